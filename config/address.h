@@ -1,0 +1,28 @@
+// Addresses as kcptun's users write them: ":12948", "vps:29900", "[fe80::1%eth0]:29900", "host:3000-3100", a
+// path. Pure text: names are resolved by the daemon.
+#pragma once
+
+#include <string_view>
+
+#include "config/profile.h"
+#include "core/base/result.h"
+
+namespace kcptun {
+
+/// Longest path of a unix socket: sockaddr_un holds 108 bytes with its final NUL.
+inline constexpr std::size_t kMaxUnixPath = 107;
+
+/// What an address is for, and so which forms it may take.
+enum class AddressUse : std::uint8_t {
+  kStreamListen,    // host:port (0: any) or a unix path     client's localaddr
+  kDatagramListen,  // host:port (0: any) or a port range     server's listen
+  kDatagramDial,    // host:port or a port range              client's remoteaddr
+  kStreamDial,      // host:port or a unix path               server's target
+};
+
+/// Where a unix path is allowed, text with a '/', with a leading '@' or without ':' is one. (kcptun takes
+/// whatever does not split into host and port for a path, typing errors included.) The error is a predicate:
+/// "has no port", to stand behind the text it is about.
+Result<Address> parse_address(std::string_view text, AddressUse use);
+
+}  // namespace kcptun

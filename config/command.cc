@@ -1,0 +1,89 @@
+#include "config/command.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "config/command_line.h"
+#include "config/json_file.h"
+#include "config/render.h"
+#include "config/validate.h"
+
+namespace kcptun {
+namespace {
+
+constexpr std::size_t kMaxFileSize =
+    1 << 20;  // no profile is as long; keeps -c /dev/zero from eating the machine
+
+/// Lays the JSON file of -c, if any, over the settings.
+std::optional<Refusal> apply_file(const CommandInput& input, Settings& settings,
+                                  std::vector<std::string>& warnings) {
+  const std::string file = settings.text(OptionId::kConfigFile);
+  if (file.empty()) return std::nullopt;
+  const auto text = input.read_file(file);
+  if (!text) return content_refusal(input.role, printable_path(file) + ": cannot read: " + text.error());
+  auto parsed = parse_json_settings(text.value(), file, input.role);
+  if (!parsed) return content_refusal(input.role, parsed.error());
+  for (auto& [option, value] : parsed->assignments) settings.set(option, std::move(value), Source::kFile);
+  warnings = std::move(parsed->warnings);
+  return std::nullopt;
+}
+
+/// What --help and its like print.
+std::optional<PrintText> information(const CommandInput& input, const Settings& settings) {
+  if (settings.on(OptionId::kHelp)) return PrintText{render_help(input.role), {}};
+  if (settings.on(OptionId::kVersion)) return PrintText{render_version(input.library_versions), {}};
+  if (settings.on(OptionId::kHelpMarkdown)) return PrintText{render_markdown(), {}};
+  return std::nullopt;
+}
+
+ParsedCommand finish(Settings& settings, std::vector<std::string> warnings) {
+  auto mode_warning = apply_mode(settings);
+  if (!mode_warning.empty()) warnings.push_back(std::move(mode_warning));
+  auto validated = validate(settings);
+  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
+  auto& profile = std::get<Profile>(validated);
+  for (auto& warning : profile_warnings(profile)) warnings.push_back(std::move(warning));
+  if (settings.on(OptionId::kCheck)) return PrintText{render_check(settings), std::move(warnings)};
+  return RunTunnel{std::move(profile), std::move(warnings)};
+}
+
+}  // namespace
+
+ParsedCommand parse_command(const CommandInput& input) {
+  Settings settings(input.role);
+  if (input.environment_key) settings.set(OptionId::kKey, *input.environment_key, Source::kEnvironment);
+  auto flags = parse_flags(input.arguments, input.role);
+  if (!flags) return usage_refusal(input.role, flags.error());
+  for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
+  if (auto text = information(input, settings)) return *text;
+  std::vector<std::string> warnings;
+  if (auto refusal = apply_file(input, settings, warnings)) return *refusal;
+  return finish(settings, std::move(warnings));
+}
+
+ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions) {
+  CommandInput input{
+      .role = role, .library_versions = std::string(library_versions), .read_file = read_text_file};
+  if (argc > 1) input.arguments.assign(argv + 1, argv + argc);
+  if (const char* key = std::getenv("KCPTUN_KEY")) input.environment_key = key;
+  return parse_command(input);
+}
+
+Result<std::string> read_text_file(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  if (!file) return Error{std::strerror(errno)};
+  std::string text;
+  std::array<char, 16384> chunk;
+  while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), file.get())) {
+    text.append(chunk.data(), got);
+    if (text.size() > kMaxFileSize) return Error{"longer than 1 MiB"};
+  }
+  if (std::ferror(file.get())) return Error{std::strerror(errno)};
+  return text;
+}
+
+}  // namespace kcptun

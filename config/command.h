@@ -1,0 +1,49 @@
+// The whole of a start's configuration: arguments, environment and JSON file in; run, print or refuse out.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/profile.h"
+#include "config/settings.h"
+#include "core/base/result.h"
+
+namespace kcptun {
+
+struct CommandInput {
+  Role role = Role::kClient;
+  std::vector<std::string> arguments{};          // without the program's name
+  std::optional<std::string> environment_key{};  // KCPTUN_KEY; set but empty is an empty key, as in kcptun
+  std::string library_versions{};                // what --version says besides our own
+  /// The text of the file of -c; the error is what the system said of it.
+  std::function<Result<std::string>(const std::string& path)> read_file{};
+};
+
+/// Start the tunnel. Each warning is one line to log before.
+struct RunTunnel {
+  Profile profile;
+  std::vector<std::string> warnings;
+};
+
+/// Print `text` to standard output and exit with 0; the warnings (of --check) go to standard error.
+struct PrintText {
+  std::string text;  // ends with a newline
+  std::vector<std::string> warnings;
+};
+
+using ParsedCommand = std::variant<RunTunnel, PrintText, Refusal>;
+
+/// Pure but for input.read_file.
+ParsedCommand parse_command(const CommandInput& input);
+
+/// The border to the world: main's arguments, the environment's KCPTUN_KEY, files from disk.
+ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);
+
+/// A whole file of at most 1 MiB. The error is the system's text, without the path.
+Result<std::string> read_text_file(const std::string& path);
+
+}  // namespace kcptun

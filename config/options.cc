@@ -1,0 +1,212 @@
+#include "config/options.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "core/base/settings.h"
+
+namespace kcptun {
+namespace {
+
+using enum OptionId;
+using enum OptionGroup;
+using enum OptionKind;
+constexpr auto kC = OptionRole::kClient;
+constexpr auto kS = OptionRole::kServer;
+constexpr auto kB = OptionRole::kBoth;
+
+constexpr std::int64_t kMaxSeconds = 2147483647;
+constexpr std::int64_t kMaxRate = 4294967295;     // kcp-go counts bytes per second in 32 bits
+constexpr std::int64_t kMaxSockBuf = 1073741823;  // the kernel doubles it, in an int
+constexpr std::int64_t kMinBuffer = 65536;        // a peer's largest smux frame must fit
+constexpr std::int64_t kMaxBuffer = 2147483647;
+
+// clang-format off
+constexpr std::array<Option, kOptionCount> kOptions{{
+    {kLocalAddr, kAddresses, kC, kAddress, "localaddr", "l", "localaddr", {}, ":12948", "",
+     "accept connections here: host:port or a unix socket path"},
+    {kRemoteAddr, kAddresses, kC, kAddress, "remoteaddr", "r", "remoteaddr", {}, "vps:29900", "",
+     "the kcptun server: host:port, or host:min-max for a port range"},
+    {kListen, kAddresses, kS, kAddress, "listen", "l", "listen", {}, "", ":29900",
+     "accept tunnels here: host:port, or host:min-max for a port range"},
+    {kTarget, kAddresses, kS, kAddress, "target", "t", "target", {}, "", "127.0.0.1:12948",
+     "hand connections to this: host:port or a unix socket path"},
+
+    {kKey, kSecurity, kB, kText, "key", "", "key", {}, "it's a secrect", "it's a secrect",
+     "the secret that client and server share; also taken from the environment's KCPTUN_KEY"},
+    {kCrypt, kSecurity, kB, kChoice, "crypt", "", "crypt", {}, "aes", "aes",
+     "the cipher, the same on both sides"},
+    {kQpp, kSecurity, kB, kSwitch, "QPP", "", "qpp", {}, "", "",
+     "add Quantum Permutation Pads to every stream"},
+    {kQppCount, kSecurity, kB, kNumber, "QPPCount", "", "qpp-count", {1, 65535}, "61", "61",
+     "how many pads, best a prime number"},
+
+    {kMode, kKcp, kB, kChoice, "mode", "", "mode", {}, "fast", "fast",
+     "the profile of nodelay, interval, resend and nc; those four count with manual only"},
+    {kMtu, kKcp, kB, kNumber, "mtu", "", "mtu", {128, 1500}, "1350", "1350",
+     "the largest UDP payload in bytes"},
+    {kRateLimit, kKcp, kB, kNumber, "ratelimit", "", "ratelimit", {0, kMaxRate}, "0", "0",
+     "the most bytes per second that one session sends, 0: no limit"},
+    {kSendWindow, kKcp, kB, kNumber, "sndwnd", "", "sndwnd", {1, 65535}, "128", "1024",
+     "send window in packets"},
+    {kReceiveWindow, kKcp, kB, kNumber, "rcvwnd", "", "rcvwnd", {1, 65535}, "512", "1024",
+     "receive window in packets"},
+    {kAckNodelay, kKcp, kB, kSwitch, "acknodelay", "", "acknodelay", {}, "", "",
+     "acknowledge each packet at once"},
+
+    {kNodelay, kManual, kB, kNumber, "nodelay", "", "nodelay", {0, 1}, "0", "0",
+     "1: retransmit sooner"},
+    {kInterval, kManual, kB, kNumber, "interval", "", "interval", {10, 5000}, "50", "50",
+     "the longest wait before a flush in milliseconds; values outside are moved into the range"},
+    {kResend, kManual, kB, kNumber, "resend", "", "resend", {0, 65535}, "0", "0",
+     "retransmit once this many later packets have arrived, 0: wait for the timer"},
+    {kNc, kManual, kB, kNumber, "nc", "", "nc", {0, 1}, "0", "0",
+     "1: no congestion control"},
+
+    {kDataShard, kFec, kB, kNumber, "datashard", "ds", "datashard", {0, 255}, "10", "10",
+     "data packets in a group, 0: no forward error correction"},
+    {kParityShard, kFec, kB, kNumber, "parityshard", "ps", "parityshard", {0, 255}, "3", "3",
+     "parity packets in a group, 0: no forward error correction"},
+
+    {kNoComp, kMultiplexing, kB, kSwitch, "nocomp", "", "nocomp", {}, "", "",
+     "turn compression off, the same on both sides"},
+    {kSmuxVersion, kMultiplexing, kB, kNumber, "smuxver", "", "smuxver", {1, 2}, "2", "2",
+     "smux version, the same on both sides; kcptun before 2022 has 1 as its default"},
+    {kSmuxBuf, kMultiplexing, kB, kNumber, "smuxbuf", "", "smuxbuf", {kMinBuffer, kMaxBuffer}, "4194304", "4194304",
+     "bytes that all streams of a session may have waiting"},
+    {kFrameSize, kMultiplexing, kB, kNumber, "framesize", "", "framesize", {1, 65535}, "8192", "8192",
+     "the largest smux frame sent, in bytes"},
+    {kStreamBuf, kMultiplexing, kB, kNumber, "streambuf", "", "streambuf", {kMinBuffer, kMaxBuffer},
+     "2097152", "2097152", "bytes that one stream may have waiting (smux version 2), at most smuxbuf"},
+    {kKeepAlive, kMultiplexing, kB, kNumber, "keepalive", "", "keepalive", {1, 30}, "10", "10",
+     "seconds between heartbeats"},
+
+    {kConn, kSessions, kC, kNumber, "conn", "", "conn", {1, 65535}, "1", "",
+     "how many sessions to keep to the server"},
+    {kAutoExpire, kSessions, kC, kNumber, "autoexpire", "", "autoexpire", {0, kMaxSeconds}, "0", "",
+     "replace a session after so many seconds, 0: never"},
+    {kScavengeTtl, kSessions, kC, kNumber, "scavengettl", "", "scavengettl", {-1, kMaxSeconds}, "600", "",
+     "seconds that a replaced session may live on, -1: for ever"},
+    {kCloseWait, kSessions, kB, kNumber, "closewait", "", "closewait", {0, kMaxSeconds}, "0", "30",
+     "seconds that a connection whose one end is gone may still drain"},
+
+    {kDscp, kSockets, kB, kNumber, "dscp", "", "dscp", {0, 63}, "0", "0",
+     "the DSCP field of each packet"},
+    {kSockBuf, kSockets, kB, kNumber, "sockbuf", "", "sockbuf", {4096, kMaxSockBuf}, "4194304", "4194304",
+     "bytes of each socket buffer"},
+    {kTcp, kSockets, kB, kSwitch, "tcp", "", "tcp", {}, "", "",
+     "dress the packets up as a TCP connection (Linux, root)"},
+
+    {kLog, kLogging, kB, kText, "log", "", "log", {}, "", "",
+     "log to this file instead of standard error"},
+    {kQuiet, kLogging, kB, kSwitch, "quiet", "", "quiet", {}, "", "",
+     "no line for each stream that opens or closes"},
+    {kSnmpLog, kLogging, kB, kText, "snmplog", "", "snmplog", {}, "", "",
+     "write counters to this file, named in Go's time layout like ./snmp-20060102.log"},
+    {kSnmpPeriod, kLogging, kB, kNumber, "snmpperiod", "", "snmpperiod", {0, kMaxSeconds}, "60", "60",
+     "seconds between rows of snmplog, 0: none"},
+    {kPprof, kLogging, kB, kSwitch, "pprof", "", "pprof", {}, "", "",
+     "profiling server on :6060"},
+
+    {kThreads, kProcess, kB, kNumber, "threads", "", "threads", {0, 256}, "0", "0",
+     "event loops, 0: one per core"},
+    {kConfigFile, kProcess, kB, kText, "c", "", "", {}, "", "",
+     "read a JSON file; its fields override the flags"},
+    {kCheck, kProcess, kB, kSwitch, "check", "", "", {}, "", "",
+     "validate, print the profile with the key hidden, and exit"},
+    {kHelpMarkdown, kHidden, kB, kSwitch, "help-markdown", "", "", {}, "", "",
+     "print the table of flags as Markdown"},
+    {kHelp, kProcess, kB, kSwitch, "help", "h", "", {}, "", "",
+     "show this help"},
+    {kVersion, kProcess, kB, kSwitch, "version", "v", "", {}, "", "",
+     "print the version"},
+}};
+// clang-format on
+
+constexpr bool rows_stand_at_their_id() {
+  for (std::size_t i = 0; i < kOptions.size(); ++i) {
+    if (static_cast<std::size_t>(kOptions[i].id) != i) return false;
+  }
+  return true;
+}
+static_assert(rows_stand_at_their_id());
+
+bool same_ignoring_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(
+      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+}  // namespace
+
+std::span<const Option, kOptionCount> all_options() { return kOptions; }
+
+const Option& option_of(OptionId id) { return kOptions[static_cast<std::size_t>(id)]; }
+
+const Option* find_flag(Role role, std::string_view name) {
+  const auto found = std::ranges::find_if(kOptions, [&](const Option& option) {
+    return option.applies_to(role) &&
+           (option.flag == name || (!option.alias.empty() && option.alias == name));
+  });
+  return found == kOptions.end() ? nullptr : &*found;
+}
+
+const Option* find_field(std::string_view name) {
+  if (name.empty()) return nullptr;
+  const auto exact = std::ranges::find(kOptions, name, &Option::json);
+  if (exact != kOptions.end()) return &*exact;
+  const auto similar = std::ranges::find_if(
+      kOptions, [&](const Option& option) { return same_ignoring_case(option.json, name); });
+  return similar == kOptions.end() ? nullptr : &*similar;
+}
+
+std::vector<std::string_view> choices_of(OptionId id) {
+  std::vector<std::string_view> words;
+  if (id == kCrypt) {
+    for (const auto& row : kCipherNames) words.push_back(row.name);
+  } else if (id == kMode) {
+    for (const auto& row : kModePresets) words.push_back(row.name);
+    words.push_back("manual");
+  }
+  return words;
+}
+
+std::string_view group_title(OptionGroup group) {
+  switch (group) {
+    case kAddresses:
+      return "Addresses";
+    case kSecurity:
+      return "Security";
+    case kKcp:
+      return "Transport";
+    case kManual:
+      return "Transport, with --mode manual";
+    case kFec:
+      return "Forward error correction";
+    case kMultiplexing:
+      return "Streams";
+    case kSessions:
+      return "Sessions";
+    case kSockets:
+      return "Sockets";
+    case kLogging:
+      return "Logging";
+    case kProcess:
+      return "Process";
+    case kHidden:
+      break;
+  }
+  return {};
+}
+
+std::string_view program_name(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
+
+std::string value_hint(const Option& option) {
+  if (option.kind == kNumber)
+    return std::to_string(option.range.min) + ".." + std::to_string(option.range.max);
+  std::string words;
+  for (const auto word : choices_of(option.id)) words.append(words.empty() ? "" : ", ").append(word);
+  return words;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,90 @@
+// The one table of options. The command line, the JSON file, --check, the help text and the README's table
+// all derive from it: to add an option, add an id and a row, and say in validate.cc where its value goes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/profile.h"
+
+namespace kcptun {
+
+// clang-format off
+enum class OptionId : std::uint8_t {
+  kLocalAddr, kRemoteAddr, kListen, kTarget,
+  kKey, kCrypt, kQpp, kQppCount,
+  kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
+  kDataShard, kParityShard,
+  kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
+  kConn, kAutoExpire, kScavengeTtl, kCloseWait,
+  kDscp, kSockBuf, kTcp,
+  kLog, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
+  kThreads, kConfigFile, kCheck, kHelpMarkdown, kHelp, kVersion,
+};
+// clang-format on
+inline constexpr std::size_t kOptionCount = static_cast<std::size_t>(OptionId::kVersion) + 1;
+
+enum class OptionKind : std::uint8_t { kSwitch, kNumber, kText, kChoice, kAddress };
+enum class OptionRole : std::uint8_t { kClient, kServer, kBoth };
+/// The help text's headings, in its order.
+enum class OptionGroup : std::uint8_t {
+  kAddresses,
+  kSecurity,
+  kKcp,
+  kManual,
+  kFec,
+  kMultiplexing,
+  kSessions,
+  kSockets,
+  kLogging,
+  kProcess,
+  kHidden,
+};
+
+/// Of a kNumber, inclusive both ways.
+struct NumberRange {
+  std::int64_t min = 0;
+  std::int64_t max = 0;
+  bool contains(std::int64_t n) const { return n >= min && n <= max; }
+};
+
+struct Option {
+  OptionId id;
+  OptionGroup group;
+  OptionRole role;
+  OptionKind kind;
+  std::string_view flag;            // without dashes, as kcptun writes it
+  std::string_view alias;           // "" or a second name
+  std::string_view json;            // field of the JSON file, "": command line only
+  NumberRange range;                // of a kNumber
+  std::string_view client_default;  // as text; "" is false, or empty
+  std::string_view server_default;
+  std::string_view help;
+
+  bool applies_to(Role r) const {
+    return role == OptionRole::kBoth || (role == OptionRole::kClient) == (r == Role::kClient);
+  }
+  std::string_view default_for(Role r) const { return r == Role::kClient ? client_default : server_default; }
+};
+
+/// All options; option_of(id) is element number id.
+std::span<const Option, kOptionCount> all_options();
+const Option& option_of(OptionId id);
+
+/// By flag or alias, case-sensitive and without dashes; nullptr if this role has none.
+const Option* find_flag(Role role, std::string_view name);
+/// By JSON field, of either role; like Go's reader an exact match is preferred to one of another case.
+const Option* find_field(std::string_view name);
+
+/// The words a kChoice takes.
+std::vector<std::string_view> choices_of(OptionId id);
+std::string_view group_title(OptionGroup group);
+std::string_view program_name(Role role);
+
+/// What the value of one option is, for people: "N", "1..30", "aes, aes-128, ...".
+std::string value_hint(const Option& option);
+
+}  // namespace kcptun

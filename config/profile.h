@@ -1,0 +1,62 @@
+// A validated profile: everything that a user can choose about one tunnel, as plain values (docs/protocol.md
+// section 9). Made by parse_command() (config/command.h) and by nobody else; whoever holds one may trust its
+// ranges.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "core/base/settings.h"
+#include "core/base/time.h"
+
+namespace kcptun {
+
+/// A host, not yet resolved, and its ports.
+struct HostPort {
+  std::string host;  // without brackets; "" is every interface to a listener, this machine to a dialler
+  std::uint16_t port_min = 0;  // 0: the kernel chooses (listeners only)
+  std::uint16_t port_max = 0;  // >= port_min
+  bool is_range() const { return port_min != port_max; }
+  bool operator==(const HostPort&) const = default;
+};
+
+/// A stream socket in the file system, or with a leading '@' in Linux's abstract name space.
+struct UnixPath {
+  std::string path;  // 1..107 bytes, no NUL
+  bool operator==(const UnixPath&) const = default;
+};
+
+using Address = std::variant<HostPort, UnixPath>;
+
+struct Profile {
+  Role role = Role::kClient;
+  Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
+  Address remote;         // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
+
+  std::string key;
+  Cipher crypt = Cipher::kAes;
+  std::string mode;   // one of kModePresets or "manual"; what it means stands in link.kcp.tuning
+  LinkSettings link;  // mtu, windows, shards, smux, compress (= not nocomp)
+
+  std::uint32_t conn = 1;               // client: sessions kept to the server, 1..65535
+  Duration autoexpire{0};               // client: age at which a session takes no new streams, 0: never
+  std::optional<Duration> scavengettl;  // client: how long an expired session may live on, none: for ever
+  Duration closewait{0};                // how long a connection whose one end is gone may drain
+  std::uint64_t ratelimit = 0;          // bytes of UDP payload per second and session, 0: unlimited
+  std::uint8_t dscp = 0;                // 0..63
+  std::uint32_t sockbuf = 4194304;      // bytes, each of send and receive
+  bool qpp = false;
+  std::uint16_t qpp_count = 61;  // pads, 1..65535
+  bool tcp = false;
+
+  std::string snmplog;     // a file name in Go's time layout, "": none
+  Duration snmpperiod{0};  // 0: none
+  std::string log;         // "": standard error
+  bool quiet = false;
+  bool pprof = false;
+  std::uint32_t threads = 0;  // loops, 0: one per core
+};
+
+}  // namespace kcptun

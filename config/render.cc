@@ -1,0 +1,153 @@
+#include "config/render.h"
+
+#include <nlohmann/json.hpp>
+
+namespace kcptun {
+namespace {
+
+constexpr std::size_t kColumns = 80;
+constexpr std::size_t kHelpColumn = 26;
+
+std::string_view placeholder(const Option& option) {
+  switch (option.kind) {
+    case OptionKind::kSwitch:
+      return "";
+    case OptionKind::kNumber:
+      return " N";
+    case OptionKind::kAddress:
+      return " ADDRESS";
+    case OptionKind::kChoice:
+      return " NAME";
+    case OptionKind::kText:
+      break;
+  }
+  if (option.id == OptionId::kKey) return " SECRET";
+  return " FILE";
+}
+
+std::string flag_names(const Option& option) {
+  const auto with_dashes = [](std::string_view name) {
+    return (name.size() == 1 ? "-" : "--") + std::string(name);
+  };
+  std::string names = with_dashes(option.flag);
+  if (!option.alias.empty()) names += ", " + with_dashes(option.alias);
+  return names;
+}
+
+/// "help text: hint (default: x)".
+std::string explanation(const Option& option, Role role) {
+  std::string text(option.help);
+  if (option.kind == OptionKind::kChoice) text += ": " + value_hint(option);
+  const bool number = option.kind == OptionKind::kNumber;
+  const auto preset = option.default_for(role);
+  if (number) text += " (" + value_hint(option) + ", default " + std::string(preset) + ')';
+  if (!number && !preset.empty()) text += " (default: \"" + std::string(preset) + "\")";
+  return text;
+}
+
+/// Appends `text` word by word from `column` on, continuing at kHelpColumn.
+void append_wrapped(std::string& out, std::string_view text, std::size_t column) {
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    if (column > kHelpColumn && column + 1 + word.size() > kColumns) {
+      out += '\n' + std::string(kHelpColumn, ' ');
+      column = kHelpColumn;
+    } else if (column > kHelpColumn) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  out += '\n';
+}
+
+void append_option(std::string& out, const Option& option, Role role) {
+  std::string left = "  " + flag_names(option).append(placeholder(option));
+  if (left.size() + 2 > kHelpColumn) {
+    out += left + '\n';
+    left.clear();
+  }
+  left.resize(kHelpColumn, ' ');
+  out += left;
+  append_wrapped(out, explanation(option, role), kHelpColumn);
+}
+
+void append_group(std::string& out, OptionGroup group, Role role) {
+  out += '\n' + std::string(group_title(group)) + ":\n";
+  for (const auto& option : all_options()) {
+    if (option.group == group && option.applies_to(role)) append_option(out, option, role);
+  }
+}
+
+/// "`128` / `1024`" for client and server, one if they are the same.
+std::string markdown_default(const Option& option) {
+  const auto quoted = [](std::string_view text) {
+    return text.empty() ? "-" : '`' + std::string(text) + '`';
+  };
+  if (option.role == OptionRole::kClient) return quoted(option.client_default);
+  if (option.role == OptionRole::kServer) return quoted(option.server_default);
+  if (option.client_default == option.server_default) {
+    return option.kind == OptionKind::kSwitch ? "off" : quoted(option.client_default);
+  }
+  return quoted(option.client_default) + " / " + quoted(option.server_default);
+}
+
+std::string_view role_word(OptionRole role) {
+  if (role == OptionRole::kClient) return "client";
+  return role == OptionRole::kServer ? "server" : "both";
+}
+
+std::string markdown_row(const Option& option) {
+  const std::string field = option.json.empty() ? "-" : '`' + std::string(option.json) + '`';
+  std::string hint = value_hint(option);
+  if (hint.empty()) hint = option.kind == OptionKind::kSwitch ? "switch" : "text";
+  if (option.kind == OptionKind::kAddress) hint = "address";
+  std::string row = "| `" + flag_names(option) + "` | " + field + " | ";
+  return row + std::string(role_word(option.role)) + " | " + hint + " | " + markdown_default(option) + " | " +
+         std::string(option.help) + " |\n";
+}
+
+}  // namespace
+
+std::string render_help(Role role) {
+  std::string out = "Usage: " + std::string(program_name(role)) + " [flags]\n\n";
+  out += role == Role::kClient
+             ? "Carries TCP connections to a kcptun server over UDP.\n"
+             : "Takes tunnels from kcptun clients over UDP and connects them to a target.\n";
+  out += "-flag value, -flag=value, --flag value and --flag=value are all the same.\n";
+  for (auto group = OptionGroup::kAddresses; group != OptionGroup::kHidden;
+       group = static_cast<OptionGroup>(static_cast<int>(group) + 1)) {
+    append_group(out, group, role);
+  }
+  return out;
+}
+
+std::string render_markdown() {
+  std::string out = "| flag | JSON field | side | values | default (client / server) | meaning |\n";
+  out += "|---|---|---|---|---|---|\n";
+  for (const auto& option : all_options()) {
+    if (option.group != OptionGroup::kHidden) out += markdown_row(option);
+  }
+  return out;
+}
+
+std::string render_check(const Settings& settings) {
+  nlohmann::ordered_json profile = nlohmann::ordered_json::object();
+  for (const auto& option : all_options()) {
+    if (option.json.empty() || !option.applies_to(settings.role())) continue;
+    auto& field = profile[std::string(option.json)];
+    std::visit([&](const auto& value) { field = value; }, settings.value(option.id));
+    if (option.id == OptionId::kKey) field = "(hidden)";
+  }
+  return profile.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}
+
+std::string render_version(std::string_view library_versions) {
+  std::string out = "kcptun-uv " KCPTUN_VERSION "\n";
+  if (!library_versions.empty()) out.append(library_versions).append("\n");
+  return out;
+}
+
+}  // namespace kcptun

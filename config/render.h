@@ -1,0 +1,23 @@
+// Texts that derive from the table of options: the help, the README's table, --check.
+#pragma once
+
+#include <string>
+
+#include "config/settings.h"
+
+namespace kcptun {
+
+/// --help, within 80 columns, by groups.
+std::string render_help(Role role);
+
+/// The flags of both programs as one Markdown table.
+std::string render_markdown();
+
+/// The effective profile as a JSON object that -c would accept again, but for the key, which is hidden.
+/// REQUIRES: settings that passed validate().
+std::string render_check(const Settings& settings);
+
+/// "kcptun-uv 1.2.3", and the libraries' line if there is one.
+std::string render_version(std::string_view library_versions);
+
+}  // namespace kcptun

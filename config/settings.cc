@@ -1,0 +1,141 @@
+#include "config/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <optional>
+
+#include "core/base/check.h"
+
+namespace kcptun {
+namespace {
+
+constexpr std::string_view kHiddenValue = "(hidden)";
+
+// Go's strconv.ParseBool.
+std::optional<bool> parse_bool(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kTrue{"1", "t", "T", "TRUE", "true", "True"};
+  constexpr std::array<std::string_view, 6> kFalse{"0", "f", "F", "FALSE", "false", "False"};
+  if (std::ranges::find(kTrue, text) != kTrue.end()) return true;
+  if (std::ranges::find(kFalse, text) != kFalse.end()) return false;
+  return std::nullopt;
+}
+
+bool starts_as_hex(std::string_view digits) { return digits.starts_with("0x") || digits.starts_with("0X"); }
+
+Result<Value> parse_number(const Option& option, std::string_view text) {
+  std::string_view digits = text;
+  const bool negative = digits.starts_with('-');
+  if (negative || digits.starts_with('+')) digits.remove_prefix(1);
+  const int base = starts_as_hex(digits) ? 16 : 10;
+  if (base == 16) digits.remove_prefix(2);
+  // 010 is eight to Go and ten to everyone else: better refused than misread.
+  const bool ambiguous = base == 10 && digits.size() > 1 && digits.front() == '0';
+  std::int64_t magnitude = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, magnitude, base);
+  if (ambiguous || digits.starts_with('-') || stop != end || error == std::errc::invalid_argument) {
+    return Error{"is not a whole number"};
+  }
+  if (error == std::errc::result_out_of_range) return Error{"is out of range " + value_hint(option)};
+  return Value{negative ? -magnitude : magnitude};
+}
+
+Value default_value(const Option& option, Role role) {
+  const std::string_view text = option.default_for(role);
+  if (option.kind == OptionKind::kSwitch) return Value{!text.empty()};
+  if (option.kind != OptionKind::kNumber) return Value{std::string(text)};
+  if (text.empty()) return Value{std::int64_t{0}};  // the other role's
+  const auto number = parse_number(option, text);
+  KCPTUN_CHECK(number.ok());
+  return number.value();
+}
+
+std::string shown_on_command_line(const Value& value) {
+  if (const bool* on = std::get_if<bool>(&value)) return *on ? "" : "false";
+  if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
+  return std::get<std::string>(value);
+}
+
+std::string shown_in_file(const Value& value) {
+  if (const bool* on = std::get_if<bool>(&value)) return *on ? "true" : "false";
+  if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
+  return '"' + printable(std::get<std::string>(value)) + '"';
+}
+
+std::string prefixed(Role role, std::string_view message) {
+  return std::string(program_name(role)).append(": ").append(message);
+}
+
+}  // namespace
+
+Settings::Settings(Role role) : role_(role) {
+  for (const auto& option : all_options()) set(option.id, default_value(option, role), Source::kDefault);
+}
+
+void Settings::set(OptionId id, Value value, Source source) {
+  settings_[static_cast<std::size_t>(id)] = Setting{std::move(value), source};
+}
+
+Result<Value> value_from_text(const Option& option, std::string_view text) {
+  if (option.kind == OptionKind::kNumber) return parse_number(option, text);
+  if (option.kind != OptionKind::kSwitch) return Value{std::string(text)};
+  const auto on = parse_bool(text);
+  if (!on) return Error{"must be true or false"};
+  return Value{*on};
+}
+
+Refusal usage_refusal(Role role, std::string_view message) { return {prefixed(role, message), kExitUsage}; }
+
+Refusal content_refusal(Role role, std::string_view message) {
+  return {prefixed(role, message), kExitFailure};
+}
+
+Refusal refusal_of(const Settings& settings, const Complaint& complaint) {
+  const Option& option = option_of(complaint.option);
+  const Value& value = settings.value(complaint.option);
+  if (settings.source(complaint.option) == Source::kFile) {
+    const auto& file = settings.text(OptionId::kConfigFile);
+    return content_refusal(settings.role(),
+                           field_message(file, option, shown_in_file(value), complaint.predicate));
+  }
+  const std::string shown = shown_on_command_line(value);
+  return usage_refusal(settings.role(), flag_message(option, shown, complaint.predicate));
+}
+
+std::string flag_message(const Option& option, std::string_view value, std::string_view predicate) {
+  std::string message = option.flag.size() == 1 ? "-" : "--";
+  message += option.flag;
+  if (option.id == OptionId::kKey) value = kHiddenValue;
+  const bool bare = option.kind == OptionKind::kSwitch && value.empty();
+  if (!bare) message += value.empty() ? " \"\"" : ' ' + printable(value);
+  if (predicate.starts_with("is ")) predicate.remove_prefix(3);
+  return message.append(": ").append(predicate);
+}
+
+std::string field_message(std::string_view file, const Option& option, std::string_view value,
+                          std::string_view predicate) {
+  if (option.id == OptionId::kKey) value = kHiddenValue;
+  std::string message = printable_path(file) + ": field \"" + std::string(option.json) + "\": ";
+  return message.append(value).append(" ").append(predicate);
+}
+
+std::string printable(std::string_view text, std::size_t longest) {
+  std::string shown;
+  for (const char c : text.substr(0, longest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      shown += c;
+      continue;
+    }
+    std::array<char, 5> escaped{};
+    std::snprintf(escaped.data(), escaped.size(), "\\x%02x", byte);
+    shown += escaped.data();
+  }
+  if (text.size() > longest) shown += "...";
+  return shown;
+}
+
+std::string printable_path(std::string_view path) { return printable(path, path.size()); }
+
+}  // namespace kcptun

@@ -1,0 +1,87 @@
+// The values of all options before validation, each with where it came from, and how a complaint about one is
+// worded. Order of rule: default, then KCPTUN_KEY, then flags, then the JSON file (docs/protocol.md section
+// 9).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "config/options.h"
+#include "core/base/result.h"
+
+namespace kcptun {
+
+/// A later source overrides an earlier one.
+enum class Source : std::uint8_t { kDefault, kEnvironment, kFlag, kFile };
+
+/// bool for a kSwitch, std::int64_t for a kNumber, std::string for the rest.
+using Value = std::variant<bool, std::int64_t, std::string>;
+
+struct Setting {
+  Value value;
+  Source source = Source::kDefault;
+};
+
+class Settings {
+ public:
+  /// The defaults of that role.
+  explicit Settings(Role role);
+
+  Role role() const { return role_; }
+  void set(OptionId id, Value value, Source source);
+  const Value& value(OptionId id) const { return at(id).value; }
+  Source source(OptionId id) const { return at(id).source; }
+
+  /// REQUIRES: the option is of that kind.
+  bool on(OptionId id) const { return std::get<bool>(value(id)); }
+  std::int64_t number(OptionId id) const { return std::get<std::int64_t>(value(id)); }
+  const std::string& text(OptionId id) const { return std::get<std::string>(value(id)); }
+
+ private:
+  const Setting& at(OptionId id) const { return settings_[static_cast<std::size_t>(id)]; }
+
+  Role role_;
+  std::array<Setting, kOptionCount> settings_;
+};
+
+/// Command-line text to the option's type. Whole numbers in decimal or 0x hexadecimal; Go's words for a bool.
+/// The error is a predicate: "must be true or false".
+Result<Value> value_from_text(const Option& option, std::string_view text);
+
+/// What is wrong with the value of one option, as a predicate: "is out of range 1..30", "must be 1 or 2".
+struct Complaint {
+  OptionId option;
+  std::string predicate;
+};
+
+/// A start that was refused: one line for standard error, and the exit code.
+struct Refusal {
+  std::string line;
+  int exit_code;
+  bool operator==(const Refusal&) const = default;
+};
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
+
+/// "kcptun-client: message", exit code 2.
+Refusal usage_refusal(Role role, std::string_view message);
+/// "kcptun-client: message", exit code 1.
+Refusal content_refusal(Role role, std::string_view message);
+/// Names file, field and value, or flag and value, by where the option's value came from.
+Refusal refusal_of(const Settings& settings, const Complaint& complaint);
+
+/// "--keepalive 31: out of range 1..30".
+std::string flag_message(const Option& option, std::string_view value, std::string_view predicate);
+/// "x.json: field "keepalive": 31 is out of range 1..30". `value` as it shall appear; a key's is hidden.
+std::string field_message(std::string_view file, const Option& option, std::string_view value,
+                          std::string_view predicate);
+
+/// Fit for one line of a terminal: control bytes as \xNN, cut after `longest` bytes.
+std::string printable(std::string_view text, std::size_t longest = 100);
+/// The same for a file's name, which is never cut.
+std::string printable_path(std::string_view path);
+
+}  // namespace kcptun

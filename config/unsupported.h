@@ -1,0 +1,21 @@
+// What is understood, validated and then refused, because it comes with a later version. The only place that
+// knows: a feature that arrives deletes its line in unsupported.cc.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "config/settings.h"
+
+namespace kcptun {
+
+inline constexpr std::string_view kComesLater = "comes with a later version";
+
+/// The first option that asks for such a feature: a switch that is on, a number above 0, a text that is not
+/// empty, an address with a port range. REQUIRES: addresses parse.
+std::optional<Complaint> find_unsupported(const Settings& settings);
+
+/// A JSON field of a later version.
+bool is_unsupported_field(std::string_view name);
+
+}  // namespace kcptun

@@ -1,0 +1,231 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "config/address.h"
+#include "config/unsupported.h"
+#include "core/base/check.h"
+
+namespace kcptun {
+namespace {
+
+using enum OptionId;
+using Check = std::optional<Complaint>;
+
+constexpr std::string_view kManual = "manual";
+// Sizes that Go's qpp package asks for with 8 qubits: bytes of key, and pads.
+constexpr std::size_t kQppLeastKey = 211;
+constexpr std::uint16_t kQppLeastPads = 7;
+
+// The smallest mtu holds every header (docs/protocol.md section 2) and leaves payload.
+constexpr std::int64_t kMostHeaders = 20 + 8 + 16 + 24;
+
+std::optional<KcpTuning> preset_of(std::string_view mode) {
+  const auto row = std::ranges::find(kModePresets, mode, &ModePreset::name);
+  if (row == kModePresets.end()) return std::nullopt;
+  return row->tuning;
+}
+
+std::string range_predicate(const Option& option) {
+  const auto [min, max] = option.range;
+  if (max - min == 1) return "must be " + std::to_string(min) + " or " + std::to_string(max);
+  return "is out of range " + value_hint(option);
+}
+
+Check check_alone(const Settings& settings, const Option& option) {
+  if (option.kind == OptionKind::kNumber && !option.range.contains(settings.number(option.id))) {
+    return Complaint{option.id, range_predicate(option)};
+  }
+  if (option.kind == OptionKind::kChoice) {
+    const auto choices = choices_of(option.id);
+    if (std::ranges::find(choices, settings.text(option.id)) == choices.end()) {
+      return Complaint{option.id, "must be one of " + value_hint(option)};
+    }
+  }
+  const bool is_path = option.kind == OptionKind::kText && option.id != kKey;
+  if (is_path && settings.text(option.id).find('\0') != std::string::npos) {
+    return Complaint{option.id, "has a NUL byte"};
+  }
+  return std::nullopt;
+}
+
+Check check_each(const Settings& settings) {
+  for (const auto& option : all_options()) {
+    if (!option.applies_to(settings.role())) continue;
+    if (auto complaint = check_alone(settings, option)) return complaint;
+  }
+  return std::nullopt;
+}
+
+/// Of two options that clash, the one to name: the one that was set last, else the first.
+OptionId culprit(const Settings& settings, OptionId a, OptionId b) {
+  return settings.source(b) > settings.source(a) ? b : a;
+}
+
+Check check_shards(const Settings& settings) {
+  const auto total = settings.number(kDataShard) + settings.number(kParityShard);
+  if (total <= kMaxShards) return std::nullopt;
+  const auto named = culprit(settings, kDataShard, kParityShard);
+  const auto other = named == kDataShard ? kParityShard : kDataShard;
+  return Complaint{named, "with " + std::string(option_of(other).flag) + ' ' +
+                              std::to_string(settings.number(other)) + " makes " + std::to_string(total) +
+                              " shards, more than " + std::to_string(kMaxShards)};
+}
+
+Check check_buffers(const Settings& settings) {
+  const auto whole = settings.number(kSmuxBuf);
+  const auto stream = settings.number(kStreamBuf);
+  if (stream <= whole) return std::nullopt;
+  if (culprit(settings, kStreamBuf, kSmuxBuf) == kSmuxBuf) {
+    return Complaint{kSmuxBuf, "is smaller than streambuf " + std::to_string(stream)};
+  }
+  return Complaint{kStreamBuf, "is larger than smuxbuf " + std::to_string(whole)};
+}
+
+AddressUse use_of(OptionId id) {
+  switch (id) {
+    case kLocalAddr:
+      return AddressUse::kStreamListen;
+    case kListen:
+      return AddressUse::kDatagramListen;
+    case kRemoteAddr:
+      return AddressUse::kDatagramDial;
+    default:
+      return AddressUse::kStreamDial;
+  }
+}
+
+Check read_address(const Settings& settings, OptionId id, Address& to) {
+  auto address = parse_address(settings.text(id), use_of(id));
+  if (!address) return Complaint{id, address.error()};
+  to = std::move(address.value());
+  return std::nullopt;
+}
+
+Check read_addresses(const Settings& settings, Profile& profile) {
+  const bool client = settings.role() == Role::kClient;
+  if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
+  return read_address(settings, client ? kRemoteAddr : kTarget, profile.remote);
+}
+
+std::uint32_t u32(const Settings& settings, OptionId id) {
+  return static_cast<std::uint32_t>(settings.number(id));
+}
+
+void read_link(const Settings& settings, LinkSettings& link) {
+  static_assert(kMostHeaders < 128, "the range of mtu must leave room for payload");
+  link.kcp.tuning = {settings.number(kNodelay) != 0, milliseconds(settings.number(kInterval)),
+                     u32(settings, kResend), settings.number(kNc) != 0};
+  link.kcp.mtu = u32(settings, kMtu);
+  link.kcp.send_window = u32(settings, kSendWindow);
+  link.kcp.receive_window = u32(settings, kReceiveWindow);
+  link.kcp.ack_nodelay = settings.on(kAckNodelay);
+  link.fec.data_shards = u32(settings, kDataShard);
+  link.fec.parity_shards = u32(settings, kParityShard);
+  link.smux.version = u32(settings, kSmuxVersion);
+  link.smux.keepalive = seconds(settings.number(kKeepAlive));
+  link.smux.frame_size = u32(settings, kFrameSize);
+  link.smux.receive_buffer = u32(settings, kSmuxBuf);
+  link.smux.stream_buffer = u32(settings, kStreamBuf);
+  link.compress = !settings.on(kNoComp);
+}
+
+void read_client_only(const Settings& settings, Profile& profile) {
+  profile.conn = u32(settings, kConn);
+  profile.autoexpire = seconds(settings.number(kAutoExpire));
+  const auto ttl = settings.number(kScavengeTtl);
+  if (ttl >= 0) profile.scavengettl = seconds(ttl);
+}
+
+void read_rest(const Settings& settings, Profile& profile) {
+  const auto row = std::ranges::find(kCipherNames, settings.text(kCrypt), &CipherName::name);
+  KCPTUN_CHECK(row != kCipherNames.end());
+  profile.crypt = row->cipher;
+  profile.key = settings.text(kKey);
+  profile.mode = settings.text(kMode);
+  profile.closewait = seconds(settings.number(kCloseWait));
+  profile.ratelimit = static_cast<std::uint64_t>(settings.number(kRateLimit));
+  profile.dscp = static_cast<std::uint8_t>(settings.number(kDscp));
+  profile.sockbuf = u32(settings, kSockBuf);
+  profile.qpp = settings.on(kQpp);
+  profile.qpp_count = static_cast<std::uint16_t>(settings.number(kQppCount));
+  profile.tcp = settings.on(kTcp);
+  profile.snmplog = settings.text(kSnmpLog);
+  profile.snmpperiod = seconds(settings.number(kSnmpPeriod));
+  profile.log = settings.text(kLog);
+  profile.quiet = settings.on(kQuiet);
+  profile.pprof = settings.on(kPprof);
+  profile.threads = u32(settings, kThreads);
+}
+
+void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings) {
+  if (profile.key.size() < kQppLeastKey) {
+    warnings.push_back("QPP: the key has " + std::to_string(profile.key.size()) +
+                       " bytes, it should have at least " + std::to_string(kQppLeastKey));
+  }
+  const std::string count = "QPP: QPPCount " + std::to_string(profile.qpp_count);
+  if (profile.qpp_count < kQppLeastPads) {
+    warnings.push_back(count + " is small, it should be at least " + std::to_string(kQppLeastPads));
+  }
+  if (profile.qpp_count % 2 == 0) warnings.push_back(count + " is even, it should be a prime number");
+}
+
+}  // namespace
+
+std::string apply_mode(Settings& settings) {
+  const std::string& mode = settings.text(kMode);
+  if (const auto preset = preset_of(mode)) {
+    const auto interval = std::chrono::duration_cast<milliseconds>(preset->interval).count();
+    settings.set(kNodelay, std::int64_t{preset->nodelay}, Source::kDefault);
+    settings.set(kInterval, std::int64_t{interval}, Source::kDefault);
+    settings.set(kResend, std::int64_t{preset->resend}, Source::kDefault);
+    settings.set(kNc, std::int64_t{preset->no_congestion_control}, Source::kDefault);
+    return {};
+  }
+  const auto [min, max] = option_of(kInterval).range;
+  const auto asked = settings.number(kInterval);
+  const auto used = std::clamp(asked, min, max);
+  if (mode != kManual || used == asked) return {};
+  settings.set(kInterval, used, settings.source(kInterval));
+  return "interval " + std::to_string(asked) + " is outside " + value_hint(option_of(kInterval)) +
+         "; using " + std::to_string(used);
+}
+
+std::variant<Profile, Complaint> validate(const Settings& settings) {
+  Profile profile;
+  profile.role = settings.role();
+  if (auto bad = check_each(settings)) return *bad;
+  if (auto bad = check_shards(settings)) return *bad;
+  if (auto bad = check_buffers(settings)) return *bad;
+  if (auto bad = read_addresses(settings, profile)) return *bad;
+  if (auto bad = find_unsupported(settings)) return *bad;
+  read_link(settings, profile.link);
+  read_rest(settings, profile);
+  if (settings.role() == Role::kClient) read_client_only(settings, profile);
+  return profile;
+}
+
+std::vector<std::string> profile_warnings(const Profile& profile) {
+  std::vector<std::string> warnings;
+  if (profile.key == option_of(kKey).client_default) {
+    warnings.emplace_back("the key is kcptun's public default, known to everyone: set --key or KCPTUN_KEY");
+  } else if (profile.key.empty()) {
+    warnings.emplace_back("the key is empty, so anyone can use this tunnel: set --key or KCPTUN_KEY");
+  }
+  if (profile.crypt == Cipher::kNone || profile.crypt == Cipher::kNull) {
+    warnings.emplace_back("crypt " + std::string(profile.crypt == Cipher::kNone ? "none" : "null") +
+                          " encrypts nothing: anyone on the path can read and change the traffic");
+  } else if (profile.crypt == Cipher::kXor) {
+    warnings.emplace_back("crypt xor keeps no secret: anyone on the path can read and change the traffic");
+  }
+  if (profile.qpp) add_qpp_warnings(profile, warnings);
+  if (profile.autoexpire > Duration::zero() &&
+      (!profile.scavengettl || *profile.scavengettl > profile.autoexpire)) {
+    warnings.emplace_back(
+        "scavengettl is longer than autoexpire, so replaced sessions pile up beside new ones");
+  }
+  return warnings;
+}
+
+}  // namespace kcptun

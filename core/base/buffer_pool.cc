@@ -1,0 +1,94 @@
+#include "core/base/buffer_pool.h"
+
+#include <new>
+
+#include "core/base/check.h"
+
+namespace kcptun {
+
+struct BufferPool::Chunk {
+  Chunk* previous = nullptr;
+  Chunk* next = nullptr;
+  std::uint8_t* free_list = nullptr;  // singly linked through the first bytes of each free buffer
+  std::uint32_t never_used = 0;       // buffers from this index on were never handed out: their pages stay untouched
+  std::uint32_t out = 0;
+};
+
+namespace {
+constexpr std::size_t kAlign = 64;
+constexpr std::size_t round_up(std::size_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+std::uint8_t*& next_free(std::uint8_t* buffer) { return *reinterpret_cast<std::uint8_t**>(buffer); }
+}  // namespace
+
+BufferPool::BufferPool(std::size_t buffer_size)
+    : buffer_size_(round_up(buffer_size)), per_chunk_((kChunkSize - round_up(sizeof(Chunk))) / buffer_size_) {
+  KCPTUN_CHECK(per_chunk_ >= 1);
+}
+
+BufferPool::~BufferPool() {
+  KCPTUN_CHECK(in_use_ == 0);
+  while (partial_) {
+    Chunk* chunk = partial_;
+    unlink(chunk);
+    ::operator delete(chunk, std::align_val_t(kChunkSize));
+  }
+}
+
+BufferPool::Chunk* BufferPool::new_chunk() {
+  auto* chunk = new (::operator new(kChunkSize, std::align_val_t(kChunkSize))) Chunk;
+  ++chunk_count_;
+  link_front(chunk);
+  return chunk;
+}
+
+BufferPool::Chunk* BufferPool::chunk_of(std::uint8_t* buffer) {
+  return reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(buffer) & ~(kChunkSize - 1));
+}
+
+void BufferPool::link_front(Chunk* chunk) {
+  chunk->previous = nullptr;
+  chunk->next = partial_;
+  if (partial_) partial_->previous = chunk;
+  partial_ = chunk;
+}
+
+void BufferPool::unlink(Chunk* chunk) {
+  (chunk->previous ? chunk->previous->next : partial_) = chunk->next;
+  if (chunk->next) chunk->next->previous = chunk->previous;
+}
+
+std::uint8_t* BufferPool::take() {
+  Chunk* chunk = partial_ ? partial_ : new_chunk();
+  if (chunk == spare_) spare_ = nullptr;
+  std::uint8_t* buffer = chunk->free_list;
+  if (buffer) {
+    chunk->free_list = next_free(buffer);
+  } else {
+    buffer = reinterpret_cast<std::uint8_t*>(chunk) + round_up(sizeof(Chunk)) + chunk->never_used++ * buffer_size_;
+  }
+  ++chunk->out;
+  ++in_use_;
+  if (!chunk->free_list && chunk->never_used == per_chunk_) unlink(chunk);
+  return buffer;
+}
+
+void BufferPool::give(std::uint8_t* buffer) {
+  Chunk* chunk = chunk_of(buffer);
+  KCPTUN_CHECK(chunk->out > 0);
+  const bool was_full = !chunk->free_list && chunk->never_used == per_chunk_;
+  next_free(buffer) = chunk->free_list;
+  chunk->free_list = buffer;
+  --chunk->out;
+  --in_use_;
+  if (was_full) link_front(chunk);
+  if (chunk->out > 0) return;
+  if (!spare_) {
+    spare_ = chunk;
+    return;
+  }
+  unlink(chunk);
+  --chunk_count_;
+  ::operator delete(chunk, std::align_val_t(kChunkSize));
+}
+
+}  // namespace kcptun

@@ -1,0 +1,33 @@
+// Little-endian loads and stores, and byte span names. Bounds are the caller's duty: check sizes first.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace kcptun {
+
+using Bytes = std::span<const std::uint8_t>;
+using MutableBytes = std::span<std::uint8_t>;
+
+static_assert(std::endian::native == std::endian::little, "wire integers are stored as they stand in memory");
+
+template <typename T>
+inline T load_le(const std::uint8_t* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+template <typename T>
+inline void store_le(std::uint8_t* p, T value) {
+  std::memcpy(p, &value, sizeof value);
+}
+
+inline std::uint16_t load_u16(const std::uint8_t* p) { return load_le<std::uint16_t>(p); }
+inline std::uint32_t load_u32(const std::uint8_t* p) { return load_le<std::uint32_t>(p); }
+inline std::uint64_t load_u64(const std::uint8_t* p) { return load_le<std::uint64_t>(p); }
+inline void store_u16(std::uint8_t* p, std::uint16_t v) { store_le(p, v); }
+inline void store_u32(std::uint8_t* p, std::uint32_t v) { store_le(p, v); }
+
+}  // namespace kcptun

@@ -1,0 +1,84 @@
+// What a user can choose about a conversation, as plain values with kcptun's defaults, and the tables of names.
+// config fills these from text; core obeys them. Ranges are checked by config; core aborts on nonsense.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/base/time.h"
+
+namespace kcptun {
+
+/// Which end of the tunnel: clients open conversations and streams, servers answer.
+enum class Role : std::uint8_t { kClient, kServer };
+
+/// docs/protocol.md section 3.
+enum class Cipher : std::uint8_t {
+  kAes, kAes128, kAes192, kSm4, kTwofish, kBlowfish, kCast5, kTripleDes, kTea, kXtea, kSalsa20, kXor, kNone,
+  kAes128Gcm, kNull,
+};
+struct CipherName {
+  std::string_view name;
+  Cipher cipher;
+};
+inline constexpr std::array<CipherName, 15> kCipherNames{{
+    {"aes", Cipher::kAes}, {"aes-128", Cipher::kAes128}, {"aes-192", Cipher::kAes192}, {"sm4", Cipher::kSm4},
+    {"twofish", Cipher::kTwofish}, {"blowfish", Cipher::kBlowfish}, {"cast5", Cipher::kCast5},
+    {"3des", Cipher::kTripleDes}, {"tea", Cipher::kTea}, {"xtea", Cipher::kXtea}, {"salsa20", Cipher::kSalsa20},
+    {"xor", Cipher::kXor}, {"none", Cipher::kNone}, {"aes-128-gcm", Cipher::kAes128Gcm}, {"null", Cipher::kNull},
+}};
+
+/// Timing knobs of KCP, by kcptun's meaning (docs/protocol.md section 5).
+struct KcpTuning {
+  bool nodelay = false;               // lower RTO floor and arithmetic back-off
+  Duration interval = milliseconds(30);  // the longest time data or ACKs may wait; ours leave at once
+  std::uint32_t resend = 2;           // fast retransmission after this many later acknowledgements, 0: off
+  bool no_congestion_control = true;  // nc 1
+};
+struct ModePreset {
+  std::string_view name;
+  KcpTuning tuning;
+};
+inline constexpr std::array<ModePreset, 4> kModePresets{{
+    {"normal", {false, milliseconds(40), 2, true}},
+    {"fast", {false, milliseconds(30), 2, true}},
+    {"fast2", {true, milliseconds(20), 2, true}},
+    {"fast3", {true, milliseconds(10), 2, true}},
+}};
+
+struct KcpSettings {
+  KcpTuning tuning;
+  std::uint32_t mtu = 1350;  // UDP payload, crypto and FEC headers included
+  std::uint32_t send_window = 128;     // segments
+  std::uint32_t receive_window = 512;  // segments
+  bool ack_nodelay = false;  // accepted for kcptun's sake: acknowledgements always leave with the batch
+};
+
+struct FecSettings {
+  std::uint32_t data_shards = 10;
+  std::uint32_t parity_shards = 3;
+  bool enabled() const { return data_shards > 0 && parity_shards > 0; }
+};
+/// Data and parity shards of a group together (docs/protocol.md section 4: GF(2^8)).
+inline constexpr std::uint32_t kMaxShards = 256;
+
+struct SmuxSettings {
+  std::uint32_t version = 2;
+  Duration keepalive = seconds(10);
+  Duration dead_after = seconds(30);            // nothing arrived for so long: the session is over
+  std::uint32_t frame_size = 8192;              // largest PSH payload that we send
+  std::uint64_t receive_buffer = 4194304;       // smuxbuf: bytes over all streams not yet taken by their readers
+  std::uint32_t stream_buffer = 2097152;        // streambuf: the same per stream, version 2
+  std::uint32_t max_streams = 65536;            // streams open at once in one session; further SYNs are refused
+};
+
+struct LinkSettings {
+  KcpSettings kcp;
+  FecSettings fec;
+  SmuxSettings smux;
+  bool compress = true;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,2 @@
+# Sources of core/base.
+target_sources(kcptun_core PRIVATE ${CMAKE_CURRENT_LIST_DIR}/buffer_pool.cc)

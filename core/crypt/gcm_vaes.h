@@ -1,0 +1,13 @@
+// The 512-bit kernel of AES-128-GCM; gcm.h is the way in.
+#pragma once
+
+#include <memory>
+
+#include "core/crypt/gcm.h"
+
+namespace kcptun {
+
+/// REQUIRES: cpu_can(GcmPath::kVaes512), key.size() is 16.
+std::unique_ptr<GcmCipher> make_vaes_gcm(Bytes key);
+
+}  // namespace kcptun

@@ -1,0 +1,63 @@
+#include <sodium.h>
+
+#include "core/base/check.h"
+#include "core/crypt/libraries.h"
+
+namespace kcptun {
+namespace {
+
+bool start_gcrypt() {
+  // Somebody else in the process may have been first.
+  if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P)) return true;
+  if (!gcry_check_version("1.10.0")) return false;
+  // Secure memory would be a small locked pool; ordinary memory is wiped on close too.
+  gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
+  gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
+  return true;
+}
+
+void must(gcry_error_t error) { KCPTUN_CHECK(error == 0); }
+
+}  // namespace
+
+void prepare_gcrypt() {
+  static const bool started = start_gcrypt();
+  KCPTUN_CHECK(started);
+}
+
+void prepare_sodium() {
+  static const bool started = sodium_init() >= 0;
+  KCPTUN_CHECK(started);
+}
+
+GcryptCipher::GcryptCipher(int algorithm, int mode, Bytes key) {
+  prepare_gcrypt();
+  must(gcry_cipher_open(&handle_, algorithm, mode, 0));
+  // The Go peers take weak DES keys (one password in 2^50). Allowed, the library still complains, but keeps
+  // the key.
+  must(gcry_cipher_ctl(handle_, GCRYCTL_SET_ALLOW_WEAK_KEY, nullptr, 1));
+  set_key(key);
+}
+
+void GcryptCipher::set_key(Bytes key) {
+  const gcry_error_t error = gcry_cipher_setkey(handle_, key.data(), key.size());
+  KCPTUN_CHECK(error == 0 || gcry_err_code(error) == GPG_ERR_WEAK_KEY);
+}
+
+void GcryptCipher::set_counter(Bytes counter) {
+  must(gcry_cipher_setctr(handle_, counter.data(), counter.size()));
+}
+void GcryptCipher::set_iv(Bytes iv) { must(gcry_cipher_setiv(handle_, iv.data(), iv.size())); }
+void GcryptCipher::encrypt(MutableBytes b) {
+  must(gcry_cipher_encrypt(handle_, b.data(), b.size(), nullptr, 0));
+}
+void GcryptCipher::decrypt(MutableBytes b) {
+  must(gcry_cipher_decrypt(handle_, b.data(), b.size(), nullptr, 0));
+}
+void GcryptCipher::decrypt(MutableBytes out, Bytes in) {
+  must(gcry_cipher_decrypt(handle_, out.data(), out.size(), in.data(), in.size()));
+}
+void GcryptCipher::get_tag(MutableBytes tag) { must(gcry_cipher_gettag(handle_, tag.data(), tag.size())); }
+bool GcryptCipher::tag_is(Bytes tag) { return gcry_cipher_checktag(handle_, tag.data(), tag.size()) == 0; }
+
+}  // namespace kcptun

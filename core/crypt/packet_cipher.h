@@ -1,0 +1,26 @@
+// The cipher of a checksummed packet, without nonces and sums: turns whole packets into what goes on the
+// wire.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/base/packet.h"
+
+namespace kcptun {
+
+/// The initial vector of every CFB cipher; 8-byte ciphers take its first half (docs/protocol.md section 3).
+inline constexpr std::uint8_t kCfbIv[16] = {0xa7, 0x73, 0x4f, 0x9c, 0x12, 0xac, 0x1b, 0x01,
+                                            0xa4, 0x15, 0xf2, 0xc1, 0xfc, 0x78, 0xe6, 0x6b};
+
+/// Works in place on packets of any sizes, 0 included, from the first byte to the last. The nonce is already
+/// there, so that recorded vectors can be replayed. Has no state between calls; wipes its keys when
+/// destroyed.
+class PacketCipher {
+ public:
+  virtual ~PacketCipher() = default;
+  virtual void encrypt(std::span<const Packet> packets) = 0;
+  virtual void decrypt(std::span<const Packet> packets) = 0;
+};
+
+}  // namespace kcptun

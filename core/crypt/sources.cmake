@@ -1,0 +1,20 @@
+# Sources of core/crypt; libraries that only it needs are linked here.
+pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET GLOBAL libisal)
+target_sources(kcptun_core PRIVATE
+  ${CMAKE_CURRENT_LIST_DIR}/aes_cfb.cc
+  ${CMAKE_CURRENT_LIST_DIR}/aes_ni.cc
+  ${CMAKE_CURRENT_LIST_DIR}/aes_vaes.cc
+  ${CMAKE_CURRENT_LIST_DIR}/checksummed_suite.cc
+  ${CMAKE_CURRENT_LIST_DIR}/cpu.cc
+  ${CMAKE_CURRENT_LIST_DIR}/crc32.cc
+  ${CMAKE_CURRENT_LIST_DIR}/gcm.cc
+  ${CMAKE_CURRENT_LIST_DIR}/gcm_suite.cc
+  ${CMAKE_CURRENT_LIST_DIR}/gcm_vaes.cc
+  ${CMAKE_CURRENT_LIST_DIR}/gcrypt.cc
+  ${CMAKE_CURRENT_LIST_DIR}/gcrypt_cfb.cc
+  ${CMAKE_CURRENT_LIST_DIR}/master_key.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nonce.cc
+  ${CMAKE_CURRENT_LIST_DIR}/stream_ciphers.cc
+  ${CMAKE_CURRENT_LIST_DIR}/suite_table.cc
+  ${CMAKE_CURRENT_LIST_DIR}/tea.cc)
+target_link_libraries(kcptun_core PUBLIC PkgConfig::LIBGCRYPT PkgConfig::LIBSODIUM PkgConfig::LIBISAL)

@@ -1,0 +1,101 @@
+#include "core/crypt/suite_table.h"
+
+#include <gcrypt.h>
+
+#include "core/base/check.h"
+#include "core/crypt/aes_cfb.h"
+#include "core/crypt/checksummed_suite.h"
+#include "core/crypt/gcm_suite.h"
+#include "core/crypt/gcrypt_cfb.h"
+#include "core/crypt/stream_ciphers.h"
+#include "core/crypt/tea.h"
+
+namespace kcptun {
+namespace {
+
+using Made = std::unique_ptr<PacketCipher>;
+
+Made aes(const SuiteRow&, Bytes key, Dispatch dispatch) {
+  return make_aes_cfb(key, dispatch == Dispatch::kBest ? best_aes_path() : AesPath::kPortable);
+}
+Made gcrypt(const SuiteRow& row, Bytes key, Dispatch) { return make_gcrypt_cfb(row.gcrypt_algorithm, key); }
+TeaPath tea_path(Dispatch dispatch) {
+  return dispatch == Dispatch::kBest ? best_tea_path() : TeaPath::kPortable;
+}
+Made tea(const SuiteRow&, Bytes key, Dispatch dispatch) { return make_tea_cfb(key, tea_path(dispatch)); }
+Made xtea(const SuiteRow&, Bytes key, Dispatch dispatch) { return make_xtea_cfb(key, tea_path(dispatch)); }
+Made salsa20(const SuiteRow&, Bytes key, Dispatch) { return make_salsa20(key); }
+Made xor_table(const SuiteRow&, Bytes key, Dispatch) { return make_xor(key); }
+Made none(const SuiteRow&, Bytes, Dispatch) { return make_none(); }
+
+constexpr auto kSummed = PacketFormat::kChecksummed;
+
+/// null: no crypto layer at all.
+class NullSuite final : public Suite {
+ public:
+  std::size_t header_size() const override { return 0; }
+  std::size_t trailer_size() const override { return 0; }
+  void seal(std::span<const Packet>) override {}
+  std::size_t open(std::span<Packet>) override { return 0; }
+};
+
+}  // namespace
+
+constexpr std::array<SuiteRow, kCipherNames.size()> kTable{{
+    {Cipher::kAes, kSummed, 32, 16, GCRY_CIPHER_AES256, aes},
+    {Cipher::kAes128, kSummed, 16, 16, GCRY_CIPHER_AES128, aes},
+    {Cipher::kAes192, kSummed, 24, 16, GCRY_CIPHER_AES192, aes},
+    {Cipher::kSm4, kSummed, 16, 16, GCRY_CIPHER_SM4, gcrypt},
+    {Cipher::kTwofish, kSummed, 32, 16, GCRY_CIPHER_TWOFISH, gcrypt},
+    {Cipher::kBlowfish, kSummed, 32, 8, GCRY_CIPHER_BLOWFISH, gcrypt},
+    {Cipher::kCast5, kSummed, 16, 8, GCRY_CIPHER_CAST5, gcrypt},
+    {Cipher::kTripleDes, kSummed, 24, 8, GCRY_CIPHER_3DES, gcrypt},
+    {Cipher::kTea, kSummed, 16, 8, 0, tea},
+    {Cipher::kXtea, kSummed, 16, 8, 0, xtea},
+    {Cipher::kSalsa20, kSummed, 32, 0, 0, salsa20},
+    {Cipher::kXor, kSummed, 32, 0, 0, xor_table},
+    {Cipher::kNone, kSummed, 0, 0, 0, none},
+    {Cipher::kAes128Gcm, PacketFormat::kGcm, 16, 16, GCRY_CIPHER_AES128, nullptr},
+    {Cipher::kNull, PacketFormat::kBare, 0, 0, 0, nullptr},
+}};
+constexpr bool rows_match_names() {
+  for (std::size_t i = 0; i < kTable.size(); ++i)
+    if (kTable[i].cipher != static_cast<Cipher>(i) || kTable[i].cipher != kCipherNames[i].cipher)
+      return false;
+  return true;
+}
+static_assert(rows_match_names(), "the table is indexed by Cipher and has a row for each name");
+
+const std::array<SuiteRow, kCipherNames.size()> kSuiteTable = kTable;
+
+const SuiteRow& suite_row(Cipher cipher) {
+  const auto index = static_cast<std::size_t>(cipher);
+  KCPTUN_CHECK(index < kTable.size());
+  return kTable[index];
+}
+
+std::unique_ptr<PacketCipher> make_packet_cipher(const SuiteRow& row, const MasterKey& key,
+                                                 Dispatch dispatch) {
+  KCPTUN_CHECK(row.format == kSummed);
+  return row.make(row, key.bytes().first(row.key_size), dispatch);
+}
+
+std::unique_ptr<Suite> Suite::make(Cipher cipher, const MasterKey& key,
+                                   std::span<const std::uint8_t, 32> nonce_seed, Dispatch dispatch) {
+  const SuiteRow& row = suite_row(cipher);
+  switch (row.format) {
+    case PacketFormat::kChecksummed:
+      return std::make_unique<ChecksummedSuite>(make_packet_cipher(row, key, dispatch), nonce_seed);
+    case PacketFormat::kGcm:
+      return std::make_unique<GcmSuite>(
+          make_gcm(key.bytes().first(row.key_size),
+                   dispatch == Dispatch::kBest ? best_gcm_path() : GcmPath::kPortable),
+          nonce_seed);
+    case PacketFormat::kBare:
+      return std::make_unique<NullSuite>();
+  }
+  KCPTUN_CHECK(false);
+  return nullptr;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,35 @@
+// The table of cipher suites: all that differs between the rows of docs/protocol.md section 3.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+
+#include "core/base/settings.h"
+#include "core/crypt/packet_cipher.h"
+#include "core/crypt/suite.h"
+
+namespace kcptun {
+
+enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kBare };
+
+struct SuiteRow {
+  Cipher cipher;
+  PacketFormat format;
+  std::size_t key_size;    // bytes, from the start of the master key
+  std::size_t block_size;  // bytes, 0 for what is no block cipher
+  int gcrypt_algorithm;    // 0 where libgcrypt is not used
+  /// Makes the cipher of a checksummed packet from this row and key_size bytes; null for other formats.
+  std::unique_ptr<PacketCipher> (*make)(const SuiteRow& row, Bytes key, Dispatch dispatch);
+};
+
+/// One row for each Cipher, in the order of the enumeration.
+extern const std::array<SuiteRow, kCipherNames.size()> kSuiteTable;
+
+const SuiteRow& suite_row(Cipher cipher);
+
+/// REQUIRES: the row's format is kChecksummed.
+std::unique_ptr<PacketCipher> make_packet_cipher(const SuiteRow& row, const MasterKey& key,
+                                                 Dispatch dispatch);
+
+}  // namespace kcptun

@@ -1,0 +1,26 @@
+// The header of FEC datagrams (docs/protocol.md section 4).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/bytes.h"
+#include "core/base/time.h"
+
+namespace kcptun {
+
+/// Header of a data packet: seqid u32, type u16, size u16.
+inline constexpr std::size_t kFecHeader = 8;
+/// A shard is everything from `size` on.
+inline constexpr std::size_t kFecShardOffset = 6;
+
+enum class FecType : std::uint16_t { kNone = 0, kData = 0x00f1, kParity = 0x00f2, kOutOfBand = 0x00f3 };
+
+/// What a decrypted body is; kNone for a plain KCP packet and for one too short to carry an FEC header.
+inline FecType fec_type(Bytes body) {
+  if (body.size() < kFecHeader) return FecType::kNone;
+  const std::uint16_t type = load_u16(body.data() + 4);
+  return type >= 0x00f1 && type <= 0x00f3 ? FecType{type} : FecType::kNone;
+}
+
+}  // namespace kcptun

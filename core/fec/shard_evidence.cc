@@ -1,0 +1,65 @@
+#include "core/fec/shard_evidence.h"
+
+#include <algorithm>
+
+#include "core/base/serial.h"
+
+namespace kcptun {
+
+ShardEvidence::ShardEvidence() {
+  candidates_.reserve(kMaxShards - 1);
+  for (std::uint32_t period = 2; period <= kMaxShards; ++period) {
+    candidates_.push_back({static_cast<std::uint16_t>(period), 1, static_cast<std::uint8_t>(period - 1)});
+  }
+}
+
+void ShardEvidence::observe(std::uint32_t seqid, bool is_data) {
+  // Only numbers beyond the newest count, so that repeated datagrams are no evidence.
+  if (samples_ == 0 || serial_less(newest_, seqid)) {
+    ++samples_;
+    newest_ = seqid;
+  }
+  std::erase_if(candidates_, [=](Candidate& candidate) {
+    const std::uint32_t period = candidate.period;
+    if (seqid >= 0xffffffffu / period * period) return true;
+    const std::uint32_t position = seqid % period;
+    if (is_data) {
+      if (position + 1 > candidate.most) return true;
+      candidate.least = std::max(candidate.least, static_cast<std::uint8_t>(position + 1));
+    } else {
+      if (position < candidate.least) return true;
+      candidate.most = std::min(candidate.most, static_cast<std::uint8_t>(position));
+    }
+    return false;
+  });
+}
+
+bool ShardEvidence::allows(FecSettings settings) const {
+  return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return candidate.period == settings.data_shards + settings.parity_shards &&
+           candidate.least <= settings.data_shards && settings.data_shards <= candidate.most;
+  });
+}
+
+bool ShardEvidence::agrees(std::uint32_t seqid, std::uint32_t data_shards, std::uint32_t length) const {
+  return std::all_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return candidate.least == data_shards && candidate.most == data_shards && seqid % candidate.period == 0 &&
+           length <= candidate.period;
+  });
+}
+
+std::optional<FecSettings> ShardEvidence::settled() const {
+  return candidates_.size() == 1 ? likely() : std::nullopt;
+}
+
+std::optional<FecSettings> ShardEvidence::likely() const {
+  if (candidates_.empty()) return std::nullopt;
+  const Candidate& largest = candidates_.back();
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.least != largest.least || candidate.most != largest.least) return std::nullopt;
+    if (largest.period % candidate.period != 0) return std::nullopt;
+  }
+  return FecSettings{largest.least, largest.period - std::uint32_t{largest.least}};
+}
+
+}  // namespace kcptun

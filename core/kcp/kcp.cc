@@ -1,0 +1,256 @@
+#include "core/kcp/kcp.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/check.h"
+#include "core/base/serial.h"
+
+namespace kcptun {
+namespace {
+
+constexpr Duration kRtoFloor = milliseconds(100);
+constexpr Duration kRtoFloorNodelay = milliseconds(30);
+constexpr Duration kFirstProbe = milliseconds(500);
+constexpr Duration kLongestProbe = seconds(120);
+// Acknowledgements waiting for a flush. More only come while the socket takes nothing; the peer then sends again.
+constexpr std::size_t kMaxPendingAcks = 65536;
+
+SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_size) {
+  return {segment_size, tuning.resend, tuning.nodelay, 0};
+}
+
+}  // namespace
+
+// Puts segments into one packet.
+class Kcp::PacketWriter {
+ public:
+  PacketWriter(std::uint8_t* out, std::size_t capacity) : out_(out), capacity_(capacity) {}
+
+  std::size_t size() const { return size_; }
+  bool fits(std::size_t data) const { return size_ + kSegmentHeader + data <= capacity_; }
+  /// Data bytes that the next segment may have. REQUIRES: fits(0).
+  std::size_t room() const { return capacity_ - size_ - kSegmentHeader; }
+  void write(const Segment& segment) {
+    write_segment_header(out_ + size_, segment, segment.data.size());
+    if (!segment.data.empty())
+      std::memcpy(out_ + size_ + kSegmentHeader, segment.data.data(), segment.data.size());
+    size_ += kSegmentHeader + segment.data.size();
+  }
+
+ private:
+  std::uint8_t* out_;
+  std::size_t capacity_;
+  std::size_t size_ = 0;
+};
+
+Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_size, BufferPool& pool)
+    : conv_(conv),
+      packet_size_(packet_size),
+      send_window_limit_(settings.send_window),
+      pool_(pool),
+      send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
+      receive_(pool, settings.receive_window),
+      rtt_(settings.tuning.nodelay ? kRtoFloorNodelay : kRtoFloor, settings.tuning.interval),
+      congestion_(make_congestion_controller(settings.tuning)),
+      told_window_(settings.receive_window) {
+  KCPTUN_CHECK(packet_size > kSegmentHeader && packet_size <= pool.buffer_size());
+}
+
+// --- receiving ---
+
+void Kcp::handle_packet(TimePoint now, Bytes packet, Origin origin) {
+  while (!packet.empty()) {
+    const std::optional<Segment> segment = take_segment(packet);
+    if (!segment || segment->conv != conv_) {
+      ++counters_.errors;
+      return;
+    }
+    ++counters_.in_segments;
+    handle_segment(now, *segment, origin);
+  }
+}
+
+void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
+  if (!send_.plausible_una(segment.una)) {
+    // Behind ours: an old packet, reordered. Ahead of what we sent: a lie or another life of the peer's.
+    if (serial_less(send_.next(), segment.una)) {
+      ++counters_.errors;
+      return;
+    }
+  }
+  std::uint32_t newly_acked = 0;
+  if (segment.command == KcpCommand::kAck) {  // before una, which may cover it and knows no copy
+    const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
+    if (ack.rtt && origin == Origin::kArrived) rtt_.add_sample(*ack.rtt);
+    newly_acked += ack.newly_acked;
+  }
+  if (send_.plausible_una(segment.una)) newly_acked += send_.handle_una(segment.una);
+  if (origin == Origin::kArrived) handle_peer_window(segment.window);
+  if (newly_acked > 0) congestion_->handle_acked(newly_acked, peer_window_);
+
+  switch (segment.command) {
+    case KcpCommand::kPush: {
+      const ReceiveWindow::Verdict verdict = receive_.handle_push(segment.sn, segment.data);
+      if (verdict == ReceiveWindow::Verdict::kBeyondWindow) {
+        ++counters_.beyond_window;
+        return;
+      }
+      if (verdict == ReceiveWindow::Verdict::kDuplicate) ++counters_.repeated;
+      add_ack(segment.sn, segment.ts);
+      break;
+    }
+    case KcpCommand::kWindowAsk:
+      tell_window_ = true;
+      break;
+    case KcpCommand::kAck:
+    case KcpCommand::kWindowTell:
+      break;
+  }
+}
+
+void Kcp::handle_peer_window(std::uint32_t window) {
+  peer_window_ = window;
+  if (window > 0) {
+    probe_at_.reset();
+    ask_window_ = false;
+  }
+}
+
+void Kcp::end_batch() {
+  receive_.end_batch();
+  const std::uint32_t in_flight = send_.in_flight();
+  if (send_.detect_overtaken() > 0) congestion_->handle_overtaken(in_flight);
+}
+
+void Kcp::add_ack(std::uint32_t sn, std::uint32_t ts) {
+  if (acks_.size() >= kMaxPendingAcks) drop_covered_acks();
+  if (acks_.size() >= kMaxPendingAcks) return;
+  acks_.push_back({sn, ts});
+  acks_pruned_ = false;
+}
+
+// As kcp-go does: what una covers needs no segment of its own, but the last one carries the peer's RTT sample.
+void Kcp::drop_covered_acks() {
+  acks_.erase(acks_.begin(), acks_.begin() + static_cast<std::ptrdiff_t>(acks_written_));
+  acks_written_ = 0;
+  acks_pruned_ = true;
+  if (acks_.empty()) return;
+  const PendingAck last = acks_.back();
+  std::erase_if(acks_, [this](const PendingAck& ack) { return serial_less(ack.sn, receive_.next()); });
+  if (serial_less(last.sn, receive_.next())) acks_.push_back(last);
+}
+
+std::optional<ReceiveWindow::Piece> Kcp::read() {
+  std::optional<ReceiveWindow::Piece> piece = receive_.read();
+  if (piece) counters_.stream_bytes_in += piece->data.size();
+  return piece;
+}
+
+// --- sending ---
+
+void Kcp::commit(std::size_t bytes) {
+  send_.commit(bytes);
+  counters_.stream_bytes_out += bytes;
+}
+
+std::uint32_t Kcp::send_limit() const {
+  return send_.una() + std::min({send_window_limit_, peer_window_, congestion_->window()});
+}
+
+std::uint32_t Kcp::send_quota() const {
+  return std::min({send_window_limit_, std::max(peer_window_, 1u), congestion_->window()});
+}
+
+std::size_t Kcp::send_room() const {
+  const std::uint32_t quota = send_quota();
+  return send_.size() < quota ? (quota - send_.size()) * segment_size() : 0;
+}
+
+// The peer waits for the news that a window which was 0, or as good as 0, is open again.
+bool Kcp::window_worth_telling() const {
+  return told_window_ <= receive_.window() / 8 && receive_.free() >= std::max(receive_.window() / 2, 1u);
+}
+
+void Kcp::handle_timeout(TimePoint now) {
+  if (send_.detect_timed_out(now, rtt_) > 0) congestion_->handle_timed_out();
+  if (probe_at_ && *probe_at_ <= now) {
+    ask_window_ = true;
+    probe_wait_ = std::min<Duration>(probe_wait_ + probe_wait_ / 2, kLongestProbe);
+    probe_at_ = now + probe_wait_;
+  }
+}
+
+Segment Kcp::blank_segment(KcpCommand command) const {
+  Segment segment;
+  segment.conv = conv_;
+  segment.command = command;
+  segment.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(receive_.free(), 65535));
+  segment.una = receive_.next();
+  return segment;
+}
+
+void Kcp::write_acks(PacketWriter& writer) {
+  if (!acks_pruned_) drop_covered_acks();
+  for (; acks_written_ < acks_.size() && writer.fits(0); ++acks_written_) {
+    Segment segment = blank_segment(KcpCommand::kAck);
+    segment.sn = acks_[acks_written_].sn;
+    segment.ts = acks_[acks_written_].ts;
+    writer.write(segment);
+    ++counters_.out_segments;
+  }
+  if (acks_written_ < acks_.size()) return;
+  acks_.clear();
+  acks_written_ = 0;
+}
+
+void Kcp::write_window_commands(PacketWriter& writer) {
+  if (ask_window_ && writer.fits(0)) {
+    writer.write(blank_segment(KcpCommand::kWindowAsk));
+    ask_window_ = false;
+    ++counters_.out_segments;
+  }
+  if ((tell_window_ || (writer.size() == 0 && window_worth_telling())) && writer.fits(0)) {
+    writer.write(blank_segment(KcpCommand::kWindowTell));
+    tell_window_ = false;
+    ++counters_.out_segments;
+  }
+}
+
+void Kcp::write_data(TimePoint now, PacketWriter& writer) {
+  const std::uint32_t limit = send_limit();
+  while (writer.fits(1)) {
+    const std::optional<SendWindow::Copy> copy = send_.poll_copy(now, limit, writer.room());
+    if (!copy) return;
+    Segment segment = blank_segment(KcpCommand::kPush);
+    segment.ts = wire_ms(now);
+    segment.sn = copy->sn;
+    segment.data = copy->data;
+    writer.write(segment);
+    ++counters_.out_segments;
+    if (copy->retransmission) ++counters_.retransmitted;
+  }
+}
+
+std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
+  if (peer_window_ == 0 && !probe_at_) {
+    probe_wait_ = kFirstProbe;
+    probe_at_ = now + probe_wait_;
+  }
+  PacketWriter writer(out, packet_size_);
+  write_acks(writer);
+  write_window_commands(writer);
+  write_data(now, writer);
+  if (writer.size() > 0) told_window_ = receive_.free();
+  return writer.size();
+}
+
+std::optional<TimePoint> Kcp::next_timeout() const { return earliest(send_.next_timeout(rtt_), probe_at_); }
+
+void Kcp::trim() {
+  send_.trim();
+  receive_.trim();
+  if (acks_.empty()) acks_.shrink_to_fit();
+}
+
+}  // namespace kcptun

@@ -1,0 +1,122 @@
+// One KCP conversation in stream mode: a reliable byte stream over packets that may be lost (docs/protocol.md
+// section 5).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/base/buffer_pool.h"
+#include "core/base/bytes.h"
+#include "core/base/settings.h"
+#include "core/base/time.h"
+#include "core/kcp/congestion.h"
+#include "core/kcp/receive_window.h"
+#include "core/kcp/rtt_estimator.h"
+#include "core/kcp/segment.h"
+#include "core/kcp/send_window.h"
+
+namespace kcptun {
+
+/// Fed with packets and bytes, drained of packets and bytes; nothing is sent from inside a handler.
+/// Acknowledgements leave with the first poll_packet() after a batch, whatever `interval` says.
+class Kcp {
+ public:
+  /// How a packet came: recovered by FEC, it is late, and tells nothing about the peer's window or the RTT.
+  enum class Origin : std::uint8_t { kArrived, kRecovered };
+  struct Counters {
+    std::uint64_t stream_bytes_in = 0;   // given out by read()
+    std::uint64_t stream_bytes_out = 0;  // taken by commit()
+    std::uint64_t in_segments = 0;
+    std::uint64_t out_segments = 0;
+    std::uint64_t retransmitted = 0;
+    std::uint64_t repeated = 0;      // PUSH that had arrived before
+    std::uint64_t beyond_window = 0;
+    std::uint64_t errors = 0;        // packets cut short, of unknown command, foreign conv, impossible una
+  };
+
+  /// `packet_size`: the largest KCP packet (kcp_mtu of section 2). `pool` outlives the conversation.
+  Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_size, BufferPool& pool);
+
+  // --- the world did ---
+
+  /// A packet arrived. `packet` stays valid until end_batch().
+  void handle_packet(TimePoint now, Bytes packet, Origin origin);
+  /// The batch of packets is over: keeps what it must, finds what is lost.
+  void end_batch();
+  /// Time passed.
+  void handle_timeout(TimePoint now);
+
+  // --- the stream ---
+
+  /// Segments that may be queued or under way together, as the windows stand: at least 1.
+  std::uint32_t send_quota() const;
+  /// Bytes that may be appended now, such that about one send window is queued or under way.
+  std::size_t send_room() const;
+  /// See SendWindow. Control data may be appended beyond send_room(); the caller bounds it.
+  void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces) { send_.prepare(bytes, pieces); }
+  void commit(std::size_t bytes);
+  /// The next bytes in order.
+  std::optional<ReceiveWindow::Piece> read();
+  bool readable() const { return receive_.readable(); }
+
+  // --- the caller must do ---
+
+  /// Writes the next packet due at `now` into `out`, which has packet_size bytes; returns its length, 0 when none is.
+  std::size_t poll_packet(TimePoint now, std::uint8_t* out);
+  std::optional<TimePoint> next_timeout() const;
+
+  // --- getters ---
+
+  std::uint32_t conv() const { return conv_; }
+  std::size_t segment_size() const { return packet_size_ - kSegmentHeader; }
+  const RttEstimator& rtt() const { return rtt_; }
+  const SendWindow& send_window() const { return send_; }
+  const ReceiveWindow& receive_window() const { return receive_; }
+  std::uint32_t peer_window() const { return peer_window_; }
+  const Counters& counters() const { return counters_; }
+  /// Gives idle memory back.
+  void trim();
+
+ private:
+  struct PendingAck {
+    std::uint32_t sn;
+    std::uint32_t ts;
+  };
+  class PacketWriter;
+
+  void handle_segment(TimePoint now, const Segment& segment, Origin origin);
+  void handle_peer_window(std::uint32_t window);
+  void add_ack(std::uint32_t sn, std::uint32_t ts);
+  void drop_covered_acks();
+  Segment blank_segment(KcpCommand command) const;
+  void write_acks(PacketWriter& writer);
+  void write_window_commands(PacketWriter& writer);
+  void write_data(TimePoint now, PacketWriter& writer);
+  std::uint32_t send_limit() const;
+  bool window_worth_telling() const;
+
+  const std::uint32_t conv_;
+  const std::size_t packet_size_;
+  const std::uint32_t send_window_limit_;
+  BufferPool& pool_;
+  SendWindow send_;
+  ReceiveWindow receive_;
+  RttEstimator rtt_;
+  std::unique_ptr<CongestionController> congestion_;
+
+  std::uint32_t peer_window_ = 32;  // assumed until the first segment arrives
+  std::vector<PendingAck> acks_;
+  std::size_t acks_written_ = 0;  // of acks_, in the flush that is going on
+  bool acks_pruned_ = true;       // no acknowledgement came since drop_covered_acks()
+
+  std::optional<TimePoint> probe_at_;  // next WASK; set while the peer's window is 0
+  Duration probe_wait_{0};
+  bool ask_window_ = false;
+  bool tell_window_ = false;
+  std::uint32_t told_window_;  // the window in the last segment that left
+  Counters counters_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,68 @@
+// The receiving side's segments: those in order that wait for the reader, and those that came too early.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/buffer_pool.h"
+#include "core/base/bytes.h"
+#include "core/base/ring.h"
+
+namespace kcptun {
+
+/// Segments [read, rcv_nxt) are in order and wait for the reader; those in [rcv_nxt, rcv_nxt + window) may be there or
+/// not. Both kinds are views into the receive arena until end_batch() copies what nobody read: in-order traffic with
+/// a willing reader is never copied. Memory is bounded by twice `window` segments.
+class ReceiveWindow {
+ public:
+  enum class Verdict : std::uint8_t { kNew, kDuplicate, kBeyondWindow };
+  /// A piece of the stream. `buffer` is set when the view points into it, and keeps it alive.
+  struct Piece {
+    MutableBytes data;
+    PoolBuffer buffer;
+  };
+
+  /// `pool` outlives the window. `first_sn` other than 0 is for tests.
+  ReceiveWindow(BufferPool& pool, std::uint32_t window, std::uint32_t first_sn = 0)
+      : pool_(pool), window_(window), read_(first_sn), next_(first_sn), highest_(first_sn) {}
+  ReceiveWindow(const ReceiveWindow&) = delete;
+  ReceiveWindow& operator=(const ReceiveWindow&) = delete;
+
+  /// A segment arrived. `data` must stay valid until end_batch(). Data longer than a pool buffer is the peer's fault
+  /// and cannot be: packets are at most kMaxDatagram.
+  Verdict handle_push(std::uint32_t sn, Bytes data);
+  /// The next piece of the stream.
+  std::optional<Piece> read();
+  bool readable() const { return read_ != next_; }
+  /// Copies what is still only a view.
+  void end_batch();
+
+  /// All below have arrived (goes out as una).
+  std::uint32_t next() const { return next_; }
+  /// Segments that the peer may have past una (goes out as wnd).
+  std::uint32_t free() const { return window_ - (next_ - read_); }
+  std::uint32_t window() const { return window_; }
+  void set_window(std::uint32_t window);
+  /// Gives idle memory back when nothing is held.
+  void trim();
+
+ private:
+  struct Slot {
+    const std::uint8_t* data = nullptr;  // nullptr: not arrived
+    std::uint16_t length = 0;
+    PoolBuffer buffer;  // set once copied
+  };
+
+  void advance();
+
+  BufferPool& pool_;
+  std::uint32_t window_;
+  SequenceRing<Slot> ring_;
+  std::vector<std::uint32_t> views_;  // sn whose slots are views, unless read since
+  std::uint32_t read_ = 0;
+  std::uint32_t next_ = 0;
+  std::uint32_t highest_ = 0;  // behind the highest sn that arrived: slots of [read_, highest_) may be in use
+};
+
+}  // namespace kcptun

@@ -1,0 +1,22 @@
+#include "core/kcp/rtt_estimator.h"
+
+#include <algorithm>
+
+namespace kcptun {
+
+void RttEstimator::add_sample(Duration rtt) {
+  rtt = std::max(rtt, Duration(1));
+  minimum_ = minimum_ ? std::min(*minimum_, rtt) : rtt;
+  if (!smoothed_) {  // RFC 6298 section 2.2
+    smoothed_ = rtt;
+    variation_ = rtt / 2;
+  } else {  // RFC 6298 section 2.3
+    const Duration error = rtt > *smoothed_ ? rtt - *smoothed_ : *smoothed_ - rtt;
+    variation_ = (3 * variation_ + error) / 4;
+    smoothed_ = (7 * *smoothed_ + rtt) / 8;
+  }
+  const Duration timeout = *smoothed_ + std::max(granularity_, 4 * variation_);
+  timeout_ = std::clamp(timeout, floor_, kLargestTimeout);
+}
+
+}  // namespace kcptun

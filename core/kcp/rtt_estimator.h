@@ -1,0 +1,38 @@
+// Round-trip time and retransmission time-out (RFC 6298, with KCP's floors and ceiling).
+#pragma once
+
+#include <optional>
+
+#include "core/base/time.h"
+
+namespace kcptun {
+
+/// One direction's estimate. Samples come only from copies that are known to be the ones acknowledged.
+class RttEstimator {
+ public:
+  /// `floor`: lowest time-out (docs/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the interval.
+  RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
+
+  void add_sample(Duration rtt);
+
+  /// Retransmission time-out: 200 ms before the first sample, 60 s at most.
+  Duration timeout() const { return timeout_; }
+  /// Smoothed RTT; none before the first sample.
+  std::optional<Duration> smoothed() const { return smoothed_; }
+  Duration variation() const { return variation_; }
+  /// The smallest RTT ever seen; none before the first sample.
+  std::optional<Duration> minimum() const { return minimum_; }
+
+ private:
+  static constexpr Duration kInitialTimeout = milliseconds(200);
+  static constexpr Duration kLargestTimeout = seconds(60);
+
+  Duration floor_;
+  Duration granularity_;
+  Duration timeout_ = kInitialTimeout;
+  Duration variation_{0};
+  std::optional<Duration> smoothed_;
+  std::optional<Duration> minimum_;
+};
+
+}  // namespace kcptun

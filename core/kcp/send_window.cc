@@ -1,0 +1,214 @@
+#include "core/kcp/send_window.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/serial.h"
+
+namespace kcptun {
+
+SendWindow::SendWindow(BufferPool& pool, const Settings& settings)
+    : pool_(pool), settings_(settings), una_(settings.first_sn), next_(una_), end_(una_) {
+  KCPTUN_CHECK(settings.segment_size > 0 && settings.segment_size <= pool.buffer_size());
+}
+
+SendWindow::~SendWindow() {
+  for (std::uint32_t sn = una_; sn != end_ + prepared_; ++sn)
+    if (std::uint8_t* data = ring_[sn].data) pool_.give(data);
+}
+
+// --- the byte stream ---
+
+bool SendWindow::fillable_tail() const {
+  return end_ != next_ && ring_[end_ - 1].length < settings_.segment_size;
+}
+
+void SendWindow::prepare(std::size_t bytes, std::vector<MutableBytes>& pieces) {
+  KCPTUN_CHECK(prepared_ == 0);
+  if (bytes > 0 && fillable_tail()) {
+    Slot& tail = ring_[end_ - 1];
+    const std::size_t take = std::min(bytes, settings_.segment_size - tail.length);
+    pieces.push_back({tail.data + tail.length, take});
+    bytes -= take;
+  }
+  const std::size_t count = (bytes + settings_.segment_size - 1) / settings_.segment_size;
+  ring_.reserve(una_, size(), size() + count);
+  for (; bytes > 0; ++prepared_) {
+    Slot& slot = ring_[end_ + prepared_];
+    slot = Slot{};
+    slot.data = pool_.take();
+    const std::size_t take = std::min(bytes, settings_.segment_size);
+    pieces.push_back({slot.data, take});
+    bytes -= take;
+  }
+}
+
+void SendWindow::commit(std::size_t bytes) {
+  if (bytes > 0 && fillable_tail()) {
+    Slot& tail = ring_[end_ - 1];
+    const std::size_t take = std::min(bytes, settings_.segment_size - tail.length);
+    tail.length = static_cast<std::uint16_t>(tail.length + take);
+    bytes -= take;
+  }
+  for (; bytes > 0; ++end_, --prepared_) {
+    KCPTUN_CHECK(prepared_ > 0);
+    const std::size_t take = std::min(bytes, settings_.segment_size);
+    ring_[end_].length = static_cast<std::uint16_t>(take);
+    bytes -= take;
+  }
+  for (; prepared_ > 0; --prepared_) {
+    Slot& unused = ring_[end_ + prepared_ - 1];
+    pool_.give(std::exchange(unused.data, nullptr));
+  }
+}
+
+// --- lists ---
+
+void SendWindow::append_to(std::uint8_t list, std::uint32_t sn) {
+  List& l = lists_[list];
+  Slot& slot = ring_[sn];
+  slot.list = list;
+  slot.previous = l.tail;
+  if (l.size++ == 0) {
+    l.head = sn;
+  } else {
+    ring_[l.tail].next = sn;
+  }
+  l.tail = sn;
+  if (list != kLostList) ++in_flight_;
+}
+
+void SendWindow::remove_from_list(std::uint32_t sn) {
+  Slot& slot = ring_[sn];
+  if (slot.list == kNoList) return;
+  List& l = lists_[slot.list];
+  if (l.head == sn) {
+    l.head = slot.next;
+  } else {
+    ring_[slot.previous].next = slot.next;
+  }
+  if (l.tail == sn) {
+    l.tail = slot.previous;
+  } else {
+    ring_[slot.next].previous = slot.previous;
+  }
+  --l.size;
+  if (slot.list != kLostList) --in_flight_;
+  slot.list = kNoList;
+}
+
+void SendWindow::mark_lost(std::uint32_t sn) {
+  remove_from_list(sn);
+  append_to(kLostList, sn);
+}
+
+// --- copies ---
+
+SendWindow::Copy SendWindow::send(TimePoint now, std::uint32_t sn, bool retransmission) {
+  Slot& slot = ring_[sn];
+  slot.sent = true;
+  slot.resent = retransmission;
+  slot.sent_at = now;
+  slot.order = ++order_;
+  append_to(std::min<std::uint8_t>(slot.timeouts, kLevels - 1), sn);
+  return {sn, {slot.data, slot.length}, retransmission};
+}
+
+std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32_t limit, std::size_t room) {
+  if (has_lost()) {
+    const std::uint32_t sn = lists_[kLostList].head;
+    if (ring_[sn].length > room) return std::nullopt;
+    remove_from_list(sn);
+    return send(now, sn, true);
+  }
+  if (next_ == end_ || !serial_less(next_, limit) || ring_[next_].length > room) return std::nullopt;
+  return send(now, next_++, false);
+}
+
+// --- what the peer told ---
+
+void SendWindow::acknowledge(std::uint32_t sn, bool last_copy) {
+  Slot& slot = ring_[sn];
+  // Which copy arrived is known when there was only one, or when its time stamp says so.
+  if (last_copy || !slot.resent) largest_acked_order_ = std::max(largest_acked_order_, slot.order);
+  remove_from_list(sn);
+  pool_.give(std::exchange(slot.data, nullptr));
+}
+
+std::uint32_t SendWindow::handle_una(std::uint32_t una) {
+  KCPTUN_CHECK(plausible_una(una));
+  std::uint32_t newly_acked = 0;
+  for (; una_ != una; ++una_) {
+    if (!ring_[una_].data) continue;
+    acknowledge(una_, !ring_[una_].resent);
+    ++newly_acked;
+  }
+  return newly_acked;
+}
+
+SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts) {
+  AckResult result;
+  if (sn - una_ >= next_ - una_ || !ring_[sn].data) return result;
+  const Slot& slot = ring_[sn];
+  const bool last_copy = wire_ms(slot.sent_at) == ts;
+  if (last_copy) result.rtt = now - slot.sent_at;
+  if (slot.resent && !last_copy) ++counters_.spurious;
+  acknowledge(sn, last_copy);
+  result.newly_acked = 1;
+  return result;
+}
+
+// --- loss ---
+
+std::uint32_t SendWindow::detect_overtaken() {
+  if (settings_.resend == 0) return 0;
+  std::uint32_t found = 0;
+  for (std::uint8_t level = 0; level < kLevels; ++level) {
+    while (lists_[level].size > 0) {
+      const std::uint32_t sn = lists_[level].head;
+      if (ring_[sn].order + settings_.resend > largest_acked_order_) break;
+      mark_lost(sn);
+      ++found;
+    }
+  }
+  counters_.fast_lost += found;
+  return found;
+}
+
+// docs/protocol.md section 5: 0.2, 0.6, 1.2, 2.0 s, or with nodelay 0.2, 0.5, 0.9, 1.4 s, at an RTO of 0.2 s.
+Duration SendWindow::timeout_of_level(std::uint8_t level, Duration rto) const {
+  const Duration waited = settings_.arithmetic_backoff ? rto + rto * level / 2 : rto * (level + 1);
+  return std::min<Duration>(waited, seconds(60));
+}
+
+std::uint32_t SendWindow::detect_timed_out(TimePoint now, const RttEstimator& rtt) {
+  std::uint32_t found = 0;
+  for (std::uint8_t level = 0; level < kLevels; ++level) {
+    const Duration timeout = timeout_of_level(level, rtt.timeout());
+    while (lists_[level].size > 0) {
+      const std::uint32_t sn = lists_[level].head;
+      Slot& slot = ring_[sn];
+      if (now - slot.sent_at < timeout) break;
+      if (slot.timeouts < kLevels) ++slot.timeouts;
+      mark_lost(sn);
+      ++found;
+    }
+  }
+  counters_.timed_out += found;
+  return found;
+}
+
+std::optional<TimePoint> SendWindow::next_timeout(const RttEstimator& rtt) const {
+  std::optional<TimePoint> soonest;
+  for (std::uint8_t level = 0; level < kLevels; ++level) {
+    if (lists_[level].size == 0) continue;
+    soonest = earliest(soonest, ring_[lists_[level].head].sent_at + timeout_of_level(level, rtt.timeout()));
+  }
+  return soonest;
+}
+
+void SendWindow::trim() {
+  if (empty()) ring_.release();
+}
+
+}  // namespace kcptun

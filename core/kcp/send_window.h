@@ -1,0 +1,149 @@
+// The sending side's segments: a byte stream cut into segments, those in flight, and those found lost.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/buffer_pool.h"
+#include "core/base/bytes.h"
+#include "core/base/ring.h"
+#include "core/base/time.h"
+#include "core/kcp/rtt_estimator.h"
+
+namespace kcptun {
+
+/// Segments [una, end): in flight or lost below `next`, queued from there on. Knows segments, copies and their times;
+/// does not know windows, packets or congestion: Kcp decides how far to send.
+/// All work is O(1) per segment: acknowledgement is an index, and because copies are kept in lists ordered by the
+/// time they left, loss by order and loss by time only ever look at the heads.
+/// Bounded by its caller, which asks for room before it appends.
+class SendWindow {
+ public:
+  struct Settings {
+    std::size_t segment_size = 0;   // mss: data bytes per segment
+    std::uint32_t resend = 0;       // lost once a copy sent this many later was acknowledged; 0: never by order
+    bool arithmetic_backoff = false;  // each time-out adds half an RTO to the next, not a whole one
+    std::uint32_t first_sn = 0;       // other than 0 is for tests
+  };
+  struct Counters {
+    std::uint64_t fast_lost = 0;     // found lost by order
+    std::uint64_t timed_out = 0;     // found lost by time
+    std::uint64_t spurious = 0;      // sent again, and then an older copy was acknowledged
+  };
+  /// What an acknowledgement told.
+  struct AckResult {
+    std::uint32_t newly_acked = 0;
+    std::optional<Duration> rtt;  // when the copy acknowledged is known
+  };
+  /// A copy to put on the wire. The data stays valid until the segment is acknowledged.
+  struct Copy {
+    std::uint32_t sn = 0;
+    Bytes data;
+    bool retransmission = false;
+  };
+
+  /// `pool` outlives the window; its buffers hold at least segment_size bytes.
+  SendWindow(BufferPool& pool, const Settings& settings);
+  ~SendWindow();
+  SendWindow(const SendWindow&) = delete;
+  SendWindow& operator=(const SendWindow&) = delete;
+
+  // --- the byte stream ---
+
+  /// Lays out room for `bytes` more bytes at the end of the stream and appends the pieces to `pieces`, in order.
+  /// The pieces are writable until commit(), which must follow before anything else is called.
+  void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces);
+  /// Adds the first `bytes` of what was prepared to the stream; the rest is taken back.
+  void commit(std::size_t bytes);
+
+  // --- copies ---
+
+  /// The next segment found lost, or else the next queued one below `limit` (an sn); marks it as sent at `now`.
+  /// Nothing if there is none, or if its data is longer than `room`.
+  std::optional<Copy> poll_copy(TimePoint now, std::uint32_t limit, std::size_t room);
+
+  // --- what the peer told ---
+
+  /// True if `una` can be: not behind ours, not beyond what was sent.
+  bool plausible_una(std::uint32_t una) const { return una - una_ <= next_ - una_; }
+  /// All below `una` have arrived; returns how many were news. REQUIRES: plausible_una(una).
+  std::uint32_t handle_una(std::uint32_t una);
+  /// The copy of `sn` that left at wire time `ts` has arrived. Out of the window: nothing happens.
+  AckResult handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts);
+
+  // --- loss ---
+
+  /// Marks as lost what `resend` later copies have overtaken. Returns how many.
+  std::uint32_t detect_overtaken();
+  /// Marks as lost what waits longer than its time-out. Returns how many.
+  std::uint32_t detect_timed_out(TimePoint now, const RttEstimator& rtt);
+  /// When detect_timed_out() will next find something.
+  std::optional<TimePoint> next_timeout(const RttEstimator& rtt) const;
+
+  // --- getters ---
+
+  std::uint32_t una() const { return una_; }
+  std::uint32_t next() const { return next_; }
+  std::uint32_t end() const { return end_; }
+  /// Segments not yet acknowledged, queued ones included.
+  std::uint32_t size() const { return end_ - una_; }
+  bool empty() const { return end_ == una_; }
+  bool has_lost() const { return lists_[kLostList].size > 0; }
+  /// Segments with a copy under way that is not known to be lost.
+  std::uint32_t in_flight() const { return in_flight_; }
+  const Counters& counters() const { return counters_; }
+
+  /// Gives idle memory back when the window is empty.
+  void trim();
+
+ private:
+  // Copies by the number of time-outs that their segment has seen, each in the order of leaving: within one list the
+  // head times out first. The last level keeps all that is beyond.
+  static constexpr std::uint8_t kLevels = 8;
+  static constexpr std::uint8_t kLostList = kLevels;
+  static constexpr std::uint8_t kNoList = 0xff;
+
+  struct Slot {
+    std::uint8_t* data = nullptr;
+    std::uint16_t length = 0;
+    std::uint8_t list = kNoList;
+    std::uint8_t timeouts = 0;
+    bool sent = false;
+    bool resent = false;
+    std::uint32_t previous = 0;  // neighbours in `list`, by sn; meaningless at its ends
+    std::uint32_t next = 0;
+    std::uint64_t order = 0;   // counts copies in the order of leaving
+    TimePoint sent_at{};
+  };
+  struct List {
+    std::uint32_t head = 0;
+    std::uint32_t tail = 0;
+    std::uint32_t size = 0;
+  };
+
+  void append_to(std::uint8_t list, std::uint32_t sn);
+  void remove_from_list(std::uint32_t sn);
+  void mark_lost(std::uint32_t sn);
+  void acknowledge(std::uint32_t sn, bool last_copy);
+  bool fillable_tail() const;
+  Duration timeout_of_level(std::uint8_t level, Duration rto) const;
+  Copy send(TimePoint now, std::uint32_t sn, bool retransmission);
+
+  BufferPool& pool_;
+  Settings settings_;
+  SequenceRing<Slot> ring_;
+  std::array<List, kLevels + 1> lists_{};
+  std::uint32_t una_ = 0;   // oldest segment not acknowledged
+  std::uint32_t next_ = 0;  // first segment never sent
+  std::uint32_t end_ = 0;   // behind the last queued segment
+  std::uint32_t in_flight_ = 0;
+  std::uint32_t prepared_ = 0;  // buffers laid out behind end_ by prepare()
+  std::uint64_t order_ = 0;     // of the last copy that left; the first is 1
+  std::uint64_t largest_acked_order_ = 0;
+  Counters counters_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,305 @@
+#include "core/link/link.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/link/piece_cursor.h"
+
+namespace kcptun {
+namespace {
+
+constexpr std::size_t kSmallestBody = 12;        // docs/protocol.md section 2: shorter ones are dropped
+// Control frames gathered before they go to KCP.
+constexpr std::size_t kControlChunk = 16 * 1024;
+// Segments of control frames that may wait for a full window.
+constexpr std::uint32_t kControlBacklog = 16;
+
+}  // namespace
+
+LinkContext::LinkContext(const LinkSettings& link_settings) : settings(link_settings) {}
+
+std::size_t kcp_packet_size(const LinkContext& context) {
+  const std::size_t mtu = std::min<std::size_t>(context.settings.kcp.mtu, kMaxDatagram);
+  const std::size_t overhead =
+      context.crypto_header + context.crypto_trailer + (context.settings.fec.enabled() ? kFecHeader : 0);
+  KCPTUN_CHECK(mtu > overhead + kSegmentHeader);
+  return mtu - overhead;
+}
+
+Link::Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now)
+    : context_(context),
+      sends_fec_(context.settings.fec.enabled()),
+      kcp_(conv, context.settings.kcp, kcp_packet_size(context), context.segments),
+      smux_(role, context.settings.smux, now),
+      decoder_(context.settings.fec, context.codes) {
+  if (sends_fec_) {
+    code_ = context.codes.use(context.settings.fec);
+    encoder_.emplace(*code_);
+  }
+  if (context.settings.compress) {
+    framer_.emplace();
+    deframer_.emplace();
+  }
+}
+
+Link::~Link() = default;
+
+// --- receiving ---
+
+void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
+  for (const Packet& packet : packets)
+    if (packet.size >= kSmallestBody) handle_packet(now, packet.bytes());
+  pump_input(now);  // first, so that what is read now is never copied
+  decoder_.end_batch();
+  kcp_.end_batch();
+}
+
+void Link::handle_packet(TimePoint now, MutableBytes body) {
+  switch (fec_type(body)) {
+    case FecType::kData:
+      return handle_fec_data(now, body);
+    case FecType::kParity:
+      decoder_.handle(body);
+      return handle_recovered(now);
+    case FecType::kOutOfBand:
+      return;  // kcptun never sends it
+    case FecType::kNone:
+      return kcp_.handle_packet(now, body, Kcp::Origin::kArrived);
+  }
+}
+
+void Link::handle_fec_data(TimePoint now, MutableBytes body) {
+  const std::size_t size = load_u16(body.data() + kFecShardOffset);
+  if (size < 2 || size > body.size() - kFecShardOffset) return;
+  kcp_.handle_packet(now, body.subspan(kFecHeader, size - 2), Kcp::Origin::kArrived);
+  decoder_.handle(body);
+  handle_recovered(now);
+}
+
+void Link::handle_recovered(TimePoint now) {
+  for (const Bytes packet : decoder_.recovered()) {
+    // The decoder reuses its memory sooner than KCP, or the owner of an event, is done with the view.
+    const PoolBuffer& kept = held_.emplace_back(context_.segments);
+    std::memcpy(kept.data(), packet.data(), packet.size());
+    kcp_.handle_packet(now, {kept.data(), packet.size()}, Kcp::Origin::kRecovered);
+  }
+}
+
+void Link::pump_input(TimePoint now) {
+  while (smux_.willing() && closed_reason().empty()) {
+    std::optional<ReceiveWindow::Piece> piece = kcp_.read();
+    if (!piece) return;
+    if (piece->buffer) held_.push_back(std::move(piece->buffer));
+    if (deframer_) {
+      inflate(now, piece->data);
+    } else {
+      smux_.handle_bytes(now, piece->data);
+    }
+  }
+}
+
+void Link::inflate(TimePoint now, MutableBytes piece) {
+  Bytes input = piece;
+  for (;;) {
+    if (!context_.inflated) context_.inflated = PoolBuffer(context_.blocks);
+    const SnappyDeframer::Step step = deframer_->feed(input, {context_.inflated.data(), kSnappyBlock});
+    if (step.status == SnappyDeframer::Status::kMore) return;
+    if (step.status == SnappyDeframer::Status::kFailed) {
+      error_ = "the peer's stream is not snappy, or damaged";
+      return;
+    }
+    smux_.handle_bytes(now, keep_block(step.block, piece));
+  }
+}
+
+// Makes a block live as long as the events that will point into it. Large ones stay where they were decompressed;
+// small ones are packed, so that many of them don't hold 64 KiB each.
+MutableBytes Link::keep_block(Bytes block, MutableBytes piece) {
+  constexpr std::size_t kLarge = kSnappyBlock / 4;
+  auto* const data = const_cast<std::uint8_t*>(block.data());
+  if (block.data() >= piece.data() && block.data() < piece.data() + piece.size()) return {data, block.size()};
+  if (block.data() == context_.inflated.data() && block.size() >= kLarge) {
+    held_.push_back(std::move(context_.inflated));
+    return {data, block.size()};
+  }
+  if (packed_.size() < block.size()) {
+    held_.emplace_back(context_.blocks);
+    packed_ = {held_.back().data(), kSnappyBlock};
+  }
+  const MutableBytes kept = packed_.first(block.size());
+  packed_ = packed_.subspan(block.size());
+  std::memcpy(kept.data(), block.data(), block.size());
+  return kept;
+}
+
+std::optional<StreamEvent> Link::poll_event(TimePoint now) {
+  for (;;) {
+    if (std::optional<StreamEvent> event = smux_.poll_event()) {
+      if (context_.qpp && event->type == StreamEvent::Type::kData)
+        qpp_pair(event->sid).receiving.decrypt(event->data);
+      return event;
+    }
+    if (!kcp_.readable() || !smux_.willing() || !closed_reason().empty()) return std::nullopt;
+    pump_input(now);
+  }
+}
+
+void Link::release_views() {
+  held_.clear();
+  packed_ = {};
+}
+
+std::string_view Link::closed_reason() const {
+  if (!error_.empty()) return error_;
+  if (!smux_.error().empty()) return smux_.error();
+  return smux_.dead() ? "nothing arrived from the peer for too long" : std::string_view{};
+}
+
+// --- sending ---
+
+bool Link::writable() const {
+  return kcp_.send_room() >= kcp_.segment_size() * std::clamp(kcp_.send_quota() / 2, 1u, 4u);
+}
+
+std::span<const MutableBytes> Link::prepare_write(std::uint32_t sid, std::size_t limit) {
+  flush_control();  // a stream's SYN goes before its data
+  pieces_.clear();
+  payload_.clear();
+  prepared_ = writable() ? std::min({limit, smux_.stream_room(sid), kcp_.send_room()}) : 0;
+  if (prepared_ == 0) return {};
+
+  const std::size_t frame_size = context_.settings.smux.frame_size;
+  const std::size_t frames = (prepared_ + frame_size - 1) / frame_size;
+  const std::size_t total = prepared_ + frames * kFrameHeader;
+  if (framer_) {
+    if (context_.frames.size() < total) context_.frames.resize(total);
+    pieces_.push_back({context_.frames.data(), total});
+  } else {
+    kcp_.prepare(total, pieces_);
+  }
+  PieceCursor cursor(pieces_);
+  for (std::size_t left = prepared_; left > 0;) {
+    const std::size_t length = std::min(left, frame_size);
+    cursor.skip(kFrameHeader);
+    cursor.advance(length, [this](MutableBytes stretch) { payload_.push_back(stretch); });
+    left -= length;
+  }
+  return payload_;
+}
+
+void Link::commit_write(std::uint32_t sid, std::size_t bytes) {
+  KCPTUN_CHECK(bytes <= prepared_);
+  prepared_ = 0;
+  if (bytes == 0) {
+    if (!framer_) kcp_.commit(0);
+    return;
+  }
+  if (context_.qpp) {
+    QppStream& stream = qpp_pair(sid).sending;
+    PieceCursor(payload_).advance(bytes, [&stream](MutableBytes stretch) { stream.encrypt(stretch); });
+  }
+  std::size_t total = bytes;
+  PieceCursor cursor(pieces_);
+  for (std::size_t left = bytes; left > 0;) {
+    const std::size_t length = std::min<std::size_t>(left, context_.settings.smux.frame_size);
+    std::array<std::uint8_t, kFrameHeader> header;
+    write_frame_header(header.data(), {smux_.version(), static_cast<std::uint8_t>(SmuxCommand::kPush),
+                                       static_cast<std::uint16_t>(length), sid});
+    cursor.write(header);
+    cursor.skip(length);
+    total += kFrameHeader;
+    left -= length;
+  }
+  smux_.record_sent(sid, bytes);
+  if (framer_) {
+    append_frames({context_.frames.data(), total});
+  } else {
+    kcp_.commit(total);
+  }
+}
+
+void Link::append_stream(Bytes bytes) {
+  std::vector<MutableBytes>& pieces = pieces_;
+  pieces.clear();
+  kcp_.prepare(bytes.size(), pieces);
+  PieceCursor(pieces).write(bytes);
+  kcp_.commit(bytes.size());
+}
+
+// Frames enter the stream as they are, or compressed.
+void Link::append_frames(Bytes bytes) {
+  if (!framer_) return append_stream(bytes);
+  context_.compressed.resize(kSnappyMaxEncoded);
+  while (!bytes.empty()) {
+    const std::size_t size = framer_->encode(bytes, context_.compressed);
+    append_stream(Bytes(context_.compressed).first(size));
+  }
+}
+
+void Link::flush_control() {
+  while (smux_.has_control()) {
+    const SendWindow& window = kcp_.send_window();
+    if (kcp_.send_room() == 0 && window.end() - window.next() >= kControlBacklog) return;
+    context_.frames.clear();
+    smux_.poll_control(context_.frames, kControlChunk);
+    append_frames(context_.frames);
+  }
+}
+
+bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) {
+  flush_control();
+  batch.begin_run(path);
+  const std::size_t fec_header = sends_fec_ ? kFecHeader : 0;
+  bool more = false;
+  for (;;) {
+    if (batch.room() == 0) {
+      more = true;
+      break;
+    }
+    std::uint8_t* body = batch.next_slot() + context_.crypto_header;
+    const std::size_t size = kcp_.poll_packet(now, body + fec_header);
+    if (size == 0) break;
+    batch.push(context_.crypto_header + fec_header + size + context_.crypto_trailer);
+    if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(batch);
+  }
+  if (sends_fec_) encoder_->end_batch();
+  return more;
+}
+
+void Link::append_parity(TransmitBatch& batch) {
+  const std::size_t count = encoder_->parity_skipped() ? 0 : context_.settings.fec.parity_shards;
+  const std::size_t size = context_.crypto_header + encoder_->parity_size() + context_.crypto_trailer;
+  std::array<std::uint8_t*, kMaxShards> outs;
+  std::uint8_t* const first = batch.next_slot() + context_.crypto_header;
+  for (std::size_t i = 0; i < count; ++i) outs[i] = first + i * kPacketStride;
+  const std::size_t written = encoder_->finish_group({outs.data(), count});
+  for (std::size_t i = 0; i < written; ++i) batch.push(size);
+  parity_sent_ += written;
+}
+
+// --- time and housekeeping ---
+
+void Link::handle_timeout(TimePoint now) {
+  kcp_.handle_timeout(now);
+  if (const auto due = smux_.next_timeout(); due && *due <= now) {
+    smux_.handle_timeout(now, !smux_.willing());
+    kcp_.trim();
+    smux_.trim();
+  }
+}
+
+std::optional<TimePoint> Link::next_timeout() const { return earliest(kcp_.next_timeout(), smux_.next_timeout()); }
+
+// Streams come and go; the pairs of those that are gone are swept when they outnumber the others.
+Link::QppPair& Link::qpp_pair(std::uint32_t sid) {
+  if (qpp_.size() > 2 * smux_.streams() + 16)
+    std::erase_if(qpp_, [this](const auto& entry) { return !smux_.has_stream(entry.first); });
+  const auto it = qpp_.find(sid);
+  if (it != qpp_.end()) return it->second;
+  return qpp_.emplace(sid, QppPair{QppStream(*context_.qpp), QppStream(*context_.qpp)}).first->second;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,150 @@
+// One conversation, composed: FEC, KCP, snappy framing, smux and QPP over the packets of one path.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/buffer_pool.h"
+#include "core/base/packet.h"
+#include "core/base/path.h"
+#include "core/base/settings.h"
+#include "core/base/time.h"
+#include "core/fec/code_cache.h"
+#include "core/fec/fec_decoder.h"
+#include "core/fec/fec_encoder.h"
+#include "core/kcp/kcp.h"
+#include "core/smux/smux.h"
+#include "core/stream/qpp.h"
+#include "core/stream/snappy_frames.h"
+
+namespace kcptun {
+
+/// What the links of one loop share. The loop owns it and it outlives them.
+struct LinkContext {
+  explicit LinkContext(const LinkSettings& settings);
+  LinkContext(const LinkContext&) = delete;
+  LinkContext& operator=(const LinkContext&) = delete;
+
+  LinkSettings settings;
+  std::size_t crypto_header = 0;   // of the suite in use (docs/protocol.md section 2)
+  std::size_t crypto_trailer = 0;
+  const QppPads* qpp = nullptr;    // set when QPP is on; outlives the context
+  BufferPool segments{kMaxDatagram};
+  BufferPool blocks{kSnappyBlock};  // decompressed stream data
+  FecCodeCache codes;
+  std::vector<std::uint8_t> frames;      // scratch: smux frames before compression, control frames
+  std::vector<std::uint8_t> compressed;  // scratch: one snappy chunk
+  PoolBuffer inflated;                   // scratch: one decompressed block
+};
+
+/// Largest KCP packet that fits the MTU beside the headers (docs/protocol.md section 2).
+std::size_t kcp_packet_size(const LinkContext& context);
+
+/// Sans-I/O: fed with opened packets and with what the caller wants, drained by poll_event(), poll_transmit() and
+/// next_timeout(). After each mutation, drain all three.
+///
+/// Views in events live until release_views(), or until the caller reuses the memory of the packets it gave,
+/// whichever is first. So: receive, handle_packets(), drain events and pass their bytes on (or copy them), receive
+/// again.
+///
+/// Bounds: about one send window of segments queued, two receive windows of segments held, smuxbuf of unread stream
+/// data given out, smux max_streams.
+class Link {
+ public:
+  /// `context` outlives the link.
+  Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now);
+  ~Link();
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  // --- the world did ---
+
+  /// Opened packets of this conversation arrived. May write into them.
+  void handle_packets(TimePoint now, std::span<const Packet> packets);
+  /// Time passed: call when next_timeout() is due.
+  void handle_timeout(TimePoint now);
+
+  // --- the caller wants ---
+
+  /// Opens a stream (client). None: the session cannot take another.
+  std::optional<std::uint32_t> open_stream() { return smux_.open_stream(); }
+  void set_tag(std::uint32_t sid, std::uint64_t tag) { smux_.set_tag(sid, tag); }
+  /// Room for up to `limit` bytes of the stream, to be filled from the first piece on and then committed; empty when
+  /// windows are used up. The pieces stay valid until commit_write(), which must follow before any other call.
+  std::span<const MutableBytes> prepare_write(std::uint32_t sid, std::size_t limit);
+  void commit_write(std::uint32_t sid, std::size_t bytes);
+  /// Half-close: we send no more on this stream.
+  void finish(std::uint32_t sid) { smux_.finish(sid); }
+  /// Both directions end at once.
+  void abandon(std::uint32_t sid) { smux_.abandon(sid); }
+  /// Bytes of the stream's data events that were passed on.
+  void consume(std::uint32_t sid, std::size_t bytes) { smux_.consume(sid, bytes); }
+
+  // --- the caller must do ---
+
+  std::optional<StreamEvent> poll_event(TimePoint now);
+  /// True if poll_event() would read on: the stream data given out has been consumed far enough.
+  bool event_ready() const { return kcp_.readable() && smux_.willing() && closed_reason().empty(); }
+  void release_views();
+  /// Appends packets to `batch`, to go to `path`. False when nothing more is due now; true when the batch is full.
+  bool poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch);
+  std::optional<TimePoint> next_timeout() const;
+
+  // --- getters ---
+
+  /// The conversation is over: the peer broke the protocol, or nothing came for too long. Empty while it isn't.
+  std::string_view closed_reason() const;
+  /// True when the windows have room for stream data worth sending.
+  bool writable() const;
+  std::uint32_t conv() const { return kcp_.conv(); }
+  const Kcp& kcp() const { return kcp_; }
+  const Smux& smux() const { return smux_; }
+  const FecDecoder& fec() const { return decoder_; }
+  std::uint64_t parity_sent() const { return parity_sent_; }
+
+ private:
+  struct QppPair {
+    QppStream sending;
+    QppStream receiving;
+  };
+
+  void handle_packet(TimePoint now, MutableBytes body);
+  void handle_fec_data(TimePoint now, MutableBytes body);
+  void handle_recovered(TimePoint now);
+  void pump_input(TimePoint now);
+  void inflate(TimePoint now, MutableBytes piece);
+  MutableBytes keep_block(Bytes block, MutableBytes piece);
+  void append_stream(Bytes bytes);
+  void append_frames(Bytes bytes);
+  void flush_control();
+  void append_parity(TransmitBatch& batch);
+  QppPair& qpp_pair(std::uint32_t sid);
+
+  LinkContext& context_;
+  const bool sends_fec_;
+  Kcp kcp_;
+  Smux smux_;
+  FecDecoder decoder_;
+  FecCodeCache::Use code_;  // of encoder_
+  std::optional<FecEncoder> encoder_;
+  std::optional<SnappyFramer> framer_;
+  std::optional<SnappyDeframer> deframer_;
+  std::unordered_map<std::uint32_t, QppPair> qpp_;
+
+  // prepare_write() .. commit_write()
+  std::vector<MutableBytes> pieces_;    // raw room, frame headers included
+  std::vector<MutableBytes> payload_;   // the same without the headers
+  std::size_t prepared_ = 0;            // payload bytes laid out
+
+  std::vector<PoolBuffer> held_;        // what views in events point into
+  MutableBytes packed_;                 // unused rest of the block in held_ that small blocks are packed into
+  std::string_view error_;
+  std::uint64_t parity_sent_ = 0;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,328 @@
+#include "core/smux/smux.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/serial.h"
+
+namespace kcptun {
+namespace {
+// The last client sid; behind it, sids would wrap to even numbers' neighbours that the peer may still hold.
+constexpr std::uint32_t kLastSid = 0xffffffff - 2;
+// Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
+// sent is negative as a signed number, which is what the Go peers look at.
+constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
+}  // namespace
+
+Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now)
+    : role_(role), settings_(settings), last_arrival_(now), next_nop_(now + settings.keepalive) {
+  KCPTUN_CHECK(settings.version == 1 || settings.version == 2);
+}
+
+// --- the stream table ---
+
+const Smux::Stream* Smux::find(std::uint32_t sid) const {
+  if (cached_ && cached_sid_ == sid) return cached_;
+  const auto it = streams_.find(sid);
+  if (it == streams_.end()) return nullptr;
+  cached_sid_ = sid;
+  cached_ = const_cast<Stream*>(&it->second);
+  return cached_;
+}
+
+Smux::Stream* Smux::find(std::uint32_t sid) { return const_cast<Stream*>(std::as_const(*this).find(sid)); }
+
+void Smux::erase(std::uint32_t sid) {
+  if (cached_sid_ == sid) cached_ = nullptr;
+  streams_.erase(sid);
+}
+
+void Smux::retire(std::uint32_t sid, Stream& stream) {
+  release_unread(stream);
+  stream.gone = true;
+  if (!stream.queued) erase(sid);
+}
+
+// Both ends have finished, and their owner knows all of it.
+bool Smux::erase_if_over(std::uint32_t sid, const Stream& stream) {
+  const bool over = stream.finished && stream.told_peer_finished && stream.received == stream.consumed;
+  if (stream.queued || !(stream.gone || over)) return false;
+  erase(sid);
+  return true;
+}
+
+void Smux::release_unread(Stream& stream) {
+  buffered_ -= stream.received - stream.consumed;
+  stream.consumed = stream.received;
+}
+
+// --- the peer's byte stream ---
+
+void Smux::handle_bytes(TimePoint now, MutableBytes bytes) {
+  if (bytes.empty() || !error_.empty()) return;
+  last_arrival_ = now;
+  while (!bytes.empty() && error_.empty()) {
+    if (payload_left_ > 0) {
+      const std::size_t take = std::min<std::size_t>(payload_left_, bytes.size());
+      payload_left_ -= static_cast<std::uint32_t>(take);
+      handle_payload(bytes.first(take));
+      bytes = bytes.subspan(take);
+      continue;
+    }
+    const std::size_t wanted = kFrameHeader + (update_pending_ ? kUpdatePayload : 0);
+    const std::size_t take = std::min(wanted - header_size_, bytes.size());
+    std::memcpy(header_ + header_size_, bytes.data(), take);
+    header_size_ += take;
+    bytes = bytes.subspan(take);
+    if (header_size_ < wanted) return;
+    if (update_pending_) {
+      handle_update(header_);
+      update_pending_ = false;
+      header_size_ = 0;
+    } else {
+      handle_header(read_frame_header(header_));
+      if (!update_pending_) header_size_ = 0;
+    }
+  }
+}
+
+void Smux::handle_header(const FrameHeader& header) {
+  if (header.version != settings_.version) {
+    error_ = "the peer speaks another smux version";
+    return;
+  }
+  const auto command = static_cast<SmuxCommand>(header.command);
+  const std::size_t length = command == SmuxCommand::kUpdate ? kUpdatePayload : 0;
+  if (command != SmuxCommand::kPush && header.length != length) {
+    error_ = "smux frame of impossible length";
+    return;
+  }
+  switch (command) {
+    case SmuxCommand::kNop:
+      return;
+    case SmuxCommand::kSyn:
+      return handle_syn(header.sid);
+    case SmuxCommand::kFin:
+      return handle_fin(header.sid);
+    case SmuxCommand::kPush:
+      payload_left_ = header.length;
+      payload_sid_ = header.sid;
+      return;
+    case SmuxCommand::kUpdate:
+      if (settings_.version == 2) {
+        update_pending_ = true;
+        return;
+      }
+      break;
+  }
+  error_ = "unknown smux command";
+}
+
+void Smux::handle_syn(std::uint32_t sid) {
+  if (role_ == Role::kClient) {
+    error_ = "the server opened a smux stream";
+    return;
+  }
+  if (find(sid)) return;
+  if (streams_.size() >= 2 * std::size_t{settings_.max_streams}) {  // not even the refusals get away
+    ++counters_.refused_streams;
+    return;
+  }
+  Stream& stream = streams_[sid];
+  if (streams_.size() > settings_.max_streams) {
+    ++counters_.refused_streams;
+    stream.fin_due = stream.break_due = true;
+    stream.gone = true;
+    queue_control(sid, stream);
+    return;
+  }
+  events_.push_back({StreamEvent::Type::kOpened, sid, 0, {}});
+}
+
+void Smux::handle_fin(std::uint32_t sid) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone || stream->peer_finished) return;
+  stream->peer_finished = true;
+  events_.push_back({StreamEvent::Type::kFinished, sid, stream->tag, {}});
+}
+
+void Smux::handle_payload(MutableBytes piece) {
+  Stream* stream = find(payload_sid_);
+  if (!stream || stream->gone || stream->peer_finished) {
+    counters_.discarded_bytes += piece.size();
+    return;
+  }
+  stream->received += static_cast<std::uint32_t>(piece.size());
+  buffered_ += piece.size();
+  events_.push_back({StreamEvent::Type::kData, payload_sid_, stream->tag, piece});
+}
+
+void Smux::handle_update(const std::uint8_t* frame) {
+  const std::uint32_t sid = read_frame_header(frame).sid;
+  Stream* stream = find(sid);
+  if (!stream || stream->gone) return;
+  stream->peer_consumed = load_u32(frame + kFrameHeader);
+  stream->peer_window = load_u32(frame + kFrameHeader + 4);
+  const std::int32_t under_way = serial_diff(stream->sent, stream->peer_consumed);
+  if (under_way < 0) return break_stream(sid, *stream);
+  if (stream->starved && stream->peer_window > static_cast<std::uint32_t>(under_way)) {
+    stream->starved = false;
+    events_.push_back({StreamEvent::Type::kWritable, sid, stream->tag, {}});
+  }
+}
+
+void Smux::break_stream(std::uint32_t sid, Stream& stream) {
+  ++counters_.broken_streams;
+  events_.push_back({StreamEvent::Type::kBroken, sid, stream.tag, {}});
+  if (!stream.finished) {
+    stream.fin_due = true;
+    queue_control(sid, stream);
+  }
+  retire(sid, stream);
+}
+
+std::optional<StreamEvent> Smux::poll_event() {
+  while (events_read_ < events_.size()) {
+    StreamEvent event = events_[events_read_++];
+    if (event.type == StreamEvent::Type::kBroken) return event;
+    // The owner may have set the tag, or given the stream up, since the event was made.
+    Stream* stream = find(event.sid);
+    if (!stream || stream->gone) continue;
+    event.tag = stream->tag;
+    if (event.type == StreamEvent::Type::kFinished) {
+      stream->told_peer_finished = true;
+      erase_if_over(event.sid, *stream);
+    }
+    return event;
+  }
+  events_.clear();
+  events_read_ = 0;
+  return std::nullopt;
+}
+
+// --- streams ---
+
+std::optional<std::uint32_t> Smux::open_stream() {
+  KCPTUN_CHECK(role_ == Role::kClient);
+  if (next_sid_ > kLastSid || streams_.size() >= settings_.max_streams) return std::nullopt;
+  const std::uint32_t sid = next_sid_;
+  next_sid_ += 2;
+  Stream& stream = streams_[sid];
+  stream.syn_due = true;
+  queue_control(sid, stream);
+  return sid;
+}
+
+void Smux::set_tag(std::uint32_t sid, std::uint64_t tag) {
+  if (Stream* stream = find(sid)) stream->tag = tag;
+}
+
+std::size_t Smux::stream_room(std::uint32_t sid) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone || stream->finished) return 0;
+  if (settings_.version == 1) return SIZE_MAX;
+  const std::uint32_t under_way = stream->sent - stream->peer_consumed;
+  if (stream->peer_window > under_way) return stream->peer_window - under_way;
+  stream->starved = true;
+  return 0;
+}
+
+void Smux::record_sent(std::uint32_t sid, std::size_t bytes) {
+  Stream* stream = find(sid);
+  KCPTUN_CHECK(stream && !stream->finished);
+  stream->sent += static_cast<std::uint32_t>(bytes);
+}
+
+void Smux::consume(std::uint32_t sid, std::size_t bytes) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone) return;
+  KCPTUN_CHECK(bytes <= stream->received - stream->consumed);
+  stream->consumed += static_cast<std::uint32_t>(bytes);
+  buffered_ -= bytes;
+  if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
+  if (!stream->told || stream->consumed - stream->told_consumed >= settings_.stream_buffer / 2) {
+    stream->update_due = true;
+    queue_control(sid, *stream);
+  }
+}
+
+void Smux::finish(std::uint32_t sid) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone || stream->finished) return;
+  stream->finished = true;
+  stream->fin_due = true;
+  queue_control(sid, *stream);
+}
+
+void Smux::abandon(std::uint32_t sid) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone) return;
+  if (!stream->finished) stream->fin_due = true;
+  if (!stream->peer_finished && settings_.version == 2) stream->break_due = true;
+  if (stream->fin_due || stream->break_due) queue_control(sid, *stream);
+  retire(sid, *stream);
+}
+
+// --- control frames and time ---
+
+void Smux::queue_control(std::uint32_t sid, Stream& stream) {
+  if (stream.queued) return;
+  stream.queued = true;
+  control_.push_back(sid);
+}
+
+void Smux::append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid, Bytes payload) const {
+  const std::size_t at = out.size();
+  out.resize(at + kFrameHeader + payload.size());
+  write_frame_header(out.data() + at, {version(), static_cast<std::uint8_t>(command),
+                                       static_cast<std::uint16_t>(payload.size()), sid});
+  if (!payload.empty()) std::memcpy(out.data() + at + kFrameHeader, payload.data(), payload.size());
+}
+
+void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) {
+  if (stream.syn_due) append_frame(out, SmuxCommand::kSyn, sid, {});
+  if ((stream.update_due && !stream.gone) || stream.break_due) {
+    std::uint8_t payload[kUpdatePayload];
+    store_u32(payload, stream.break_due ? stream.received + kImpossibleConsumed : stream.consumed);
+    store_u32(payload + 4, settings_.stream_buffer);
+    if (settings_.version == 2) append_frame(out, SmuxCommand::kUpdate, sid, payload);
+    stream.told_consumed = stream.consumed;
+    stream.told = true;
+  }
+  if (stream.fin_due) append_frame(out, SmuxCommand::kFin, sid, {});
+  stream.syn_due = stream.update_due = stream.break_due = stream.fin_due = stream.queued = false;
+}
+
+void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
+  if (nop_due_) append_frame(out, SmuxCommand::kNop, 0, {});
+  nop_due_ = false;
+  while (!control_.empty() && out.size() < limit) {
+    const std::uint32_t sid = control_.front();
+    control_.pop_front();
+    Stream* stream = find(sid);
+    KCPTUN_CHECK(stream && stream->queued);
+    append_control(out, sid, *stream);
+    erase_if_over(sid, *stream);
+  }
+}
+
+void Smux::handle_timeout(TimePoint now, bool stalled) {
+  if (stalled) last_arrival_ = std::max(last_arrival_, now - settings_.keepalive);
+  if (now - last_arrival_ >= settings_.dead_after) dead_ = true;
+  if (now < next_nop_) return;
+  nop_due_ = true;
+  next_nop_ = now + settings_.keepalive;
+}
+
+std::optional<TimePoint> Smux::next_timeout() const {
+  return std::min(next_nop_, last_arrival_ + settings_.dead_after);
+}
+
+void Smux::trim() {
+  events_.shrink_to_fit();
+  if (control_.empty()) control_.shrink_to_fit();
+}
+
+}  // namespace kcptun

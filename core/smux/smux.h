@@ -1,0 +1,162 @@
+// The multiplexer: many streams over one byte stream, with the flow control of smux 1 and 2 (docs/protocol.md
+// section 6).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/settings.h"
+#include "core/base/time.h"
+#include "core/smux/frame.h"
+
+namespace kcptun {
+
+/// What the peer did to a stream, in order. `data` is a view whose life the Link documents.
+struct StreamEvent {
+  enum class Type : std::uint8_t {
+    kOpened,    // the peer opened it (server only)
+    kData,      // bytes came; answer with consume() when they were passed on
+    kFinished,  // the peer will send no more
+    kWritable,  // it had no room, and has now
+    kBroken,    // the stream is over and gone, at once: the peer broke its rules
+  };
+  Type type = Type::kData;
+  std::uint32_t sid = 0;
+  std::uint64_t tag = 0;  // what the owner set with set_tag(), 0 before
+  MutableBytes data;
+};
+
+/// Knows frames and streams; keeps no payload: what comes in goes out as views, what goes out is framed in place by
+/// the Link. Bounds: `max_streams` streams; unread bytes up to `receive_buffer`, enforced by its caller, which stops
+/// feeding while !willing(); control frames that wait are flags of their streams.
+class Smux {
+ public:
+  struct Counters {
+    std::uint64_t refused_streams = 0;  // SYN beyond max_streams
+    std::uint64_t discarded_bytes = 0;  // for streams that are gone
+    std::uint64_t broken_streams = 0;
+  };
+
+  Smux(Role role, const SmuxSettings& settings, TimePoint now);
+
+  // --- the peer's byte stream ---
+
+  /// False while the receive budget is used up: feed nothing then.
+  bool willing() const { return buffered_ < settings_.receive_buffer; }
+  /// Takes the next bytes. On a protocol error the session is over: see error().
+  void handle_bytes(TimePoint now, MutableBytes bytes);
+  /// Why the session is over by the peer's fault; empty while it isn't.
+  std::string_view error() const { return error_; }
+  std::optional<StreamEvent> poll_event();
+
+  // --- streams ---
+
+  /// Opens a stream (client only); none when the session has used up its sids or has too many streams.
+  std::optional<std::uint32_t> open_stream();
+  void set_tag(std::uint32_t sid, std::uint64_t tag);
+  /// Payload bytes that may be sent on the stream now: its window in version 2. 0 for a finished or unknown stream.
+  /// An answer of 0 for lack of window is followed by kWritable when there is room again.
+  std::size_t stream_room(std::uint32_t sid);
+  /// `bytes` of payload were framed for the stream. REQUIRES: bytes <= stream_room(sid).
+  void record_sent(std::uint32_t sid, std::size_t bytes);
+  /// `bytes` of a stream's events were passed on to their reader; gives the budget back.
+  void consume(std::uint32_t sid, std::size_t bytes);
+  /// We send no more on this stream: FIN follows what was framed. When the peer has finished too, the stream is gone.
+  void finish(std::uint32_t sid);
+  /// Ends the stream at once, both ways. The peer is told by FIN and, in version 2, by an impossible UPD, upon which
+  /// Go peers close their side too (section 6: "claims to have consumed more than was sent").
+  void abandon(std::uint32_t sid);
+
+  // --- control frames and time ---
+
+  bool has_control() const { return nop_due_ || !control_.empty(); }
+  /// Bytes of control frames to send now are appended to `out` (at most `limit` rounded up to one stream's).
+  void poll_control(std::vector<std::uint8_t>& out, std::size_t limit);
+  /// Keepalive. `stalled`: nothing can arrive because our reader is stopped.
+  void handle_timeout(TimePoint now, bool stalled);
+  std::optional<TimePoint> next_timeout() const;
+  /// True when nothing came for SmuxSettings::dead_after: the session is over.
+  bool dead() const { return dead_; }
+
+  bool has_stream(std::uint32_t sid) const { return find(sid) != nullptr; }
+  std::size_t streams() const { return streams_.size(); }
+  std::size_t buffered() const { return buffered_; }
+  std::uint8_t version() const { return static_cast<std::uint8_t>(settings_.version); }
+  const Counters& counters() const { return counters_; }
+  /// Gives idle memory back.
+  void trim();
+
+ private:
+  struct Stream {
+    std::uint64_t tag = 0;
+    std::uint32_t sent = 0;            // payload bytes framed, modulo 2^32
+    std::uint32_t peer_consumed = 0;   // version 2: as told by UPD
+    std::uint32_t peer_window = 262144;
+    std::uint32_t received = 0;        // payload bytes given out in events
+    std::uint32_t consumed = 0;        // of those, passed on
+    std::uint32_t told_consumed = 0;   // in the last UPD
+    bool told = false;                 // an UPD has left
+    bool queued = false;               // is in control_
+    bool syn_due = false;
+    bool update_due = false;
+    bool fin_due = false;
+    bool break_due = false;            // tell the peer to break the stream
+    bool finished = false;             // finish() was called
+    bool peer_finished = false;
+    bool starved = false;              // stream_room() said 0: owed a kWritable
+    bool told_peer_finished = false;   // its event was polled
+    bool gone = false;                 // erase once its control frames have left
+  };
+  using Streams = std::unordered_map<std::uint32_t, Stream>;
+
+  void handle_header(const FrameHeader& header);
+  void handle_payload(MutableBytes piece);
+  void handle_update(const std::uint8_t* payload);
+  void handle_syn(std::uint32_t sid);
+  void handle_fin(std::uint32_t sid);
+  void break_stream(std::uint32_t sid, Stream& stream);
+  void queue_control(std::uint32_t sid, Stream& stream);
+  void append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid, Bytes payload) const;
+  void append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream);
+  bool erase_if_over(std::uint32_t sid, const Stream& stream);
+  void release_unread(Stream& stream);
+  Stream* find(std::uint32_t sid);
+  const Stream* find(std::uint32_t sid) const;
+  void erase(std::uint32_t sid);
+  void retire(std::uint32_t sid, Stream& stream);
+
+  const Role role_;
+  const SmuxSettings settings_;
+  Streams streams_;
+  // Most frames are for the stream of the frame before. Nodes of an unordered_map keep their place.
+  mutable std::uint32_t cached_sid_ = 0;
+  mutable Stream* cached_ = nullptr;
+
+  std::uint32_t next_sid_ = 3;
+  std::deque<std::uint32_t> control_;  // streams with control frames due, each once
+  std::vector<StreamEvent> events_;
+  std::size_t events_read_ = 0;
+  std::uint64_t buffered_ = 0;         // payload bytes in events not yet consumed, over all streams
+
+  // Parser: a header being gathered, then the payload it announced.
+  std::uint8_t header_[kFrameHeader + kUpdatePayload];
+  std::size_t header_size_ = 0;
+  std::uint32_t payload_left_ = 0;
+  std::uint32_t payload_sid_ = 0;
+  bool update_pending_ = false;        // the payload of an UPD is being gathered in header_
+
+  std::string_view error_;
+  TimePoint last_arrival_;
+  TimePoint next_nop_;
+  bool nop_due_ = false;
+  bool dead_ = false;
+  Counters counters_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,31 @@
+#include "core/stream/crc32c.h"
+
+#include <isa-l/crc.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace kcptun {
+
+namespace {
+
+#if defined(__x86_64__)
+// ISA-L may leave the upper halves of the AVX registers dirty, which slows down SSE code for as long as they are.
+__attribute__((target("avx"))) void clean_upper_halves() { _mm256_zeroupper(); }
+const bool kHasAvx = __builtin_cpu_supports("avx");
+#else
+void clean_upper_halves() {}
+constexpr bool kHasAvx = false;
+#endif
+
+}  // namespace
+
+std::uint32_t crc32c(Bytes bytes) {
+  // crc32_iscsi does not modify its input, and leaves inversion at both ends to the caller.
+  const unsigned crc =
+      crc32_iscsi(const_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), 0xffffffffu);
+  if (kHasAvx) clean_upper_halves();
+  return ~crc;
+}
+
+}  // namespace kcptun

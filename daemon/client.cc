@@ -1,0 +1,176 @@
+#include "daemon/client.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/log.h"
+#include "daemon/net/address.h"
+#include "daemon/net/async_resolve.h"
+
+namespace kcptun {
+namespace {
+
+std::uint64_t random_seed() {
+  std::uint64_t seed;
+  randombytes_buf(&seed, sizeof seed);
+  return seed;
+}
+
+}  // namespace
+
+// One session: its socket, link and connections.
+struct ClientPart::Dialled final : PacketReceiver {
+  Dialled(ClientPart& part, Loop& on_loop, std::uint32_t conv, const Path& path, bool quiet)
+      : loop(on_loop),
+        link(Role::kClient, conv, on_loop.context(), on_loop.now()),
+        session(on_loop, link, part, path, quiet),
+        socket(path.socket) {}
+  ~Dialled() override { loop.remove_socket(socket); }
+
+  void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
+    link.handle_packets(now, packets);
+    loop.wake(session);
+  }
+
+  Loop& loop;
+  Link link;
+  Session session;
+  std::uint32_t socket;
+};
+
+ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
+    : profile_(profile), loop_(loop), shared_(shared), remotes_(std::move(remotes)), random_(random_seed()) {}
+
+ClientPart::~ClientPart() = default;
+
+// --- sessions ---
+
+Result<bool> ClientPart::add_slot(std::size_t slot) {
+  KCPTUN_CHECK(slot / shared_.parts.size() == slots_.size());
+  slots_.emplace_back();
+  return dial(slots_.back());
+}
+
+// Takes the first of the server's addresses that this host has a route to.
+Result<bool> ClientPart::dial(Slot& slot) {
+  std::string error = "no address";
+  for (const IpEndpoint& remote : remotes_) {
+    const std::uint32_t index = loop_.next_socket_index();
+    Result<UdpSocket> socket = UdpSocket::connect(remote, udp_options(profile_, index));
+    if (!socket) {
+      error = socket.error();
+      continue;
+    }
+    warn_of_clamped_buffers(*socket, profile_);
+    Path path;
+    path.remote = remote;
+    path.local = socket->local();
+    path.socket = index;
+    slot.session = std::make_unique<Dialled>(*this, loop_, random_.next32(), path, profile_.quiet);
+    loop_.add_socket(std::move(*socket), *slot.session);
+    most_ = std::max(most_, ++dialled_);
+    spdlog::info("session dialled conv={:08x} remote={}", slot.session->link.conv(), to_string(remote));
+    return true;
+  }
+  return Error{error};
+}
+
+void ClientPart::redial(Slot& slot) {
+  if (std::exchange(slot.resolving, true)) return;
+  const std::size_t index = static_cast<std::size_t>(&slot - slots_.data());
+  const HostPort& server = std::get<HostPort>(profile_.remote);
+  resolve_async(loop_.uv(), server.host, server.port_min,
+                [this, index](auto addresses) { handle_resolved(index, std::move(addresses)); });
+}
+
+void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses) {
+  Slot& slot = slots_[index];
+  slot.resolving = false;
+  if (shut_down_) return;
+  if (addresses) {
+    remotes_ = std::move(*addresses);
+  } else {
+    spdlog::warn("{}; the addresses known before are used", addresses.error());
+  }
+  if (const Result<bool> dialled = dial(slot); !dialled) spdlog::error("cannot dial: {}", dialled.error());
+  for (FileDescriptor& fd : std::exchange(slot.waiting, {}))
+    if (slot.session) serve(std::move(fd), slot);
+}
+
+void ClientPart::retire(Slot& slot) {
+  past_.add_link(slot.session->link, false);
+  loop_.dispose(std::move(slot.session));
+}
+
+void ClientPart::handle_stream(Session& session, std::uint32_t sid) { session.link().abandon(sid); }
+
+void ClientPart::handle_closed(Session& session, std::string_view reason) {
+  for (Slot& slot : slots_) {
+    if (!slot.session || &slot.session->session != &session) continue;
+    spdlog::warn("session closed conv={:08x}: {}", session.link().conv(), reason);
+    retire(slot);
+    return;
+  }
+}
+
+// --- connections ---
+
+void ClientPart::listen(FileDescriptor listening) {
+  listener_ = std::make_unique<Listener>(loop_.uv(), std::move(listening),
+                                         [this](FileDescriptor fd) { accept(std::move(fd)); });
+}
+
+// Round robin over all sessions of all loops, as kcptun does.
+void ClientPart::accept(FileDescriptor fd) {
+  prepare_connection(fd.get());
+  const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % profile_.conn;
+  ClientPart* part = shared_.parts[slot % shared_.parts.size()];
+  if (part == this) return take(std::move(fd), slot);
+  auto moved = std::make_shared<FileDescriptor>(std::move(fd));
+  part->loop_.mailbox().post([part, moved, slot] { part->take(std::move(*moved), slot); });
+}
+
+void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
+  if (shut_down_) return;
+  Slot& slot = slots_[slot_number / shared_.parts.size()];
+  if (slot.session) return serve(std::move(fd), slot);
+  if (slot.waiting.size() >= kMaxWaiting) return;
+  slot.waiting.push_back(std::move(fd));
+  redial(slot);
+}
+
+void ClientPart::serve(FileDescriptor fd, Slot& slot) {
+  Session& session = slot.session->session;
+  const std::optional<std::uint32_t> sid = session.link().open_stream();
+  if (!sid) {
+    spdlog::warn("session conv={:08x} takes no more streams", session.link().conv());
+    return;
+  }
+  session.attach(std::make_unique<Connection>(session, *sid, std::move(fd)));
+}
+
+// --- the whole ---
+
+Counters ClientPart::counters() const {
+  Counters sum = past_;
+  for (const Slot& slot : slots_)
+    if (slot.session) sum.add_link(slot.session->link, true);
+  sum.active_opens = dialled_;
+  sum.max_conn = most_;
+  sum.add_udp(loop_.udp_counters());
+  sum.in_csum_errors = loop_.counters().rejected_packets;
+  return sum;
+}
+
+void ClientPart::shut_down() {
+  shut_down_ = true;
+  listener_.reset();
+  for (Slot& slot : slots_) {
+    slot.waiting.clear();
+    if (slot.session) slot.session->session.shut_down();
+  }
+}
+
+}  // namespace kcptun

@@ -1,0 +1,78 @@
+// The client's share of one loop: accepts connections and carries them over its sessions.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/profile.h"
+#include "core/base/random.h"
+#include "daemon/loop/loop.h"
+#include "daemon/net/listener.h"
+#include "daemon/session/session.h"
+#include "daemon/tunnel.h"
+
+namespace kcptun {
+
+class ClientPart;
+
+/// What the client's parts share: whose turn it is. Session slot i lives on part i % parts.size().
+struct ClientShared {
+  std::vector<ClientPart*> parts;  // fixed before the loops run
+  std::atomic<std::uint64_t> next_slot{0};
+};
+
+/// Keeps the session slots of its loop: each holds a session or none; a session that ended is dialled again, its name
+/// resolved anew, for the next connection that comes to the slot.
+/// Bounds: kMaxWaiting connections wait for a dial per slot.
+class ClientPart final : public TunnelPart, private Session::Owner {
+ public:
+  /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses as resolved at start.
+  ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes);
+  ~ClientPart() override;
+
+  /// Adds slot number `slot` (of all parts) and dials it; the error names the server's address.
+  Result<bool> add_slot(std::size_t slot);
+  /// Accepts from `listening`, on behalf of all parts.
+  void listen(FileDescriptor listening);
+  /// A connection for slot number `slot`, which is on this loop.
+  void take(FileDescriptor fd, std::size_t slot);
+
+  Counters counters() const override;
+  void shut_down() override;
+
+  static constexpr std::size_t kMaxWaiting = 1024;
+
+ private:
+  struct Dialled;
+  struct Slot {
+    std::unique_ptr<Dialled> session;
+    std::vector<FileDescriptor> waiting;  // for the dial that is under way
+    bool resolving = false;
+  };
+
+  void handle_stream(Session& session, std::uint32_t sid) override;
+  void handle_closed(Session& session, std::string_view reason) override;
+  void accept(FileDescriptor fd);
+  void serve(FileDescriptor fd, Slot& slot);
+  void redial(Slot& slot);
+  void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
+  Result<bool> dial(Slot& slot);
+  void retire(Slot& slot);
+
+  const Profile& profile_;
+  Loop& loop_;
+  ClientShared& shared_;
+  std::vector<IpEndpoint> remotes_;
+  Random random_;
+  std::vector<Slot> slots_;
+  std::unique_ptr<Listener> listener_;
+  Counters past_;   // of sessions that are gone
+  std::uint64_t dialled_ = 0;
+  std::uint64_t most_ = 0;
+  bool shut_down_ = false;
+};
+
+}  // namespace kcptun

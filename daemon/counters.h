@@ -1,0 +1,32 @@
+// The counters that kcptun's users know (docs/protocol.md section 9), summed over sessions and loops.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/link/link.h"
+#include "daemon/net/udp_socket.h"
+
+namespace kcptun {
+
+/// Plain sums; CurrEstab and the RingBuffer ones are of the moment, the rest only grow.
+struct Counters {
+  std::uint64_t bytes_sent = 0, bytes_received = 0;
+  std::uint64_t max_conn = 0, active_opens = 0, passive_opens = 0, curr_estab = 0;
+  std::uint64_t in_errs = 0, in_csum_errors = 0, kcp_in_errors = 0;
+  std::uint64_t in_pkts = 0, out_pkts = 0, in_segs = 0, out_segs = 0, in_bytes = 0, out_bytes = 0;
+  std::uint64_t retrans_segs = 0, fast_retrans_segs = 0, early_retrans_segs = 0, lost_segs = 0, repeat_segs = 0;
+  std::uint64_t fec_full_shards = 0, fec_parity_shards = 0, fec_errs = 0, fec_recovered = 0;
+  std::uint64_t fec_shard_set = 0, fec_shard_min = 0;
+  std::uint64_t ring_snd_queue = 0, ring_rcv_queue = 0, ring_snd_buffer = 0, oob_packets = 0;
+
+  /// Adds what a conversation has done; of a live one also what it holds.
+  void add_link(const Link& link, bool live);
+  void add_udp(const UdpSocket::Counters& udp);
+  void add(const Counters& other);
+};
+
+/// "BytesSent=1 BytesReceived=2 ...", in kcptun's order.
+std::string to_text(const Counters& counters);
+
+}  // namespace kcptun

@@ -1,0 +1,253 @@
+#include "daemon/loop/loop.h"
+
+#include <sodium.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/base/check.h"
+#include "daemon/session/session.h"
+
+namespace kcptun {
+namespace {
+
+// Receive calls in one go before other work gets its turn.
+constexpr int kReceiveCalls = 8;
+// Buffers for what a TCP peer doesn't take at once.
+constexpr std::size_t kBacklogBuffer = 16 * 1024;
+// The system was out of buffers (ENOBUFS): when to try again. No event tells.
+constexpr std::uint64_t kRetrySendMs = 1;
+
+TimePoint read_clock() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return TimePoint(seconds(t.tv_sec) + microseconds(t.tv_nsec / 1000));
+}
+
+std::unique_ptr<Suite> make_suite(Cipher cipher, const MasterKey& key) {
+  std::array<std::uint8_t, 32> seed;
+  randombytes_buf(seed.data(), seed.size());
+  auto suite = Suite::make(cipher, key, seed);
+  sodium_memzero(seed.data(), seed.size());
+  return suite;
+}
+
+void add_counters(UdpSocket::Counters& sum, const UdpSocket::Counters& one) {
+  sum.datagrams_sent += one.datagrams_sent;
+  sum.bytes_sent += one.bytes_sent;
+  sum.datagrams_received += one.datagrams_received;
+  sum.bytes_received += one.bytes_received;
+  sum.send_calls += one.send_calls;
+  sum.receive_calls += one.receive_calls;
+  sum.gso_messages += one.gso_messages;
+  sum.gro_messages += one.gro_messages;
+  sum.would_block += one.would_block;
+  sum.send_errors += one.send_errors;
+  sum.datagrams_dropped += one.datagrams_dropped;
+  sum.too_big += one.too_big;
+  sum.pending_errors += one.pending_errors;
+  sum.receive_errors += one.receive_errors;
+  sum.truncated += one.truncated;
+  sum.fell_back_gso += one.fell_back_gso;
+}
+
+}  // namespace
+
+Loop::Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
+    : context_(settings), backlog_pool_(kBacklogBuffer), suite_(make_suite(cipher, key)) {
+  KCPTUN_CHECK(uv_loop_init(&uv_) == 0);
+  context_.crypto_header = suite_->header_size();
+  context_.crypto_trailer = suite_->trailer_size();
+  context_.qpp = qpp;
+  mailbox_ = std::make_unique<Mailbox>(uv_);
+  timer_ = std::make_unique<TimerHandle>(uv_, [this] {
+    armed_.reset();
+    pump();  // libuv may wait again before the check handle has its turn
+  });
+  retry_ = std::make_unique<TimerHandle>(uv_, [this] {
+    transmit_rest();
+    pump();
+  });
+  check_ = std::make_unique<CheckHandle>(uv_, [this] { pump(); });
+}
+
+Loop::~Loop() {
+  empty_disposed();
+  ports_.clear();
+  check_.reset();
+  retry_.reset();
+  timer_.reset();
+  mailbox_.reset();
+  uv_run(&uv_, UV_RUN_DEFAULT);  // lets the closed handles go
+  KCPTUN_CHECK(uv_loop_close(&uv_) == 0);
+}
+
+void Loop::run() {
+  pump();  // what was set up before
+  uv_run(&uv_, UV_RUN_DEFAULT);
+}
+
+TimePoint Loop::now() {
+  if (!now_is_fresh_) now_ = read_clock();
+  now_is_fresh_ = true;
+  return now_;
+}
+
+// --- sockets ---
+
+std::uint32_t Loop::next_socket_index() {
+  return free_ports_.empty() ? static_cast<std::uint32_t>(ports_.size()) : free_ports_.back();
+}
+
+void Loop::add_socket(UdpSocket socket, PacketReceiver& receiver) {
+  const std::uint32_t index = next_socket_index();
+  KCPTUN_CHECK(socket.index() == index);
+  if (index == ports_.size()) {
+    ports_.emplace_back();
+    sockets_.push_back(nullptr);
+  } else {
+    free_ports_.pop_back();
+  }
+  ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr});
+  Port& port = *ports_[index];
+  sockets_[index] = &port.socket;
+  port.poll = std::make_unique<PollHandle>(uv_, port.socket.fd(), [this, index](int events) { handle_socket(index, events); });
+  watch_socket(index);
+}
+
+void Loop::remove_socket(std::uint32_t index) {
+  add_counters(closed_udp_, ports_[index]->socket.counters());
+  sockets_[index] = nullptr;
+  dispose(std::move(ports_[index]));
+  free_ports_.push_back(index);
+  if (blocked_ && blocked_socket_ == index) retry_->start(0);
+}
+
+const UdpSocket* Loop::socket(std::uint32_t index) const { return sockets_[index]; }
+
+UdpSocket::Counters Loop::udp_counters() const {
+  UdpSocket::Counters sum = closed_udp_;
+  for (const UdpSocket* socket : sockets_)
+    if (socket) add_counters(sum, socket->counters());
+  return sum;
+}
+
+void Loop::watch_socket(std::uint32_t index) {
+  const bool writing = blocked_ && blocked_socket_ == index;
+  ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0));
+}
+
+void Loop::handle_socket(std::uint32_t index, int events) {
+  if (events & UV_WRITABLE) transmit_rest();
+  if (events & UV_READABLE) receive(index);
+  if (ports_[index]) watch_socket(index);  // an error event stops the watching
+}
+
+// Acknowledgements leave after each receive call's worth, so that the sender hears while there is more to read.
+void Loop::receive(std::uint32_t index) {
+  for (int call = 0; call < kReceiveCalls && ports_[index]; ++call) {
+    Port& port = *ports_[index];
+    const UdpSocket::Received received = port.socket.receive(arena_);
+    now_is_fresh_ = false;
+    for (const ReceivedRun& run : received.runs) handle_received(port, run);
+    pump();  // the arena is used again: all views must have been passed on
+    if (received.dry) return;
+  }
+}
+
+void Loop::handle_received(Port& port, const ReceivedRun& run) {
+  packets_.clear();
+  for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
+  if (run.stride > kMaxDatagram) {  // no peer of ours sends them (docs/protocol.md section 2)
+    counters_.rejected_packets += packets_.size();
+    return;
+  }
+  counters_.rejected_packets += suite_->open(packets_);
+  port.receiver.handle_run(now(), run.path, packets_);
+}
+
+// --- sending ---
+
+bool Loop::send_batch() {
+  if (blocked_) return false;
+  if (batch_.empty()) return true;
+  suite_->seal(batch_.packets());
+  counters_.sealed_packets += batch_.size();
+  batch_position_ = 0;
+  transmit_rest();
+  return !blocked_;
+}
+
+void Loop::transmit_rest() {
+  const std::uint32_t was_blocked_on = blocked_socket_;
+  const bool was_blocked = std::exchange(blocked_, false);
+  const BatchSendResult result = kcptun::send_batch(sockets_, batch_, batch_position_);
+  batch_position_ = result.position;
+  if (result.state == UdpSocket::SendState::kDone) {
+    batch_.clear();
+  } else {
+    wait_for_socket(result);
+  }
+  if (was_blocked && ports_[was_blocked_on]) watch_socket(was_blocked_on);
+}
+
+void Loop::wait_for_socket(const BatchSendResult& result) {
+  blocked_ = true;
+  blocked_socket_ = result.socket;
+  if (result.state == UdpSocket::SendState::kNoBuffers) {
+    retry_->start(kRetrySendMs);
+  } else {
+    watch_socket(result.socket);
+  }
+}
+
+// --- sessions ---
+
+void Loop::wake(Session& session) {
+  if (!session.set_awake(true)) awake_.push_back(&session);
+}
+
+void Loop::forget(Session& session) {
+  deadlines_.set(session, std::nullopt);
+  std::erase(awake_, &session);
+  std::replace(pumping_.begin(), pumping_.end(), &session, static_cast<Session*>(nullptr));
+}
+
+// While a batch is blocked, sessions pass on what came, and stay awake for the rest.
+void Loop::pump() {
+  deadlines_.run(now());
+  std::swap(awake_, pumping_);
+  for (std::size_t i = 0; i < pumping_.size(); ++i) {
+    if (!pumping_[i]) continue;
+    Session& session = *pumping_[i];
+    session.set_awake(false);
+    session.pump(now());
+  }
+  pumping_.clear();
+  send_batch();
+  empty_disposed();
+  arm_timer();
+  now_is_fresh_ = false;
+}
+
+void Loop::arm_timer() {
+  std::optional<TimePoint> at = deadlines_.soonest();
+  if (!awake_.empty() && !blocked_) at = now_;
+  if (at == armed_) return;
+  armed_ = at;
+  if (!at) return timer_->stop();
+  const Duration wait = std::max<Duration>(*at - now_, Duration(0));
+  timer_->start(static_cast<std::uint64_t>(std::chrono::ceil<milliseconds>(wait).count()));
+}
+
+void Loop::empty_disposed() {
+  while (!disposed_.empty()) {
+    std::vector<Disposed> now_gone;
+    now_gone.swap(disposed_);
+    for (const Disposed& gone : now_gone) gone.destroy(gone.object);
+  }
+}
+
+}  // namespace kcptun

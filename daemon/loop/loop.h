@@ -1,0 +1,137 @@
+// One thread's loop: the clock, the timer, the UDP sockets, the batches, and the sessions that have something to do.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/packet.h"
+#include "core/base/time.h"
+#include "core/crypt/suite.h"
+#include "core/link/link.h"
+#include "daemon/loop/deadlines.h"
+#include "daemon/loop/uv_handles.h"
+#include "daemon/net/udp_socket.h"
+
+namespace kcptun {
+
+class Session;
+
+/// Takes the opened packets of a run that came over one of the loop's sockets.
+class PacketReceiver {
+ public:
+  virtual ~PacketReceiver() = default;
+  virtual void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) = 0;
+};
+
+/// Drives everything on its thread. One wake-up: sockets are drained into links, links' events into connections,
+/// connections into links, links into the transmit batch, and the batch into the sockets.
+/// Not thread-safe but for mailbox().
+class Loop {
+ public:
+  struct Counters {
+    std::uint64_t rejected_packets = 0;  // failed their CRC or tag
+    std::uint64_t sealed_packets = 0;
+  };
+
+  /// `context_settings` with the suite's header sizes filled in; `key` is used during construction only.
+  Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// Until stop(), on the caller's thread.
+  void run();
+  /// From the loop's own thread: run() returns soon.
+  void stop() { uv_stop(&uv_); }
+  /// Does what is due now, without waiting.
+  void flush() { pump(); }
+  Mailbox& mailbox() { return *mailbox_; }
+  uv_loop_t& uv() { return uv_; }
+
+  /// Read once per wake-up, and once per receive call within it.
+  TimePoint now();
+
+  LinkContext& context() { return context_; }
+  BufferPool& backlog_pool() { return backlog_pool_; }
+  DeadlineHeap& deadlines() { return deadlines_; }
+
+  /// The index that the next socket is to be opened with (UdpOptions::index).
+  std::uint32_t next_socket_index();
+  /// Takes a socket opened with next_socket_index() and watches it. `receiver` outlives it.
+  void add_socket(UdpSocket socket, PacketReceiver& receiver);
+  void remove_socket(std::uint32_t index);
+  const UdpSocket* socket(std::uint32_t index) const;
+
+  /// The session has something to do: it is pumped before the loop waits again.
+  void wake(Session& session);
+  void forget(Session& session);
+  /// Destroys `owned` when no callback of this wake-up can still be using it.
+  template <typename T>
+  void dispose(std::unique_ptr<T> owned) {
+    if (owned) disposed_.push_back({owned.release(), [](void* p) { delete static_cast<T*>(p); }});
+  }
+
+  TransmitBatch& batch() { return batch_; }
+  /// Seals and sends the batch. False: the sockets take no more now; what is left waits in the batch.
+  bool send_batch();
+  /// True while a batch waits for a socket: nothing may be added to it.
+  bool blocked() const { return blocked_; }
+
+  const Counters& counters() const { return counters_; }
+  UdpSocket::Counters udp_counters() const;
+
+ private:
+  struct Port {
+    UdpSocket socket;
+    PacketReceiver& receiver;
+    std::unique_ptr<PollHandle> poll;
+  };
+  struct Disposed {
+    void* object;
+    void (*destroy)(void*);
+  };
+
+  void handle_socket(std::uint32_t index, int events);
+  void receive(std::uint32_t index);
+  void handle_received(Port& port, const ReceivedRun& run);
+  void pump();
+  void wait_for_socket(const BatchSendResult& result);
+  void transmit_rest();
+  void watch_socket(std::uint32_t index);
+  void arm_timer();
+  void empty_disposed();
+
+  uv_loop_t uv_;
+  TimePoint now_{};
+  bool now_is_fresh_ = false;
+  LinkContext context_;
+  BufferPool backlog_pool_;
+  std::unique_ptr<Suite> suite_;
+  TransmitBatch batch_;
+  std::size_t batch_position_ = 0;
+  bool blocked_ = false;
+  std::uint32_t blocked_socket_ = 0;
+  ReceiveArena arena_;
+  std::vector<Packet> packets_;   // of one run, reused
+  std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<UdpSocket*> sockets_;  // ports_' sockets, for send_batch
+  std::vector<std::uint32_t> free_ports_;
+  UdpSocket::Counters closed_udp_;   // of sockets that are gone
+  std::vector<Session*> awake_;
+  std::vector<Session*> pumping_;
+  DeadlineHeap deadlines_;
+  std::optional<TimePoint> armed_;
+  std::vector<Disposed> disposed_;
+  Counters counters_;
+  std::unique_ptr<Mailbox> mailbox_;
+  std::unique_ptr<TimerHandle> timer_;
+  std::unique_ptr<TimerHandle> retry_;
+  std::unique_ptr<CheckHandle> check_;
+};
+
+}  // namespace kcptun

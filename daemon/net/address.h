@@ -1,0 +1,59 @@
+// IpEndpoint to and from socket addresses and text. Literals only, but for resolve(), which asks the system.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/path.h"
+#include "core/base/result.h"
+
+namespace kcptun {
+
+/// A socket address of either family, ready for a system call.
+struct SocketAddress {
+  sockaddr_storage storage;
+  socklen_t size;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+/// True for IPv4-mapped addresses, 0.0.0.0 included.
+bool is_ipv4(const IpEndpoint& endpoint);
+/// True for "::" (every address of both families) and 0.0.0.0 (every IPv4 address).
+bool is_wildcard(const IpEndpoint& endpoint);
+/// True for fe80::/10: the only addresses whose scope counts.
+bool is_link_local(const IpEndpoint& endpoint);
+
+/// The IPv4-mapped form of an address in network byte order.
+std::array<std::uint8_t, 16> mapped_ipv4(in_addr address);
+/// REQUIRES: is_ipv4(endpoint).
+in_addr ipv4_of(const IpEndpoint& endpoint);
+
+/// The address as a socket of `family` wants it: AF_INET, or AF_INET6 (there IPv4 stays mapped).
+/// REQUIRES: family is AF_INET6, or is_ipv4(endpoint).
+SocketAddress to_sockaddr(const IpEndpoint& endpoint, int family);
+/// AF_INET for IPv4, AF_INET6 for the rest.
+SocketAddress to_sockaddr(const IpEndpoint& endpoint);
+/// Nothing for families other than IPv4 and IPv6, and for sizes too small for the family.
+std::optional<IpEndpoint> from_sockaddr(const sockaddr* address, socklen_t size);
+
+/// "1.2.3.4", "2001:db8::1", "fe80::1%eth0" (the number when the interface has no name any more).
+std::string ip_to_string(const IpEndpoint& endpoint);
+/// "1.2.3.4:80", "[2001:db8::1]:80", "[fe80::1%eth0]:80".
+std::string to_string(const IpEndpoint& endpoint);
+
+/// An address literal without brackets; "" is the wildcard "::". Nothing when it is a name or malformed.
+std::optional<IpEndpoint> parse_ip(std::string_view text, std::uint16_t port);
+/// "1.2.3.4:80", "[::1]:80", ":80". Nothing when the host is a name or anything is malformed.
+std::optional<IpEndpoint> parse_endpoint(std::string_view text);
+
+/// Every address of `host` for UDP or TCP, each once, in the system's order; "" is the wildcard. Literals
+/// don't ask the resolver. Blocks: for the start of the program only. The error names the host.
+Result<std::vector<IpEndpoint>> resolve(const std::string& host, std::uint16_t port);
+
+}  // namespace kcptun

@@ -1,0 +1,144 @@
+#include "daemon/net/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "daemon/log.h"
+#include "daemon/net/address.h"
+
+namespace kcptun {
+namespace {
+
+constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
+constexpr int kAcceptsPerWakeUp = 64;
+constexpr std::uint64_t kPauseMs = 100;
+
+Error system_error(const std::string& what, int error) { return {what + ": " + std::strerror(error)}; }
+
+void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+
+int family_of(const IpEndpoint& address) { return is_ipv4(address) ? AF_INET : AF_INET6; }
+
+// Binds and listens; errno tells what failed.
+FileDescriptor try_listen(const IpEndpoint& address, bool share_port, int family) {
+  FileDescriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return fd;
+  set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
+  if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  const SocketAddress name = to_sockaddr(address, family);
+  if (::bind(fd.get(), name.get(), name.size) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+    const int error = errno;
+    fd = FileDescriptor();
+    errno = error;
+  }
+  return fd;
+}
+
+sockaddr_un unix_name(const UnixPath& path, socklen_t& size) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, path.path.data(), path.path.size());
+  size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.path.size() + 1);
+  if (path.path.front() == '@') {  // Linux's abstract name space: a leading NUL, and the size ends the name
+    name.sun_path[0] = '\0';
+    --size;
+  }
+  return name;
+}
+
+FileDescriptor unix_socket() { return FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+
+// True if the path is a socket that nobody answers on.
+bool is_stale(const UnixPath& path) {
+  struct stat info {};
+  if (path.path.front() == '@' || ::stat(path.path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
+  socklen_t size;
+  const sockaddr_un name = unix_name(path, size);
+  const FileDescriptor probe = unix_socket();
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0 && errno == ECONNREFUSED;
+}
+
+}  // namespace
+
+Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port) {
+  int family = family_of(address);
+  FileDescriptor fd = try_listen(address, share_port, family);
+  if (!fd.valid() && errno == EAFNOSUPPORT && is_wildcard(address)) fd = try_listen(address, share_port, AF_INET);
+  if (!fd.valid()) return system_error("cannot listen on TCP " + to_string(address), errno);
+  return fd;
+}
+
+Result<FileDescriptor> listen_unix(const UnixPath& path) {
+  socklen_t size;
+  const sockaddr_un name = unix_name(path, size);
+  if (is_stale(path)) ::unlink(path.path.c_str());
+  FileDescriptor fd = unix_socket();
+  if (!fd.valid() || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0)
+    return system_error("cannot listen on unix socket " + path.path, errno);
+  return fd;
+}
+
+namespace {
+
+FileDescriptor begin(FileDescriptor fd, const sockaddr* name, socklen_t size) {
+  if (!fd.valid() || ::connect(fd.get(), name, size) == 0 || errno == EINPROGRESS) return fd;
+  const int error = errno;
+  fd = FileDescriptor();
+  errno = error;
+  return fd;
+}
+
+}  // namespace
+
+FileDescriptor begin_connect(const IpEndpoint& address) {
+  const SocketAddress name = to_sockaddr(address);
+  FileDescriptor fd(::socket(name.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  return begin(std::move(fd), name.get(), name.size);
+}
+
+FileDescriptor begin_connect(const UnixPath& path) {
+  socklen_t size;
+  const sockaddr_un name = unix_name(path, size);
+  return begin(unix_socket(), reinterpret_cast<const sockaddr*>(&name), size);
+}
+
+void prepare_connection(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted)
+    : fd_(std::move(fd)), accepted_(std::move(accepted)) {
+  poll_ = std::make_unique<PollHandle>(loop, fd_.get(), [this](int) { accept_some(); });
+  resume_ = std::make_unique<TimerHandle>(loop, [this] { poll_->watch(UV_READABLE); });
+  poll_->watch(UV_READABLE);
+}
+
+void Listener::accept_some() {
+  for (int i = 0; i < kAcceptsPerWakeUp; ++i) {
+    FileDescriptor fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd.valid()) {
+      exhausted_ = false;
+      accepted_(std::move(fd));
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      return pause(errno);
+    } else if (errno != ECONNABORTED && errno != EINTR) {
+      return;
+    }
+  }
+}
+
+void Listener::pause(int error) {
+  if (!exhausted_) spdlog::warn("accepting pauses until there are resources again: {}", std::strerror(error));
+  exhausted_ = true;
+  poll_->watch(0);
+  resume_->start(kPauseMs);
+}
+
+}  // namespace kcptun

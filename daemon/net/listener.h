@@ -1,0 +1,47 @@
+// A listening TCP or unix socket, and opening connections.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/profile.h"
+#include "core/base/path.h"
+#include "core/base/result.h"
+#include "daemon/loop/uv_handles.h"
+#include "daemon/net/file_descriptor.h"
+
+namespace kcptun {
+
+/// A non-blocking listening socket on the address. With `share_port`, each loop may open one of its own on the same
+/// port (SO_REUSEPORT); whether somebody else has the port is found out all the same.
+/// The error names the address.
+Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port);
+/// As above; a stale socket file that nobody listens on any more is replaced.
+Result<FileDescriptor> listen_unix(const UnixPath& path);
+
+/// Begins a non-blocking connection; invalid with errno set when it fails at once.
+FileDescriptor begin_connect(const IpEndpoint& address);
+FileDescriptor begin_connect(const UnixPath& path);
+
+/// What every connection gets: no delay for small writes.
+void prepare_connection(int fd);
+
+/// Accepts while the loop runs. When descriptors run out it pauses, says so once, and goes on when there are some.
+class Listener {
+ public:
+  using Accepted = std::function<void(FileDescriptor)>;
+  Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted);
+
+ private:
+  void accept_some();
+  void pause(int error);
+
+  FileDescriptor fd_;
+  Accepted accepted_;
+  bool exhausted_ = false;
+  std::unique_ptr<PollHandle> poll_;
+  std::unique_ptr<TimerHandle> resume_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,271 @@
+// A UDP socket that moves batches: sendmmsg of UDP_SEGMENT runs, recvmmsg with UDP_GRO, and what to do where
+// the kernel, the driver or a tunnel interface has neither. Linux, IPv4 and IPv6.
+//
+// It knows the system calls and their errors. It must not know the loop (the daemon watches fd() with
+// uv_poll_t), the clock, or what is in a datagram. One thread drives it; nothing blocks; nothing is allocated
+// per packet.
+//
+// For the one who drives it with libuv: a pending ICMP error of a connected socket makes uv_poll_t call back
+// with UV_EBADF and stop itself. Call receive() as usual (it takes the error away) and start the uv_poll_t
+// again.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "core/base/packet.h"
+#include "core/base/path.h"
+#include "core/base/result.h"
+
+namespace kcptun {
+
+/// The system calls that a test may replace, to play kernels that refuse.
+struct UdpSyscalls {
+  int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) = ::sendmmsg;
+  int (*receive)(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) = ::recvmmsg;
+};
+
+struct UdpOptions {
+  std::uint32_t index = 0;  // goes into Path.socket of all that is received; send() takes runs with this one
+  int buffer_bytes = 0;     // asked of the kernel for each direction; 0 keeps the system's default
+  bool reuse_port = false;  // SO_REUSEPORT: one socket a loop on the same port
+  bool receive_info = false;  // wildcard sockets: learn the address that the peer sent to, answer from it
+  bool gso = true;            // these three are for tests and for kernels that lie
+  bool gro = true;
+  bool mmsg = true;
+  UdpSyscalls syscalls;
+};
+
+/// What a socket has done. "datagrams" are packets on the wire: those of a GSO or GRO message count each.
+struct UdpCounters {
+  std::uint64_t datagrams_sent = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t datagrams_received = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t send_calls = 0;
+  std::uint64_t receive_calls = 0;
+  std::uint64_t gso_messages = 0;       // sent with UDP_SEGMENT
+  std::uint64_t gro_messages = 0;       // received as more than one datagram
+  std::uint64_t would_block = 0;        // sends put off: EAGAIN, ENOBUFS
+  std::uint64_t send_errors = 0;        // refusals by the kernel that dropped packets, too_big excluded
+  std::uint64_t datagrams_dropped = 0;  // not sent, for any such reason
+  std::uint64_t too_big = 0;            // of them: EMSGSIZE
+  std::uint64_t pending_errors = 0;     // ICMP errors that a connected socket reported; nothing lost by them
+  std::uint64_t receive_errors = 0;     // anything else that recvmmsg said
+  std::uint64_t truncated = 0;          // received, larger than a slot, dropped
+  std::uint64_t fell_back_gso = 0;      // times that a GSO message was refused and its packets went out plain
+};
+
+/// Consecutive datagrams from one peer, as GRO glued them: `stride` bytes each, the last may be shorter.
+struct ReceivedRun {
+  Path path;
+  std::uint8_t* data = nullptr;
+  std::uint32_t size = 0;    // > 0
+  std::uint32_t stride = 0;  // 1..size
+
+  std::size_t count() const { return (size + stride - 1) / stride; }
+  /// REQUIRES: index < count().
+  Packet packet(std::size_t index) const {
+    const auto at = static_cast<std::uint32_t>(index) * stride;
+    return {data + at, stride < size - at ? stride : size - at};
+  }
+};
+
+/// The memory that receive() fills, one per loop, shared by its sockets. Pages exist only once touched: a
+/// socket that gets a packet at a time keeps to the first slot, an idle loop can give all of it back.
+class ReceiveArena {
+ public:
+  /// Slots of one GRO message each; the figures behind the choice are in udp_socket.cc.
+  static constexpr std::size_t kGroSlots = 8;
+  /// 64 KiB is the largest GRO message; the odd cache lines keep slots from sharing their L1 and L2 sets.
+  static constexpr std::size_t kGroStride = 65536 + 5 * 64;
+  /// Without GRO the same memory is cut finer. A datagram that doesn't fit is none of ours (kMaxDatagram).
+  static constexpr std::size_t kPlainSlots = 64;
+  static constexpr std::size_t kPlainStride = kPacketStride;
+
+  ReceiveArena();
+  ~ReceiveArena();
+  ReceiveArena(const ReceiveArena&) = delete;
+  ReceiveArena& operator=(const ReceiveArena&) = delete;
+
+  /// Gives the pages back to the system. Ends the life of all that receive() returned.
+  void release();
+
+ private:
+  friend class UdpSocket;
+  static constexpr std::size_t kBytes = kGroSlots * kGroStride;
+  static constexpr std::size_t kSlots = kPlainSlots > kGroSlots ? kPlainSlots : kGroSlots;
+  static_assert(kPlainSlots * kPlainStride <= kBytes);
+  /// Room for UDP_GRO's int and the larger packet info.
+  static constexpr std::size_t kControl = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(in6_pktinfo));
+
+  /// What a socket wants in the message headers.
+  struct Layout {
+    bool gro = false;
+    bool names = false;
+    bool control = false;
+    bool operator==(const Layout&) const = default;
+    std::size_t slots() const { return gro ? kGroSlots : kPlainSlots; }
+  };
+  struct Control {
+    alignas(cmsghdr) std::uint8_t bytes[kControl];
+  };
+
+  /// Makes the headers ready for a call; after the first one, only those that the last call used.
+  void prepare(Layout layout);
+
+  std::uint8_t* memory_;
+  Layout layout_;
+  std::size_t dirty_ = kSlots;  // headers that the kernel wrote to
+  std::array<mmsghdr, kSlots> headers_;
+  std::array<iovec, kSlots> vectors_;
+  std::array<sockaddr_in6, kSlots> names_;
+  std::array<Control, kSlots> controls_;
+  std::array<ReceivedRun, kSlots> runs_;
+};
+
+class UdpSocket {
+ public:
+  using Options = UdpOptions;
+  using Counters = UdpCounters;
+
+  /// What one receive() brought. The views live until the next receive() or release() with the same arena.
+  struct Received {
+    std::span<const ReceivedRun> runs;
+    bool dry = true;  // nothing was left behind: wait for the poller. Runs may be empty though not dry.
+  };
+
+  enum class SendState {
+    kDone,        // every packet up to the batch's end, or up to a run of another socket
+    kWouldBlock,  // the socket is full: go on when it is writable
+    kNoBuffers,   // the system is short of memory, yet the socket counts as writable: go on after a short
+                  // timer
+    kDropped,     // the kernel refuses some packets for good: look at `error`, then go on
+  };
+  struct SendResult {
+    SendState state = SendState::kDone;
+    int error = 0;            // errno of kDropped: EMSGSIZE means larger than the path's MTU
+    std::size_t taken = 0;    // packets dealt with, from the position on: sent or dropped. Go on behind them.
+    std::size_t dropped = 0;  // of them, those at the end that were dropped
+  };
+
+  /// A socket that talks to everybody. IPv4 addresses get an AF_INET socket, IPv6 ones AF_INET6; "::" takes
+  /// both families, or IPv4 alone when the host has no IPv6. The error names the address.
+  static Result<UdpSocket> bind(const IpEndpoint& local, const Options& options);
+  /// A socket on a new local port that talks to `remote` only. The error names the address.
+  static Result<UdpSocket> connect(const IpEndpoint& remote, const Options& options);
+
+  /// One recvmmsg into the arena. Errors are counted, never returned: for UDP none of them is final.
+  Received receive(ReceiveArena& arena);
+
+  /// Sends packets of the batch from `position` on, as far as their runs' Path.socket is this socket's index.
+  /// Whatever isn't in `taken` stays with the caller, who must not clear the batch before.
+  SendResult send(const TransmitBatch& batch, std::size_t position);
+
+  /// Sets the six DSCP bits of what is sent, IPv4 and IPv6, and leaves the two ECN bits alone. False:
+  /// refused, errno.
+  bool set_dscp(std::uint8_t dscp);
+
+  int fd() const { return fd_.get(); }
+  std::uint32_t index() const { return index_; }
+  const IpEndpoint& local() const { return local_; }
+  /// REQUIRES: connected().
+  const IpEndpoint& remote() const { return remote_; }
+  bool connected() const { return connected_; }
+  bool dual_stack() const { return family_ == AF_INET6 && is_any_; }
+  bool uses_gso() const { return gso_; }
+  bool uses_gro() const { return gro_; }
+  /// What the kernel granted, in the unit of Options::buffer_bytes: less than asked means clamped by
+  /// net.core.rmem_max and wmem_max.
+  int receive_buffer_bytes() const { return receive_buffer_; }
+  int send_buffer_bytes() const { return send_buffer_; }
+  /// Datagrams that the kernel threw away because the receive buffer was full. A system call.
+  std::uint32_t kernel_drops() const;
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Outgoing;
+  /// Closes what it owns.
+  class Descriptor {
+   public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+      std::swap(fd_, other.fd_);
+      return *this;
+    }
+    ~Descriptor();
+    int get() const { return fd_; }
+
+   private:
+    int fd_;
+  };
+  /// A peer whose path refused GSO with segments of `size` bytes (larger than its MTU).
+  struct Refusal {
+    IpEndpoint remote;
+    std::uint32_t size = 0;
+  };
+  static constexpr std::size_t kRefusals = 8;
+
+  UdpSocket(int descriptor, int family, const Options& options);
+  static Result<UdpSocket> open(int family, const Options& options, const std::string& name);
+  void set_buffers(int bytes);
+  void learn_local();
+
+  bool may_segment(const IpEndpoint& remote, std::uint32_t size) const;
+  void plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) const;
+  void address(const Path& path, Outgoing& out, mmsghdr& message) const;
+  int send_messages(mmsghdr* messages, unsigned count);
+  std::size_t account_sent(const mmsghdr* messages, int count);
+  bool worth_repeating(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out);
+  void stop(int error, const TransmitBatch& batch, std::size_t front, const Outgoing& out,
+            SendResult& result);
+  bool refused_gso(const Path& path, std::uint32_t size, int error);
+
+  int receive_messages(mmsghdr* messages, unsigned count);
+  std::span<const ReceivedRun> collect(ReceiveArena& arena, std::size_t messages);
+  bool fill_run(const mmsghdr& message, ReceivedRun& run) const;
+  void read_control(const msghdr& header, ReceivedRun& run) const;
+
+  Descriptor fd_;
+  int family_;
+  std::uint32_t index_;
+  UdpSyscalls syscalls_;
+  IpEndpoint local_;
+  IpEndpoint remote_;
+  bool connected_ = false;
+  bool is_any_ = false;        // bound to a wildcard
+  bool receive_info_ = false;  // only true when is_any_: else there is one local address
+  bool gso_;
+  bool gro_;
+  bool mmsg_;
+  int receive_buffer_ = 0;
+  int send_buffer_ = 0;
+  std::array<Refusal, kRefusals> refusals_;  // the last ones
+  std::size_t refusal_count_ = 0;            // ever
+  Counters counters_;
+};
+
+/// The outcome of send_batch: `state` is kDone or one of the two that wait, and then `socket` says for which.
+struct BatchSendResult {
+  UdpSocket::SendState state = UdpSocket::SendState::kDone;
+  std::uint32_t socket = 0;
+  std::size_t position = 0;  // of the first packet that was not dealt with
+  std::size_t dropped = 0;   // refused for good, or for a socket that is gone
+};
+
+/// Sends a batch whose runs are of several sockets: Path.socket is an index into `sockets`; packets of an
+/// index beyond it, or of a null, are dropped and counted.
+BatchSendResult send_batch(std::span<UdpSocket* const> sockets, const TransmitBatch& batch,
+                           std::size_t position);
+
+}  // namespace kcptun

@@ -1,0 +1,82 @@
+#include "daemon/program.h"
+
+#include <gcrypt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/resource.h>
+#include <uv.h>
+
+#include <cstdio>
+#include <string>
+#include <variant>
+
+#include "config/command.h"
+#include "daemon/log.h"
+#include "daemon/tunnel_threads.h"
+
+namespace kcptun {
+namespace {
+
+std::string library_versions() {
+  return std::string("libuv ") + uv_version_string() + ", libsodium " + sodium_version_string() + ", libgcrypt " +
+         gcry_check_version(nullptr);
+}
+
+int print(const PrintText& text) {
+  for (const std::string& warning : text.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  std::fputs(text.text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
+
+int give_up(Role role, const std::string& error) {
+  std::fprintf(stderr, "%s: %s\n", name_of(role), error.c_str());
+  return 1;
+}
+
+// Each connection is a descriptor: as many as the system lets us have.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Large blocks come straight from the system and go straight back, so that memory falls when load does.
+void set_up_memory() {
+  constexpr int kMapFrom = 64 * 1024;
+  mallopt(M_MMAP_THRESHOLD, kMapFrom);
+  mallopt(M_TRIM_THRESHOLD, 2 * kMapFrom);
+  mallopt(M_ARENA_MAX, 2);
+}
+
+int run_tunnel(RunTunnel& run) {
+  const Role role = run.profile.role;
+  Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(run.profile);
+  if (!threads) return give_up(role, threads.error());
+  if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
+  for (const std::string& warning : run.warnings) spdlog::warn("{}", warning);
+  (*threads)->run();
+  spdlog::shutdown();
+  return 0;
+}
+
+}  // namespace
+
+int run_program(Role role, int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  if (sodium_init() < 0) return give_up(role, "libsodium cannot be initialised");
+  set_up_memory();
+  ParsedCommand command = parse_command(role, argc, argv, library_versions());
+  if (const auto* refusal = std::get_if<Refusal>(&command)) {
+    std::fprintf(stderr, "%s\n", refusal->line.c_str());
+    return refusal->exit_code;
+  }
+  if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
+  raise_descriptor_limit();
+  return run_tunnel(std::get<RunTunnel>(command));
+}
+
+}  // namespace kcptun

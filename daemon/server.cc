@@ -1,0 +1,142 @@
+#include "daemon/server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/log.h"
+#include "daemon/net/address.h"
+#include "daemon/net/async_resolve.h"
+#include "daemon/net/listener.h"
+
+namespace kcptun {
+namespace {
+
+// How old the addresses of a target's name may be.
+constexpr Duration kTargetFreshness = seconds(10);
+
+}  // namespace
+
+// --- the target ---
+
+Target::Target(uv_loop_t& loop, Address address, std::vector<IpEndpoint> addresses)
+    : loop_(loop), address_(std::move(address)), addresses_(std::move(addresses)) {}
+
+Connection::NextAttempt Target::attempts(TimePoint now) {
+  if (const auto* path = std::get_if<UnixPath>(&address_)) {
+    return [path = *path, tried = false]() mutable {
+      if (std::exchange(tried, true)) return FileDescriptor();
+      return begin_connect(path);
+    };
+  }
+  refresh(now);
+  return [addresses = addresses_, next = std::size_t{0}]() mutable {
+    FileDescriptor fd;
+    while (!fd.valid() && next < addresses.size()) fd = begin_connect(addresses[next++]);
+    return fd;
+  };
+}
+
+void Target::refresh(TimePoint now) {
+  const HostPort& target = std::get<HostPort>(address_);
+  if (now < fresh_until_ || parse_ip(target.host, target.port_min)) return;
+  fresh_until_ = now + kTargetFreshness;
+  resolve_async(loop_, target.host, target.port_min,
+                [this, alive = std::weak_ptr<bool>(alive_)](Result<std::vector<IpEndpoint>> addresses) {
+                  if (alive.lock() && addresses) addresses_ = std::move(*addresses);
+                });
+}
+
+// --- conversations ---
+
+// A conversation's session. The demux owns the conversation, this part owns the session.
+struct ServerPart::Accepted {
+  Accepted(ServerPart& part, Conversation& of)
+      : conversation(of), session(part.loop_, of.link, part, of.path, part.profile_.quiet) {}
+  Conversation& conversation;
+  Session session;
+};
+
+ServerPart::ServerPart(const Profile& profile, Loop& loop, std::vector<IpEndpoint> targets)
+    : profile_(profile),
+      loop_(loop),
+      demux_(loop.context(), kMaxConversations),
+      target_(loop.uv(), profile.remote, std::move(targets)) {}
+
+ServerPart::~ServerPart() {
+  for (Accepted* accepted : accepted_) delete accepted;
+}
+
+Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
+  UdpSocket::Options options = udp_options(profile_, loop_.next_socket_index());
+  options.reuse_port = share_port;
+  options.receive_info = is_wildcard(address);
+  Result<UdpSocket> socket = UdpSocket::bind(address, options);
+  if (!socket) return Error{socket.error()};
+  warn_of_clamped_buffers(*socket, profile_);
+  loop_.add_socket(std::move(*socket), *this);
+  return true;
+}
+
+void ServerPart::handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) {
+  if (shut_down_) return;
+  demux_.handle_run(now, path, packets);
+  for (std::unique_ptr<Conversation>& replaced : demux_.take_replaced())
+    retire(std::move(replaced), "replaced by a newer one from its address");
+  for (Conversation* conversation : demux_.take_touched()) {
+    if (conversation->tag == 0) accept(*conversation);
+    auto* accepted = reinterpret_cast<Accepted*>(conversation->tag);
+    accepted->session.set_path(conversation->path);
+    loop_.wake(accepted->session);
+  }
+}
+
+void ServerPart::accept(Conversation& conversation) {
+  auto* accepted = new Accepted(*this, conversation);
+  accepted_.insert(accepted);
+  conversation.tag = reinterpret_cast<std::uintptr_t>(accepted);
+  most_ = std::max<std::uint64_t>(most_, demux_.size());
+  spdlog::info("session opened conv={:08x} remote={}", conversation.link.conv(), to_string(conversation.path.remote));
+}
+
+// The session goes before the link that it drives; both after the callbacks that may be under way.
+void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_view reason) {
+  spdlog::info("session closed conv={:08x} remote={}: {}", conversation->link.conv(),
+               to_string(conversation->path.remote), reason);
+  past_.add_link(conversation->link, false);
+  if (auto* accepted = reinterpret_cast<Accepted*>(conversation->tag)) {
+    accepted->session.close_all();
+    loop_.forget(accepted->session);
+    accepted_.erase(accepted);
+    loop_.dispose(std::unique_ptr<Accepted>(accepted));
+  }
+  loop_.dispose(std::move(conversation));
+}
+
+void ServerPart::handle_closed(Session& session, std::string_view reason) {
+  const auto it = std::find_if(accepted_.begin(), accepted_.end(),
+                               [&session](const Accepted* accepted) { return &accepted->session == &session; });
+  if (it != accepted_.end()) retire(demux_.end((*it)->conversation), reason);
+}
+
+void ServerPart::handle_stream(Session& session, std::uint32_t sid) {
+  session.attach(std::make_unique<Connection>(session, sid, target_.attempts(loop_.now())));
+}
+
+// --- the whole ---
+
+Counters ServerPart::counters() const {
+  Counters sum = past_;
+  for (const Accepted* accepted : accepted_) sum.add_link(accepted->conversation.link, true);
+  sum.passive_opens = demux_.counters().opened;
+  sum.max_conn = most_;
+  sum.add_udp(loop_.udp_counters());
+  sum.in_csum_errors = loop_.counters().rejected_packets;
+  return sum;
+}
+
+void ServerPart::shut_down() {
+  shut_down_ = true;
+  for (Accepted* accepted : accepted_) accepted->session.shut_down();
+}
+
+}  // namespace kcptun

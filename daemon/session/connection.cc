@@ -1,0 +1,231 @@
+#include "daemon/session/connection.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "daemon/log.h"
+#include "daemon/net/listener.h"
+#include "daemon/session/session.h"
+
+namespace kcptun {
+namespace {
+
+constexpr Duration kDialTimeout = seconds(10);  // docs/protocol.md section 9
+// Vectors of one readv: a read of 64 KiB into segments of the smallest useful MTU takes several calls.
+constexpr std::size_t kReadVectors = 192;
+constexpr std::size_t kWriteVectors = 512;
+
+// The connection ends with a reset: what the peer at this end has not got is lost, and it shall know.
+void set_reset_on_close(int fd) {
+  const linger hard{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+}  // namespace
+
+Connection::Connection(Session& session, std::uint32_t sid, FileDescriptor fd)
+    : session_(session), sid_(sid), backlog_(session.loop().backlog_pool()) {
+  use(std::move(fd));
+}
+
+Connection::Connection(Session& session, std::uint32_t sid, NextAttempt next_attempt)
+    : session_(session),
+      sid_(sid),
+      backlog_(session.loop().backlog_pool()),
+      next_attempt_(std::move(next_attempt)),
+      connecting_(true) {
+  Loop& loop = session.loop();
+  loop.deadlines().set(*this, loop.now() + kDialTimeout);
+  attempt();
+}
+
+Connection::~Connection() {
+  session_.loop().deadlines().set(*this, std::nullopt);
+  poll_.reset();  // before the descriptor is closed
+}
+
+void Connection::use(FileDescriptor fd) {
+  poll_.reset();
+  fd_ = std::move(fd);
+  poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
+  update_watch();
+}
+
+// --- events of the descriptor ---
+
+// The next address of the target; when there is none left, the deadline ends the connection at once, from the loop,
+// because this may be the constructor.
+void Connection::attempt() {
+  FileDescriptor fd = next_attempt_();
+  if (fd.valid()) return use(std::move(fd));
+  dial_error_ = errno;
+  session_.loop().deadlines().set(*this, session_.loop().now());
+}
+
+void Connection::update_watch() {
+  if (!poll_) return;
+  if (failed_) return poll_->watch(0);
+  const bool reading = !connecting_ && !read_ended_ && !parked_;
+  const bool writing = connecting_ || !backlog_.empty();
+  poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
+}
+
+void Connection::handle_poll(int events) {
+  if (failed_) return;
+  if (connecting_) {
+    handle_connected();
+  } else {
+    if (events & UV_WRITABLE) write_backlog();
+    if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
+  }
+  update_watch();
+}
+
+void Connection::handle_connected() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) {
+    dial_error_ = error;
+    return attempt();
+  }
+  connecting_ = false;
+  prepare_connection(fd_.get());
+  session_.loop().deadlines().set(*this, std::nullopt);
+  write_backlog();
+}
+
+void Connection::handle_deadline(TimePoint) { fail("cannot reach the target", dial_error_); }
+
+void Connection::fail(const char* what, int error) {
+  if (failed_) return;
+  if (connecting_) spdlog::warn("stream {}: {}: {}", sid_, what, std::strerror(error));
+  session_.link().abandon(sid_);
+  reset();
+  session_.detach(*this);
+}
+
+void Connection::reset() {
+  failed_ = true;
+  if (!poll_) return;
+  set_reset_on_close(fd_.get());
+  poll_->watch(0);
+}
+
+// --- from here into the tunnel ---
+
+Connection::Pull Connection::pull(std::size_t limit) {
+  if (failed_ || read_ended_) return Pull::kStopped;
+  Link& link = session_.link();
+  const std::span<const MutableBytes> room = link.prepare_write(sid_, limit);
+  if (room.empty()) return link.writable() ? Pull::kStarved : Pull::kMore;
+
+  std::array<iovec, kReadVectors> vectors;
+  const std::size_t count = std::min(room.size(), vectors.size());
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    vectors[i] = {room[i].data(), room[i].size()};
+    total += room[i].size();
+  }
+  const ssize_t n = ::readv(fd_.get(), vectors.data(), static_cast<int>(count));
+  const int error = errno;
+  link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
+  if (n > 0) return static_cast<std::size_t>(n) == total ? Pull::kMore : Pull::kDry;
+  if (n < 0 && error == EINTR) return Pull::kMore;
+  if (n < 0 && error == EAGAIN) return Pull::kDry;
+  if (n < 0) {
+    fail("reading failed", error);
+    return Pull::kStopped;
+  }
+  read_ended_ = true;
+  link.finish(sid_);
+  update_watch();
+  if (write_ended_) session_.detach(*this);
+  return Pull::kStopped;
+}
+
+void Connection::park() {
+  parked_ = true;
+  update_watch();
+}
+
+void Connection::unpark() {
+  parked_ = false;
+  update_watch();
+}
+
+// --- from the tunnel to here ---
+
+void Connection::gather(Bytes view) {
+  if (failed_) return;
+  if (connecting_ || !backlog_.empty() || write_ended_) {
+    backlog_.append(view);
+  } else {
+    gathered_.push_back({const_cast<std::uint8_t*>(view.data()), view.size()});
+  }
+}
+
+// Writes as much as is taken; the bytes written are consumed. On failure the connection is over.
+std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
+  const ssize_t n = ::writev(fd_.get(), vectors, static_cast<int>(std::min(count, kWriteVectors)));
+  if (n >= 0) {
+    session_.link().consume(sid_, static_cast<std::size_t>(n));
+    session_.loop().wake(session_);  // flow control may have something to say
+    return static_cast<std::size_t>(n);
+  }
+  if (errno != EAGAIN && errno != EINTR) fail("writing failed", errno);
+  return 0;
+}
+
+void Connection::flush() {
+  std::size_t done = 0;
+  while (done < gathered_.size() && !failed_) {
+    const std::size_t count = std::min(gathered_.size() - done, kWriteVectors);
+    std::size_t wanted = 0;
+    for (std::size_t i = 0; i < count; ++i) wanted += gathered_[done + i].iov_len;
+    std::size_t written = write_some(&gathered_[done], count);
+    const bool short_write = written < wanted;
+    for (; done < gathered_.size() && written >= gathered_[done].iov_len; ++done)
+      written -= gathered_[done].iov_len;
+    if (!short_write) continue;
+    for (; done < gathered_.size() && !failed_; ++done, written = 0)
+      backlog_.append(Bytes(static_cast<const std::uint8_t*>(gathered_[done].iov_base), gathered_[done].iov_len)
+                          .subspan(written));
+  }
+  gathered_.clear();
+  if (gathered_.capacity() > kWriteVectors) gathered_.shrink_to_fit();
+  if (failed_) return;
+  shut_down_if_drained();
+  update_watch();
+}
+
+void Connection::write_backlog() {
+  std::array<iovec, 64> vectors;
+  while (!backlog_.empty() && !failed_) {
+    const std::size_t count = backlog_.fill(vectors.data(), vectors.size());
+    const std::size_t written = write_some(vectors.data(), count);
+    if (written == 0) break;
+    backlog_.drop_front(written);
+  }
+  if (!failed_) shut_down_if_drained();
+}
+
+void Connection::handle_peer_finished() {
+  peer_finished_ = true;
+  shut_down_if_drained();
+}
+
+void Connection::shut_down_if_drained() {
+  if (!peer_finished_ || write_ended_ || connecting_ || !backlog_.empty() || !gathered_.empty()) return;
+  write_ended_ = true;
+  ::shutdown(fd_.get(), SHUT_WR);
+  if (read_ended_) session_.detach(*this);
+}
+
+}  // namespace kcptun

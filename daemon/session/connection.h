@@ -1,0 +1,93 @@
+// One TCP or unix connection at this end of the tunnel, and the stream that it is joined to.
+#pragma once
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/time.h"
+#include "core/link/link.h"
+#include "daemon/loop/deadlines.h"
+#include "daemon/loop/loop.h"
+#include "daemon/net/file_descriptor.h"
+#include "daemon/session/backlog.h"
+
+namespace kcptun {
+
+/// Moves bytes both ways without keeping them: what can be read is read only when the link has room for it, straight
+/// into segments; what came is written straight from the receive arena, and only what the peer will not take is
+/// kept, within the flow control of smux. Half-closes pass both ways at once.
+/// Owned by its Session, which is told when it is over.
+class Connection : private Deadline {
+ public:
+  enum class Pull : std::uint8_t {
+    kMore,     // there may be more to read
+    kDry,      // nothing to read now
+    kStarved,  // the stream has no window: kWritable will tell
+    kStopped,  // the end was read, or the connection failed
+  };
+  /// Begins the next attempt to reach a target; invalid, with errno set, when there is none left.
+  using NextAttempt = std::function<FileDescriptor()>;
+
+  /// A connection that is there. `fd` is non-blocking.
+  Connection(Session& session, std::uint32_t sid, FileDescriptor fd);
+  /// A connection that is being made: attempt after attempt within 10 s; when none succeeds the stream is abandoned.
+  Connection(Session& session, std::uint32_t sid, NextAttempt next_attempt);
+  ~Connection() override;
+
+  std::uint32_t sid() const { return sid_; }
+
+  // --- from the session ---
+
+  /// Reads up to `limit` bytes into the link.
+  Pull pull(std::size_t limit);
+  /// Bytes came; they are written by flush(), before the view ends.
+  void gather(Bytes view);
+  void flush();
+  /// The peer sends no more.
+  void handle_peer_finished();
+  /// Stops reading because the link has no room, and reads again.
+  void park();
+  void unpark();
+  bool parked() const { return parked_; }
+  /// The stream is gone: the peer at this end sees a reset, not an orderly end.
+  void reset();
+
+  bool in_ready_list = false;  // the session's bookkeeping
+  bool gathered = false;
+
+ private:
+  void handle_deadline(TimePoint now) override;
+  void handle_poll(int events);
+  void handle_connected();
+  void attempt();
+  void use(FileDescriptor fd);
+  void fail(const char* what, int error);
+  void write_backlog();
+  void shut_down_if_drained();
+  void update_watch();
+  std::size_t write_some(const iovec* vectors, std::size_t count);
+
+  Session& session_;
+  const std::uint32_t sid_;
+  FileDescriptor fd_;
+  std::unique_ptr<PollHandle> poll_;
+  Backlog backlog_;
+  std::vector<iovec> gathered_;
+  NextAttempt next_attempt_;
+  int dial_error_ = ETIMEDOUT;  // of the last attempt
+  bool connecting_ = false;
+  bool parked_ = false;
+  bool read_ended_ = false;   // the end was read
+  bool peer_finished_ = false;
+  bool write_ended_ = false;  // our side was shut down
+  bool failed_ = false;
+};
+
+}  // namespace kcptun

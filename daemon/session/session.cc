@@ -1,0 +1,169 @@
+#include "daemon/session/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/log.h"
+
+namespace kcptun {
+namespace {
+
+// What one connection may read before the next has its turn.
+constexpr std::size_t kQuantumAlone = 64 * 1024;
+constexpr std::size_t kQuantum = 16 * 1024;
+
+}  // namespace
+
+Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, bool quiet)
+    : loop_(loop), link_(link), owner_(owner), path_(path), quiet_(quiet) {
+  loop_.wake(*this);
+}
+
+Session::~Session() { loop_.forget(*this); }
+
+void Session::attach(std::unique_ptr<Connection> connection) {
+  const std::uint32_t sid = connection->sid();
+  ++counters_.opened;
+  if (!quiet_) spdlog::info("stream opened conv={:08x} sid={}", link_.conv(), sid);
+  link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(connection.get()));
+  connections_[sid] = std::move(connection);
+  loop_.wake(*this);
+}
+
+void Session::detach(Connection& connection) {
+  const auto it = connections_.find(connection.sid());
+  if (it == connections_.end()) return;
+  ++counters_.closed;
+  if (!quiet_) spdlog::info("stream closed conv={:08x} sid={}", link_.conv(), connection.sid());
+  link_.set_tag(connection.sid(), 0);
+  if (std::exchange(connection.in_ready_list, false)) {
+    std::erase(ready_, &connection);
+    std::erase(watching_, &connection);
+  }
+  if (std::exchange(connection.gathered, false)) std::replace(gathered_.begin(), gathered_.end(), &connection, static_cast<Connection*>(nullptr));
+  std::unique_ptr<Connection> gone = std::move(it->second);
+  connections_.erase(it);
+  loop_.dispose(std::move(gone));
+  loop_.wake(*this);
+}
+
+void Session::close_all() {
+  while (!connections_.empty()) {
+    Connection& connection = *connections_.begin()->second;
+    connection.reset();
+    detach(connection);
+  }
+}
+
+void Session::shut_down() {
+  for (const auto& [sid, connection] : connections_) link_.abandon(sid);
+  close_all();
+}
+
+void Session::handle_deadline(TimePoint now) {
+  link_.handle_timeout(now);
+  loop_.wake(*this);
+}
+
+void Session::mark_ready(Connection& connection) {
+  loop_.wake(*this);
+  if (std::exchange(connection.in_ready_list, true)) return;
+  ready_.push_back(&connection);
+  watching_.push_back(&connection);
+}
+
+// --- the round ---
+
+void Session::pump(TimePoint now) {
+  if (closed_) return;
+  drain_events(now);
+  if (const std::string_view reason = link_.closed_reason(); !reason.empty()) {
+    closed_ = true;
+    close_all();
+    owner_.handle_closed(*this, reason);
+    return;
+  }
+  if (loop_.blocked()) {
+    loop_.wake(*this);
+    return park_unserved();
+  }
+  pull_ready();
+  if (!transmit(now)) loop_.wake(*this);
+  park_unserved();
+  loop_.deadlines().set(*this, link_.next_timeout());
+}
+
+void Session::drain_events(TimePoint now) {
+  do {
+    while (const std::optional<StreamEvent> event = link_.poll_event(now)) handle_event(*event);
+    flush_gathered();  // consumes, and so may let the link go on reading
+  } while (link_.event_ready());
+  link_.release_views();
+}
+
+void Session::handle_event(const StreamEvent& event) {
+  auto* connection = reinterpret_cast<Connection*>(event.tag);
+  if (event.type == StreamEvent::Type::kOpened) return owner_.handle_stream(*this, event.sid);
+  if (!connection) {
+    if (event.type == StreamEvent::Type::kData) link_.consume(event.sid, event.data.size());
+    return;
+  }
+  switch (event.type) {
+    case StreamEvent::Type::kData:
+      connection->gather(event.data);
+      if (!std::exchange(connection->gathered, true)) gathered_.push_back(connection);
+      return;
+    case StreamEvent::Type::kFinished:
+      return connection->handle_peer_finished();
+    case StreamEvent::Type::kWritable:
+      if (connection->parked()) connection->unpark();
+      return;
+    case StreamEvent::Type::kBroken:
+      connection->reset();
+      return detach(*connection);
+    case StreamEvent::Type::kOpened:
+      return;
+  }
+}
+
+void Session::flush_gathered() {
+  for (std::size_t i = 0; i < gathered_.size(); ++i) {
+    if (!gathered_[i]) continue;
+    Connection& connection = *std::exchange(gathered_[i], nullptr);
+    connection.gathered = false;
+    connection.flush();
+  }
+  gathered_.clear();
+}
+
+// Round robin over those that have something to read, while the link has room.
+void Session::pull_ready() {
+  while (!ready_.empty() && link_.writable()) {
+    Connection& connection = *ready_.front();
+    const Connection::Pull result = connection.pull(ready_.size() == 1 ? kQuantumAlone : kQuantum);
+    if (!connection.in_ready_list) continue;  // it is over
+    ready_.pop_front();
+    if (result == Connection::Pull::kMore) {
+      ready_.push_back(&connection);
+      continue;
+    }
+    connection.in_ready_list = false;
+    if (result == Connection::Pull::kStarved) connection.park();
+    if (result == Connection::Pull::kDry && connection.parked()) connection.unpark();
+  }
+}
+
+// Who still has something to read must not wake the loop until there is room again.
+void Session::park_unserved() {
+  for (Connection* connection : watching_)
+    if (connection->in_ready_list && !connection->parked()) connection->park();
+  watching_.clear();
+}
+
+bool Session::transmit(TimePoint now) {
+  while (link_.poll_transmit(now, path_, loop_.batch()))
+    if (!loop_.send_batch()) return false;
+  return true;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,86 @@
+// One conversation on its loop: joins the link's streams with connections.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/link/link.h"
+#include "daemon/loop/deadlines.h"
+#include "daemon/loop/loop.h"
+#include "daemon/session/connection.h"
+
+namespace kcptun {
+
+/// Drives one link: drains its events into connections, pulls from connections that have something to read while the
+/// link has room (round robin), and drains its packets into the loop's batch.
+/// Owned by the client's or the server's part of the loop, which also owns the link.
+class Session : public Deadline {
+ public:
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    /// The peer opened a stream: attach() a connection, or abandon it.
+    virtual void handle_stream(Session& session, std::uint32_t sid) = 0;
+    /// The conversation is over; all connections are gone. The owner disposes of the session.
+    virtual void handle_closed(Session& session, std::string_view reason) = 0;
+  };
+  struct Counters {
+    std::uint64_t opened = 0;
+    std::uint64_t closed = 0;
+  };
+
+  /// All outlive the session.
+  Session(Loop& loop, Link& link, Owner& owner, const Path& path, bool quiet);
+  ~Session() override;
+
+  void attach(std::unique_ptr<Connection> connection);
+  void set_path(const Path& path) { path_ = path; }
+
+  // --- from the loop ---
+  void pump(TimePoint now);
+  void handle_deadline(TimePoint now) override;
+  /// Returns what it was before.
+  bool set_awake(bool awake) { return std::exchange(awake_, awake); }
+
+  // --- from connections ---
+  void mark_ready(Connection& connection);
+  /// The connection is over and is disposed of.
+  void detach(Connection& connection);
+  Loop& loop() { return loop_; }
+  Link& link() { return link_; }
+
+  std::size_t connections() const { return connections_.size(); }
+  const Counters& counters() const { return counters_; }
+  /// Resets all connections: the tunnel goes away under them.
+  void close_all();
+  /// The same, and tells the peer that its streams are over.
+  void shut_down();
+
+ private:
+  void drain_events(TimePoint now);
+  void handle_event(const StreamEvent& event);
+  void flush_gathered();
+  void pull_ready();
+  void park_unserved();
+  bool transmit(TimePoint now);
+
+  Loop& loop_;
+  Link& link_;
+  Owner& owner_;
+  Path path_;
+  const bool quiet_;
+  bool awake_ = false;
+  bool closed_ = false;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
+  std::deque<Connection*> ready_;        // have something to read, first served first
+  std::vector<Connection*> watching_;    // became ready in this round: to be parked if it doesn't get its turn
+  std::vector<Connection*> gathered_;    // have bytes to write in this round
+  Counters counters_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,27 @@
+#include "daemon/tunnel.h"
+
+#include <atomic>
+
+#include "daemon/log.h"
+
+namespace kcptun {
+
+UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
+  UdpSocket::Options options;
+  options.index = index;
+  options.buffer_bytes = static_cast<int>(profile.sockbuf);
+  return options;
+}
+
+void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
+  static std::atomic<bool> said{false};
+  const int wanted = static_cast<int>(profile.sockbuf);
+  if (socket.receive_buffer_bytes() >= wanted && socket.send_buffer_bytes() >= wanted) return;
+  if (said.exchange(true)) return;
+  spdlog::warn(
+      "the kernel clamps socket buffers to {} (receive) and {} (send) of {} bytes, which costs speed; to raise them: "
+      "sysctl -w net.core.rmem_max={} net.core.wmem_max={}",
+      socket.receive_buffer_bytes(), socket.send_buffer_bytes(), wanted, wanted, wanted);
+}
+
+}  // namespace kcptun

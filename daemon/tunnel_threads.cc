@@ -1,0 +1,174 @@
+#include "daemon/tunnel_threads.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "daemon/log.h"
+#include "daemon/net/address.h"
+#include "daemon/net/listener.h"
+
+namespace kcptun {
+namespace {
+
+using Addresses = std::vector<IpEndpoint>;
+
+Result<Addresses> resolve_host(const HostPort& host) { return resolve(host.host, host.port_min); }
+
+// What a dialler is to dial: a missing host is this machine.
+Result<Addresses> resolve_dialled(const HostPort& host) {
+  return resolve(host.host.empty() ? "localhost" : host.host, host.port_min);
+}
+
+}  // namespace
+
+// Signals arrive on the first loop.
+class TunnelThreads::Signals {
+ public:
+  Signals(uv_loop_t& loop, TunnelThreads& threads) {
+    add(loop, threads, SIGINT, [](uv_signal_t* s, int) { of(s).stop(); });
+    add(loop, threads, SIGTERM, [](uv_signal_t* s, int) { of(s).stop(); });
+    add(loop, threads, SIGUSR1, [](uv_signal_t* s, int) { of(s).log_counters(); });
+  }
+  ~Signals() {
+    for (uv_signal_t* handle : handles_)
+      uv_close(reinterpret_cast<uv_handle_t*>(handle),
+               [](uv_handle_t* closed) { delete reinterpret_cast<uv_signal_t*>(closed); });
+  }
+
+ private:
+  static TunnelThreads& of(uv_signal_t* handle) { return *static_cast<TunnelThreads*>(handle->data); }
+  void add(uv_loop_t& loop, TunnelThreads& threads, int number, uv_signal_cb callback) {
+    auto* handle = new uv_signal_t;
+    uv_signal_init(&loop, handle);
+    handle->data = &threads;
+    uv_signal_start(handle, callback, number);
+    handles_.push_back(handle);
+  }
+  std::vector<uv_signal_t*> handles_;
+};
+
+TunnelThreads::TunnelThreads(const Profile& profile) : profile_(profile), key_(profile.key) {
+  if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
+}
+
+// Parts go before their loops, all of them before any loop: they may post to each other's.
+TunnelThreads::~TunnelThreads() {
+  for (Worker& worker : workers_) worker.part.reset();
+}
+
+Result<std::unique_ptr<TunnelThreads>> TunnelThreads::open(const Profile& profile) {
+  std::unique_ptr<TunnelThreads> threads(new TunnelThreads(profile));
+  const Result<bool> opened = profile.role == Role::kClient ? threads->open_client() : threads->open_server();
+  if (!opened) return Error{opened.error()};
+  return threads;
+}
+
+std::size_t TunnelThreads::loop_count() const {
+  std::size_t count = profile_.threads ? profile_.threads : std::max(1u, std::thread::hardware_concurrency());
+  if (profile_.role == Role::kClient) count = std::min<std::size_t>(count, profile_.conn);
+  return count;
+}
+
+void TunnelThreads::add_loop() {
+  Worker& worker = workers_.emplace_back();
+  worker.loop = std::make_unique<Loop>(profile_.link, profile_.crypt, key_, qpp_.get());
+}
+
+Result<bool> TunnelThreads::open_client() {
+  Result<Addresses> remotes = resolve_dialled(std::get<HostPort>(profile_.remote));
+  if (!remotes) return Error{remotes.error()};
+  for (std::size_t i = 0; i < loop_count(); ++i) {
+    add_loop();
+    auto part = std::make_unique<ClientPart>(profile_, *workers_[i].loop, client_, *remotes);
+    client_.parts.push_back(part.get());
+    workers_[i].part = std::move(part);
+  }
+  for (std::size_t slot = 0; slot < profile_.conn; ++slot)
+    if (Result<bool> added = client_.parts[slot % client_.parts.size()]->add_slot(slot); !added) return added;
+
+  if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
+    Result<FileDescriptor> listening = listen_unix(*path);
+    if (!listening) return Error{listening.error()};
+    client_.parts[0]->listen(std::move(*listening));
+    return true;
+  }
+  const Result<Addresses> locals = resolve_host(std::get<HostPort>(profile_.local_address));
+  if (!locals) return Error{locals.error()};
+  const bool shared = client_.parts.size() > 1;
+  if (shared)  // with SO_REUSEPORT a port that another program has looks free
+    if (Result<FileDescriptor> probe = listen_tcp(locals.value().front(), false); !probe) return Error{probe.error()};
+  for (ClientPart* part : client_.parts) {
+    Result<FileDescriptor> listening = listen_tcp(locals.value().front(), shared);
+    if (!listening) return Error{listening.error()};
+    part->listen(std::move(*listening));
+  }
+  return true;
+}
+
+Result<bool> TunnelThreads::open_server() {
+  Addresses targets;
+  if (const auto* target = std::get_if<HostPort>(&profile_.remote)) {
+    Result<Addresses> resolved = resolve_dialled(*target);
+    if (!resolved) return Error{resolved.error()};
+    targets = std::move(*resolved);
+  }
+  const Result<Addresses> locals = resolve_host(std::get<HostPort>(profile_.local_address));
+  if (!locals) return Error{locals.error()};
+  const bool shared = loop_count() > 1;
+  if (shared)
+    if (Result<UdpSocket> probe = UdpSocket::bind(locals.value().front(), {}); !probe) return Error{probe.error()};
+  for (std::size_t i = 0; i < loop_count(); ++i) {
+    add_loop();
+    auto part = std::make_unique<ServerPart>(profile_, *workers_[i].loop, targets);
+    if (Result<bool> listening = part->listen(locals.value().front(), shared); !listening) return listening;
+    workers_[i].part = std::move(part);
+  }
+  return true;
+}
+
+void TunnelThreads::run() {
+  const Signals signals(workers_[0].loop->uv(), *this);
+  spdlog::info("kcptun-uv {} runs on {} loop{}", KCPTUN_VERSION, workers_.size(), workers_.size() == 1 ? "" : "s");
+  for (std::size_t i = 1; i < workers_.size(); ++i)
+    workers_[i].thread = std::thread([loop = workers_[i].loop.get()] { loop->run(); });
+  workers_[0].loop->run();
+  for (std::size_t i = 1; i < workers_.size(); ++i) workers_[i].thread.join();
+}
+
+// Each loop ends its streams, tells the peer in one last round, and stops.
+void TunnelThreads::stop() {
+  for (Worker& worker : workers_)
+    worker.loop->mailbox().post([&worker] {
+      worker.part->shut_down();
+      worker.loop->flush();
+      worker.loop->stop();
+    });
+}
+
+namespace {
+
+// Sums that come from several loops; the last to come writes them.
+struct Gathering {
+  std::mutex mutex;
+  Counters sum;
+  std::size_t missing;
+};
+
+}  // namespace
+
+void TunnelThreads::log_counters() {
+  auto gathering = std::make_shared<Gathering>();
+  gathering->missing = workers_.size();
+  for (Worker& worker : workers_)
+    worker.loop->mailbox().post([part = worker.part.get(), gathering] {
+      const Counters counters = part->counters();
+      const std::lock_guard lock(gathering->mutex);
+      gathering->sum.add(counters);
+      if (--gathering->missing == 0) spdlog::info("counters {}", to_text(gathering->sum));
+    });
+}
+
+}  // namespace kcptun

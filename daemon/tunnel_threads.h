@@ -1,0 +1,50 @@
+// A tunnel on all its loops: one thread each, the first on the caller's, which also takes the signals.
+#pragma once
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "config/profile.h"
+#include "core/crypt/suite.h"
+#include "core/stream/qpp.h"
+#include "daemon/client.h"
+#include "daemon/loop/loop.h"
+#include "daemon/server.h"
+#include "daemon/tunnel.h"
+
+namespace kcptun {
+
+class TunnelThreads {
+ public:
+  /// Resolves names, binds sockets, dials sessions. The error names what cannot be had.
+  static Result<std::unique_ptr<TunnelThreads>> open(const Profile& profile);
+  ~TunnelThreads();
+
+  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log.
+  void run();
+
+ private:
+  explicit TunnelThreads(const Profile& profile);
+  struct Worker {
+    std::unique_ptr<Loop> loop;
+    std::unique_ptr<TunnelPart> part;
+    std::thread thread;
+  };
+  class Signals;
+
+  std::size_t loop_count() const;
+  Result<bool> open_client();
+  Result<bool> open_server();
+  void add_loop();
+  void stop();
+  void log_counters();
+
+  const Profile profile_;
+  MasterKey key_;
+  std::unique_ptr<QppPads> qpp_;
+  ClientShared client_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace kcptun

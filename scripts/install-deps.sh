@@ -1,0 +1,74 @@
+#!/bin/sh
+# Installs the Debian packages that building, testing and measuring need; only those that are missing.
+#
+#   scripts/install-deps.sh [GROUP...]    groups: build test bench (default: all)
+#   scripts/install-deps.sh --list        prints the table
+set -eu
+
+# group  package               what for
+table='
+build    cmake                 configures
+build    ninja-build           builds
+build    g++                   compiles
+build    pkg-config            finds the libraries
+build    ccache                makes the next build quick
+build    libuv1-dev            event loops
+build    libsodium-dev         Salsa20, key wiping
+build    libgcrypt20-dev       block ciphers, PBKDF2
+build    libjerasure-dev       Reed-Solomon
+build    libgf-complete-dev    Galois fields for Jerasure
+build    libisal-dev           CRC-32
+build    libdeflate-dev        CRC-32, portable
+build    libsnappy-dev         compression
+build    libcli11-dev          command line
+build    nlohmann-json3-dev    JSON
+build    libspdlog-dev         logging
+test     catch2                unit tests
+test     python3               end-to-end tests
+test     kcptun                the real kcptun of 2021, the peer of the interop tests
+bench    iperf3                goodput through the tunnel
+bench    libbenchmark-dev      core_bench
+bench    wrk                   HTTP through the tunnel
+bench    nginx-light           its server
+'
+
+if [ "${1:-}" = --list ]; then
+  printf '%s\n' "$table" | sed '/^$/d'
+  exit 0
+fi
+groups=${*:-build test bench}
+
+installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for group in $groups; do
+  packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
+  if [ -z "$packages" ]; then
+    echo "install-deps.sh: unknown group '$group' (build, test, bench)" >&2
+    exit 2
+  fi
+  for package in $packages; do
+    installed "$package" || missing="$missing $package"
+  done
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "install-deps.sh: no apt-get here; install by hand:$missing" >&2
+  exit 1
+fi
+if [ "$(id -u)" = 0 ]; then
+  as_root=
+elif command -v sudo >/dev/null; then
+  as_root=sudo
+else
+  echo "install-deps.sh: neither root nor sudo; run as root: apt-get install$missing" >&2
+  exit 1
+fi
+echo "Installing:$missing"
+# shellcheck disable=SC2086  # words are meant to split
+$as_root apt-get update -qq
+# shellcheck disable=SC2086
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

@@ -1,0 +1,98 @@
+#include "config/address.h"
+
+#include <catch2/catch.hpp>
+
+namespace kcptun {
+namespace {
+
+constexpr auto kAnyUse = {AddressUse::kStreamListen, AddressUse::kDatagramListen, AddressUse::kDatagramDial,
+                          AddressUse::kStreamDial};
+
+HostPort host_port(std::string_view text, AddressUse use) {
+  const auto address = parse_address(text, use);
+  INFO(text);
+  REQUIRE(address.ok());
+  REQUIRE(std::holds_alternative<HostPort>(address.value()));
+  return std::get<HostPort>(address.value());
+}
+
+std::string fault(std::string_view text, AddressUse use) {
+  const auto address = parse_address(text, use);
+  INFO(text);
+  REQUIRE_FALSE(address.ok());
+  return address.error();
+}
+
+TEST_CASE("A host and a port are understood for every use") {
+  struct Row {
+    std::string_view text, host;
+    std::uint16_t port;
+  };
+  for (const auto& row :
+       {Row{":12948", "", 12948}, Row{"vps:29900", "vps", 29900}, Row{"[::1]:29900", "::1", 29900},
+        Row{"[fe80::1%eth0]:29900", "fe80::1%eth0", 29900}, Row{"1.2.3.4:1", "1.2.3.4", 1},
+        Row{"[::]:65535", "::", 65535}}) {
+    for (const auto use : kAnyUse)
+      CHECK(host_port(row.text, use) == HostPort{std::string(row.host), row.port, row.port});
+  }
+}
+
+TEST_CASE("A port range is for datagram sockets alone") {
+  for (const auto use : {AddressUse::kDatagramListen, AddressUse::kDatagramDial}) {
+    CHECK(host_port("host:3000-3100", use) == HostPort{"host", 3000, 3100});
+    CHECK(host_port("[::1]:1-65535", use) == HostPort{"::1", 1, 65535});
+    CHECK_FALSE(host_port("host:3000-3000", use).is_range());
+    CHECK(fault("host:3100-3000", use) == "has a port range that runs backwards");
+    CHECK(fault("host:0-10", use) == "has port 0");
+    CHECK(fault("host:1-65536", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("host:1-", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("host:1-2-3", use) == "has a port that is not a number in 1..65535");
+  }
+  for (const auto use : {AddressUse::kStreamListen, AddressUse::kStreamDial}) {
+    CHECK(fault("host:3000-3100", use) == "has a port range where only one port can be used");
+  }
+}
+
+TEST_CASE("Port 0 is for listeners alone") {
+  CHECK(host_port(":0", AddressUse::kStreamListen).port_min == 0);
+  CHECK(host_port(":0", AddressUse::kDatagramListen).port_min == 0);
+  CHECK(fault("h:0", AddressUse::kStreamDial) == "has port 0");
+  CHECK(fault("h:0", AddressUse::kDatagramDial) == "has port 0");
+}
+
+TEST_CASE("What has a slash, a leading @ or no colon is a unix path where one is allowed") {
+  for (const auto use : {AddressUse::kStreamListen, AddressUse::kStreamDial}) {
+    for (const std::string path : {"/run/x.sock", "./a:1", "x.sock", "@abstract", "@a:1", "/a:b/c"}) {
+      const auto address = parse_address(path, use);
+      REQUIRE(address.ok());
+      CHECK(std::get<UnixPath>(address.value()).path == path);
+    }
+    CHECK(parse_address('/' + std::string(106, 'x'), use).ok());
+    CHECK(fault('/' + std::string(107, 'x'), use) ==
+          "is longer than 107 bytes, the most that a unix socket's path can have");
+  }
+  CHECK(fault("/run/x.sock", AddressUse::kDatagramDial) == "has no port");
+  CHECK(fault("/run/x.sock:1", AddressUse::kDatagramListen) ==
+        "has a host with a character that no host has");
+}
+
+TEST_CASE("A malformed address is refused with its fault") {
+  for (const auto use : kAnyUse) {
+    CHECK(fault("", use) == "is empty");
+    CHECK(fault("::1:80", use) ==
+          "has more than one colon; an IPv6 address goes in brackets, like [::1]:29900");
+    CHECK(fault("[::1:80", use) == "has no closing ]");
+    CHECK(fault("[::1]", use) == "has no port after the ]");
+    CHECK(fault("[::1]80:1", use) == "has no port after the ]");
+    CHECK(fault("host:", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("host:http", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("host:65536", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("host:+80", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("ho st:80", use) == "has a host with a character that no host has");
+    CHECK(fault(std::string_view("h\0t:80", 6), use) == "has a host with a character that no host has");
+  }
+  CHECK(fault("vps", AddressUse::kDatagramDial) == "has no port");
+}
+
+}  // namespace
+}  // namespace kcptun

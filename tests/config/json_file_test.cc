@@ -1,0 +1,217 @@
+#include "config/json_file.h"
+
+#include <random>
+
+#include "tests/config/support.h"
+
+namespace kcptun::test {
+namespace {
+
+// The files that kcptun ships as examples, but for the features of later versions.
+const std::string kClientExample = R"({
+    "localaddr": ":2000",
+    "remoteaddr": "11.22.33.44:2000",
+    "key": "PASSWORD",
+    "crypt": "aes-128",
+    "mode": "fast3",
+    "mtu": 1400,
+    "sndwnd": 128,
+    "rcvwnd": 1024,
+    "datashard": 10,
+    "parityshard": 3,
+    "dscp": 0,
+    "nocomp": true,
+    "acknodelay": false,
+    "nodelay": 1,
+    "interval": 40,
+    "resend": 2,
+    "nc": 1,
+    "sockbuf": 16777217,
+    "smuxver": 1,
+    "smuxbuf": 16777217,
+    "streambuf": 2097152,
+    "keepalive": 10,
+    "autoexpire": 0,
+    "quiet": false,
+    "tcp": false
+}
+)";
+const std::string kServerExample = R"({"listen": ":2000", "target": "127.0.0.1:9999", "key": "PASSWORD",
+  "crypt": "aes-128", "mode": "fast3", "mtu": 1400, "sndwnd": 2048, "rcvwnd": 2048, "datashard": 10,
+  "parityshard": 3, "dscp": 0, "nocomp": true, "acknodelay": false, "nodelay": 1, "interval": 40, "resend": 2,
+  "nc": 1, "sockbuf": 16777217, "smuxver": 1, "smuxbuf": 16777217, "streambuf": 2097152, "keepalive": 10,
+  "pprof":false, "quiet":false, "tcp":false})";
+
+TEST_CASE("kcptun's example for the client runs unchanged") {
+  const auto command = run_json(kClientExample);
+  CHECK(started(command).warnings.empty());
+  const auto& profile = profile_of(command);
+  CHECK(std::get<HostPort>(profile.local_address) == HostPort{"", 2000, 2000});
+  CHECK(std::get<HostPort>(profile.remote) == HostPort{"11.22.33.44", 2000, 2000});
+  CHECK(profile.key == "PASSWORD");
+  CHECK(profile.crypt == Cipher::kAes128);
+  CHECK(profile.link.kcp.mtu == 1400);
+  CHECK(profile.link.kcp.tuning.interval == milliseconds(10));  // fast3's, not the file's
+  CHECK(profile.link.kcp.receive_window == 1024);
+  CHECK(profile.link.smux.version == 1);
+  CHECK(profile.link.smux.receive_buffer == 16777217);
+  CHECK_FALSE(profile.link.compress);
+}
+
+TEST_CASE("kcptun's example for the server runs unchanged") {
+  const auto command = run_json(kServerExample, Role::kServer);
+  CHECK(started(command).warnings.empty());
+  CHECK(std::get<HostPort>(profile_of(command).remote) == HostPort{"127.0.0.1", 9999, 9999});
+  CHECK(profile_of(command).link.kcp.send_window == 2048);
+}
+
+TEST_CASE("The file overrides flags, flags override the environment, which overrides the default") {
+  Start start{.arguments = {"-mode", "fast2", "-conn", "3"}, .environment_key = "env"};
+  CHECK(profile_of(run(start)).key == "env");
+  start.arguments.insert(start.arguments.end(), {"-key", "flag"});
+  CHECK(profile_of(run(start)).key == "flag");
+  start.arguments.insert(start.arguments.end(), {"-c", "f"});
+  start.files = {{"f", R"({"key": "file", "mode": "fast3"})"}};
+  const auto command = run(start);
+  CHECK(profile_of(command).key == "file");
+  CHECK(profile_of(command).mode == "fast3");
+  CHECK(profile_of(command).conn == 3);
+  CHECK(profile_of(run({})).key == "it's a secrect");
+  CHECK(profile_of(run({.environment_key = ""})).key.empty());
+}
+
+TEST_CASE("A malformed file is refused with line and column, and never quotes the key") {
+  struct Row {
+    std::string text, line;
+  };
+  const std::vector<Row> rows{
+      {"",
+       "x.json:1:1: syntax error while parsing value - unexpected end of input; expected '[', '{', or a "
+       "literal"},
+      {"{",
+       "x.json:1:2: syntax error while parsing object key - unexpected end of input; expected string "
+       "literal"},
+      {"{\n  \"mtu\": 1350,\n}",
+       "x.json:3:1: syntax error while parsing object key - unexpected '}'; expected string "
+       "literal"},
+      {"{\"mtu\": 1350} x", "x.json:1:15: syntax error while parsing value - invalid literal"},
+      {"{\n\"key\": \"hush\n\"}",
+       "x.json:2:13: syntax error while parsing value - invalid string: control character "
+       "U+000A (LF) must be escaped to \\u000A or \\n"},
+      {"{\"mtu\": 1e999}", "x.json:1:13: number overflow parsing '1e999'"},
+  };
+  for (const auto& row : rows) {
+    const auto command = run_json(row.text);
+    CHECK(refusal_line(command) == "kcptun-client: " + row.line);
+    CHECK(exit_code(command) == 1);
+  }
+  CHECK(refusal_line(run_json("{\"key\": \"hush\xff\"}")).find("hush") == std::string::npos);
+}
+
+TEST_CASE("A value of the wrong type is refused with file, field, value and what was expected") {
+  struct Row {
+    std::string text, line;
+  };
+  const std::vector<Row> rows{
+      {R"({"mtu": "1350"})", R"(field "mtu": "1350" is a string, expected a whole number)"},
+      {R"({"mtu": 1350.5})", R"(field "mtu": 1350.5 is a number, expected a whole number)"},
+      {R"({"mtu": true})", R"(field "mtu": true is a boolean, expected a whole number)"},
+      {R"({"mtu": [1]})", R"(field "mtu": [...] is an array, expected a whole number)"},
+      {R"({"mtu": {"a": 1}})", R"(field "mtu": {...} is an object, expected a whole number)"},
+      {R"({"mtu": 99999999999999999999})", R"(field "mtu": 99999999999999999999 is out of range 128..1500)"},
+      {R"({"mtu": 18446744073709551615})", R"(field "mtu": 18446744073709551615 is out of range 128..1500)"},
+      {R"({"nocomp": 1})", R"(field "nocomp": 1 is a number, expected true or false)"},
+      {R"({"nocomp": "true"})", R"(field "nocomp": "true" is a string, expected true or false)"},
+      {R"({"crypt": 3})", R"(field "crypt": 3 is a number, expected a string)"},
+      {R"({"key": 12345})", R"(field "key": (hidden) is a number, expected a string)"},
+      {R"({"keepalive": 31})", R"(field "keepalive": 31 is out of range 1..30)"},
+      {R"({"smuxver": 3})", R"(field "smuxver": 3 must be 1 or 2)"},
+      {R"({"mode": "fastest"})",
+       R"(field "mode": "fastest" must be one of normal, fast, fast2, fast3, manual)"},
+      {R"({"remoteaddr": "vps"})", R"(field "remoteaddr": "vps" has no port)"},
+      {R"({"tunnels": []})", R"(field "tunnels" comes with a later version)"},
+      {R"({"dscp": 46})", R"(field "dscp": 46 comes with a later version)"},
+      {R"({"tcp": true})", R"(field "tcp": true comes with a later version)"},
+      {R"({"log": "a\u0000b"})", R"(field "log": "a\x00b" has a NUL byte)"},
+      {R"([1])", "the top level is an array, expected an object"},
+      {R"("x")", "the top level is a string, expected an object"},
+      {R"(null)", "the top level is null, expected an object"},
+  };
+  for (const auto& row : rows) {
+    const auto command = run_json(row.text);
+    CHECK(refusal_line(command) == "kcptun-client: x.json: " + row.line);
+    CHECK(exit_code(command) == 1);
+  }
+}
+
+TEST_CASE("Unknown, foreign and repeated fields are warned of and do not stop the start") {
+  struct Row {
+    std::string text, warning;
+  };
+  const std::vector<Row> rows{
+      {R"({"key":"k", "sndwn": 5})", R"(x.json: unknown field "sndwn" is ignored (did you mean "sndwnd"?))"},
+      {R"({"key":"k", "QPPCount": 5})",
+       R"(x.json: unknown field "QPPCount" is ignored (did you mean "qpp-count"?))"},
+      {R"({"key":"k", "ds": 5})", R"(x.json: unknown field "ds" is ignored (did you mean "datashard"?))"},
+      {R"({"key":"k", "_comment": {"a": [1, {"mtu": "x"}]}})",
+       R"(x.json: unknown field "_comment" is ignored)"},
+      {R"({"key":"k", "": 1})", R"(x.json: unknown field "" is ignored)"},
+      {R"({"key":"k", "target": 1})", R"(x.json: field "target" is for kcptun-server and is ignored)"},
+      {R"({"key":"k", "mtu": 1000, "mtu": 1100})",
+       R"(x.json: field "mtu" stands there more than once; the last one counts)"},
+      {R"({"key":"k", "mtu": 1000, "MTU": 1100})",
+       R"(x.json: field "MTU" stands there more than once; the last one counts)"},
+  };
+  for (const auto& row : rows)
+    CHECK(started(run_json(row.text)).warnings == std::vector<std::string>{row.warning});
+  CHECK(profile_of(run_json(R"({"mtu": 1000, "mtu": 1100})")).link.kcp.mtu == 1100);
+}
+
+TEST_CASE("As with Go's reader, case does not count and null changes nothing") {
+  CHECK(profile_of(run_json(R"({"MTU": 1000, "RemoteAddr": "h:1"})")).link.kcp.mtu == 1000);
+  CHECK(profile_of(run_json(R"({"mtu": null, "key": null})")).link.kcp.mtu == 1350);
+}
+
+TEST_CASE("A file that cannot be read is named") {
+  const auto command = run_flags({"-c", "/nowhere.json"});
+  CHECK(refusal_line(command) == "kcptun-client: /nowhere.json: cannot read: No such file or directory");
+  CHECK(exit_code(command) == 1);
+  CHECK(read_text_file("/").error() == "Is a directory");
+  CHECK(read_text_file("/nowhere/at/all").error() == "No such file or directory");
+  CHECK(read_text_file("/dev/zero").error() == "longer than 1 MiB");
+  CHECK(read_text_file("/dev/null").value().empty());
+  CHECK(std::holds_alternative<RunTunnel>(run_flags({"-c", ""})));
+}
+
+TEST_CASE("A file cut at any length is refused with a position, and nothing worse") {
+  const auto whole = kClientExample.find_last_of('}') + 1;
+  for (std::size_t length = 0; length < kClientExample.size(); ++length) {
+    const auto command = run_json(kClientExample.substr(0, length));
+    if (length >= whole) {
+      CHECK(std::holds_alternative<RunTunnel>(command));
+    } else {
+      CHECK(refusal_line(command).starts_with("kcptun-client: x.json:"));
+      CHECK(exit_code(command) == 1);
+    }
+  }
+}
+
+TEST_CASE("Random damage to a file never does more than refuse it") {
+  const std::uint32_t seed = 20260201;
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 3000; ++round) {
+    std::string text = kClientExample;
+    for (int change = 0; change < 3; ++change) text[random() % text.size()] = static_cast<char>(random());
+    const auto line = refusal_line(run_json(text));
+    CHECK(line.find('\n') == std::string::npos);
+  }
+}
+
+TEST_CASE("Nesting of hostile depth costs no stack") {
+  CHECK(exit_code(run_json(std::string(500000, '['))) == 1);
+  CHECK(exit_code(run_json("{\"a\":" + std::string(200000, '[') + std::string(200000, ']') + "}")) == 0);
+}
+
+}  // namespace
+}  // namespace kcptun::test

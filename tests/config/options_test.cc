@@ -1,0 +1,122 @@
+#include "config/options.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "config/render.h"
+#include "tests/config/support.h"
+
+namespace kcptun::test {
+namespace {
+
+constexpr auto kRoles = {Role::kClient, Role::kServer};
+
+/// A value that the option accepts and this version does, as flag text.
+std::string good_text(const Option& option, Role role) {
+  if (option.kind == OptionKind::kSwitch) return "false";
+  const std::string preset(option.default_for(role));
+  if (option.kind == OptionKind::kText) return option.id == OptionId::kLog ? "/tmp/x.log" : "";
+  return preset;
+}
+
+std::string as_json(const Option& option, const std::string& text) {
+  const bool bare = option.kind == OptionKind::kSwitch || option.kind == OptionKind::kNumber;
+  return bare ? text : nlohmann::json(text).dump();
+}
+
+TEST_CASE("Every option of the table is accepted on the command line, by flag and alias") {
+  for (const auto role : kRoles) {
+    for (const auto& option : all_options()) {
+      if (!option.applies_to(role)) continue;
+      INFO(option.flag);
+      for (const auto name : {option.flag, option.alias.empty() ? option.flag : option.alias}) {
+        CHECK(refusal_line(run_flags({'-' + std::string(name) + '=' + good_text(option, role)}, role)) ==
+              "not refused");
+      }
+    }
+  }
+}
+
+TEST_CASE("Every field of the table is accepted from JSON without a warning") {
+  for (const auto role : kRoles) {
+    for (const auto& option : all_options()) {
+      if (!option.applies_to(role) || option.json.empty() || option.id == OptionId::kKey) continue;
+      const auto text = "{\"key\": \"k\", \"" + std::string(option.json) +
+                        "\": " + as_json(option, good_text(option, role)) + "}";
+      INFO(text);
+      CHECK(started(run_json(text, role)).warnings.empty());
+    }
+  }
+}
+
+TEST_CASE("Every option of the table is in the help and in the Markdown table") {
+  const auto markdown = printed(run_flags({"--help-markdown"}));
+  for (const auto role : kRoles) {
+    const auto help = printed(run_flags({"--help"}, role));
+    for (const auto& option : all_options()) {
+      if (option.group == OptionGroup::kHidden || !option.applies_to(role)) continue;
+      const std::string flag = (option.flag.size() == 1 ? "  -" : "  --") + std::string(option.flag);
+      INFO(flag);
+      CHECK((help.find(flag + ' ') != std::string::npos || help.find(flag + ',') != std::string::npos));
+      CHECK(markdown.find("| `" + flag.substr(2)) != std::string::npos);
+    }
+    CHECK(help.find("help-markdown") == std::string::npos);
+  }
+}
+
+TEST_CASE("The help fits 80 columns") {
+  for (const auto role : kRoles) {
+    std::istringstream lines(render_help(role));
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(line.size() <= 80);
+      CHECK_FALSE(line.ends_with(' '));
+    }
+  }
+}
+
+TEST_CASE("Each Markdown row has six cells") {
+  std::istringstream lines(render_markdown());
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK(std::count(line.begin(), line.end(), '|') == 7);
+  }
+}
+
+TEST_CASE("No two options of a program share a name, and every default is in range") {
+  for (const auto role : kRoles) {
+    std::set<std::string_view> flags, fields;
+    for (const auto& option : all_options()) {
+      if (!option.applies_to(role)) continue;
+      INFO(option.flag);
+      CHECK(flags.insert(option.flag).second);
+      CHECK((option.alias.empty() || flags.insert(option.alias).second));
+      CHECK((option.json.empty() || fields.insert(option.json).second));
+      if (option.kind == OptionKind::kNumber) {
+        CHECK(option.range.contains(Settings(role).number(option.id)));
+      }
+    }
+  }
+}
+
+TEST_CASE("kcptun's names and defaults are all there") {
+  const auto check = nlohmann::json::parse(printed(run_flags({"--check"})));
+  const auto client =
+      nlohmann::json::parse(R"json({"localaddr": ":12948", "remoteaddr": "vps:29900", "key": "(hidden)",
+    "crypt": "aes", "mode": "fast", "qpp": false, "qpp-count": 61, "conn": 1, "autoexpire": 0, "scavengettl": 600,
+    "mtu": 1350, "ratelimit": 0, "sndwnd": 128, "rcvwnd": 512, "datashard": 10, "parityshard": 3, "dscp": 0,
+    "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304,
+    "smuxver": 2, "smuxbuf": 4194304, "framesize": 8192, "streambuf": 2097152, "keepalive": 10, "closewait": 0,
+    "log": "", "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false, "threads": 0})json");
+  CHECK(check == client);
+  auto server = client;
+  for (const auto* field : {"localaddr", "remoteaddr", "conn", "autoexpire", "scavengettl"})
+    server.erase(field);
+  server.update(nlohmann::json::parse(
+      R"({"listen": ":29900", "target": "127.0.0.1:12948", "sndwnd": 1024, "rcvwnd": 1024, "closewait": 30})"));
+  CHECK(nlohmann::json::parse(printed(run_flags({"--check"}, Role::kServer))) == server);
+}
+
+}  // namespace
+}  // namespace kcptun::test

@@ -1,0 +1,62 @@
+// A start with files from memory, and short ways to look at what became of it.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/command.h"
+
+namespace kcptun::test {
+
+struct Start {
+  Role role = Role::kClient;
+  std::vector<std::string> arguments{};
+  std::optional<std::string> environment_key{};
+  std::map<std::string, std::string> files{};
+};
+
+inline ParsedCommand run(const Start& start) {
+  const auto read = [&](const std::string& path) -> Result<std::string> {
+    const auto file = start.files.find(path);
+    if (file == start.files.end()) return Error{"No such file or directory"};
+    return file->second;
+  };
+  return parse_command({start.role, start.arguments, start.environment_key, "libuv 1.44", read});
+}
+
+inline ParsedCommand run_flags(std::vector<std::string> arguments, Role role = Role::kClient) {
+  return run({.role = role, .arguments = std::move(arguments)});
+}
+
+/// As `-c x.json`.
+inline ParsedCommand run_json(const std::string& text, Role role = Role::kClient) {
+  return run({.role = role, .arguments = {"-c", "x.json"}, .files = {{"x.json", text}}});
+}
+
+inline std::string refusal_line(const ParsedCommand& command) {
+  const auto* refusal = std::get_if<Refusal>(&command);
+  return refusal ? refusal->line : "not refused";
+}
+
+inline int exit_code(const ParsedCommand& command) {
+  const auto* refusal = std::get_if<Refusal>(&command);
+  return refusal ? refusal->exit_code : 0;
+}
+
+inline const RunTunnel& started(const ParsedCommand& command) {
+  INFO(refusal_line(command));
+  REQUIRE(std::holds_alternative<RunTunnel>(command));
+  return std::get<RunTunnel>(command);
+}
+
+inline const Profile& profile_of(const ParsedCommand& command) { return started(command).profile; }
+
+inline const std::string& printed(const ParsedCommand& command) {
+  INFO(refusal_line(command));
+  REQUIRE(std::holds_alternative<PrintText>(command));
+  return std::get<PrintText>(command).text;
+}
+
+}  // namespace kcptun::test

@@ -1,0 +1,221 @@
+#include "config/validate.h"
+
+#include "config/options.h"
+#include "tests/config/support.h"
+
+namespace kcptun::test {
+namespace {
+
+std::string dashes(std::string_view flag) { return "--" + std::string(flag); }
+
+/// The option at `n`, with what else is needed for it to be looked at and to stand alone.
+ParsedCommand run_number(const Option& option, Role role, std::int64_t n) {
+  std::vector<std::string> arguments{"--mode", "manual", dashes(option.flag), std::to_string(n)};
+  if (option.id == OptionId::kSmuxBuf) arguments.insert(arguments.end(), {"--streambuf", "65536"});
+  if (option.id == OptionId::kStreamBuf) arguments.insert(arguments.end(), {"--smuxbuf", "2147483647"});
+  if (option.id == OptionId::kDataShard) arguments.insert(arguments.end(), {"--ps", "1"});
+  if (option.id == OptionId::kParityShard) arguments.insert(arguments.end(), {"--ds", "1"});
+  return run_flags(arguments, role);
+}
+
+std::string range_text(const Option& option) {
+  const auto [min, max] = option.range;
+  if (max - min == 1) return "must be " + std::to_string(min) + " or " + std::to_string(max);
+  return "out of range " + std::to_string(min) + ".." + std::to_string(max);
+}
+
+TEST_CASE("Each number is taken at both ends of its range and refused one beyond") {
+  for (const auto role : {Role::kClient, Role::kServer}) {
+    for (const auto& option : all_options()) {
+      if (option.kind != OptionKind::kNumber || !option.applies_to(role)) continue;
+      if (option.id == OptionId::kInterval) continue;  // moved into its range instead
+      INFO(option.flag);
+      const auto [min, max] = option.range;
+      CHECK(refusal_line(run_number(option, role, min)) == "not refused");
+      const auto at_max = refusal_line(run_number(option, role, max));
+      CHECK((at_max == "not refused" || at_max.ends_with("comes with a later version")));
+      for (const auto n : {min - 1, max + 1}) {
+        const auto beyond = run_number(option, role, n);
+        CHECK(refusal_line(beyond) == std::string(program_name(role)) + ": " + dashes(option.flag) + ' ' +
+                                          std::to_string(n) + ": " + range_text(option));
+        CHECK(exit_code(beyond) == 2);
+      }
+    }
+  }
+}
+
+TEST_CASE("The ranges are the documented ones") {
+  struct Row {
+    OptionId id;
+    std::int64_t min, max;
+  };
+  for (const auto& row : {Row{OptionId::kMtu, 128, 1500}, Row{OptionId::kSendWindow, 1, 65535},
+                          Row{OptionId::kReceiveWindow, 1, 65535}, Row{OptionId::kDscp, 0, 63},
+                          Row{OptionId::kKeepAlive, 1, 30}, Row{OptionId::kSmuxVersion, 1, 2},
+                          Row{OptionId::kConn, 1, 65535}, Row{OptionId::kQppCount, 1, 65535},
+                          Row{OptionId::kThreads, 0, 256}, Row{OptionId::kDataShard, 0, 255},
+                          Row{OptionId::kFrameSize, 1, 65535}, Row{OptionId::kInterval, 10, 5000}}) {
+    INFO(option_of(row.id).flag);
+    CHECK(option_of(row.id).range.min == row.min);
+    CHECK(option_of(row.id).range.max == row.max);
+  }
+}
+
+TEST_CASE("The two kinds of shards share 256") {
+  CHECK(profile_of(run_flags({"--ds", "200", "--ps", "56"})).link.fec.data_shards == 200);
+  const auto flags = run_flags({"--ds", "200", "--ps", "57"});
+  CHECK(refusal_line(flags) ==
+        "kcptun-client: --datashard 200: with parityshard 57 makes 257 shards, more than 256");
+  CHECK(exit_code(flags) == 2);
+  CHECK(refusal_line(run_flags({"--ps", "255"})) ==
+        "kcptun-client: --parityshard 255: with datashard 10 makes 265 shards, more than 256");
+  const auto file = run_json(R"({"datashard": 255})");
+  CHECK(refusal_line(file) ==
+        "kcptun-client: x.json: field \"datashard\": 255 with parityshard 3 makes 258 shards, more than 256");
+  CHECK(exit_code(file) == 1);
+  CHECK_FALSE(profile_of(run_flags({"--ds", "0"})).link.fec.enabled());
+}
+
+TEST_CASE("A stream's buffer is at most the session's") {
+  CHECK(profile_of(run_flags({"--smuxbuf", "2097152"})).link.smux.stream_buffer == 2097152);
+  CHECK(refusal_line(run_flags({"--smuxbuf", "2097151"})) ==
+        "kcptun-client: --smuxbuf 2097151: smaller than streambuf 2097152");
+  CHECK(refusal_line(run_flags({"--streambuf", "4194305"})) ==
+        "kcptun-client: --streambuf 4194305: larger than smuxbuf 4194304");
+}
+
+TEST_CASE("Unknown words for crypt and mode are refused with the choices") {
+  CHECK(refusal_line(run_flags({"--crypt", "foo"})) ==
+        "kcptun-client: --crypt foo: must be one of aes, aes-128, aes-192, sm4, twofish, blowfish, cast5, "
+        "3des, tea, "
+        "xtea, salsa20, xor, none, aes-128-gcm, null");
+  CHECK(refusal_line(run_flags({"--crypt", ""}))
+            .starts_with("kcptun-client: --crypt \"\": must be one of aes, "));
+  CHECK(refusal_line(run_flags({"--mode=Fast"}, Role::kServer)) ==
+        "kcptun-server: --mode Fast: must be one of normal, fast, fast2, fast3, manual");
+  for (const auto& row : kCipherNames) {
+    CHECK(profile_of(run_flags({"--crypt", std::string(row.name)})).crypt == row.cipher);
+  }
+}
+
+TEST_CASE("A mode sets the four knobs, and only manual leaves them to the user") {
+  for (const auto& row : kModePresets) {
+    const auto command = run_flags({"--mode", std::string(row.name), "--nodelay", "1", "--interval", "77",
+                                    "--resend", "9", "--nc", "0"});
+    const auto& tuning = profile_of(command).link.kcp.tuning;
+    CHECK(tuning.nodelay == row.tuning.nodelay);
+    CHECK(tuning.interval == row.tuning.interval);
+    CHECK(tuning.resend == row.tuning.resend);
+    CHECK(tuning.no_congestion_control == row.tuning.no_congestion_control);
+  }
+  const auto chosen =
+      run_flags({"--mode", "manual", "--nodelay", "1", "--interval", "77", "--resend", "9", "--nc", "1"});
+  const auto& tuning = profile_of(chosen).link.kcp.tuning;
+  CHECK((tuning.nodelay && tuning.no_congestion_control && tuning.resend == 9));
+  CHECK(tuning.interval == milliseconds(77));
+  const auto plain = run_flags({"--mode", "manual"});
+  CHECK_FALSE(profile_of(plain).link.kcp.tuning.no_congestion_control);
+  CHECK(profile_of(plain).link.kcp.tuning.interval == milliseconds(50));
+  CHECK(profile_of(plain).link.kcp.tuning.resend == 0);
+}
+
+TEST_CASE("With manual an interval outside 10..5000 is moved into it with a warning") {
+  struct Row {
+    std::string asked;
+    int used;
+  };
+  for (const auto& row : {Row{"9", 10}, Row{"-5", 10}, Row{"5001", 5000}}) {
+    const auto command = run_flags({"--key", "k", "--mode", "manual", "--interval", row.asked});
+    CHECK(profile_of(command).link.kcp.tuning.interval == milliseconds(row.used));
+    CHECK(started(command).warnings ==
+          std::vector<std::string>{"interval " + row.asked + " is outside 10..5000; using " +
+                                   std::to_string(row.used)});
+  }
+  for (const std::string fits : {"10", "5000"}) {
+    CHECK(started(run_flags({"--key", "k", "--mode", "manual", "--interval", fits})).warnings.empty());
+  }
+  CHECK(started(run_flags({"--key", "k", "--mode", "fast", "--interval", "1"})).warnings.empty());
+}
+
+TEST_CASE("Features of later versions are refused by name, and off values are not") {
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string line;
+  };
+  const std::string later = "comes with a later version";
+  for (const auto& row :
+       std::vector<Row>{{{"--tcp"}, "--tcp: " + later},
+                        {{"--pprof"}, "--pprof: " + later},
+                        {{"-QPP"}, "--QPP: " + later},
+                        {{"--snmplog", "x"}, "--snmplog x: " + later},
+                        {{"--ratelimit", "1"}, "--ratelimit 1: " + later},
+                        {{"--autoexpire", "1"}, "--autoexpire 1: " + later},
+                        {{"--dscp", "46"}, "--dscp 46: " + later},
+                        {{"-r", "h:3000-3100"}, "--remoteaddr h:3000-3100: a port range, which " + later}}) {
+    CHECK(refusal_line(run_flags(row.arguments)) == "kcptun-client: " + row.line);
+    CHECK(exit_code(run_flags(row.arguments)) == 2);
+  }
+  CHECK(refusal_line(run_flags({"-l", ":3000-3100"}, Role::kServer)) ==
+        "kcptun-server: --listen :3000-3100: a port range, which comes with a later version");
+  CHECK(started(run_flags({"--key=k", "--tcp=false", "--QPPCount", "7", "--snmpperiod", "5", "--ratelimit",
+                           "0", "--autoexpire", "0", "--dscp", "0", "--snmplog", "", "-r", "h:30-30"}))
+            .warnings.empty());
+}
+
+TEST_CASE("Addresses are refused with flag and value") {
+  CHECK(refusal_line(run_flags({"-r", ""})) == "kcptun-client: --remoteaddr \"\": empty");
+  CHECK(refusal_line(run_flags({"-r", "vps"})) == "kcptun-client: --remoteaddr vps: has no port");
+  CHECK(refusal_line(run_flags({"-t", "h:x"}, Role::kServer)) ==
+        "kcptun-server: --target h:x: has a port that is not a number in 1..65535");
+}
+
+TEST_CASE("The public key and ciphers without secrecy draw one warning each") {
+  const auto warnings = [](std::vector<std::string> arguments) {
+    return started(run_flags(arguments)).warnings;
+  };
+  using Lines = std::vector<std::string>;
+  const std::string public_key =
+      "the key is kcptun's public default, known to everyone: set --key or KCPTUN_KEY";
+  CHECK(warnings({}) == Lines{public_key});
+  CHECK(warnings({"--key", "it's a secrect"}) == Lines{public_key});
+  CHECK(warnings({"--key", "k"}).empty());
+  CHECK(warnings({"--key", ""}) ==
+        Lines{"the key is empty, so anyone can use this tunnel: set --key or KCPTUN_KEY"});
+  const std::string open = " encrypts nothing: anyone on the path can read and change the traffic";
+  CHECK(warnings({"--key", "k", "--crypt", "none"}) == Lines{"crypt none" + open});
+  CHECK(warnings({"--key", "k", "--crypt", "null"}) == Lines{"crypt null" + open});
+  CHECK(warnings({"--key", "k", "--crypt", "xor"}) ==
+        Lines{"crypt xor keeps no secret: anyone on the path can read and change the traffic"});
+}
+
+TEST_CASE("QPP with a short key, few pads or an even count draws kcptun's warnings") {
+  Profile profile;
+  profile.qpp = true;
+  profile.key = std::string(211, 'k');
+  CHECK(profile_warnings(profile).empty());
+  profile.key.pop_back();
+  CHECK(profile_warnings(profile) ==
+        std::vector<std::string>{"QPP: the key has 210 bytes, it should have at least 211"});
+  profile.key = std::string(211, 'k');
+  profile.qpp_count = 7;
+  CHECK(profile_warnings(profile).empty());
+  profile.qpp_count = 6;
+  CHECK(profile_warnings(profile) ==
+        std::vector<std::string>{"QPP: QPPCount 6 is small, it should be at least 7",
+                                 "QPP: QPPCount 6 is even, it should be a prime number"});
+}
+
+TEST_CASE("Sessions that outlive their replacement by longer than autoexpire draw a warning") {
+  Profile profile;
+  profile.key = "k";
+  profile.autoexpire = seconds(5);
+  profile.scavengettl = seconds(5);
+  CHECK(profile_warnings(profile).empty());
+  profile.scavengettl = seconds(6);
+  CHECK(profile_warnings(profile).size() == 1);
+  profile.scavengettl.reset();
+  CHECK(profile_warnings(profile).size() == 1);
+}
+
+}  // namespace
+}  // namespace kcptun::test

@@ -1,0 +1,549 @@
+"""End-to-end tests of our own client with our own server on loopback.
+
+    own_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import tunnel as t
+from lossy_relay import LossyRelay
+from tunnel import OPTIONS, TunnelCase
+
+MB = 1 << 20
+FAST = ["--mode", "fast3", "--sndwnd", 1024, "--rcvwnd", 1024]
+IS_SANITIZED = "KCPTUN_SANITIZED" in os.environ  # a dev build: its memory figures mean nothing
+
+
+async def upload(tunnel, seed, size):
+    """Sends size bytes, ends, and gets the target's word on what arrived."""
+    request, answer = await t.ask(tunnel, seed, size, 0)
+    if answer != t.expected_answer(request, seed, 0):
+        raise t.Failure(f"the target's word on {size} bytes is wrong or missing ({len(answer)} bytes)")
+
+
+async def download(tunnel, seed, size):
+    connection = await tunnel.connect()
+    with connection:
+        await t.send(connection, f"source {size} {seed}\n".encode())
+        digest = hashlib.sha256()
+        await t.receive_exactly(connection, size, digest)
+        if await t.receive(connection):
+            raise t.Failure("more came than was sent")
+        if digest.digest() != t.sha(t.payload(seed, size)):
+            raise t.Failure("what came differs from what was sent")
+
+
+class Transfer(TunnelCase):
+    def check(self, common=(), size=16 * MB, **options):
+        tunnel = self.tunnel([*FAST, *common], **options)
+        t.run(upload(tunnel, self.seed, size), 60)
+        t.run(download(tunnel, self.seed, size), 60)
+        t.run(t.echo_once(tunnel, self.seed, size // 2), 60)
+        tunnel.wait_idle()
+        return tunnel
+
+    def test_both_ways_arrive_byte_exact(self):
+        self.check(["--crypt", "aes-128", "--nocomp"])
+
+    def test_with_snappy_and_smux_version_1(self):
+        self.check(["--smuxver", 1])
+
+    def test_with_aes_128_gcm(self):
+        self.check(["--crypt", "aes-128-gcm"])
+
+    def test_with_null_crypt(self):
+        self.check(["--crypt", "null", "--ds", 0, "--ps", 0])
+        self.check(["--crypt", "null"])
+
+    def test_at_every_default(self):
+        tunnel = self.tunnel()
+        t.run(upload(tunnel, self.seed, 8 * MB), 60)
+        t.run(download(tunnel, self.seed, 8 * MB), 60)
+
+    def test_every_mode(self):
+        for mode in ("normal", "fast", "fast2", "fast3", "manual"):
+            with self.subTest(mode=mode):
+                tunnel = self.tunnel(["--mode", mode])
+                t.run(t.echo_once(tunnel, self.seed, 2 * MB), 60)
+
+    def test_several_sessions_share_the_connections(self):
+        tunnel = self.tunnel(FAST, client_args=["--conn", 4])
+        t.run(t.echo_many(tunnel, self.seed, 40, 256 << 10), 60)
+        self.assertEqual(len(tunnel.client_program.udp_ports()), 4)
+
+    def test_small_and_different_mtu(self):
+        self.check(client_args=["--mtu", 576], server_args=["--mtu", 1400], size=4 * MB)
+
+    def test_single_bytes_and_empty_streams(self):
+        tunnel = self.tunnel(FAST)
+        t.run(t.echo_once(tunnel, self.seed, 1), 10)
+        t.run(upload(tunnel, self.seed, 0), 10)
+        t.run(download(tunnel, self.seed, 0), 10)
+        tunnel.wait_idle()
+
+
+class HalfClose(TunnelCase):
+    def test_the_client_that_shut_down_writing_gets_the_whole_answer(self):
+        for version in (1, 2):
+            with self.subTest(smux=version):
+                tunnel = self.tunnel([*FAST, "--smuxver", version])
+                request, answer = t.run(t.ask(tunnel, self.seed, 3 * MB, 8 * MB), 30)
+                self.assertIsNone(t.first_difference(answer, t.expected_answer(request, self.seed, 8 * MB)))
+                tunnel.wait_idle()
+
+    def test_the_target_that_shut_down_writing_gets_the_rest(self):
+        async def talk(tunnel):
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, f"source {2 * MB} {self.seed}\n".encode())
+                data = await t.receive_all(connection)
+                self.assertIsNone(t.first_difference(data, t.payload(self.seed, 2 * MB)))
+                await t.send(connection, t.payload(self.seed + 1, 5 * MB))
+                connection.shutdown(socket.SHUT_WR)
+        for version in (1, 2):
+            with self.subTest(smux=version):
+                tunnel = self.tunnel([*FAST, "--smuxver", version])
+                t.run(talk(tunnel), 30)
+                record = tunnel.target.wait_finished("source", 10)
+                self.assertEqual((record["received"], record["sha"]), (5 * MB, t.sha(t.payload(self.seed + 1, 5 * MB))))
+                tunnel.wait_idle()
+
+    def test_nothing_stays_when_the_application_is_gone_without_reading(self):
+        async def leave(tunnel):
+            connection = await tunnel.connect()
+            await t.send(connection, f"source {64 * MB} {self.seed}\n".encode())
+            await t.receive_exactly(connection, 1)
+            connection.close()  # with unread data: a reset
+        tunnel = self.tunnel(FAST)
+        t.run(leave(tunnel), 10)
+        tunnel.wait_idle(20)
+
+    def test_nothing_stays_after_many_half_closes(self):
+        async def many(tunnel):
+            await asyncio.gather(*(t.ask(tunnel, self.seed + i, 1000, 1000) for i in range(200)))
+        tunnel = self.tunnel(FAST)
+        t.run(t.echo_once(tunnel, self.seed, 1), 10)
+        tunnel.wait_idle()
+        before = [program.descriptors() for program in tunnel.programs]
+        t.run(many(tunnel), 30)
+        tunnel.wait_idle()
+        for program, count in zip(tunnel.programs, before):
+            t.wait_until(lambda p=program, c=count: p.descriptors() <= c, 5, "descriptors returned to their count")
+
+
+class ManyStreams(TunnelCase):
+    STREAMS, SIZE = 2000, 64 << 10
+
+    def setUp(self):
+        super().setUp()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 8 * self.STREAMS if hard == resource.RLIM_INFINITY else min(hard, 8 * self.STREAMS)
+        self.assertGreater(wanted, 5 * self.STREAMS, "the hard limit on open files is too low: ulimit -Hn")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+    def test_two_thousand_streams_over_one_session(self):
+        for version in (2, 1):
+            with self.subTest(smux=version):
+                tunnel = self.tunnel(["--mode", "fast3", "--sndwnd", 4096, "--rcvwnd", 4096, "--smuxver", version])
+                t.run(t.echo_once(tunnel, self.seed, 1), 10)
+                tunnel.wait_idle()
+                before = [program.descriptors() for program in tunnel.programs]
+                t.run(t.echo_many(tunnel, self.seed, self.STREAMS, self.SIZE), 120)
+                self.assertGreaterEqual(tunnel.target.most_active, self.STREAMS)
+                tunnel.wait_idle(20)
+                for program, count in zip(tunnel.programs, before):
+                    t.wait_until(lambda p=program, c=count: p.descriptors() <= c, 10,
+                                 f"descriptors of {program.pid} returned to {count}")
+                self.assertEqual(len(tunnel.client_program.udp_ports()), 1)
+
+
+class TargetTrouble(TunnelCase):
+    def test_a_refusing_target_closes_that_stream_alone(self):
+        async def talk():
+            first = await tunnel.connect()
+            with first:
+                await t.send(first, b"echo\nhello")
+                self.assertEqual(await t.receive_exactly(first, 5), b"hello")
+                target.refuse()
+                second = await tunnel.connect()
+                with second:
+                    try:
+                        self.assertEqual(await t.receive_all(second), b"")
+                    except ConnectionResetError:
+                        pass
+                await t.send(first, b"still here")
+                self.assertEqual(await t.receive_exactly(first, 10), b"still here")
+        target = self.target()
+        tunnel = self.tunnel(FAST, target=target)
+        ports = tunnel.client_program.udp_ports()
+        t.run(talk(), 10)
+        tunnel.wait_idle()
+        target.listen()
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+        if ports:
+            self.assertEqual(tunnel.client_program.udp_ports(), ports, "the session was lost")
+
+    def test_a_target_that_never_accepts_is_given_up_after_ten_seconds(self):
+        async def talk():
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, b"anyone there?")
+                try:
+                    return await t.receive(connection)
+                except ConnectionResetError:
+                    return b""
+        port = t.free_port()
+        with t.black_hole(port):
+            tunnel = self.tunnel(FAST, target_name=f"{t.HOST}:{port}")
+            before = tunnel.server_program.descriptors()
+            started = time.monotonic()
+            self.assertEqual(t.run(talk(), 20), b"")
+            took = time.monotonic() - started
+            self.assertGreater(took, 8)
+            self.assertLess(took, 13)
+            t.wait_until(lambda: tunnel.server_program.descriptors() <= before + 1, 5,
+                         "the attempt's descriptor closed")
+
+
+class LostPeer(TunnelCase):
+    def reach(self, tunnel, seconds):
+        """Tries new connections until one is echoed."""
+        deadline = time.monotonic() + seconds
+        while True:
+            attempt = time.monotonic()
+            try:
+                t.run(t.echo_once(tunnel, self.seed, 1000), 3)
+                return
+            except (t.Failure, OSError):
+                if time.monotonic() > deadline:
+                    raise t.Failure(f"no connection succeeded within {seconds} s of the server's restart") from None
+            time.sleep(max(0.0, 0.2 - (time.monotonic() - attempt)))
+
+    def test_a_restarted_server_is_reached_again(self):
+        tunnel = self.tunnel([*FAST, "--keepalive", 1])
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+        tunnel.server_program.kill()
+        tunnel.start_server()
+        started = time.monotonic()
+        self.reach(tunnel, 60)
+        print(f"    reached again after {time.monotonic() - started:.1f} s")
+        tunnel.wait_idle(40)
+
+    def test_a_restarted_client_is_served_at_once(self):
+        tunnel = self.tunnel(FAST)
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+        tunnel.client_program.kill()
+        tunnel.start_client()
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+
+    def test_the_target_is_released_when_the_client_is_gone(self):
+        async def hang():
+            connection = await tunnel.connect()
+            await t.send(connection, b"echo\nhello")
+            await t.receive_exactly(connection, 5)
+            return connection
+        tunnel = self.tunnel([*FAST, "--keepalive", 1])
+        connection = t.run(hang(), 10)
+        self.assertEqual(tunnel.target.active, 1)
+        tunnel.client_program.kill()
+        connection.close()
+        t.wait_until(lambda: tunnel.target.active == 0, 70, "the target's connection ended after the client died", 0.1)
+
+
+class Addresses(TunnelCase):
+    def check(self, **options):
+        tunnel = self.tunnel(FAST, **options)
+        t.run(t.echo_once(tunnel, self.seed, 2 * MB), 20)
+        request, answer = t.run(t.ask(tunnel, self.seed, 1000, MB), 20)
+        self.assertIsNone(t.first_difference(answer, t.expected_answer(request, self.seed, MB)))
+        tunnel.wait_idle()
+
+    def test_unix_sockets_at_both_ends(self):
+        target = self.target(socket.AF_UNIX, os.path.join(self.directory, "target.sock"))
+        self.check(target=target, local=os.path.join(self.directory, "local.sock"))
+
+    def test_ipv6_everywhere(self):
+        self.check(target=self.target(socket.AF_INET6), listen_host="[::1]", local="[::1]")
+
+    def test_host_names(self):
+        target = self.target()
+        self.check(target=target, remote_host="localhost", target_name=f"localhost:{target.port}")
+
+    def test_listening_on_all_addresses(self):
+        self.check(listen_host="", remote_host="127.0.0.1")
+        self.check(listen_host="", remote_host="[::1]")
+
+
+class Ending(TunnelCase):
+    def check_end(self, number, busy):
+        async def flood(tunnel):
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, f"source {64 * MB} {self.seed}\n".encode() if busy else b"echo\nhello")
+                await t.receive_exactly(connection, 5 * MB if busy else 5)
+                for program in reversed(tunnel.programs):
+                    started = time.monotonic()
+                    program.signal(number)
+                    code = await asyncio.to_thread(program.wait_exit, 2)
+                    self.assertEqual(code, 0, f"{program.arguments[0]} after signal {number}")
+                    print(f"    {os.path.basename(program.arguments[0])}: {time.monotonic() - started:.2f} s")
+                try:  # the client is gone: so is the connection
+                    while await t.receive(connection):
+                        pass
+                except ConnectionResetError:
+                    pass
+        tunnel = self.tunnel(FAST)
+        t.run(flood(tunnel), 20)
+
+    def test_sigterm_when_idle(self):
+        self.check_end(signal.SIGTERM, busy=False)
+
+    def test_sigint_when_idle(self):
+        self.check_end(signal.SIGINT, busy=False)
+
+    def test_sigterm_in_traffic(self):
+        self.check_end(signal.SIGTERM, busy=True)
+
+    def test_sigint_in_traffic(self):
+        self.check_end(signal.SIGINT, busy=True)
+
+    def test_a_unix_socket_can_be_bound_again(self):
+        path = os.path.join(self.directory, "local.sock")
+        tunnel = self.tunnel(FAST, local=path)
+        tunnel.client_program.signal(signal.SIGTERM)
+        self.assertEqual(tunnel.client_program.wait_exit(2), 0)
+        tunnel.start_client()
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+
+
+class Logging(TunnelCase):
+    def test_the_log_goes_to_its_file_and_not_to_stderr(self):
+        paths = [os.path.join(self.directory, name) for name in ("c.log", "s.log")]
+        tunnel = self.tunnel(FAST, client_args=["--log", paths[0]], server_args=["--log", paths[1]])
+        before = [len(program.log()) for program in tunnel.programs]
+        t.run(t.echo_many(tunnel, self.seed, 5, 1000), 10)
+        tunnel.wait_idle()
+        for path in paths:
+            t.wait_until(lambda p=path: os.path.exists(p) and os.path.getsize(p) > 0, 5, f"{path} has lines")
+        self.assertEqual([len(program.log()) for program in tunnel.programs], before, "stderr grew")
+
+    def test_quiet_leaves_out_each_stream(self):
+        for flags in ([], ["--quiet"]):
+            tunnel = self.tunnel([*FAST, *flags])
+            t.run(t.echo_once(tunnel, self.seed, 1000), 10)
+            before = [program.log().count("\n") for program in tunnel.programs]
+            t.run(t.echo_many(tunnel, self.seed, 20, 1000), 10)
+            tunnel.wait_idle()
+
+            def growth():
+                return [program.log().count("\n") - count for program, count in zip(tunnel.programs, before)]
+            if flags:
+                self.assertLess(max(growth()), 5, "--quiet logs streams")
+            else:
+                t.wait_until(lambda: min(growth()) >= 20, 5, "each stream is logged without --quiet")
+
+    def test_sigusr1_logs_the_counters(self):
+        tunnel = self.tunnel(FAST)
+        t.run(t.echo_once(tunnel, self.seed, MB), 10)
+        for program in tunnel.programs:
+            program.signal(signal.SIGUSR1)
+            found = t.wait_until(lambda p=program: re.search(r"counters\b.*\bBytesSent[=:](\d+)", p.log()), 5,
+                                 "a line with the counters", 0.05)
+            self.assertGreaterEqual(int(found[1]), MB // 4)
+
+
+class BackPressure(TunnelCase):
+    """Who does not read stops the writer, and no more than the configured buffers fills up between them."""
+
+    STALL, GROWTH, ENOUGH = 3.0, 64 * MB, 1024 * MB
+
+    async def write_for(self, connection, seconds, digest, tunnel, peak):
+        """Writes as much as it takes for `seconds`; gives the byte count."""
+        block = t.payload(self.seed, MB)
+        total, deadline = 0, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.assertLess(total, self.ENOUGH, "no back pressure: the tunnel took a gigabyte that nobody reads")
+            try:
+                sent = connection.send(block)
+                digest.update(block[:sent])
+                block = block[sent:] + block[:sent]
+                total += sent
+            except BlockingIOError:
+                await asyncio.sleep(0.01)
+            self.note(tunnel, peak)
+        return total
+
+    @staticmethod
+    def note(tunnel, peak):
+        for i, program in enumerate(tunnel.programs):
+            peak[i] = max(peak[i], program.rss())
+
+    def check_growth(self, before, peak):
+        for name, b, p in zip(("client", "server"), before, peak):
+            print(f"    {name}: {b / MB:.1f} MB before, {p / MB:.1f} MB at most")
+            if not IS_SANITIZED:
+                self.assertLess(p - b, self.GROWTH, f"memory of the {name} grew")
+
+    def settled(self, smux):
+        tunnel = self.tunnel(["--mode", "fast3", "--sndwnd", 2048, "--rcvwnd", 2048, "--smuxver", smux])
+        t.run(t.echo_once(tunnel, self.seed, 4 * MB), 20)
+        tunnel.wait_idle()
+        return tunnel, [program.rss() for program in tunnel.programs]
+
+    def test_a_target_that_does_not_read(self):
+        async def talk(tunnel, peak):
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, b"hold\n")
+                digest = hashlib.sha256()
+                total = await self.write_for(connection, self.STALL, digest, tunnel, peak)
+                if smux == 2:
+                    await asyncio.wait_for(t.echo_once(tunnel, self.seed, MB), 5)  # another stream goes on
+                tunnel.target.release()
+                total += await self.write_for(connection, 1.0, digest, tunnel, peak)
+                connection.shutdown(socket.SHUT_WR)
+                answer = await t.receive_all(connection)
+                self.assertEqual(answer, struct.pack("<Q", total) + digest.digest())
+                print(f"    {total / MB:.1f} MB through")
+        for smux in (2, 1):
+            with self.subTest(smux=smux):
+                tunnel, before = self.settled(smux)
+                peak = list(before)
+                t.run(talk(tunnel, peak), 60)
+                self.check_growth(before, peak)
+                tunnel.wait_idle()
+
+    def test_an_application_that_does_not_read(self):
+        size = 256 * MB
+
+        async def talk(tunnel, peak):
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, f"source {size} {self.seed}\n".encode())
+                deadline = time.monotonic() + self.STALL
+                while time.monotonic() < deadline:
+                    self.note(tunnel, peak)
+                    await asyncio.sleep(0.01)
+                if smux == 2:
+                    await asyncio.wait_for(t.echo_once(tunnel, self.seed, MB), 5)
+                digest, left = hashlib.sha256(), size
+                while left:
+                    data = await t.receive(connection, min(left, MB))
+                    self.assertTrue(data, f"end of file with {left} bytes missing")
+                    digest.update(data)
+                    left -= len(data)
+                self.note(tunnel, peak)
+                self.assertEqual(digest.digest(), expected)
+        expected = t.sha(t.payload(self.seed, size))
+        for smux in (2, 1):
+            with self.subTest(smux=smux):
+                tunnel, before = self.settled(smux)
+                peak = list(before)
+                t.run(talk(tunnel, peak), 120)
+                self.check_growth(before, peak)
+                tunnel.wait_idle()
+
+
+class StartErrors(TunnelCase):
+    """Bad input ends the start with one line on stderr and exit code 2 for usage, 1 for the rest."""
+
+    KEY = ["--key", "kcptun-uv test key"]
+
+    def check(self, program, arguments, codes, *words, seconds=5):
+        try:
+            result = subprocess.run([program, *map(str, [*self.KEY, *arguments])], stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise t.Failure(f"{program} {arguments}: runs, and should have ended with a complaint") from None
+        lines = result.stderr.strip().splitlines()
+        self.assertIn(result.returncode, codes, result.stderr)
+        self.assertEqual(len(lines), 1, result.stderr)
+        for word in words:
+            self.assertIn(str(word), lines[0])
+
+    def test_a_tcp_port_in_use(self):
+        target = self.target()
+        self.check(OPTIONS.client, ["--localaddr", target.name, "--remoteaddr", "127.0.0.1:9"], [1], target.port)
+
+    def test_a_udp_port_in_use(self):
+        port = t.free_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind((t.HOST, port))
+            self.check(OPTIONS.server, ["--listen", f"{t.HOST}:{port}", "--target", "127.0.0.1:9"], [1], port)
+
+    def test_an_address_that_does_not_resolve(self):
+        nowhere = "nowhere.invalid:29900"
+        local = f"{t.HOST}:{t.free_port()}"
+        self.check(OPTIONS.client, ["--localaddr", local, "--remoteaddr", nowhere], [1], nowhere[:-6], seconds=30)
+        self.check(OPTIONS.server, ["--listen", nowhere, "--target", "127.0.0.1:9"], [1], nowhere[:-6], seconds=30)
+
+    def test_usage_errors(self):
+        for program in (OPTIONS.client, OPTIONS.server):
+            self.check(program, ["--nosuchflag"], [2], "nosuchflag")
+            self.check(program, ["--mtu"], [2], "mtu")
+            self.check(program, ["--mtu", "many"], [2], "mtu")
+
+    def test_values_that_cannot_be(self):
+        for word, flags in (("rot13", ["--crypt", "rot13"]), ("warp", ["--mode", "warp"]), (3, ["--smuxver", 3]),
+                            (31, ["--keepalive", 31]), (70000, ["--mtu", 70000]), (256, ["--ds", 200, "--ps", 100])):
+            for program in (OPTIONS.client, OPTIONS.server):
+                with self.subTest(flags=flags, program=program):
+                    self.check(program, flags, [1, 2], word)
+
+    def test_a_malformed_json_file_names_line_and_column(self):
+        path = os.path.join(self.directory, "broken.json")
+        with open(path, "w") as file:
+            file.write('{\n  "crypt": "aes",\n  "mode" "fast"\n}\n')
+        for program in (OPTIONS.client, OPTIONS.server):
+            self.check(program, ["-c", path], [1, 2], "broken.json", "3")
+
+
+class Lossy(TunnelCase):
+    """Byte-exact through a relay that drops, duplicates and reorders, whatever shards the two ends have."""
+
+    SIZE = 2 * MB
+
+    def check(self, client_shards, server_shards, loss):
+        relays = []
+
+        def relay(server_port):
+            relays.append(LossyRelay(server_port, t.free_port(), self.seed, loss, duplicate=0.02, reorder=0.05))
+            return relays[0]
+        tunnel = self.tunnel(["--mode", "fast3", "--sndwnd", 256, "--rcvwnd", 256], relay=relay,
+                             client_args=["--ds", client_shards[0], "--ps", client_shards[1]],
+                             server_args=["--ds", server_shards[0], "--ps", server_shards[1]])
+        t.run(upload(tunnel, self.seed, self.SIZE), 60)
+        t.run(download(tunnel, self.seed + 1, self.SIZE), 60)
+        t.run(t.echo_many(tunnel, self.seed + 2, 20, 32 << 10), 60)
+        tunnel.wait_idle(20)
+        counts = relays[0].counts
+        print(f"    fec {client_shards} -> {server_shards}, loss {loss:.0%}: {counts}")
+        self.assertGreater(counts["lost"], counts["seen"] * loss / 3)
+
+    def check_all(self, *mixes):
+        for loss in (0.05, 0.10):
+            for client_shards, server_shards in mixes:
+                with self.subTest(client=client_shards, server=server_shards, loss=loss):
+                    self.check(client_shards, server_shards, loss)
+
+    def test_equal_shards(self):
+        self.check_all(((10, 3), (10, 3)), ((0, 0), (0, 0)), ((5, 5), (5, 5)))
+
+    def test_shards_at_one_end_only(self):
+        self.check_all(((10, 3), (0, 0)), ((0, 0), (10, 3)))
+
+    def test_other_shards_at_each_end(self):
+        self.check_all(((10, 3), (5, 2)), ((3, 1), (20, 10)), ((70, 30), (10, 3)), ((1, 1), (10, 3)))
+
+
+if __name__ == "__main__":
+    t.main()
