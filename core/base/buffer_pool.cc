@@ -1,5 +1,6 @@
 #include "core/base/buffer_pool.h"
 
+#include <algorithm>
 #include <new>
 
 #include "core/base/check.h"
@@ -27,18 +28,21 @@ BufferPool::BufferPool(std::size_t buffer_size)
 
 BufferPool::~BufferPool() {
   KCPTUN_CHECK(in_use_ == 0);
-  while (partial_) {
-    Chunk* chunk = partial_;
-    unlink(chunk);
-    ::operator delete(chunk, std::align_val_t(kChunkSize));
-  }
+  while (partial_) drop(partial_);
 }
 
 BufferPool::Chunk* BufferPool::new_chunk() {
   auto* chunk = new (::operator new(kChunkSize, std::align_val_t(kChunkSize))) Chunk;
   ++chunk_count_;
+  ++empty_chunks_;
   link_front(chunk);
   return chunk;
+}
+
+void BufferPool::drop(Chunk* chunk) {
+  unlink(chunk);
+  --chunk_count_;
+  ::operator delete(chunk, std::align_val_t(kChunkSize));
 }
 
 BufferPool::Chunk* BufferPool::chunk_of(std::uint8_t* buffer) {
@@ -48,18 +52,25 @@ BufferPool::Chunk* BufferPool::chunk_of(std::uint8_t* buffer) {
 void BufferPool::link_front(Chunk* chunk) {
   chunk->previous = nullptr;
   chunk->next = partial_;
-  if (partial_) partial_->previous = chunk;
+  (partial_ ? partial_->previous : last_) = chunk;
   partial_ = chunk;
+}
+
+void BufferPool::link_back(Chunk* chunk) {
+  chunk->previous = last_;
+  chunk->next = nullptr;
+  (last_ ? last_->next : partial_) = chunk;
+  last_ = chunk;
 }
 
 void BufferPool::unlink(Chunk* chunk) {
   (chunk->previous ? chunk->previous->next : partial_) = chunk->next;
-  if (chunk->next) chunk->next->previous = chunk->previous;
+  (chunk->next ? chunk->next->previous : last_) = chunk->previous;
 }
 
 std::uint8_t* BufferPool::take() {
   Chunk* chunk = partial_ ? partial_ : new_chunk();
-  if (chunk == spare_) spare_ = nullptr;
+  if (chunk->out == 0) fewest_empty_ = std::min(fewest_empty_, --empty_chunks_);
   std::uint8_t* buffer = chunk->free_list;
   if (buffer) {
     chunk->free_list = next_free(buffer);
@@ -80,15 +91,18 @@ void BufferPool::give(std::uint8_t* buffer) {
   chunk->free_list = buffer;
   --chunk->out;
   --in_use_;
-  if (was_full) link_front(chunk);
-  if (chunk->out > 0) return;
-  if (!spare_) {
-    spare_ = chunk;
-    return;
+  if (chunk->out == 0) {  // behind those in use, so that it is used last
+    ++empty_chunks_;
+    if (!was_full) unlink(chunk);
+    link_back(chunk);
+  } else if (was_full) {
+    link_front(chunk);
   }
-  unlink(chunk);
-  --chunk_count_;
-  ::operator delete(chunk, std::align_val_t(kChunkSize));
+}
+
+void BufferPool::trim() {
+  for (; fewest_empty_ > 0; --fewest_empty_, --empty_chunks_) drop(last_);
+  fewest_empty_ = empty_chunks_;
 }
 
 }  // namespace kcptun

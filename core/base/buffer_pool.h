@@ -8,8 +8,8 @@
 
 namespace kcptun {
 
-/// A slab of equal buffers, single-threaded. Chunks of about 128 KiB are taken from the heap when needed and given
-/// back when all their buffers are free (one empty chunk is kept). No allocation in steady state.
+/// A slab of equal buffers, single-threaded. Chunks of 128 KiB are taken from the heap when needed, kept while the
+/// load needs them now and then, and given back by trim(). No allocation in steady state.
 /// Buffers must not outlive the pool. Bounds on how many are out are the callers' (windows, smuxbuf).
 class BufferPool {
  public:
@@ -23,6 +23,9 @@ class BufferPool {
   /// REQUIRES: `buffer` came from take() of this pool and was not given back.
   void give(std::uint8_t* buffer);
 
+  /// Gives back the chunks that were empty ever since the last trim(). Call it now and then, also when nothing happens.
+  void trim();
+
   std::size_t buffer_size() const { return buffer_size_; }
   /// Buffers that are out now.
   std::size_t in_use() const { return in_use_; }
@@ -33,16 +36,20 @@ class BufferPool {
   static constexpr std::size_t kChunkSize = 128 * 1024;
   struct Chunk;
   Chunk* new_chunk();
+  void drop(Chunk* chunk);
   static Chunk* chunk_of(std::uint8_t* buffer);
   void link_front(Chunk* chunk);
+  void link_back(Chunk* chunk);
   void unlink(Chunk* chunk);
 
   std::size_t buffer_size_;
   std::size_t per_chunk_;
   std::size_t in_use_ = 0;
   std::size_t chunk_count_ = 0;
-  Chunk* partial_ = nullptr;  // chunks with at least one free buffer, most recently used first
-  Chunk* spare_ = nullptr;    // one wholly free chunk kept against flutter; also in partial_
+  std::size_t empty_chunks_ = 0;
+  std::size_t fewest_empty_ = 0;  // since the last trim(): so many were never needed
+  Chunk* partial_ = nullptr;      // chunks with at least one free buffer; empty ones are at the back
+  Chunk* last_ = nullptr;
 };
 
 /// Owns one buffer of a pool.

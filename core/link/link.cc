@@ -21,6 +21,12 @@ constexpr std::uint32_t kControlBacklog = 16;
 
 LinkContext::LinkContext(const LinkSettings& link_settings) : settings(link_settings) {}
 
+void LinkContext::trim() {
+  inflated.reset();
+  segments.trim();
+  blocks.trim();
+}
+
 std::size_t kcp_packet_size(const LinkContext& context) {
   const std::size_t mtu = std::min<std::size_t>(context.settings.kcp.mtu, kMaxDatagram);
   const std::size_t overhead =

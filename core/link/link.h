@@ -30,6 +30,9 @@ struct LinkContext {
   LinkContext(const LinkContext&) = delete;
   LinkContext& operator=(const LinkContext&) = delete;
 
+  /// Gives idle memory back; see BufferPool::trim().
+  void trim();
+
   LinkSettings settings;
   std::size_t crypto_header = 0;   // of the suite in use (docs/protocol.md section 2)
   std::size_t crypto_trailer = 0;

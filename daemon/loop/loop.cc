@@ -17,6 +17,8 @@ namespace {
 constexpr int kReceiveCalls = 8;
 // Buffers for what a TCP peer doesn't take at once.
 constexpr std::size_t kBacklogBuffer = 16 * 1024;
+// Memory that nobody needed for so long goes back to the system.
+constexpr Duration kTrimEvery = seconds(2);
 // The system was out of buffers (ENOBUFS): when to try again. No event tells.
 constexpr std::uint64_t kRetrySendMs = 1;
 
@@ -228,12 +230,24 @@ void Loop::pump() {
   pumping_.clear();
   send_batch();
   empty_disposed();
+  trim();
   arm_timer();
   now_is_fresh_ = false;
 }
 
+// What is held is looked at while there is work, and once or twice more when the work is over.
+void Loop::trim() {
+  const bool holding = context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
+  if (!trim_at_ && holding) trim_at_ = now_ + kTrimEvery;
+  if (!trim_at_ || now_ < *trim_at_) return;
+  trim_at_.reset();
+  context_.trim();
+  backlog_pool_.trim();
+  if (context_.segments.in_use() == 0) arena_.release();
+}
+
 void Loop::arm_timer() {
-  std::optional<TimePoint> at = deadlines_.soonest();
+  std::optional<TimePoint> at = earliest(deadlines_.soonest(), trim_at_);
   if (!awake_.empty() && !blocked_) at = now_;
   if (at == armed_) return;
   armed_ = at;

@@ -103,6 +103,7 @@ class Loop {
   void wait_for_socket(const BatchSendResult& result);
   void transmit_rest();
   void watch_socket(std::uint32_t index);
+  void trim();
   void arm_timer();
   void empty_disposed();
 
@@ -126,6 +127,7 @@ class Loop {
   std::vector<Session*> pumping_;
   DeadlineHeap deadlines_;
   std::optional<TimePoint> armed_;
+  std::optional<TimePoint> trim_at_;
   std::vector<Disposed> disposed_;
   Counters counters_;
   std::unique_ptr<Mailbox> mailbox_;

@@ -1,0 +1,158 @@
+// A network between one client and one server in virtual time: what is sent comes out later, changed, twice or never.
+// The same seed makes the same network.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/random.h"
+#include "core/base/settings.h"
+#include "core/base/time.h"
+
+namespace kcptun::test {
+
+/// What one direction does to datagrams. Probabilities are per datagram.
+struct SimPath {
+  Duration delay{milliseconds(10)};
+  Duration jitter{0};         // uniform, added to the delay: reorders by itself when larger than the gaps
+  double loss = 0;            // independent
+  double burst_begin = 0;     // Gilbert's model: good to bad; in the bad state everything is lost
+  double burst_end = 1;       // bad to good
+  double reorder = 0;         // held back by up to `reorder_by`
+  Duration reorder_by{0};
+  double duplicate = 0;
+  double flip = 0;            // one to three bits change
+  std::uint64_t rate = 0;     // bytes per second, 0: no limit
+  std::uint64_t queue = 0;    // bytes that wait for the rate; more are dropped
+  Duration grain{0};          // arrivals come at multiples of this, so that the receiver reads batches
+};
+
+class SimNetwork {
+ public:
+  struct Counters {
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t dropped = 0;
+  };
+
+  SimNetwork(std::uint64_t seed, const SimPath& to_server, const SimPath& to_client)
+      : directions_{Direction(seed * 2 + 1, to_server), Direction(seed * 2 + 2, to_client)} {}
+
+  /// A datagram leaves for `to`.
+  void send(TimePoint now, Role to, Bytes bytes) {
+    Direction& d = direction(to);
+    ++d.counters.packets;
+    d.counters.bytes += bytes.size();
+    digest(static_cast<std::uint64_t>(now.time_since_epoch().count()) * 2 + (to == Role::kServer));
+    digest(bytes);
+    if (now < dark_until_ || lost(d)) {
+      ++d.counters.dropped;
+      return;
+    }
+    const std::optional<TimePoint> out = through_bottleneck(d, now, bytes.size());
+    if (!out) {
+      ++d.counters.dropped;
+      return;
+    }
+    deliver(d, *out, bytes);
+    if (d.path.duplicate > 0 && d.random.chance(d.path.duplicate)) deliver(d, *out, bytes);
+  }
+
+  /// Until then, everything sent is lost.
+  void black_out(TimePoint until) { dark_until_ = until; }
+
+  std::optional<TimePoint> next_arrival(Role at) const {
+    const Direction& d = direction(at);
+    return d.arrivals.empty() ? std::nullopt : std::optional(d.arrivals.top().at);
+  }
+  /// The next datagram that has arrived by `now`.
+  std::optional<std::vector<std::uint8_t>> receive(TimePoint now, Role at) {
+    Direction& d = direction(at);
+    if (d.arrivals.empty() || d.arrivals.top().at > now) return std::nullopt;
+    std::vector<std::uint8_t> bytes = std::move(const_cast<Arrival&>(d.arrivals.top()).bytes);
+    d.arrivals.pop();
+    return bytes;
+  }
+
+  const Counters& sent_to(Role to) const { return direction(to).counters; }
+  /// Of all datagrams sent and their times.
+  std::uint64_t digest() const { return digest_; }
+
+ private:
+  struct Arrival {
+    TimePoint at;
+    std::uint64_t order;  // of those at one time, the first sent comes first
+    std::vector<std::uint8_t> bytes;
+    bool operator<(const Arrival& other) const {  // for a heap whose top is the earliest
+      return at != other.at ? at > other.at : order > other.order;
+    }
+  };
+  struct Direction {
+    Direction(std::uint64_t seed, const SimPath& sim_path) : path(sim_path), random(seed) {}
+    SimPath path;
+    Random random;
+    bool bad = false;
+    TimePoint free_at{};  // the bottleneck is busy until then
+    std::priority_queue<Arrival> arrivals;
+    Counters counters;
+  };
+
+  Direction& direction(Role to) { return directions_[to == Role::kServer ? 0 : 1]; }
+  const Direction& direction(Role to) const { return directions_[to == Role::kServer ? 0 : 1]; }
+
+  static bool lost(Direction& d) {
+    d.bad = d.bad ? !d.random.chance(d.path.burst_end) : d.random.chance(d.path.burst_begin);
+    return d.bad || d.random.chance(d.path.loss);
+  }
+
+  /// When the datagram has passed the rate limit; nothing if its queue was full.
+  static std::optional<TimePoint> through_bottleneck(Direction& d, TimePoint now, std::size_t size) {
+    if (d.path.rate == 0) return now;
+    const auto time_of = [&d](std::uint64_t bytes) {
+      return microseconds(static_cast<std::int64_t>(bytes * 1000000 / d.path.rate));
+    };
+    d.free_at = std::max(d.free_at, now);
+    if (d.free_at - now > time_of(d.path.queue)) return std::nullopt;
+    d.free_at += time_of(size);
+    return d.free_at;
+  }
+
+  static Duration up_to(Random& random, Duration most) {
+    return Duration(static_cast<std::int64_t>(random.next() % static_cast<std::uint64_t>(most.count() + 1)));
+  }
+
+  void deliver(Direction& d, TimePoint out, Bytes bytes) {
+    TimePoint at = out + d.path.delay + up_to(d.random, d.path.jitter);
+    if (d.path.reorder > 0 && d.random.chance(d.path.reorder)) at += up_to(d.random, d.path.reorder_by);
+    if (const std::int64_t grain = d.path.grain.count(); grain > 0)
+      at = TimePoint(Duration((at.time_since_epoch().count() + grain - 1) / grain * grain));
+    Arrival arrival{at, ++order_, {bytes.begin(), bytes.end()}};
+    if (d.path.flip > 0 && d.random.chance(d.path.flip)) {
+      for (std::uint32_t flips = 1 + d.random.below(3); flips > 0; --flips) {
+        const std::uint32_t bit = d.random.below(static_cast<std::uint32_t>(bytes.size() * 8));
+        arrival.bytes[bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
+      }
+    }
+    d.arrivals.push(std::move(arrival));
+  }
+
+  void digest(std::uint64_t word) { digest_ = (digest_ ^ word) * 0x100000001b3u + (digest_ >> 41); }
+  void digest(Bytes bytes) {
+    digest(bytes.size());
+    for (; bytes.size() >= 8; bytes = bytes.subspan(8)) digest(load_u64(bytes.data()));
+    for (const std::uint8_t byte : bytes) digest(std::uint64_t{byte});
+  }
+
+  std::array<Direction, 2> directions_;
+  TimePoint dark_until_{};
+  std::uint64_t order_ = 0;
+  std::uint64_t digest_ = 0xcbf29ce484222325u;
+};
+
+}  // namespace kcptun::test
