@@ -23,6 +23,8 @@ inline constexpr std::size_t kPacketStride = 1600;
 inline constexpr std::size_t kBatchPackets = 128;
 /// Slots behind those, so that the parity of the last packet's group always fits; pages that nobody uses cost nothing.
 inline constexpr std::size_t kSpareSlots = 256;
+/// The most packets that a batch can ever hold.
+inline constexpr std::size_t kBatchSlots = kBatchPackets + kSpareSlots;
 
 /// One datagram in somebody else's arena. `open` narrows it to the body; size 0 means rejected.
 struct Packet {
@@ -42,7 +44,7 @@ class TransmitBatch {
   };
 
   TransmitBatch() : arena_(static_cast<std::uint8_t*>(::operator new(kPacketStride * kBatchPackets, std::align_val_t(64)))) {
-    packets_.reserve(kBatchPackets + kSpareSlots);
+    packets_.reserve(kBatchSlots);
     runs_.reserve(kBatchPackets);
   }
 
@@ -61,7 +63,7 @@ class TransmitBatch {
   std::uint8_t* next_slot() { return arena_.get() + packets_.size() * kPacketStride; }
   /// Takes the next slot for a packet of `size` bytes. REQUIRES: size <= kMaxDatagram.
   Packet& push(std::size_t size) {
-    KCPTUN_CHECK(packets_.size() < kBatchPackets + kSpareSlots && size <= kMaxDatagram && !runs_.empty());
+    KCPTUN_CHECK(packets_.size() < kBatchSlots && size <= kMaxDatagram && !runs_.empty());
     packets_.push_back({next_slot(), static_cast<std::uint32_t>(size)});
     ++runs_.back().count;
     return packets_.back();

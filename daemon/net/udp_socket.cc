@@ -362,7 +362,7 @@ struct UdpSocket::Outgoing {
   std::size_t count = 0;
   bool front_retried = false;  // the first message met a pending error before
   std::array<mmsghdr, kSendMessages> messages;
-  std::array<iovec, kBatchPackets> vectors;
+  std::array<iovec, kBatchSlots> vectors;
   std::array<sockaddr_in6, kSendMessages> names;
   struct Control {
     alignas(cmsghdr) std::uint8_t bytes[kSendControl];

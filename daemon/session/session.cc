@@ -11,6 +11,8 @@ namespace {
 // What one connection may read before the next has its turn.
 constexpr std::size_t kQuantumAlone = 64 * 1024;
 constexpr std::size_t kQuantum = 16 * 1024;
+// What all may read before it is sent: about a batch of packets.
+constexpr std::size_t kPullBudget = 128 * 1024;
 
 }  // namespace
 
@@ -87,8 +89,12 @@ void Session::pump(TimePoint now) {
     loop_.wake(*this);
     return park_unserved();
   }
-  pull_ready();
-  if (!transmit(now)) loop_.wake(*this);
+  // A batch's worth at a time: what was just read is still in the cache when it is packed, sealed and sent.
+  bool pulled;
+  do {
+    pulled = pull_ready();
+    if (!transmit(now)) loop_.wake(*this);
+  } while (pulled && !loop_.blocked());
   park_unserved();
   loop_.deadlines().set(*this, link_.next_timeout());
 }
@@ -136,11 +142,16 @@ void Session::flush_gathered() {
   gathered_.clear();
 }
 
-// Round robin over those that have something to read, while the link has room.
-void Session::pull_ready() {
+// Round robin over those that have something to read, while the link has room, up to about a batch. True if there may
+// be more.
+bool Session::pull_ready() {
+  std::size_t budget = kPullBudget;
   while (!ready_.empty() && link_.writable()) {
+    if (budget == 0) return true;
     Connection& connection = *ready_.front();
-    const Connection::Pull result = connection.pull(ready_.size() == 1 ? kQuantumAlone : kQuantum);
+    const std::size_t quantum = std::min(budget, ready_.size() == 1 ? kQuantumAlone : kQuantum);
+    budget -= quantum;
+    const Connection::Pull result = connection.pull(quantum);
     if (!connection.in_ready_list) continue;  // it is over
     ready_.pop_front();
     if (result == Connection::Pull::kMore) {
@@ -151,6 +162,7 @@ void Session::pull_ready() {
     if (result == Connection::Pull::kStarved) connection.park();
     if (result == Connection::Pull::kDry && connection.parked()) connection.unpark();
   }
+  return false;
 }
 
 // Who still has something to read must not wake the loop until there is room again.

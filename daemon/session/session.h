@@ -65,7 +65,7 @@ class Session : public Deadline {
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
   void flush_gathered();
-  void pull_ready();
+  bool pull_ready();
   void park_unserved();
   bool transmit(TimePoint now);
 

@@ -62,7 +62,8 @@ class SimFlows {
   std::optional<TimePoint> next_timeout() const {
     std::optional<TimePoint> next;
     if (role_ == Role::kClient && opened_ < plans_.size()) next = plans_[opened_].opens_at;
-    for (const Flow& flow : flows_) next = earliest(next, earliest(flow.read_at, flow.write_at));
+    for (const Flow& flow : flows_)
+      if (!flow.over) next = earliest(next, earliest(flow.read_at, flow.write_at));
     return next;
   }
 
@@ -152,11 +153,11 @@ class SimFlows {
 
   void read_due(TimePoint now, Link& link) {
     for (Flow& flow : flows_) {
-      if (!flow.read_at || *flow.read_at > now) continue;
+      if (flow.over || !flow.read_at || *flow.read_at > now) continue;
       flow.read_at.reset();
       const std::size_t take = random_.chance(0.5) ? flow.unread : 1 + random_.next() % flow.unread;
       flow.unread -= take;
-      if (!flow.over) link.consume(flow.sid, take);
+      link.consume(flow.sid, take);
       if (flow.unread > 0) flow.read_at = now + milliseconds(1);
     }
   }
