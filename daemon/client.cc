@@ -22,10 +22,10 @@ std::uint64_t random_seed() {
 
 // One session: its socket, link and connections.
 struct ClientPart::Dialled final : PacketReceiver {
-  Dialled(ClientPart& part, Loop& on_loop, std::uint32_t conv, const Path& path, bool quiet)
+  Dialled(ClientPart& part, Loop& on_loop, std::uint32_t conv, const Path& path)
       : loop(on_loop),
         link(Role::kClient, conv, on_loop.context(), on_loop.now()),
-        session(on_loop, link, part, path, quiet),
+        session(on_loop, link, part, path, part.profile_),
         socket(path.socket) {}
   ~Dialled() override { loop.remove_socket(socket); }
 
@@ -68,7 +68,7 @@ Result<bool> ClientPart::dial(Slot& slot) {
     path.remote = remote;
     path.local = socket->local();
     path.socket = index;
-    slot.session = std::make_unique<Dialled>(*this, loop_, random_.next32(), path, profile_.quiet);
+    slot.session = std::make_unique<Dialled>(*this, loop_, random_.next32(), path);
     loop_.add_socket(std::move(*socket), *slot.session);
     most_ = std::max(most_, ++dialled_);
     spdlog::info("session dialled conv={:08x} remote={}", slot.session->link.conv(), to_string(remote));

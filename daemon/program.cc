@@ -54,9 +54,9 @@ void set_up_memory() {
 
 int run_tunnel(RunTunnel& run) {
   const Role role = run.profile.role;
+  if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(run.profile);
   if (!threads) return give_up(role, threads.error());
-  if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
   for (const std::string& warning : run.warnings) spdlog::warn("{}", warning);
   (*threads)->run();
   spdlog::shutdown();

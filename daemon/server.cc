@@ -51,7 +51,7 @@ void Target::refresh(TimePoint now) {
 // A conversation's session. The demux owns the conversation, this part owns the session.
 struct ServerPart::Accepted {
   Accepted(ServerPart& part, Conversation& of)
-      : conversation(of), session(part.loop_, of.link, part, of.path, part.profile_.quiet) {}
+      : conversation(of), session(part.loop_, of.link, part, of.path, part.profile_) {}
   Conversation& conversation;
   Session session;
 };

@@ -43,7 +43,8 @@ class TransmitBatch {
     std::uint32_t count = 0;
   };
 
-  TransmitBatch() : arena_(static_cast<std::uint8_t*>(::operator new(kPacketStride * kBatchPackets, std::align_val_t(64)))) {
+  TransmitBatch()
+      : arena_(static_cast<std::uint8_t*>(::operator new(kPacketStride * kBatchSlots, std::align_val_t(64)))) {
     packets_.reserve(kBatchSlots);
     runs_.reserve(kBatchPackets);
   }

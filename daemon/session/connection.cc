@@ -101,7 +101,25 @@ void Connection::handle_connected() {
   write_backlog();
 }
 
-void Connection::handle_deadline(TimePoint) { fail("cannot reach the target", dial_error_); }
+void Connection::handle_deadline(TimePoint) {
+  if (connecting_) return fail("cannot reach the target", dial_error_);
+  fail("the peer, which has finished, does not read", ETIMEDOUT);
+}
+
+// A peer that has finished and does not read either may be gone: the 2021 release ends both directions with one FIN
+// and says no more (docs/protocol.md section 6). What is left to send gets so much time, renewed by each progress.
+void Connection::bound_drain() {
+  if (!peer_finished_ || draining_) return;
+  draining_ = true;
+  Loop& loop = session_.loop();
+  loop.deadlines().set(*this, loop.now() + session_.drain_limit());
+}
+
+void Connection::handle_writable() {
+  if (std::exchange(draining_, false)) session_.loop().deadlines().set(*this, std::nullopt);
+  starved_ = false;
+  if (parked_) unpark();
+}
 
 void Connection::fail(const char* what, int error) {
   if (failed_) return;
@@ -124,7 +142,12 @@ Connection::Pull Connection::pull(std::size_t limit) {
   if (failed_ || read_ended_) return Pull::kStopped;
   Link& link = session_.link();
   const std::span<const MutableBytes> room = link.prepare_write(sid_, limit);
-  if (room.empty()) return link.writable() ? Pull::kStarved : Pull::kMore;
+  if (room.empty()) {
+    if (!link.writable()) return Pull::kMore;
+    starved_ = true;
+    bound_drain();
+    return Pull::kStarved;
+  }
 
   std::array<iovec, kReadVectors> vectors;
   const std::size_t count = std::min(room.size(), vectors.size());
@@ -218,6 +241,7 @@ void Connection::write_backlog() {
 
 void Connection::handle_peer_finished() {
   peer_finished_ = true;
+  if (starved_) bound_drain();
   shut_down_if_drained();
 }
 

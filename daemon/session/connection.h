@@ -56,6 +56,8 @@ class Connection : private Deadline {
   void park();
   void unpark();
   bool parked() const { return parked_; }
+  /// The stream, which had no window, has some again.
+  void handle_writable();
   /// The stream is gone: the peer at this end sees a reset, not an orderly end.
   void reset();
 
@@ -67,6 +69,7 @@ class Connection : private Deadline {
   void handle_poll(int events);
   void handle_connected();
   void attempt();
+  void bound_drain();
   void use(FileDescriptor fd);
   void fail(const char* what, int error);
   void write_backlog();
@@ -84,6 +87,8 @@ class Connection : private Deadline {
   int dial_error_ = ETIMEDOUT;  // of the last attempt
   bool connecting_ = false;
   bool parked_ = false;
+  bool starved_ = false;      // the stream has no window
+  bool draining_ = false;     // peer_finished_ and the stream has no window: bounded by Session::drain_limit()
   bool read_ended_ = false;   // the end was read
   bool peer_finished_ = false;
   bool write_ended_ = false;  // our side was shut down

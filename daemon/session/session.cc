@@ -14,10 +14,18 @@ constexpr std::size_t kQuantum = 16 * 1024;
 // What all may read before it is sent: about a batch of packets.
 constexpr std::size_t kPullBudget = 128 * 1024;
 
+// A closewait of 0, the client's default, would cut off answers that are on their way.
+constexpr Duration kShortestDrain = seconds(10);
+
 }  // namespace
 
-Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, bool quiet)
-    : loop_(loop), link_(link), owner_(owner), path_(path), quiet_(quiet) {
+Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile)
+    : loop_(loop),
+      link_(link),
+      owner_(owner),
+      path_(path),
+      quiet_(profile.quiet),
+      drain_limit_(std::max<Duration>(profile.closewait, kShortestDrain)) {
   loop_.wake(*this);
 }
 
@@ -122,8 +130,7 @@ void Session::handle_event(const StreamEvent& event) {
     case StreamEvent::Type::kFinished:
       return connection->handle_peer_finished();
     case StreamEvent::Type::kWritable:
-      if (connection->parked()) connection->unpark();
-      return;
+      return connection->handle_writable();
     case StreamEvent::Type::kBroken:
       connection->reset();
       return detach(*connection);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/profile.h"
 #include "core/link/link.h"
 #include "daemon/loop/deadlines.h"
 #include "daemon/loop/loop.h"
@@ -35,7 +36,7 @@ class Session : public Deadline {
   };
 
   /// All outlive the session.
-  Session(Loop& loop, Link& link, Owner& owner, const Path& path, bool quiet);
+  Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile);
   ~Session() override;
 
   void attach(std::unique_ptr<Connection> connection);
@@ -52,6 +53,8 @@ class Session : public Deadline {
   /// The connection is over and is disposed of.
   void detach(Connection& connection);
   Loop& loop() { return loop_; }
+  /// How long a stream whose peer has finished may be stuck.
+  Duration drain_limit() const { return drain_limit_; }
   Link& link() { return link_; }
 
   std::size_t connections() const { return connections_.size(); }
@@ -74,6 +77,7 @@ class Session : public Deadline {
   Owner& owner_;
   Path path_;
   const bool quiet_;
+  const Duration drain_limit_;
   bool awake_ = false;
   bool closed_ = false;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;

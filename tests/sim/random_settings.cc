@@ -122,7 +122,7 @@ RandomCase::RandomCase(std::uint64_t seed) {
   const std::uint32_t window = std::min({settings.client.kcp.send_window, settings.client.kcp.receive_window,
                                          settings.server.kcp.send_window, settings.server.kcp.receive_window});
   // A few hundred packets of whatever size; fewer where each takes a round trip.
-  const std::size_t packets = std::min<std::size_t>(250, 60 * std::size_t{window});
+  const std::size_t packets = std::min<std::size_t>(600, 60 * std::size_t{window});
   plans = random_plans(random, packets * (mtu - 90));
 }
 

@@ -1,1 +1,154 @@
+// Situations that random seeds seldom meet, each with its own expectations.
 #include <catch2/catch.hpp>
+
+#include "tests/support/allocations.h"
+#include "tests/support/sim_pair.h"
+
+namespace kcptun::test {
+namespace {
+
+/// fast3, windows of 1024, no compression.
+SimSettings plain_settings(std::uint32_t smux = 2) {
+  SimSettings s;
+  s.client.kcp.tuning = kModePresets[3].tuning;
+  s.client.kcp.send_window = s.client.kcp.receive_window = 1024;
+  s.client.smux.version = smux;
+  s.client.compress = false;
+  s.server = s.client;
+  return s;
+}
+
+FlowPlan plan(std::size_t request, std::size_t answer, std::uint64_t salt = 1) {
+  FlowPlan p;
+  p.salt = salt;
+  p.request = request;
+  p.answer = answer;
+  p.opens_at = TimePoint(seconds(1));
+  return p;
+}
+
+bool settle(SimPair& pair, Duration within) {
+  const bool settled = pair.run(pair.now() + within, [&] { return pair.settled(); });
+  if (!settled) WARN("at " << pair.now().time_since_epoch().count() << " us: " << pair.failure() << pair.progress());
+  return settled;
+}
+
+std::uint64_t packets_sent(SimPair& pair) {
+  return pair.network().sent_to(Role::kServer).packets + pair.network().sent_to(Role::kClient).packets;
+}
+
+}  // namespace
+
+TEST_CASE("with smux 2 a stream that nobody reads does not stop the one beside it") {
+  SimSettings s = plain_settings();
+  s.server.smux.receive_buffer = 4 << 20;
+  s.server.smux.stream_buffer = 1 << 20;
+  FlowPlan stuck = plan(3000000, 0);
+  stuck.server_reads = false;
+  SimPair pair(s, {stuck, plan(3000000, 1000000, 2)}, 1);
+  CHECK(pair.run(TimePoint(seconds(20)), [&] {
+    return pair.server().flows.received_on(1) == 3000000 && pair.client().flows.received_on(1) == 1000000;
+  }));
+  pair.run(TimePoint(seconds(100)), [] { return false; });
+  CHECK(pair.failure().empty());  // the stuck one kills nobody
+  CHECK(pair.server().flows.received_on(0) == 262144);
+}
+
+TEST_CASE("with smux 1 a stream that nobody reads stops its session, which lives on") {
+  SimSettings s = plain_settings(1);
+  s.server.smux.receive_buffer = 100000;
+  FlowPlan stuck = plan(3000000, 0);
+  stuck.server_reads = false;
+  SimPair pair(s, {stuck, plan(3000000, 100000, 2)}, 1);
+  CHECK_FALSE(pair.run(TimePoint(seconds(200)), [&] { return pair.server().flows.received_on(1) == 3000000; }));
+  CHECK(pair.failure().empty());
+  CHECK(pair.server_link().smux().buffered() < 100000 + kMaxDatagram);
+  CHECK_FALSE(pair.server_link().smux().willing());
+  CHECK(pair.server().context.segments.in_use() <= 2 * 1024);
+  CHECK(pair.client().flows.received_on(1) == 100000);  // the other direction is free
+}
+
+TEST_CASE("2,000 streams at once are all served") {
+  const std::uint32_t version = GENERATE(1u, 2u);
+  std::vector<FlowPlan> plans;
+  for (std::uint64_t i = 0; i < 2000; ++i) plans.push_back(plan(500 + i % 700, 700 - i % 600, i));
+  SimPair pair(plain_settings(version), plans, 1);
+  CHECK(settle(pair, seconds(20)));
+  CHECK(pair.server_link().smux().streams() == 0);
+}
+
+TEST_CASE("streams survive 10 s of darkness and go on soon after") {
+  SimSettings s = plain_settings();
+  s.to_server.delay = s.to_client.delay = milliseconds(25);
+  FlowPlan p = plan(2000000, 2000000);
+  p.pause = 1;
+  p.longest_pause = milliseconds(100);
+  SimPair pair(s, {p}, 1);
+  pair.run(TimePoint(seconds(2)), [] { return false; });
+  const TimePoint light = pair.now() + seconds(10);
+  pair.network().black_out(light);
+  pair.run(light, [] { return false; });
+  const std::uint64_t before = pair.server().flows.received();
+  CHECK(pair.run(light + seconds(4), [&] { return pair.server().flows.received() > before; }));
+  CHECK(settle(pair, seconds(60)));
+}
+
+TEST_CASE("a session whose network never comes back is over 30 s after its last arrival") {
+  SimPair pair(plain_settings(), {plan(1000, 1000)}, 1);
+  CHECK(settle(pair, seconds(5)));
+  pair.run(TimePoint(seconds(15)), [] { return false; });  // the keepalive of second 11 has come
+  pair.network().black_out(TimePoint(seconds(1000)));
+  CHECK_FALSE(pair.run(TimePoint(seconds(60)), [] { return false; }));
+  CHECK(pair.failure() == "a link closed: nothing arrived from the peer for too long");
+  CHECK(pair.now() > TimePoint(seconds(41)));
+  CHECK(pair.now() < TimePoint(seconds(41) + milliseconds(100)));
+}
+
+TEST_CASE("an idle session costs its keepalive and holds nearly no memory") {
+  const bool compress = GENERATE(false, true);
+  SimSettings s = plain_settings();
+  s.client.compress = s.server.compress = compress;
+  SimPair pair(s, {plan(1000000, 1000000)}, 1);
+  CHECK(settle(pair, seconds(30)));
+  pair.run(TimePoint(seconds(55)), [] { return false; });
+  const std::uint64_t packets = packets_sent(pair);
+  const std::uint64_t wakeups = pair.client().wakeups + pair.server().wakeups;
+  pair.run(TimePoint(seconds(155)), [] { return false; });
+  CHECK(pair.failure().empty());
+  // Ten NOPs each way, their acknowledgements, and the parity of the groups that they fill.
+  CHECK(packets_sent(pair) - packets <= 2 * (10 + 10) + 2 * 3 * 2);
+  CHECK(pair.client().wakeups + pair.server().wakeups - wakeups <= 2 * 10 * 3 + 12);
+  for (SimEnd* end : {&pair.client(), &pair.server()}) {
+    CHECK(end->context.segments.in_use() == 0);
+    end->context.trim();
+    end->context.trim();
+    CHECK(end->context.segments.held_bytes() == 0);
+    CHECK(end->context.blocks.in_use() <= 1);
+  }
+}
+
+TEST_CASE("moving bytes allocates nothing per packet") {
+  // The simulated network allocates for each datagram: subtracted.
+  const bool compress = GENERATE(false, true);
+  const bool fec = GENERATE(false, true);
+  CAPTURE(compress, fec);
+  SimSettings s = plain_settings();
+  s.client.compress = s.server.compress = compress;
+  if (!fec) s.client.fec = s.server.fec = {0, 0};
+  s.to_server.delay = s.to_client.delay = milliseconds(5);
+  s.to_server.grain = s.to_client.grain = milliseconds(1);
+  SimPair pair(s, {plan(std::size_t{24} << 20, 0)}, 1);
+  REQUIRE(pair.run(TimePoint(seconds(60)), [&] { return pair.server().flows.received() > 8u << 20; }));
+  const std::uint64_t allocated = allocations();
+  const std::uint64_t packets = packets_sent(pair);
+  const std::uint64_t received = pair.server().flows.received();
+  REQUIRE(pair.run(TimePoint(seconds(60)), [&] { return pair.server().flows.received() > 20u << 20; }));
+  const double megabytes = static_cast<double>(pair.server().flows.received() - received) / 1e6;
+  const double own = static_cast<double>(allocations() - allocated) - static_cast<double>(packets_sent(pair) - packets);
+  CAPTURE(own, packets_sent(pair) - packets, megabytes);
+  // About 800 packets a megabyte, and 100 chunks of snappy, each of which costs its library one allocation and the
+  // receiver another when it came in pieces.
+  CHECK(own / megabytes < (compress ? 250 : 20));
+}
+
+}  // namespace kcptun::test

@@ -12,7 +12,7 @@ extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*)())
 namespace kcptun::test {
 namespace {
 
-constexpr std::uint64_t kSeeds = 1200;
+constexpr std::uint64_t kSeeds = 2000;
 constexpr Duration kLongest = seconds(1800);  // virtual
 std::uint64_t current_seed = 0;
 

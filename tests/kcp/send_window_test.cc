@@ -1,0 +1,301 @@
+#include "core/kcp/send_window.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+namespace kcptun {
+namespace {
+
+constexpr std::size_t kMss = 10;
+const TimePoint kStart{seconds(100)};
+
+struct Fixture {
+  explicit Fixture(SendWindow::Settings settings) : window(pool, settings) {}
+
+  void append(const std::string& text, std::size_t prepared = 0) {
+    std::vector<MutableBytes> pieces;
+    window.prepare(std::max(prepared, text.size()), pieces);
+    std::size_t at = 0;
+    for (const MutableBytes piece : pieces)
+      for (std::uint8_t& byte : piece)
+        if (at < text.size()) byte = static_cast<std::uint8_t>(text[at++]);
+    REQUIRE(at == text.size());
+    window.commit(text.size());
+  }
+  /// One segment of full size for each number.
+  void append_segments(std::uint32_t count) { append(std::string(count * kMss, 'x')); }
+  std::string send(TimePoint now, std::uint32_t limit_ahead = 1000) {
+    const auto copy = window.poll_copy(now, window.una() + limit_ahead, kMss);
+    return copy ? std::to_string(copy->sn - first) + ":" + std::string(copy->data.begin(), copy->data.end()) : "-";
+  }
+  /// Sends all that is due; returns how many copies.
+  int send_all(TimePoint now) {
+    int count = 0;
+    while (window.poll_copy(now, window.una() + 1000, kMss)) ++count;
+    return count;
+  }
+  SendWindow::AckResult ack(TimePoint now, std::uint32_t sn, TimePoint sent_at) {
+    return window.handle_ack(now, sn, wire_ms(sent_at));
+  }
+
+  std::uint32_t first = 0;
+  BufferPool pool{64};
+  RttEstimator rtt{milliseconds(100), milliseconds(10)};
+  SendWindow window;
+};
+
+SendWindow::Settings settings(std::uint32_t resend = 0, bool arithmetic = false, std::uint32_t first_sn = 0) {
+  return {kMss, resend, arithmetic, first_sn};
+}
+
+/// Times after the first copy at which an unanswered segment is sent again.
+std::vector<int> resend_times(bool arithmetic, std::size_t count) {
+  Fixture f(settings(0, arithmetic));
+  f.append("a");
+  f.send(kStart);
+  std::vector<int> times;
+  while (times.size() < count) {
+    const TimePoint at = f.window.next_timeout(f.rtt).value();
+    CHECK(f.window.detect_timed_out(at - Duration(1), f.rtt) == 0);
+    CHECK(f.window.detect_timed_out(at, f.rtt) == 1);
+    CHECK(f.send(at) == "0:a");
+    times.push_back(static_cast<int>((at - kStart) / milliseconds(1)));
+  }
+  return times;
+}
+
+}  // namespace
+
+TEST_CASE("the stream is cut into segments, and a tail that has not left is filled up first") {
+  Fixture f(settings());
+  f.append("0123456");
+  f.append("789abcdefghijklm");
+  CHECK(f.window.size() == 3);
+  CHECK(f.send(kStart) == "0:0123456789");
+  CHECK(f.send(kStart) == "1:abcdefghij");
+  CHECK(f.send(kStart) == "2:klm");
+  CHECK(f.send(kStart) == "-");
+  f.append("no");  // the tail has left: a new segment
+  CHECK(f.send(kStart) == "3:no");
+}
+
+TEST_CASE("what was prepared and not committed is taken back") {
+  Fixture f(settings());
+  f.append("", 100);
+  CHECK(f.window.empty());
+  CHECK(f.pool.in_use() == 0);
+  f.append("0123", 100);
+  CHECK(f.window.size() == 1);
+  CHECK(f.pool.in_use() == 1);
+  f.append("456789", 50);
+  f.append("x", 50);
+  CHECK(f.pool.in_use() == 2);
+  CHECK(f.send(kStart) == "0:0123456789");
+  CHECK(f.send(kStart) == "1:x");
+}
+
+TEST_CASE("every cut of the stream into writes gives the same bytes") {
+  const std::string text = "the quick brown fox jumps over the lazy dog";
+  for (std::size_t a = 0; a <= text.size(); ++a) {
+    for (std::size_t b = a; b <= text.size(); b += 3) {
+      Fixture f(settings());
+      f.append(text.substr(0, a), a + 7);
+      f.append(text.substr(a, b - a), b - a + 13);
+      f.append(text.substr(b));
+      std::string sent;
+      for (std::string copy = f.send(kStart); copy != "-"; copy = f.send(kStart)) sent += copy.substr(copy.find(':') + 1);
+      REQUIRE(sent == text);
+    }
+  }
+}
+
+TEST_CASE("no segment leaves at or beyond the limit, or if it is longer than the room") {
+  Fixture f(settings());
+  f.append_segments(5);
+  CHECK_FALSE(f.window.poll_copy(kStart, 0, kMss));
+  CHECK_FALSE(f.window.poll_copy(kStart, 5, kMss - 1));
+  CHECK(f.window.poll_copy(kStart, 2, kMss)->sn == 0);
+  CHECK(f.window.poll_copy(kStart, 2, kMss)->sn == 1);
+  CHECK_FALSE(f.window.poll_copy(kStart, 2, kMss));
+}
+
+TEST_CASE("an acknowledgement frees its segment at once and una follows later") {
+  Fixture f(settings());
+  f.append_segments(3);
+  f.send_all(kStart);
+  CHECK(f.ack(kStart + milliseconds(50), 1, kStart).rtt == milliseconds(50));
+  CHECK(f.pool.in_use() == 2);
+  CHECK(f.window.in_flight() == 2);
+  CHECK(f.window.una() == 0);
+  CHECK(f.ack(kStart, 1, kStart).newly_acked == 0);  // a second time
+  CHECK(f.ack(kStart, 3, kStart).newly_acked == 0);  // never sent
+  CHECK(f.window.handle_una(3) == 2);
+  CHECK(f.window.empty());
+  CHECK(f.pool.in_use() == 0);
+  CHECK(f.ack(kStart, 0, kStart).newly_acked == 0);  // long gone
+}
+
+TEST_CASE("una can be what was sent and nothing else") {
+  Fixture f(settings());
+  f.append_segments(5);
+  for (int i = 0; i < 3; ++i) f.send(kStart);
+  CHECK(f.window.plausible_una(0));
+  CHECK(f.window.plausible_una(3));
+  CHECK_FALSE(f.window.plausible_una(4));
+  f.window.handle_una(2);
+  CHECK_FALSE(f.window.plausible_una(1));
+  CHECK_FALSE(f.window.plausible_una(0x80000000));
+}
+
+TEST_CASE("a segment is lost once as many later copies as `resend` says were acknowledged") {
+  Fixture f(settings(2));
+  f.append_segments(4);
+  f.send_all(kStart);
+  f.ack(kStart, 1, kStart);
+  CHECK(f.window.detect_overtaken() == 0);
+  f.ack(kStart, 2, kStart);
+  CHECK(f.window.detect_overtaken() == 1);
+  CHECK(f.window.has_lost());
+  CHECK(f.window.in_flight() == 1);
+  CHECK(f.send(kStart).substr(0, 2) == "0:");
+  CHECK(f.window.detect_overtaken() == 0);  // its new copy is the latest of all
+  CHECK(f.window.counters().fast_lost == 1);
+}
+
+TEST_CASE("the copy sent again can be overtaken again") {
+  Fixture f(settings(2));
+  f.append_segments(6);
+  for (int i = 0; i < 3; ++i) f.send(kStart);
+  f.ack(kStart, 1, kStart);
+  f.ack(kStart, 2, kStart);
+  CHECK(f.window.detect_overtaken() == 1);
+  const TimePoint later = kStart + milliseconds(20);
+  CHECK(f.send_all(later) == 4);  // 0 again, then 3, 4, 5
+  f.ack(later, 3, later);
+  CHECK(f.window.detect_overtaken() == 0);
+  f.ack(later, 4, later);
+  CHECK(f.window.detect_overtaken() == 1);
+}
+
+TEST_CASE("with resend 0 order proves nothing") {
+  Fixture f(settings(0));
+  f.append_segments(20);
+  f.send_all(kStart);
+  for (std::uint32_t sn = 1; sn < 20; ++sn) f.ack(kStart, sn, kStart);
+  CHECK(f.window.detect_overtaken() == 0);
+}
+
+TEST_CASE("an unanswered segment is sent again after 0.2, 0.6, 1.2, 2.0 s, with nodelay after 0.2, 0.5, 0.9, 1.4 s") {
+  CHECK(resend_times(false, 4) == std::vector<int>{200, 600, 1200, 2000});
+  CHECK(resend_times(true, 4) == std::vector<int>{200, 500, 900, 1400});
+}
+
+TEST_CASE("a segment that never arrives is tried for ever, at most 60 s apart") {
+  Fixture f(settings());
+  for (int i = 0; i < 5; ++i) f.rtt.add_sample(seconds(30));
+  f.append("a");
+  TimePoint now = kStart;
+  for (int i = 0; i < 40; ++i) {
+    CHECK(f.send(now) == "0:a");
+    const TimePoint next = f.window.next_timeout(f.rtt).value();
+    CHECK(next - now <= seconds(60));
+    now = next;
+    CHECK(f.window.detect_timed_out(now, f.rtt) == 1);
+  }
+  CHECK(f.window.counters().timed_out == 40);
+}
+
+TEST_CASE("segments with different histories time out each at its own time") {
+  Fixture f(settings());
+  f.append_segments(1);
+  f.send_all(kStart);
+  f.window.detect_timed_out(kStart + milliseconds(200), f.rtt);
+  f.send_all(kStart + milliseconds(200));  // due again at 600
+  f.append_segments(1);
+  f.send_all(kStart + milliseconds(300));  // due at 500
+  CHECK(f.window.next_timeout(f.rtt) == kStart + milliseconds(500));
+  CHECK(f.window.detect_timed_out(kStart + milliseconds(500), f.rtt) == 1);
+  CHECK(f.window.next_timeout(f.rtt) == kStart + milliseconds(600));
+  CHECK(f.window.detect_timed_out(kStart + milliseconds(600), f.rtt) == 1);
+  CHECK_FALSE(f.window.next_timeout(f.rtt));  // both wait to be sent, not for time
+}
+
+TEST_CASE("an acknowledged older copy makes the retransmission spurious and gives no sample") {
+  Fixture f(settings());
+  f.append_segments(2);
+  f.send_all(kStart);
+  const TimePoint later = kStart + milliseconds(200);
+  f.window.detect_timed_out(later, f.rtt);
+  CHECK(f.send_all(later) == 2);
+  const auto old_copy = f.ack(later + milliseconds(10), 0, kStart);
+  CHECK(old_copy.newly_acked == 1);
+  CHECK_FALSE(old_copy.rtt);
+  CHECK(f.window.counters().spurious == 1);
+  CHECK(f.ack(later + milliseconds(70), 1, later).rtt == milliseconds(70));
+  CHECK(f.window.counters().spurious == 1);
+}
+
+TEST_CASE("a segment found lost and then acknowledged is not sent again") {
+  Fixture f(settings());
+  f.append_segments(3);
+  f.send_all(kStart);
+  const TimePoint later = kStart + milliseconds(250);
+  CHECK(f.window.detect_timed_out(later, f.rtt) == 3);
+  f.ack(later, 1, kStart);
+  f.window.handle_una(1);
+  CHECK(f.send_all(later) == 1);
+  CHECK(f.window.in_flight() == 1);
+}
+
+TEST_CASE("sequence numbers wrap at the sender") {
+  const std::uint32_t first = 0xfffffffe;
+  Fixture f(settings(2, false, first));
+  f.first = first;
+  f.append("aaaaaaaaaabbbbbbbbbbccccccccccdddddddddde");
+  CHECK(f.window.poll_copy(kStart, first + 2, kMss));
+  CHECK(f.window.poll_copy(kStart, first + 2, kMss));
+  CHECK_FALSE(f.window.poll_copy(kStart, first + 2, kMss));
+  CHECK(f.send(kStart) == "2:cccccccccc");
+  CHECK(f.send(kStart) == "3:dddddddddd");
+  CHECK(f.window.plausible_una(1));
+  CHECK(f.window.plausible_una(2));
+  CHECK_FALSE(f.window.plausible_una(3));
+  CHECK(f.ack(kStart, 0, kStart).newly_acked == 1);
+  CHECK(f.ack(kStart, 1, kStart).newly_acked == 1);
+  CHECK(f.window.detect_overtaken() == 2);
+  CHECK(f.send(kStart) == "0:aaaaaaaaaa");
+  CHECK(f.send(kStart) == "1:bbbbbbbbbb");
+  CHECK(f.window.handle_una(2) == 2);
+  CHECK(f.send(kStart) == "4:e");
+  CHECK(f.window.handle_una(3) == 1);
+  CHECK(f.pool.in_use() == 0);
+}
+
+TEST_CASE("an empty window gives its memory back, and can be used again") {
+  Fixture f(settings());
+  f.append_segments(200);
+  f.send_all(kStart);
+  f.window.handle_una(200);
+  f.window.trim();
+  f.append("more");
+  CHECK(f.send(kStart) == "200:more");
+}
+
+TEST_CASE("a window that ends with segments under way gives their buffers back") {
+  BufferPool pool(64);
+  {
+    SendWindow window(pool, settings());
+    std::vector<MutableBytes> pieces;
+    window.prepare(95, pieces);
+    window.commit(95);
+    window.poll_copy(kStart, 3, kMss);
+    window.poll_copy(kStart, 3, kMss);
+    window.handle_ack(kStart, 1, wire_ms(kStart));
+    CHECK(pool.in_use() == 9);
+  }
+  CHECK(pool.in_use() == 0);
+}
+
+}  // namespace kcptun

@@ -1,0 +1,155 @@
+#include "core/link/demux.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <vector>
+
+namespace kcptun {
+namespace {
+
+const TimePoint kStart{seconds(100)};
+
+Path path_from(std::uint16_t port, std::uint32_t socket = 0) {
+  Path path;
+  path.remote.port = port;
+  path.socket = socket;
+  return path;
+}
+
+/// An opened packet: FEC header if any, then one segment.
+std::vector<std::uint8_t> body(FecType type, std::uint32_t conv, std::uint32_t sn,
+                               KcpCommand command = KcpCommand::kPush, std::uint32_t seqid = 0) {
+  const std::size_t header = type == FecType::kNone ? 0 : kFecHeader;
+  std::vector<std::uint8_t> out(header + kSegmentHeader);
+  if (header > 0) {
+    store_u32(out.data(), seqid);
+    store_u16(out.data() + 4, static_cast<std::uint16_t>(type));
+    store_u16(out.data() + kFecShardOffset, static_cast<std::uint16_t>(2 + kSegmentHeader));
+  }
+  Segment segment;
+  segment.conv = conv;
+  segment.command = command;
+  segment.sn = sn;
+  segment.window = 128;
+  write_segment_header(out.data() + header, segment, 0);
+  return out;
+}
+
+struct Fixture {
+  explicit Fixture(std::size_t most = 8) : demux(context, most) {}
+
+  void give(const Path& path, std::vector<std::vector<std::uint8_t>> bodies) {
+    std::vector<Packet> packets;
+    for (auto& bytes : bodies) packets.push_back({bytes.data(), static_cast<std::uint32_t>(bytes.size())});
+    demux.handle_run(kStart, path, packets);
+  }
+  std::vector<std::uint32_t> touched() {
+    std::vector<std::uint32_t> convs;
+    for (Conversation* c : demux.take_touched()) convs.push_back(c->link.conv());
+    return convs;
+  }
+
+  LinkContext context{LinkSettings{}};
+  Demux demux;
+};
+
+using Convs = std::vector<std::uint32_t>;
+
+}  // namespace
+
+TEST_CASE("a packet with a conversation in it opens one, whatever its command") {
+  const FecType type = GENERATE(FecType::kNone, FecType::kData);
+  const KcpCommand command =
+      GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowAsk, KcpCommand::kWindowTell);
+  Fixture f;
+  f.give(path_from(1), {body(type, 7, 5, command)});
+  CHECK(f.touched() == Convs{7});
+  CHECK(f.touched().empty());
+  CHECK(f.demux.size() == 1);
+}
+
+TEST_CASE("parity, out-of-band packets and garbage from an unknown address open nothing") {
+  Fixture f;
+  f.give(path_from(1), {body(FecType::kParity, 7, 0), body(FecType::kOutOfBand, 7, 0), {}, {1, 2, 3},
+                        std::vector<std::uint8_t>(100, 0xaa)});
+  CHECK(f.demux.size() == 0);
+  CHECK(f.demux.counters().homeless == 4);  // the one rejected by the suite counts there
+}
+
+TEST_CASE("an opened packet cut at any length harms nobody") {
+  const FecType type = GENERATE(FecType::kNone, FecType::kData, FecType::kParity, FecType::kOutOfBand);
+  const auto whole = body(type, 7, 0);
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    const std::vector<std::uint8_t> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+    Fixture stranger;
+    stranger.give(path_from(1), {cut});
+    CHECK(stranger.demux.size() == (size == whole.size() && type < FecType::kParity ? 1 : 0));
+    Fixture known;
+    known.give(path_from(1), {body(FecType::kNone, 7, 0)});
+    known.give(path_from(1), {cut});
+    CHECK(known.demux.size() == 1);
+  }
+}
+
+TEST_CASE("addresses and sockets are kept apart") {
+  Fixture f;
+  f.give(path_from(1), {body(FecType::kNone, 7, 0)});
+  f.give(path_from(2), {body(FecType::kNone, 8, 0)});
+  f.give(path_from(1, 1), {body(FecType::kNone, 9, 0)});
+  CHECK(f.touched() == Convs{7, 8, 9});
+  f.give(path_from(2), {body(FecType::kNone, 8, 1), body(FecType::kNone, 8, 2)});
+  f.give(path_from(2), {body(FecType::kNone, 8, 3)});
+  CHECK(f.touched() == Convs{8});
+}
+
+TEST_CASE("a foreign conversation at sn 0 replaces the one of its address, whatever the command") {
+  const KcpCommand command = GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowAsk);
+  Fixture f;
+  f.give(path_from(1), {body(FecType::kNone, 7, 0)});
+  f.give(path_from(1), {body(FecType::kNone, 8, 0, command)});
+  CHECK(f.touched() == Convs{8});  // nobody gets a pointer to the one that is gone
+  const auto replaced = f.demux.take_replaced();
+  REQUIRE(replaced.size() == 1);
+  CHECK(replaced[0]->link.conv() == 7);
+  CHECK(f.demux.take_replaced().empty());
+  CHECK(f.demux.size() == 1);
+  CHECK(f.demux.counters().replaced == 1);
+}
+
+TEST_CASE("a foreign conversation in the middle of things is dropped") {
+  Fixture f;
+  f.give(path_from(1), {body(FecType::kNone, 7, 0), body(FecType::kNone, 8, 5), body(FecType::kNone, 7, 1)});
+  CHECK(f.touched() == Convs{7});
+  CHECK(f.demux.counters().foreign == 1);
+  CHECK(f.demux.counters().replaced == 0);
+}
+
+TEST_CASE("one run may carry the end of one conversation and the beginning of the next") {
+  Fixture f;
+  f.give(path_from(1), {body(FecType::kNone, 7, 0), body(FecType::kNone, 8, 0), body(FecType::kNone, 8, 1),
+                        body(FecType::kNone, 7, 1)});
+  CHECK(f.touched() == Convs{8});
+  CHECK(f.demux.counters().foreign == 1);
+}
+
+TEST_CASE("beyond the most conversations nothing is opened, and one that ends makes room") {
+  Fixture f(2);
+  for (std::uint16_t port = 1; port <= 3; ++port) f.give(path_from(port), {body(FecType::kNone, port, 0)});
+  CHECK(f.demux.size() == 2);
+  CHECK(f.demux.counters().refused == 1);
+  Conversation* const first = f.demux.take_touched().front();
+  CHECK(f.demux.end(*first)->link.conv() == 1);
+  f.give(path_from(3), {body(FecType::kNone, 3, 0)});
+  CHECK(f.demux.size() == 2);
+}
+
+TEST_CASE("a conversation may end while it waits to be taken") {
+  Fixture f;
+  f.give(path_from(1), {body(FecType::kNone, 1, 0)});
+  Conversation* const conversation = f.demux.take_touched().front();
+  f.give(path_from(1), {body(FecType::kNone, 1, 1)});
+  f.demux.end(*conversation);
+  CHECK(f.demux.take_touched().empty());
+}
+
+}  // namespace kcptun
