@@ -1,10 +1,13 @@
 #include "daemon/program.h"
 
 #include <gcrypt.h>
+#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <cstdio>
@@ -52,12 +55,31 @@ void set_up_memory() {
   mallopt(M_ARENA_MAX, 2);
 }
 
+// Unmaps the code that only the start needed (parsing, resolving, set-up) from this process; what runs on comes back
+// from the page cache, a fault each. An idle process keeps half of its resident memory less.
+void forget_start_up_code() {
+  dl_iterate_phdr(
+      [](dl_phdr_info* object, std::size_t, void*) {
+        const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& header = object->dlpi_phdr[i];
+          if (header.p_type != PT_LOAD || (header.p_flags & PF_W)) continue;  // written pages are not in the file
+          const std::uintptr_t begin = (object->dlpi_addr + header.p_vaddr) & ~(page - 1);
+          const std::uintptr_t end = object->dlpi_addr + header.p_vaddr + header.p_memsz;
+          madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        }
+        return 0;
+      },
+      nullptr);
+}
+
 int run_tunnel(RunTunnel& run) {
   const Role role = run.profile.role;
   if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(run.profile);
   if (!threads) return give_up(role, threads.error());
   for (const std::string& warning : run.warnings) spdlog::warn("{}", warning);
+  forget_start_up_code();
   (*threads)->run();
   spdlog::shutdown();
   return 0;

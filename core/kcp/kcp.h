@@ -60,6 +60,8 @@ class Kcp {
   /// The next bytes in order.
   std::optional<ReceiveWindow::Piece> read();
   bool readable() const { return receive_.readable(); }
+  /// True if acknowledgements wait to leave.
+  bool has_acks() const { return !acks_.empty(); }
 
   // --- the caller must do ---
 

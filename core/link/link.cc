@@ -256,6 +256,7 @@ void Link::flush_control() {
 }
 
 bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) {
+  if (kcp_.has_acks()) smux_.handle_departure(now);
   flush_control();
   batch.begin_run(path);
   const std::size_t fec_header = sends_fec_ ? kFecHeader : 0;

@@ -9,6 +9,8 @@
 
 namespace kcptun {
 namespace {
+// Keepalives of all sessions come due at these points of time, so that one wake-up serves many.
+constexpr Duration kKeepaliveGrid = milliseconds(500);
 // The last client sid; behind it, sids would wrap to even numbers' neighbours that the peer may still hold.
 constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 // Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
@@ -16,8 +18,14 @@ constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
 }  // namespace
 
+TimePoint Smux::nop_after(TimePoint now) const {
+  const Duration at = (now + settings_.keepalive).time_since_epoch();
+  return TimePoint(at - at % kKeepaliveGrid);
+}
+
 Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now)
-    : role_(role), settings_(settings), last_arrival_(now), next_nop_(now + settings.keepalive) {
+    : role_(role), settings_(settings), last_arrival_(now), next_nop_(now) {
+  next_nop_ = nop_after(now);
   KCPTUN_CHECK(settings.version == 1 || settings.version == 2);
 }
 
@@ -311,9 +319,17 @@ void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
 void Smux::handle_timeout(TimePoint now, bool stalled) {
   if (stalled) last_arrival_ = std::max(last_arrival_, now - settings_.keepalive);
   if (now - last_arrival_ >= settings_.dead_after) dead_ = true;
-  if (now < next_nop_) return;
+  if (now >= next_nop_) add_nop(now);
+}
+
+void Smux::add_nop(TimePoint now) {
   nop_due_ = true;
-  next_nop_ = now + settings_.keepalive;
+  next_nop_ = nop_after(now);
+}
+
+// A packet leaves anyhow, and in the second half of the interval: a keepalive in it saves one of its own.
+void Smux::handle_departure(TimePoint now) {
+  if (next_nop_ - now < settings_.keepalive / 2) add_nop(now);
 }
 
 std::optional<TimePoint> Smux::next_timeout() const {

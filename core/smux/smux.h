@@ -80,6 +80,8 @@ class Smux {
   void poll_control(std::vector<std::uint8_t>& out, std::size_t limit);
   /// Keepalive. `stalled`: nothing can arrive because our reader is stopped.
   void handle_timeout(TimePoint now, bool stalled);
+  /// An acknowledgement is about to leave with no data: takes the keepalive along if it is due soon.
+  void handle_departure(TimePoint now);
   std::optional<TimePoint> next_timeout() const;
   /// True when nothing came for SmuxSettings::dead_after: the session is over.
   bool dead() const { return dead_; }
@@ -126,6 +128,8 @@ class Smux {
   void append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream);
   bool erase_if_over(std::uint32_t sid, const Stream& stream);
   void release_unread(Stream& stream);
+  TimePoint nop_after(TimePoint now) const;
+  void add_nop(TimePoint now);
   Stream* find(std::uint32_t sid);
   const Stream* find(std::uint32_t sid) const;
   void erase(std::uint32_t sid);

@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/crypt/crc32.h"
@@ -94,13 +95,40 @@ void crc(benchmark::State& state) {
 }
 BENCHMARK(crc)->Name("crypt/crc32/1500");
 
+void crc_1024(benchmark::State& state) {
+  const std::vector<std::uint8_t> bytes(1024, 0x5a);
+  for (auto _ : state) benchmark::DoNotOptimize(crc32(bytes));
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * bytes.size()));
+}
+BENCHMARK(crc_1024)->Name("BenchmarkCRC32");
+
 void nonce(benchmark::State& state) {
   NonceStream stream(kSeed);
   for (auto _ : state) benchmark::DoNotOptimize(*stream.next().data());
 }
 BENCHMARK(nonce)->Name("crypt/nonce16");
 
+/// What kcp-go calls its rows: 1500 bytes encrypted and decrypted.
+struct GoName {
+  std::string_view name;
+  Cipher cipher;
+};
+constexpr std::array<GoName, 13> kGoNames{{
+    {"SM4", Cipher::kSm4}, {"AES128", Cipher::kAes128}, {"AES192", Cipher::kAes192}, {"AES256", Cipher::kAes},
+    {"TEA", Cipher::kTea}, {"XOR", Cipher::kXor}, {"Blowfish", Cipher::kBlowfish}, {"None", Cipher::kNone},
+    {"Cast5", Cipher::kCast5}, {"3DES", Cipher::kTripleDes}, {"Twofish", Cipher::kTwofish}, {"XTEA", Cipher::kXtea},
+    {"Salsa20", Cipher::kSalsa20},
+}};
+
 const bool registered = [] {
+  for (const GoName& row : kGoNames) {
+    const Cipher cipher = row.cipher;
+    benchmark::RegisterBenchmark(("Benchmark" + std::string(row.name)).c_str(), [=](benchmark::State& s) {
+      encrypt_and_decrypt(s, cipher, 1500, Dispatch::kBest);
+    });
+  }
+  benchmark::RegisterBenchmark("BenchmarkAEAD_AES_128_GCM",
+                               [](benchmark::State& s) { seal(s, Cipher::kAes128Gcm, 1400); });
   for (const CipherName& row : kCipherNames) {
     const std::string name(row.name);
     const Cipher cipher = row.cipher;

@@ -58,7 +58,7 @@ void fec_encode(benchmark::State& state, gf::Path path) {
   }
   count_bytes(state, kGroups * 10 * kBody);
 }
-BENCHMARK_CAPTURE(fec_encode, best, gf::Path::kBest);
+BENCHMARK_CAPTURE(fec_encode, best, gf::Path::kBest)->Name("BenchmarkFECEncode");
 BENCHMARK_CAPTURE(fec_encode, jerasure, gf::Path::kJerasure);
 BENCHMARK_CAPTURE(fec_encode, avx2, gf::Path::kAvx2);
 BENCHMARK_CAPTURE(fec_encode, avx2_gfni, gf::Path::kAvx2Gfni);
@@ -109,7 +109,7 @@ void fec_decode(benchmark::State& state, gf::Path path, std::size_t losses, std:
   count_bytes(state, kGroups * 10 * kBody);
 }
 BENCHMARK_CAPTURE(fec_decode, lost_0, gf::Path::kBest, 0, 117);
-BENCHMARK_CAPTURE(fec_decode, lost_1, gf::Path::kBest, 1, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_1, gf::Path::kBest, 1, 117)->Name("BenchmarkFECDecode");
 BENCHMARK_CAPTURE(fec_decode, lost_2, gf::Path::kBest, 2, 117);
 BENCHMARK_CAPTURE(fec_decode, lost_3, gf::Path::kBest, 3, 117);
 BENCHMARK_CAPTURE(fec_decode, lost_3_thin, gf::Path::kBest, 3, 1);

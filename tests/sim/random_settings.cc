@@ -65,6 +65,11 @@ SimPath random_path(Random& random) {
   return path;
 }
 
+// Parity takes its share of a narrow path: the rest must do for the stream, or a flood (nc 1) starves it to death.
+void widen_for_parity(SimPath& path, FecSettings fec) {
+  if (fec.enabled()) path.rate += path.rate * fec.parity_shards / fec.data_shards;
+}
+
 std::vector<FlowPlan> random_plans(Random& random, std::size_t budget) {
   std::vector<FlowPlan> plans(log_uniform(random, 1, 12));
   for (FlowPlan& plan : plans) {
@@ -116,6 +121,8 @@ RandomCase::RandomCase(std::uint64_t seed) {
   settings.qpp = random.chance(0.3);
   settings.to_server = random_path(random);
   settings.to_client = random_path(random);
+  widen_for_parity(settings.to_server, settings.client.fec);
+  widen_for_parity(settings.to_client, settings.server.fec);
   // Nothing protects the null cipher's packets from the network.
   if (settings.cipher == Cipher::kNull) settings.to_server.flip = settings.to_client.flip = 0;
   const std::uint32_t mtu = std::min(settings.client.kcp.mtu, settings.server.kcp.mtu);
