@@ -26,7 +26,8 @@ struct ClientPart::Dialled final : PacketReceiver {
       : loop(on_loop),
         link(Role::kClient, conv, on_loop.context(), on_loop.now()),
         session(on_loop, link, part, path, part.profile_),
-        socket(path.socket) {}
+        socket(path.socket),
+        dialled_at(on_loop.now()) {}
   ~Dialled() override { loop.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
@@ -38,10 +39,25 @@ struct ClientPart::Dialled final : PacketReceiver {
   Link link;
   Session session;
   std::uint32_t socket;
+  TimePoint dialled_at;
+};
+
+// Looks after the expired sessions once a second while there are any.
+class ClientPart::Scavenger final : public Deadline {
+ public:
+  explicit Scavenger(ClientPart& part) : part_(part) {}
+  ~Scavenger() override { part_.loop_.deadlines().set(*this, std::nullopt); }
+  void start() { part_.loop_.deadlines().set(*this, part_.loop_.now() + seconds(1)); }
+  void handle_deadline(TimePoint now) override { part_.scavenge(now); }
+
+ private:
+  ClientPart& part_;
 };
 
 ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
-    : profile_(profile), loop_(loop), shared_(shared), remotes_(std::move(remotes)), random_(random_seed()) {}
+    : profile_(profile), loop_(loop), shared_(shared), remotes_(std::move(remotes)), random_(random_seed()) {
+  scavenger_ = std::make_unique<Scavenger>(*this);
+}
 
 ClientPart::~ClientPart() = default;
 
@@ -56,14 +72,17 @@ Result<bool> ClientPart::add_slot(std::size_t slot) {
 // Takes the first of the server's addresses that this host has a route to.
 Result<bool> ClientPart::dial(Slot& slot) {
   std::string error = "no address";
-  for (const IpEndpoint& remote : remotes_) {
+  const HostPort& server = std::get<HostPort>(profile_.remote);
+  for (IpEndpoint remote : remotes_) {
+    // A port range: each session takes its own chance.
+    remote.port = static_cast<std::uint16_t>(server.port_min + random_.below(server.port_max - server.port_min + 1u));
     const std::uint32_t index = loop_.next_socket_index();
     Result<UdpSocket> socket = UdpSocket::connect(remote, udp_options(profile_, index));
     if (!socket) {
       error = socket.error();
       continue;
     }
-    warn_of_clamped_buffers(*socket, profile_);
+    set_up_socket(*socket, profile_);
     Path path;
     path.remote = remote;
     path.local = socket->local();
@@ -99,9 +118,31 @@ void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoin
     if (slot.session) serve(std::move(fd), slot);
 }
 
-void ClientPart::retire(Slot& slot) {
-  past_.add_link(slot.session->link, false);
-  loop_.dispose(std::move(slot.session));
+void ClientPart::account(const Dialled& session) { past_.add_link(session.link, false); }
+
+// The session has had its time: it keeps its streams, and the next connection gets a new one.
+void ClientPart::expire(Slot& slot) {
+  spdlog::info("session expired conv={:08x} streams={}", slot.session->link.conv(),
+               slot.session->session.connections());
+  expired_.push_back(std::move(slot.session));
+  scavenger_->start();
+}
+
+// Ends expired sessions: at once when their last stream is over, else scavengettl after they expired.
+void ClientPart::scavenge(TimePoint now) {
+  std::erase_if(expired_, [this, now](std::unique_ptr<Dialled>& old) {
+    const bool too_old =
+        profile_.scavengettl && now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
+    if (old->session.connections() > 0) {
+      if (too_old) old->session.shut_down();  // and goes the next time, when the peer has been told
+      return false;
+    }
+    spdlog::info("session scavenged conv={:08x}", old->link.conv());
+    account(*old);
+    loop_.dispose(std::move(old));
+    return true;
+  });
+  if (!expired_.empty()) scavenger_->start();
 }
 
 void ClientPart::handle_stream(Session& session, std::uint32_t sid) { session.link().abandon(sid); }
@@ -110,9 +151,15 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
   for (Slot& slot : slots_) {
     if (!slot.session || &slot.session->session != &session) continue;
     spdlog::warn("session closed conv={:08x}: {}", session.link().conv(), reason);
-    retire(slot);
-    return;
+    account(*slot.session);
+    return loop_.dispose(std::move(slot.session));
   }
+  const auto it = std::find_if(expired_.begin(), expired_.end(),
+                               [&session](const auto& old) { return &old->session == &session; });
+  if (it == expired_.end()) return;
+  account(**it);
+  loop_.dispose(std::move(*it));
+  expired_.erase(it);
 }
 
 // --- connections ---
@@ -135,6 +182,8 @@ void ClientPart::accept(FileDescriptor fd) {
 void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
   if (shut_down_) return;
   Slot& slot = slots_[slot_number / shared_.parts.size()];
+  const Duration lifetime = profile_.autoexpire;
+  if (slot.session && lifetime.count() > 0 && loop_.now() - slot.session->dialled_at >= lifetime) expire(slot);
   if (slot.session) return serve(std::move(fd), slot);
   if (slot.waiting.size() >= kMaxWaiting) return;
   slot.waiting.push_back(std::move(fd));
@@ -157,6 +206,7 @@ Counters ClientPart::counters() const {
   Counters sum = past_;
   for (const Slot& slot : slots_)
     if (slot.session) sum.add_link(slot.session->link, true);
+  for (const auto& old : expired_) sum.add_link(old->link, true);
   sum.active_opens = dialled_;
   sum.max_conn = most_;
   sum.add_udp(loop_.udp_counters());
@@ -171,6 +221,7 @@ void ClientPart::shut_down() {
     slot.waiting.clear();
     if (slot.session) slot.session->session.shut_down();
   }
+  for (const auto& old : expired_) old->session.shut_down();
 }
 
 }  // namespace kcptun

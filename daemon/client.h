@@ -47,8 +47,9 @@ class ClientPart final : public TunnelPart, private Session::Owner {
 
  private:
   struct Dialled;
+  class Scavenger;
   struct Slot {
-    std::unique_ptr<Dialled> session;
+    std::unique_ptr<Dialled> session;     // takes new connections
     std::vector<FileDescriptor> waiting;  // for the dial that is under way
     bool resolving = false;
   };
@@ -60,7 +61,9 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void redial(Slot& slot);
   void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
   Result<bool> dial(Slot& slot);
-  void retire(Slot& slot);
+  void account(const Dialled& session);
+  void expire(Slot& slot);
+  void scavenge(TimePoint now);
 
   const Profile& profile_;
   Loop& loop_;
@@ -69,6 +72,9 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   Random random_;
   std::vector<Slot> slots_;
   std::unique_ptr<Listener> listener_;
+  // Expired sessions that keep their streams for a while. Bounded: each lived autoexpire, and gets scavengettl.
+  std::vector<std::unique_ptr<Dialled>> expired_;
+  std::unique_ptr<Scavenger> scavenger_;
   Counters past_;   // of sessions that are gone
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;

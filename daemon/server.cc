@@ -72,7 +72,7 @@ Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
   options.receive_info = is_wildcard(address);
   Result<UdpSocket> socket = UdpSocket::bind(address, options);
   if (!socket) return Error{socket.error()};
-  warn_of_clamped_buffers(*socket, profile_);
+  set_up_socket(*socket, profile_);
   loop_.add_socket(std::move(*socket), *this);
   return true;
 }

@@ -1,6 +1,9 @@
 #include "daemon/tunnel.h"
 
+#include <errno.h>
+
 #include <atomic>
+#include <cstring>
 
 #include "daemon/log.h"
 
@@ -13,6 +16,14 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   return options;
 }
 
+namespace {
+
+void set_dscp(UdpSocket& socket, const Profile& profile) {
+  static std::atomic<bool> said{false};
+  if (profile.dscp == 0 || socket.set_dscp(profile.dscp) || said.exchange(true)) return;
+  spdlog::warn("the kernel refuses dscp {}: {}", profile.dscp, std::strerror(errno));
+}
+
 void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   const int wanted = static_cast<int>(profile.sockbuf);
@@ -22,6 +33,13 @@ void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
       "the kernel clamps socket buffers to {} (receive) and {} (send) of {} bytes, which costs speed; to raise them: "
       "sysctl -w net.core.rmem_max={} net.core.wmem_max={}",
       socket.receive_buffer_bytes(), socket.send_buffer_bytes(), wanted, wanted, wanted);
+}
+
+}  // namespace
+
+void set_up_socket(UdpSocket& socket, const Profile& profile) {
+  set_dscp(socket, profile);
+  warn_of_clamped_buffers(socket, profile);
 }
 
 }  // namespace kcptun

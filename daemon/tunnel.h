@@ -20,9 +20,9 @@ class TunnelPart {
   virtual void shut_down() = 0;
 };
 
-/// The suite's packets need `mtu`; sockets take their options from the profile.
+/// What a socket is opened with, by the profile.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
-/// Says in the log, once, that the kernel granted less than sockbuf, and how to raise it.
-void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile);
+/// Sets dscp on a new socket, and says in the log, once, if the kernel refuses it or grants less than sockbuf.
+void set_up_socket(UdpSocket& socket, const Profile& profile);
 
 }  // namespace kcptun

@@ -74,7 +74,9 @@ std::size_t TunnelThreads::loop_count() const {
 
 void TunnelThreads::add_loop() {
   Worker& worker = workers_.emplace_back();
-  worker.loop = std::make_unique<Loop>(profile_.link, profile_.crypt, key_, qpp_.get());
+  LinkSettings settings = profile_.link;
+  settings.rate_limit = profile_.ratelimit;
+  worker.loop = std::make_unique<Loop>(settings, profile_.crypt, key_, qpp_.get());
 }
 
 Result<bool> TunnelThreads::open_client() {
@@ -117,15 +119,29 @@ Result<bool> TunnelThreads::open_server() {
   }
   const Result<Addresses> locals = resolve_host(std::get<HostPort>(profile_.local_address));
   if (!locals) return Error{locals.error()};
-  const bool shared = loop_count() > 1;
-  if (shared)
-    if (Result<UdpSocket> probe = UdpSocket::bind(locals.value().front(), {}); !probe) return Error{probe.error()};
+  std::vector<ServerPart*> parts;
   for (std::size_t i = 0; i < loop_count(); ++i) {
     add_loop();
     auto part = std::make_unique<ServerPart>(profile_, *workers_[i].loop, targets);
-    if (Result<bool> listening = part->listen(locals.value().front(), shared); !listening) return listening;
+    parts.push_back(part.get());
     workers_[i].part = std::move(part);
   }
+  const HostPort& listened = std::get<HostPort>(profile_.local_address);
+  for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port) {
+    IpEndpoint address = locals.value().front();
+    address.port = static_cast<std::uint16_t>(port);
+    if (Result<bool> opened = listen_on(address, parts); !opened) return opened;
+  }
+  return true;
+}
+
+// With SO_REUSEPORT, which several loops need, a port that another program has would look free: a probe tells.
+Result<bool> TunnelThreads::listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts) {
+  const bool shared = parts.size() > 1;
+  if (shared)
+    if (Result<UdpSocket> probe = UdpSocket::bind(address, {}); !probe) return Error{probe.error()};
+  for (ServerPart* part : parts)
+    if (Result<bool> listening = part->listen(address, shared); !listening) return listening;
   return true;
 }
 

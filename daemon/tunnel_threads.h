@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -36,6 +37,7 @@ class TunnelThreads {
   std::size_t loop_count() const;
   Result<bool> open_client();
   Result<bool> open_server();
+  static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
   void add_loop();
   void stop();
   void log_counters();

@@ -79,6 +79,7 @@ struct LinkSettings {
   FecSettings fec;
   SmuxSettings smux;
   bool compress = true;
+  std::uint64_t rate_limit = 0;  // bytes of UDP payload per second that leave, 0: as fast as windows allow
 };
 
 }  // namespace kcptun

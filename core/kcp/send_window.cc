@@ -116,7 +116,8 @@ SendWindow::Copy SendWindow::send(TimePoint now, std::uint32_t sn, bool retransm
 
 std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32_t limit, std::size_t room) {
   if (has_lost()) {
-    const std::uint32_t sn = lists_[kLostList].head;
+    // The peer's reader waits for una: where only the first packets of a burst get through, it must be among them.
+    const std::uint32_t sn = ring_[una_].list == kLostList ? una_ : lists_[kLostList].head;
     if (ring_[sn].length > room) return std::nullopt;
     remove_from_list(sn);
     return send(now, sn, true);

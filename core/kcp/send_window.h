@@ -61,7 +61,8 @@ class SendWindow {
 
   // --- copies ---
 
-  /// The next segment found lost, or else the next queued one below `limit` (an sn); marks it as sent at `now`.
+  /// The next segment found lost (una's first, then as they were found), or else the next queued one below `limit` (an
+  /// sn); marks it as sent at `now`.
   /// Nothing if there is none, or if its data is longer than `room`.
   std::optional<Copy> poll_copy(TimePoint now, std::uint32_t limit, std::size_t room);
 

@@ -45,6 +45,7 @@ Link::Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now)
     code_ = context.codes.use(context.settings.fec);
     encoder_.emplace(*code_);
   }
+  if (context.settings.rate_limit > 0) limiter_.emplace(context.settings.rate_limit, now);
   if (context.settings.compress) {
     framer_.emplace();
     deframer_.emplace();
@@ -266,10 +267,11 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
       more = true;
       break;
     }
+    if (!may_send(now)) break;
     std::uint8_t* body = batch.next_slot() + context_.crypto_header;
     const std::size_t size = kcp_.poll_packet(now, body + fec_header);
     if (size == 0) break;
-    batch.push(context_.crypto_header + fec_header + size + context_.crypto_trailer);
+    charge(batch.push(context_.crypto_header + fec_header + size + context_.crypto_trailer).size);
     if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(batch);
   }
   if (sends_fec_) encoder_->end_batch();
@@ -283,8 +285,19 @@ void Link::append_parity(TransmitBatch& batch) {
   std::uint8_t* const first = batch.next_slot() + context_.crypto_header;
   for (std::size_t i = 0; i < count; ++i) outs[i] = first + i * kPacketStride;
   const std::size_t written = encoder_->finish_group({outs.data(), count});
-  for (std::size_t i = 0; i < written; ++i) batch.push(size);
+  for (std::size_t i = 0; i < written; ++i) charge(batch.push(size).size);
   parity_sent_ += written;
+}
+
+bool Link::may_send(TimePoint now) {
+  held_until_.reset();
+  if (!limiter_ || limiter_->allows(now)) return true;
+  held_until_ = limiter_->ready_at();
+  return false;
+}
+
+void Link::charge(std::size_t bytes) {
+  if (limiter_) limiter_->charge(bytes);
 }
 
 // --- time and housekeeping ---
@@ -298,7 +311,9 @@ void Link::handle_timeout(TimePoint now) {
   }
 }
 
-std::optional<TimePoint> Link::next_timeout() const { return earliest(kcp_.next_timeout(), smux_.next_timeout()); }
+std::optional<TimePoint> Link::next_timeout() const {
+  return earliest(held_until_, earliest(kcp_.next_timeout(), smux_.next_timeout()));
+}
 
 // Streams come and go; the pairs of those that are gone are swept when they outnumber the others.
 Link::QppPair& Link::qpp_pair(std::uint32_t sid) {

@@ -18,6 +18,7 @@
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
 #include "core/kcp/kcp.h"
+#include "core/link/rate_limiter.h"
 #include "core/smux/smux.h"
 #include "core/stream/qpp.h"
 #include "core/stream/snappy_frames.h"
@@ -126,6 +127,8 @@ class Link {
   void append_frames(Bytes bytes);
   void flush_control();
   void append_parity(TransmitBatch& batch);
+  bool may_send(TimePoint now);
+  void charge(std::size_t bytes);
   QppPair& qpp_pair(std::uint32_t sid);
 
   LinkContext& context_;
@@ -146,6 +149,8 @@ class Link {
 
   std::vector<PoolBuffer> held_;        // what views in events point into
   MutableBytes packed_;                 // unused rest of the block in held_ that small blocks are packed into
+  std::optional<RateLimiter> limiter_;
+  std::optional<TimePoint> held_until_;  // the limiter holds packets back
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;
 };
