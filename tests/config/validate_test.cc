@@ -146,20 +146,18 @@ TEST_CASE("Features of later versions are refused by name, and off values are no
   for (const auto& row :
        std::vector<Row>{{{"--tcp"}, "--tcp: " + later},
                         {{"--pprof"}, "--pprof: " + later},
-                        {{"-QPP"}, "--QPP: " + later},
-                        {{"--snmplog", "x"}, "--snmplog x: " + later},
-                        {{"--ratelimit", "1"}, "--ratelimit 1: " + later},
-                        {{"--autoexpire", "1"}, "--autoexpire 1: " + later},
-                        {{"--dscp", "46"}, "--dscp 46: " + later},
-                        {{"-r", "h:3000-3100"}, "--remoteaddr h:3000-3100: a port range, which " + later}}) {
+                        {{"--snmplog", "x"}, "--snmplog x: " + later}}) {
     CHECK(refusal_line(run_flags(row.arguments)) == "kcptun-client: " + row.line);
     CHECK(exit_code(run_flags(row.arguments)) == 2);
   }
-  CHECK(refusal_line(run_flags({"-l", ":3000-3100"}, Role::kServer)) ==
-        "kcptun-server: --listen :3000-3100: a port range, which comes with a later version");
-  CHECK(started(run_flags({"--key=k", "--tcp=false", "--QPPCount", "7", "--snmpperiod", "5", "--ratelimit",
-                           "0", "--autoexpire", "0", "--dscp", "0", "--snmplog", "", "-r", "h:30-30"}))
+  CHECK(started(run_flags({"--key=k", "--tcp=false", "--QPPCount", "7", "--snmpperiod", "5", "--snmplog", ""}))
             .warnings.empty());
+}
+
+TEST_CASE("Port ranges are taken where sessions are listened for and dialled") {
+  CHECK(std::get<HostPort>(profile_of(run_flags({"-l", ":3000-3100"}, Role::kServer)).local_address) ==
+        HostPort{"", 3000, 3100});
+  CHECK(std::get<HostPort>(profile_of(run_flags({"-r", "h:3000-3100"})).remote) == HostPort{"h", 3000, 3100});
 }
 
 TEST_CASE("Addresses are refused with flag and value") {
