@@ -91,6 +91,70 @@ class Transfer(TunnelCase):
         tunnel.wait_idle()
 
 
+def free_udp_range(count):
+    """The first of `count` UDP ports in a row that nobody has."""
+    while True:
+        first = t.free_port()
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                sockets[-1].bind((t.HOST, port))
+            return first
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for one in sockets:
+                one.close()
+
+
+class SessionLife(TunnelCase):
+    def test_with_quantum_permutation_pads(self):
+        for count in (1, 61):
+            with self.subTest(pads=count):
+                tunnel = self.tunnel([*FAST, "--QPP", "--QPPCount", count])
+                t.run(upload(tunnel, self.seed, 8 * MB), 60)
+                t.run(download(tunnel, self.seed, 8 * MB), 60)
+                t.run(t.echo_many(tunnel, self.seed, 50, 64 << 10), 60)
+
+    def test_port_ranges(self):
+        first = free_udp_range(20)
+        ports = f"{t.HOST}:{first}-{first + 19}"
+        tunnel = self.tunnel(FAST, server_args=["--listen", ports], client_args=["--remoteaddr", ports, "--conn", 8],
+                             udp_port=first)
+        t.run(t.echo_many(tunnel, self.seed, 40, 64 << 10), 60)
+        remotes = set(re.findall(r"session dialled .*remote=\S+:(\d+)", tunnel.client_program.log()))
+        self.assertTrue(all(first <= int(port) < first + 20 for port in remotes))
+        self.assertGreater(len(remotes), 1)
+
+    def test_a_listener_of_1000_ports_starts_within_two_seconds(self):
+        first = free_udp_range(1000)
+        begun = time.monotonic()
+        tunnel = self.tunnel(FAST, server_args=["--listen", f"{t.HOST}:{first}-{first + 999}"],
+                             client_args=["--remoteaddr", f"{t.HOST}:{first + 999}"], udp_port=first + 999)
+        self.assertLess(time.monotonic() - begun, 2 if not IS_SANITIZED else 20)
+        t.run(t.echo_once(tunnel, self.seed, 1 * MB), 10)
+
+    def test_the_rate_limit_holds_and_is_used(self):
+        rate = 2 * MB
+        tunnel = self.tunnel(["--nocomp", "--ds", 0, "--ps", 0], client_args=["--ratelimit", rate])
+        begun = time.monotonic()
+        t.run(upload(tunnel, self.seed, 4 * MB), 30)
+        took = time.monotonic() - begun
+        self.assertGreater(took, 2.0)   # 4 MB and their headers at 2 MB/s
+        self.assertLess(took, 3.0)
+
+    def test_expired_sessions_make_room_and_no_connection_fails(self):
+        tunnel = self.tunnel(FAST, client_args=["--autoexpire", 1, "--scavengettl", 1])
+        most = 0
+        for number in range(20):
+            t.run(t.echo_once(tunnel, self.seed + number, 100_000), 10)
+            most = max(most, len(tunnel.client_program.udp_ports()))
+            time.sleep(0.25)  # the passing of time is what is tested
+        self.assertLessEqual(most, 4)
+        self.assertGreaterEqual(tunnel.client_program.log().count("session expired"), 2)
+
+
 class HalfClose(TunnelCase):
     def test_the_client_that_shut_down_writing_gets_the_whole_answer(self):
         for version in (1, 2):

@@ -413,7 +413,8 @@ class Tunnel:
     """
 
     def __init__(self, client, server, common=(), client_args=(), server_args=(), target=None, relay=None,
-                 listen_host=HOST, remote_host=None, local=None, directory=None, target_name=None, keyless=False):
+                 listen_host=HOST, remote_host=None, local=None, directory=None, target_name=None, keyless=False,
+                 udp_port=None):
         self.client_path, self.server_path = client, server
         self.common = [*([] if keyless else ["--key", "kcptun-uv test key"]), *common]
         self.client_args, self.server_args = list(client_args), list(server_args)
@@ -422,7 +423,7 @@ class Tunnel:
         self._own_target = target is None and target_name is None
         self.target = Target() if self._own_target else target
         self.target_name = target_name or self.target.name
-        self.udp_port = free_port()
+        self.udp_port = udp_port or free_port()
         self.local = local  # a unix socket path, "[::1]", or None for 127.0.0.1
         self.local_port = None if local and local.startswith("/") else free_port()
         self.listen_host = listen_host
