@@ -21,7 +21,8 @@ TEST_CASE("buffers are aligned, of the size asked for, and do not overlap") {
   }
   for (int i = 0; i < 500; ++i) {
     const std::uint8_t* buffer = buffers[static_cast<std::size_t>(i)];
-    REQUIRE(std::all_of(buffer, buffer + pool.buffer_size(), [i](std::uint8_t b) { return b == (i & 0xff); }));
+    REQUIRE(
+        std::all_of(buffer, buffer + pool.buffer_size(), [i](std::uint8_t b) { return b == (i & 0xff); }));
   }
   CHECK(pool.in_use() == 500);
   for (std::uint8_t* buffer : buffers) pool.give(buffer);
@@ -35,7 +36,8 @@ TEST_CASE("a pool gives its memory back when told twice that it is idle") {
   for (int i = 0; i < 1000; ++i) buffers.push_back(pool.take());
   CHECK(pool.held_bytes() >= 1000 * 1500);
   Random random(1);
-  for (std::size_t i = buffers.size(); i > 1; --i) std::swap(buffers[i - 1], buffers[random.below(static_cast<std::uint32_t>(i))]);
+  for (std::size_t i = buffers.size(); i > 1; --i)
+    std::swap(buffers[i - 1], buffers[random.below(static_cast<std::uint32_t>(i))]);
   for (std::uint8_t* buffer : buffers) pool.give(buffer);
   pool.trim();  // they were needed since the last time
   CHECK(pool.held_bytes() >= 1000 * 1500);

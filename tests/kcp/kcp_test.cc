@@ -21,8 +21,9 @@ KcpSettings settings(std::uint32_t send_window = 128, std::uint32_t receive_wind
 }
 
 /// A packet of one segment.
-std::vector<std::uint8_t> packet(KcpCommand command, std::uint32_t sn, std::uint32_t una, std::uint16_t window = 128,
-                                 std::uint32_t ts = 0, const std::string& data = {}, std::uint32_t conv = kConv) {
+std::vector<std::uint8_t> packet(KcpCommand command, std::uint32_t sn, std::uint32_t una,
+                                 std::uint16_t window = 128, std::uint32_t ts = 0,
+                                 const std::string& data = {}, std::uint32_t conv = kConv) {
   std::vector<std::uint8_t> out(kSegmentHeader + data.size());
   Segment segment;
   segment.conv = conv;
@@ -130,7 +131,8 @@ TEST_CASE("a push is acknowledged with its own time stamp, and again when it com
 
 TEST_CASE("of the acknowledgements that una covers only the last one leaves, and all those beyond a gap") {
   Peer a;
-  for (const std::uint32_t sn : {0u, 1u, 2u, 4u, 5u}) a.give(packet(KcpCommand::kPush, sn, 0, 128, 100 + sn, "x"));
+  for (const std::uint32_t sn : {0u, 1u, 2u, 4u, 5u})
+    a.give(packet(KcpCommand::kPush, sn, 0, 128, 100 + sn, "x"));
   auto told = a.segments();
   REQUIRE(told.size() == 2);
   CHECK(told[0].sn == 4);

@@ -35,7 +35,8 @@ struct Fixture {
 TEST_CASE("segments come out in order, whatever order they came in") {
   Fixture f(8);
   const std::string text[] = {"a", "b", "c", "d"};
-  for (const std::uint32_t sn : {2u, 0u, 3u}) CHECK(f.window.handle_push(sn, Fixture::bytes(text[sn])) == Verdict::kNew);
+  for (const std::uint32_t sn : {2u, 0u, 3u})
+    CHECK(f.window.handle_push(sn, Fixture::bytes(text[sn])) == Verdict::kNew);
   CHECK(f.read() == "a");
   CHECK_FALSE(f.window.readable());
   CHECK(f.window.next() == 1);

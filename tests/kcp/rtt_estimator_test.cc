@@ -19,7 +19,8 @@ TEST_CASE("the first sample is the estimate and half of it the variation (RFC 62
   CHECK(rtt.timeout() == milliseconds(300));
 }
 
-TEST_CASE("later samples move the estimate by an eighth and the variation by a quarter (RFC 6298 section 2.3)") {
+TEST_CASE(
+    "later samples move the estimate by an eighth and the variation by a quarter (RFC 6298 section 2.3)") {
   RttEstimator rtt(milliseconds(100), milliseconds(30));
   rtt.add_sample(milliseconds(100));
   rtt.add_sample(milliseconds(180));

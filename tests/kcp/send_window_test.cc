@@ -28,7 +28,8 @@ struct Fixture {
   void append_segments(std::uint32_t count) { append(std::string(count * kMss, 'x')); }
   std::string send(TimePoint now, std::uint32_t limit_ahead = 1000) {
     const auto copy = window.poll_copy(now, window.una() + limit_ahead, kMss);
-    return copy ? std::to_string(copy->sn - first) + ":" + std::string(copy->data.begin(), copy->data.end()) : "-";
+    return copy ? std::to_string(copy->sn - first) + ":" + std::string(copy->data.begin(), copy->data.end())
+                : "-";
   }
   /// Sends all that is due; returns how many copies.
   int send_all(TimePoint now) {
@@ -105,7 +106,8 @@ TEST_CASE("every cut of the stream into writes gives the same bytes") {
       f.append(text.substr(a, b - a), b - a + 13);
       f.append(text.substr(b));
       std::string sent;
-      for (std::string copy = f.send(kStart); copy != "-"; copy = f.send(kStart)) sent += copy.substr(copy.find(':') + 1);
+      for (std::string copy = f.send(kStart); copy != "-"; copy = f.send(kStart))
+        sent += copy.substr(copy.find(':') + 1);
       REQUIRE(sent == text);
     }
   }
@@ -187,7 +189,9 @@ TEST_CASE("with resend 0 order proves nothing") {
   CHECK(f.window.detect_overtaken() == 0);
 }
 
-TEST_CASE("an unanswered segment is sent again after 0.2, 0.6, 1.2, 2.0 s, with nodelay after 0.2, 0.5, 0.9, 1.4 s") {
+TEST_CASE(
+    "an unanswered segment is sent again after 0.2, 0.6, 1.2, 2.0 s, with nodelay after 0.2, 0.5, 0.9, 1.4 "
+    "s") {
   CHECK(resend_times(false, 4) == std::vector<int>{200, 600, 1200, 2000});
   CHECK(resend_times(true, 4) == std::vector<int>{200, 500, 900, 1400});
 }
@@ -205,6 +209,21 @@ TEST_CASE("a segment that never arrives is tried for ever, at most 60 s apart") 
     CHECK(f.window.detect_timed_out(now, f.rtt) == 1);
   }
   CHECK(f.window.counters().timed_out == 40);
+}
+
+TEST_CASE("of the segments found lost the one that the peer's reader waits for goes first") {
+  Fixture f(settings());
+  f.append_segments(3);
+  f.send_all(kStart);
+  f.window.detect_timed_out(kStart + milliseconds(200), f.rtt);
+  f.send_all(kStart + milliseconds(200));  // due again at 600
+  f.append_segments(1);
+  f.send_all(kStart + milliseconds(350));  // due at 550
+  f.window.handle_una(1);
+  CHECK(f.window.detect_timed_out(kStart + milliseconds(600), f.rtt) == 3);  // 3 is found before 1 and 2
+  CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "1:");
+  CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "3:");
+  CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "2:");
 }
 
 TEST_CASE("segments with different histories time out each at its own time") {

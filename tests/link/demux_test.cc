@@ -70,7 +70,10 @@ TEST_CASE("a packet with a conversation in it opens one, whatever its command") 
 
 TEST_CASE("parity, out-of-band packets and garbage from an unknown address open nothing") {
   Fixture f;
-  f.give(path_from(1), {body(FecType::kParity, 7, 0), body(FecType::kOutOfBand, 7, 0), {}, {1, 2, 3},
+  f.give(path_from(1), {body(FecType::kParity, 7, 0),
+                        body(FecType::kOutOfBand, 7, 0),
+                        {},
+                        {1, 2, 3},
                         std::vector<std::uint8_t>(100, 0xaa)});
   CHECK(f.demux.size() == 0);
   CHECK(f.demux.counters().homeless == 4);  // the one rejected by the suite counts there

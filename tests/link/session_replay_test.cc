@@ -1,5 +1,5 @@
-// Whole sessions recorded between the real client and server (tests/vectors/session-*.json), replayed into our links:
-// what the Go programs put on the wire comes out as the bytes that their applications wrote.
+// Whole sessions recorded between the real client and server (tests/vectors/session-*.json), replayed into
+// our links: what the Go programs put on the wire comes out as the bytes that their applications wrote.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
@@ -21,8 +21,8 @@ struct Datagram {
   std::vector<std::uint8_t> bytes;
 };
 
-/// One recorded session: what its flags say, its datagrams by direction, and its streams, each carrying the same bytes
-/// both ways.
+/// One recorded session: what its flags say, its datagrams by direction, and its streams, each carrying the
+/// same bytes both ways.
 struct Recording {
   explicit Recording(const std::string& file) {
     const nlohmann::json json = load_vectors(file);
@@ -41,14 +41,22 @@ struct Recording {
     for (std::size_t i = 0; i < flags.size(); ++i) {
       const std::string& flag = flags[i];
       const auto value = [&] { return flags.at(++i); };
-      if (flag == "--crypt") cipher = cipher_named(value());
-      else if (flag == "--ds") settings.fec.data_shards = static_cast<std::uint32_t>(std::stoul(value()));
-      else if (flag == "--ps") settings.fec.parity_shards = static_cast<std::uint32_t>(std::stoul(value()));
-      else if (flag == "--nocomp") settings.compress = false;
-      else if (flag == "--QPP") qpp = true;
-      else if (flag == "--QPPCount") qpp_count = std::stoul(value());
-      else if (flag == "--mode") value();
-      else FAIL("a recorded flag that this test does not know: " << flag);
+      if (flag == "--crypt")
+        cipher = cipher_named(value());
+      else if (flag == "--ds")
+        settings.fec.data_shards = static_cast<std::uint32_t>(std::stoul(value()));
+      else if (flag == "--ps")
+        settings.fec.parity_shards = static_cast<std::uint32_t>(std::stoul(value()));
+      else if (flag == "--nocomp")
+        settings.compress = false;
+      else if (flag == "--QPP")
+        qpp = true;
+      else if (flag == "--QPPCount")
+        qpp_count = std::stoul(value());
+      else if (flag == "--mode")
+        value();
+      else
+        FAIL("a recorded flag that this test does not know: " << flag);
     }
   }
 
@@ -84,16 +92,23 @@ struct Output {
   void drain(TimePoint now, Link& link) {
     while (const auto event = link.poll_event(now)) {
       switch (event->type) {
-        case StreamEvent::Type::kOpened: opened.push_back(event->sid); break;
+        case StreamEvent::Type::kOpened:
+          opened.push_back(event->sid);
+          break;
         case StreamEvent::Type::kData: {
           auto& bytes = streams[event->sid];
           bytes.insert(bytes.end(), event->data.begin(), event->data.end());
           link.consume(event->sid, event->data.size());
           break;
         }
-        case StreamEvent::Type::kFinished: finished.insert(event->sid); break;
-        case StreamEvent::Type::kWritable: break;
-        case StreamEvent::Type::kBroken: FAIL("stream " << event->sid << " broke"); break;
+        case StreamEvent::Type::kFinished:
+          finished.insert(event->sid);
+          break;
+        case StreamEvent::Type::kWritable:
+          break;
+        case StreamEvent::Type::kBroken:
+          FAIL("stream " << event->sid << " broke");
+          break;
       }
     }
     link.release_views();
@@ -150,8 +165,8 @@ void write_all(Link& link, std::uint32_t sid, Bytes bytes) {
   link.commit_write(sid, size);
 }
 
-/// Echoes what came, as the recorded target did, in many small segments: the recorded client acknowledges more segments
-/// than ours would need, and a una beyond what was sent is not believed.
+/// Echoes what came, as the recorded target did, in many small segments: the recorded client acknowledges
+/// more segments than ours would need, and a una beyond what was sent is not believed.
 void echo(TimePoint now, Link& link, const Output& output, std::map<std::uint32_t, std::size_t>& echoed,
           TransmitBatch& batch) {
   transmit_and_forget(now, link, batch);  // window updates go alone
@@ -166,7 +181,8 @@ void echo(TimePoint now, Link& link, const Output& output, std::map<std::uint32_
   transmit_and_forget(now, link, batch);
 }
 
-/// The client's datagrams into a server, one at a time, for it must have answered before the next one's una can be.
+/// The client's datagrams into a server, one at a time, for it must have answered before the next one's una
+/// can be.
 void replay_to_server(const Recording& recording) {
   Surroundings around(recording);
   Demux demux(around.context, 8);

@@ -65,7 +65,8 @@ SimPath random_path(Random& random) {
   return path;
 }
 
-// Parity takes its share of a narrow path: the rest must do for the stream, or a flood (nc 1) starves it to death.
+// Parity takes its share of a narrow path: the rest must do for the stream, or a flood (nc 1) starves it to
+// death.
 void widen_for_parity(SimPath& path, FecSettings fec) {
   if (fec.enabled()) path.rate += path.rate * fec.parity_shards / fec.data_shards;
 }
@@ -82,12 +83,14 @@ std::vector<FlowPlan> random_plans(Random& random, std::size_t budget) {
       plan.pause = up_to(random, 0.3);
       plan.longest_pause = up_to(random, milliseconds(400));
     }
-    if (random.chance(0.08)) plan.client_abandons = random.below(static_cast<std::uint32_t>(plan.request) + 1);
+    if (random.chance(0.08))
+      plan.client_abandons = random.below(static_cast<std::uint32_t>(plan.request) + 1);
     if (random.chance(0.08)) plan.server_abandons = random.below(static_cast<std::uint32_t>(plan.answer) + 1);
     plan.opens_at = TimePoint(seconds(1) + up_to(random, seconds(2)));
   }
   plans.front().opens_at = TimePoint(seconds(1));
-  std::sort(plans.begin(), plans.end(), [](const FlowPlan& a, const FlowPlan& b) { return a.opens_at < b.opens_at; });
+  std::sort(plans.begin(), plans.end(),
+            [](const FlowPlan& a, const FlowPlan& b) { return a.opens_at < b.opens_at; });
   return plans;
 }
 
@@ -103,9 +106,10 @@ std::string text_of(const LinkSettings& s) {
 
 std::string text_of(const SimPath& p) {
   return "delay " + std::to_string(p.delay.count()) + "+" + std::to_string(p.jitter.count()) + " us loss " +
-         std::to_string(p.loss) + " burst " + std::to_string(p.burst_begin) + ":" + std::to_string(p.burst_end) +
-         " reorder " + std::to_string(p.reorder) + " duplicate " + std::to_string(p.duplicate) + " flip " +
-         std::to_string(p.flip) + " rate " + std::to_string(p.rate) + " queue " + std::to_string(p.queue);
+         std::to_string(p.loss) + " burst " + std::to_string(p.burst_begin) + ":" +
+         std::to_string(p.burst_end) + " reorder " + std::to_string(p.reorder) + " duplicate " +
+         std::to_string(p.duplicate) + " flip " + std::to_string(p.flip) + " rate " + std::to_string(p.rate) +
+         " queue " + std::to_string(p.queue);
 }
 
 }  // namespace
@@ -126,8 +130,9 @@ RandomCase::RandomCase(std::uint64_t seed) {
   // Nothing protects the null cipher's packets from the network.
   if (settings.cipher == Cipher::kNull) settings.to_server.flip = settings.to_client.flip = 0;
   const std::uint32_t mtu = std::min(settings.client.kcp.mtu, settings.server.kcp.mtu);
-  const std::uint32_t window = std::min({settings.client.kcp.send_window, settings.client.kcp.receive_window,
-                                         settings.server.kcp.send_window, settings.server.kcp.receive_window});
+  const std::uint32_t window =
+      std::min({settings.client.kcp.send_window, settings.client.kcp.receive_window,
+                settings.server.kcp.send_window, settings.server.kcp.receive_window});
   // A few hundred packets of whatever size; fewer where each takes a round trip.
   const std::size_t packets = std::min<std::size_t>(600, 60 * std::size_t{window});
   plans = random_plans(random, packets * (mtu - 90));
@@ -137,10 +142,11 @@ std::string RandomCase::text() const {
   std::string cipher;
   for (const CipherName& row : kCipherNames)
     if (row.cipher == settings.cipher) cipher = row.name;
-  return cipher + " smux " + std::to_string(settings.client.smux.version) + (settings.client.compress ? " snappy" : "") +
-         (settings.qpp ? " qpp" : "") + " " + std::to_string(plans.size()) + " streams\n client: " +
-         text_of(settings.client) + "\n server: " + text_of(settings.server) + "\n to server: " +
-         text_of(settings.to_server) + "\n to client: " + text_of(settings.to_client);
+  return cipher + " smux " + std::to_string(settings.client.smux.version) +
+         (settings.client.compress ? " snappy" : "") + (settings.qpp ? " qpp" : "") + " " +
+         std::to_string(plans.size()) + " streams\n client: " + text_of(settings.client) +
+         "\n server: " + text_of(settings.server) + "\n to server: " + text_of(settings.to_server) +
+         "\n to client: " + text_of(settings.to_client);
 }
 
 }  // namespace kcptun::test

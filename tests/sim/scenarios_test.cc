@@ -29,7 +29,8 @@ FlowPlan plan(std::size_t request, std::size_t answer, std::uint64_t salt = 1) {
 
 bool settle(SimPair& pair, Duration within) {
   const bool settled = pair.run(pair.now() + within, [&] { return pair.settled(); });
-  if (!settled) WARN("at " << pair.now().time_since_epoch().count() << " us: " << pair.failure() << pair.progress());
+  if (!settled)
+    WARN("at " << pair.now().time_since_epoch().count() << " us: " << pair.failure() << pair.progress());
   return settled;
 }
 
@@ -60,7 +61,8 @@ TEST_CASE("with smux 1 a stream that nobody reads stops its session, which lives
   FlowPlan stuck = plan(3000000, 0);
   stuck.server_reads = false;
   SimPair pair(s, {stuck, plan(3000000, 100000, 2)}, 1);
-  CHECK_FALSE(pair.run(TimePoint(seconds(200)), [&] { return pair.server().flows.received_on(1) == 3000000; }));
+  CHECK_FALSE(
+      pair.run(TimePoint(seconds(200)), [&] { return pair.server().flows.received_on(1) == 3000000; }));
   CHECK(pair.failure().empty());
   CHECK(pair.server_link().smux().buffered() < 100000 + kMaxDatagram);
   CHECK_FALSE(pair.server_link().smux().willing());
@@ -144,10 +146,11 @@ TEST_CASE("moving bytes allocates nothing per packet") {
   const std::uint64_t received = pair.server().flows.received();
   REQUIRE(pair.run(TimePoint(seconds(60)), [&] { return pair.server().flows.received() > 20u << 20; }));
   const double megabytes = static_cast<double>(pair.server().flows.received() - received) / 1e6;
-  const double own = static_cast<double>(allocations() - allocated) - static_cast<double>(packets_sent(pair) - packets);
+  const double own =
+      static_cast<double>(allocations() - allocated) - static_cast<double>(packets_sent(pair) - packets);
   CAPTURE(own, packets_sent(pair) - packets, megabytes);
-  // About 800 packets a megabyte, and 100 chunks of snappy, each of which costs its library one allocation and the
-  // receiver another when it came in pieces.
+  // About 800 packets a megabyte, and 100 chunks of snappy, each of which costs its library one allocation
+  // and the receiver another when it came in pieces.
   CHECK(own / megabytes < (compress ? 250 : 20));
 }
 

@@ -16,7 +16,9 @@ constexpr std::uint64_t kSeeds = 2000;
 constexpr Duration kLongest = seconds(1800);  // virtual
 std::uint64_t current_seed = 0;
 
-void name_seed() { std::fprintf(stderr, "replay with KCPTUN_SEED=%llu\n", static_cast<unsigned long long>(current_seed)); }
+void name_seed() {
+  std::fprintf(stderr, "replay with KCPTUN_SEED=%llu\n", static_cast<unsigned long long>(current_seed));
+}
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -31,7 +33,9 @@ std::string run_seed(std::uint64_t seed) {
   if (!pair.run(TimePoint(kLongest), [&] { return pair.settled(); }))
     failure = pair.failure().empty() ? "it never ended" : pair.failure();
   // What is under way still arrives; then nothing is held for nobody.
-  const auto segments = [&] { return pair.client().context.segments.in_use() + pair.server().context.segments.in_use(); };
+  const auto segments = [&] {
+    return pair.client().context.segments.in_use() + pair.server().context.segments.in_use();
+  };
   if (failure.empty() && !pair.run(pair.now() + seconds(60), [&] { return segments() == 0; }))
     failure = pair.failure().empty() ? "segments are held for nobody" : pair.failure();
   if (failure.empty() && pair.client().context.blocks.in_use() + pair.server().context.blocks.in_use() > 2)

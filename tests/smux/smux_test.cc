@@ -27,8 +27,12 @@ struct Frame {
   bool operator==(const Frame&) const = default;
 };
 
-Frame frame(SmuxCommand command, std::uint32_t sid, const std::string& payload = {}, std::uint32_t version = 2) {
-  return {static_cast<std::uint8_t>(version), static_cast<std::uint8_t>(command), sid, {payload.begin(), payload.end()}};
+Frame frame(SmuxCommand command, std::uint32_t sid, const std::string& payload = {},
+            std::uint32_t version = 2) {
+  return {static_cast<std::uint8_t>(version),
+          static_cast<std::uint8_t>(command),
+          sid,
+          {payload.begin(), payload.end()}};
 }
 Frame update(std::uint32_t sid, std::uint32_t consumed, std::uint32_t window) {
   Frame f = frame(SmuxCommand::kUpdate, sid, std::string(8, '\0'));
@@ -104,7 +108,8 @@ TEST_CASE("a client opens streams 3, 5, 7 with SYN frames") {
   CHECK(client.smux.open_stream() == 3u);
   CHECK(client.smux.open_stream() == 5u);
   CHECK(client.smux.open_stream() == 7u);
-  CHECK(client.control() == Frames{frame(SmuxCommand::kSyn, 3, {}, version), frame(SmuxCommand::kSyn, 5, {}, version),
+  CHECK(client.control() == Frames{frame(SmuxCommand::kSyn, 3, {}, version),
+                                   frame(SmuxCommand::kSyn, 5, {}, version),
                                    frame(SmuxCommand::kSyn, 7, {}, version)});
   CHECK_FALSE(client.smux.has_control());
 }
@@ -133,8 +138,10 @@ TEST_CASE("frames mean the same however the byte stream is cut") {
       server.give(std::vector<std::uint8_t>(bytes.begin() + static_cast<std::ptrdiff_t>(at),
                                             bytes.begin() + static_cast<std::ptrdiff_t>(at + size)));
       while (const auto e = server.smux.poll_event()) {
-        if (e->type == Type::kData) data.append(e->data.begin(), e->data.end());
-        else others += e->type == Type::kOpened ? "o" : e->type == Type::kFinished ? "f" : "?";
+        if (e->type == Type::kData)
+          data.append(e->data.begin(), e->data.end());
+        else
+          others += e->type == Type::kOpened ? "o" : e->type == Type::kFinished ? "f" : "?";
       }
     }
     REQUIRE(server.smux.error().empty());
@@ -437,7 +444,8 @@ TEST_CASE("a NOP leaves every keepalive interval") {
   CHECK_FALSE(client.smux.dead());
 }
 
-TEST_CASE("a session on which nothing arrives for 30 s is dead, not earlier, and not if its reader is stopped") {
+TEST_CASE(
+    "a session on which nothing arrives for 30 s is dead, not earlier, and not if its reader is stopped") {
   End client(Role::kClient);
   client.now = kStart + seconds(7);
   client.give(frame(SmuxCommand::kNop, 0));

@@ -1,5 +1,5 @@
-// Applications for simulated links: streams that carry known bytes both ways, with readers that pause, writers that
-// write odd amounts, half-closes and streams given up on the way.
+// Applications for simulated links: streams that carry known bytes both ways, with readers that pause,
+// writers that write odd amounts, half-closes and streams given up on the way.
 #pragma once
 
 #include <algorithm>
@@ -21,14 +21,14 @@ inline constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
 /// One stream, as both its ends know it.
 struct FlowPlan {
   std::uint64_t salt = 1;
-  std::size_t request = 0;              // bytes from the client
-  std::size_t answer = 0;               // bytes from the server
-  bool answer_waits = false;            // the server writes nothing before it saw the client's end
-  std::size_t client_abandons = kNever; // after writing so much
+  std::size_t request = 0;               // bytes from the client
+  std::size_t answer = 0;                // bytes from the server
+  bool answer_waits = false;             // the server writes nothing before it saw the client's end
+  std::size_t client_abandons = kNever;  // after writing so much
   std::size_t server_abandons = kNever;
-  double pause = 0;                     // chance that a reader pauses at an event, or a writer after a write
+  double pause = 0;  // chance that a reader pauses at an event, or a writer after a write
   Duration longest_pause{0};
-  bool server_reads = true;             // false: the server's reader never takes anything
+  bool server_reads = true;  // false: the server's reader never takes anything
   TimePoint opens_at{};
 
   bool abandoned() const { return client_abandons != kNever || server_abandons != kNever; }
@@ -104,9 +104,9 @@ class SimFlows {
     std::size_t received = 0;
     std::size_t unread = 0;
     bool may_send = true;
-    bool finished = false;       // by us
+    bool finished = false;  // by us
     bool peer_finished = false;
-    bool over = false;           // abandoned or broken
+    bool over = false;  // abandoned or broken
     std::optional<TimePoint> read_at;
     std::optional<TimePoint> write_at;
   };
@@ -169,7 +169,8 @@ class SimFlows {
   void handle(TimePoint now, Link& link, const StreamEvent& event) {
     if (event.type == StreamEvent::Type::kOpened) {
       const std::size_t plan = (event.sid - 3) / 2;
-      if (role_ == Role::kClient || plan >= plans_.size() || index_.count(event.sid)) return fail("a wrong sid opened");
+      if (role_ == Role::kClient || plan >= plans_.size() || index_.count(event.sid))
+        return fail("a wrong sid opened");
       add(event.sid, plans_[plan]);
       link.set_tag(event.sid, plan + 1);
       return;
@@ -183,14 +184,17 @@ class SimFlows {
     Flow& flow = flows_[it->second];
     if (event.type != StreamEvent::Type::kBroken && event.tag != (event.sid - 3) / 2 + 1) fail("a wrong tag");
     switch (event.type) {
-      case StreamEvent::Type::kOpened: break;
-      case StreamEvent::Type::kData: return handle_data(now, link, flow, event.data);
+      case StreamEvent::Type::kOpened:
+        break;
+      case StreamEvent::Type::kData:
+        return handle_data(now, link, flow, event.data);
       case StreamEvent::Type::kFinished:
         if (flow.peer_finished) fail("finished twice");
         if (!flow.plan->abandoned() && flow.received != flow.expected) fail("an end before all bytes came");
         flow.peer_finished = flow.may_send = true;
         break;
-      case StreamEvent::Type::kWritable: break;
+      case StreamEvent::Type::kWritable:
+        break;
       case StreamEvent::Type::kBroken:
         if (!flow.plan->abandoned()) fail("a stream broke");
         flow.over = true;
@@ -204,7 +208,8 @@ class SimFlows {
     const std::uint64_t salt = flow.plan->salt * 2 + (role_ == Role::kClient);
     for (const std::uint8_t byte : data)
       if (byte != pattern(salt, flow.received++))
-        return fail("sid " + std::to_string(flow.sid) + ": wrong byte at " + std::to_string(flow.received - 1));
+        return fail("sid " + std::to_string(flow.sid) + ": wrong byte at " +
+                    std::to_string(flow.received - 1));
     received_ += data.size();
     if (!flow.reads) return;
     if (!flow.read_at) {

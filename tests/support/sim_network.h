@@ -1,5 +1,5 @@
-// A network between one client and one server in virtual time: what is sent comes out later, changed, twice or never.
-// The same seed makes the same network.
+// A network between one client and one server in virtual time: what is sent comes out later, changed, twice
+// or never. The same seed makes the same network.
 #pragma once
 
 #include <algorithm>
@@ -20,17 +20,17 @@ namespace kcptun::test {
 /// What one direction does to datagrams. Probabilities are per datagram.
 struct SimPath {
   Duration delay{milliseconds(10)};
-  Duration jitter{0};         // uniform, added to the delay: reorders by itself when larger than the gaps
-  double loss = 0;            // independent
-  double burst_begin = 0;     // Gilbert's model: good to bad; in the bad state everything is lost
-  double burst_end = 1;       // bad to good
-  double reorder = 0;         // held back by up to `reorder_by`
+  Duration jitter{0};      // uniform, added to the delay: reorders by itself when larger than the gaps
+  double loss = 0;         // independent
+  double burst_begin = 0;  // Gilbert's model: good to bad; in the bad state everything is lost
+  double burst_end = 1;    // bad to good
+  double reorder = 0;      // held back by up to `reorder_by`
   Duration reorder_by{0};
   double duplicate = 0;
-  double flip = 0;            // one to three bits change
-  std::uint64_t rate = 0;     // bytes per second, 0: no limit
-  std::uint64_t queue = 0;    // bytes that wait for the rate; more are dropped
-  Duration grain{0};          // arrivals come at multiples of this, so that the receiver reads batches
+  double flip = 0;          // one to three bits change
+  std::uint64_t rate = 0;   // bytes per second, 0: no limit
+  std::uint64_t queue = 0;  // bytes that wait for the rate; more are dropped
+  Duration grain{0};        // arrivals come at multiples of this, so that the receiver reads batches
 };
 
 class SimNetwork {

@@ -37,8 +37,8 @@ inline const QppPads& sim_pads() {
 
 /// One machine: what its loop owns, and its applications.
 struct SimEnd {
-  SimEnd(Role end_role, const SimSettings& sim, const LinkSettings& settings, const std::vector<FlowPlan>& plans,
-         std::uint64_t seed)
+  SimEnd(Role end_role, const SimSettings& sim, const LinkSettings& settings,
+         const std::vector<FlowPlan>& plans, std::uint64_t seed)
       : role(end_role),
         suite(make_suite(sim.cipher, sim_master_key(), seed)),
         context(settings),
@@ -91,12 +91,15 @@ class SimPair {
 
   /// Both ends' applications are done and nothing is left anywhere.
   bool settled() const {
-    return client_.flows.done() && server_.flows.done() && empty(*link_) && conversation_ && empty(conversation_->link);
+    return client_.flows.done() && server_.flows.done() && empty(*link_) && conversation_ &&
+           empty(conversation_->link);
   }
 
   TimePoint now() const { return now_; }
   const std::string& failure() const { return failure_; }
-  std::string progress() const { return "client" + client_.flows.progress() + "; server" + server_.flows.progress(); }
+  std::string progress() const {
+    return "client" + client_.flows.progress() + "; server" + server_.flows.progress();
+  }
   SimNetwork& network() { return network_; }
   SimEnd& client() { return client_; }
   SimEnd& server() { return server_; }
@@ -111,7 +114,8 @@ class SimPair {
   }
 
   std::optional<TimePoint> next_event() const {
-    std::optional<TimePoint> next = earliest(network_.next_arrival(Role::kClient), network_.next_arrival(Role::kServer));
+    std::optional<TimePoint> next =
+        earliest(network_.next_arrival(Role::kClient), network_.next_arrival(Role::kServer));
     next = earliest(next, earliest(client_.flows.next_timeout(), link_->next_timeout()));
     if (conversation_)
       next = earliest(next, earliest(server_.flows.next_timeout(), conversation_->link.next_timeout()));
@@ -128,7 +132,8 @@ class SimPair {
       return fail("time stands still: something is due for ever");
     }
     const bool to_client = due(network_.next_arrival(Role::kClient), now_);
-    if (to_client || due(client_.flows.next_timeout(), now_) || due(link_->next_timeout(), now_)) wake_client(to_client);
+    if (to_client || due(client_.flows.next_timeout(), now_) || due(link_->next_timeout(), now_))
+      wake_client(to_client);
     const bool to_server = due(network_.next_arrival(Role::kServer), now_);
     if (to_server || (conversation_ && (due(server_.flows.next_timeout(), now_) ||
                                         due(conversation_->link.next_timeout(), now_))))
@@ -148,7 +153,8 @@ class SimPair {
     if (arrivals) {
       demux_.handle_run(now_, path_to_client_, receive(server_));
       for (Conversation* conversation : demux_.take_touched()) {
-        if (conversation_ && conversation_ != conversation) return fail("the server opened another conversation");
+        if (conversation_ && conversation_ != conversation)
+          return fail("the server opened another conversation");
         conversation_ = conversation;
       }
     }
