@@ -125,6 +125,8 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.fec.parity_shards = u32(settings, kParityShard);
   link.smux.version = u32(settings, kSmuxVersion);
   link.smux.keepalive = seconds(settings.number(kKeepAlive));
+  // Three keepalives may be lost before a session is given up; kcptun's fixed 30 s is that at the default of 10.
+  link.smux.dead_after = std::max<Duration>(link.smux.dead_after, 3 * link.smux.keepalive);
   link.smux.frame_size = u32(settings, kFrameSize);
   link.smux.receive_buffer = u32(settings, kSmuxBuf);
   link.smux.stream_buffer = u32(settings, kStreamBuf);

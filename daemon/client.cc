@@ -73,7 +73,8 @@ Result<bool> ClientPart::add_slot(std::size_t slot) {
 Result<bool> ClientPart::dial(Slot& slot) {
   std::string error = "no address";
   const HostPort& server = std::get<HostPort>(profile_.remote);
-  for (IpEndpoint remote : remotes_) {
+  for (std::size_t i = 0; i < remotes_.size(); ++i) {
+    IpEndpoint remote = remotes_[(first_remote_ + i) % remotes_.size()];
     // A port range: each session takes its own chance.
     remote.port = static_cast<std::uint16_t>(server.port_min + random_.below(server.port_max - server.port_min + 1u));
     const std::uint32_t index = loop_.next_socket_index();
@@ -100,8 +101,10 @@ void ClientPart::redial(Slot& slot) {
   if (std::exchange(slot.resolving, true)) return;
   const std::size_t index = static_cast<std::size_t>(&slot - slots_.data());
   const HostPort& server = std::get<HostPort>(profile_.remote);
-  resolve_async(loop_.uv(), server.host, server.port_min,
-                [this, index](auto addresses) { handle_resolved(index, std::move(addresses)); });
+  resolve_async(loop_.uv(), dialled_host(server), server.port_min,
+                [this, index, alive = std::weak_ptr<bool>(alive_)](auto addresses) {
+                  if (alive.lock()) handle_resolved(index, std::move(addresses));
+                });
 }
 
 void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses) {
@@ -120,6 +123,11 @@ void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoin
 
 void ClientPart::account(const Dialled& session) { past_.add_link(session.link, false); }
 
+// Every address of a name can be dialled by UDP, whether or not anybody answers there: the next dial tries the next.
+void ClientPart::forget_silent_remote(const Dialled& session) {
+  if (session.link.kcp().counters().in_segments == 0) ++first_remote_;
+}
+
 // The session has had its time: it keeps its streams, and the next connection gets a new one.
 void ClientPart::expire(Slot& slot) {
   spdlog::info("session expired conv={:08x} streams={}", slot.session->link.conv(),
@@ -132,11 +140,12 @@ void ClientPart::expire(Slot& slot) {
 void ClientPart::scavenge(TimePoint now) {
   std::erase_if(expired_, [this, now](std::unique_ptr<Dialled>& old) {
     const bool too_old =
-        profile_.scavengettl && now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
+        profile_.autoexpire.count() > 0 && profile_.scavengettl && now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
     if (old->session.connections() > 0) {
-      if (too_old) old->session.shut_down();  // and goes the next time, when the peer has been told
+      if (too_old) old->session.shut_down();  // and goes when the peer has got it
       return false;
     }
+    if (!old->link.drained()) return false;  // what the streams sent last is under way; smux' keepalive bounds it
     spdlog::info("session scavenged conv={:08x}", old->link.conv());
     account(*old);
     loop_.dispose(std::move(old));
@@ -151,6 +160,7 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
   for (Slot& slot : slots_) {
     if (!slot.session || &slot.session->session != &session) continue;
     spdlog::warn("session closed conv={:08x}: {}", session.link().conv(), reason);
+    forget_silent_remote(*slot.session);
     account(*slot.session);
     return loop_.dispose(std::move(slot.session));
   }
@@ -193,6 +203,11 @@ void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
 void ClientPart::serve(FileDescriptor fd, Slot& slot) {
   Session& session = slot.session->session;
   const std::optional<std::uint32_t> sid = session.link().open_stream();
+  if (!sid && session.link().smux().sids_used_up()) {
+    expire(slot);
+    slot.waiting.push_back(std::move(fd));
+    return redial(slot);
+  }
   if (!sid) {
     spdlog::warn("session conv={:08x} takes no more streams", session.link().conv());
     return;

@@ -62,6 +62,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
   Result<bool> dial(Slot& slot);
   void account(const Dialled& session);
+  void forget_silent_remote(const Dialled& session);
   void expire(Slot& slot);
   void scavenge(TimePoint now);
 
@@ -78,7 +79,9 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   Counters past_;   // of sessions that are gone
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;
+  std::size_t first_remote_ = 0;  // of remotes_: moves on when a session never heard from its server
   bool shut_down_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for names that are resolved when we are gone
 };
 
 }  // namespace kcptun

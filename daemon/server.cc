@@ -40,7 +40,7 @@ void Target::refresh(TimePoint now) {
   const HostPort& target = std::get<HostPort>(address_);
   if (now < fresh_until_ || parse_ip(target.host, target.port_min)) return;
   fresh_until_ = now + kTargetFreshness;
-  resolve_async(loop_, target.host, target.port_min,
+  resolve_async(loop_, dialled_host(target), target.port_min,
                 [this, alive = std::weak_ptr<bool>(alive_)](Result<std::vector<IpEndpoint>> addresses) {
                   if (alive.lock() && addresses) addresses_ = std::move(*addresses);
                 });

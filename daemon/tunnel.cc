@@ -9,6 +9,8 @@
 
 namespace kcptun {
 
+std::string dialled_host(const HostPort& address) { return address.host.empty() ? "localhost" : address.host; }
+
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   UdpSocket::Options options;
   options.index = index;

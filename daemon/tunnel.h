@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "config/profile.h"
@@ -20,6 +21,8 @@ class TunnelPart {
   virtual void shut_down() = 0;
 };
 
+/// The host to dial: none means this machine.
+std::string dialled_host(const HostPort& address);
 /// What a socket is opened with, by the profile.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
 /// Sets dscp on a new socket, and says in the log, once, if the kernel refuses it or grants less than sockbuf.

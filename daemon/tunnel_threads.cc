@@ -17,10 +17,16 @@ using Addresses = std::vector<IpEndpoint>;
 
 Result<Addresses> resolve_host(const HostPort& host) { return resolve(host.host, host.port_min); }
 
-// What a dialler is to dial: a missing host is this machine.
-Result<Addresses> resolve_dialled(const HostPort& host) {
-  return resolve(host.host.empty() ? "localhost" : host.host, host.port_min);
+std::string to_text(const Address& address) {
+  if (const auto* path = std::get_if<UnixPath>(&address)) return path->path;
+  const HostPort& host = std::get<HostPort>(address);
+  const bool bracketed = host.host.find(':') != std::string::npos;
+  std::string text = fmt::format(bracketed ? "[{}]:{}" : "{}:{}", host.host, host.port_min);
+  if (host.is_range()) text += fmt::format("-{}", host.port_max);
+  return text;
 }
+
+Result<Addresses> resolve_dialled(const HostPort& host) { return resolve(dialled_host(host), host.port_min); }
 
 }  // namespace
 
@@ -72,42 +78,53 @@ std::size_t TunnelThreads::loop_count() const {
   return count;
 }
 
-void TunnelThreads::add_loop() {
-  Worker& worker = workers_.emplace_back();
+Result<bool> TunnelThreads::add_loop() {
   LinkSettings settings = profile_.link;
   settings.rate_limit = profile_.ratelimit;
-  worker.loop = std::make_unique<Loop>(settings, profile_.crypt, key_, qpp_.get());
+  Result<std::unique_ptr<Loop>> loop = Loop::open(settings, profile_.crypt, key_, qpp_.get());
+  if (!loop) return Error{loop.error()};
+  workers_.emplace_back().loop = std::move(*loop);
+  return true;
 }
 
 Result<bool> TunnelThreads::open_client() {
   Result<Addresses> remotes = resolve_dialled(std::get<HostPort>(profile_.remote));
   if (!remotes) return Error{remotes.error()};
   for (std::size_t i = 0; i < loop_count(); ++i) {
-    add_loop();
+    if (Result<bool> added = add_loop(); !added) return added;
     auto part = std::make_unique<ClientPart>(profile_, *workers_[i].loop, client_, *remotes);
     client_.parts.push_back(part.get());
     workers_[i].part = std::move(part);
   }
+  // Listening sockets first: a start that fails says so in one line, before any session is dialled.
+  Result<std::vector<FileDescriptor>> listening = open_listeners();
+  if (!listening) return Error{listening.error()};
   for (std::size_t slot = 0; slot < profile_.conn; ++slot)
     if (Result<bool> added = client_.parts[slot % client_.parts.size()]->add_slot(slot); !added) return added;
+  for (std::size_t i = 0; i < listening->size(); ++i) client_.parts[i]->listen(std::move((*listening)[i]));
+  return true;
+}
 
+// One for each part on a TCP port, one for the first part on a unix path.
+Result<std::vector<FileDescriptor>> TunnelThreads::open_listeners() {
+  std::vector<FileDescriptor> sockets;
   if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
     Result<FileDescriptor> listening = listen_unix(*path);
     if (!listening) return Error{listening.error()};
-    client_.parts[0]->listen(std::move(*listening));
-    return true;
+    sockets.push_back(std::move(*listening));
+    return sockets;
   }
   const Result<Addresses> locals = resolve_host(std::get<HostPort>(profile_.local_address));
   if (!locals) return Error{locals.error()};
   const bool shared = client_.parts.size() > 1;
   if (shared)  // with SO_REUSEPORT a port that another program has looks free
     if (Result<FileDescriptor> probe = listen_tcp(locals.value().front(), false); !probe) return Error{probe.error()};
-  for (ClientPart* part : client_.parts) {
+  for (std::size_t i = 0; i < client_.parts.size(); ++i) {
     Result<FileDescriptor> listening = listen_tcp(locals.value().front(), shared);
     if (!listening) return Error{listening.error()};
-    part->listen(std::move(*listening));
+    sockets.push_back(std::move(*listening));
   }
-  return true;
+  return sockets;
 }
 
 Result<bool> TunnelThreads::open_server() {
@@ -121,7 +138,7 @@ Result<bool> TunnelThreads::open_server() {
   if (!locals) return Error{locals.error()};
   std::vector<ServerPart*> parts;
   for (std::size_t i = 0; i < loop_count(); ++i) {
-    add_loop();
+    if (Result<bool> added = add_loop(); !added) return added;
     auto part = std::make_unique<ServerPart>(profile_, *workers_[i].loop, targets);
     parts.push_back(part.get());
     workers_[i].part = std::move(part);
@@ -147,7 +164,8 @@ Result<bool> TunnelThreads::listen_on(const IpEndpoint& address, std::span<Serve
 
 void TunnelThreads::run() {
   const Signals signals(workers_[0].loop->uv(), *this);
-  spdlog::info("kcptun-uv {} runs on {} loop{}", KCPTUN_VERSION, workers_.size(), workers_.size() == 1 ? "" : "s");
+  spdlog::info("kcptun-uv {} carries {} to {} on {} loop{}", KCPTUN_VERSION, to_text(profile_.local_address),
+               to_text(profile_.remote), workers_.size(), workers_.size() == 1 ? "" : "s");
   for (std::size_t i = 1; i < workers_.size(); ++i)
     workers_[i].thread = std::thread([loop = workers_[i].loop.get()] { loop->run(); });
   workers_[0].loop->run();

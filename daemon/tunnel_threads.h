@@ -36,9 +36,10 @@ class TunnelThreads {
 
   std::size_t loop_count() const;
   Result<bool> open_client();
+  Result<std::vector<FileDescriptor>> open_listeners();
   Result<bool> open_server();
   static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
-  void add_loop();
+  Result<bool> add_loop();
   void stop();
   void log_counters();
 

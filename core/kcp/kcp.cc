@@ -11,6 +11,10 @@ namespace {
 
 constexpr Duration kRtoFloor = milliseconds(100);
 constexpr Duration kRtoFloorNodelay = milliseconds(30);
+// A restarted peer knows of nothing that we sent: its una is 0 for good, because what it has acknowledged before is
+// never sent again. A segment of its former life may say so too, but not so long after newer ones, and again.
+constexpr Duration kRestartProof = seconds(2);
+constexpr std::uint32_t kRestartSegments = 2;
 constexpr Duration kFirstProbe = milliseconds(500);
 constexpr Duration kLongestProbe = seconds(120);
 // Acknowledgements waiting for a flush. More only come while the socket takes nothing; the peer then sends again.
@@ -71,23 +75,27 @@ void Kcp::handle_packet(TimePoint now, Bytes packet, Origin origin) {
   }
 }
 
+// What such a segment carries belongs to another stream of bytes, and must not enter this one.
+bool Kcp::tells_of_restart(TimePoint now, const Segment& segment) {
+  if (!serial_less(segment.una, send_.una())) {
+    last_good_una_ = now;
+    forgetful_ = 0;
+    return false;
+  }
+  if (segment.una != 0 || now - last_good_una_ < kRestartProof) return false;
+  if (++forgetful_ >= kRestartSegments) peer_restarted_ = true;
+  return true;
+}
+
 void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
-  if (!send_.plausible_una(segment.una)) {
-    // Behind ours: an old packet, reordered. Ahead of what we sent: a lie or another life of the peer's.
-    if (serial_less(send_.next(), segment.una)) {
-      ++counters_.errors;
-      return;
-    }
+  if (origin == Origin::kArrived && tells_of_restart(now, segment)) return;
+  // An una ahead of what we sent is a lie, or we are the other life of a peer that it remembers: nothing that it says of
+  // our segments counts, but what it sends and asks is answered.
+  if (serial_less(send_.next(), segment.una)) {
+    ++counters_.errors;
+  } else {
+    handle_peer_state(now, segment, origin);
   }
-  std::uint32_t newly_acked = 0;
-  if (segment.command == KcpCommand::kAck) {  // before una, which may cover it and knows no copy
-    const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
-    if (ack.rtt && origin == Origin::kArrived) rtt_.add_sample(*ack.rtt);
-    newly_acked += ack.newly_acked;
-  }
-  if (send_.plausible_una(segment.una)) newly_acked += send_.handle_una(segment.una);
-  if (origin == Origin::kArrived) handle_peer_window(segment.window);
-  if (newly_acked > 0) congestion_->handle_acked(newly_acked, peer_window_);
 
   switch (segment.command) {
     case KcpCommand::kPush: {
@@ -107,6 +115,18 @@ void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
     case KcpCommand::kWindowTell:
       break;
   }
+}
+
+void Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin) {
+  std::uint32_t newly_acked = 0;
+  if (segment.command == KcpCommand::kAck) {  // before una, which may cover it and knows no copy
+    const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
+    if (ack.rtt && origin == Origin::kArrived) rtt_.add_sample(*ack.rtt);
+    newly_acked += ack.newly_acked;
+  }
+  if (send_.plausible_una(segment.una)) newly_acked += send_.handle_una(segment.una);  // else old and reordered
+  if (origin == Origin::kArrived) handle_peer_window(segment.window);
+  if (newly_acked > 0) congestion_->handle_acked(newly_acked, peer_window_);
 }
 
 void Kcp::handle_peer_window(std::uint32_t window) {

@@ -78,6 +78,8 @@ class Kcp {
   const ReceiveWindow& receive_window() const { return receive_; }
   std::uint32_t peer_window() const { return peer_window_; }
   const Counters& counters() const { return counters_; }
+  /// True once the peer has proved to be in another life: what it acknowledged is unacknowledged again.
+  bool peer_restarted() const { return peer_restarted_; }
   /// Gives idle memory back.
   void trim();
 
@@ -89,6 +91,8 @@ class Kcp {
   class PacketWriter;
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
+  bool tells_of_restart(TimePoint now, const Segment& segment);
+  void handle_peer_state(TimePoint now, const Segment& segment, Origin origin);
   void handle_peer_window(std::uint32_t window);
   void add_ack(std::uint32_t sn, std::uint32_t ts);
   void drop_covered_acks();
@@ -118,6 +122,9 @@ class Kcp {
   bool ask_window_ = false;
   bool tell_window_ = false;
   std::uint32_t told_window_;  // the window in the last segment that left
+  TimePoint last_good_una_{};       // when a segment last came whose una was not behind ours
+  std::uint32_t forgetful_ = 0;     // segments since then that knew of nothing
+  bool peer_restarted_ = false;
   Counters counters_;
 };
 

@@ -162,6 +162,7 @@ void Link::release_views() {
 std::string_view Link::closed_reason() const {
   if (!error_.empty()) return error_;
   if (!smux_.error().empty()) return smux_.error();
+  if (kcp_.peer_restarted()) return "the peer has restarted";
   return smux_.dead() ? "nothing arrived from the peer for too long" : std::string_view{};
 }
 

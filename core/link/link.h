@@ -103,6 +103,8 @@ class Link {
 
   /// The conversation is over: the peer broke the protocol, or nothing came for too long. Empty while it isn't.
   std::string_view closed_reason() const;
+  /// True when all that was written has been acknowledged, control frames included.
+  bool drained() const { return kcp_.send_window().empty() && !smux_.has_control(); }
   /// True when the windows have room for stream data worth sending.
   bool writable() const;
   std::uint32_t conv() const { return kcp_.conv(); }

@@ -175,7 +175,7 @@ void Smux::handle_update(const std::uint8_t* frame) {
   stream->peer_window = load_u32(frame + kFrameHeader + 4);
   const std::int32_t under_way = serial_diff(stream->sent, stream->peer_consumed);
   if (under_way < 0) return break_stream(sid, *stream);
-  if (stream->starved && stream->peer_window > static_cast<std::uint32_t>(under_way)) {
+  if (stream->starved) {  // even if it brings no room yet: the peer is there
     stream->starved = false;
     events_.push_back({StreamEvent::Type::kWritable, sid, stream->tag, {}});
   }
@@ -184,10 +184,10 @@ void Smux::handle_update(const std::uint8_t* frame) {
 void Smux::break_stream(std::uint32_t sid, Stream& stream) {
   ++counters_.broken_streams;
   events_.push_back({StreamEvent::Type::kBroken, sid, stream.tag, {}});
-  if (!stream.finished) {
-    stream.fin_due = true;
-    queue_control(sid, stream);
-  }
+  if (!stream.finished) stream.fin_due = true;
+  // Queued in any case: the stream then stays in the table, gone, until its events have been drained, and a SYN that
+  // names it again cannot make a new one that would inherit them.
+  queue_control(sid, stream);
   retire(sid, stream);
 }
 
@@ -222,6 +222,8 @@ std::optional<std::uint32_t> Smux::open_stream() {
   queue_control(sid, stream);
   return sid;
 }
+
+bool Smux::sids_used_up() const { return next_sid_ > kLastSid; }
 
 void Smux::set_tag(std::uint32_t sid, std::uint64_t tag) {
   if (Stream* stream = find(sid)) stream->tag = tag;
@@ -268,7 +270,8 @@ void Smux::abandon(std::uint32_t sid) {
   Stream* stream = find(sid);
   if (!stream || stream->gone) return;
   if (!stream->finished) stream->fin_due = true;
-  if (!stream->peer_finished && settings_.version == 2) stream->break_due = true;
+  // Also when the peer has finished: without it, what it got so far would look like the whole answer.
+  if (settings_.version == 2) stream->break_due = true;
   if (stream->fin_due || stream->break_due) queue_control(sid, *stream);
   retire(sid, *stream);
 }
@@ -325,6 +328,13 @@ void Smux::handle_timeout(TimePoint now, bool stalled) {
 void Smux::add_nop(TimePoint now) {
   nop_due_ = true;
   next_nop_ = nop_after(now);
+  if (settings_.version == 1) return;
+  // The peer may wait for window on streams that we only read; it gives them up when it hears nothing of us.
+  for (auto& [sid, stream] : streams_) {
+    if (!stream.finished || stream.peer_finished || stream.gone) continue;
+    stream.update_due = true;
+    queue_control(sid, stream);
+  }
 }
 
 // A packet leaves anyhow, and in the second half of the interval: a keepalive in it saves one of its own.

@@ -23,7 +23,7 @@ struct StreamEvent {
     kOpened,    // the peer opened it (server only)
     kData,      // bytes came; answer with consume() when they were passed on
     kFinished,  // the peer will send no more
-    kWritable,  // it had no room, and has now
+    kWritable,  // it had no room, and the peer has told of its window since
     kBroken,    // the stream is over and gone, at once: the peer broke its rules
   };
   Type type = Type::kData;
@@ -47,8 +47,12 @@ class Smux {
 
   // --- the peer's byte stream ---
 
-  /// False while the receive budget is used up: feed nothing then.
-  bool willing() const { return buffered_ < settings_.receive_buffer; }
+  /// Events that wait: tiny frames must not cost more memory than their bytes' budget allows.
+  static constexpr std::size_t kMaxEvents = 65536;
+  /// False while the receive budget is used up, or too many events wait: feed nothing then.
+  bool willing() const {
+    return buffered_ < settings_.receive_buffer && events_.size() - events_read_ < kMaxEvents;
+  }
   /// Takes the next bytes. On a protocol error the session is over: see error().
   void handle_bytes(TimePoint now, MutableBytes bytes);
   /// Why the session is over by the peer's fault; empty while it isn't.
@@ -59,9 +63,11 @@ class Smux {
 
   /// Opens a stream (client only); none when the session has used up its sids or has too many streams.
   std::optional<std::uint32_t> open_stream();
+  /// True when open_stream() will never again open one: a new session is needed.
+  bool sids_used_up() const;
   void set_tag(std::uint32_t sid, std::uint64_t tag);
   /// Payload bytes that may be sent on the stream now: its window in version 2. 0 for a finished or unknown stream.
-  /// An answer of 0 for lack of window is followed by kWritable when there is room again.
+  /// An answer of 0 for lack of window is followed by kWritable at the peer's next word about it.
   std::size_t stream_room(std::uint32_t sid);
   /// `bytes` of payload were framed for the stream. REQUIRES: bytes <= stream_room(sid).
   void record_sent(std::uint32_t sid, std::size_t bytes);

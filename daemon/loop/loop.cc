@@ -57,9 +57,28 @@ void add_counters(UdpSocket::Counters& sum, const UdpSocket::Counters& one) {
 
 }  // namespace
 
-Loop::Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
-    : context_(settings), backlog_pool_(kBacklogBuffer), suite_(make_suite(cipher, key)) {
-  KCPTUN_CHECK(uv_loop_init(&uv_) == 0);
+Result<std::unique_ptr<Loop>> Loop::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+                                         const QppPads* qpp) {
+  auto uv = std::make_unique<uv_loop_t>();
+  int status = uv_loop_init(uv.get());
+  if (status == 0) {
+    uv_async_t probe;  // the first one of a loop opens a descriptor
+    status = uv_async_init(uv.get(), &probe, nullptr);
+    if (status == 0) uv_close(reinterpret_cast<uv_handle_t*>(&probe), nullptr);
+    uv_run(uv.get(), UV_RUN_NOWAIT);
+    if (status != 0) uv_loop_close(uv.get());
+  }
+  if (status != 0) return Error{std::string("cannot create an event loop: ") + uv_strerror(status)};
+  return std::unique_ptr<Loop>(new Loop(settings, cipher, key, qpp, uv.release()));
+}
+
+Loop::Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp,
+           uv_loop_t* initialised)
+    : uv_owner_(initialised),
+      uv_(*initialised),
+      context_(settings),
+      backlog_pool_(kBacklogBuffer),
+      suite_(make_suite(cipher, key)) {
   context_.crypto_header = suite_->header_size();
   context_.crypto_trailer = suite_->trailer_size();
   context_.qpp = qpp;
@@ -123,7 +142,7 @@ void Loop::remove_socket(std::uint32_t index) {
   add_counters(closed_udp_, ports_[index]->socket.counters());
   sockets_[index] = nullptr;
   dispose(std::move(ports_[index]));
-  free_ports_.push_back(index);
+  (blocked_ ? stale_ports_ : free_ports_).push_back(index);
   if (blocked_ && blocked_socket_ == index) retry_->start(0);
 }
 
@@ -137,7 +156,7 @@ UdpSocket::Counters Loop::udp_counters() const {
 }
 
 void Loop::watch_socket(std::uint32_t index) {
-  const bool writing = blocked_ && blocked_socket_ == index;
+  const bool writing = blocked_ && blocked_socket_ == index && !waits_for_memory_;
   ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0));
 }
 
@@ -189,6 +208,8 @@ void Loop::transmit_rest() {
   batch_position_ = result.position;
   if (result.state == UdpSocket::SendState::kDone) {
     batch_.clear();
+    free_ports_.insert(free_ports_.end(), stale_ports_.begin(), stale_ports_.end());
+    stale_ports_.clear();
   } else {
     wait_for_socket(result);
   }
@@ -198,7 +219,8 @@ void Loop::transmit_rest() {
 void Loop::wait_for_socket(const BatchSendResult& result) {
   blocked_ = true;
   blocked_socket_ = result.socket;
-  if (result.state == UdpSocket::SendState::kNoBuffers) {
+  waits_for_memory_ = result.state == UdpSocket::SendState::kNoBuffers;
+  if (waits_for_memory_) {
     retry_->start(kRetrySendMs);
   } else {
     watch_socket(result.socket);

@@ -38,8 +38,10 @@ class Loop {
     std::uint64_t sealed_packets = 0;
   };
 
-  /// `context_settings` with the suite's header sizes filled in; `key` is used during construction only.
-  Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
+  /// `key` is used during construction only; `qpp` (may be null) outlives the loop. The error says what the system
+  /// would not give.
+  static Result<std::unique_ptr<Loop>> open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+                                            const QppPads* qpp);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -86,6 +88,8 @@ class Loop {
   UdpSocket::Counters udp_counters() const;
 
  private:
+  Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp, uv_loop_t* initialised);
+
   struct Port {
     UdpSocket socket;
     PacketReceiver& receiver;
@@ -107,7 +111,8 @@ class Loop {
   void arm_timer();
   void empty_disposed();
 
-  uv_loop_t uv_;
+  std::unique_ptr<uv_loop_t> uv_owner_;
+  uv_loop_t& uv_;
   TimePoint now_{};
   bool now_is_fresh_ = false;
   LinkContext context_;
@@ -117,11 +122,13 @@ class Loop {
   std::size_t batch_position_ = 0;
   bool blocked_ = false;
   std::uint32_t blocked_socket_ = 0;
+  bool waits_for_memory_ = false;     // blocked by ENOBUFS, while the socket counts as writable
   ReceiveArena arena_;
   std::vector<Packet> packets_;   // of one run, reused
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<UdpSocket*> sockets_;  // ports_' sockets, for send_batch
   std::vector<std::uint32_t> free_ports_;
+  std::vector<std::uint32_t> stale_ports_;  // free once the batch, which may still name them, is sent
   UdpSocket::Counters closed_udp_;   // of sockets that are gone
   std::vector<Session*> awake_;
   std::vector<Session*> pumping_;

@@ -189,6 +189,8 @@ Result<std::vector<IpEndpoint>> resolve(const std::string& host, std::uint16_t p
       endpoints.push_back(*endpoint);
   }
   if (endpoints.empty()) return resolve_error(host, EAI_NONAME);
+  // IPv4 first, as kcptun chooses: a UDP dial cannot tell that nobody listens on the other.
+  std::ranges::stable_partition(endpoints, is_ipv4);
   return endpoints;
 }
 

@@ -52,7 +52,7 @@ std::optional<IpEndpoint> parse_ip(std::string_view text, std::uint16_t port);
 /// "1.2.3.4:80", "[::1]:80", ":80". Nothing when the host is a name or anything is malformed.
 std::optional<IpEndpoint> parse_endpoint(std::string_view text);
 
-/// Every address of `host` for UDP or TCP, each once, in the system's order; "" is the wildcard. Literals
+/// Every address of `host` for UDP or TCP, each once, IPv4 first, else in the system's order; "" is the wildcard. Literals
 /// don't ask the resolver. Blocks: for the start of the program only. The error names the host.
 Result<std::vector<IpEndpoint>> resolve(const std::string& host, std::uint16_t port);
 

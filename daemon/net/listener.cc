@@ -19,6 +19,8 @@ namespace {
 constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
 constexpr int kAcceptsPerWakeUp = 64;
 constexpr std::uint64_t kPauseMs = 100;
+// A peer that vanished without a word is noticed after some minutes, as with Go's programs.
+constexpr int kKeepaliveSeconds = 15;
 
 Error system_error(const std::string& what, int error) { return {what + ": " + std::strerror(error)}; }
 
@@ -111,7 +113,12 @@ FileDescriptor begin_connect(const UnixPath& path) {
   return begin(unix_socket(), reinterpret_cast<const sockaddr*>(&name), size);
 }
 
-void prepare_connection(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+void prepare_connection(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveSeconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveSeconds);
+}
 
 Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted)
     : fd_(std::move(fd)), accepted_(std::move(accepted)) {

@@ -24,7 +24,7 @@ Result<FileDescriptor> listen_unix(const UnixPath& path);
 FileDescriptor begin_connect(const IpEndpoint& address);
 FileDescriptor begin_connect(const UnixPath& path);
 
-/// What every connection gets: no delay for small writes.
+/// What every connection gets: no delay for small writes, and TCP's keepalive.
 void prepare_connection(int fd);
 
 /// Accepts while the loop runs. When descriptors run out it pauses, says so once, and goes on when there are some.

@@ -62,9 +62,10 @@ void Connection::use(FileDescriptor fd) {
 // The next address of the target; when there is none left, the deadline ends the connection at once, from the loop,
 // because this may be the constructor.
 void Connection::attempt() {
+  errno = 0;
   FileDescriptor fd = next_attempt_();
   if (fd.valid()) return use(std::move(fd));
-  dial_error_ = errno;
+  if (errno != 0) dial_error_ = errno;  // else there was nothing left to try, and the last failure counts
   session_.loop().deadlines().set(*this, session_.loop().now());
 }
 
@@ -81,7 +82,10 @@ void Connection::handle_poll(int events) {
   if (connecting_) {
     handle_connected();
   } else {
-    if (events & UV_WRITABLE) write_backlog();
+    if (events & UV_WRITABLE) {
+      write_backlog();
+      session_.loop().wake(session_);  // flow control may have something to say
+    }
     if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
   }
   update_watch();
@@ -123,7 +127,7 @@ void Connection::handle_writable() {
 
 void Connection::fail(const char* what, int error) {
   if (failed_) return;
-  if (connecting_) spdlog::warn("stream {}: {}: {}", sid_, what, std::strerror(error));
+  if (connecting_) spdlog::warn("stream conv={:08x} sid={}: {}: {}", session_.link().conv(), sid_, what, std::strerror(error));
   session_.link().abandon(sid_);
   reset();
   session_.detach(*this);
@@ -141,7 +145,7 @@ void Connection::reset() {
 Connection::Pull Connection::pull(std::size_t limit) {
   if (failed_ || read_ended_) return Pull::kStopped;
   Link& link = session_.link();
-  const std::span<const MutableBytes> room = link.prepare_write(sid_, limit);
+  const std::span<const MutableBytes> room = link.prepare_write(sid_, std::min(limit, read_size_));
   if (room.empty()) {
     if (!link.writable()) return Pull::kMore;
     starved_ = true;
@@ -159,7 +163,12 @@ Connection::Pull Connection::pull(std::size_t limit) {
   const ssize_t n = ::readv(fd_.get(), vectors.data(), static_cast<int>(count));
   const int error = errno;
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (n > 0) return static_cast<std::size_t>(n) == total ? Pull::kMore : Pull::kDry;
+  if (n > 0) {
+    const bool filled = static_cast<std::size_t>(n) == total;
+    // Room is laid out before the read: no more of it than this connection has been filling.
+    read_size_ = filled ? std::min(2 * read_size_, kLargestRead) : std::max(read_size_ / 2, kSmallestRead);
+    return filled ? Pull::kMore : Pull::kDry;
+  }
   if (n < 0 && error == EINTR) return Pull::kMore;
   if (n < 0 && error == EAGAIN) return Pull::kDry;
   if (n < 0) {
@@ -199,7 +208,6 @@ std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
   const ssize_t n = ::writev(fd_.get(), vectors, static_cast<int>(std::min(count, kWriteVectors)));
   if (n >= 0) {
     session_.link().consume(sid_, static_cast<std::size_t>(n));
-    session_.loop().wake(session_);  // flow control may have something to say
     return static_cast<std::size_t>(n);
   }
   if (errno != EAGAIN && errno != EINTR) fail("writing failed", errno);
@@ -241,7 +249,7 @@ void Connection::write_backlog() {
 
 void Connection::handle_peer_finished() {
   peer_finished_ = true;
-  if (starved_) bound_drain();
+  if (starved_ || session_.link().smux().version() == 1) bound_drain();
   shut_down_if_drained();
 }
 

@@ -85,6 +85,9 @@ class Connection : private Deadline {
   std::vector<iovec> gathered_;
   NextAttempt next_attempt_;
   int dial_error_ = ETIMEDOUT;  // of the last attempt
+  static constexpr std::size_t kSmallestRead = 4 * 1024;
+  static constexpr std::size_t kLargestRead = 64 * 1024;
+  std::size_t read_size_ = kSmallestRead;  // bytes asked of the next read
   bool connecting_ = false;
   bool parked_ = false;
   bool starved_ = false;      // the stream has no window

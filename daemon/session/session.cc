@@ -14,8 +14,10 @@ constexpr std::size_t kQuantum = 16 * 1024;
 // What all may read before it is sent: about a batch of packets.
 constexpr std::size_t kPullBudget = 128 * 1024;
 
-// A closewait of 0, the client's default, would cut off answers that are on their way.
-constexpr Duration kShortestDrain = seconds(10);
+// A closewait of 0, the client's default, would cut off what is on its way. In version 2 the peer's windows show that it
+// is there, at least every keepalive interval (30 s at most); version 1 says nothing, and the bound is one on the whole
+// rest of the stream.
+constexpr Duration kShortestDrain = seconds(35);
 
 }  // namespace
 

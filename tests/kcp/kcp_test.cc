@@ -251,14 +251,17 @@ TEST_CASE("a length beyond the packet drops it, however large") {
   CHECK(a.kcp.receive_window().next() == 0);
 }
 
-TEST_CASE("a una of what was never sent drops the segment") {
+TEST_CASE("a una of what was never sent acknowledges nothing, but what comes with it is answered") {
   Peer a;
   a.write(10);
   a.segments();
-  a.give(packet(KcpCommand::kPush, 0, 2, 128, 1, "x"));
+  a.give(packet(KcpCommand::kWindowAsk, 0, 2, 7, 1, ""));
   CHECK(a.kcp.counters().errors == 1);
-  CHECK(a.kcp.receive_window().next() == 0);
   CHECK(a.kcp.send_window().size() == 1);
+  CHECK(a.kcp.peer_window() == 32);  // its window is of another life, too
+  const auto answer = a.segments();
+  REQUIRE(answer.size() == 1);
+  CHECK(answer[0].command == KcpCommand::kWindowTell);
   a.give(packet(KcpCommand::kPush, 0, 1, 128, 1, "x"));
   CHECK(a.kcp.send_window().empty());
   a.give(packet(KcpCommand::kPush, 1, 0, 128, 1, "x"));  // reordered: its una is old, its data is good
@@ -334,6 +337,39 @@ TEST_CASE("two conversations exchange bytes through a network that loses every t
   }
   CHECK(got_a == 7000);
   CHECK(got_b == 10000);
+}
+
+TEST_CASE("a peer that has forgotten everything, twice and long after it knew, has restarted") {
+  Peer a;
+  a.write(100);
+  a.segments();
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  REQUIRE(a.kcp.send_window().una() == 1);
+
+  a.now += milliseconds(1999);  // still may be reordered
+  a.give(packet(KcpCommand::kWindowTell, 0, 0));
+  a.give(packet(KcpCommand::kWindowTell, 0, 0));
+  CHECK_FALSE(a.kcp.peer_restarted());
+
+  a.now += milliseconds(1);
+  a.give(packet(KcpCommand::kPush, 0, 0, 128, 0, "of another life"));
+  CHECK_FALSE(a.kcp.peer_restarted());
+  CHECK_FALSE(a.kcp.readable());  // its bytes are not ours
+  a.give(packet(KcpCommand::kWindowTell, 0, 0));
+  CHECK(a.kcp.peer_restarted());
+}
+
+TEST_CASE("old packets after an outage are no restart when newer ones come between") {
+  Peer a;
+  a.write(100);
+  a.segments();
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  for (int i = 0; i < 5; ++i) {
+    a.now += seconds(5);
+    a.give(packet(KcpCommand::kWindowTell, 0, 0));
+    a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  }
+  CHECK_FALSE(a.kcp.peer_restarted());
 }
 
 }  // namespace kcptun

@@ -174,7 +174,7 @@ TEST_CASE("version 2 begins with a window of 262144 bytes, version 1 has none") 
   CHECK(one.smux.stream_room(3) == SIZE_MAX);
 }
 
-TEST_CASE("a stream without room is told when it has room again") {
+TEST_CASE("a stream without room is told of the peer's next word about it") {
   End server = server_with_stream();
   server.smux.record_sent(3, 262144);
   server.give(update(3, 100, 262144));
@@ -183,7 +183,8 @@ TEST_CASE("a stream without room is told when it has room again") {
   server.smux.record_sent(3, 100);
   CHECK(server.smux.stream_room(3) == 0);
   server.give(update(3, 100, 262144));
-  CHECK(server.events().empty());  // no room yet
+  CHECK(server.events() == Strings{"writable 3"});  // no room yet, but the peer is there
+  CHECK(server.smux.stream_room(3) == 0);
   server.give(update(3, 200, 262144));
   CHECK(server.events() == Strings{"writable 3"});
   CHECK(server.smux.stream_room(3) == 100);
@@ -428,6 +429,40 @@ TEST_CASE("the session takes no more while its budget is used up") {
   CHECK(server.smux.buffered() == 99);
   server.smux.abandon(3);
   CHECK(server.smux.buffered() == 0);
+}
+
+TEST_CASE("a stream opened anew in the batch that broke it does not inherit its events") {
+  End server = server_with_stream();
+  server.smux.finish(3);
+  server.control();  // the FIN has left
+  server.give(frame(SmuxCommand::kPush, 3, "abc"));
+  server.give(update(3, 0x7fffffff, 1000));  // claims what was never sent
+  server.give(frame(SmuxCommand::kSyn, 3));
+  CHECK(server.events() == Strings{"broken 3"});
+  server.control();
+  CHECK(server.smux.streams() == 0);
+  CHECK(server.smux.buffered() == 0);
+}
+
+TEST_CASE("an abandoned stream breaks at the peer even if the peer has finished, in version 2") {
+  End server = server_with_stream();
+  server.give(frame(SmuxCommand::kFin, 3));
+  server.events();
+  server.smux.abandon(3);
+  const auto frames = server.control();
+  REQUIRE(frames.size() == 2);
+  CHECK(frames[0].command == static_cast<std::uint8_t>(SmuxCommand::kUpdate));
+  CHECK(frames[1] == frame(SmuxCommand::kFin, 3));
+}
+
+TEST_CASE("a stream that we only read is told to be alive with each keepalive") {
+  End client(Role::kClient);
+  client.smux.open_stream();
+  client.smux.finish(3);
+  client.control();
+  client.now += seconds(10);
+  client.smux.handle_timeout(client.now, false);
+  CHECK(client.control() == Frames{frame(SmuxCommand::kNop, 0), update(3, 0, settings().stream_buffer)});
 }
 
 TEST_CASE("a NOP leaves every keepalive interval") {
