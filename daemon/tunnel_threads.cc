@@ -20,8 +20,9 @@ Result<Addresses> resolve_host(const HostPort& host) { return resolve(host.host,
 std::string to_text(const Address& address) {
   if (const auto* path = std::get_if<UnixPath>(&address)) return path->path;
   const HostPort& host = std::get<HostPort>(address);
-  const bool bracketed = host.host.find(':') != std::string::npos;
-  std::string text = fmt::format(bracketed ? "[{}]:{}" : "{}:{}", host.host, host.port_min);
+  const bool bare = host.host.find(':') == std::string::npos;
+  std::string text = bare ? host.host : fmt::format("[{}]", host.host);
+  text += fmt::format(":{}", host.port_min);
   if (host.is_range()) text += fmt::format("-{}", host.port_max);
   return text;
 }

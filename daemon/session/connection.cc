@@ -82,12 +82,10 @@ void Connection::handle_poll(int events) {
   if (connecting_) {
     handle_connected();
   } else {
-    if (events & UV_WRITABLE) {
-      write_backlog();
-      session_.loop().wake(session_);  // flow control may have something to say
-    }
+    if (events & UV_WRITABLE) write_backlog();
     if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
   }
+  session_.loop().wake(session_);  // what was written may move windows
   update_watch();
 }
 

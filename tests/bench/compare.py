@@ -1,123 +1,79 @@
-"""Bulk goodput and CPU per GB of our pair against Debian's, by iperf3 through each, interleaved A B A B in one run.
+"""Our pair of programs against Debian's, case by case, interleaved A B A B in one run.
 
-    compare.py --ours-client P --ours-server P [--rounds N] [--seconds S] [--case NAME ...] [--json F] [--markdown F]
+    compare.py --ours-client P --ours-server P [--all | --case NAME ...] [--quick] [--rounds N] [--seconds S]
+               [--json F] [--markdown F]
 
-Each row of CASES is measured `rounds` times for each pair of programs in turn; the figures are medians. CPU seconds are
-those of client and server together, from /proc/PID/stat, per GB (10^9 bytes) that iperf3's receiver counted.
+Each case of cases.py is measured `rounds` times for each of its subjects in turn; the figures are medians. CPU seconds
+are those of client and server together, from /proc/PID/stat, per GB (10^9 bytes) that iperf3's receiver counted.
+The goals are those of goals.py; each is printed with its verdict. Without a case: all.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "e2e"))
-import tunnel as t  # noqa: E402  (found by the line above)
-
-TUNED = ("--nocomp", "--mode", "fast3", "--sndwnd", "4096", "--rcvwnd", "4096", "--smuxver", "2")
-FEC = ("--ds", "10", "--ps", "3")
-NO_FEC = ("--ds", "0", "--ps", "0")
+import cases
+import report
+from cases import t
+from goals import GOALS, METRICS, TIMES
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    flags: tuple            # for both programs of either pair
-    iperf: tuple = ()       # further iperf3 flags
-    client_flags: tuple = ()
-    goodput_goal: float = 0.0  # times Debian's, at least
-    cpu_goal: float = 0.0      # share of Debian's CPU per GB, at most
-    text: str = field(default="", compare=False)
-
-
-CASES = (
-    Case("aes-128-up", ("--crypt", "aes-128", *TUNED, *FEC), (), (), 14, 1 / 16, "aes-128, FEC 10/3, 1 stream up"),
-    Case("aes-128-down", ("--crypt", "aes-128", *TUNED, *FEC), ("-R",), (), 14, 1 / 16,
-         "aes-128, FEC 10/3, 1 stream down"),
-    Case("salsa20", ("--crypt", "salsa20", *TUNED, *FEC), (), (), 10, 1 / 12, "salsa20, FEC 10/3"),
-    Case("aes", ("--crypt", "aes", *TUNED, *FEC), (), (), 12, 1 / 14, "aes (the default), FEC 10/3"),
-    Case("none-no-fec", ("--crypt", "none", *TUNED, *NO_FEC), (), (), 12, 1 / 14, "none, no FEC"),
-    Case("parallel-8-conn-4", ("--crypt", "aes-128", *TUNED, *FEC), ("-P", "8"), ("--conn", "4"), 14, 1 / 14,
-         "8 parallel streams, conn 4, aes-128, FEC 10/3"),
-    Case("defaults", ("--smuxver", "2"), (), (), 60, 1 / 16, "every default but smuxver 2 (snappy on)"),
-)
-
-
-class IperfServer:
-    """The target; iperf3 serves one test at a time, which is how this runs them."""
-
-    def __init__(self):
-        self.port = t.free_port()
-        self._process = subprocess.Popen(["iperf3", "-s", "-B", t.HOST, "-p", str(self.port)], stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                         preexec_fn=t._die_with_parent)
-        t.wait_until(lambda: t.can_listen_tcp(self.port), 10, "iperf3 listens")
-
-    def close(self):
-        self._process.kill()
-        self._process.wait()
-
-
-def iperf(port, seconds, flags):
-    """Bits per second and bytes that arrived."""
-    command = ["iperf3", "-J", "-c", t.HOST, "-p", str(port), "-t", str(seconds), *flags]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 4 + 60,
-                            preexec_fn=t._die_with_parent)
-    report = json.loads(result.stdout or "{}")
-    if result.returncode or "error" in report:
-        raise t.Failure(f"{' '.join(command)}: {report.get('error') or result.stderr}")
-    received = report["end"]["sum_received"]
-    return received["bits_per_second"], received["bytes"]
-
-
-def measure(case, client, server, seconds):
-    """One run of one pair: {"goodput": Mbit/s, "cpu": CPU seconds per GB}."""
-    target = IperfServer()
-    try:
-        with t.Tunnel(client, server, [*case.flags, "--quiet"], client_args=case.client_flags,
-                      target_name=f"{t.HOST}:{target.port}") as tunnel:
-            try:
-                before = sum(program.cpu_seconds() for program in tunnel.programs)
-                rate, count = iperf(tunnel.local_port, seconds, case.iperf)
-                spent = sum(program.cpu_seconds() for program in tunnel.programs) - before
-            except Exception:
-                print(tunnel.logs(), file=sys.stderr)
-                raise
-        return {"goodput": rate / 1e6, "cpu": spent / (count / 1e9)}
-    finally:
-        target.close()
-
-
-def median(runs, key):
-    return statistics.median(run[key] for run in runs)
-
-
-def compare(case, pairs, rounds, seconds):
-    """Measures the pairs in turn, `rounds` times; gives the row of the results."""
-    runs = {name: [] for name in pairs}
+def compare(case, pairs, rounds, setting):
+    """Measures the case's subjects in turn, `rounds` times; gives its part of the results."""
+    runs = {name: [] for name in case.subjects}
     for number in range(rounds):
-        for name, (client, server) in pairs.items():
-            run = measure(case, client, server, seconds)
-            runs[name].append(run)
-            print(f"  {case.name:18} {number + 1}/{rounds}  {name:7} {run['goodput']:8.0f} Mbit/s "
-                  f"{run['cpu']:7.2f} CPU s/GB", flush=True)
-    row = {"case": case.name, "text": case.text, "flags": case.flags, "client_flags": case.client_flags,
-           "iperf": case.iperf, "goodput_goal": case.goodput_goal, "cpu_goal": case.cpu_goal, "runs": runs}
-    for name in pairs:
-        row[name] = {key: median(runs[name], key) for key in ("goodput", "cpu")}
-    row["goodput_ratio"] = row["ours"]["goodput"] / row["debian"]["goodput"]
-    row["cpu_ratio"] = row["ours"]["cpu"] / row["debian"]["cpu"]
-    return row
+        for name in case.subjects:
+            began = time.monotonic()
+            metrics = case.measure(setting, pairs[name])
+            runs[name].append(metrics)
+            figures = "  ".join(f"{key} {report.figure(key, value)}" for key, value in metrics.items())
+            print(f"  {case.name:18} {number + 1}/{rounds}  {name:10} {figures}   [{time.monotonic() - began:.0f} s]",
+                  flush=True)
+    medians = {name: {key: statistics.median(run[key] for run in taken) for key in taken[0]}
+               for name, taken in runs.items()}
+    ratios = {name: {key: ratio(values[key], medians["debian"][key]) for key in values}
+              for name, values in medians.items() if name not in ("debian", "direct")}
+    return {"case": case.name, "text": case.text, "flags": case.flags, "client_flags": case.client_flags,
+            "subjects": case.subjects, "runs": runs, "medians": medians, "ratios": ratios}
+
+
+def ratio(value, base):
+    if base:
+        return value / base
+    return 1.0 if value == base else None
+
+
+def judge(row, goals):
+    """The verdicts on one case's goals."""
+    verdicts = []
+    for goal in goals:
+        if goal.case != row["case"]:
+            continue
+        table = row["ratios"] if goal.basis == TIMES else row["medians"]
+        value = table[goal.subject][goal.metric]
+        met = value is not None and goal.met(value)
+        verdicts.append({"case": goal.case, "metric": goal.metric, "subject": goal.subject, "basis": goal.basis,
+                         "relation": goal.relation, "limit": goal.limit, "value": value, "met": met})
+    return verdicts
+
+
+def print_verdicts(verdicts):
+    print()
+    for verdict in verdicts:
+        print(f"{'pass' if verdict['met'] else 'MISS'}  {verdict['case']:18} {METRICS[verdict['metric']].title}, "
+              f"{verdict['subject']}: {report.verdict_value(verdict)} (goal {report.verdict_goal(verdict)})")
 
 
 def version_of(command):
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip().splitlines()[0]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        return (done.stdout or done.stderr).strip().splitlines()[0]
     except (OSError, IndexError, subprocess.TimeoutExpired):
         return "?"
 
@@ -138,82 +94,106 @@ def machine():
             return None
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "arch": platform.machine(),
             "rmem_max": sysctl("net.core.rmem_max"), "wmem_max": sysctl("net.core.wmem_max"),
-            "iperf3": version_of(["iperf3", "--version"]),
+            "load": os.getloadavg()[0], "iperf3": version_of(["iperf3", "--version"]),
+            "wrk": version_of(["dpkg-query", "-W", "wrk"]).replace("\t", " "),
+            "nginx": version_of(["nginx", "-v"]),
             "debian": version_of(["dpkg-query", "-W", "kcptun"]).replace("\t", " ")}
 
 
-def markdown(report):
-    host = report["machine"]
-    lines = [f"{host['cores']} cores of {host['cpu']}, Linux {host['kernel']} ({host['arch']}), net.core.rmem_max "
-             f"{host['rmem_max']}, wmem_max {host['wmem_max']}, {host['iperf3']}; {host['debian']} against "
-             f"{report['ours_version']}.",
-             f"Medians of {report['rounds']} runs of {report['seconds']} s, pairs in turn.", "",
-             "| case | Debian's Mbit/s | ours | times | Debian's CPU s/GB | ours | share |",
-             "|---|---:|---:|---:|---:|---:|---:|"]
-    for row in report["rows"]:
-        lines.append(f"| {row['text']} | {row['debian']['goodput']:.0f} | {row['ours']['goodput']:.0f} "
-                     f"| {row['goodput_ratio']:.2f} | {row['debian']['cpu']:.2f} | {row['ours']['cpu']:.2f} "
-                     f"| 1/{1 / row['cpu_ratio']:.1f} |")
-    return "\n".join(lines) + "\n"
-
-
-def missed(row, goodput_least, cpu_most):
-    """What this row falls short of, one sentence each."""
+def yardstick(row, goodput_least, cpu_most):
+    """What this row falls short of when the caller gives the limits, one sentence each."""
     faults = []
-    if row["goodput_ratio"] < goodput_least:
-        faults.append(f"{row['case']}: {row['goodput_ratio']:.2f} times the goodput, {goodput_least:.2f} wanted")
-    if row["cpu_ratio"] > cpu_most:
-        faults.append(f"{row['case']}: {row['cpu_ratio']:.3f} of the CPU per GB, {cpu_most:.3f} wanted")
+    ratios = row["ratios"].get("ours", {})
+    if goodput_least and ratios.get("goodput", goodput_least) < goodput_least:
+        faults.append(f"{row['case']}: {ratios['goodput']:.2f} times the goodput, {goodput_least:.2f} wanted")
+    if cpu_most and ratios.get("cpu", cpu_most) > cpu_most:
+        faults.append(f"{row['case']}: {ratios['cpu']:.3f} of the CPU per GB, {cpu_most:.3f} wanted")
     return faults
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ours-client", required=True)
     parser.add_argument("--ours-server", required=True)
     parser.add_argument("--debian-client", default="/usr/bin/kcptun-client")
     parser.add_argument("--debian-server", default="/usr/bin/kcptun-server")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--case", action="append", choices=[case.name for case in CASES],
-                        help="this case only (repeatable); default: all")
+    parser.add_argument("--pingpong", help="default: bench/pingpong beside our client")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="every case: the default")
+    which.add_argument("--case", action="append", choices=[case.name for case in cases.CASES],
+                       help="this case only (repeatable)")
+    parser.add_argument("--rounds", type=int, help="default: 5")
+    parser.add_argument("--seconds", type=int, help="of each timed measurement, default: 5")
+    parser.add_argument("--quick", action="store_true", help="1 round of 2 s: shows that all works")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--markdown", metavar="FILE")
     parser.add_argument("--least-goodput", type=float, metavar="TIMES", help="fail below this many times Debian's")
     parser.add_argument("--most-cpu", type=float, metavar="SHARE", help="fail above this share of Debian's CPU per GB")
-    parser.add_argument("--goals", action="store_true", help="fail where a case misses its own goals")
+    parser.add_argument("--goals", action="store_true", help="fail where a goal is missed")
     options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (2 if options.quick else 5)
+    options.pingpong = options.pingpong or os.path.join(os.path.dirname(options.ours_client), "bench", "pingpong")
+    return options
 
-    pairs = {"debian": (options.debian_client, options.debian_server),
-             "ours": (options.ours_client, options.ours_server)}
-    for path in [program for pair in pairs.values() for program in pair]:
-        if not os.access(path, os.X_OK):
-            print(f"{path}: not there (Debian's: apt-get install kcptun)", file=sys.stderr)
-            return 1
-    chosen = [case for case in CASES if not options.case or case.name in options.case]
-    report = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(),
-              "ours_version": version_of([options.ours_client, "--version"]), "rounds": options.rounds,
-              "seconds": options.seconds, "rows": []}
+
+def missing_programs(chosen, pairs, options):
+    wanted = {program for case in chosen for name in case.subjects for program in pairs[name] or ()}
+    if any(not isinstance(case, (cases.Bulk, cases.Http)) for case in chosen):
+        wanted.add(options.pingpong)
+    return sorted(path for path in wanted if not os.access(path, os.X_OK))
+
+
+def main():
+    options = parse()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    ours = (options.ours_client, options.ours_server)
+    debian = (options.debian_client, options.debian_server)
+    pairs = {"debian": debian, "ours": ours, "our client": (ours[0], debian[1]), "our server": (debian[0], ours[1]),
+             "direct": None}
+    chosen = [case for case in cases.CASES if not options.case or case.name in options.case]
+    missing = missing_programs(chosen, pairs, options)
+    if missing:
+        print("not there: " + ", ".join(missing) + " (Debian's: apt-get install kcptun)", file=sys.stderr)
+        return 1
+    setting = cases.Setting(options.seconds, 10 if options.quick else 20, 10 if options.quick else 30, options.pingpong)
+    began = time.monotonic()
+    results = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(),
+               "ours_version": version_of([options.ours_client, "--version"]), "rounds": options.rounds,
+               "seconds": options.seconds, "idle_seconds": setting.idle_seconds, "rows": [], "verdicts": []}
     faults = []
-    for case in chosen:
-        row = compare(case, pairs, options.rounds, options.seconds)
-        report["rows"].append(row)
-        if options.goals:
-            faults += missed(row, case.goodput_goal, case.cpu_goal)
-        else:
-            faults += missed(row, options.least_goodput or 0, options.most_cpu or float("inf"))
-    print("\n" + markdown(report))
-    for path, text in ((options.json, json.dumps(report, indent=1) + "\n"), (options.markdown, markdown(report))):
+    for number, case in enumerate(chosen):
+        print(f"[{number + 1}/{len(chosen)}, {time.monotonic() - began:.0f} s] {case.text}", flush=True)
+        try:
+            row = compare(case, pairs, options.rounds, setting)
+        except (t.Failure, OSError, subprocess.SubprocessError) as failure:  # the other cases still count
+            faults.append(f"{case.name}: not measured: {failure}")
+            print("FAILED " + faults[-1], flush=True)
+            results["verdicts"] += [{"case": goal.case, "metric": goal.metric, "subject": goal.subject,
+                                     "basis": goal.basis, "relation": goal.relation, "limit": goal.limit,
+                                     "value": None, "met": False} for goal in GOALS if goal.case == case.name]
+            continue
+        results["rows"].append(row)
+        results["verdicts"] += judge(row, GOALS)
+        faults += yardstick(row, options.least_goodput, options.most_cpu)
+    results["total_seconds"] = time.monotonic() - began
+    print_verdicts(results["verdicts"])
+    missed = [verdict for verdict in results["verdicts"] if not verdict["met"]]
+    print(f"{len(results['verdicts']) - len(missed)} goals met, {len(missed)} missed, "
+          f"{results['total_seconds']:.0f} s in all")
+    for path, text in ((options.json, json.dumps(results, indent=1) + "\n"),
+                       (options.markdown, report.tunnel_markdown(results))):
         if path:
             with open(path, "w") as file:
                 file.write(text)
     for fault in faults:
         print("MISSED " + fault)
-    return 1 if faults else 0
+    return 1 if faults or (options.goals and missed) else 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except t.Failure as failure:
-        sys.exit(f"compare.py: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)

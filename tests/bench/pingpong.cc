@@ -2,7 +2,8 @@
 //
 //   pingpong serve PORT             the target; ends with its standard input
 //   pingpong ping PORT SECONDS      64-byte requests, one at a time
-//   pingpong load PORT SECONDS      the same beside a bulk stream that takes all it can get
+//   pingpong load PORT SECONDS      the same, one a millisecond, beside a bulk stream that takes all it can get
+//   pingpong connect PORT SECONDS   new connections, each for one byte and its answer, by 16 threads
 //
 // Results are one JSON object on standard output. The first byte of a connection tells the target what it is to be.
 #include <arpa/inet.h>
@@ -31,9 +32,12 @@ using Clock = std::chrono::steady_clock;
 constexpr char kEcho = 'e';  // sends back what comes
 constexpr char kSink = 's';  // takes all, and says how much it has, as u64, now and then
 constexpr char kHold = 'h';  // sends back this byte, then stays open until the other end closes
+constexpr char kOnce = 'o';  // sends back this byte and closes: the target bears the TIME-WAIT, as HTTP servers do
 constexpr std::size_t kMessage = 64;
 constexpr std::uint64_t kReportEvery = 256 * 1024;
 constexpr auto kWarmUp = std::chrono::seconds(1);
+constexpr auto kPace = std::chrono::milliseconds(1);
+constexpr int kConnectors = 16;
 
 [[noreturn]] void die(const char* what) {
   std::perror(what);
@@ -140,6 +144,9 @@ class Target {
       close(fd);
     } else if (role == kHold) {
       send_all(fd, &role, 1);
+    } else if (role == kOnce) {
+      send_all(fd, &role, 1);
+      close(fd);
     } else {
       epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
       std::thread(role == kEcho ? serve_echo : serve_sink, fd).detach();
@@ -162,8 +169,9 @@ int connect_as(std::uint16_t port, char role) {
   return fd;
 }
 
-/// Round trips of `duration`, in seconds, sorted.
-std::vector<double> ping(int fd, Clock::duration duration) {
+/// Round trips of `duration`, in seconds, sorted. No two begin within `interval`, so that the times when the tunnel is
+/// quick don't count more than the others.
+std::vector<double> ping(int fd, Clock::duration duration, Clock::duration interval = {}) {
   std::array<char, kMessage> message{};
   std::vector<double> times;
   const auto end = Clock::now() + duration;
@@ -171,7 +179,8 @@ std::vector<double> ping(int fd, Clock::duration duration) {
     if (!send_all(fd, message.data(), message.size()) || !receive_all(fd, message.data(), message.size())) die("ping");
     const auto stop = Clock::now();
     times.push_back(std::chrono::duration<double>(stop - start).count());
-    start = stop;
+    if (stop - start < interval) std::this_thread::sleep_until(start + interval);
+    start = interval.count() > 0 ? Clock::now() : stop;
   }
   std::sort(times.begin(), times.end());
   return times;
@@ -231,7 +240,7 @@ void run_load(std::uint16_t port, Clock::duration duration) {
   std::this_thread::sleep_for(kWarmUp);
   const std::uint64_t before = bulk.arrived();
   const auto start = Clock::now();
-  const std::vector<double> times = ping(fd, duration);
+  const std::vector<double> times = ping(fd, duration, kPace);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const double rate = static_cast<double>(bulk.arrived() - before) * 8 / seconds;
   std::printf("{");
@@ -239,8 +248,28 @@ void run_load(std::uint16_t port, Clock::duration duration) {
   std::printf(", \"bits_per_second\": %.0f}\n", rate);
 }
 
+void run_connect(std::uint16_t port, Clock::duration duration) {
+  std::atomic<std::uint64_t> done{0}, failed{0};
+  const auto start = Clock::now();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kConnectors; ++i) {
+    threads.emplace_back([&] {
+      while (Clock::now() - start < duration) {
+        const int fd = connect_as(port, kOnce);
+        char answer[2];  // the second never comes: the end does
+        ++(recv(fd, answer, 2, MSG_WAITALL) == 1 && answer[0] == kOnce ? done : failed);
+        close(fd);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  std::printf("{\"per_second\": %.1f, \"failures\": %llu}\n", static_cast<double>(done) / seconds,
+              static_cast<unsigned long long>(failed));
+}
+
 int usage() {
-  std::fputs("usage: pingpong serve PORT | ping PORT SECONDS | load PORT SECONDS\n", stderr);
+  std::fputs("usage: pingpong serve PORT | ping PORT SECONDS | load PORT SECONDS | connect PORT SECONDS\n", stderr);
   return 2;
 }
 
@@ -260,6 +289,8 @@ int main(int argc, char** argv) {
     run_ping(port, duration);
   } else if (verb == "load") {
     run_load(port, duration);
+  } else if (verb == "connect") {
+    run_connect(port, duration);
   } else {
     return usage();
   }

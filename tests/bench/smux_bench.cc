@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "core/smux/frame.h"
@@ -14,6 +15,7 @@ namespace {
 constexpr TimePoint kNow{seconds(1)};
 constexpr std::size_t kPiece = 1298;  // the stream comes in KCP segments
 constexpr std::uint32_t kFirstSid = 3;
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 void append(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid, std::size_t length) {
   const std::size_t at = out.size();
@@ -42,14 +44,14 @@ void smux_parse(benchmark::State& state) {
   while (smux.poll_event()) {
   }
   bytes.clear();
-  const std::size_t frames = std::max<std::size_t>(65536 / frame, 1);
+  const std::size_t frames = std::max<std::size_t>(65536 / frame, streams);
   for (std::size_t i = 0; i < frames; ++i)
     append(bytes, SmuxCommand::kPush, kFirstSid + 2 * static_cast<std::uint32_t>(i % streams), frame);
   for (auto _ : state) {
     feed(smux, bytes);
     while (const auto event = smux.poll_event()) smux.consume(event->sid, event->data.size());
     control.clear();
-    while (smux.has_control()) smux.poll_control(control, 16384);
+    smux.poll_control(control, kAll);
   }
   if (!smux.error().empty() || smux.buffered() != 0) state.SkipWithError("the frames were not taken");
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * frames));
@@ -65,7 +67,7 @@ void smux_emit(benchmark::State& state) {
   std::vector<std::uint8_t> update, out;
   append(update, SmuxCommand::kUpdate, sid, kUpdatePayload);
   store_u32(update.data() + kFrameHeader + 4, 262144);
-  smux.poll_control(out, 16384);
+  smux.poll_control(out, kAll);
   constexpr std::size_t kFrames = 16;
   out.resize(kFrames * (kFrameHeader + frame));
   std::uint32_t sent = 0;
@@ -93,7 +95,7 @@ void smux_open_close(benchmark::State& state) {
   std::vector<std::uint8_t> bytes;
   const auto exchange = [&](Smux& from, Smux& to) {
     bytes.clear();
-    while (from.has_control()) from.poll_control(bytes, 16384);
+    from.poll_control(bytes, kAll);
     feed(to, bytes);
     while (to.poll_event()) {
     }
