@@ -47,11 +47,19 @@ class ClientPart::Scavenger final : public Deadline {
  public:
   explicit Scavenger(ClientPart& part) : part_(part) {}
   ~Scavenger() override { part_.loop_.deadlines().set(*this, std::nullopt); }
-  void start() { part_.loop_.deadlines().set(*this, part_.loop_.now() + seconds(1)); }
-  void handle_deadline(TimePoint now) override { part_.scavenge(now); }
+  /// Looks within a second, however often it is asked to.
+  void start() {
+    if (std::exchange(started_, true)) return;
+    part_.loop_.deadlines().set(*this, part_.loop_.now() + seconds(1));
+  }
+  void handle_deadline(TimePoint now) override {
+    started_ = false;
+    part_.scavenge(now);
+  }
 
  private:
   ClientPart& part_;
+  bool started_ = false;
 };
 
 ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
@@ -90,11 +98,17 @@ Result<bool> ClientPart::dial(Slot& slot) {
     path.socket = index;
     slot.session = std::make_unique<Dialled>(*this, loop_, random_.next32(), path);
     loop_.add_socket(std::move(*socket), *slot.session);
-    most_ = std::max(most_, ++dialled_);
+    ++dialled_;
+    most_ = std::max<std::uint64_t>(most_, live_sessions());
     spdlog::info("session dialled conv={:08x} remote={}", slot.session->link.conv(), to_string(remote));
     return true;
   }
   return Error{error};
+}
+
+std::size_t ClientPart::live_sessions() const {
+  const auto live = std::ranges::count_if(slots_, [](const Slot& slot) { return slot.session != nullptr; });
+  return static_cast<std::size_t>(live) + expired_.size();
 }
 
 void ClientPart::redial(Slot& slot) {

@@ -58,6 +58,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void handle_closed(Session& session, std::string_view reason) override;
   void accept(FileDescriptor fd);
   void serve(FileDescriptor fd, Slot& slot);
+  std::size_t live_sessions() const;
   void redial(Slot& slot);
   void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
   Result<bool> dial(Slot& slot);

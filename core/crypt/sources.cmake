@@ -14,6 +14,9 @@ target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/gcrypt_cfb.cc
   ${CMAKE_CURRENT_LIST_DIR}/master_key.cc
   ${CMAKE_CURRENT_LIST_DIR}/nonce.cc
+  ${CMAKE_CURRENT_LIST_DIR}/salsa20.cc
+  ${CMAKE_CURRENT_LIST_DIR}/salsa20_avx2.cc
+  ${CMAKE_CURRENT_LIST_DIR}/salsa20_avx512.cc
   ${CMAKE_CURRENT_LIST_DIR}/stream_ciphers.cc
   ${CMAKE_CURRENT_LIST_DIR}/suite_table.cc
   ${CMAKE_CURRENT_LIST_DIR}/tea.cc)

@@ -23,30 +23,6 @@ class Involution : public PacketCipher {
   virtual void apply(std::span<const Packet> packets) = 0;
 };
 
-class Salsa20 final : public Involution {
- public:
-  explicit Salsa20(Bytes key) {
-    KCPTUN_CHECK(key.size() == key_.size());
-    prepare_sodium();
-    std::copy(key.begin(), key.end(), key_.begin());
-  }
-  ~Salsa20() override { sodium_memzero(key_.data(), key_.size()); }
-
- private:
-  static constexpr std::size_t kNonce = crypto_stream_salsa20_NONCEBYTES;
-  static_assert(kNonce == 8);
-
-  void apply(std::span<const Packet> packets) override {
-    for (const Packet& packet : packets) {
-      if (packet.size <= kNonce) continue;
-      std::uint8_t* body = packet.data + kNonce;
-      crypto_stream_salsa20_xor(body, body, packet.size - kNonce, packet.data, key_.data());
-    }
-  }
-
-  std::array<std::uint8_t, crypto_stream_salsa20_KEYBYTES> key_;
-};
-
 class Xor final : public Involution {
  public:
   explicit Xor(Bytes key) {
@@ -79,7 +55,6 @@ class None final : public Involution {
 
 }  // namespace
 
-std::unique_ptr<PacketCipher> make_salsa20(Bytes key) { return std::make_unique<Salsa20>(key); }
 std::unique_ptr<PacketCipher> make_xor(Bytes key) { return std::make_unique<Xor>(key); }
 std::unique_ptr<PacketCipher> make_none() { return std::make_unique<None>(); }
 

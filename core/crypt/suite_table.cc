@@ -7,6 +7,7 @@
 #include "core/crypt/checksummed_suite.h"
 #include "core/crypt/gcm_suite.h"
 #include "core/crypt/gcrypt_cfb.h"
+#include "core/crypt/salsa20.h"
 #include "core/crypt/stream_ciphers.h"
 #include "core/crypt/tea.h"
 
@@ -24,7 +25,9 @@ TeaPath tea_path(Dispatch dispatch) {
 }
 Made tea(const SuiteRow&, Bytes key, Dispatch dispatch) { return make_tea_cfb(key, tea_path(dispatch)); }
 Made xtea(const SuiteRow&, Bytes key, Dispatch dispatch) { return make_xtea_cfb(key, tea_path(dispatch)); }
-Made salsa20(const SuiteRow&, Bytes key, Dispatch) { return make_salsa20(key); }
+Made salsa20(const SuiteRow&, Bytes key, Dispatch dispatch) {
+  return make_salsa20(key, dispatch == Dispatch::kBest ? best_salsa20_path() : Salsa20Path::kPortable);
+}
 Made xor_table(const SuiteRow&, Bytes key, Dispatch) { return make_xor(key); }
 Made none(const SuiteRow&, Bytes, Dispatch) { return make_none(); }
 

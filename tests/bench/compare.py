@@ -155,7 +155,8 @@ def main():
     chosen = [case for case in cases.CASES if not options.case or case.name in options.case]
     missing = missing_programs(chosen, pairs, options)
     if missing:
-        print("not there: " + ", ".join(missing) + " (Debian's: apt-get install kcptun)", file=sys.stderr)
+        print("not there: " + ", ".join(missing) + " (Debian's: apt-get install kcptun; ours and pingpong: "
+              "scripts/bench.sh builds them)", file=sys.stderr)
         return 1
     setting = cases.Setting(options.seconds, 10 if options.quick else 20, 10 if options.quick else 30, options.pingpong)
     began = time.monotonic()

@@ -10,6 +10,7 @@
 
 #include "core/crypt/crc32.h"
 #include "core/crypt/nonce.h"
+#include "core/crypt/salsa20.h"
 #include "core/crypt/suite.h"
 #include "core/crypt/suite_table.h"
 
@@ -84,6 +85,15 @@ void encrypt_alone(benchmark::State& state, Cipher cipher, std::size_t size, Dis
   count(state, size, 1);
 }
 
+/// The first `packets` packets of a batch: what a path gains depends on how much work there is at once.
+void salsa20(benchmark::State& state, Salsa20Path path, std::size_t packets, std::size_t size) {
+  const auto code = make_salsa20(bench_key().bytes(), path);
+  const Arena arena(size);
+  const auto all = arena.packets();
+  for (auto _ : state) code->encrypt(std::span(all).first(packets));
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * size * packets));
+}
+
 void crc(benchmark::State& state) {
   const Arena arena(1500);
   const auto packets = arena.packets();
@@ -147,6 +157,15 @@ const bool registered = [] {
       benchmark::RegisterBenchmark(
           ("crypt/encrypt/" + name + "/1500/" + path).c_str(),
           [=, d = dispatch](benchmark::State& s) { encrypt_alone(s, cipher, 1500, d); });
+    }
+  }
+  for (const auto& [path, name] : {std::pair{Salsa20Path::kPortable, "sodium"}, std::pair{Salsa20Path::kAvx2, "avx2"},
+                                   std::pair{Salsa20Path::kAvx512, "avx512"}}) {
+    if (!cpu_can(path)) continue;
+    for (const auto& [packets, size] : {std::pair<std::size_t, std::size_t>{1, 60}, {1, 1350}, {4, 1350}, {48, 1350}}) {
+      benchmark::RegisterBenchmark(
+          ("crypt/salsa20/" + std::string(name) + "/" + std::to_string(packets) + "x" + std::to_string(size)).c_str(),
+          [p = path, n = packets, b = size](benchmark::State& s) { salsa20(s, p, n, b); });
     }
   }
   return true;

@@ -39,7 +39,9 @@ Segment segment(KcpCommand command, std::uint32_t sn, std::uint32_t una, TimePoi
 
 class Stopwatch {
  public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -49,7 +51,9 @@ class Stopwatch {
 class Sender {
  public:
   explicit Sender(std::uint32_t window)
-      : window_(window), kcp_(kConv, settings(window), kPacketSize, pool_), arena_(kBatchPackets * kPacketStride) {
+      : window_(window),
+        kcp_(kConv, settings(window), kPacketSize, pool_),
+        arena_(kBatchPackets * kPacketStride) {
     acknowledge_all();
   }
 
@@ -122,7 +126,8 @@ void kcp_flush(benchmark::State& state) {
 }
 BENCHMARK(kcp_flush)->RangeMultiplier(2)->Range(128, 8192)->UseManualTime();
 
-/// A window in flight of which nothing is due: what each wake-up costs beside the packets. kcp-go's has 1024 segments.
+/// A window in flight of which nothing is due: what each wake-up costs beside the packets. kcp-go's has 1024
+/// segments.
 void kcp_flush_idle(benchmark::State& state) {
   Sender sender(static_cast<std::uint32_t>(state.range(0)));
   sender.fill();
@@ -159,8 +164,14 @@ void kcp_acknowledge(benchmark::State& state, Order order) {
   }
   count_segments(state, window);
 }
-BENCHMARK_CAPTURE(kcp_acknowledge, in_order, Order::kInOrder)->RangeMultiplier(8)->Range(128, 8192)->UseManualTime();
-BENCHMARK_CAPTURE(kcp_acknowledge, reversed, Order::kReversed)->RangeMultiplier(8)->Range(128, 8192)->UseManualTime();
+BENCHMARK_CAPTURE(kcp_acknowledge, in_order, Order::kInOrder)
+    ->RangeMultiplier(8)
+    ->Range(128, 8192)
+    ->UseManualTime();
+BENCHMARK_CAPTURE(kcp_acknowledge, reversed, Order::kReversed)
+    ->RangeMultiplier(8)
+    ->Range(128, 8192)
+    ->UseManualTime();
 
 /// One window arrives in batches, is read and answered with acknowledgements.
 void kcp_receive(benchmark::State& state) {
@@ -170,7 +181,8 @@ void kcp_receive(benchmark::State& state) {
   const TimePoint now{seconds(1)};
   std::vector<std::uint8_t> arena(kBatchPackets * kPacketStride), out(kPacketSize);
   for (std::size_t i = 0; i < kBatchPackets; ++i)
-    write_segment_header(arena.data() + i * kPacketStride, segment(KcpCommand::kPush, 0, 0, now), kSegmentSize);
+    write_segment_header(arena.data() + i * kPacketStride, segment(KcpCommand::kPush, 0, 0, now),
+                         kSegmentSize);
   std::uint32_t sn = 0;
   for (auto _ : state) {
     for (std::uint32_t done = 0; done < window; done += kBatchPackets) {

@@ -1,4 +1,5 @@
-// Two whole links joined in memory, sealed and opened as on a wire: all that a byte costs but the system calls.
+// Two whole links joined in memory, sealed and opened as on a wire: all that a byte costs but the system
+// calls.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -40,7 +41,8 @@ LinkSettings link_settings(const Setup& setup) {
 /// What one end's loop owns.
 struct End {
   End(Role role, const Setup& setup, TimePoint now)
-      : suite(Suite::make(setup.cipher, link_key(), std::array<std::uint8_t, 32>{static_cast<std::uint8_t>(role)})),
+      : suite(Suite::make(setup.cipher, link_key(),
+                          std::array<std::uint8_t, 32>{static_cast<std::uint8_t>(role)})),
         context(link_settings(setup)) {
     context.crypto_header = suite->header_size();
     context.crypto_trailer = suite->trailer_size();
@@ -80,7 +82,9 @@ class LinkPair {
   }
 
  private:
-  static void queue(End& end, Bytes bytes) { end.unsent.insert(end.unsent.end(), bytes.begin(), bytes.end()); }
+  static void queue(End& end, Bytes bytes) {
+    end.unsent.insert(end.unsent.end(), bytes.begin(), bytes.end());
+  }
 
   // Virtual time, so that no hiccup of the machine looks like a loss.
   void step() {
@@ -149,18 +153,22 @@ void run(benchmark::State& state, const Setup& setup, Answer answer, std::size_t
 }
 
 void add(const std::string& name, const Setup& setup, Answer answer, std::size_t size) {
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, setup, answer, size); });
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [=](benchmark::State& state) { run(state, setup, answer, size); });
 }
 
 const bool registered = [] {
   constexpr FecSettings kNoFec{0, 0};
   const Setup echo{Cipher::kSalsa20, {}, false};   // as kcp-go's echo
   const Setup sink{Cipher::kNull, kNoFec, false};  // as kcp-go's sink
-  for (const auto& [label, size] : {std::pair{"4K", 4 << 10}, std::pair{"64K", 64 << 10}, std::pair{"256K", 256 << 10},
-                                    std::pair{"512K", 512 << 10}, std::pair{"1M", 1 << 20}}) {
+  for (const auto& [label, size] :
+       {std::pair{"4K", 4 << 10}, std::pair{"64K", 64 << 10}, std::pair{"256K", 256 << 10},
+        std::pair{"512K", 512 << 10}, std::pair{"1M", 1 << 20}}) {
     const auto bytes = static_cast<std::size_t>(size);
-    if (std::string_view(label) != "256K") add("BenchmarkEchoSpeed" + std::string(label), echo, Answer::kEcho, bytes);
-    if (std::string_view(label) != "512K") add("BenchmarkSinkSpeed" + std::string(label), sink, Answer::kNothing, bytes);
+    if (std::string_view(label) != "256K")
+      add("BenchmarkEchoSpeed" + std::string(label), echo, Answer::kEcho, bytes);
+    if (std::string_view(label) != "512K")
+      add("BenchmarkSinkSpeed" + std::string(label), sink, Answer::kNothing, bytes);
   }
   for (const CipherName& row : kCipherNames) {
     const std::string name(row.name);

@@ -2,10 +2,11 @@
 //
 //   pingpong serve PORT             the target; ends with its standard input
 //   pingpong ping PORT SECONDS      64-byte requests, one at a time
-//   pingpong load PORT SECONDS      the same, one a millisecond, beside a bulk stream that takes all it can get
-//   pingpong connect PORT SECONDS   new connections, each for one byte and its answer, by 16 threads
+//   pingpong load PORT SECONDS      the same, one a millisecond, beside a bulk stream that takes all it can
+//   get pingpong connect PORT SECONDS   new connections, each for one byte and its answer, by 16 threads
 //
-// Results are one JSON object on standard output. The first byte of a connection tells the target what it is to be.
+// Results are one JSON object on standard output. The first byte of a connection tells the target what it is
+// to be.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -32,7 +33,8 @@ using Clock = std::chrono::steady_clock;
 constexpr char kEcho = 'e';  // sends back what comes
 constexpr char kSink = 's';  // takes all, and says how much it has, as u64, now and then
 constexpr char kHold = 'h';  // sends back this byte, then stays open until the other end closes
-constexpr char kOnce = 'o';  // sends back this byte and closes: the target bears the TIME-WAIT, as HTTP servers do
+constexpr char kOnce =
+    'o';  // sends back this byte and closes: the target bears the TIME-WAIT, as HTTP servers do
 constexpr std::size_t kMessage = 64;
 constexpr std::uint64_t kReportEvery = 256 * 1024;
 constexpr auto kWarmUp = std::chrono::seconds(1);
@@ -97,7 +99,8 @@ void serve_sink(int fd) {
   close(fd);
 }
 
-// Takes connections, learns what they are to be, and keeps those that only stay; the others get a thread each.
+// Takes connections, learns what they are to be, and keeps those that only stay; the others get a thread
+// each.
 class Target {
  public:
   explicit Target(std::uint16_t port)
@@ -169,14 +172,15 @@ int connect_as(std::uint16_t port, char role) {
   return fd;
 }
 
-/// Round trips of `duration`, in seconds, sorted. No two begin within `interval`, so that the times when the tunnel is
-/// quick don't count more than the others.
+/// Round trips of `duration`, in seconds, sorted. No two begin within `interval`, so that the times when the
+/// tunnel is quick don't count more than the others.
 std::vector<double> ping(int fd, Clock::duration duration, Clock::duration interval = {}) {
   std::array<char, kMessage> message{};
   std::vector<double> times;
   const auto end = Clock::now() + duration;
   for (auto start = Clock::now(); start < end;) {
-    if (!send_all(fd, message.data(), message.size()) || !receive_all(fd, message.data(), message.size())) die("ping");
+    if (!send_all(fd, message.data(), message.size()) || !receive_all(fd, message.data(), message.size()))
+      die("ping");
     const auto stop = Clock::now();
     times.push_back(std::chrono::duration<double>(stop - start).count());
     if (stop - start < interval) std::this_thread::sleep_until(start + interval);
@@ -187,7 +191,8 @@ std::vector<double> ping(int fd, Clock::duration duration, Clock::duration inter
 }
 
 double percentile(const std::vector<double>& sorted, double part) {
-  return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(part * static_cast<double>(sorted.size())))];
+  return sorted[std::min(sorted.size() - 1,
+                         static_cast<std::size_t>(part * static_cast<double>(sorted.size())))];
 }
 
 /// Sends for as long as it lives; knows what has arrived.
@@ -269,7 +274,8 @@ void run_connect(std::uint16_t port, Clock::duration duration) {
 }
 
 int usage() {
-  std::fputs("usage: pingpong serve PORT | ping PORT SECONDS | load PORT SECONDS | connect PORT SECONDS\n", stderr);
+  std::fputs("usage: pingpong serve PORT | ping PORT SECONDS | load PORT SECONDS | connect PORT SECONDS\n",
+             stderr);
   return 2;
 }
 
@@ -284,7 +290,8 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc < 4) return usage();
-  const auto duration = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::atof(argv[3])));
+  const auto duration =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::atof(argv[3])));
   if (verb == "ping") {
     run_ping(port, duration);
   } else if (verb == "load") {

@@ -59,7 +59,8 @@ void smux_parse(benchmark::State& state) {
 }
 BENCHMARK(smux_parse)->ArgsProduct({{64, 1024, 8192}, {1, 64}})->Args({8192, 4096});
 
-/// Frames of `range(0)` bytes: the headers, the accounting and the peer's window updates, without the payload.
+/// Frames of `range(0)` bytes: the headers, the accounting and the peer's window updates, without the
+/// payload.
 void smux_emit(benchmark::State& state) {
   const auto frame = static_cast<std::size_t>(state.range(0));
   Smux smux(Role::kClient, SmuxSettings{}, kNow);
@@ -75,7 +76,8 @@ void smux_emit(benchmark::State& state) {
     std::uint8_t* at = out.data();
     for (std::size_t i = 0; i < kFrames; ++i) {
       if (smux.stream_room(sid) < frame) return state.SkipWithError("no room");
-      write_frame_header(at, {2, static_cast<std::uint8_t>(SmuxCommand::kPush), static_cast<std::uint16_t>(frame), sid});
+      write_frame_header(
+          at, {2, static_cast<std::uint8_t>(SmuxCommand::kPush), static_cast<std::uint16_t>(frame), sid});
       smux.record_sent(sid, frame);
       at += kFrameHeader + frame;
     }

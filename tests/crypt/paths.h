@@ -13,6 +13,7 @@
 #include "core/crypt/checksummed_suite.h"
 #include "core/crypt/gcm_suite.h"
 #include "core/crypt/gcrypt_cfb.h"
+#include "core/crypt/salsa20.h"
 #include "core/crypt/suite.h"
 #include "core/crypt/suite_table.h"
 #include "core/crypt/tea.h"
@@ -63,6 +64,12 @@ inline std::vector<CipherPath> paths_of(Cipher cipher) {
                        return cipher == Cipher::kTea ? make_tea_cfb(key, path) : make_xtea_cfb(key, path);
                      }});
     }
+  }
+  if (cipher == Cipher::kSalsa20) {
+    for (auto [path, name] :
+         {std::pair{Salsa20Path::kPortable, "salsa20-sodium"}, std::pair{Salsa20Path::kAvx2, "salsa20-avx2"},
+          std::pair{Salsa20Path::kAvx512, "salsa20-avx512"}})
+      all.push_back({name, cpu_can(path), [path = path](Bytes key) { return make_salsa20(key, path); }});
   }
   for (Dispatch dispatch : {Dispatch::kBest, Dispatch::kPortable}) {
     all.push_back({dispatch == Dispatch::kBest ? "best" : "portable", true,

@@ -1,0 +1,427 @@
+// The client's and the server's part of a loop: which session a connection goes to, and what becomes of both when a
+// conversation ends. Peers are bare sockets that speak datagrams made by hand.
+#include "daemon/client.h"
+#include "daemon/server.h"
+#include "tests/daemon/daemon_harness.h"
+
+namespace kcptun {
+namespace {
+
+using test::App;
+using test::AppServer;
+using test::LogCapture;
+using test::loopback;
+using test::push_datagram;
+using test::RawPeer;
+using test::smux_frame;
+using test::World;
+
+constexpr auto kMoment = std::chrono::milliseconds(100);
+
+std::string syn(std::uint32_t sid) { return smux_frame(2, SmuxCommand::kSyn, sid); }
+std::string data(std::uint32_t sid, const std::string& bytes) { return smux_frame(2, SmuxCommand::kPush, sid, bytes); }
+/// What ends a session of version 2.
+std::string mismatch() { return smux_frame(1, SmuxCommand::kNop, 0); }
+
+struct ServerRig {
+  ServerRig() {
+    profile.remote = HostPort{"127.0.0.1", target.port(), target.port()};
+    port = test::must_bind().local().port;
+    owned = test::make_loop(profile);
+    part = std::make_unique<ServerPart>(profile, *owned, std::vector<IpEndpoint>{loopback(target.port())});
+    REQUIRE(part->listen(loopback(port), false).ok());
+    world.add(*owned);
+    world.add(target);
+    world.add(raw);
+  }
+  ~ServerRig() { part.reset(); }
+  App& app(std::size_t index) { return *target.apps.at(index); }
+
+  LogCapture log;
+  Profile profile = test::plain_profile(Role::kServer);
+  AppServer target;
+  RawPeer raw;
+  std::uint16_t port = 0;
+  std::unique_ptr<Loop> owned;
+  std::unique_ptr<ServerPart> part;
+  World world;
+};
+
+/// The client's part; its server is a bare socket.
+struct ClientRig {
+  explicit ClientRig(std::uint32_t conn = 1, const std::string& remote_host = "127.0.0.1") {
+    profile.conn = conn;
+    profile.remote = HostPort{remote_host, raw.port(), raw.port()};
+    owned = test::make_loop(profile);
+    part = std::make_unique<ClientPart>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(raw.port())});
+    shared.parts.push_back(part.get());
+    FileDescriptor listening = test::must_listen();
+    entry = test::port_of(listening.get());
+    part->listen(std::move(listening));
+    world.add(*owned);
+    world.add(raw);
+  }
+  ~ClientRig() { part.reset(); }
+  void add_slots() {
+    for (std::size_t slot = 0; slot < profile.conn; ++slot) REQUIRE(part->add_slot(slot).ok());
+    owned->flush();
+  }
+  std::unique_ptr<App> connect() {
+    auto app = std::make_unique<App>(App::connect_to(entry));
+    world.add(*app);
+    return app;
+  }
+  /// Conversations heard of, with the ports that they came from, in order.
+  std::vector<std::pair<std::uint16_t, std::uint32_t>> conversations() const {
+    std::vector<std::pair<std::uint16_t, std::uint32_t>> all;
+    for (const RawPeer::Datagram& datagram : raw.heard) {
+      const std::pair one{datagram.from, datagram.conv()};
+      if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+    }
+    return all;
+  }
+
+  LogCapture log;
+  Profile profile = test::plain_profile(Role::kClient);
+  RawPeer raw;
+  ClientShared shared;
+  std::unique_ptr<Loop> owned;
+  std::unique_ptr<ClientPart> part;
+  std::uint16_t entry = 0;
+  World world;
+};
+
+/// Applications that the tunnel accepted but has told nothing: closed by it?
+bool open_still(int fd) { return fcntl(fd, F_GETFD) != -1; }
+
+}  // namespace
+
+// --- the server ---
+
+TEST_CASE("a conversation that a newer one replaces has its connections reset, and the newer one works") {
+  ServerRig rig;
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + data(3, "old")));
+  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 1 && rig.app(0).received == "old"; }));
+  rig.raw.send(rig.port, push_datagram(1002, 0, syn(3) + data(3, "new")));
+  CHECK(rig.world.until([&] { return rig.app(0).ended; }));
+  CHECK(rig.app(0).was_reset());
+  CHECK(rig.world.until([&] { return rig.target.apps.size() == 2 && rig.app(1).received == "new"; }));
+  CHECK(rig.log.count("replaced by a newer one") == 1);
+  CHECK(rig.part->counters().passive_opens == 2);
+  CHECK(rig.part->counters().curr_estab == 1);
+}
+
+TEST_CASE("a foreign conversation that does not begin replaces nothing") {
+  ServerRig rig;
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + data(3, "a")));
+  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 1 && rig.app(0).received == "a"; }));
+  rig.raw.send(rig.port, push_datagram(1002, 7, data(3, "stray")));
+  rig.raw.send(rig.port, push_datagram(1001, 1, data(3, "b")));
+  CHECK(rig.world.until([&] { return rig.app(0).received == "ab"; }));
+  CHECK_FALSE(rig.app(0).ended);
+  CHECK(rig.part->counters().curr_estab == 1);
+}
+
+TEST_CASE("replacement after replacement in one burst leaves the last one") {
+  ServerRig rig;
+  for (std::uint32_t conv = 1; conv <= 20; ++conv)
+    rig.raw.send(rig.port, push_datagram(conv, 0, syn(3) + data(3, std::to_string(conv))));
+  CHECK(rig.world.until([&] {
+    for (const auto& app : rig.target.apps)
+      if (app->received == "20") return true;
+    return false;
+  }));
+  CHECK(rig.world.until([&] { return rig.log.count("replaced") == 19; }));
+  CHECK(rig.part->counters().curr_estab == 1);
+}
+
+TEST_CASE("a protocol error closes all connections of a server's session, and the next packet opens a fresh one") {
+  ServerRig rig;
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + syn(5) + data(3, "a") + data(5, "b")));
+  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 2 && !rig.app(0).received.empty() && !rig.app(1).received.empty(); }));
+  rig.raw.send(rig.port, push_datagram(1001, 1, mismatch()));
+  CHECK(rig.world.until([&] { return rig.app(0).ended && rig.app(1).ended; }));
+  CHECK(rig.app(0).was_reset());
+  CHECK(rig.app(1).was_reset());
+  CHECK(rig.log.count("another smux version") == 1);
+  CHECK(rig.part->counters().curr_estab == 0);
+  rig.raw.send(rig.port, push_datagram(1002, 0, syn(3) + data(3, "c")));
+  CHECK(rig.world.until([&] { return rig.target.apps.size() == 3 && rig.app(2).received == "c"; }));
+}
+
+TEST_CASE("a protocol error while the target is being dialled leaves nothing behind") {
+  ServerRig rig;
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + data(3, "a") + mismatch()));
+  CHECK(rig.world.until([&] { return rig.log.count("session closed") == 1; }));
+  CHECK(rig.part->counters().curr_estab == 0);
+  CHECK(rig.owned->backlog_pool().in_use() == 0);
+  CHECK(rig.owned->context().segments.in_use() == 0);
+}
+
+TEST_CASE("a sid that was broken may be opened again in the same datagram") {
+  ServerRig rig;
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + data(3, "one")));
+  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 1 && rig.app(0).received == "one"; }));
+  std::string impossible(8, '\0');
+  store_u32(reinterpret_cast<std::uint8_t*>(impossible.data()), 0x40000000);
+  const std::string breaks = smux_frame(2, SmuxCommand::kUpdate, 3, impossible);
+  rig.raw.send(rig.port, push_datagram(1001, 1, breaks + syn(3) + data(3, "two")));
+  CHECK(rig.world.until([&] { return rig.app(0).ended; }));
+  CHECK(rig.app(0).was_reset());
+  rig.world.for_a_while(kMoment);
+  // Whether the second one is taken is the multiplexer's affair; the first one must be gone for good.
+  CHECK(rig.app(0).received == "one");
+}
+
+TEST_CASE("what a server's listening address has wrong is an error that names it") {
+  ServerRig rig;
+  const Result<bool> taken = rig.part->listen(loopback(rig.raw.port()), false);
+  REQUIRE_FALSE(taken);
+  CHECK(taken.error().find("127.0.0.1:" + std::to_string(rig.raw.port())) != std::string::npos);
+}
+
+TEST_CASE("after shut_down a server opens no more conversations") {
+  ServerRig rig;
+  rig.part->shut_down();
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3)));
+  rig.world.for_a_while(kMoment);
+  CHECK(rig.target.apps.empty());
+  CHECK(rig.part->counters().passive_opens == 0);
+}
+
+// --- the client ---
+
+TEST_CASE("connections go round robin over the sessions") {
+  ClientRig rig(3);
+  rig.add_slots();
+  std::vector<std::unique_ptr<App>> apps;
+  for (std::size_t i = 0; i < 6; ++i) {
+    const std::size_t heard = rig.raw.heard.size();
+    apps.push_back(rig.connect());
+    apps.back()->send("number " + std::to_string(i));
+    REQUIRE(rig.world.until([&] {
+      for (std::size_t k = heard; k < rig.raw.heard.size(); ++k)
+        if (rig.raw.heard[k].bytes.find("number " + std::to_string(i)) != std::string::npos) return true;
+      return false;
+    }));
+  }
+  const auto conversations = rig.conversations();
+  REQUIRE(conversations.size() == 3);
+  for (std::size_t i = 0; i < 6; ++i) {
+    const std::string word = "number " + std::to_string(i);
+    for (const RawPeer::Datagram& datagram : rig.raw.heard)
+      if (datagram.bytes.find(word) != std::string::npos) CHECK(datagram.from == conversations[i % 3].first);
+  }
+}
+
+TEST_CASE("a protocol error closes all connections of a client's session, and the next one gets a fresh session") {
+  ClientRig rig;
+  rig.add_slots();
+  const auto one = rig.connect();
+  const auto two = rig.connect();
+  one->send("a");
+  two->send("b");
+  REQUIRE(rig.world.until([&] {
+    std::string all;
+    for (const auto& datagram : rig.raw.heard) all += datagram.bytes.substr(kSegmentHeader);
+    return test::count_of(all, data(3, "a")) + test::count_of(all, data(5, "a")) > 0 &&
+           test::count_of(all, data(3, "b")) + test::count_of(all, data(5, "b")) > 0;
+  }));
+  REQUIRE(rig.conversations().size() == 1);
+  const auto [from, conv] = rig.conversations()[0];
+  rig.raw.send(from, push_datagram(conv, 0, mismatch()));
+  CHECK(rig.world.until([&] { return one->ended && two->ended; }));
+  CHECK(one->was_reset());
+  CHECK(two->was_reset());
+  CHECK(rig.part->counters().curr_estab == 0);
+
+  const auto three = rig.connect();
+  three->send("c");
+  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  CHECK(rig.conversations()[1].first != from);  // a new port
+  CHECK(rig.conversations()[1].second != conv);
+  CHECK_FALSE(three->ended);
+  CHECK(rig.part->counters().active_opens == 2);
+  CHECK(rig.part->counters().curr_estab == 1);
+}
+
+TEST_CASE("one slot's session ends alone: the others keep their connections") {
+  ClientRig rig(2);
+  rig.add_slots();
+  const auto one = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  const auto two = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  CHECK(rig.world.until([&] { return one->ended; }));
+  rig.world.for_a_while(kMoment);
+  CHECK_FALSE(two->ended);
+}
+
+TEST_CASE("MaxConn is how many sessions there were at once, not ever") {
+  ClientRig rig;
+  rig.add_slots();
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto app = std::make_unique<App>(App::connect_to(rig.entry));
+    REQUIRE(rig.world.until([&] { return rig.conversations().size() == i + 1; }));
+    rig.raw.send(rig.conversations()[i].first, push_datagram(rig.conversations()[i].second, 0, mismatch()));
+    REQUIRE(rig.world.until([&] { return rig.part->counters().curr_estab == 0; }));
+  }
+  CHECK(rig.part->counters().active_opens == 3);
+  CHECK(rig.part->counters().max_conn == 1);
+}
+
+TEST_CASE("a server that opens streams ends the session") {
+  ClientRig rig;
+  rig.add_slots();
+  const auto one = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, syn(2)));
+  CHECK(rig.world.until([&] { return one->ended; }));
+}
+
+TEST_CASE("connections that wait for a dial are bounded, and served when it is done") {
+  ClientRig rig(1, "localhost");  // a name: resolved in the background; and a slot without a session
+  rig.part.reset();
+  rig.part = std::make_unique<ClientPart>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
+  rig.shared.parts[0] = rig.part.get();
+  const Result<bool> added = rig.part->add_slot(0);
+  REQUIRE_FALSE(added);
+  test::TcpPair pair = test::tcp_pair();
+  std::vector<int> fds;
+  for (std::size_t i = 0; i < ClientPart::kMaxWaiting + 100; ++i) {
+    fds.push_back(fcntl(pair.near.get(), F_DUPFD_CLOEXEC, 3000 + static_cast<int>(i)));
+    REQUIRE(fds.back() >= 0);
+    rig.part->take(FileDescriptor(fds.back()), 0);
+  }
+  std::size_t kept = 0;
+  for (const int fd : fds) kept += open_still(fd);
+  CHECK(kept == ClientPart::kMaxWaiting);
+  CHECK(rig.log.count("session dialled") == 0);
+  CHECK(rig.world.until([&] { return rig.log.count("stream opened") == ClientPart::kMaxWaiting; }));
+  CHECK(rig.log.count("session dialled") == 1);
+  CHECK(rig.world.until([&] { return rig.conversations().size() == 1; }));
+}
+
+TEST_CASE("a name that cannot be resolved any more: the addresses known before are used") {
+  ClientRig rig(1, std::string(70, 'x') + ".invalid");
+  rig.add_slots();
+  const auto one = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  REQUIRE(rig.world.until([&] { return one->ended; }));
+  const auto two = rig.connect();
+  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  CHECK(rig.log.count("the addresses known before are used") == 1);
+}
+
+TEST_CASE("a missing host is this machine when dialling again, too") {
+  ClientRig rig(1, "");
+  rig.add_slots();
+  const auto one = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  REQUIRE(rig.world.until([&] { return one->ended; }));
+  const auto two = rig.connect();
+  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }, std::chrono::seconds(2)));
+  INFO(rig.log.text());
+  CHECK(rig.log.count("session dialled conv") == 2);
+  CHECK(rig.log.count("remote=127.0.0.1:") == 2);
+}
+
+TEST_CASE("an address that cannot be dialled is an error that names it") {
+  Profile profile = test::plain_profile(Role::kClient);
+  profile.remote = HostPort{"255.255.255.255", 4000, 4000};
+  const auto loop = test::make_loop(profile);
+  ClientShared shared;
+  auto part = std::make_unique<ClientPart>(profile, *loop, shared, std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value()});
+  shared.parts.push_back(part.get());
+  const Result<bool> added = part->add_slot(0);  // broadcast: EACCES
+  REQUIRE_FALSE(added);
+  CHECK(added.error().find("255.255.255.255:4000") != std::string::npos);
+}
+
+TEST_CASE("the first address that can be dialled is taken") {
+  ClientRig rig;
+  rig.part.reset();
+  rig.part = std::make_unique<ClientPart>(
+      rig.profile, *rig.owned, rig.shared,
+      std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value(), loopback(rig.raw.port())});
+  rig.shared.parts[0] = rig.part.get();
+  CHECK(rig.part->add_slot(0).ok());
+}
+
+TEST_CASE("an expired session keeps its connections, and the next one gets a new session") {
+  ClientRig rig;
+  rig.profile.autoexpire = milliseconds(1);
+  rig.add_slots();
+  const auto one = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  rig.world.for_a_while(std::chrono::milliseconds(5));
+  const auto two = rig.connect();
+  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  CHECK_FALSE(one->ended);
+  CHECK_FALSE(two->ended);
+  CHECK(rig.part->counters().curr_estab == 2);
+  // A conversation that ends while it is expired ends like any other.
+  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  CHECK(rig.world.until([&] { return one->ended; }));
+  CHECK_FALSE(two->ended);
+  CHECK(rig.part->counters().curr_estab == 1);
+}
+
+TEST_CASE("an expired session that is past scavengettl has its connections reset") {
+  ClientRig rig;
+  rig.profile.autoexpire = milliseconds(1);
+  rig.profile.scavengettl = milliseconds(10);
+  rig.add_slots();
+  const auto one = rig.connect();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  rig.world.for_a_while(std::chrono::milliseconds(5));
+  const auto two = rig.connect();
+  CHECK(rig.world.until([&] { return one->ended; }));
+  CHECK(one->was_reset());
+  CHECK_FALSE(two->ended);
+}
+
+TEST_CASE("sessions that expire faster than they are looked at are looked at all the same") {
+  ClientRig rig;
+  rig.profile.autoexpire = milliseconds(1);
+  rig.profile.scavengettl = milliseconds(10);
+  rig.add_slots();
+  const auto first = rig.connect();
+  std::vector<std::unique_ptr<App>> others;
+  for (int i = 0; i < 15 && !first->ended; ++i) {  // one every 200 ms: 3 s in all, and the scavenger comes every second
+    rig.world.for_a_while(std::chrono::milliseconds(200));
+    others.push_back(rig.connect());
+  }
+  CHECK(first->ended);
+  CHECK(rig.part->counters().curr_estab < 14);
+}
+
+TEST_CASE("after shut_down a client takes no more connections") {
+  ClientRig rig;
+  rig.add_slots();
+  rig.part->shut_down();
+  test::TcpPair pair = test::tcp_pair();
+  const int fd = pair.near.get();
+  rig.part->take(std::move(pair.near), 0);
+  CHECK_FALSE(open_still(fd));
+}
+
+// Reads freed memory: run it under AddressSanitizer.
+TEST_CASE("a client that goes away while a name is being resolved is not called back") {
+  ClientRig rig(1, "localhost");
+  rig.part.reset();
+  rig.part = std::make_unique<ClientPart>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
+  rig.shared.parts[0] = rig.part.get();
+  REQUIRE_FALSE(rig.part->add_slot(0));
+  test::TcpPair pair = test::tcp_pair();
+  rig.part->take(std::move(pair.near), 0);
+  rig.part->shut_down();
+  rig.part.reset();   // as ~TunnelThreads does: parts first,
+  rig.owned.reset();  // then the loops, which run until nothing is left
+  SUCCEED();
+}
+
+}  // namespace kcptun

@@ -1,0 +1,494 @@
+// Sessions and connections: a loop with the server's part against a link in memory, the client's part likewise, and
+// both parts against each other, over real loopback sockets.
+#include "daemon/session/session.h"
+
+#include "daemon/client.h"
+#include "daemon/server.h"
+#include "tests/daemon/daemon_harness.h"
+
+namespace kcptun {
+namespace {
+
+using test::App;
+using test::AppServer;
+using test::LogCapture;
+using test::loopback;
+using test::Peer;
+using test::World;
+
+constexpr auto kMoment = std::chrono::milliseconds(100);
+
+HostPort host(std::uint16_t port) { return {"127.0.0.1", port, port}; }
+
+/// A free UDP port, as the parts are told theirs.
+std::uint16_t free_udp_port() { return test::must_bind().local().port; }
+
+/// The server's part in its loop; the client is a link in memory.
+struct ServerRig {
+  explicit ServerRig(Profile with = test::plain_profile(Role::kServer), std::vector<IpEndpoint> targets = {})
+      : profile(std::move(with)) {
+    if (targets.empty()) targets = {loopback(target.port())};
+    profile.remote = host(targets.front().port);
+    const std::uint16_t port = free_udp_port();
+    owned = test::make_loop(profile);
+    part = std::make_unique<ServerPart>(profile, *owned, std::move(targets));
+    const Result<bool> listening = part->listen(loopback(port), false);
+    REQUIRE(listening);
+    peer = std::make_unique<Peer>(Role::kClient, profile.link, test::must_connect(loopback(port)));
+    world.add(*owned);
+    world.add(*peer);
+    world.add(target);
+  }
+  ~ServerRig() { part.reset(); }
+
+  /// A stream whose connection the target has accepted.
+  std::uint32_t connected_stream() {
+    const std::size_t before = target.apps.size();
+    const std::uint32_t sid = peer->open_stream();
+    REQUIRE(world.until([&] { return target.apps.size() == before + 1; }));
+    return sid;
+  }
+  App& app(std::size_t index = 0) { return *target.apps.at(index); }
+  Peer::Stream& stream(std::uint32_t sid) { return peer->stream(sid); }
+
+  LogCapture log;
+  Profile profile;
+  AppServer target;
+  std::unique_ptr<Loop> owned;
+  std::unique_ptr<ServerPart> part;
+  std::unique_ptr<Peer> peer;
+  World world;
+};
+
+/// Both parts, each in its loop, with kcptun's default settings.
+struct TunnelRig {
+  explicit TunnelRig(std::uint32_t conn = 1, Cipher cipher = Cipher::kAes, std::uint16_t target_port = 0) {
+    if (target_port == 0) target_port = target.port();
+    const std::uint16_t port = free_udp_port();
+    for (Profile* profile : {&client_profile, &server_profile}) {
+      profile->crypt = cipher;
+      profile->key = "key";
+      profile->threads = 1;
+      profile->conn = conn;
+      profile->sockbuf = 1 << 20;
+    }
+    server_profile.role = Role::kServer;
+    server_profile.link.kcp.send_window = server_profile.link.kcp.receive_window = 1024;
+    client_profile.remote = host(port);
+    server_profile.remote = host(target_port);
+    server_loop = test::make_loop(server_profile);
+    server = std::make_unique<ServerPart>(server_profile, *server_loop, std::vector<IpEndpoint>{loopback(target_port)});
+    REQUIRE(server->listen(loopback(port), false).ok());
+    client_loop = test::make_loop(client_profile);
+    client = std::make_unique<ClientPart>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
+    shared.parts.push_back(client.get());
+    for (std::size_t slot = 0; slot < conn; ++slot) REQUIRE(client->add_slot(slot).ok());
+    FileDescriptor listening = test::must_listen();
+    entry = test::port_of(listening.get());
+    client->listen(std::move(listening));
+    world.add(*server_loop);
+    world.add(*client_loop);
+    world.add(target);
+  }
+  ~TunnelRig() {
+    client.reset();
+    server.reset();
+  }
+
+  LogCapture log;
+  Profile client_profile, server_profile;
+  AppServer target;
+  std::unique_ptr<Loop> server_loop, client_loop;
+  ClientShared shared;
+  std::unique_ptr<ServerPart> server;
+  std::unique_ptr<ClientPart> client;
+  std::uint16_t entry = 0;
+  World world;
+};
+
+}  // namespace
+
+// --- one conversation ---
+
+TEST_CASE("bytes pass both ways between a stream and the target") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.connected_stream();
+  const std::string there = test::random_bytes(500'000, 1);
+  const std::string back = test::random_bytes(700'000, 2);
+  rig.stream(sid).to_send = there;
+  rig.app().send(back);
+  CHECK(rig.world.until([&] { return rig.app().received.size() == there.size() && rig.stream(sid).received.size() == back.size(); }));
+  CHECK(rig.app().received == there);
+  CHECK(rig.stream(sid).received == back);
+}
+
+TEST_CASE("what comes before the target has accepted reaches it") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.peer->open_stream();
+  rig.stream(sid).to_send = "early";
+  rig.stream(sid).ends = true;
+  CHECK(rig.world.until([&] { return rig.target.apps.size() == 1 && rig.app().ended; }));
+  CHECK(rig.app().received == "early");
+  CHECK(rig.app().error == 0);
+}
+
+TEST_CASE("half-close, the peer first: the answer comes all the same, then all is over") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.stream(sid).to_send = "request";
+  rig.stream(sid).ends = true;
+  REQUIRE(rig.world.until([&] { return rig.app().ended; }));
+  CHECK(rig.app().received == "request");
+  CHECK(rig.app().error == 0);
+  rig.world.for_a_while(kMoment);
+  CHECK_FALSE(rig.stream(sid).finished);
+  CHECK(rig.log.count("stream closed") == 0);
+  const std::string answer = test::random_bytes(300'000, 3);
+  rig.app().send(answer);
+  rig.app().end_sending();
+  CHECK(rig.world.until([&] { return rig.stream(sid).finished; }));
+  CHECK(rig.stream(sid).received == answer);
+  CHECK_FALSE(rig.stream(sid).broken);
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+}
+
+TEST_CASE("half-close, the application first: it still gets what comes, then all is over") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.app().send("all I have");
+  rig.app().end_sending();
+  REQUIRE(rig.world.until([&] { return rig.stream(sid).finished; }));
+  CHECK(rig.stream(sid).received == "all I have");
+  rig.world.for_a_while(kMoment);
+  CHECK_FALSE(rig.app().ended);
+  CHECK(test::turns_of(*rig.owned, kMoment) < 30);  // nothing to do, and nothing is done
+  const std::string more = test::random_bytes(300'000, 4);
+  rig.stream(sid).to_send = more;
+  rig.stream(sid).ends = true;
+  CHECK(rig.world.until([&] { return rig.app().ended; }));
+  CHECK(rig.app().received == more);
+  CHECK(rig.app().error == 0);
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+  CHECK(rig.owned->backlog_pool().in_use() == 0);
+}
+
+TEST_CASE("both ends close at the same time") {
+  ServerRig rig;
+  for (int i = 0; i < 20; ++i) {
+    const std::uint32_t sid = rig.connected_stream();
+    rig.app(static_cast<std::size_t>(i)).send("x");
+    rig.app(static_cast<std::size_t>(i)).end_sending();
+    rig.stream(sid).to_send = "y";
+    rig.stream(sid).ends = true;
+  }
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 20; }));
+  for (const auto& app : rig.target.apps) CHECK(app->received == "y");
+  for (const auto& [sid, stream] : rig.peer->only().streams) CHECK(stream.received == "x");
+}
+
+TEST_CASE("a target that refuses breaks the stream") {
+  ServerRig rig(test::plain_profile(Role::kServer), {loopback(test::closed_port())});
+  const std::uint32_t sid = rig.peer->open_stream();
+  rig.stream(sid).to_send = "anybody?";
+  CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+  CHECK(rig.log.count("cannot reach the target") == 1);
+  CHECK(rig.owned->backlog_pool().in_use() == 0);
+}
+
+TEST_CASE("the log says why a target could not be reached") {
+  ServerRig rig(test::plain_profile(Role::kServer), {loopback(test::closed_port())});
+  const std::uint32_t sid = rig.peer->open_stream();
+  REQUIRE(rig.world.until([&] { return rig.stream(sid).broken; }));
+  INFO(rig.log.text());
+  CHECK(rig.log.count("cannot reach the target: Connection refused") == 1);
+}
+
+TEST_CASE("the target's next address is tried when one refuses") {
+  AppServer alive;
+  ServerRig rig(test::plain_profile(Role::kServer),
+                {loopback(test::closed_port()), loopback(test::closed_port()), loopback(alive.port())});
+  rig.world.add(alive);
+  const std::uint32_t sid = rig.peer->open_stream();
+  rig.stream(sid).to_send = "hello";
+  CHECK(rig.world.until([&] { return !alive.apps.empty() && alive.apps[0]->received == "hello"; }));
+  CHECK(rig.log.count("cannot reach") == 0);
+}
+
+TEST_CASE("a unix target is reached; one that is not there breaks the stream") {
+  const bool there = GENERATE(true, false);
+  const UnixPath path{"@kcptun-target-" + std::to_string(getpid())};
+  Profile profile = test::plain_profile(Role::kServer);
+  const std::uint16_t port = free_udp_port();
+  profile.remote = path;
+  LogCapture log;
+  const auto loop = test::make_loop(profile);
+  auto part = std::make_unique<ServerPart>(profile, *loop, std::vector<IpEndpoint>{});
+  REQUIRE(part->listen(loopback(port), false).ok());
+  Peer peer(Role::kClient, profile.link, test::must_connect(loopback(port)));
+  World world;
+  world.add(*loop);
+  world.add(peer);
+  FileDescriptor listening;
+  if (there) listening = std::move(*listen_unix(path));
+  const std::uint32_t sid = peer.open_stream();
+  peer.stream(sid).to_send = "hello";
+  if (there) {
+    FileDescriptor accepted;
+    CHECK(world.until([&] {
+      accepted = FileDescriptor(accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK));
+      return accepted.valid();
+    }));
+    App app(std::move(accepted));
+    world.add(app);
+    CHECK(world.until([&] { return app.received == "hello"; }));
+    part.reset();
+    loop->flush();
+  } else {
+    CHECK(world.until([&] { return peer.stream(sid).broken; }));
+    CHECK(log.count("cannot reach the target: Connection refused") == 1);
+    part.reset();
+  }
+}
+
+TEST_CASE("a stream that the peer abandons is a reset for the application") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.stream(sid).to_send = "half of it";
+  REQUIRE(rig.world.until([&] { return rig.app().received == "half of it"; }));
+  rig.peer->only().link.abandon(sid);
+  CHECK(rig.world.until([&] { return rig.app().ended; }));
+  CHECK(rig.app().was_reset());
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+}
+
+TEST_CASE("an application that resets breaks the stream for the peer") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.app().send("then nothing");
+  REQUIRE(rig.world.until([&] { return rig.stream(sid).received.size() == 12; }));
+  rig.app().reset();
+  CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+}
+
+TEST_CASE("an application that closes while more comes breaks the stream for the peer") {
+  ServerRig rig;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.app().close();
+  REQUIRE(rig.world.until([&] { return rig.stream(sid).finished; }));
+  rig.stream(sid).to_send = test::random_bytes(200'000, 5);
+  CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+  CHECK(rig.owned->backlog_pool().in_use() == 0);
+}
+
+TEST_CASE("an application that resets with a backlog for it gives the memory back") {
+  ServerRig rig;
+  rig.target.reads = false;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.stream(sid).to_send = test::random_bytes(12 << 20, 6);
+  REQUIRE(rig.world.until([&] { return rig.owned->backlog_pool().in_use() > 0; }));
+  rig.app().reset();
+  CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
+  CHECK(rig.world.until([&] { return rig.owned->backlog_pool().in_use() == 0; }));
+}
+
+// --- back pressure ---
+
+TEST_CASE("a target that does not read holds its stream up, within streambuf, and others go on") {
+  Profile profile = test::plain_profile(Role::kServer);
+  profile.link.smux.stream_buffer = 512 * 1024;
+  ServerRig rig(profile);
+  rig.target.reads = false;
+  const std::uint32_t stuck = rig.connected_stream();
+  const std::string bytes = test::random_bytes(16 << 20, 7);
+  rig.stream(stuck).to_send = bytes;
+  std::size_t left = 0;
+  REQUIRE(rig.world.until([&] {  // nothing leaves any more
+    const std::size_t before = std::exchange(left, rig.stream(stuck).to_send.size());
+    if (before != left || left == bytes.size()) return false;
+    rig.world.for_a_while(std::chrono::milliseconds(300));
+    return rig.stream(stuck).to_send.size() == left;
+  }));
+  REQUIRE(left > 0);
+  CHECK(rig.owned->backlog_pool().in_use() > 0);
+  CHECK(rig.owned->backlog_pool().in_use() * rig.owned->backlog_pool().buffer_size() <= 512 * 1024 + 32 * 1024);
+  CHECK(test::turns_of(*rig.owned, kMoment) < 30);
+
+  rig.target.reads = true;
+  const std::uint32_t other = rig.connected_stream();
+  rig.stream(other).to_send = "I pass";
+  CHECK(rig.world.until([&] { return rig.app(1).received == "I pass"; }));
+
+  rig.app(0).reads = true;
+  CHECK(rig.world.until([&] { return rig.app(0).received.size() == bytes.size(); }));
+  CHECK(rig.app(0).received == bytes);
+  CHECK(rig.owned->backlog_pool().in_use() == 0);
+}
+
+TEST_CASE("a connection whose stream has no window parks, and wakes when it has some again") {
+  Profile profile = test::plain_profile(Role::kServer);
+  profile.link.smux.stream_buffer = 256 * 1024;
+  ServerRig rig(profile);
+  const std::uint32_t sid = rig.connected_stream();
+  rig.peer->reads = false;
+  const std::string bytes = test::random_bytes(12 << 20, 8);
+  rig.app().send(bytes);
+  REQUIRE(rig.world.until([&] { return rig.stream(sid).received.size() == 262144; }));
+  rig.world.for_a_while(kMoment);
+  CHECK(rig.stream(sid).received.size() == 262144);  // the window at the beginning
+  CHECK(rig.app().unsent());
+  CHECK(test::turns_of(*rig.owned, kMoment) < 30);
+  rig.peer->reads = true;
+  CHECK(rig.world.until([&] { return rig.stream(sid).received.size() == bytes.size(); }));
+  CHECK(rig.stream(sid).received == bytes);
+}
+
+TEST_CASE("connections park while the link has no room, and wake when the peer acknowledges again") {
+  ServerRig rig;
+  std::vector<std::uint32_t> sids;
+  for (int i = 0; i < 5; ++i) sids.push_back(rig.connected_stream());
+  std::vector<std::string> bytes;
+  for (std::size_t i = 0; i < sids.size(); ++i) {
+    bytes.push_back(test::random_bytes(1 << 20, 10 + i));
+    rig.app(i).send(bytes[i]);
+  }
+  // The peer is not stepped: nothing is acknowledged.
+  for (int i = 0; i < 50; ++i) {
+    rig.target.step();
+    uv_run(&rig.owned->uv(), UV_RUN_NOWAIT);
+  }
+  CHECK_FALSE(rig.peer->only().link.closed_reason().size());
+  const std::size_t turns = test::turns_of(*rig.owned, kMoment);
+  INFO(turns << " turns");
+  CHECK(turns < 60);  // the retransmission timers only
+  CHECK(rig.world.until([&] {
+    for (std::size_t i = 0; i < sids.size(); ++i)
+      if (rig.stream(sids[i]).received.size() < bytes[i].size()) return false;
+    return true;
+  }));
+  for (std::size_t i = 0; i < sids.size(); ++i) CHECK(rig.stream(sids[i]).received == bytes[i]);
+}
+
+TEST_CASE("connections that have much to send are served in turn") {
+  ServerRig rig;
+  std::vector<std::uint32_t> sids;
+  for (int i = 0; i < 4; ++i) sids.push_back(rig.connected_stream());
+  for (std::size_t i = 0; i < sids.size(); ++i) rig.app(i).send(test::random_bytes(3 << 20, 20 + i));
+  REQUIRE(rig.world.until([&] { return rig.stream(sids[0]).received.size() > (1 << 20); }));
+  for (const std::uint32_t sid : sids) CHECK(rig.stream(sid).received.size() > (1 << 19));
+}
+
+TEST_CASE("a session of smux version 1 has only the session's budget, and loses nothing by it") {
+  Profile profile = test::plain_profile(Role::kServer);
+  profile.link.smux.version = 1;
+  profile.link.smux.receive_buffer = 256 * 1024;
+  ServerRig rig(profile);
+  rig.target.reads = false;
+  const std::uint32_t sid = rig.connected_stream();
+  const std::string bytes = test::random_bytes(12 << 20, 9);
+  rig.stream(sid).to_send = bytes;
+  std::size_t left = 0;
+  REQUIRE(rig.world.until([&] {
+    const std::size_t before = std::exchange(left, rig.stream(sid).to_send.size());
+    if (before != left || left == bytes.size()) return false;
+    rig.world.for_a_while(std::chrono::milliseconds(300));
+    return rig.stream(sid).to_send.size() == left;
+  }));
+  CHECK(left > 0);
+  rig.app().reads = true;
+  rig.stream(sid).ends = true;
+  CHECK(rig.world.until([&] { return rig.app().ended; }));
+  CHECK(rig.app().received == bytes);
+}
+
+// --- both parts ---
+
+TEST_CASE("sixty connections echo through both parts with kcptun's defaults") {
+  const Cipher cipher = GENERATE(Cipher::kAes, Cipher::kAes128Gcm, Cipher::kSalsa20);
+  TunnelRig rig(2, cipher);
+  std::vector<std::unique_ptr<App>> apps;
+  std::vector<std::string> bytes;
+  for (std::size_t i = 0; i < 60; ++i) {
+    apps.push_back(std::make_unique<App>(App::connect_to(rig.entry)));
+    bytes.push_back(test::random_bytes(1 + 997 * i, 100 + i));
+    apps[i]->send(bytes[i]);
+    apps[i]->end_sending();
+    rig.world.add(*apps[i]);
+  }
+  std::vector<std::size_t> echoed;
+  CHECK(rig.world.until([&] {
+    echoed.resize(rig.target.apps.size());
+    for (std::size_t i = 0; i < rig.target.apps.size(); ++i) {
+      App& app = *rig.target.apps[i];
+      app.send(app.received.substr(echoed[i]));
+      if (echoed[i] <= app.received.size()) echoed[i] = app.received.size();
+      if (app.ended) app.end_sending();
+    }
+    for (const auto& app : apps)
+      if (!app->ended) return false;
+    return true;
+  }));
+  for (std::size_t i = 0; i < apps.size(); ++i) CHECK(apps[i]->received == bytes[i]);
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 120; }));
+  CHECK(rig.client->counters().curr_estab == 2);
+  CHECK(rig.server->counters().curr_estab == 2);
+  CHECK(rig.server->counters().passive_opens == 2);
+  CHECK(rig.client->counters().active_opens == 2);
+  CHECK(rig.client_loop->counters().rejected_packets == 0);
+  CHECK(rig.server_loop->counters().rejected_packets == 0);
+}
+
+TEST_CASE("a reset passes through the tunnel, either way") {
+  const bool client_resets = GENERATE(true, false);
+  TunnelRig rig;
+  App app = App::connect_to(rig.entry);
+  rig.world.add(app);
+  app.send("hello");
+  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 1 && rig.target.apps[0]->received == "hello"; }));
+  App& far = *rig.target.apps[0];
+  (client_resets ? app : far).reset();
+  App& other = client_resets ? far : app;
+  CHECK(rig.world.until([&] { return other.ended; }));
+  CHECK(other.was_reset());
+}
+
+TEST_CASE("a target that refuses is a reset for the client's application") {
+  TunnelRig rig(1, Cipher::kAes, test::closed_port());
+  App app = App::connect_to(rig.entry);
+  rig.world.add(app);
+  app.send("anybody?");
+  CHECK(rig.world.until([&] { return app.ended; }));
+  CHECK(app.was_reset());
+}
+
+TEST_CASE("shut_down of either part ends all connections at both ends") {
+  const bool client_first = GENERATE(true, false);
+  TunnelRig rig;
+  std::vector<std::unique_ptr<App>> apps;
+  for (int i = 0; i < 10; ++i) {
+    apps.push_back(std::make_unique<App>(App::connect_to(rig.entry)));
+    rig.world.add(*apps.back());
+    apps.back()->send("hello");
+  }
+  const auto all_there = [&] {
+    if (rig.target.apps.size() < apps.size()) return false;
+    for (const auto& app : rig.target.apps)
+      if (app->received != "hello") return false;
+    return true;
+  };
+  REQUIRE(rig.world.until(all_there));
+  TunnelPart& part = client_first ? static_cast<TunnelPart&>(*rig.client) : *rig.server;
+  part.shut_down();
+  (client_first ? *rig.client_loop : *rig.server_loop).flush();
+  CHECK(rig.world.until([&] {
+    for (const auto& app : apps)
+      if (!app->ended) return false;
+    for (const auto& app : rig.target.apps)
+      if (!app->ended) return false;
+    return true;
+  }));
+}
+
+}  // namespace kcptun
