@@ -39,7 +39,7 @@ Link::Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now)
     : context_(context),
       sends_fec_(context.settings.fec.enabled()),
       kcp_(conv, context.settings.kcp, kcp_packet_size(context), context.segments),
-      smux_(role, context.settings.smux, now),
+      smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(conv) : 0),
       decoder_(context.settings.fec, context.codes) {
   if (sends_fec_) {
     code_ = context.codes.use(context.settings.fec);

@@ -9,8 +9,9 @@
 
 namespace kcptun {
 namespace {
-// Keepalives of all sessions come due at these points of time, so that one wake-up serves many.
-constexpr Duration kKeepaliveGrid = milliseconds(500);
+// Keepalives come due on this grid, so that a wake-up serves many sessions; they are spread over its points, because
+// thousands at once would overflow socket buffers.
+constexpr Duration kKeepaliveGrid = milliseconds(50);
 // The last client sid; behind it, sids would wrap to even numbers' neighbours that the peer may still hold.
 constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 // Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
@@ -18,14 +19,11 @@ constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
 }  // namespace
 
-TimePoint Smux::nop_after(TimePoint now) const {
-  const Duration at = (now + settings_.keepalive).time_since_epoch();
-  return TimePoint(at - at % kKeepaliveGrid);
-}
-
-Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now)
-    : role_(role), settings_(settings), last_arrival_(now), next_nop_(now) {
-  next_nop_ = nop_after(now);
+Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread)
+    : role_(role),
+      settings_(settings),
+      last_arrival_(now),
+      next_nop_(now + settings.keepalive - settings.keepalive / 2 * spread / 65536) {
   KCPTUN_CHECK(settings.version == 1 || settings.version == 2);
 }
 
@@ -327,7 +325,10 @@ void Smux::handle_timeout(TimePoint now, bool stalled) {
 
 void Smux::add_nop(TimePoint now) {
   nop_due_ = true;
-  next_nop_ = nop_after(now);
+  // The server's is later by one point: the client's then comes first, and takes the server's along.
+  const Duration wait = settings_.keepalive + (role_ == Role::kServer ? kKeepaliveGrid : Duration(0));
+  const Duration at = (now + wait).time_since_epoch();
+  next_nop_ = TimePoint(at - at % kKeepaliveGrid);
   if (settings_.version == 1) return;
   // The peer may wait for window on streams that we only read; it gives them up when it hears nothing of us.
   for (auto& [sid, stream] : streams_) {

@@ -43,7 +43,8 @@ class Smux {
     std::uint64_t broken_streams = 0;
   };
 
-  Smux(Role role, const SmuxSettings& settings, TimePoint now);
+  /// `spread`: sessions that begin together with different values don't send their keepalives together.
+  Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread = 0);
 
   // --- the peer's byte stream ---
 
@@ -134,7 +135,6 @@ class Smux {
   void append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream);
   bool erase_if_over(std::uint32_t sid, const Stream& stream);
   void release_unread(Stream& stream);
-  TimePoint nop_after(TimePoint now) const;
   void add_nop(TimePoint now);
   Stream* find(std::uint32_t sid);
   const Stream* find(std::uint32_t sid) const;

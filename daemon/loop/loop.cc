@@ -1,5 +1,6 @@
 #include "daemon/loop/loop.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <time.h>
 
@@ -19,6 +20,8 @@ constexpr int kReceiveCalls = 8;
 constexpr std::size_t kBacklogBuffer = 16 * 1024;
 // Memory that nobody needed for so long goes back to the system.
 constexpr Duration kTrimEvery = seconds(2);
+// So many sessions leave holes in the heap that are worth giving back.
+constexpr std::size_t kManySessions = 100;
 // The system was out of buffers (ENOBUFS): when to try again. No event tells.
 constexpr std::uint64_t kRetrySendMs = 1;
 
@@ -234,6 +237,7 @@ void Loop::wake(Session& session) {
 }
 
 void Loop::forget(Session& session) {
+  ++sessions_gone_;
   deadlines_.set(session, std::nullopt);
   std::erase(awake_, &session);
   std::replace(pumping_.begin(), pumping_.end(), &session, static_cast<Session*>(nullptr));
@@ -260,12 +264,13 @@ void Loop::pump() {
 // What is held is looked at while there is work, and once or twice more when the work is over.
 void Loop::trim() {
   const bool holding = context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
-  if (!trim_at_ && holding) trim_at_ = now_ + kTrimEvery;
+  if (!trim_at_ && (holding || sessions_gone_ >= kManySessions)) trim_at_ = now_ + kTrimEvery;
   if (!trim_at_ || now_ < *trim_at_) return;
   trim_at_.reset();
   context_.trim();
   backlog_pool_.trim();
   if (context_.segments.in_use() == 0) arena_.release();
+  if (std::exchange(sessions_gone_, 0) >= kManySessions) malloc_trim(0);
 }
 
 void Loop::arm_timer() {

@@ -135,6 +135,7 @@ class Loop {
   DeadlineHeap deadlines_;
   std::optional<TimePoint> armed_;
   std::optional<TimePoint> trim_at_;
+  std::size_t sessions_gone_ = 0;  // since the last trim()
   std::vector<Disposed> disposed_;
   Counters counters_;
   std::unique_ptr<Mailbox> mailbox_;
