@@ -52,7 +52,7 @@ TEST_CASE("with smux 2 a stream that nobody reads does not stop the one beside i
   }));
   pair.run(TimePoint(seconds(100)), [] { return false; });
   CHECK(pair.failure().empty());  // the stuck one kills nobody
-  CHECK(pair.server().flows.received_on(0) == 262144);
+  CHECK(pair.server().flows.received_on(0) == 1 << 20);  // its streambuf, and no more
 }
 
 TEST_CASE("with smux 1 a stream that nobody reads stops its session, which lives on") {
