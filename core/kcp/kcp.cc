@@ -52,7 +52,6 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
     : conv_(conv),
       packet_size_(packet_size),
       send_window_limit_(settings.send_window),
-      pool_(pool),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
       rtt_(settings.tuning.nodelay ? kRtoFloorNodelay : kRtoFloor, settings.tuning.interval),

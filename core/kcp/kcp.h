@@ -106,7 +106,6 @@ class Kcp {
   const std::uint32_t conv_;
   const std::size_t packet_size_;
   const std::uint32_t send_window_limit_;
-  BufferPool& pool_;
   SendWindow send_;
   ReceiveWindow receive_;
   RttEstimator rtt_;

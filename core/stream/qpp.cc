@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/crypt/libraries.h"
 
 namespace kcptun {
 
@@ -26,18 +27,6 @@ constexpr unsigned kChunkIterations = 1024;
 constexpr std::size_t kCiphers = 7;
 // Pads are shuffled side by side, so that one call of the cipher has many blocks to work on.
 constexpr std::size_t kSideBySide = 64;
-
-void initialise_gcrypt() {
-  static const bool done = [] {
-    if (!gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P)) {
-      KCPTUN_CHECK(gcry_check_version(nullptr));
-      gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
-      gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
-    }
-    return true;
-  }();
-  static_cast<void>(done);
-}
 
 void wipe(void* data, std::size_t size) { explicit_bzero(data, size); }
 
@@ -137,7 +126,7 @@ QppPads::QppPads(std::string_view key_text, std::size_t count)
       forward_(count),
       reverse_(count) {
   KCPTUN_CHECK(count >= 1 && count <= 65535);
-  initialise_gcrypt();
+  prepare_gcrypt();
   const Bytes key(reinterpret_cast<const std::uint8_t*>(key_text.data()), key_text.size());
   Shuffler shuffler(key);
   for (std::size_t p = 0; p < count; p += kSideBySide) {

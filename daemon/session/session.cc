@@ -35,7 +35,6 @@ Session::~Session() { loop_.forget(*this); }
 
 void Session::attach(std::unique_ptr<Connection> connection) {
   const std::uint32_t sid = connection->sid();
-  ++counters_.opened;
   if (!quiet_) spdlog::info("stream opened conv={:08x} sid={}", link_.conv(), sid);
   link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(connection.get()));
   connections_[sid] = std::move(connection);
@@ -45,7 +44,6 @@ void Session::attach(std::unique_ptr<Connection> connection) {
 void Session::detach(Connection& connection) {
   const auto it = connections_.find(connection.sid());
   if (it == connections_.end()) return;
-  ++counters_.closed;
   if (!quiet_) spdlog::info("stream closed conv={:08x} sid={}", link_.conv(), connection.sid());
   link_.set_tag(connection.sid(), 0);
   if (std::exchange(connection.in_ready_list, false)) {

@@ -30,11 +30,6 @@ class Session : public Deadline {
     /// The conversation is over; all connections are gone. The owner disposes of the session.
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
   };
-  struct Counters {
-    std::uint64_t opened = 0;
-    std::uint64_t closed = 0;
-  };
-
   /// All outlive the session.
   Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile);
   ~Session() override;
@@ -58,7 +53,6 @@ class Session : public Deadline {
   Link& link() { return link_; }
 
   std::size_t connections() const { return connections_.size(); }
-  const Counters& counters() const { return counters_; }
   /// Resets all connections: the tunnel goes away under them.
   void close_all();
   /// The same, and tells the peer that its streams are over.
@@ -84,7 +78,6 @@ class Session : public Deadline {
   std::deque<Connection*> ready_;        // have something to read, first served first
   std::vector<Connection*> watching_;    // became ready in this round: to be parked if it doesn't get its turn
   std::vector<Connection*> gathered_;    // have bytes to write in this round
-  Counters counters_;
 };
 
 }  // namespace kcptun
