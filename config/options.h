@@ -29,6 +29,12 @@ inline constexpr std::size_t kOptionCount = static_cast<std::size_t>(OptionId::k
 
 enum class OptionKind : std::uint8_t { kSwitch, kNumber, kText, kChoice, kAddress };
 enum class OptionRole : std::uint8_t { kClient, kServer, kBoth };
+/// What a changed option needs when a running program reads its configuration again.
+enum class OptionReload : std::uint8_t {
+  kLive,         // takes effect at once, on sessions that are open too
+  kNextSession,  // sessions that are open keep what they have
+  kRestart,
+};
 /// The help text's headings, in its order.
 enum class OptionGroup : std::uint8_t {
   kAddresses,
@@ -56,6 +62,7 @@ struct Option {
   OptionGroup group;
   OptionRole role;
   OptionKind kind;
+  OptionReload reload;
   std::string_view flag;            // without dashes, as kcptun writes it
   std::string_view alias;           // "" or a second name
   std::string_view json;            // field of the JSON file, "": command line only

@@ -120,6 +120,10 @@ std::string field_message(std::string_view file, const Option& option, std::stri
   return message.append(value).append(" ").append(predicate);
 }
 
+std::string shown_value(const Option& option, const Value& value) {
+  return option.id == OptionId::kKey ? std::string(kHiddenValue) : shown_in_file(value);
+}
+
 std::string printable(std::string_view text, std::size_t longest) {
   std::string shown;
   for (const char c : text.substr(0, longest)) {

@@ -79,6 +79,9 @@ std::string flag_message(const Option& option, std::string_view value, std::stri
 std::string field_message(std::string_view file, const Option& option, std::string_view value,
                           std::string_view predicate);
 
+/// A value as a message shows it: text in quotes, the key hidden.
+std::string shown_value(const Option& option, const Value& value);
+
 /// Fit for one line of a terminal: control bytes as \xNN, cut after `longest` bytes.
 std::string printable(std::string_view text, std::size_t longest = 100);
 /// The same for a file's name, which is never cut.
