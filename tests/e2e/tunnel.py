@@ -264,6 +264,9 @@ class Target:
         line, rest = head.split(b"\n", 1)
         role, *numbers = line.decode().split()
         record["role"] = role
+        await self._play_role(connection, role, numbers, rest, record)
+
+    async def _play_role(self, connection, role, numbers, rest, record):
         if role == "echo":
             await self._echo(connection, rest, record)
         elif role == "source":
