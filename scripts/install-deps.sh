@@ -26,7 +26,8 @@ build    libspdlog-dev         logging
 test     catch2                unit tests
 test     python3               end-to-end tests
 test     kcptun                the real kcptun of 2021, the peer of the interop tests
-bench    iperf3                goodput through the tunnel
+test     iproute2              the lab's network namespaces
+test     iperf3                goodput through the tunnel and the lab's path
 bench    libbenchmark-dev      core_bench
 bench    wrk                   HTTP through the tunnel
 bench    nginx-light           its server

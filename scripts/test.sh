@@ -61,6 +61,11 @@ run_tests() { # PRESET CTEST-SELECTION...
   run_preset=$1
   shift
   headline "test $run_preset $*"
+  # The lab's path needs root and /dev/net/tun; without them it is left out, and said so, for no skipped test passes.
+  if [ "$(id -u)" != 0 ] || [ ! -r /dev/net/tun ]; then
+    echo "left out: lab.path (needs root and /dev/net/tun)"
+    set -- "$@" --exclude-regex '^lab\.path$'
+  fi
   started=$(date +%s)
   ctest --test-dir "build/$run_preset" --no-tests=error --output-on-failure --parallel "$jobs" "$@" >"$log.pipe" 2>&1 &
   ctest_pid=$!
