@@ -54,12 +54,12 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kReceiveWindow, kKcp, kB, kNumber, kLive, "rcvwnd", "", "rcvwnd", {1, 65535}, "512", "1024",
      "receive window in packets"},
     {kAckNodelay, kKcp, kB, kSwitch, kLive, "acknodelay", "", "acknodelay", {}, "", "",
-     "acknowledge each packet at once"},
+     "changes nothing: acknowledgements always leave with each batch"},
 
     {kNodelay, kManual, kB, kNumber, kLive, "nodelay", "", "nodelay", {0, 1}, "0", "0",
      "1: retransmit sooner"},
     {kInterval, kManual, kB, kNumber, kLive, "interval", "", "interval", {10, 5000}, "50", "50",
-     "the longest wait before a flush in milliseconds; values outside are moved into the range"},
+     "milliseconds that enter the retransmission time-out; values outside are moved into the range"},
     {kResend, kManual, kB, kNumber, kLive, "resend", "", "resend", {0, 65535}, "0", "0",
      "retransmit once this many later packets have arrived, 0: wait for the timer"},
     {kNc, kManual, kB, kNumber, kLive, "nc", "", "nc", {0, 1}, "0", "0",
@@ -90,7 +90,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kScavengeTtl, kSessions, kC, kNumber, kLive, "scavengettl", "", "scavengettl", {-1, kMaxSeconds}, "600", "",
      "seconds that a replaced session may live on, -1: for ever"},
     {kCloseWait, kSessions, kB, kNumber, kLive, "closewait", "", "closewait", {0, kMaxSeconds}, "0", "30",
-     "seconds that a connection whose one end is gone may still drain"},
+     "seconds that a connection whose one end is gone may still drain, below 35: 35"},
 
     {kDscp, kSockets, kB, kNumber, kLive, "dscp", "", "dscp", {0, 63}, "0", "0",
      "the DSCP field of each packet"},
