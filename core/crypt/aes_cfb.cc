@@ -31,6 +31,8 @@ bool cpu_can(AesPath path) {
       return true;
     case AesPath::kAesNi:
       return cpu_features().aes_ni;
+    case AesPath::kVaes256:
+      return cpu_features().aes_ni && cpu_features().vaes256;
     case AesPath::kVaes512:
       return cpu_features().aes_ni && cpu_features().vaes512;
   }
@@ -39,6 +41,7 @@ bool cpu_can(AesPath path) {
 
 AesPath best_aes_path() {
   if (cpu_can(AesPath::kVaes512)) return AesPath::kVaes512;
+  if (cpu_can(AesPath::kVaes256)) return AesPath::kVaes256;
   if (cpu_can(AesPath::kAesNi)) return AesPath::kAesNi;
   return AesPath::kPortable;
 }
@@ -48,7 +51,9 @@ std::unique_ptr<PacketCipher> make_aes_cfb(Bytes key, AesPath path) {
   switch (path) {
 #if defined(__x86_64__)
     case AesPath::kVaes512:
-      return make_aes_vaes_cfb(key);
+      return make_aes_vaes512_cfb(key);
+    case AesPath::kVaes256:
+      return make_aes_vaes256_cfb(key);
     case AesPath::kAesNi:
       return make_aes_ni_cfb(key);
 #endif

@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-enum class AesPath : std::uint8_t { kPortable, kAesNi, kVaes512 };
+enum class AesPath : std::uint8_t { kPortable, kAesNi, kVaes256, kVaes512 };
 
 bool cpu_can(AesPath path);
 AesPath best_aes_path();
@@ -38,6 +38,7 @@ class AesKeys {
 };
 
 std::unique_ptr<PacketCipher> make_aes_ni_cfb(Bytes key);
-std::unique_ptr<PacketCipher> make_aes_vaes_cfb(Bytes key);
+std::unique_ptr<PacketCipher> make_aes_vaes256_cfb(Bytes key);
+std::unique_ptr<PacketCipher> make_aes_vaes512_cfb(Bytes key);
 
 }  // namespace kcptun

@@ -18,9 +18,10 @@ CpuFeatures detect() {
   f.aes_ni = __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
   // Not every compiler's __builtin_cpu_supports knows these two names (clang 14 lacks "vaes").
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (f.avx512 && __get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+  if (f.avx2 && __get_cpuid_count(7, 0, &a, &b, &c, &d)) {
     const unsigned both = (1u << 9) | (1u << 10);
-    f.vaes512 = (c & both) == both;
+    f.vaes256 = (c & both) == both;
+    f.vaes512 = f.vaes256 && f.avx512;
   }
 #endif
   return f;

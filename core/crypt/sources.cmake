@@ -3,7 +3,8 @@ pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET GLOBAL libisal)
 target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/aes_cfb.cc
   ${CMAKE_CURRENT_LIST_DIR}/aes_ni.cc
-  ${CMAKE_CURRENT_LIST_DIR}/aes_vaes.cc
+  ${CMAKE_CURRENT_LIST_DIR}/aes_vaes256.cc
+  ${CMAKE_CURRENT_LIST_DIR}/aes_vaes512.cc
   ${CMAKE_CURRENT_LIST_DIR}/checksummed_suite.cc
   ${CMAKE_CURRENT_LIST_DIR}/cpu.cc
   ${CMAKE_CURRENT_LIST_DIR}/crc32.cc

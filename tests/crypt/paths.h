@@ -53,7 +53,8 @@ inline std::vector<CipherPath> paths_of(Cipher cipher) {
     all.push_back({"gcrypt", true, [&row](Bytes key) { return make_gcrypt_cfb(row.gcrypt_algorithm, key); }});
   }
   if (cipher == Cipher::kAes || cipher == Cipher::kAes128 || cipher == Cipher::kAes192) {
-    for (auto [path, name] : {std::pair{AesPath::kAesNi, "aes-ni"}, std::pair{AesPath::kVaes512, "vaes-512"}})
+    for (auto [path, name] : {std::pair{AesPath::kAesNi, "aes-ni"}, std::pair{AesPath::kVaes256, "vaes-256"},
+                              std::pair{AesPath::kVaes512, "vaes-512"}})
       all.push_back({name, cpu_can(path), [path = path](Bytes key) { return make_aes_cfb(key, path); }});
   }
   if (cipher == Cipher::kTea || cipher == Cipher::kXtea) {

@@ -146,7 +146,7 @@ class VaesCfb final : public PacketCipher {
 
 }  // namespace
 
-std::unique_ptr<PacketCipher> make_aes_vaes_cfb(Bytes key) {
+std::unique_ptr<PacketCipher> make_aes_vaes512_cfb(Bytes key) {
   switch (key.size()) {
     case 16:
       return std::make_unique<VaesCfb<10>>(key);
