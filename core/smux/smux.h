@@ -87,6 +87,8 @@ class Smux {
   void poll_control(std::vector<std::uint8_t>& out, std::size_t limit);
   /// Keepalive. `stalled`: nothing can arrive because our reader is stopped.
   void handle_timeout(TimePoint now, bool stalled);
+  /// A packet of the peer came, whatever was in it and in whatever order: it is there. Bytes need not be told of.
+  void handle_sign_of_life(TimePoint now) { last_arrival_ = now; }
   /// An acknowledgement is about to leave with no data: takes the keepalive along if it is due soon.
   void handle_departure(TimePoint now);
   std::optional<TimePoint> next_timeout() const;
