@@ -76,11 +76,13 @@ void forget_start_up_code() {
 int run_tunnel(RunTunnel& run) {
   const Role role = run.profile.role;
   if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
+  Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
+  if (!service) return give_up(role, service.error());
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(run.profile);
   if (!threads) return give_up(role, threads.error());
   for (const std::string& warning : run.warnings) spdlog::warn("{}", warning);
   forget_start_up_code();
-  (*threads)->run();
+  (*threads)->run(*service);
   spdlog::shutdown();
   return 0;
 }

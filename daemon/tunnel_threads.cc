@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
 #include <mutex>
 #include <utility>
 
@@ -163,18 +165,43 @@ Result<bool> TunnelThreads::listen_on(const IpEndpoint& address, std::span<Serve
   return true;
 }
 
-void TunnelThreads::run() {
+// Asks every loop for a sign of life, twice in the time that the service manager allows.
+class TunnelThreads::Pulse {
+ public:
+  Pulse(TunnelThreads& threads, Duration period)
+      : threads_(threads),
+        half_ms_(static_cast<std::uint64_t>(std::max<std::int64_t>(1, period.count() / 2000))),
+        timer_(threads.workers_[0].loop->uv(), [this] { beat(); }) {
+    timer_.start(half_ms_);
+  }
+
+ private:
+  void beat() {
+    threads_.check_pulse();
+    timer_.start(half_ms_);
+  }
+  TunnelThreads& threads_;
+  const std::uint64_t half_ms_;
+  TimerHandle timer_;
+};
+
+void TunnelThreads::run(ServiceNotifier& service) {
+  service_ = &service;
   const Signals signals(workers_[0].loop->uv(), *this);
+  std::optional<Pulse> pulse;
+  if (service.watchdog()) pulse.emplace(*this, *service.watchdog());
   spdlog::info("kcptun-uv {} carries {} to {} on {} loop{}", KCPTUN_VERSION, to_text(profile_.local_address),
                to_text(profile_.remote), workers_.size(), workers_.size() == 1 ? "" : "s");
   for (std::size_t i = 1; i < workers_.size(); ++i)
     workers_[i].thread = std::thread([loop = workers_[i].loop.get()] { loop->run(); });
+  service.ready();
   workers_[0].loop->run();
   for (std::size_t i = 1; i < workers_.size(); ++i) workers_[i].thread.join();
 }
 
 // Each loop ends its streams, tells the peer in one last round, and stops.
 void TunnelThreads::stop() {
+  service_->stopping();
   for (Worker& worker : workers_)
     worker.loop->mailbox().post([&worker] {
       worker.part->shut_down();
@@ -193,6 +220,16 @@ struct Gathering {
 };
 
 }  // namespace
+
+// The last loop to answer tells, on its own thread: a datagram is sent as a whole. One that is stuck never answers, and
+// the service manager hears nothing.
+void TunnelThreads::check_pulse() {
+  auto missing = std::make_shared<std::atomic<std::size_t>>(workers_.size());
+  for (Worker& worker : workers_)
+    worker.loop->mailbox().post([service = service_, missing] {
+      if (missing->fetch_sub(1) == 1) service->alive();
+    });
+}
 
 void TunnelThreads::log_counters() {
   auto gathering = std::make_shared<Gathering>();

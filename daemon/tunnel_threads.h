@@ -12,6 +12,7 @@
 #include "daemon/client.h"
 #include "daemon/loop/loop.h"
 #include "daemon/server.h"
+#include "daemon/service_notifier.h"
 #include "daemon/tunnel.h"
 
 namespace kcptun {
@@ -22,8 +23,9 @@ class TunnelThreads {
   static Result<std::unique_ptr<TunnelThreads>> open(const Profile& profile);
   ~TunnelThreads();
 
-  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log.
-  void run();
+  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log. `service` is told when it is ready, that every
+  /// loop is alive, and when it stops.
+  void run(ServiceNotifier& service);
 
  private:
   explicit TunnelThreads(const Profile& profile);
@@ -33,6 +35,7 @@ class TunnelThreads {
     std::thread thread;
   };
   class Signals;
+  class Pulse;
 
   std::size_t loop_count() const;
   Result<bool> open_client();
@@ -41,6 +44,7 @@ class TunnelThreads {
   static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
   Result<bool> add_loop();
   void stop();
+  void check_pulse();
   void log_counters();
 
   const Profile profile_;
@@ -48,6 +52,7 @@ class TunnelThreads {
   std::unique_ptr<QppPads> qpp_;
   ClientShared client_;
   std::vector<Worker> workers_;
+  ServiceNotifier* service_ = nullptr;  // while run() runs
 };
 
 }  // namespace kcptun

@@ -1,0 +1,91 @@
+"""The systemd units, and what the programs tell a service manager.
+
+    systemd_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
+"""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+
+import tunnel as t
+from tunnel import OPTIONS, TunnelCase
+
+UNITS = pathlib.Path(__file__).resolve().parents[2] / "systemd"
+
+
+class Units(TunnelCase):
+    def test_both_are_well_formed_and_shut_in(self):
+        for role, program in (("client", OPTIONS.client), ("server", OPTIONS.server)):
+            unit = f"kcptun-{role}@.service"
+            text = (UNITS / unit).read_text()
+            self.assertIn(f"/usr/local/bin/kcptun-{role}", text)
+            with tempfile.TemporaryDirectory() as directory:
+                path = pathlib.Path(directory, unit)
+                path.write_text(text.replace(f"/usr/local/bin/kcptun-{role}", os.path.abspath(program)))
+                environment = dict(os.environ, SYSTEMD_UNIT_PATH=directory + ":")
+                verified = subprocess.run(["systemd-analyze", "verify", "--man=no", f"kcptun-{role}@home.service"],
+                                          env=environment, capture_output=True, text=True, timeout=60)
+                self.assertEqual((verified.returncode, verified.stderr), (0, ""))
+                secure = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=15", str(path)],
+                                        capture_output=True, text=True, timeout=60)
+                self.assertEqual(secure.returncode, 0, secure.stdout[-2000:])
+
+
+class Notify(TunnelCase):
+    def start(self, name, **variables):
+        """A server that tells `name` what it does."""
+        environment = dict(os.environ, NOTIFY_SOCKET=name, **variables)
+        program = subprocess.Popen([OPTIONS.server, "-l", f"{t.HOST}:{t.free_port()}", "-t", f"{t.HOST}:1"],
+                                   env=environment, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(program.stderr.close)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        return program
+
+    def manager(self, name):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(name.replace("@", "\0"))
+        manager.settimeout(10)
+        return manager
+
+    def test_ready_alive_and_stopping_are_told(self):
+        for name in (os.path.join(self.directory, "notify"), f"@kcptun-uv-notify-{os.getpid()}"):
+            manager = self.manager(name)
+            program = self.start(name, WATCHDOG_USEC="400000")
+            self.assertEqual(manager.recv(4096), b"READY=1")
+            for _ in range(3):
+                self.assertEqual(manager.recv(4096), b"WATCHDOG=1")
+            program.send_signal(signal.SIGTERM)
+            last = manager.recv(4096)
+            while last == b"WATCHDOG=1":
+                last = manager.recv(4096)
+            self.assertEqual(last, b"STOPPING=1")
+            self.assertEqual(program.wait(10), 0)
+
+    def test_a_watchdog_of_another_process_gets_nothing(self):
+        name = os.path.join(self.directory, "other")
+        manager = self.manager(name)
+        program = self.start(name, WATCHDOG_USEC="1000", WATCHDOG_PID="1")
+        self.assertEqual(manager.recv(4096), b"READY=1")
+        program.send_signal(signal.SIGTERM)
+        self.assertEqual(manager.recv(4096), b"STOPPING=1")
+
+    def test_what_is_wrong_in_the_environment_is_one_line(self):
+        name = os.path.join(self.directory, "wrong")
+        self.manager(name)
+        for variables, word in (({"WATCHDOG_USEC": "soon"}, 'WATCHDOG_USEC: "soon"'),
+                                ({"WATCHDOG_USEC": "5", "WATCHDOG_PID": "-"}, 'WATCHDOG_PID: "-"')):
+            program = self.start(name, **variables)
+            self.assertEqual(program.wait(10), 1)
+            self.assertIn(word, program.stderr.read())
+        program = self.start("relative")
+        self.assertEqual(program.wait(10), 1)
+        self.assertIn('NOTIFY_SOCKET: "relative"', program.stderr.read())
+
+
+if __name__ == "__main__":
+    t.main()
