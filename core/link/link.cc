@@ -60,7 +60,7 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   const std::uint64_t segments = kcp_.counters().in_segments;
   for (const Packet& packet : packets)
     if (packet.size >= kSmallestBody) handle_packet(now, packet.bytes());
-  // Where one lost segment holds back all that came behind it, no byte reaches smux for long; the peer lives all the same.
+  // Where one lost segment holds back all that came behind it, no byte reaches smux for long: the peer lives still.
   if (kcp_.counters().in_segments != segments) smux_.handle_sign_of_life(now);
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
