@@ -61,7 +61,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kInterval, kManual, kB, kNumber, kLive, "interval", "", "interval", {10, 5000}, "50", "50",
      "milliseconds that enter the retransmission time-out; values outside are moved into the range"},
     {kResend, kManual, kB, kNumber, kLive, "resend", "", "resend", {0, 65535}, "0", "0",
-     "retransmit once this many later packets have arrived, 0: wait for the timer"},
+     "with nc 0: retransmit once this many later packets have arrived, 0: wait for the timer"},
     {kNc, kManual, kB, kNumber, kLive, "nc", "", "nc", {0, 1}, "0", "0",
      "1: no congestion control"},
 

@@ -55,8 +55,8 @@ void Counters::add_link(const Link& link, bool live) {
   in_segs += kcp.counters().in_segments;
   out_segs += kcp.counters().out_segments;
   retrans_segs += kcp.counters().retransmitted;
-  fast_retrans_segs += sending.counters().fast_lost;
-  lost_segs += sending.counters().timed_out;
+  fast_retrans_segs += sending.counters().fast_lost + sending.counters().late_lost;
+  lost_segs += sending.counters().timed_out + sending.counters().probes;
   repeat_segs += kcp.counters().repeated;
   fec_full_shards += link.fec().counters().full_groups;
   fec_parity_shards += link.fec().counters().parity_received;

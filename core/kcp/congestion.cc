@@ -11,6 +11,7 @@ class NoCongestionControl final : public CongestionController {
   void handle_acked(std::uint32_t, std::uint32_t) override {}
   void handle_overtaken(std::uint32_t) override {}
   void handle_timed_out() override {}
+  void handle_spurious() override {}
   std::uint32_t window() const override { return std::numeric_limits<std::int32_t>::max(); }
 };
 
@@ -29,22 +30,35 @@ class ClassicCongestionControl final : public CongestionController {
     }
   }
   void handle_overtaken(std::uint32_t in_flight) override {
+    remember();
     threshold_ = std::max(in_flight / 2, kSmallestThreshold);
     window_ = threshold_ + resend_;
     credit_ = 0;
   }
   void handle_timed_out() override {
+    remember();
     threshold_ = std::max(window_ / 2, kSmallestThreshold);
     window_ = 1;
     credit_ = 0;
   }
+  void handle_spurious() override {
+    window_ = std::max(window_, window_before_);
+    threshold_ = std::max(threshold_, threshold_before_);
+  }
   std::uint32_t window() const override { return window_; }
 
  private:
+  void remember() {
+    window_before_ = window_;
+    threshold_before_ = threshold_;
+  }
+
   static constexpr std::uint32_t kSmallestThreshold = 2;
   std::uint32_t resend_;
   std::uint32_t window_ = 1;
   std::uint32_t threshold_ = std::numeric_limits<std::uint32_t>::max();
+  std::uint32_t window_before_ = 1;  // the latest reduction
+  std::uint32_t threshold_before_ = kSmallestThreshold;
   std::uint32_t credit_ = 0;  // segments acknowledged towards the next additive increase
 };
 

@@ -21,7 +21,7 @@ constexpr Duration kLongestProbe = seconds(120);
 constexpr std::size_t kMaxPendingAcks = 65536;
 
 SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_size) {
-  return {segment_size, tuning.resend, tuning.nodelay, 0};
+  return {segment_size, tuning.resend, tuning.nodelay, 0, tuning.no_congestion_control};
 }
 
 }  // namespace
@@ -52,6 +52,7 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
     : conv_(conv),
       packet_size_(packet_size),
       send_window_limit_(settings.send_window),
+      detects_by_time_(settings.tuning.no_congestion_control),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
       rtt_(settings.tuning.nodelay ? kRtoFloorNodelay : kRtoFloor, settings.tuning.interval),
@@ -122,8 +123,9 @@ void Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin
     const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
     if (ack.rtt && origin == Origin::kArrived) rtt_.add_sample(*ack.rtt);
     newly_acked += ack.newly_acked;
+    if (ack.spurious) congestion_->handle_spurious();
   }
-  if (send_.plausible_una(segment.una)) newly_acked += send_.handle_una(segment.una);  // else old and reordered
+  if (send_.plausible_una(segment.una)) newly_acked += send_.handle_una(now, segment.una);  // else old and reordered
   if (origin == Origin::kArrived) handle_peer_window(segment.window);
   if (newly_acked > 0) congestion_->handle_acked(newly_acked, peer_window_);
 }
@@ -136,8 +138,12 @@ void Kcp::handle_peer_window(std::uint32_t window) {
   }
 }
 
-void Kcp::end_batch() {
+void Kcp::end_batch(TimePoint now) {
   receive_.end_batch();
+  if (detects_by_time_) {
+    send_.detect_late(now, rtt_);
+    return;
+  }
   const std::uint32_t in_flight = send_.in_flight();
   if (send_.detect_overtaken() > 0) congestion_->handle_overtaken(in_flight);
 }
@@ -192,7 +198,12 @@ bool Kcp::window_worth_telling() const {
 }
 
 void Kcp::handle_timeout(TimePoint now) {
-  if (send_.detect_timed_out(now, rtt_) > 0) congestion_->handle_timed_out();
+  if (detects_by_time_) {
+    send_.detect_late(now, rtt_);
+    send_.probe_if_silent(now, rtt_);
+  } else if (send_.detect_timed_out(now, rtt_) > 0) {
+    congestion_->handle_timed_out();
+  }
   if (probe_at_ && *probe_at_ <= now) {
     ask_window_ = true;
     probe_wait_ = std::min<Duration>(probe_wait_ + probe_wait_ / 2, kLongestProbe);

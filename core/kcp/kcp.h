@@ -44,7 +44,7 @@ class Kcp {
   /// A packet arrived. `packet` stays valid until end_batch().
   void handle_packet(TimePoint now, Bytes packet, Origin origin);
   /// The batch of packets is over: keeps what it must, finds what is lost.
-  void end_batch();
+  void end_batch(TimePoint now);
   /// Time passed.
   void handle_timeout(TimePoint now);
 
@@ -106,6 +106,7 @@ class Kcp {
   const std::uint32_t conv_;
   const std::size_t packet_size_;
   const std::uint32_t send_window_limit_;
+  const bool detects_by_time_;  // nc 1: RACK and probes; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;
   RttEstimator rtt_;

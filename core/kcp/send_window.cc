@@ -128,20 +128,25 @@ std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32
 
 // --- what the peer told ---
 
-void SendWindow::acknowledge(std::uint32_t sn, bool last_copy) {
+void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_copy) {
   Slot& slot = ring_[sn];
   // Which copy arrived is known when there was only one, or when its time stamp says so.
-  if (last_copy || !slot.resent) largest_acked_order_ = std::max(largest_acked_order_, slot.order);
+  if ((last_copy || !slot.resent) && slot.order > largest_acked_order_) {
+    largest_acked_order_ = slot.order;
+    newest_rtt_ = now - slot.sent_at;
+  }
+  progress_at_ = now;
+  probes_ = 0;
   remove_from_list(sn);
   pool_.give(std::exchange(slot.data, nullptr));
 }
 
-std::uint32_t SendWindow::handle_una(std::uint32_t una) {
+std::uint32_t SendWindow::handle_una(TimePoint now, std::uint32_t una) {
   KCPTUN_CHECK(plausible_una(una));
   std::uint32_t newly_acked = 0;
   for (; una_ != una; ++una_) {
     if (!ring_[una_].data) continue;
-    acknowledge(una_, !ring_[una_].resent);
+    acknowledge(now, una_, !ring_[una_].resent);
     ++newly_acked;
   }
   return newly_acked;
@@ -154,7 +159,9 @@ SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, st
   const bool last_copy = wire_ms(slot.sent_at) == ts;
   if (last_copy) result.rtt = now - slot.sent_at;
   if (slot.resent && !last_copy) ++counters_.spurious;
-  acknowledge(sn, last_copy);
+  result.spurious = slot.found_lost && (!last_copy || slot.list == kLostList);
+  if (result.spurious) learn_reordering(slot);
+  acknowledge(now, sn, last_copy);
   result.newly_acked = 1;
   return result;
 }
@@ -167,6 +174,7 @@ std::uint32_t SendWindow::detect_overtaken() {
   for (std::uint8_t level = 0; level < kLevels; ++level) {
     while (lists_[level].size > 0) {
       const std::uint32_t sn = lists_[level].head;
+      ring_[sn].found_lost |= ring_[sn].order + settings_.resend <= largest_acked_order_;
       if (ring_[sn].order + settings_.resend > largest_acked_order_) break;
       mark_lost(sn);
       ++found;
@@ -191,6 +199,7 @@ std::uint32_t SendWindow::detect_timed_out(TimePoint now, const RttEstimator& rt
       Slot& slot = ring_[sn];
       if (now - slot.sent_at < timeout) break;
       if (slot.timeouts < kLevels) ++slot.timeouts;
+      slot.found_lost = true;
       mark_lost(sn);
       ++found;
     }
@@ -199,7 +208,65 @@ std::uint32_t SendWindow::detect_timed_out(TimePoint now, const RttEstimator& rt
   return found;
 }
 
+// The acknowledged copy says that the loss was none: either it was on its way all the time, or it left later than it
+// was believed to be lost. Once per round trip, because all that was found before comes from the same misjudgement.
+void SendWindow::learn_reordering(const Slot& slot) {
+  calm_losses_ = 0;
+  if (slot.order <= widened_at_order_) return;
+  widened_at_order_ = order_;
+  reordering_ = std::min(reordering_ + 1, kMostReordering);
+}
+
+Duration SendWindow::reordering_window(const RttEstimator& rtt) const {
+  const Duration first =
+      std::clamp<Duration>(rtt.minimum().value_or(Duration(0)) / 4, kSmallestReordering, kLargestFirstReordering);
+  return std::min(first * reordering_, std::max(first, rtt.smoothed().value_or(first)));
+}
+
+// Copies of one order are also in the order of time, so that the first one that is not late ends the search.
+std::uint32_t SendWindow::detect_late(TimePoint now, const RttEstimator& rtt) {
+  late_at_.reset();
+  const Duration allowed = newest_rtt_ + reordering_window(rtt);
+  std::uint32_t found = 0;
+  for (const List& sent = lists_[0]; sent.size > 0; ++found) {
+    const std::uint32_t sn = sent.head;
+    Slot& slot = ring_[sn];
+    if (slot.order >= largest_acked_order_) break;
+    if (now - slot.sent_at < allowed) {
+      late_at_ = slot.sent_at + allowed;
+      break;
+    }
+    slot.found_lost = true;
+    mark_lost(sn);
+  }
+  counters_.late_lost += found;
+  calm_losses_ += found;
+  if (calm_losses_ >= kCalmLosses) {
+    calm_losses_ = 0;
+    reordering_ = std::max(reordering_ - 1, 1u);
+  }
+  return found;
+}
+
+std::optional<TimePoint> SendWindow::probe_at(const RttEstimator& rtt) const {
+  if (lists_[0].size == 0) return std::nullopt;
+  const Duration wait = std::min<Duration>(rtt.timeout() * (1 << std::min(probes_, 4u)),
+                                           std::max<Duration>(rtt.timeout(), kLongestProbeWait));
+  return std::max({progress_at_, probed_at_, ring_[lists_[0].head].sent_at}) + wait;
+}
+
+bool SendWindow::probe_if_silent(TimePoint now, const RttEstimator& rtt) {
+  const std::optional<TimePoint> at = probe_at(rtt);
+  if (!at || now < *at) return false;
+  probed_at_ = now;
+  ++probes_;
+  ++counters_.probes;
+  if (!has_lost()) mark_lost(ring_[una_].list == 0 ? una_ : lists_[0].head);  // else what is lost goes out and asks
+  return true;
+}
+
 std::optional<TimePoint> SendWindow::next_timeout(const RttEstimator& rtt) const {
+  if (settings_.by_time) return earliest(late_at_, probe_at(rtt));
   std::optional<TimePoint> soonest;
   for (std::uint8_t level = 0; level < kLevels; ++level) {
     if (lists_[level].size == 0) continue;

@@ -27,16 +27,20 @@ class SendWindow {
     std::uint32_t resend = 0;       // lost once a copy sent this many later was acknowledged; 0: never by order
     bool arithmetic_backoff = false;  // each time-out adds half an RTO to the next, not a whole one
     std::uint32_t first_sn = 0;       // other than 0 is for tests
+    bool by_time = false;  // losses are found by detect_late() and probes; `resend` and the time-outs don't count
   };
   struct Counters {
     std::uint64_t fast_lost = 0;     // found lost by order
     std::uint64_t timed_out = 0;     // found lost by time
+    std::uint64_t late_lost = 0;     // found lost by order and time
+    std::uint64_t probes = 0;        // sent again to make a silent peer speak
     std::uint64_t spurious = 0;      // sent again, and then an older copy was acknowledged
   };
   /// What an acknowledgement told.
   struct AckResult {
     std::uint32_t newly_acked = 0;
     std::optional<Duration> rtt;  // when the copy acknowledged is known
+    bool spurious = false;        // it had been found lost, and was not
   };
   /// A copy to put on the wire. The data stays valid until the segment is acknowledged.
   struct Copy {
@@ -71,7 +75,7 @@ class SendWindow {
   /// True if `una` can be: not behind ours, not beyond what was sent.
   bool plausible_una(std::uint32_t una) const { return una - una_ <= next_ - una_; }
   /// All below `una` have arrived; returns how many were news. REQUIRES: plausible_una(una).
-  std::uint32_t handle_una(std::uint32_t una);
+  std::uint32_t handle_una(TimePoint now, std::uint32_t una);
   /// The copy of `sn` that left at wire time `ts` has arrived. Out of the window: nothing happens.
   AckResult handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts);
 
@@ -81,7 +85,14 @@ class SendWindow {
   std::uint32_t detect_overtaken();
   /// Marks as lost what waits longer than its time-out. Returns how many.
   std::uint32_t detect_timed_out(TimePoint now, const RttEstimator& rtt);
-  /// When detect_timed_out() will next find something.
+  /// RACK (RFC 8985 section 6.2): marks as lost what left before a copy that has been acknowledged, and is later than
+  /// that one's round trip and the reordering window allow. Returns how many. REQUIRES: Settings::by_time.
+  std::uint32_t detect_late(TimePoint now, const RttEstimator& rtt);
+  /// Tail-loss probe (RFC 8985 section 7): when nothing was acknowledged for a time-out, the oldest segment goes out
+  /// again, alone: its acknowledgement lets detect_late() judge all others. Doubles its wait up to kLongestProbeWait,
+  /// so that traffic is back soon after an outage. True if a probe is due to leave. REQUIRES: Settings::by_time.
+  bool probe_if_silent(TimePoint now, const RttEstimator& rtt);
+  /// When the detection by time, of either kind, will next find something.
   std::optional<TimePoint> next_timeout(const RttEstimator& rtt) const;
 
   // --- getters ---
@@ -96,6 +107,16 @@ class SendWindow {
   /// Segments with a copy under way that is not known to be lost.
   std::uint32_t in_flight() const { return in_flight_; }
   const Counters& counters() const { return counters_; }
+  /// How much later than a newer copy one may be acknowledged before it counts as lost: a quarter of the smallest RTT
+  /// at first, kLargestFirstReordering at most; wider by as much in each round trip that proved a loss to be none, up
+  /// to the smoothed RTT; narrower again after kCalmLosses that were real (RFC 8985 section 6.2 step 4).
+  Duration reordering_window(const RttEstimator& rtt) const;
+
+  static constexpr Duration kLongestProbeWait = milliseconds(500);
+  static constexpr Duration kSmallestReordering = milliseconds(1);  // batches at the receiver reorder by so much
+  static constexpr Duration kLargestFirstReordering = milliseconds(10);
+  static constexpr std::uint32_t kMostReordering = 64;  // times the first window
+  static constexpr std::uint32_t kCalmLosses = 64;
 
   /// Gives idle memory back when the window is empty.
   void trim();
@@ -114,6 +135,7 @@ class SendWindow {
     std::uint8_t timeouts = 0;
     bool sent = false;
     bool resent = false;
+    bool found_lost = false;  // by order or time, not by a probe
     std::uint32_t previous = 0;  // neighbours in `list`, by sn; meaningless at its ends
     std::uint32_t next = 0;
     std::uint64_t order = 0;   // counts copies in the order of leaving
@@ -128,7 +150,9 @@ class SendWindow {
   void append_to(std::uint8_t list, std::uint32_t sn);
   void remove_from_list(std::uint32_t sn);
   void mark_lost(std::uint32_t sn);
-  void acknowledge(std::uint32_t sn, bool last_copy);
+  void acknowledge(TimePoint now, std::uint32_t sn, bool last_copy);
+  void learn_reordering(const Slot& slot);
+  std::optional<TimePoint> probe_at(const RttEstimator& rtt) const;
   bool fillable_tail() const;
   Duration timeout_of_level(std::uint8_t level, Duration rto) const;
   Copy send(TimePoint now, std::uint32_t sn, bool retransmission);
@@ -144,6 +168,14 @@ class SendWindow {
   std::uint32_t prepared_ = 0;  // buffers laid out behind end_ by prepare()
   std::uint64_t order_ = 0;     // of the last copy that left; the first is 1
   std::uint64_t largest_acked_order_ = 0;
+  Duration newest_rtt_{0};               // of the copy of that order
+  std::optional<TimePoint> late_at_;     // when detect_late() will find the next one
+  std::uint32_t reordering_ = 1;         // reordering window, in units of the first
+  std::uint64_t widened_at_order_ = 0;   // copies up to this one have had their say in reordering_
+  std::uint32_t calm_losses_ = 0;        // found late since the last one that was none
+  TimePoint progress_at_{};              // when something was last acknowledged
+  TimePoint probed_at_{};
+  std::uint32_t probes_ = 0;             // since then
   Counters counters_;
 };
 

@@ -64,7 +64,7 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   if (kcp_.counters().in_segments != segments) smux_.handle_sign_of_life(now);
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
-  kcp_.end_batch();
+  kcp_.end_batch(now);
 }
 
 void Link::handle_packet(TimePoint now, MutableBytes body) {

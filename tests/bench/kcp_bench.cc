@@ -78,7 +78,7 @@ class Sender {
     std::uint8_t packet[kSegmentHeader];
     write_segment_header(packet, segment(KcpCommand::kWindowTell, 0, kcp_.send_window().next(), now_), 0);
     kcp_.handle_packet(now_, packet, Kcp::Origin::kArrived);
-    kcp_.end_batch();
+    kcp_.end_batch(now_);
   }
   /// Packets full of acknowledgements for all that is in flight.
   void make_acks(bool reversed, std::vector<std::vector<std::uint8_t>>& packets) const {
@@ -155,7 +155,7 @@ void kcp_acknowledge(benchmark::State& state, Order order) {
     const Stopwatch watch;
     for (std::size_t i = 0; i < packets.size(); ++i) {
       sender.kcp().handle_packet(sender.now(), packets[i], Kcp::Origin::kArrived);
-      if (i % 32 == 31 || i + 1 == packets.size()) sender.kcp().end_batch();
+      if (i % 32 == 31 || i + 1 == packets.size()) sender.kcp().end_batch(sender.now());
     }
     state.SetIterationTime(watch.seconds());
     sender.flush();  // in the reverse order some looked lost, and left again
@@ -192,7 +192,7 @@ void kcp_receive(benchmark::State& state) {
         kcp.handle_packet(now, {packet, kPacketSize}, Kcp::Origin::kArrived);
       }
       while (const auto piece = kcp.read()) benchmark::DoNotOptimize(piece->data.data());
-      kcp.end_batch();
+      kcp.end_batch(now);
       while (kcp.poll_packet(now, out.data()) > 0) {
       }
     }

@@ -49,7 +49,7 @@ struct Peer {
   }
   void give(const std::vector<std::uint8_t>& bytes, Kcp::Origin origin = Kcp::Origin::kArrived) {
     kcp.handle_packet(now, bytes, origin);
-    kcp.end_batch();
+    kcp.end_batch(now);
   }
   /// All packets due now.
   std::vector<std::vector<std::uint8_t>> packets() {

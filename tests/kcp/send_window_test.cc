@@ -133,7 +133,7 @@ TEST_CASE("an acknowledgement frees its segment at once and una follows later") 
   CHECK(f.window.una() == 0);
   CHECK(f.ack(kStart, 1, kStart).newly_acked == 0);  // a second time
   CHECK(f.ack(kStart, 3, kStart).newly_acked == 0);  // never sent
-  CHECK(f.window.handle_una(3) == 2);
+  CHECK(f.window.handle_una(kStart, 3) == 2);
   CHECK(f.window.empty());
   CHECK(f.pool.in_use() == 0);
   CHECK(f.ack(kStart, 0, kStart).newly_acked == 0);  // long gone
@@ -146,7 +146,7 @@ TEST_CASE("una can be what was sent and nothing else") {
   CHECK(f.window.plausible_una(0));
   CHECK(f.window.plausible_una(3));
   CHECK_FALSE(f.window.plausible_una(4));
-  f.window.handle_una(2);
+  f.window.handle_una(kStart, 2);
   CHECK_FALSE(f.window.plausible_una(1));
   CHECK_FALSE(f.window.plausible_una(0x80000000));
 }
@@ -219,7 +219,7 @@ TEST_CASE("of the segments found lost the one that the peer's reader waits for g
   f.send_all(kStart + milliseconds(200));  // due again at 600
   f.append_segments(1);
   f.send_all(kStart + milliseconds(350));  // due at 550
-  f.window.handle_una(1);
+  f.window.handle_una(kStart, 1);
   CHECK(f.window.detect_timed_out(kStart + milliseconds(600), f.rtt) == 3);  // 3 is found before 1 and 2
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "1:");
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "3:");
@@ -263,7 +263,7 @@ TEST_CASE("a segment found lost and then acknowledged is not sent again") {
   const TimePoint later = kStart + milliseconds(250);
   CHECK(f.window.detect_timed_out(later, f.rtt) == 3);
   f.ack(later, 1, kStart);
-  f.window.handle_una(1);
+  f.window.handle_una(kStart, 1);
   CHECK(f.send_all(later) == 1);
   CHECK(f.window.in_flight() == 1);
 }
@@ -286,9 +286,9 @@ TEST_CASE("sequence numbers wrap at the sender") {
   CHECK(f.window.detect_overtaken() == 2);
   CHECK(f.send(kStart) == "0:aaaaaaaaaa");
   CHECK(f.send(kStart) == "1:bbbbbbbbbb");
-  CHECK(f.window.handle_una(2) == 2);
+  CHECK(f.window.handle_una(kStart, 2) == 2);
   CHECK(f.send(kStart) == "4:e");
-  CHECK(f.window.handle_una(3) == 1);
+  CHECK(f.window.handle_una(kStart, 3) == 1);
   CHECK(f.pool.in_use() == 0);
 }
 
@@ -296,7 +296,7 @@ TEST_CASE("an empty window gives its memory back, and can be used again") {
   Fixture f(settings());
   f.append_segments(200);
   f.send_all(kStart);
-  f.window.handle_una(200);
+  f.window.handle_una(kStart, 200);
   f.window.trim();
   f.append("more");
   CHECK(f.send(kStart) == "200:more");

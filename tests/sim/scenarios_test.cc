@@ -92,8 +92,36 @@ TEST_CASE("streams survive 10 s of darkness and go on soon after") {
   pair.network().black_out(light);
   pair.run(light, [] { return false; });
   const std::uint64_t before = pair.server().flows.received();
-  CHECK(pair.run(light + seconds(4), [&] { return pair.server().flows.received() > before; }));
+  CHECK(pair.run(light + seconds(1), [&] { return pair.server().flows.received() > before; }));
   CHECK(settle(pair, seconds(60)));
+}
+
+TEST_CASE("what is sent again is about what the path lost, with reordering too") {
+  SimSettings s = plain_settings();
+  s.client.fec = s.server.fec = {0, 0};  // nothing is repaired
+  s.to_server.delay = s.to_client.delay = milliseconds(25);
+  s.to_server.loss = GENERATE(0.0, 0.02, 0.1);
+  s.to_server.reorder = GENERATE(0.0, 0.02);
+  s.to_server.reorder_by = milliseconds(8);  // below the first reordering window
+  CAPTURE(s.to_server.loss, s.to_server.reorder);
+  SimPair pair(s, {plan(20000000, 0)}, 1);
+  CHECK(settle(pair, seconds(60)));
+  const Kcp::Counters& sent = pair.client_link().kcp().counters();
+  const double share = static_cast<double>(sent.retransmitted) / static_cast<double>(sent.out_segments);
+  CHECK(share <= 1.3 * s.to_server.loss + 0.0005);
+  CHECK(share >= 0.8 * s.to_server.loss);  // the loss was there
+}
+
+TEST_CASE("reordering beyond the first window costs a few copies until it is learnt") {
+  SimSettings s = plain_settings();
+  s.client.fec = s.server.fec = {0, 0};
+  s.to_server.delay = s.to_client.delay = milliseconds(25);
+  s.to_server.reorder = 0.02;
+  s.to_server.reorder_by = milliseconds(40);
+  SimPair pair(s, {plan(20000000, 0)}, 1);
+  CHECK(settle(pair, seconds(60)));
+  const Kcp::Counters& sent = pair.client_link().kcp().counters();
+  CHECK(sent.retransmitted < sent.out_segments / 200);  // a quarter of those that came late
 }
 
 TEST_CASE("a session whose network never comes back is over 30 s after its last arrival") {
