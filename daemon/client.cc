@@ -195,7 +195,6 @@ void ClientPart::listen(FileDescriptor listening) {
 
 // Round robin over all sessions of all loops, as kcptun does.
 void ClientPart::accept(FileDescriptor fd) {
-  prepare_connection(fd.get());
   const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % profile_.conn;
   ClientPart* part = shared_.parts[slot % shared_.parts.size()];
   if (part == this) return take(std::move(fd), slot);

@@ -36,6 +36,7 @@ FileDescriptor try_listen(const IpEndpoint& address, bool share_port, int family
   if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
   const SocketAddress name = to_sockaddr(address, family);
+  prepare_connection(fd.get());  // what it accepts inherits these
   if (::bind(fd.get(), name.get(), name.size) != 0 || ::listen(fd.get(), kBacklog) != 0) {
     const int error = errno;
     fd = FileDescriptor();
