@@ -108,7 +108,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kSnmpPeriod, kLogging, kB, kNumber, kRestart, "snmpperiod", "", "snmpperiod", {0, kMaxSeconds}, "60", "60",
      "seconds between rows of snmplog, 0: none"},
     {kPprof, kLogging, kB, kSwitch, kRestart, "pprof", "", "pprof", {}, "", "",
-     "profiling server on :6060"},
+     "refused, as it is Go's profiler: use perf for profiles, SIGUSR1 or snmplog for counters"},
 
     {kThreads, kProcess, kB, kNumber, kRestart, "threads", "", "threads", {0, 256}, "0", "0",
      "event loops, 0: one per core"},

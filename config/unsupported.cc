@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::array kLaterOptions{
     OptionId::kTcp,
-    OptionId::kPprof,
     OptionId::kSnmpLog,
 };
 
@@ -35,6 +34,7 @@ std::optional<Complaint> find_unsupported(const Settings& settings) {
     if (!option_of(id).applies_to(settings.role()) || !asks_for_feature(settings, id)) continue;
     return Complaint{id, std::string(kComesLater)};
   }
+  if (settings.on(OptionId::kPprof)) return Complaint{OptionId::kPprof, std::string(kNoPprof)};
   return std::nullopt;
 }
 

@@ -137,7 +137,7 @@ TEST_CASE("With manual an interval outside 10..5000 is moved into it with a warn
   CHECK(started(run_flags({"--key", "k", "--mode", "fast", "--interval", "1"})).warnings.empty());
 }
 
-TEST_CASE("Features of later versions are refused by name, and off values are not") {
+TEST_CASE("Features that are missing are refused by name, and off values are not") {
   struct Row {
     std::vector<std::string> arguments;
     std::string line;
@@ -145,7 +145,9 @@ TEST_CASE("Features of later versions are refused by name, and off values are no
   const std::string later = "comes with a later version";
   for (const auto& row :
        std::vector<Row>{{{"--tcp"}, "--tcp: " + later},
-                        {{"--pprof"}, "--pprof: " + later},
+                        {{"--pprof"},
+                         "--pprof: asks for Go's profiler, which this program does not have; use perf for profiles, "
+                         "SIGUSR1 or snmplog for counters"},
                         {{"--snmplog", "x"}, "--snmplog x: " + later}}) {
     CHECK(refusal_line(run_flags(row.arguments)) == "kcptun-client: " + row.line);
     CHECK(exit_code(run_flags(row.arguments)) == 2);

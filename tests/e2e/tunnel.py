@@ -116,8 +116,8 @@ def udp_bound(port):
 
 
 def unix_listening(path):
-    with open("/proc/net/unix") as table:
-        return any(line.split()[-1] == path for line in table)
+    with open("/proc/net/unix") as table:  # the row is there once bound; the flag __SO_ACCEPTCON once it listens
+        return any(line.split()[-1] == path and line.split()[3] == "00010000" for line in table)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
