@@ -163,6 +163,41 @@ TEST_CASE("an idle session costs its keepalive and holds nearly no memory") {
   }
 }
 
+TEST_CASE("the rate limit is used, and no more than 10 ms worth leaves at once") {
+  struct Row {
+    std::uint64_t rate;
+    FecSettings fec;
+    double loss;
+  };
+  const auto row = GENERATE(Row{500'000, {0, 0}, 0}, Row{2'000'000, {10, 3}, 0}, Row{2'000'000, {10, 3}, 0.03},
+                            Row{20'000'000, {10, 3}, 0.01});
+  SimSettings s = plain_settings();
+  s.client.rate_limit = row.rate;
+  s.client.fec = row.fec;
+  s.to_server.delay = s.to_client.delay = milliseconds(5);
+  s.to_server.loss = row.loss;
+  SimPair pair(s, {plan(static_cast<std::size_t>(row.rate) * 4, 0)}, 1);
+  // Over each span of time, what leaves beyond `rate` is at most the burst: bytes - rate * t never climbs higher than
+  // that above its lowest point before.
+  const double rate = static_cast<double>(row.rate);
+  double lowest = 0, burst = 0, before = 0;
+  const TimePoint begin = pair.now();
+  const bool done = pair.run(begin + seconds(3), [&] {
+    const double allowed = rate * static_cast<double>((pair.now() - begin).count()) * 1e-6;
+    const double bytes = static_cast<double>(pair.network().sent_to(Role::kServer).bytes);
+    lowest = std::min(lowest, before - allowed);
+    burst = std::max(burst, bytes - allowed - lowest);
+    before = bytes;
+    return false;
+  });
+  INFO("rate " << row.rate << " loss " << row.loss << " burst " << burst << " sent " << before);
+  CHECK_FALSE(done);  // there is more to send than the rate lets through
+  CHECK(pair.failure().empty());
+  CHECK(burst <= rate * 0.010);
+  CHECK(before >= rate * 3 * 0.98);
+  CHECK(before <= rate * 3 + rate * 0.010);
+}
+
 TEST_CASE("moving bytes allocates nothing per packet") {
   // The simulated network allocates for each datagram: subtracted.
   const bool compress = GENERATE(false, true);
