@@ -1,0 +1,17 @@
+#!/bin/sh
+# Goodput of the release build, of Debian's kcptun, of both mixed and of plain TCP over emulated paths (tests/lab).
+#
+#   scripts/lab.sh [ARGS...]    what tests/lab/lab.py takes: --row NAME, --pair NAME, --seconds S, --rounds N, --json F;
+#                               --list shows rows and pairs
+#
+# Needs root and /dev/net/tun. CLIENT and SERVER name other programs to measure as ours.
+set -eu
+cd "$(dirname "$0")/.."
+case ${1:-} in
+  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
+scripts/install-deps.sh build test bench
+cmake --preset release >/dev/null
+cmake --build --preset release --target link_emulator kcptun-client kcptun-server
+exec python3 -u tests/lab/lab.py --ours-client "${CLIENT:-build/release/kcptun-client}" \
+  --ours-server "${SERVER:-build/release/kcptun-server}" "$@"
