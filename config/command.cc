@@ -37,6 +37,8 @@ std::optional<PrintText> information(const CommandInput& input, const Settings& 
   if (settings.on(OptionId::kHelp)) return PrintText{render_help(input.role), {}};
   if (settings.on(OptionId::kVersion)) return PrintText{render_version(input.library_versions), {}};
   if (settings.on(OptionId::kHelpMarkdown)) return PrintText{render_markdown(), {}};
+  if (settings.on(OptionId::kHelpMan)) return PrintText{render_man(input.role), {}};
+  if (settings.on(OptionId::kHelpManJson)) return PrintText{render_man_json(), {}};
   return std::nullopt;
 }
 

@@ -1,5 +1,6 @@
 #include "config/render.h"
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 namespace kcptun {
@@ -109,6 +110,77 @@ std::string markdown_row(const Option& option) {
          std::string(option.help) + " |\n";
 }
 
+/// Free text as one or more input lines of mdoc(7): no backslash and no control character at a line's start.
+std::string mdoc_text(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c == '\\' ? std::string("\\e") : std::string(1, c);
+  if (!out.empty() && (out.front() == '.' || out.front() == '\'')) out.insert(0, "\\&");
+  return out;
+}
+
+/// A literal value on its own macro line, with what follows it as a punctuation mark.
+std::string mdoc_literal(std::string_view value, std::string_view mark) {
+  return ".Ql \"" + mdoc_text(value) + "\"" + (mark.empty() ? "" : ' ' + std::string(mark)) + '\n';
+}
+
+std::string mdoc_placeholder(const Option& option) {
+  std::string word(placeholder(option));
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return word.empty() ? "" : " Ar" + word;
+}
+
+/// "Fl -crypt Ar name", with the alias after it.
+std::string mdoc_flags(const Option& option) {
+  const auto flag = [&](std::string_view name) {
+    return (name.size() == 1 ? "Fl " : "Fl -") + std::string(name) + mdoc_placeholder(option);
+  };
+  return flag(option.flag) + (option.alias.empty() ? "" : " , " + flag(option.alias));
+}
+
+/// A default, or for a field of both programs the two that differ.
+std::string mdoc_default(const Option& option, std::string_view client, std::string_view server) {
+  if (option.kind == OptionKind::kSwitch || (client.empty() && server.empty())) return {};
+  std::string out = "The default is\n";
+  if (client == server || server.empty() || client.empty())
+    return out + mdoc_literal(client.empty() ? server : client, ".");
+  return out + mdoc_literal(client, "") + "on the client and\n" + mdoc_literal(server, "") +
+         "on the server.\n";
+}
+
+/// What stands under one entry: the help as a sentence, its values, the default.
+std::string mdoc_body(const Option& option, std::string_view client, std::string_view server) {
+  std::string out = mdoc_text(option.help);
+  out.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(out.front())));
+  out += ".\n";
+  const auto hint = value_hint(option);
+  if (!hint.empty()) {
+    const bool number = option.kind == OptionKind::kNumber;
+    out += (number ? "Values: " : "One of ") + mdoc_text(hint) + ".\n";
+  }
+  return out + mdoc_default(option, client, server);
+}
+
+/// All groups that have entries, each under its title; entry(option) is "" for an option that is left out.
+template <typename Entry>
+std::string mdoc_groups(Entry entry) {
+  std::string out;
+  for (auto group = OptionGroup::kAddresses; group != OptionGroup::kHidden;
+       group = static_cast<OptionGroup>(static_cast<int>(group) + 1)) {
+    std::string entries;
+    for (const auto& option : all_options()) {
+      if (option.group == group) entries += entry(option);
+    }
+    if (entries.empty()) continue;
+    out += ".Ss " + std::string(group_title(group)) + "\n.Bl -tag -width Ds\n" + entries + ".El\n";
+  }
+  return out;
+}
+
+std::string_view json_type(const Option& option) {
+  if (option.kind == OptionKind::kSwitch) return "boolean";
+  return option.kind == OptionKind::kNumber ? "number" : "string";
+}
+
 }  // namespace
 
 std::string render_help(Role role) {
@@ -131,6 +203,23 @@ std::string render_markdown() {
     if (option.group != OptionGroup::kHidden) out += markdown_row(option);
   }
   return out;
+}
+
+std::string render_man(Role role) {
+  return mdoc_groups([role](const Option& option) -> std::string {
+    if (!option.applies_to(role)) return {};
+    const auto preset = option.default_for(role);
+    return ".It " + mdoc_flags(option) + '\n' + mdoc_body(option, preset, preset);
+  });
+}
+
+std::string render_man_json() {
+  return mdoc_groups([](const Option& option) -> std::string {
+    if (option.json.empty()) return {};
+    std::string title = ".It Cm " + std::string(option.json) + " Pq " + std::string(json_type(option));
+    if (option.role != OptionRole::kBoth) title += ", " + std::string(role_word(option.role)) + " only";
+    return title + '\n' + mdoc_body(option, option.client_default, option.server_default);
+  });
 }
 
 std::string render_check(const Settings& settings) {

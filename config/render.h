@@ -1,4 +1,4 @@
-// Texts that derive from the table of options: the help, the README's table, --check.
+// Texts that derive from the table of options: the help, the README's table, the manual pages, --check.
 #pragma once
 
 #include <string>
@@ -12,6 +12,12 @@ std::string render_help(Role role);
 
 /// The flags of both programs as one Markdown table.
 std::string render_markdown();
+
+/// The flags of one program, by groups, as the mdoc(7) text that its manual page includes.
+std::string render_man(Role role);
+
+/// The JSON fields of both programs, by groups, as the mdoc(7) text that kcptun-uv.json(5) includes.
+std::string render_man_json();
 
 /// The effective profile as a JSON object that -c would accept again, but for the key, which is hidden.
 /// REQUIRES: settings that passed validate().

@@ -26,6 +26,8 @@ build    libspdlog-dev         logging
 test     catch2                unit tests
 test     python3               end-to-end tests
 test     systemd               checks the units
+test     mandoc                checks the manual pages
+test     zsh                   checks its completions
 test     kcptun                the real kcptun of 2021, the peer of the interop tests
 test     iproute2              the lab's network namespaces
 test     iperf3                goodput through the tunnel and the lab's path

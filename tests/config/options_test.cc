@@ -84,6 +84,42 @@ TEST_CASE("Each Markdown row has six cells") {
   }
 }
 
+TEST_CASE("Every option of the table is in the manual page's list, and every field in the file's") {
+  const auto fields = printed(run_flags({"--help-man-json"}));
+  for (const auto role : kRoles) {
+    const auto flags = printed(run_flags({"--help-man"}, role));
+    for (const auto& option : all_options()) {
+      INFO(option.flag);
+      const std::string dash = option.flag.size() == 1 ? "" : "-";
+      std::size_t entries = 0;
+      for (const auto* end : {"\n", " "}) {
+        if (flags.find(".It Fl " + dash + std::string(option.flag) + end) != std::string::npos) ++entries;
+      }
+      CHECK(entries == (option.group != OptionGroup::kHidden && option.applies_to(role) ? 1 : 0));
+      if (option.json.empty()) continue;
+      CHECK(fields.find(".It Cm " + std::string(option.json) + " Pq ") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("Each line of the manual pages' lists is a known macro or text, and no default is lost") {
+  for (const auto& text : {render_man(Role::kClient), render_man(Role::kServer), render_man_json()}) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      REQUIRE_FALSE(line.empty());
+      CHECK(line.front() != '\'');
+      if (line.front() != '.') continue;
+      CHECK((line.starts_with(".Ss ") || line.starts_with(".Bl ") || line == ".El" ||
+             line.starts_with(".It ") || line.starts_with(".Ql ")));
+    }
+  }
+  CHECK(render_man(Role::kServer).find("The default is\n.Ql \"1024\" .\n") != std::string::npos);
+  CHECK(render_man_json().find(".Ql \"128\"\non the client and\n.Ql \"1024\"\non the server.\n") !=
+        std::string::npos);
+  CHECK(render_man_json().find(".It Cm conn Pq number, client only\n") != std::string::npos);
+}
+
 TEST_CASE("No two options of a program share a name, and every default is in range") {
   for (const auto role : kRoles) {
     std::set<std::string_view> flags, fields;
