@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::array kLaterOptions{
     OptionId::kTcp,
-    OptionId::kSnmpLog,
 };
 
 constexpr std::array<std::string_view, 1> kLaterFields{"tunnels"};

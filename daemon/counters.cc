@@ -1,5 +1,6 @@
 #include "daemon/counters.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -62,9 +63,11 @@ void Counters::add_link(const Link& link, bool live) {
   fec_parity_shards += link.fec().counters().parity_received;
   fec_errs += link.fec().counters().errors;
   fec_recovered += link.fec().counters().recovered;
-  fec_shard_min += link.fec().counters().short_groups;
+  oob_packets += link.out_of_band();
   if (!live) return;
   ++curr_estab;
+  fec_shard_set += link.fec().open_groups();
+  fec_shard_min = std::max<std::uint64_t>(fec_shard_min, link.fec().newest_done().value_or(0));
   ring_snd_queue += sending.end() - sending.next();
   ring_snd_buffer += sending.next() - sending.una();
   ring_rcv_queue += kcp.receive_window().window() - kcp.receive_window().free();
@@ -79,7 +82,9 @@ void Counters::add_udp(const UdpSocket::Counters& udp) {
 }
 
 void Counters::add(const Counters& other) {
+  const std::uint64_t largest = std::max(fec_shard_min, other.fec_shard_min);
   for (const Row& row : kRows) this->*row.field += other.*row.field;
+  fec_shard_min = largest;
 }
 
 std::string to_text(const Counters& counters) {
@@ -88,6 +93,18 @@ std::string to_text(const Counters& counters) {
     if (!text.empty()) text += ' ';
     text.append(row.name).append("=").append(std::to_string(counters.*row.field));
   }
+  return text;
+}
+
+std::string csv_names() {
+  std::string text;
+  for (const Row& row : kRows) text.append(text.empty() ? "" : ",").append(row.name);
+  return text;
+}
+
+std::string csv_values(const Counters& counters) {
+  std::string text;
+  for (const Row& row : kRows) text.append(text.empty() ? "" : ",").append(std::to_string(counters.*row.field));
   return text;
 }
 

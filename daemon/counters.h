@@ -9,7 +9,10 @@
 
 namespace kcptun {
 
-/// Plain sums; CurrEstab and the RingBuffer ones are of the moment, the rest only grow.
+/// Plain sums. CurrEstab, FECShardSet (FEC groups that wait for packets) and the RingBuffer ones (segments in the queues)
+/// are of the moment; FECShardMin, the number of the last group that was completed, is the largest of all live
+/// conversations; the rest only grow. EarlyRetransSegs is always 0: what kcptun counts there, segments sent again because
+/// nothing new waits, are losses found by order here (FastRetransSegs).
 struct Counters {
   std::uint64_t bytes_sent = 0, bytes_received = 0;
   std::uint64_t max_conn = 0, active_opens = 0, passive_opens = 0, curr_estab = 0;
@@ -28,5 +31,8 @@ struct Counters {
 
 /// "BytesSent=1 BytesReceived=2 ...", in kcptun's order.
 std::string to_text(const Counters& counters);
+/// "BytesSent,BytesReceived,..." and "1,2,...", in the same order.
+std::string csv_names();
+std::string csv_values(const Counters& counters);
 
 }  // namespace kcptun

@@ -1,11 +1,14 @@
 #include "daemon/tunnel_threads.h"
 
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
-#include <optional>
+#include <chrono>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "daemon/log.h"
@@ -57,6 +60,51 @@ class TunnelThreads::Signals {
     handles_.push_back(handle);
   }
   std::vector<uv_signal_t*> handles_;
+};
+
+// Asks for the counters every snmpperiod and appends them to snmplog. On the first loop.
+class TunnelThreads::SnmpLog {
+ public:
+  SnmpLog(TunnelThreads& threads, std::string path, Duration period)
+      : threads_(threads),
+        loop_(*threads.workers_[0].loop),
+        log_(std::move(path)),
+        period_(period),
+        due_(loop_.now() + period),
+        timer_(loop_.uv(), [this] { handle_due(); }) {
+    arm();
+  }
+
+ private:
+  // Rows keep to the period however long each takes; those that were missed are not made up for.
+  void handle_due() {
+    due_ = std::max(due_ + period_, loop_.now());
+    arm();
+    threads_.gather_counters([this](const Counters& counters) { append(counters); });
+  }
+
+  void arm() {
+    const Duration wait = std::max<Duration>(due_ - loop_.now(), Duration(0));
+    timer_.start(static_cast<std::uint64_t>(std::chrono::ceil<milliseconds>(wait).count()));
+  }
+
+  void append(const Counters& counters) {
+    timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const Result<bool> appended = log_.append(now, counters);
+    if (appended && failing_) spdlog::info("snmplog is written again");
+    if (!appended && !failing_) spdlog::warn("snmplog: {}; it is tried again every {} s", appended.error(),
+                                             std::chrono::duration_cast<seconds>(period_).count());
+    failing_ = !appended;
+  }
+
+  TunnelThreads& threads_;
+  Loop& loop_;
+  const CounterLog log_;
+  const Duration period_;
+  TimePoint due_;
+  bool failing_ = false;  // said so
+  TimerHandle timer_;
 };
 
 TunnelThreads::TunnelThreads(const Profile& profile) : profile_(profile), key_(profile.key) {
@@ -190,6 +238,9 @@ void TunnelThreads::run(ServiceNotifier& service) {
   const Signals signals(workers_[0].loop->uv(), *this);
   std::optional<Pulse> pulse;
   if (service.watchdog()) pulse.emplace(*this, *service.watchdog());
+  std::optional<SnmpLog> snmp_log;
+  if (!profile_.snmplog.empty() && profile_.snmpperiod.count() > 0)
+    snmp_log.emplace(*this, profile_.snmplog, profile_.snmpperiod);
   spdlog::info("kcptun-uv {} carries {} to {} on {} loop{}", KCPTUN_VERSION, to_text(profile_.local_address),
                to_text(profile_.remote), workers_.size(), workers_.size() == 1 ? "" : "s");
   for (std::size_t i = 1; i < workers_.size(); ++i)
@@ -212,8 +263,9 @@ void TunnelThreads::stop() {
 
 namespace {
 
-// Sums that come from several loops; the last to come writes them.
+// Sums that come from several loops; the last to come passes them on.
 struct Gathering {
+  std::function<void(const Counters&)> then;
   std::mutex mutex;
   Counters sum;
   std::size_t missing;
@@ -232,14 +284,20 @@ void TunnelThreads::check_pulse() {
 }
 
 void TunnelThreads::log_counters() {
+  gather_counters([](const Counters& sum) { spdlog::info("counters {}", to_text(sum)); });
+}
+
+// Calls `then` on the first loop, while it runs.
+void TunnelThreads::gather_counters(std::function<void(const Counters&)> then) {
   auto gathering = std::make_shared<Gathering>();
+  gathering->then = std::move(then);
   gathering->missing = workers_.size();
   for (Worker& worker : workers_)
-    worker.loop->mailbox().post([part = worker.part.get(), gathering] {
+    worker.loop->mailbox().post([part = worker.part.get(), &first = *workers_[0].loop, gathering] {
       const Counters counters = part->counters();
       const std::lock_guard lock(gathering->mutex);
       gathering->sum.add(counters);
-      if (--gathering->missing == 0) spdlog::info("counters {}", to_text(gathering->sum));
+      if (--gathering->missing == 0) first.mailbox().post([gathering] { gathering->then(gathering->sum); });
     });
 }
 

@@ -1,6 +1,7 @@
 // A tunnel on all its loops: one thread each, the first on the caller's, which also takes the signals.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <thread>
@@ -10,6 +11,7 @@
 #include "core/crypt/suite.h"
 #include "core/stream/qpp.h"
 #include "daemon/client.h"
+#include "daemon/counter_log.h"
 #include "daemon/loop/loop.h"
 #include "daemon/server.h"
 #include "daemon/service_notifier.h"
@@ -23,8 +25,8 @@ class TunnelThreads {
   static Result<std::unique_ptr<TunnelThreads>> open(const Profile& profile);
   ~TunnelThreads();
 
-  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log. `service` is told when it is ready, that every
-  /// loop is alive, and when it stops.
+  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log, snmplog gets them every snmpperiod. `service` is
+  /// told when it is ready, that every loop is alive, and when it stops.
   void run(ServiceNotifier& service);
 
  private:
@@ -36,6 +38,7 @@ class TunnelThreads {
   };
   class Signals;
   class Pulse;
+  class SnmpLog;
 
   std::size_t loop_count() const;
   Result<bool> open_client();
@@ -46,6 +49,7 @@ class TunnelThreads {
   void stop();
   void check_pulse();
   void log_counters();
+  void gather_counters(std::function<void(const Counters&)> then);
 
   const Profile profile_;
   MasterKey key_;

@@ -166,6 +166,18 @@ void FecDecoder::close(Group& group) {
   group.data = group.parity = 0;
 }
 
+std::size_t FecDecoder::open_groups() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(groups_, [](const Group& group) { return group.state == GroupState::kOpen; }));
+}
+
+std::optional<std::uint32_t> FecDecoder::newest_done() const {
+  const Group* newest = nullptr;
+  for (const Group& group : groups_)
+    if (group.state == GroupState::kDone && (!newest || age(group.id) < age(newest->id))) newest = &group;
+  return newest ? std::optional(newest->id) : std::nullopt;
+}
+
 // Needs nothing more: gives its copies back.
 void FecDecoder::finish(Group& group) {
   group.state = GroupState::kDone;

@@ -57,6 +57,10 @@ class FecDecoder {
   /// The sender's counts as far as known or supposed; none while nothing is recovered.
   std::optional<FecSettings> shard_set() const;
   const FecDecoderCounters& counters() const { return counters_; }
+  /// Groups that have packets and wait for more.
+  std::size_t open_groups() const;
+  /// Number of the newest of the live groups that needs nothing more, all data arrived or recovered.
+  std::optional<std::uint32_t> newest_done() const;
   /// Bytes held on the heap, the shared code left out.
   std::size_t held_bytes() const;
 

@@ -75,7 +75,8 @@ void Link::handle_packet(TimePoint now, MutableBytes body) {
       decoder_.handle(body);
       return handle_recovered(now);
     case FecType::kOutOfBand:
-      return;  // kcptun never sends it
+      ++out_of_band_;  // kcptun never sends it
+      return;
     case FecType::kNone:
       return kcp_.handle_packet(now, body, Kcp::Origin::kArrived);
   }

@@ -112,6 +112,8 @@ class Link {
   const Smux& smux() const { return smux_; }
   const FecDecoder& fec() const { return decoder_; }
   std::uint64_t parity_sent() const { return parity_sent_; }
+  /// Packets that arrived beside the conversation; dropped.
+  std::uint64_t out_of_band() const { return out_of_band_; }
 
  private:
   struct QppPair {
@@ -155,6 +157,7 @@ class Link {
   std::optional<TimePoint> held_until_;  // the limiter holds packets back
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;
+  std::uint64_t out_of_band_ = 0;
 };
 
 }  // namespace kcptun

@@ -78,6 +78,8 @@ TEST_CASE("The rest of the profile is what was asked for") {
                                   "--log",
                                   "x",
                                   "--quiet",
+                                  "--snmplog",
+                                  "./snmp-20060102.log",
                                   "--snmpperiod",
                                   "9",
                                   "--threads",
@@ -94,6 +96,7 @@ TEST_CASE("The rest of the profile is what was asked for") {
   CHECK(profile.sockbuf == 4096);
   CHECK(profile.log == "x");
   CHECK(profile.quiet);
+  CHECK(profile.snmplog == "./snmp-20060102.log");
   CHECK(profile.snmpperiod == seconds(9));
   CHECK(profile.threads == 3);
   CHECK(profile.link.kcp.ack_nodelay);

@@ -425,6 +425,124 @@ class Logging(TunnelCase):
             self.assertGreaterEqual(int(found[1]), MB // 4)
 
 
+class SnmpLog(TunnelCase):
+    """Rows every second: what is compared is the first row after the transfer is over and the sessions are quiet."""
+
+    SECONDS = 1
+    SESSIONS = 2
+
+    def rows(self, path):
+        if not os.path.exists(path):
+            return []
+        with open(path) as file:
+            names, *rows = [line.rstrip("\n").split(",") for line in file]
+        for row in rows:
+            self.assertEqual(len(row), len(names), f"a row of other columns: {row}")
+        return [dict(zip(names, map(int, row))) for row in rows]
+
+    def log_path(self, side):
+        # Go's layout for the year: "2006" in the file's name, not in the directory's.
+        return os.path.join(self.directory, side + "2006-2006.csv"), os.path.join(
+            self.directory, f"{side}{time.strftime('%Y')}-{time.strftime('%Y')}.csv")
+
+    def rows_after(self, path, moment):
+        return t.wait_until(lambda: [row for row in self.rows(path) if row["Unix"] > moment], 10,
+                            f"a row in {path} after {moment}", 0.05)
+
+    def quiet_rows(self, paths):
+        """One row of each end when neither has anything under way: both show the same counters twice in a row."""
+        def settled():
+            pair = []
+            for path in paths:
+                *_, before, last = [{}, {}, *self.rows(path)]
+                ignored = ("Unix", "InPkts", "OutPkts", "InBytes", "OutBytes", "InSegs", "OutSegs")
+                if not before or any(before[name] != last[name] for name in last if name not in ignored):
+                    return None
+                pair.append(last)
+            return pair
+        return t.wait_until(settled, 15, "both ends' counters settle", 0.1)
+
+    def test_counters_are_what_was_sent(self):
+        names = {side: self.log_path(side) for side in ("client", "server")}
+        tunnel = self.tunnel(
+            [*FAST, "--smuxver", 2, "--nocomp", "--snmpperiod", self.SECONDS, "--keepalive", 30],
+            client_args=["--conn", self.SESSIONS, "--snmplog", names["client"][0]],
+            server_args=["--snmplog", names["server"][0]])
+        paths = [names["client"][1], names["server"][1]]
+        t.run(upload(tunnel, self.seed, 3 * MB), 30)
+        t.run(download(tunnel, self.seed, 2 * MB), 30)
+        tunnel.wait_idle()
+        over = int(time.time())
+        for path in paths:
+            self.rows_after(path, over)
+        client, server = self.quiet_rows(paths)
+        print({name: (client[name], server[name]) for name in client})
+
+        # The stream's bytes: payload, the target's orders, and smux's headers of 8 bytes each, under 1 in 100.
+        for sender, receiver, least in ((client, server, 3 * MB), (server, client, 2 * MB)):
+            self.assertEqual(sender["BytesSent"], receiver["BytesReceived"])
+            self.assertGreaterEqual(sender["BytesSent"], least)
+            self.assertLess(sender["BytesSent"], least * 1.01)
+            # Loopback drops a datagram only where a socket's buffer is full; copies that were not needed come twice.
+            self.assertLessEqual(receiver["InPkts"], sender["OutPkts"])
+            self.assertGreater(receiver["InPkts"], sender["OutPkts"] * 0.95)
+            self.assertGreater(receiver["InBytes"], sender["OutBytes"] * 0.95)
+            self.assertLessEqual(receiver["InBytes"], sender["OutBytes"])
+            self.assertGreater(sender["OutBytes"], sender["BytesSent"] * 1.3, "FEC 10/3 and headers are part of it")
+            # A segment that FEC recovered counts in too, so that it may count twice.
+            self.assertLessEqual(receiver["InSegs"], sender["OutSegs"] + receiver["FECRecovered"])
+            self.assertGreater(receiver["InSegs"], sender["OutSegs"] * 0.95)
+            self.assertLessEqual(receiver["RepeatSegs"], sender["RetransSegs"] + receiver["FECRecovered"])
+            self.assertGreaterEqual(sender["RetransSegs"], sender["FastRetransSegs"])
+            self.assertGreater(receiver["FECParityShards"], receiver["FECFullShards"])
+            for name in ("InErrs", "InCsumErrors", "KCPInErrors", "FECErrs", "OOBPackets", "RingBufferSndQueue",
+                         "RingBufferRcvQueue", "RingBufferSndBuffer"):
+                self.assertEqual(receiver[name], 0, name)
+            self.assertLessEqual(receiver["FECShardSet"], 4 * self.SESSIONS, "groups that wait for packets")
+            # Groups number from 0: with FEC 10/3 and two sessions, at least half of the groups.
+            self.assertGreater(receiver["FECShardMin"], least / 1350 / 10 / self.SESSIONS * 0.9)
+        for end in (client, server):
+            self.assertEqual(end["CurrEstab"], self.SESSIONS)
+            self.assertEqual(end["MaxConn"], self.SESSIONS)
+        self.assertEqual((client["ActiveOpens"], client["PassiveOpens"]), (self.SESSIONS, 0))
+        self.assertEqual((server["ActiveOpens"], server["PassiveOpens"]), (0, self.SESSIONS))
+        for path in paths:
+            moments = [row["Unix"] for row in self.rows(path)]
+            self.assertEqual(moments, sorted(set(moments)), "a row a second")
+
+        # SIGUSR1 logs the same.
+        tunnel.server_program.signal(signal.SIGUSR1)
+        line = t.wait_until(lambda: re.search(r"counters (BytesSent=.*)", tunnel.server_program.log()), 5,
+                            "a line with the counters")[1]
+        logged = {name: int(value) for name, value in (field.split("=") for field in line.split())}
+        self.assertEqual(list(logged), [name for name in server if name != "Unix"])
+        self.assertEqual(logged["BytesReceived"], server["BytesReceived"])
+
+    def test_a_file_that_cannot_be_written_is_said_once_and_again_when_it_can(self):
+        directory = os.path.join(self.directory, "later")
+        path = os.path.join(directory, "snmp.csv")
+        tunnel = self.tunnel([*FAST, "--snmpperiod", self.SECONDS], client_args=["--snmplog", path])
+        log = tunnel.client_program.log
+        t.wait_until(lambda: f"cannot write {path}" in log(), 5, "the file that cannot be written is named")
+        t.run(t.echo_once(tunnel, self.seed, MB), 10)
+        started = time.monotonic()
+        t.wait_until(lambda: time.monotonic() - started > 2.5 * self.SECONDS, 10, "two more periods are over")
+        self.assertEqual(log().count("cannot write"), 1)
+        os.mkdir(directory)
+        t.wait_until(lambda: os.path.exists(path) and self.rows(path), 5, "rows once the directory is there", 0.05)
+        t.wait_until(lambda: "snmplog is written again" in log(), 5, "it is said")
+        os.rename(path, path + ".1")
+        t.wait_until(lambda: os.path.exists(path) and self.rows(path), 5, "a file that was moved is begun anew", 0.05)
+
+    def test_a_period_of_0_writes_nothing(self):
+        path = os.path.join(self.directory, "snmp.csv")
+        tunnel = self.tunnel([*FAST, "--snmpperiod", 0], client_args=["--snmplog", path])
+        t.run(t.echo_once(tunnel, self.seed, MB), 10)
+        started = time.monotonic()
+        t.wait_until(lambda: time.monotonic() - started > 1.5, 10, "more than the shortest period is over")
+        self.assertFalse(os.path.exists(path))
+
+
 class BackPressure(TunnelCase):
     """Who does not read stops the writer, and no more than the configured buffers fills up between them."""
 
