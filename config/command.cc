@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <tuple>
 
 #include "config/command_line.h"
 #include "config/json_file.h"
@@ -30,6 +31,37 @@ std::optional<Refusal> apply_file(const CommandInput& input, Settings& settings,
   for (auto& [option, value] : parsed->assignments) settings.set(option, std::move(value), Source::kFile);
   warnings = std::move(parsed->warnings);
   return std::nullopt;
+}
+
+/// Where a warning says that a setting came from.
+std::string_view source_name(Source source) {
+  if (source == Source::kFile) return "the JSON file";
+  return source == Source::kPluginOption ? "SS_PLUGIN_OPTIONS" : "the command line";
+}
+
+/// The host program's addresses rule over all else; a user who wrote another one is told.
+void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings, std::vector<std::string>& warnings) {
+  const auto [remote, local] = plugin_addresses(settings.role());
+  for (const auto& [id, address, variables] :
+       {std::tuple{remote, &plugin.remote, "SS_REMOTE_*"}, std::tuple{local, &plugin.local, "SS_LOCAL_*"}}) {
+    if (const Source source = settings.source(id); source != Source::kDefault) {
+      warnings.push_back(std::string(option_of(id).flag) + " from " + std::string(source_name(source)) +
+                         " is ignored: " + variables + " of the shadowsocks host rule");
+    }
+    settings.set(id, *address, Source::kPluginAddress);
+  }
+}
+
+PluginEnvironment plugin_environment_of_process() {
+  const auto variable = [](const char* name) -> std::optional<std::string> {
+    const char* value = std::getenv(name);
+    return value ? std::optional<std::string>(value) : std::nullopt;
+  };
+  return {.remote_host = variable("SS_REMOTE_HOST"),
+          .remote_port = variable("SS_REMOTE_PORT"),
+          .local_host = variable("SS_LOCAL_HOST"),
+          .local_port = variable("SS_LOCAL_PORT"),
+          .options = variable("SS_PLUGIN_OPTIONS")};
 }
 
 /// What --help and its like print.
@@ -62,8 +94,16 @@ ParsedCommand parse_command(const CommandInput& input) {
   if (!flags) return usage_refusal(input.role, flags.error());
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
+  std::optional<PluginSettings> plugin;
+  if (input.plugin.any()) {
+    auto parsed = parse_plugin_environment(input.plugin, input.role);
+    if (!parsed) return usage_refusal(input.role, parsed.error());
+    plugin = std::move(parsed.value());
+    for (auto& [option, value] : plugin->options) settings.set(option, std::move(value), Source::kPluginOption);
+  }
   std::vector<std::string> warnings;
   if (auto refusal = apply_file(input, settings, warnings)) return *refusal;
+  if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
   return finish(settings, std::move(warnings));
 }
 
@@ -72,6 +112,7 @@ ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::s
       .role = role, .library_versions = std::string(library_versions), .read_file = read_text_file};
   if (argc > 1) input.arguments.assign(argv + 1, argv + argc);
   if (const char* key = std::getenv("KCPTUN_KEY")) input.environment_key = key;
+  input.plugin = plugin_environment_of_process();
   return parse_command(input);
 }
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/plugin.h"
 #include "config/profile.h"
 #include "config/settings.h"
 #include "core/base/result.h"
@@ -18,6 +19,7 @@ struct CommandInput {
   Role role = Role::kClient;
   std::vector<std::string> arguments{};          // without the program's name
   std::optional<std::string> environment_key{};  // KCPTUN_KEY; set but empty is an empty key, as in kcptun
+  PluginEnvironment plugin{};                    // SS_*: a start as a shadowsocks plugin, if any is set
   std::string library_versions{};                // what --version says besides our own
   /// The text of the file of -c; the error is what the system said of it.
   std::function<Result<std::string>(const std::string& path)> read_file{};
@@ -40,7 +42,7 @@ using ParsedCommand = std::variant<RunTunnel, PrintText, Refusal>;
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);
 
-/// The border to the world: main's arguments, the environment's KCPTUN_KEY, files from disk.
+/// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk.
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);
 
 /// A whole file of at most 1 MiB. The error is the system's text, without the path.

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "config/plugin.h"
 #include "core/base/check.h"
 
 namespace kcptun {
@@ -100,6 +101,9 @@ Refusal refusal_of(const Settings& settings, const Complaint& complaint) {
                            field_message(file, option, shown_in_file(value), complaint.predicate));
   }
   const std::string shown = shown_on_command_line(value);
+  if (settings.source(complaint.option) == Source::kPluginOption) {
+    return usage_refusal(settings.role(), plugin_option_message(option, shown, complaint.predicate));
+  }
   return usage_refusal(settings.role(), flag_message(option, shown, complaint.predicate));
 }
 

@@ -1,6 +1,6 @@
 // The values of all options before validation, each with where it came from, and how a complaint about one is
-// worded. Order of rule: default, then KCPTUN_KEY, then flags, then the JSON file (docs/protocol.md section
-// 9).
+// worded. Order of rule: default, then KCPTUN_KEY, then flags, then SS_PLUGIN_OPTIONS, then the JSON file, then
+// the SS_* addresses of a shadowsocks plugin (docs/protocol.md section 9; plugin.h).
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 namespace kcptun {
 
 /// A later source overrides an earlier one.
-enum class Source : std::uint8_t { kDefault, kEnvironment, kFlag, kFile };
+enum class Source : std::uint8_t { kDefault, kEnvironment, kFlag, kPluginOption, kFile, kPluginAddress };
 
 /// bool for a kSwitch, std::int64_t for a kNumber, std::string for the rest.
 using Value = std::variant<bool, std::int64_t, std::string>;

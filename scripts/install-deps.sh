@@ -29,6 +29,7 @@ test     systemd               checks the units
 test     mandoc                checks the manual pages
 test     zsh                   checks its completions
 test     kcptun                the real kcptun of 2021, the peer of the interop tests
+test     shadowsocks-libev     the real host program of the plugin test
 test     iproute2              the lab's network namespaces
 test     iperf3                goodput through the tunnel and the lab's path
 bench    libbenchmark-dev      core_bench

@@ -15,6 +15,7 @@ struct Start {
   std::vector<std::string> arguments{};
   std::optional<std::string> environment_key{};
   std::map<std::string, std::string> files{};
+  PluginEnvironment plugin{};
 };
 
 inline ParsedCommand run(const Start& start) {
@@ -23,7 +24,7 @@ inline ParsedCommand run(const Start& start) {
     if (file == start.files.end()) return Error{"No such file or directory"};
     return file->second;
   };
-  return parse_command({start.role, start.arguments, start.environment_key, "libuv 1.44", read});
+  return parse_command({start.role, start.arguments, start.environment_key, start.plugin, "libuv 1.44", read});
 }
 
 inline ParsedCommand run_flags(std::vector<std::string> arguments, Role role = Role::kClient) {
