@@ -120,7 +120,7 @@ TEST_CASE("A bad plugin option is refused by its name") {
   CHECK(line("mtu=x") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu x: not a whole number");
   CHECK(line("mtu") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu: needs a value");
   CHECK(line("nocomp=maybe") == "kcptun-client: SS_PLUGIN_OPTIONS: nocomp maybe: must be true or false");
-  CHECK(line("mdoe=fast") == "kcptun-client: SS_PLUGIN_OPTIONS: mdoe: unknown option (did you mean mode?)");
+  CHECK(line("modee=fast") == "kcptun-client: SS_PLUGIN_OPTIONS: modee: unknown option (did you mean mode?)");
   CHECK(line("obfs=http") == "kcptun-client: SS_PLUGIN_OPTIONS: obfs: unknown option");
   CHECK(line("target=h:1") == "kcptun-client: SS_PLUGIN_OPTIONS: target: is for kcptun-server only");
   for (const std::string name : {"check", "help", "version", "help-markdown"}) {

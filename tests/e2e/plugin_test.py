@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 
 import tunnel as t
 from tunnel import OPTIONS, Program, Target, TunnelCase
@@ -87,13 +88,16 @@ class Shadowsocks(TunnelCase):
             # ss-local accepts before its plugin listens, so the first connection may be lost.
             try:
                 with through_proxy(proxy, target.port) as connection:
-                    connection.sendall(b"answer %d 9\n" % ECHO_SIZE + data)
-                    connection.shutdown(socket.SHUT_WR)
-                    return read_exactly(connection, 8 + 32 + ECHO_SIZE)
-            except (t.Failure, ConnectionError):
+                    # No half-close: shadowsocks-libev takes one for the end of both ways.
+                    sender = threading.Thread(target=connection.sendall, args=(b"echo\n" + data,), daemon=True)
+                    sender.start()
+                    echoed = read_exactly(connection, ECHO_SIZE)
+                    sender.join(10)
+                    return echoed
+            except (t.Failure, OSError):
                 return None
         answer = t.wait_until(exchanged, 20, "an exchange through the proxy", 0.1)
-        self.assertEqual(answer, struct.pack("<Q", ECHO_SIZE) + t.sha(data) + t.payload(9, ECHO_SIZE))
+        self.assertEqual(t.sha(answer), t.sha(data))
         for host_program in (client, server):
             host_program.signal(signal.SIGTERM)
             host_program.wait_exit(10)
