@@ -6,6 +6,7 @@
 set -eu
 
 # group  package               what for
+# No apostrophe in it: it stands in quotes.
 table='
 build    cmake                 configures
 build    ninja-build           builds
@@ -30,8 +31,8 @@ test     mandoc                checks the manual pages
 test     zsh                   checks its completions
 test     kcptun                the real kcptun of 2021, the peer of the interop tests
 test     shadowsocks-libev     the real host program of the plugin test
-test     iproute2              the lab's network namespaces
-test     iperf3                goodput through the tunnel and the lab's path
+test     iproute2              network namespaces of the lab
+test     iperf3                goodput through the tunnel and the lab
 bench    libbenchmark-dev      core_bench
 bench    wrk                   HTTP through the tunnel
 bench    nginx-light           its server
