@@ -18,7 +18,8 @@ std::string split(std::string_view text) {
   const auto options = split_plugin_options(text);
   if (!options) return '!' + options.error();
   std::string shown;
-  for (const auto& [name, value] : options.value()) shown += (shown.empty() ? "" : "|") + name + (value ? '=' + *value : "");
+  for (const auto& [name, value] : options.value())
+    shown += (shown.empty() ? "" : "|") + name + (value ? '=' + *value : "");
   return shown;
 }
 
@@ -144,7 +145,8 @@ TEST_CASE("Plugin options rule over flags, the JSON file over them, the host's a
   CHECK(profile.local_address == Address{HostPort{"127.0.0.1", 40001, 40001}});
   CHECK(started(command).warnings ==
         std::vector<std::string>{"remoteaddr from the JSON file is ignored: SS_REMOTE_* of the shadowsocks host rule",
-                                 "localaddr from the command line is ignored: SS_LOCAL_* of the shadowsocks host rule"});
+                                 "localaddr from the command line is ignored: "
+                                 "SS_LOCAL_* of the shadowsocks host rule"});
   CHECK(started(run_options("key=secret;remoteaddr=x:1")).warnings ==
         std::vector<std::string>{
             "remoteaddr from SS_PLUGIN_OPTIONS is ignored: SS_REMOTE_* of the shadowsocks host rule"});
