@@ -10,6 +10,7 @@
 
 #include "config/command_line.h"
 #include "config/json_file.h"
+#include "config/pairing.h"
 #include "config/render.h"
 #include "config/validate.h"
 
@@ -19,13 +20,31 @@ namespace {
 constexpr std::size_t kMaxFileSize =
     1 << 20;  // no profile is as long; keeps -c /dev/zero from eating the machine
 
+/// The JSON that -c means: of a file, of a pairing string, or of a file that holds a pairing string. From
+/// here on messages call a pairing string by a name, for it holds the key. The error is a sentence.
+Result<std::string> json_of(const CommandInput& input, Settings& settings) {
+  const std::string word = settings.text(OptionId::kConfigFile);
+  std::string pairing = word;
+  if (!is_pairing(word)) {
+    auto text = input.read_file(word);
+    if (!text) return Error{printable_path(word) + ": cannot read: " + text.error()};
+    if (!is_pairing(text.value())) return text;
+    pairing = std::move(text.value());
+  } else {
+    settings.set(OptionId::kConfigFile, std::string(kPairingName), Source::kFlag);
+  }
+  auto json = decode_pairing(pairing, input.role);
+  if (!json) return Error{printable_path(settings.text(OptionId::kConfigFile)) + ' ' + json.error()};
+  return json;
+}
+
 /// Lays the JSON file of -c, if any, over the settings.
 std::optional<Refusal> apply_file(const CommandInput& input, Settings& settings,
                                   std::vector<std::string>& warnings) {
-  const std::string file = settings.text(OptionId::kConfigFile);
-  if (file.empty()) return std::nullopt;
-  const auto text = input.read_file(file);
-  if (!text) return content_refusal(input.role, printable_path(file) + ": cannot read: " + text.error());
+  if (settings.text(OptionId::kConfigFile).empty()) return std::nullopt;
+  const auto text = json_of(input, settings);
+  if (!text) return content_refusal(input.role, text.error());
+  const std::string& file = settings.text(OptionId::kConfigFile);
   auto parsed = parse_json_settings(text.value(), file, input.role);
   if (!parsed) return content_refusal(input.role, parsed.error());
   for (auto& [option, value] : parsed->assignments) settings.set(option, std::move(value), Source::kFile);
@@ -40,7 +59,8 @@ std::string_view source_name(Source source) {
 }
 
 /// The host program's addresses rule over all else; a user who wrote another one is told.
-void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings, std::vector<std::string>& warnings) {
+void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings,
+                            std::vector<std::string>& warnings) {
   const auto [remote, local] = plugin_addresses(settings.role());
   for (const auto& [id, address, variables] :
        {std::tuple{remote, &plugin.remote, "SS_REMOTE_*"}, std::tuple{local, &plugin.local, "SS_LOCAL_*"}}) {
@@ -75,6 +95,9 @@ std::optional<PrintText> information(const CommandInput& input, const Settings& 
 }
 
 ParsedCommand finish(Settings& settings, std::vector<std::string> warnings) {
+  if (!settings.text(OptionId::kInit).empty()) {
+    return refusal_of(settings, {OptionId::kInit, "is for the command line only"});
+  }
   auto mode_warning = apply_mode(settings);
   if (!mode_warning.empty()) warnings.push_back(std::move(mode_warning));
   auto validated = validate(settings);
@@ -94,12 +117,17 @@ ParsedCommand parse_command(const CommandInput& input) {
   if (!flags) return usage_refusal(input.role, flags.error());
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
+  if (!settings.text(OptionId::kInit).empty()) {
+    return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
+                      prepare_init(std::move(settings)));
+  }
   std::optional<PluginSettings> plugin;
   if (input.plugin.any()) {
     auto parsed = parse_plugin_environment(input.plugin, input.role);
     if (!parsed) return usage_refusal(input.role, parsed.error());
     plugin = std::move(parsed.value());
-    for (auto& [option, value] : plugin->options) settings.set(option, std::move(value), Source::kPluginOption);
+    for (auto& [option, value] : plugin->options)
+      settings.set(option, std::move(value), Source::kPluginOption);
   }
   std::vector<std::string> warnings;
   if (auto refusal = apply_file(input, settings, warnings)) return *refusal;

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/init.h"
 #include "config/plugin.h"
 #include "config/profile.h"
 #include "config/settings.h"
@@ -21,7 +22,7 @@ struct CommandInput {
   std::optional<std::string> environment_key{};  // KCPTUN_KEY; set but empty is an empty key, as in kcptun
   PluginEnvironment plugin{};                    // SS_*: a start as a shadowsocks plugin, if any is set
   std::string library_versions{};                // what --version says besides our own
-  /// The text of the file of -c; the error is what the system said of it.
+  /// The text of the file of -c, unless that is a pairing string; the error is what the system said of it.
   std::function<Result<std::string>(const std::string& path)> read_file{};
 };
 
@@ -37,7 +38,8 @@ struct PrintText {
   std::vector<std::string> warnings;
 };
 
-using ParsedCommand = std::variant<RunTunnel, PrintText, Refusal>;
+/// InitPair: write a new pair of profiles (--init).
+using ParsedCommand = std::variant<RunTunnel, PrintText, InitPair, Refusal>;
 
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);

@@ -205,7 +205,9 @@ Result<FileSettings> assign_fields(const std::vector<JsonField>& fields, std::st
 
 Result<FileSettings> parse_json_settings(std::string_view text, std::string_view file, Role role) {
   FieldReader reader(text);
-  if (!nlohmann::json::sax_parse(text, &reader)) return Error{printable_path(file) + ':' + reader.error()};
+  constexpr auto kFormat = nlohmann::json::input_format_t::json;
+  constexpr bool kStrict = true, kIgnoreComments = true;  // as --init writes them
+  if (!nlohmann::json::sax_parse(text, &reader, kFormat, kStrict, kIgnoreComments)) return Error{printable_path(file) + ':' + reader.error()};
   if (reader.top() != JsonKind::kObject) {
     return Error{printable_path(file) + ": the top level is " + std::string(kind_name(reader.top())) +
                  ", expected an object"};

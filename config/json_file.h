@@ -1,5 +1,5 @@
 // The JSON file of -c: a flat object whose fields are the options of options.h. Text in, assignments out;
-// reading the file is the caller's (command.cc). Nesting costs no stack, so hostile depth is harmless.
+// reading the file is the caller's (command.cc). Comments of C++ are passed over. Nesting costs no stack, so hostile depth is harmless.
 #pragma once
 
 #include <string>

@@ -113,9 +113,14 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kThreads, kProcess, kB, kNumber, kRestart, "threads", "", "threads", {0, 256}, "0", "0",
      "event loops, 0: one per core"},
     {kConfigFile, kProcess, kB, kText, kRestart, "c", "", "", {}, "", "",
-     "read a JSON file; its fields override the flags"},
+     "read a JSON file or a pairing string (kcptun://...); its fields override the flags"},
     {kCheck, kProcess, kB, kSwitch, kRestart, "check", "", "", {}, "", "",
      "validate, print the profile with the key hidden, and exit"},
+    {kInit, kProcess, kB, kChoice, kRestart, "init", "", "", {}, "", "",
+     "write that side's profile to the file of -c (else client.json or server.json), print the other side's and a "
+     "pairing string, and exit"},
+    {kPublicAddress, kProcess, kS, kAddress, kRestart, "public-address", "", "", {}, "", "",
+     "with --init: where clients find the server, host or host:port; else this machine's own address"},
     {kHelpMarkdown, kHidden, kB, kSwitch, kRestart, "help-markdown", "", "", {}, "", "",
      "print the table of flags as Markdown"},
     {kHelpMan, kHidden, kB, kSwitch, kRestart, "help-man", "", "", {}, "", "",
@@ -172,6 +177,8 @@ std::vector<std::string_view> choices_of(OptionId id) {
   } else if (id == kMode) {
     for (const auto& row : kModePresets) words.push_back(row.name);
     words.push_back("manual");
+  } else if (id == kInit) {
+    words = {"client", "server"};
   }
   return words;
 }

@@ -37,7 +37,8 @@ Check check_alone(const Settings& settings, const Option& option) {
   if (option.kind == OptionKind::kNumber && !option.range.contains(settings.number(option.id))) {
     return Complaint{option.id, range_predicate(option)};
   }
-  if (option.kind == OptionKind::kChoice) {
+  const bool unset = option.id == kInit && settings.text(option.id).empty();
+  if (option.kind == OptionKind::kChoice && !unset) {
     const auto choices = choices_of(option.id);
     if (std::ranges::find(choices, settings.text(option.id)) == choices.end()) {
       return Complaint{option.id, "must be one of " + value_hint(option)};
@@ -81,6 +82,11 @@ Check check_buffers(const Settings& settings) {
     return Complaint{kSmuxBuf, "is smaller than streambuf " + std::to_string(stream)};
   }
   return Complaint{kStreamBuf, "is larger than smuxbuf " + std::to_string(whole)};
+}
+
+Check check_init(const Settings& settings) {
+  if (settings.text(kPublicAddress).empty() || !settings.text(kInit).empty()) return std::nullopt;
+  return Complaint{kPublicAddress, "has a meaning with --init only"};
 }
 
 AddressUse use_of(OptionId id) {
@@ -200,6 +206,7 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   if (auto bad = check_each(settings)) return *bad;
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
+  if (auto bad = check_init(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
   read_link(settings, profile.link);

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "config/command.h"
+#include "daemon/first_start.h"
 #include "daemon/log.h"
 #include "daemon/tunnel_threads.h"
 
@@ -99,6 +100,7 @@ int run_program(Role role, int argc, char** argv) {
     return refusal->exit_code;
   }
   if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
+  if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
   raise_descriptor_limit();
   return run_tunnel(std::get<RunTunnel>(command));
 }

@@ -24,6 +24,7 @@ build    libsnappy-dev         compression
 build    libcli11-dev          command line
 build    nlohmann-json3-dev    JSON
 build    libspdlog-dev         logging
+build    libqrencode-dev       QR codes of pairing strings
 test     catch2                unit tests
 test     python3               end-to-end tests
 test     systemd               checks the units
@@ -31,6 +32,7 @@ test     mandoc                checks the manual pages
 test     zsh                   checks its completions
 test     kcptun                the real kcptun of 2021, the peer of the interop tests
 test     shadowsocks-libev     the real host program of the plugin test
+test     zbar-tools            reads the QR code of a pairing string
 test     iproute2              network namespaces of the lab
 test     iperf3                goodput through the tunnel and the lab
 bench    libbenchmark-dev      core_bench

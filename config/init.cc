@@ -1,0 +1,202 @@
+#include "config/init.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "config/address.h"
+#include "config/pairing.h"
+#include "config/validate.h"
+
+namespace kcptun {
+namespace {
+
+using enum OptionId;
+
+/// What a new pair gets unless the user says otherwise: both ends are of this decade, the cipher
+/// authenticates, and the windows are no limit on an ordinary path (2048 packets are 2.6 MB under way). As
+/// flag text.
+struct Start {
+  OptionId id;
+  std::string_view value;
+};
+constexpr std::array<Start, 5> kStart{{
+    {kCrypt, "aes-128-gcm"},
+    {kMode, "fast3"},
+    {kSendWindow, "2048"},
+    {kReceiveWindow, "2048"},
+    {kNoComp, "true"},
+}};
+
+/// The client listens for its own machine only: who wants more says so.
+constexpr std::string_view kClientLocal = "127.0.0.1:12948";
+
+bool is_chosen(const Settings& settings, OptionId id) { return settings.source(id) != Source::kDefault; }
+
+/// True for options that describe the tunnel, not the machine.
+bool is_shared(const Option& option) {
+  switch (option.group) {
+    case OptionGroup::kSecurity:
+    case OptionGroup::kKcp:
+    case OptionGroup::kManual:
+    case OptionGroup::kFec:
+    case OptionGroup::kMultiplexing:
+      return option.role == OptionRole::kBoth && !option.json.empty();
+    default:
+      return false;
+  }
+}
+
+void apply_start(Settings& settings) {
+  for (const auto& [id, text] : kStart) {
+    if (!is_chosen(settings, id))
+      settings.set(id, value_from_text(option_of(id), text).value(), Source::kFlag);
+  }
+  if (settings.role() == Role::kClient && !is_chosen(settings, kLocalAddr)) {
+    settings.set(kLocalAddr, std::string(kClientLocal), Source::kFlag);
+  }
+}
+
+HostPort listen_of(const Settings& server) {
+  return std::get<HostPort>(parse_address(server.text(kListen), AddressUse::kDatagramListen).value());
+}
+
+std::string ports_of(const HostPort& address) {
+  std::string ports = std::to_string(address.port_min);
+  if (address.is_range()) ports += '-' + std::to_string(address.port_max);
+  return ports;
+}
+
+bool is_every_address(std::string_view host) { return host.empty() || host == "0.0.0.0" || host == "::"; }
+
+std::string bracketed(const std::string& host) {
+  return host.find(':') == host.npos ? host : '[' + host + ']';
+}
+
+/// --public-address with the port of --listen if it has none. REQUIRES: prepare_init() took the settings.
+std::string public_address(const Settings& server, const std::string& own_host) {
+  const HostPort listen = listen_of(server);
+  const std::string& asked = server.text(kPublicAddress);
+  if (asked.empty()) {
+    return bracketed(is_every_address(listen.host) ? own_host : listen.host) + ':' + ports_of(listen);
+  }
+  if (parse_address(asked, AddressUse::kDatagramDial)) return asked;
+  return bracketed(asked) + ':' + ports_of(listen);
+}
+
+std::optional<Complaint> check_server(const Settings& settings) {
+  if (listen_of(settings).port_min == 0) return Complaint{kListen, "has port 0; a client must know the port"};
+  const auto address = parse_address(public_address(settings, "192.0.2.1"), AddressUse::kDatagramDial);
+  if (!address) return Complaint{kPublicAddress, address.error()};
+  if (std::get<HostPort>(address.value()).host.empty()) return Complaint{kPublicAddress, "has no host"};
+  return std::nullopt;
+}
+
+/// JSON holds text in UTF-8 only.
+std::optional<Complaint> check_text(const Settings& settings) {
+  for (const auto& option : all_options()) {
+    const auto* text = std::get_if<std::string>(&settings.value(option.id));
+    if (!text) continue;
+    try {
+      (void)nlohmann::json(*text).dump();
+    } catch (const nlohmann::json::type_error&) {
+      return Complaint{option.id, "is not valid UTF-8, and a JSON file holds nothing else"};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> check_client(const Settings& settings) {
+  if (is_chosen(settings, kRemoteAddr)) return std::nullopt;
+  return Complaint{kRemoteAddr, "is kcptun's example; --init needs the server's address"};
+}
+
+/// The other side of `mine`.
+Settings other_side(const Settings& mine, const std::string& own_host) {
+  Settings other(mine.role() == Role::kClient ? Role::kServer : Role::kClient);
+  for (const auto& option : all_options()) {
+    if (is_shared(option) && is_chosen(mine, option.id))
+      other.set(option.id, mine.value(option.id), Source::kFlag);
+  }
+  if (mine.role() == Role::kServer) {
+    other.set(kRemoteAddr, public_address(mine, own_host), Source::kFlag);
+    other.set(kLocalAddr, std::string(kClientLocal), Source::kFlag);
+  } else {
+    const auto remote = parse_address(mine.text(kRemoteAddr), AddressUse::kDatagramDial);
+    other.set(kListen, ':' + ports_of(std::get<HostPort>(remote.value())), Source::kFlag);
+  }
+  return other;
+}
+
+bool belongs_in_profile(const Settings& settings, const Option& option) {
+  if (option.json.empty() || !option.applies_to(settings.role())) return false;
+  return option.group == OptionGroup::kAddresses || must_agree(option.id) || is_chosen(settings, option.id);
+}
+
+std::string comment_of(const Option& option) {
+  std::string text = "  // " + std::string(option.help);
+  if (const auto hint = value_hint(option); !hint.empty()) text += ": " + hint;
+  const bool says_so = option.help.find("same on both sides") != option.help.npos;
+  if (must_agree(option.id) && !says_so) text += "; the same on both sides";
+  return text + '\n';
+}
+
+}  // namespace
+
+std::string default_path(Role role) { return role == Role::kClient ? "client.json" : "server.json"; }
+
+std::variant<InitPair, Refusal> prepare_init(Settings settings) {
+  InitPair init{.settings = Settings(settings.role()), .path = {}};
+  init.written = settings.text(kInit) == "client" ? Role::kClient : Role::kServer;
+  init.path = settings.text(kConfigFile).empty() ? default_path(init.written) : settings.text(kConfigFile);
+  if (is_pairing(init.path)) {
+    return refusal_of(settings, {kInit, "writes a file, and -c names a pairing string"});
+  }
+  apply_start(settings);
+  if (auto warning = apply_mode(settings); !warning.empty()) init.warnings.push_back(std::move(warning));
+  auto validated = validate(settings);
+  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
+  if (const auto bad = check_text(settings)) return refusal_of(settings, *bad);
+  const bool server = settings.role() == Role::kServer;
+  if (const auto bad = server ? check_server(settings) : check_client(settings))
+    return refusal_of(settings, *bad);
+  init.wants_key = !is_chosen(settings, kKey);
+  init.wants_address =
+      server && settings.text(kPublicAddress).empty() && is_every_address(listen_of(settings).host);
+  auto& profile = std::get<Profile>(validated);
+  if (init.wants_key) profile.key = "generated";  // what the warnings shall not complain of
+  for (auto& warning : profile_warnings(profile)) init.warnings.push_back(std::move(warning));
+  init.settings = std::move(settings);
+  return init;
+}
+
+std::variant<ProfilePair, Refusal> make_pair_of(const InitPair& init, const InitFacts& facts) {
+  Settings mine = init.settings;
+  if (init.wants_key) mine.set(kKey, facts.key, Source::kFlag);
+  Settings other = other_side(mine, facts.own_host);
+  apply_mode(other);
+  const auto validated = validate(other);
+  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(other, *complaint);
+  if (mine.role() == Role::kClient) return ProfilePair{std::move(mine), std::move(other)};
+  return ProfilePair{std::move(other), std::move(mine)};
+}
+
+std::string render_profile(const Settings& settings, std::string_view path) {
+  const std::string program(program_name(settings.role()));
+  std::string out =
+      "// One side of a tunnel: " + program + " -c " + printable_path(path) +
+      "\n// The key in it opens the tunnel: keep this file to yourself.\n"
+      "// kcptun-uv.json(5) tells all fields. Go's kcptun takes no comments such as these.\n{\n";
+  std::string fields;
+  for (const auto& option : all_options()) {
+    if (!belongs_in_profile(settings, option)) continue;
+    if (!fields.empty()) fields += ",\n";
+    const auto value = std::visit([](const auto& v) { return nlohmann::json(v); }, settings.value(option.id));
+    fields += comment_of(option) + "  \"" + std::string(option.json) + "\": " + value.dump();
+  }
+  return out + fields + "\n}\n";
+}
+
+}  // namespace kcptun

@@ -1,0 +1,157 @@
+#include "config/pairing.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "config/address.h"
+#include "core/base/check.h"
+
+namespace kcptun {
+namespace {
+
+constexpr std::string_view kFormatVersion = "v1";
+constexpr std::size_t kHeader = 2 + 4;
+constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+using enum OptionId;
+constexpr std::array kAgreed{kKey, kCrypt, kQpp, kQppCount, kNoComp, kSmuxVersion};
+
+// CRC-32/IEEE, bit by bit: once at a start, over a few hundred bytes.
+std::uint32_t crc32_of(std::string_view text) {
+  std::uint32_t crc = 0xffffffff;
+  for (const char c : text) {
+    crc ^= static_cast<std::uint8_t>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320u : 0u);
+  }
+  return ~crc;
+}
+
+std::string big_endian(std::uint32_t value, int bytes) {
+  std::string out;
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
+  return out;
+}
+
+std::uint32_t big_endian_at(std::string_view bytes) {
+  std::uint32_t value = 0;
+  for (const char c : bytes) value = value << 8 | static_cast<std::uint8_t>(c);
+  return value;
+}
+
+// RFC 4648 section 5, without padding.
+std::string to_base64url(std::string_view bytes) {
+  std::string out;
+  std::uint32_t bits = 0;
+  int held = 0;
+  for (const char c : bytes) {
+    bits = bits << 8 | static_cast<std::uint8_t>(c);
+    for (held += 8; held >= 6; held -= 6) out += kDigits[bits >> (held - 6) & 63];
+  }
+  if (held > 0) out += kDigits[bits << (6 - held) & 63];
+  return out;
+}
+
+/// None for a character that is no digit.
+std::optional<std::string> from_base64url(std::string_view digits) {
+  std::string out;
+  std::uint32_t bits = 0;
+  int held = 0;
+  for (const char c : digits) {
+    const auto digit = kDigits.find(c);
+    if (digit == kDigits.npos) return std::nullopt;
+    bits = bits << 6 | static_cast<std::uint32_t>(digit);
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    out += static_cast<char>(bits >> held);
+  }
+  return out;
+}
+
+std::size_t digits_for(std::size_t bytes) { return (bytes * 8 + 5) / 6; }
+
+std::string without_white_space(std::string_view text) {
+  std::string out;
+  std::ranges::copy_if(text, std::back_inserter(out), [](unsigned char c) { return std::isspace(c) == 0; });
+  return out;
+}
+
+/// The JSON inside, length and checksum verified.
+Result<std::string> unpack(std::string_view digits) {
+  const auto bytes = from_base64url(digits);
+  if (!bytes)
+    return Error{"has a character that no pairing string has; copy it again, from kcptun:// to its end"};
+  if (bytes->size() < kHeader)
+    return Error{"is cut short: only its beginning is there; copy it again, whole"};
+  const std::size_t length = big_endian_at(std::string_view(*bytes).substr(0, 2));
+  const std::size_t wanted = digits_for(kHeader + length);
+  const std::size_t before = kPairingScheme.size() + kFormatVersion.size() + 1;
+  const std::string counts =
+      std::to_string(before + digits.size()) + " characters of " + std::to_string(before + wanted);
+  if (digits.size() < wanted) return Error{"is cut short: " + counts + " are there; copy it again, whole"};
+  if (digits.size() > wanted) return Error{"has something behind its end: " + counts + "; copy it again"};
+  std::string json = bytes->substr(kHeader);
+  if (crc32_of(json) != big_endian_at(std::string_view(*bytes).substr(2, 4))) {
+    return Error{"is damaged: a character is wrong or missing (its checksum does not fit); copy it again"};
+  }
+  return json;
+}
+
+/// The server's side: where clients find it says which port it listens on.
+Result<std::string> for_server(const std::string& text) {
+  auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!json.is_object() || !json.contains("remoteaddr") || !json["remoteaddr"].is_string()) {
+    return Error{"names no server"};
+  }
+  const auto address = parse_address(json["remoteaddr"].get<std::string>(), AddressUse::kDatagramDial);
+  if (!address) return Error{"names a server whose address " + address.error()};
+  const auto& server = std::get<HostPort>(address.value());
+  std::string ports = ':' + std::to_string(server.port_min);
+  if (server.is_range()) ports += '-' + std::to_string(server.port_max);
+  json.erase("remoteaddr");
+  json["listen"] = ports;
+  return json.dump();
+}
+
+}  // namespace
+
+bool is_pairing(std::string_view text) { return text.starts_with(kPairingScheme); }
+
+bool must_agree(OptionId id) { return std::ranges::find(kAgreed, id) != kAgreed.end(); }
+
+std::string encode_pairing(const Settings& client) {
+  nlohmann::ordered_json fields = nlohmann::ordered_json::object();
+  const Settings defaults(Role::kClient);
+  for (const auto& option : all_options()) {
+    if (option.json.empty() || !option.applies_to(Role::kClient) || option.id == kLocalAddr) continue;
+    const Setting chosen{client.value(option.id), client.source(option.id)};
+    const bool is_default = chosen.source == Source::kDefault || chosen.value == defaults.value(option.id);
+    if (is_default && option.id != kRemoteAddr && !must_agree(option.id)) continue;
+    std::visit([&](const auto& value) { fields[std::string(option.json)] = value; }, chosen.value);
+  }
+  const std::string json = fields.dump();
+  KCPTUN_CHECK(json.size() <= UINT16_MAX);
+  std::string bytes =
+      big_endian(static_cast<std::uint32_t>(json.size()), 2) + big_endian(crc32_of(json), 4) + json;
+  return std::string(kPairingScheme).append(kFormatVersion).append("/") + to_base64url(bytes);
+}
+
+Result<std::string> decode_pairing(std::string_view text, Role role) {
+  const std::string line = without_white_space(text);
+  if (!is_pairing(line)) return Error{"does not begin with kcptun://"};
+  const std::string_view rest = std::string_view(line).substr(kPairingScheme.size());
+  const auto slash = rest.find('/');
+  if (slash == rest.npos) return Error{"is cut short: only its beginning is there; copy it again, whole"};
+  if (const auto version = rest.substr(0, slash); version != kFormatVersion) {
+    return Error{"is of version \"" + printable(version, 16) + "\", and this program reads " +
+                 std::string(kFormatVersion) + "; update it"};
+  }
+  auto json = unpack(rest.substr(slash + 1));
+  return json && role == Role::kServer ? for_server(json.value()) : json;
+}
+
+}  // namespace kcptun
