@@ -42,7 +42,7 @@ struct ClientPart::Dialled final : PacketReceiver {
   TimePoint dialled_at;
 };
 
-// Looks after the expired sessions once a second while there are any.
+// Looks after the sessions set aside once a second while there are any.
 class ClientPart::Scavenger final : public Deadline {
  public:
   explicit Scavenger(ClientPart& part) : part_(part) {}
@@ -146,11 +146,23 @@ void ClientPart::forget_silent_remote(const Dialled& session) {
 void ClientPart::expire(Slot& slot) {
   spdlog::info("session expired conv={:08x} streams={}", slot.session->link.conv(),
                slot.session->session.connections());
+  set_aside(slot);
+}
+
+// The server, or the path, may be gone. What is there to lose by waiting is the session's; new connections get another.
+void ClientPart::give_up_on(Slot& slot) {
+  spdlog::warn("session suspect conv={:08x} streams={}: its server owes an answer", slot.session->link.conv(),
+               slot.session->session.connections());
+  forget_silent_remote(*slot.session);
+  set_aside(slot);
+}
+
+void ClientPart::set_aside(Slot& slot) {
   expired_.push_back(std::move(slot.session));
   scavenger_->start();
 }
 
-// Ends expired sessions: at once when their last stream is over, else scavengettl after they expired.
+// Ends sessions set aside: at once when their last stream is over, else scavengettl after they expired.
 void ClientPart::scavenge(TimePoint now) {
   std::erase_if(expired_, [this, now](std::unique_ptr<Dialled>& old) {
     const bool too_old =
@@ -181,6 +193,7 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
   const auto it = std::find_if(expired_.begin(), expired_.end(),
                                [&session](const auto& old) { return &old->session == &session; });
   if (it == expired_.end()) return;
+  spdlog::info("session closed conv={:08x}: {}", session.link().conv(), reason);
   account(**it);
   loop_.dispose(std::move(*it));
   expired_.erase(it);
@@ -207,6 +220,7 @@ void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
   Slot& slot = slots_[slot_number / shared_.parts.size()];
   const Duration lifetime = profile_.autoexpire;
   if (slot.session && lifetime.count() > 0 && loop_.now() - slot.session->dialled_at >= lifetime) expire(slot);
+  if (slot.session && slot.session->link.suspect(loop_.now())) give_up_on(slot);
   if (slot.session) return serve(std::move(fd), slot);
   if (slot.waiting.size() >= kMaxWaiting) return;
   slot.waiting.push_back(std::move(fd));

@@ -25,7 +25,8 @@ struct ClientShared {
 };
 
 /// Keeps the session slots of its loop: each holds a session or none; a session that ended is dialled again, its name
-/// resolved anew, for the next connection that comes to the slot.
+/// resolved anew, for the next connection that comes to the slot. So is one whose server has owed an answer for too long
+/// (Link::suspect): it keeps its streams, which go on if the path comes back, but it never takes new ones again.
 /// Bounds: kMaxWaiting connections wait for a dial per slot.
 class ClientPart final : public TunnelPart, private Session::Owner {
  public:
@@ -65,6 +66,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void account(const Dialled& session);
   void forget_silent_remote(const Dialled& session);
   void expire(Slot& slot);
+  void give_up_on(Slot& slot);
+  void set_aside(Slot& slot);
   void scavenge(TimePoint now);
 
   const Profile& profile_;
@@ -74,7 +77,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   Random random_;
   std::vector<Slot> slots_;
   std::unique_ptr<Listener> listener_;
-  // Expired sessions that keep their streams for a while. Bounded: each lived autoexpire, and gets scavengettl.
+  // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets
+  // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectAfter.
   std::vector<std::unique_ptr<Dialled>> expired_;
   std::unique_ptr<Scavenger> scavenger_;
   Counters past_;   // of sessions that are gone

@@ -77,13 +77,16 @@ void Kcp::handle_packet(TimePoint now, Bytes packet, Origin origin) {
 
 // What such a segment carries belongs to another stream of bytes, and must not enter this one.
 bool Kcp::tells_of_restart(TimePoint now, const Segment& segment) {
-  if (!serial_less(segment.una, send_.una())) {
+  const bool forgetful = segment.una == 0 && send_.una() != 0 && !send_.plausible_una(0);
+  if (!forgetful) {
+    if (serial_less(segment.una, send_.una())) return false;  // old and reordered
     last_good_una_ = now;
     forgetful_ = 0;
     return false;
   }
-  if (segment.una != 0 || now - last_good_una_ < kRestartProof) return false;
+  if (now - last_good_una_ < kRestartProof) return false;
   if (++forgetful_ >= kRestartSegments) peer_restarted_ = true;
+  ask_window_ = true;  // the next proof is a round trip away
   return true;
 }
 
@@ -132,6 +135,7 @@ void Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin
 
 void Kcp::handle_peer_window(std::uint32_t window) {
   peer_window_ = window;
+  asked_ = false;
   if (window > 0) {
     probe_at_.reset();
     ask_window_ = false;
@@ -238,6 +242,7 @@ void Kcp::write_window_commands(PacketWriter& writer) {
   if (ask_window_ && writer.fits(0)) {
     writer.write(blank_segment(KcpCommand::kWindowAsk));
     ask_window_ = false;
+    asked_ = true;
     ++counters_.out_segments;
   }
   if ((tell_window_ || (writer.size() == 0 && window_worth_telling())) && writer.fits(0)) {

@@ -62,6 +62,10 @@ class Kcp {
   bool readable() const { return receive_.readable(); }
   /// True if acknowledgements wait to leave.
   bool has_acks() const { return !acks_.empty(); }
+  /// Asks the peer for its window with the next packet that leaves, which any live peer answers: a ping.
+  void ask() { ask_window_ = true; }
+  /// True while the peer owes an acknowledgement or the answer to a ping.
+  bool awaits_answer() const { return asked_ || send_.una() != send_.next(); }
 
   // --- the caller must do ---
 
@@ -120,6 +124,7 @@ class Kcp {
   std::optional<TimePoint> probe_at_;  // next WASK; set while the peer's window is 0
   Duration probe_wait_{0};
   bool ask_window_ = false;
+  bool asked_ = false;  // a WASK left, and nothing has arrived since
   bool tell_window_ = false;
   std::uint32_t told_window_;  // the window in the last segment that left
   TimePoint last_good_una_{};       // when a segment last came whose una was not behind ours

@@ -16,6 +16,9 @@ constexpr std::size_t kSmallestBody = 12;        // docs/protocol.md section 2: 
 constexpr std::size_t kControlChunk = 16 * 1024;
 // Segments of control frames that may wait for a full window.
 constexpr std::uint32_t kControlBacklog = 16;
+// A peer that sent data for open streams and then says nothing for so long is sent a keepalive, once: who only receives
+// would else learn late that its peer has restarted, or that its own address has changed on the way.
+constexpr Duration kWonderAfter = seconds(1);
 
 }  // namespace
 
@@ -37,10 +40,12 @@ std::size_t kcp_packet_size(const LinkContext& context) {
 
 Link::Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now)
     : context_(context),
+      role_(role),
       sends_fec_(context.settings.fec.enabled()),
       kcp_(conv, context.settings.kcp, kcp_packet_size(context), context.segments),
       smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(conv) : 0),
-      decoder_(context.settings.fec, context.codes) {
+      decoder_(context.settings.fec, context.codes),
+      silence_(now) {
   if (sends_fec_) {
     code_ = context.codes.use(context.settings.fec);
     encoder_.emplace(*code_);
@@ -58,13 +63,23 @@ Link::~Link() = default;
 
 void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   const std::uint64_t segments = kcp_.counters().in_segments;
+  const std::uint64_t stream_bytes = kcp_.counters().stream_bytes_in;
   for (const Packet& packet : packets)
     if (packet.size >= kSmallestBody) handle_packet(now, packet.bytes());
   // Where one lost segment holds back all that came behind it, no byte reaches smux for long: the peer lives still.
-  if (kcp_.counters().in_segments != segments) smux_.handle_sign_of_life(now);
+  const bool heard = kcp_.counters().in_segments != segments;
+  if (heard) smux_.handle_sign_of_life(now);
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
   kcp_.end_batch(now);
+  if (heard && role_ == Role::kClient) handle_arrival(now, stream_bytes);
+}
+
+void Link::handle_arrival(TimePoint now, std::uint64_t stream_bytes_before) {
+  silence_.handle_arrival(now);
+  silence_.handle_state(now, kcp_.awaits_answer());
+  wonder_at_.reset();
+  if (kcp_.counters().stream_bytes_in != stream_bytes_before && smux_.streams() > 0) wonder_at_ = now + kWonderAfter;
 }
 
 void Link::handle_packet(TimePoint now, MutableBytes body) {
@@ -261,9 +276,19 @@ void Link::flush_control() {
   }
 }
 
+void Link::ask_if_silent(TimePoint now) {
+  const SendWindow& window = kcp_.send_window();
+  if (silence_.poll_ask(now, window.end() != window.next())) kcp_.ask();
+}
+
+bool Link::suspect(TimePoint now) const {
+  return silence_.suspect(now, kcp_.rtt().smoothed().value_or(Duration(0)));
+}
+
 bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) {
   if (kcp_.has_acks()) smux_.handle_departure(now);
   flush_control();
+  if (role_ == Role::kClient) ask_if_silent(now);
   batch.begin_run(path);
   const std::size_t fec_header = sends_fec_ ? kFecHeader : 0;
   bool more = false;
@@ -280,6 +305,7 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
     if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(batch);
   }
   if (sends_fec_) encoder_->end_batch();
+  if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_answer());
   return more;
 }
 
@@ -309,6 +335,10 @@ void Link::charge(std::size_t bytes) {
 
 void Link::handle_timeout(TimePoint now) {
   kcp_.handle_timeout(now);
+  if (wonder_at_ && *wonder_at_ <= now) {
+    wonder_at_.reset();
+    if (smux_.streams() > 0 && !kcp_.awaits_answer()) smux_.show_life(now);
+  }
   if (const auto due = smux_.next_timeout(); due && *due <= now) {
     smux_.handle_timeout(now, !smux_.willing());
     kcp_.trim();
@@ -317,7 +347,8 @@ void Link::handle_timeout(TimePoint now) {
 }
 
 std::optional<TimePoint> Link::next_timeout() const {
-  return earliest(held_until_, earliest(kcp_.next_timeout(), smux_.next_timeout()));
+  const std::optional<TimePoint> sending = earliest(held_until_, earliest(kcp_.next_timeout(), smux_.next_timeout()));
+  return earliest(sending, earliest(silence_.next_timeout(), wonder_at_));
 }
 
 // Streams come and go; the pairs of those that are gone are swept when they outnumber the others.

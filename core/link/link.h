@@ -19,6 +19,7 @@
 #include "core/fec/fec_encoder.h"
 #include "core/kcp/kcp.h"
 #include "core/link/rate_limiter.h"
+#include "core/link/silence_watch.h"
 #include "core/smux/smux.h"
 #include "core/stream/qpp.h"
 #include "core/stream/snappy_frames.h"
@@ -103,6 +104,9 @@ class Link {
 
   /// The conversation is over: the peer broke the protocol, or nothing came for too long. Empty while it isn't.
   std::string_view closed_reason() const;
+  /// True while the peer owes an answer for longer than a live one would: new streams are better off elsewhere. Clients
+  /// only; a server's peer that is gone is noticed by the keepalive.
+  bool suspect(TimePoint now) const;
   /// True when all that was written has been acknowledged, control frames included.
   bool drained() const { return kcp_.send_window().empty() && !smux_.has_control(); }
   /// True when the windows have room for stream data worth sending.
@@ -121,6 +125,8 @@ class Link {
     QppStream receiving;
   };
 
+  void handle_arrival(TimePoint now, std::uint64_t stream_bytes_before);
+  void ask_if_silent(TimePoint now);
   void handle_packet(TimePoint now, MutableBytes body);
   void handle_fec_data(TimePoint now, MutableBytes body);
   void handle_recovered(TimePoint now);
@@ -136,6 +142,7 @@ class Link {
   QppPair& qpp_pair(std::uint32_t sid);
 
   LinkContext& context_;
+  const Role role_;
   const bool sends_fec_;
   Kcp kcp_;
   Smux smux_;
@@ -155,6 +162,8 @@ class Link {
   MutableBytes packed_;                 // unused rest of the block in held_ that small blocks are packed into
   std::optional<RateLimiter> limiter_;
   std::optional<TimePoint> held_until_;  // the limiter holds packets back
+  SilenceWatch silence_;
+  std::optional<TimePoint> wonder_at_;   // the peer sent data, and it may be gone since
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;
   std::uint64_t out_of_band_ = 0;

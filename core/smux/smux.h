@@ -91,6 +91,8 @@ class Smux {
   void handle_sign_of_life(TimePoint now) { last_arrival_ = now; }
   /// An acknowledgement is about to leave with no data: takes the keepalive along if it is due soon.
   void handle_departure(TimePoint now);
+  /// Sends a keepalive now: the peer answers it, and learns where we are.
+  void show_life(TimePoint now) { add_nop(now); }
   std::optional<TimePoint> next_timeout() const;
   /// True when nothing came for SmuxSettings::dead_after: the session is over.
   bool dead() const { return dead_; }

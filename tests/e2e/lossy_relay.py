@@ -20,7 +20,8 @@ class LossyRelay:
         self.counts = {"seen": 0, "lost": 0, "duplicated": 0, "reordered": 0}
         self._server = ("127.0.0.1", server_port)
         self._rng = random.Random(seed)
-        self._loss, self._duplicate, self._reorder, self._hold = loss, duplicate, reorder, hold
+        self.loss = loss  # may be changed while it runs
+        self._duplicate, self._reorder, self._hold = duplicate, reorder, hold
         self._front = self._socket()
         self._front.bind(("127.0.0.1", port))
         self._back = {}     # client address: socket to the server
@@ -74,7 +75,7 @@ class LossyRelay:
 
     def _decide(self, out, address, datagram):
         self.counts["seen"] += 1
-        if self._rng.random() < self._loss:
+        if self._rng.random() < self.loss:
             self.counts["lost"] += 1
             return
         copies = 1

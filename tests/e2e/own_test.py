@@ -302,6 +302,80 @@ class LostPeer(TunnelCase):
         print(f"    reached again after {time.monotonic() - started:.1f} s")
         tunnel.wait_idle(40)
 
+    def served_after_restart(self, idle, **options):
+        """Kills the server, restarts it a second later: seconds from then until a client that tries again is served."""
+        tunnel = self.tunnel([*FAST, "--smuxver", 1, "--ds", 10, "--ps", 3], **options)
+
+        async def hold():
+            connection = await tunnel.connect()
+            await t.send(connection, b"echo\nhello")
+            await t.receive_exactly(connection, 5)
+            return connection
+        held = t.run(hold(), 10)
+        time.sleep(idle)  # being idle is what is tested
+        tunnel.server_program.kill()
+        time.sleep(1)     # the time that the server is away for
+        tunnel.start_server()
+        started = time.monotonic()
+        while True:
+            try:
+                t.run(t.echo_once(tunnel, self.seed, 1000), 1)
+                break
+            except (t.Failure, OSError, asyncio.TimeoutError):
+                self.assertLess(time.monotonic() - started, 20, "no connection was served")
+        seconds = time.monotonic() - started
+        print(f"    served again after {seconds:.2f} s")
+        self.assertIn("the peer has restarted", tunnel.client_program.log())
+        with held:  # and the connection of before is reset
+            with self.assertRaises(ConnectionResetError):
+                t.run(t.receive(held), 5)
+        tunnel.close()
+        return seconds
+
+    def test_a_client_that_reconnects_is_served_within_3_s_of_a_restart(self):
+        for idle in (0, 4):
+            self.assertLess(self.served_after_restart(idle), 3)
+
+    def test_the_same_with_a_server_of_debian(self):
+        if not os.access("/usr/bin/kcptun-server", os.X_OK):
+            self.skipTest("no kcptun-server of Debian")
+        ours, t.OPTIONS.server = t.OPTIONS.server, "/usr/bin/kcptun-server"
+        self.addCleanup(setattr, t.OPTIONS, "server", ours)
+        for idle in (0, 4):
+            self.assertLess(self.served_after_restart(idle), 3)
+
+    def test_streams_survive_a_silence_of_10_s_while_new_connections_get_a_new_session(self):
+        relays = []
+
+        def relay(port):
+            relays.append(LossyRelay(port, t.free_port(), self.seed))
+            return relays[0]
+        tunnel = self.tunnel(FAST, relay=relay)
+
+        async def through_the_silence():
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, b"echo\nhello")
+                await t.receive_exactly(connection, 5)
+                relays[0].loss = 1.0
+                await t.send(connection, b"still there")
+                await asyncio.sleep(5)
+                attempt = await tunnel.connect()  # its session is suspect: this one waits in a new one
+                await t.send(attempt, b"echo\nme too")
+                await asyncio.sleep(5)
+                relays[0].loss = 0.0
+                back = time.monotonic()
+                await t.receive_exactly(connection, 11)
+                await t.receive_exactly(attempt, 6)
+                attempt.close()
+                return time.monotonic() - back
+        seconds = t.run(through_the_silence(), 30)
+        print(f"    back after {seconds:.2f} s")
+        self.assertLess(seconds, 1)
+        self.assertIn("session suspect", tunnel.client_program.log())
+        self.assertEqual(tunnel.client_program.log().count("session dialled"), 2)
+        tunnel.wait_idle(40)
+
     def test_a_restarted_client_is_served_at_once(self):
         tunnel = self.tunnel(FAST)
         t.run(t.echo_once(tunnel, self.seed, 1000), 5)

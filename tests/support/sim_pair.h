@@ -69,7 +69,7 @@ class SimPair {
         client_(Role::kClient, settings, settings.client, plans_, seed * 4 + 1),
         server_(Role::kServer, settings, settings.server, plans_, seed * 4 + 2),
         link_(std::make_unique<Link>(Role::kClient, Random(seed).next32(), client_.context, now_)),
-        demux_(server_.context, 16) {
+        demux_(std::make_unique<Demux>(server_.context, 16)) {
     path_to_server_.remote.port = 29900;
     path_to_client_.remote.port = 40000;
     wake_client(false);
@@ -105,7 +105,14 @@ class SimPair {
   SimEnd& server() { return server_; }
   Link& client_link() { return *link_; }
   Link& server_link() { return conversation_->link; }
-  Demux& demux() { return demux_; }
+  Demux& demux() { return *demux_; }
+  /// The server forgets everything; what was under way still reaches it.
+  void restart_server() {
+    conversation_ = nullptr;
+    demux_ = std::make_unique<Demux>(server_.context, 16);
+    std::destroy_at(&server_.flows);
+    std::construct_at(&server_.flows, Role::kServer, plans_, 1);
+  }
 
  private:
   static bool empty(const Link& link) {
@@ -151,8 +158,8 @@ class SimPair {
 
   void wake_server(bool arrivals) {
     if (arrivals) {
-      demux_.handle_run(now_, path_to_client_, receive(server_));
-      for (Conversation* conversation : demux_.take_touched()) {
+      demux_->handle_run(now_, path_to_client_, receive(server_));
+      for (Conversation* conversation : demux_->take_touched()) {
         if (conversation_ && conversation_ != conversation)
           return fail("the server opened another conversation");
         conversation_ = conversation;
@@ -208,7 +215,7 @@ class SimPair {
   SimEnd client_;
   SimEnd server_;
   std::unique_ptr<Link> link_;
-  Demux demux_;
+  std::unique_ptr<Demux> demux_;
   Conversation* conversation_ = nullptr;
   std::string failure_;
 };
