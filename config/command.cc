@@ -94,7 +94,15 @@ std::optional<PrintText> information(const CommandInput& input, const Settings& 
   return std::nullopt;
 }
 
-ParsedCommand finish(Settings& settings, std::vector<std::string> warnings) {
+/// Who gives a flag that only a subcommand obeys is told.
+void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>& warnings) {
+  for (const auto id : {OptionId::kDuration, OptionId::kBandwidth}) {
+    if (settings.source(id) == Source::kDefault) continue;
+    warnings.push_back("--" + std::string(option_of(id).flag) + " is ignored: it is for kcptun-client probe");
+  }
+}
+
+ParsedCommand finish(Settings& settings, const Subcommand* subcommand, std::vector<std::string> warnings) {
   if (!settings.text(OptionId::kInit).empty()) {
     return refusal_of(settings, {OptionId::kInit, "is for the command line only"});
   }
@@ -105,6 +113,8 @@ ParsedCommand finish(Settings& settings, std::vector<std::string> warnings) {
   auto& profile = std::get<Profile>(validated);
   for (auto& warning : profile_warnings(profile)) warnings.push_back(std::move(warning));
   if (settings.on(OptionId::kCheck)) return PrintText{render_check(settings), std::move(warnings)};
+  if (subcommand) return RunSubcommand{subcommand->id, settings, std::move(profile), std::move(warnings)};
+  warn_of_subcommand_flags(settings, warnings);
   return RunTunnel{std::move(profile), std::move(warnings)};
 }
 
@@ -113,11 +123,14 @@ ParsedCommand finish(Settings& settings, std::vector<std::string> warnings) {
 ParsedCommand parse_command(const CommandInput& input) {
   Settings settings(input.role);
   if (input.environment_key) settings.set(OptionId::kKey, *input.environment_key, Source::kEnvironment);
-  auto flags = parse_flags(input.arguments, input.role);
+  std::vector<std::string> arguments = input.arguments;
+  const Subcommand* subcommand = arguments.empty() ? nullptr : find_subcommand(input.role, arguments.front());
+  if (subcommand) arguments.erase(arguments.begin());
+  auto flags = parse_flags(arguments, input.role);
   if (!flags) return usage_refusal(input.role, flags.error());
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
-  if (!settings.text(OptionId::kInit).empty()) {
+  if (!settings.text(OptionId::kInit).empty() && !subcommand) {
     return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
                       prepare_init(std::move(settings)));
   }
@@ -132,7 +145,7 @@ ParsedCommand parse_command(const CommandInput& input) {
   std::vector<std::string> warnings;
   if (auto refusal = apply_file(input, settings, warnings)) return *refusal;
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
-  return finish(settings, std::move(warnings));
+  return finish(settings, subcommand, std::move(warnings));
 }
 
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions) {

@@ -12,6 +12,7 @@
 #include "config/plugin.h"
 #include "config/profile.h"
 #include "config/settings.h"
+#include "config/subcommands.h"
 #include "core/base/result.h"
 
 namespace kcptun {
@@ -39,7 +40,14 @@ struct PrintText {
 };
 
 /// InitPair: write a new pair of profiles (--init).
-using ParsedCommand = std::variant<RunTunnel, PrintText, InitPair, Refusal>;
+/// Do what a subcommand says, with `profile` for the tunnel. Each warning is one line for standard error.
+struct RunSubcommand {
+  SubcommandId id;
+  Settings settings;  // that the profile was made from
+  Profile profile;
+  std::vector<std::string> warnings;
+};
+using ParsedCommand = std::variant<RunTunnel, PrintText, InitPair, RunSubcommand, Refusal>;
 
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);

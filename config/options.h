@@ -22,7 +22,7 @@ enum class OptionId : std::uint8_t {
   kConn, kAutoExpire, kScavengeTtl, kCloseWait,
   kDscp, kSockBuf, kTcp,
   kLog, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
-  kThreads, kConfigFile, kCheck, kInit, kPublicAddress, kHelpMarkdown, kHelpMan, kHelpManJson, kHelp, kVersion,
+  kThreads, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kHelpMarkdown, kHelpMan, kHelpManJson, kHelp, kVersion,
 };
 // clang-format on
 inline constexpr std::size_t kOptionCount = static_cast<std::size_t>(OptionId::kVersion) + 1;

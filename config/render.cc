@@ -3,6 +3,8 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
+#include "config/subcommands.h"
+
 namespace kcptun {
 namespace {
 
@@ -184,7 +186,14 @@ std::string_view json_type(const Option& option) {
 }  // namespace
 
 std::string render_help(Role role) {
-  std::string out = "Usage: " + std::string(program_name(role)) + " [flags]\n\n";
+  const std::string program(program_name(role));
+  std::string out = "Usage: " + program + " [flags]\n";
+  for (const auto& command : all_subcommands()) {
+    if (find_subcommand(role, command.name) == nullptr) continue;
+    out += "       " + program + ' ' + std::string(command.name) + " [flags]\n         " +
+           std::string(command.help) + '\n';
+  }
+  out += '\n';
   out += role == Role::kClient
              ? "Carries TCP connections to a kcptun server over UDP.\n"
              : "Takes tunnels from kcptun clients over UDP and connects them to a target.\n";

@@ -17,6 +17,7 @@
 #include "config/command.h"
 #include "daemon/first_start.h"
 #include "daemon/log.h"
+#include "daemon/probe/probe_command.h"
 #include "daemon/tunnel_threads.h"
 
 namespace kcptun {
@@ -74,6 +75,15 @@ void forget_start_up_code() {
       nullptr);
 }
 
+int run_subcommand(const RunSubcommand& run) {
+  for (const std::string& warning : run.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  switch (run.id) {
+    case SubcommandId::kProbe:
+      return run_probe(run);
+  }
+  return kExitFailure;
+}
+
 int run_tunnel(RunTunnel& run) {
   const Role role = run.profile.role;
   if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
@@ -101,6 +111,7 @@ int run_program(Role role, int argc, char** argv) {
   }
   if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
   if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
+  if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
   raise_descriptor_limit();
   return run_tunnel(std::get<RunTunnel>(command));
 }

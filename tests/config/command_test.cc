@@ -57,6 +57,21 @@ TEST_CASE("A long or hostile value makes a short error of one line") {
   CHECK(line.find('\x1b') == std::string::npos);
 }
 
+TEST_CASE("A subcommand is a first argument, of its program only, and has flags of its own") {
+  const auto command = run_flags({"probe", "-r", "h:1", "--bandwidth", "50", "--duration", "3"});
+  REQUIRE(std::holds_alternative<RunSubcommand>(command));
+  const auto& run = std::get<RunSubcommand>(command);
+  CHECK(run.id == SubcommandId::kProbe);
+  CHECK(std::get<HostPort>(run.profile.remote) == HostPort{"h", 1, 1});
+  CHECK(run.settings.number(OptionId::kBandwidth) == 50);
+  CHECK(printed(run_flags({"probe", "--help"})).find("kcptun-client probe [flags]") != std::string::npos);
+  CHECK(refusal_line(run_flags({"probe"}, Role::kServer)) == "kcptun-server: \"probe\": unexpected argument");
+  CHECK(refusal_line(run_flags({"-r", "h:1", "probe"})) == "kcptun-client: \"probe\": unexpected argument");
+  const auto& warnings = started(run_flags({"--key", "k", "--duration", "3"})).warnings;
+  CHECK(warnings == std::vector<std::string>{"--duration is ignored: it is for kcptun-client probe"});
+  CHECK(exit_code(run_flags({"probe", "--duration", "0"})) == 2);
+}
+
 TEST_CASE("The border takes main's arguments and the environment's key") {
   REQUIRE(setenv("KCPTUN_KEY", "from the environment", 1) == 0);
   const char* const argv[] = {"kcptun-server", "-t", "h:1"};

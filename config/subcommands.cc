@@ -1,0 +1,27 @@
+#include "config/subcommands.h"
+
+#include <algorithm>
+#include <array>
+
+namespace kcptun {
+namespace {
+
+constexpr std::array kSubcommands{
+    Subcommand{SubcommandId::kProbe, OptionRole::kClient, "probe",
+               "measure the path to a kcptun server, and print a profile that fits"},
+};
+
+}  // namespace
+
+std::span<const Subcommand> all_subcommands() { return kSubcommands; }
+
+const Subcommand* find_subcommand(Role role, std::string_view name) {
+  const auto found = std::ranges::find_if(kSubcommands, [&](const Subcommand& command) {
+    const bool applies =
+        command.role == OptionRole::kBoth || (command.role == OptionRole::kClient) == (role == Role::kClient);
+    return applies && command.name == name;
+  });
+  return found == kSubcommands.end() ? nullptr : &*found;
+}
+
+}  // namespace kcptun

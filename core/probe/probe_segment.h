@@ -1,0 +1,44 @@
+// Segments that a probe sends and understands: without a conversation's state.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/base/bytes.h"
+#include "core/fec/fec_header.h"
+#include "core/kcp/segment.h"
+
+namespace kcptun {
+
+/// The KCP packet in an opened body, with or without the FEC header; empty if there is none.
+inline Bytes kcp_packet_in(Bytes body) {
+  const FecType type = fec_type(body);
+  if (type == FecType::kNone) return body;
+  if (type != FecType::kData) return {};
+  const std::size_t size = load_u16(body.data() + kFecShardOffset);
+  if (size < 2 || size > body.size() - kFecShardOffset) return {};
+  return body.subspan(kFecHeader, size - 2);
+}
+
+/// handle(segment) for each segment of that conversation in an opened body.
+template <typename Handle>
+void for_each_segment(Bytes body, std::uint32_t conv, Handle handle) {
+  Bytes packet = kcp_packet_in(body);
+  while (const auto segment = take_segment(packet)) {
+    if (segment->conv != conv) return;
+    handle(*segment);
+  }
+}
+
+/// Writes one segment; `data` may be empty, and `padding` zeros follow it. Returns its size.
+/// REQUIRES: room for kSegmentHeader + data.size() + padding.
+inline std::size_t write_probe_segment(std::uint8_t* out, Segment segment, Bytes data, std::size_t padding) {
+  constexpr std::uint16_t kWindow = 32;  // ours, which no probe fills
+  segment.window = kWindow;
+  write_segment_header(out, segment, data.size() + padding);
+  if (!data.empty()) std::memcpy(out + kSegmentHeader, data.data(), data.size());
+  if (padding > 0) std::memset(out + kSegmentHeader + data.size(), 0, padding);
+  return kSegmentHeader + data.size() + padding;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,306 @@
+#include "daemon/probe/measurements.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/probe/mtu_search.h"
+#include "core/probe/ping_train.h"
+#include "core/probe/probe_segment.h"
+#include "core/smux/frame.h"
+#include "core/stream/snappy_frames.h"
+#include "daemon/net/address.h"
+
+namespace kcptun {
+namespace {
+
+constexpr Duration kPatience = seconds(4);         // for the first answer
+constexpr Duration kKnocking = milliseconds(100);  // between the first packets
+constexpr Duration kGreeting =
+    milliseconds(500);  // after it: kcp-go has a small window until its session is set up
+constexpr Duration kSpacing =
+    microseconds(2500);  // between pings: 1 Mbit/s each way with all that follows from them
+constexpr std::uint32_t kMostPings = 1000;       // in one train
+constexpr Duration kMostResolving = seconds(8);  // of one train
+// Longer than any server waits with an acknowledgement by its interval in a preset mode, and some scheduling.
+constexpr Duration kServerClock = milliseconds(120);
+constexpr std::uint32_t kLeastPayload = 500;  // every path carries this much, for IPv6 wants 1280
+constexpr Duration kRateStep = milliseconds(600);
+constexpr std::uint64_t kFirstRate = 250'000;  // bytes per second
+constexpr double kFullShare = 0.9;             // of what was sent: below this the path is full
+
+/// Receives until `until`, whatever comes.
+template <typename Handle>
+void receive_until(ProbeSocket& socket, TimePoint until, Handle handle) {
+  do {
+    socket.wait(until);
+    socket.receive(handle);
+  } while (read_probe_clock() < until);
+}
+
+/// What una does not tell within this time, it will not tell.
+Duration settling_time(const PingTrain& train) {
+  Duration longest = milliseconds(0);
+  for (const Duration trip : train.round_trips()) longest = std::max(longest, trip);
+  return longest + longest / 2 + kServerClock;
+}
+
+void resolve(ProbeSocket& socket, PingTrain& train) {
+  const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
+  const Duration patience = settling_time(train);
+  const TimePoint end = read_probe_clock() + kMostResolving;
+  receive_until(socket, read_probe_clock() + patience, handle);
+  while (!train.resolved() && read_probe_clock() < end) {
+    const std::uint32_t before = train.una();
+    socket.send_body(train.write_fill(socket.body()));
+    const TimePoint again = read_probe_clock() + patience;
+    while (train.una() == before && read_probe_clock() < again) {
+      socket.wait(again);
+      socket.receive(handle);
+    }
+  }
+}
+
+void run_train(ProbeSocket& socket, PingTrain& train) {
+  const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
+  TimePoint next = read_probe_clock();
+  while (train.pings_left()) {
+    socket.send_body(train.write_ping(read_probe_clock(), socket.body()));
+    next = std::max(next + kSpacing, read_probe_clock());
+    receive_until(socket, next, handle);
+  }
+  resolve(socket, train);
+}
+
+Duration jitter_of(const std::vector<Duration>& trips) {
+  Duration sum{0};
+  for (std::size_t i = 1; i < trips.size(); ++i) sum += std::chrono::abs(trips[i] - trips[i - 1]);
+  return trips.size() < 2 ? sum : sum / static_cast<Duration::rep>(trips.size() - 1);
+}
+
+/// A PUSH that the server acknowledges and never hands on: sn 1, with sn 0 missing. `ts` comes back.
+Segment echo_request(std::uint32_t conv, std::uint32_t ts) {
+  Segment segment;
+  segment.conv = conv;
+  segment.sn = 1;
+  segment.ts = ts;
+  return segment;
+}
+
+}  // namespace
+
+std::uint32_t ip_overhead(const IpEndpoint& remote) { return is_ipv4(remote) ? 20 + 8 : 40 + 8; }
+
+Result<Greeting> greet(const ProbePeer& peer) {
+  auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+  if (!socket) return Error{socket.error()};
+  TimePoint end = read_probe_clock() + kPatience;
+  PingTrain train(random_conv(), PingTrain::kFirstWindow - 1);
+  const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
+  while (read_probe_clock() < end) {
+    const bool first_answer = !train.heard();
+    if (train.pings_left()) socket->send_body(train.write_ping(read_probe_clock(), socket->body()));
+    const TimePoint next = read_probe_clock() + kKnocking;
+    receive_until(*socket, next, handle);
+    if (first_answer && train.heard()) end = read_probe_clock() + kGreeting;
+  }
+  Greeting greeting{
+      .answered = train.heard(), .refusals = socket->refusals(), .rejected = socket->rejected()};
+  greeting.window = train.window();
+  if (train.heard()) greeting.round_trip = train.round_trips().front();
+  return greeting;
+}
+
+Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window, Duration duration) {
+  PathQuality quality;
+  std::vector<Duration> trips;
+  auto left = static_cast<std::uint32_t>(duration / kSpacing);
+  while (left > 0) {
+    auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+    if (!socket) return Error{socket.error()};
+    const std::uint32_t most = window > 1 ? std::min(window - 1, kMostPings) : 1;
+    PingTrain train(random_conv(), std::min(left, most));
+    run_train(*socket, train);
+    left -= std::min(left, most);
+    quality.up += train.up();
+    quality.down += train.down();
+    if (const auto shards = train.server_shards()) quality.server_shards = shards;
+    for (const Duration trip : train.round_trips()) trips.push_back(trip);
+  }
+  quality.jitter = jitter_of(trips);
+  std::ranges::sort(trips);
+  quality.round_trips = std::move(trips);
+  return quality;
+}
+
+Result<std::uint32_t> measure_mtu(const ProbePeer& peer, Duration round_trip) {
+  auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+  if (!socket) return Error{socket.error()};
+  socket->forbid_fragments();
+  const std::uint32_t conv = random_conv();
+  MtuSearch search(kLeastPayload, static_cast<std::uint32_t>(kMaxDatagram));
+  while (!search.sizes().empty()) {
+    for (std::uint32_t copy = 0; copy < MtuSearch::kCopies; ++copy) {
+      for (const std::uint32_t size : search.sizes()) {
+        const std::size_t padding = size - socket->overhead() - kSegmentHeader;
+        socket->send_body(write_probe_segment(socket->body(), echo_request(conv, size), {}, padding));
+      }
+      // Copies apart in time, so that a burst of loss does not take all of one size.
+      receive_until(*socket, read_probe_clock() + kSpacing * 4, [&](TimePoint, Bytes body) {
+        for_each_segment(body, conv, [&](const Segment& segment) { search.handle_answer(segment.ts); });
+      });
+    }
+    receive_until(
+        *socket, read_probe_clock() + round_trip * 3 / 2 + kServerClock, [&](TimePoint, Bytes body) {
+          for_each_segment(body, conv, [&](const Segment& segment) { search.handle_answer(segment.ts); });
+        });
+    search.finish_round();
+  }
+  return search.largest();
+}
+
+namespace {
+
+struct RateStep {
+  std::uint32_t sent = 0;
+  std::uint32_t arrived = 0;
+  Duration arriving{0};  // from the first answer to the last
+};
+
+/// Sends packets of `payload` bytes at `rate` for a while, and counts the answers.
+RateStep try_rate(ProbeSocket& socket, std::uint32_t payload, std::uint64_t rate, Duration round_trip) {
+  const std::uint32_t conv = random_conv();
+  RateStep step;
+  std::vector<bool> seen;
+  std::optional<TimePoint> first, last;
+  const auto handle = [&](TimePoint now, Bytes body) {
+    for_each_segment(body, conv, [&](const Segment& segment) {
+      if (segment.command != KcpCommand::kAck || segment.ts >= seen.size() || seen[segment.ts]) return;
+      seen[segment.ts] = true;
+      ++step.arrived;
+      if (!first) first = now;
+      last = now;
+    });
+  };
+  const std::size_t padding = payload - socket.overhead() - kSegmentHeader;
+  const TimePoint begin = read_probe_clock();
+  const TimePoint end = begin + kRateStep;
+  while (read_probe_clock() < end) {
+    const auto elapsed = static_cast<std::uint64_t>((read_probe_clock() - begin).count());
+    const std::uint64_t due = elapsed * rate / 1'000'000 / payload + 1;
+    while (step.sent < due) {
+      seen.push_back(false);
+      socket.send_body(write_probe_segment(socket.body(), echo_request(conv, step.sent++), {}, padding));
+    }
+    receive_until(socket, std::min(end, read_probe_clock() + milliseconds(1)), handle);
+  }
+  receive_until(socket, end + round_trip * 2 + kServerClock * 2, handle);
+  if (first) step.arriving = *last - *first;
+  return step;
+}
+
+}  // namespace
+
+Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload, std::uint64_t most,
+                                    Duration round_trip) {
+  constexpr int kTries =
+      2;  // that must fall short before the path counts as full: a burst of loss is no limit
+  Bandwidth best;
+  std::uint64_t rate = std::min(kFirstRate, most);
+  for (int short_falls = 0;;) {
+    auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+    if (!socket) return Error{socket.error()};
+    const RateStep step = try_rate(*socket, payload, rate, round_trip);
+    const double bits = 8.0 * (payload + ip_overhead(peer.remote)) * step.arrived;
+    // A full path goes on delivering what it queued after the last packet has left.
+    const double took = static_cast<double>(std::max(step.arriving, kRateStep).count()) / 1e6;
+    best.bits_per_second = std::max(best.bits_per_second, bits / took);
+    short_falls = step.arrived < kFullShare * step.sent ? short_falls + 1 : 0;
+    best.limited = short_falls == kTries;
+    if (best.limited || (rate == most && short_falls == 0)) return best;
+    if (short_falls == 0) rate = std::min(rate * 2, most);
+  }
+}
+
+namespace {
+
+/// A session that begins with one smux keepalive, in one of the ways that the server may want it.
+class StreamTrial {
+ public:
+  StreamTrial(ProbeSocket socket, StreamSettings settings) : socket_(std::move(socket)), settings_(settings) {
+    std::array<std::uint8_t, kFrameHeader> frame;
+    write_frame_header(frame.data(), {static_cast<std::uint8_t>(settings.smux_version),
+                                      static_cast<std::uint8_t>(SmuxCommand::kNop), 0, 0});
+    data_.assign(frame.begin(), frame.end());
+    if (!settings.compress) return;
+    data_.resize(kSnappyMaxEncoded);
+    Bytes plain = frame;
+    data_.resize(SnappyFramer().encode(plain, data_));
+  }
+
+  void speak() {
+    if (accepted_) return;
+    Segment push;
+    push.conv = conv_;
+    socket_.send_body(write_probe_segment(socket_.body(), push, data_, 0));
+  }
+  /// A question for una, when the keepalive has been read. A server that does not like what it reads has
+  /// ended the session by then, and begins a new one, whose una is 0, with the question.
+  void ask() {
+    Segment ask;
+    ask.conv = conv_;
+    ask.command = KcpCommand::kWindowAsk;
+    socket_.send_body(write_probe_segment(socket_.body(), ask, {}, 0));
+  }
+  void listen(TimePoint until) {
+    receive_until(socket_, until, [this](TimePoint, Bytes body) {
+      for_each_segment(body, conv_, [this](const Segment& segment) {
+        if (segment.command != KcpCommand::kWindowTell) return;
+        answered_ = true;
+        accepted_ = segment.una == 1;
+      });
+    });
+  }
+  bool answered() const { return answered_; }
+  bool accepted() const { return accepted_; }
+  const StreamSettings& settings() const { return settings_; }
+
+ private:
+  ProbeSocket socket_;
+  StreamSettings settings_;
+  const std::uint32_t conv_ = random_conv();
+  std::vector<std::uint8_t> data_;
+  bool answered_ = false;
+  bool accepted_ = false;  // by the last answer
+};
+
+}  // namespace
+
+Result<std::optional<StreamSettings>> detect_streams(const ProbePeer& peer, Duration round_trip) {
+  constexpr int kQuestions = 4;
+  std::vector<StreamTrial> trials;
+  for (const bool compress : {false, true}) {
+    for (const std::uint32_t version : {1u, 2u}) {
+      auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+      if (!socket) return Error{socket.error()};
+      trials.emplace_back(std::move(*socket), StreamSettings{compress, version});
+    }
+  }
+  const auto wait = [&] {
+    const TimePoint until = read_probe_clock() + round_trip * 3 / 2 + kServerClock;
+    for (StreamTrial& trial : trials) trial.listen(until);
+  };
+  for (int question = 0; question < kQuestions; ++question) {
+    for (StreamTrial& trial : trials) trial.speak();
+    wait();
+    for (StreamTrial& trial : trials) trial.ask();
+    wait();
+  }
+  std::optional<StreamSettings> found;
+  for (const StreamTrial& trial : trials) {
+    if (!trial.answered() || (trial.accepted() && found)) return std::optional<StreamSettings>{};
+    if (trial.accepted()) found = trial.settings();
+  }
+  return found;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,101 @@
+#include "daemon/probe/probe_command.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "config/init.h"
+#include "daemon/net/address.h"
+#include "daemon/probe/measurements.h"
+#include "daemon/probe/probe_report.h"
+#include "daemon/tunnel.h"
+
+namespace kcptun {
+namespace {
+
+void say(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+int give_up(const std::string& error) {
+  std::fprintf(stderr, "kcptun-client: probe: %s\n", error.c_str());
+  return kExitFailure;
+}
+
+/// The first of the server's addresses that answers, else the first.
+struct Reached {
+  IpEndpoint remote;
+  Greeting greeting;
+};
+
+Result<Reached> reach(const Profile& profile, const MasterKey& key, const std::vector<IpEndpoint>& remotes) {
+  std::optional<Reached> first;
+  std::string error = "no address";
+  for (const IpEndpoint& remote : remotes) {
+    say("asking " + to_string(remote) + " ...\n");
+    const auto greeting = greet({profile, key, remote});
+    if (!greeting) {
+      error = greeting.error();
+      continue;
+    }
+    if (greeting.value().answered) return Reached{remote, greeting.value()};
+    if (!first) first = Reached{remote, greeting.value()};
+  }
+  if (!first) return Error{error};
+  return *first;
+}
+
+constexpr std::uint64_t kBytesPerMegabit = 1'000'000 / 8;
+
+/// All measurements after the greeting, each told as soon as it is there. The error names what the system
+/// refused.
+Result<bool> measure(const ProbePeer& peer, const Settings& asked, PathReport& report) {
+  auto quality = measure_quality(peer, report.greeting.window, seconds(asked.number(OptionId::kDuration)));
+  if (!quality) return Error{quality.error()};
+  report.quality = std::move(quality.value());
+  say(describe_quality(report));
+  const Duration longest =
+      report.quality.round_trips.empty() ? report.greeting.round_trip : report.quality.round_trips.back();
+  const auto payload = measure_mtu(peer, longest);
+  if (!payload) return Error{payload.error()};
+  report.payload = payload.value();
+  report.payload_is_most = report.payload == kMaxDatagram;
+  say(describe_mtu(report));
+  const auto streams = detect_streams(peer, longest);
+  if (!streams) return Error{streams.error()};
+  report.streams = streams.value();
+  say(describe_streams(report, asked));
+  const auto most = static_cast<std::uint64_t>(asked.number(OptionId::kBandwidth)) * kBytesPerMegabit;
+  if (most == 0) return true;
+  const auto bandwidth = measure_bandwidth(peer, report.payload, most, longest);
+  if (!bandwidth) return Error{bandwidth.error()};
+  report.bandwidth = bandwidth.value();
+  say(describe_bandwidth(*report.bandwidth));
+  return true;
+}
+
+}  // namespace
+
+int run_probe(const RunSubcommand& run) {
+  const auto& server = std::get<HostPort>(run.profile.remote);
+  const auto remotes = resolve(dialled_host(server), server.port_min);
+  if (!remotes) return give_up(remotes.error());
+  const MasterKey key(run.profile.key);
+  const auto reached = reach(run.profile, key, remotes.value());
+  if (!reached) return give_up(reached.error());
+  PathReport report;
+  report.remote = reached.value().remote;
+  report.greeting = reached.value().greeting;
+  if (!report.greeting.answered) {
+    say(describe_silence(report.greeting, report.remote, run.settings));
+    return kExitFailure;
+  }
+  const auto measured = measure({run.profile, key, report.remote}, run.settings, report);
+  if (!measured) return give_up(measured.error());
+  say("\nA profile that fits (it has the key in it):\n\n" +
+      render_profile(fitting_settings(report, run.settings), default_path(Role::kClient)));
+  return 0;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,77 @@
+#include "daemon/probe/probe_socket.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sodium.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+
+namespace kcptun {
+
+TimePoint read_probe_clock() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return TimePoint{seconds(now.tv_sec) + microseconds(now.tv_nsec / 1000)};
+}
+
+std::uint32_t random_conv() { return randombytes_random(); }
+
+ProbeSocket::ProbeSocket(UdpSocket socket, std::unique_ptr<Suite> suite, const IpEndpoint& remote)
+    : socket_(std::move(socket)),
+      suite_(std::move(suite)),
+      batch_(std::make_unique<TransmitBatch>()),
+      arena_(std::make_unique<ReceiveArena>()) {
+  path_.remote = remote;
+  path_.local = socket_.local();
+  batch_->begin_run(path_);
+}
+
+Result<ProbeSocket> ProbeSocket::open(const IpEndpoint& remote, const Profile& profile,
+                                      const MasterKey& key) {
+  UdpSocket::Options options;
+  options.buffer_bytes = static_cast<int>(profile.sockbuf);
+  options.gso = false;  // a packet at a time, each at its own moment
+  options.gro = false;
+  Result<UdpSocket> socket = UdpSocket::connect(remote, options);
+  if (!socket) return Error{socket.error()};
+  std::array<std::uint8_t, 32> seed;
+  randombytes_buf(seed.data(), seed.size());
+  auto suite = Suite::make(profile.crypt, key, seed);
+  sodium_memzero(seed.data(), seed.size());
+  if (profile.dscp != 0) socket->set_dscp(profile.dscp);
+  return ProbeSocket(std::move(*socket), std::move(suite), remote);
+}
+
+bool ProbeSocket::send_body(std::size_t size) {
+  batch_->push(suite_->header_size() + size + suite_->trailer_size());
+  suite_->seal(batch_->packets());
+  const UdpSocket::SendResult result = socket_.send(*batch_, 0);
+  batch_->clear();
+  batch_->begin_run(path_);
+  // A full socket drops the packet, as a full queue on the path would.
+  return result.state != UdpSocket::SendState::kDropped || result.error != EMSGSIZE;
+}
+
+bool ProbeSocket::wait(TimePoint until) const {
+  const Duration left = std::max(Duration::zero(), until - read_probe_clock());
+  const timespec timeout{.tv_sec = left.count() / 1'000'000, .tv_nsec = left.count() % 1'000'000 * 1000};
+  pollfd entry{.fd = socket_.fd(), .events = POLLIN, .revents = 0};
+  return ppoll(&entry, 1, &timeout, nullptr) > 0;
+}
+
+std::span<const Packet> ProbeSocket::open_run(const ReceivedRun& run) {
+  packets_.clear();
+  for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
+  rejected_ += suite_->open(packets_);
+  return packets_;
+}
+
+void ProbeSocket::forbid_fragments() {
+  const int probe4 = IP_PMTUDISC_PROBE, probe6 = IPV6_PMTUDISC_PROBE;
+  setsockopt(socket_.fd(), IPPROTO_IP, IP_MTU_DISCOVER, &probe4, sizeof probe4);
+  setsockopt(socket_.fd(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof probe6);
+}
+
+}  // namespace kcptun

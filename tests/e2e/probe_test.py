@@ -1,0 +1,134 @@
+"""kcptun-client probe over emulated paths, to Debian's kcptun-server and to ours.
+
+    probe_test.py --client PROGRAM --server PROGRAM     LINK_EMULATOR names the emulator; 77: there can be no lab
+"""
+
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lab"))
+import path as lab  # noqa: E402  (found by the line above)
+import tunnel as t  # noqa: E402
+from tunnel import OPTIONS, TunnelCase  # noqa: E402
+
+DEBIAN_SERVER = "/usr/bin/kcptun-server"
+PORT = 29900
+
+
+def number(pattern, text):
+    found = re.search(pattern, text)
+    if not found:
+        raise t.Failure(f"no {pattern!r} in {text}")
+    return float(found.group(1))
+
+
+class Probe(TunnelCase):
+    def setUp(self):
+        super().setUp()
+        self.path = lab.Path(os.environ["LINK_EMULATOR"], seed=self.seed)
+        self.addCleanup(self.path.close)
+
+    def serve(self, program, *flags):
+        with self.path.server.entered():
+            server = t.Program(program, ["-l", f":{PORT}", "-t", "127.0.0.1:9", "--key", "k", *flags],
+                               os.path.join(self.directory, "server.log"))
+        self.addCleanup(server.end)
+        server.wait_ready(lambda: self.is_open(server))
+        return server
+
+    @staticmethod
+    def is_open(server):
+        for table in ("udp", "udp6"):
+            with open(f"/proc/{server.pid}/net/{table}") as rows:
+                if f":{PORT:04X} " in rows.read():
+                    return True
+        return False
+
+    def probe(self, *flags, key="k", port=PORT, seconds=170):
+        with self.path.client.entered():
+            done = subprocess.run([OPTIONS.client, "probe", "-r", f"{lab.SERVER}:{port}", "--key", key, *map(str, flags)],
+                                  capture_output=True, text=True, timeout=seconds)
+        print(done.stdout[:700], done.stderr, flush=True)
+        return done
+
+    def dropped_share(self, direction):
+        counters = self.path.counters()[direction]
+        return 100 * counters["lost"] / (counters["lost"] + counters["carried"])
+
+    def check_path(self, text):
+        """What the emulator does, within 10 %; the MTU exactly."""
+        self.assertAlmostEqual(number(r"min ([\d.]+) ms", text), 40, delta=4)
+        self.assertAlmostEqual(number(r"median ([\d.]+) ms", text), 40, delta=4)
+        up, down = number(r"to the server ([\d.]+) %", text), number(r"back ([\d.]+) %", text)
+        # The emulator draws at random: what it did drop is the truth, and that is about 2 %.
+        self.assertAlmostEqual(up, self.dropped_share("up"), delta=0.2)
+        self.assertAlmostEqual(down, self.dropped_share("down"), delta=0.2)
+        self.assertEqual(number(r"path MTU +([\d.]+) bytes", text), 1400)
+
+    @unittest.skipUnless(os.path.exists(DEBIAN_SERVER), "Debian's kcptun is not there")
+    def test_debians_server_over_40_ms_with_2_percent_loss_and_an_mtu_of_1400(self):
+        self.path.set("both", delay_ms=20, loss=0.02, mtu=1400)
+        self.serve(DEBIAN_SERVER)
+        done = self.probe("--duration", 20, "--smuxver", 1)
+        self.assertEqual(done.returncode, 0)
+        self.check_path(done.stdout)
+        self.assertIn("forward error correction 10/3", done.stdout)
+        self.assertIn("compression on, smux version 1\n", done.stdout)
+        self.check_profile(done.stdout, '"mtu": 1372', '"datashard": 10', '"smuxver": 1', '"nocomp": false')
+
+    def test_our_server_over_the_same_path(self):
+        self.path.set("both", delay_ms=20, loss=0.02, mtu=1400)
+        self.serve(OPTIONS.server, "--nocomp")
+        done = self.probe("--duration", 10)
+        self.check_path(done.stdout)
+        self.assertIn("compression off, smux version 2; yours differs: nocomp must be true", done.stdout)
+
+    def test_a_server_without_forward_error_correction(self):
+        self.path.set("both", delay_ms=20, loss=0.02, mtu=1400)
+        self.serve(OPTIONS.server, "--ds", "0")
+        done = self.probe("--duration", 10)
+        self.check_path(done.stdout)
+        self.assertIn("forward error correction off", done.stdout)
+
+    def test_the_bandwidth_of_a_bottleneck_and_of_a_wide_path(self):
+        self.path.set("both", delay_ms=10, rate=2_500_000, queue=200_000)
+        self.serve(OPTIONS.server)
+        narrow = self.probe("--duration", 1, "--bandwidth", 200).stdout
+        self.assertAlmostEqual(number(r"to the server about ([\d.]+) Mbit/s", narrow), 20, delta=2)
+        self.path.set("both", rate=0)
+        wide = self.probe("--duration", 1, "--bandwidth", 20).stdout
+        self.assertAlmostEqual(number(r"to the server at least ([\d.]+) Mbit/s", wide), 20, delta=2)
+
+    def check_profile(self, text, *fields):
+        profile = os.path.join(self.directory, "client.json")
+        with open(profile, "w") as file:
+            file.write(text[text.index("// One side of a tunnel"):])
+        done = subprocess.run([OPTIONS.client, "-c", profile, "--check"], capture_output=True, text=True, timeout=10)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for field in fields:
+            self.assertIn(field, done.stdout)
+
+    def test_silence_is_explained(self):
+        self.path.set("both", delay_ms=5)
+        self.serve(OPTIONS.server)
+        done = self.probe(key="another")
+        self.assertEqual(done.returncode, 1)
+        places = [done.stdout.index(word) for word in ("1. address", "2. firewall", "3. --key", "4. --crypt")]
+        self.assertEqual(places, sorted(places))
+        done = self.probe(port=PORT + 1)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("The network says so itself (ICMP)", done.stdout)
+
+    def test_the_server_has_no_probe(self):
+        done = subprocess.run([OPTIONS.server, "probe"], capture_output=True, text=True, timeout=10)
+        self.assertEqual(done.returncode, 2)
+
+
+if __name__ == "__main__":
+    if lab.missing():
+        print("skipped:", lab.missing())
+        sys.exit(77)
+    t.main()
