@@ -12,6 +12,9 @@
 namespace kcptun {
 namespace {
 
+// After a refused send.
+constexpr Duration kLookAgainAfter = milliseconds(500);
+
 std::uint64_t random_seed() {
   std::uint64_t seed;
   randombytes_buf(&seed, sizeof seed);
@@ -22,10 +25,11 @@ std::uint64_t random_seed() {
 
 // One session: its socket, link and connections.
 struct ClientPart::Dialled final : PacketReceiver {
-  Dialled(ClientPart& part, Loop& on_loop, std::uint32_t conv, const Path& path)
-      : loop(on_loop),
+  Dialled(ClientPart& owner, Loop& on_loop, std::uint32_t conv, const Path& path)
+      : part(owner),
+        loop(on_loop),
         link(Role::kClient, conv, on_loop.context(), on_loop.now()),
-        session(on_loop, link, part, path, part.profile_),
+        session(on_loop, link, owner, path, owner.profile_),
         socket(path.socket),
         dialled_at(on_loop.now()) {}
   ~Dialled() override { loop.remove_socket(socket); }
@@ -34,7 +38,9 @@ struct ClientPart::Dialled final : PacketReceiver {
     link.handle_packets(now, packets);
     loop.wake(session);
   }
+  void handle_refused_send(TimePoint now) override { part.handle_refused_send(now); }
 
+  ClientPart& part;
   Loop& loop;
   Link link;
   Session session;
@@ -62,9 +68,34 @@ class ClientPart::Scavenger final : public Deadline {
   bool started_ = false;
 };
 
+// Looks at the way to the server anew, soon after somebody said that it may be another one.
+class ClientPart::Mover final : public Deadline {
+ public:
+  explicit Mover(ClientPart& part) : part_(part) {}
+  ~Mover() override { part_.loop_.deadlines().set(*this, std::nullopt); }
+  void look_at(TimePoint at) {
+    if (at_ && *at_ <= at) return;
+    at_ = at;
+    part_.loop_.deadlines().set(*this, at);
+  }
+  void handle_deadline(TimePoint now) override {
+    at_.reset();
+    part_.follow_network(now);
+  }
+
+ private:
+  ClientPart& part_;
+  std::optional<TimePoint> at_;
+};
+
 ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
     : profile_(profile), loop_(loop), shared_(shared), remotes_(std::move(remotes)), random_(random_seed()) {
   scavenger_ = std::make_unique<Scavenger>(*this);
+  mover_ = std::make_unique<Mover>(*this);
+  network_ = std::make_unique<NetworkWatch>(loop.uv(), [this] {
+    follow_network(loop_.now());
+    loop_.flush();  // from a timer: the loop may wait before its next turn
+  });
 }
 
 ClientPart::~ClientPart() = default;
@@ -197,6 +228,36 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
   account(**it);
   loop_.dispose(std::move(*it));
   expired_.erase(it);
+}
+
+// --- networks that change ---
+
+// One refusal may be an accident; the way is looked at when they have had time to go on. Never here: the loop is sending.
+void ClientPart::handle_refused_send(TimePoint now) { mover_->look_at(now + kLookAgainAfter); }
+
+void ClientPart::follow_network(TimePoint now) {
+  if (shut_down_) return;
+  for (Slot& slot : slots_)
+    if (slot.session) follow_network(*slot.session, now);
+  for (const auto& old : expired_) follow_network(*old, now);
+}
+
+// A new socket shows the address that packets to the server leave from now. Where there is no route there is nothing to
+// do: its coming will be announced. With the same address the old socket is as good, and the server knows it.
+void ClientPart::follow_network(Dialled& session, TimePoint now) {
+  Path path = session.session.path();
+  path.socket = loop_.next_socket_index();
+  Result<UdpSocket> socket = UdpSocket::connect(path.remote, udp_options(profile_, path.socket));
+  if (!socket || socket->local().ip == path.local.ip) return;
+  set_up_socket(*socket, profile_);
+  spdlog::info("session moved conv={:08x} from={} local={}", session.link.conv(), to_string(path.local),
+               to_string(socket->local()));
+  path.local = socket->local();
+  loop_.add_socket(std::move(*socket), session);
+  loop_.remove_socket(std::exchange(session.socket, path.socket));
+  session.session.set_path(path);
+  session.link.handle_new_address(now);
+  loop_.wake(session.session);
 }
 
 // --- connections ---

@@ -11,6 +11,7 @@
 #include "core/base/random.h"
 #include "daemon/loop/loop.h"
 #include "daemon/net/listener.h"
+#include "daemon/net/network_watch.h"
 #include "daemon/session/session.h"
 #include "daemon/tunnel.h"
 
@@ -27,6 +28,8 @@ struct ClientShared {
 /// Keeps the session slots of its loop: each holds a session or none; a session that ended is dialled again, its name
 /// resolved anew, for the next connection that comes to the slot. So is one whose server has owed an answer for too long
 /// (Link::suspect): it keeps its streams, which go on if the path comes back, but it never takes new ones again.
+/// A session whose packets would leave from another address than its socket's, because the network has changed, gets a
+/// new socket: servers of this project follow it (Demux).
 /// Bounds: kMaxWaiting connections wait for a dial per slot.
 class ClientPart final : public TunnelPart, private Session::Owner {
  public:
@@ -49,6 +52,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
  private:
   struct Dialled;
   class Scavenger;
+  class Mover;
   struct Slot {
     std::unique_ptr<Dialled> session;     // takes new connections
     std::vector<FileDescriptor> waiting;  // for the dial that is under way
@@ -69,6 +73,9 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void give_up_on(Slot& slot);
   void set_aside(Slot& slot);
   void scavenge(TimePoint now);
+  void handle_refused_send(TimePoint now);
+  void follow_network(TimePoint now);
+  void follow_network(Dialled& session, TimePoint now);
 
   const Profile& profile_;
   Loop& loop_;
@@ -81,6 +88,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectAfter.
   std::vector<std::unique_ptr<Dialled>> expired_;
   std::unique_ptr<Scavenger> scavenger_;
+  std::unique_ptr<Mover> mover_;
+  std::unique_ptr<NetworkWatch> network_;
   Counters past_;   // of sessions that are gone
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;

@@ -1,5 +1,7 @@
 #include "daemon/server.h"
 
+#include <sodium.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +15,12 @@ namespace {
 
 // How old the addresses of a target's name may be.
 constexpr Duration kTargetFreshness = seconds(10);
+
+DemuxPlace place_of(ServerShared& shared) {
+  DemuxPlace place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0};
+  randombytes_buf(&place.seed, sizeof place.seed);
+  return place;
+}
 
 }  // namespace
 
@@ -56,11 +64,14 @@ struct ServerPart::Accepted {
   Session session;
 };
 
-ServerPart::ServerPart(const Profile& profile, Loop& loop, std::vector<IpEndpoint> targets)
+ServerPart::ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets)
     : profile_(profile),
       loop_(loop),
-      demux_(loop.context(), kMaxConversations),
-      target_(loop.uv(), profile.remote, std::move(targets)) {}
+      shared_(shared),
+      demux_(loop.context(), kMaxConversations, place_of(shared)),
+      target_(loop.uv(), profile.remote, std::move(targets)) {
+  shared.parts.push_back(this);
+}
 
 ServerPart::~ServerPart() {
   for (Accepted* accepted : accepted_) delete accepted;
@@ -73,6 +84,7 @@ Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
   Result<UdpSocket> socket = UdpSocket::bind(address, options);
   if (!socket) return Error{socket.error()};
   set_up_socket(*socket, profile_);
+  sockets_.push_back(options.index);
   loop_.add_socket(std::move(*socket), *this);
   return true;
 }
@@ -80,14 +92,66 @@ Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
 void ServerPart::handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) {
   if (shut_down_) return;
   demux_.handle_run(now, path, packets);
+  pass_on(path);
+  finish_run();
+}
+
+void ServerPart::finish_run() {
+  send_challenges();
   for (std::unique_ptr<Conversation>& replaced : demux_.take_replaced())
     retire(std::move(replaced), "replaced by a newer one from its address");
   for (Conversation* conversation : demux_.take_touched()) {
     if (conversation->tag == 0) accept(*conversation);
-    auto* accepted = reinterpret_cast<Accepted*>(conversation->tag);
-    accepted->session.set_path(conversation->path);
-    loop_.wake(accepted->session);
+    follow(*conversation);
   }
+}
+
+void ServerPart::follow(Conversation& conversation) {
+  auto* accepted = reinterpret_cast<Accepted*>(conversation.tag);
+  const IpEndpoint before = accepted->session.path().remote;
+  if (before != conversation.path.remote)
+    spdlog::info("session moved conv={:08x} from={} remote={}", conversation.link.conv(), to_string(before),
+                 to_string(conversation.path.remote));
+  accepted->session.set_path(conversation.path);
+  loop_.wake(accepted->session);
+}
+
+// --- clients that move ---
+
+void ServerPart::send_challenges() {
+  for (const Demux::Challenged& asked : demux_.challenges()) {
+    if (loop_.blocked() || (loop_.batch().room() == 0 && !loop_.send_batch())) return;  // it is asked again
+    asked.conversation->link.append_challenge(asked.challenge.path, asked.challenge.token, loop_.batch());
+  }
+}
+
+void ServerPart::pass_on(const Path& path) {
+  if (demux_.strays().empty()) return;
+  Path counted = path;
+  counted.socket = static_cast<std::uint32_t>(std::ranges::find(sockets_, path.socket) - sockets_.begin());
+  for (const Demux::Stray& stray : demux_.strays()) shared_.parts[stray.loop]->post(PassedRun(counted, stray.packets));
+}
+
+// From any loop's thread.
+void ServerPart::post(PassedRun run) {
+  const std::size_t count = run.packets().size();
+  if (passed_on_.fetch_add(count, std::memory_order_relaxed) + count > kMaxPassedOn) {
+    passed_on_.fetch_sub(count, std::memory_order_relaxed);
+    return;
+  }
+  loop_.mailbox().post([this, passed = std::make_shared<PassedRun>(std::move(run))] {
+    passed_on_.fetch_sub(passed->packets().size(), std::memory_order_relaxed);
+    handle_passed_on(*passed);
+  });
+}
+
+void ServerPart::handle_passed_on(const PassedRun& run) {
+  if (shut_down_) return;
+  Path path = run.path();
+  path.socket = sockets_.at(path.socket);
+  demux_.handle_passed_on(loop_.now(), path, run.packets());
+  finish_run();
+  loop_.flush();  // passes all views on: the run goes
 }
 
 void ServerPart::accept(Conversation& conversation) {

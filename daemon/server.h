@@ -1,6 +1,7 @@
 // The server's share of one loop: conversations from anywhere, each stream joined to a connection to the target.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <unordered_set>
@@ -8,7 +9,9 @@
 
 #include "config/profile.h"
 #include "core/link/demux.h"
+#include "daemon/conversation_registry.h"
 #include "daemon/loop/loop.h"
+#include "daemon/passed_run.h"
 #include "daemon/session/session.h"
 #include "daemon/tunnel.h"
 
@@ -32,10 +35,21 @@ class Target {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for answers that come when we are gone
 };
 
+class ServerPart;
+
+/// What the server's parts share. Part number i has conversations under the number i in the registry.
+struct ServerShared {
+  std::vector<ServerPart*> parts;  // fixed before the loops run
+  ConversationRegistry registry;
+};
+
+/// A client that has a new address may be delivered to a loop that does not have its conversation; that loop passes its
+/// packets on. All parts listen on the same addresses in the same order: passed on, Path::socket counts those.
 class ServerPart final : public TunnelPart, private Session::Owner, private PacketReceiver {
  public:
-  /// `profile` and `loop` outlive the part. `targets`: the target's addresses as resolved at start.
-  ServerPart(const Profile& profile, Loop& loop, std::vector<IpEndpoint> targets);
+  /// `profile`, `loop` and `shared` outlive the part, which adds itself to `shared`. `targets`: the target's addresses as
+  /// resolved at start.
+  ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets);
   ~ServerPart() override;
 
   /// Listens on one more address; the error names it.
@@ -46,6 +60,8 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
 
   /// Conversations of one loop at once.
   static constexpr std::size_t kMaxConversations = 65536;
+  /// Packets from other loops that wait for this one; more are dropped.
+  static constexpr std::size_t kMaxPassedOn = 4096;
 
  private:
   struct Accepted;
@@ -53,12 +69,21 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override;
   void handle_stream(Session& session, std::uint32_t sid) override;
   void handle_closed(Session& session, std::string_view reason) override;
+  void finish_run();
+  void follow(Conversation& conversation);
+  void send_challenges();
+  void pass_on(const Path& path);
+  void post(PassedRun run);
+  void handle_passed_on(const PassedRun& run);
   void accept(Conversation& conversation);
   void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
 
   const Profile& profile_;
   Loop& loop_;
+  ServerShared& shared_;
   Demux demux_;
+  std::vector<std::uint32_t> sockets_;     // their indices, in the order of listen(), which is the same on all loops
+  std::atomic<std::size_t> passed_on_{0};  // packets that wait for us
   Target target_;
   std::unordered_set<Accepted*> accepted_;  // owned; also the tags of their conversations
   Counters past_;

@@ -190,7 +190,7 @@ Result<bool> TunnelThreads::open_server() {
   std::vector<ServerPart*> parts;
   for (std::size_t i = 0; i < loop_count(); ++i) {
     if (Result<bool> added = add_loop(); !added) return added;
-    auto part = std::make_unique<ServerPart>(profile_, *workers_[i].loop, targets);
+    auto part = std::make_unique<ServerPart>(profile_, *workers_[i].loop, server_, targets);
     parts.push_back(part.get());
     workers_[i].part = std::move(part);
   }

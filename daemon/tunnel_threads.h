@@ -55,6 +55,7 @@ class TunnelThreads {
   MasterKey key_;
   std::unique_ptr<QppPads> qpp_;
   ClientShared client_;
+  ServerShared server_;
   std::vector<Worker> workers_;
   ServiceNotifier* service_ = nullptr;  // while run() runs
 };

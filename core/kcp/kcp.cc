@@ -170,6 +170,34 @@ void Kcp::drop_covered_acks() {
   if (serial_less(last.sn, receive_.next())) acks_.push_back(last);
 }
 
+bool Kcp::brings_news(Bytes packet) const {
+  while (const std::optional<Segment> segment = take_segment(packet)) {
+    if (segment->conv != conv_) return false;
+    if (segment->una != send_.una() && send_.plausible_una(segment->una)) return true;
+    if (segment->command == KcpCommand::kPush && receive_.is_ahead(segment->sn)) return true;
+    if (segment->command == KcpCommand::kAck && send_.awaits(segment->sn)) return true;
+  }
+  return false;
+}
+
+bool Kcp::echoes(Bytes packet, std::uint32_t ts) const {
+  while (const std::optional<Segment> segment = take_segment(packet))
+    if (segment->conv == conv_ && segment->command == KcpCommand::kAck && segment->ts == ts) return true;
+  return false;
+}
+
+// Duplicates are acknowledged each time they arrive, by kcp-go too, with the time stamp of the copy that arrived. Where
+// nothing was acknowledged yet, sn 0xffffffff is as good: it is behind what the peer expects.
+std::size_t Kcp::write_echo_request(std::uint32_t ts, std::uint8_t* out) {
+  Segment segment = blank_segment(KcpCommand::kPush);
+  segment.ts = ts;
+  segment.sn = send_.una() - 1;
+  PacketWriter writer(out, kSegmentHeader);
+  writer.write(segment);
+  ++counters_.out_segments;
+  return writer.size();
+}
+
 std::optional<ReceiveWindow::Piece> Kcp::read() {
   std::optional<ReceiveWindow::Piece> piece = receive_.read();
   if (piece) counters_.stream_bytes_in += piece->data.size();

@@ -67,6 +67,17 @@ class Kcp {
   /// True while the peer owes an acknowledgement or the answer to a ping.
   bool awaits_answer() const { return asked_ || send_.una() != send_.next(); }
 
+  // --- where is the peer? ---
+
+  /// True if `packet`, which was not handled yet, could not be an old one: it has data beyond all that has arrived, or
+  /// acknowledges something for the first time.
+  bool brings_news(Bytes packet) const;
+  /// True if `packet` acknowledges a copy with the time stamp `ts`.
+  bool echoes(Bytes packet, std::uint32_t ts) const;
+  /// Writes a packet that any peer answers with an echo of `ts`, and that changes nothing: an empty copy of a segment
+  /// that it has. REQUIRES: kSegmentHeader bytes of room. Returns the packet's length.
+  std::size_t write_echo_request(std::uint32_t ts, std::uint8_t* out);
+
   // --- the caller must do ---
 
   /// Writes the next packet due at `now` into `out`, which has packet_size bytes; returns its length, 0 when none is.

@@ -103,6 +103,8 @@ class SendWindow {
   /// Segments not yet acknowledged, queued ones included.
   std::uint32_t size() const { return end_ - una_; }
   bool empty() const { return end_ == una_; }
+  /// True if `sn` was sent and is not acknowledged.
+  bool awaits(std::uint32_t sn) const { return sn - una_ < next_ - una_ && ring_[sn].data; }
   bool has_lost() const { return lists_[kLostList].size > 0; }
   /// Segments with a copy under way that is not known to be lost.
   std::uint32_t in_flight() const { return in_flight_; }

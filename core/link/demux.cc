@@ -1,7 +1,8 @@
 #include "core/link/demux.h"
 
-#include <optional>
 #include <utility>
+
+#include "core/base/check.h"
 
 namespace kcptun {
 namespace {
@@ -14,63 +15,171 @@ std::optional<Segment> first_segment(Bytes body) {
   return take_segment(body);
 }
 
+// Packets at the front that belong together with the first one: of the same conversation, or of none in the clear.
+std::size_t same_conversation(std::span<const Packet> packets, std::uint32_t conv) {
+  std::size_t count = 1;
+  for (; count < packets.size(); ++count) {
+    const std::optional<Segment> segment = first_segment(packets[count].bytes());
+    if (segment && segment->conv != conv) break;
+  }
+  return count;
+}
+
 }  // namespace
 
+Demux::Demux(LinkContext& context, std::size_t max_conversations, const DemuxPlace& place)
+    : context_(context), max_conversations_(max_conversations), place_(place), random_(place.seed) {}
+
+Demux::~Demux() {
+  if (!place_.directory) return;
+  for (const auto& [conv, conversation] : conversations_) place_.directory->release(conv);
+}
+
 Conversation* Demux::find(const Path& path) const {
-  const auto it = table_.find(key_of(path));
-  return it == table_.end() ? nullptr : it->second.get();
+  const auto it = by_path_.find(key_of(path));
+  return it == by_path_.end() ? nullptr : it->second;
 }
 
-Conversation* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
-  if (table_.size() >= max_conversations_) {
-    ++counters_.refused;
-    return nullptr;
-  }
-  ++counters_.opened;
-  auto conversation = std::make_unique<Conversation>(conv, context_, now, path);
-  return (table_[key_of(path)] = std::move(conversation)).get();
+Conversation* Demux::find(std::uint32_t conv) const {
+  const auto it = conversations_.find(conv);
+  return it == conversations_.end() ? nullptr : it->second.get();
 }
 
-// `known` is the conversation of this address, if any; returns the one that the packet belongs to, if any.
-Conversation* Demux::conversation_for(TimePoint now, const Path& path, MutableBytes body, Conversation* known) {
+// --- finding ---
+
+// The one that the packet belongs to, if any. If none, `stray_to_` may say that another loop has it.
+Conversation* Demux::conversation_for(TimePoint now, const Path& path, MutableBytes body, Source source) {
+  stray_to_.reset();
+  Conversation* const known = find(path);
   const std::optional<Segment> segment = first_segment(body);
   if (!segment) {  // parity, or garbage that the link counts
-    if (!known) ++counters_.homeless;
-    return known;
+    if (known) return known;
+    const auto stray = stray_paths_.find(key_of(path));
+    if (source == Source::kSocket && stray != stray_paths_.end()) {
+      stray_to_ = stray->second;
+    } else {
+      ++counters_.homeless;
+    }
+    return nullptr;
   }
-  if (!known) return open(now, path, segment->conv);
-  if (known->link.conv() == segment->conv) return known;
-  if (segment->sn != 0) {
+  if (known && known->link.conv() == segment->conv) return known;
+  if (Conversation* const elsewhere = find(segment->conv)) return wanderer(now, path, body, *elsewhere);
+  if (source == Source::kOtherLoop) {  // it has ended on its way here
+    ++counters_.homeless;
+    return nullptr;
+  }
+  return begin(now, path, *segment, known);
+}
+
+// A conversation that is not in this table begins: if another loop has none of that name, and it may replace `known`.
+Conversation* Demux::begin(TimePoint now, const Path& path, const Segment& segment, Conversation* known) {
+  if (known && segment.sn != 0) {
     ++counters_.foreign;
     return nullptr;
   }
-  ++counters_.replaced;
-  replaced_.push_back(end(*known));
-  return open(now, path, segment->conv);
+  if (!known && conversations_.size() >= max_conversations_) {
+    ++counters_.refused;
+    return nullptr;
+  }
+  if (place_.directory) {
+    const std::uint32_t owner = place_.directory->claim(segment.conv, place_.loop);
+    if (owner != place_.loop) {
+      note_stray(path, owner);
+      return nullptr;
+    }
+  }
+  if (known) {
+    ++counters_.replaced;
+    replaced_.push_back(end(*known));
+  }
+  return open(now, path, segment.conv);
 }
 
+Conversation* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
+  ++counters_.opened;
+  stray_paths_.erase(key_of(path));
+  Conversation* const opened =
+      (conversations_[conv] = std::make_unique<Conversation>(conv, context_, now, path)).get();
+  by_path_[key_of(path)] = opened;
+  return opened;
+}
+
+void Demux::note_stray(const Path& path, std::uint32_t loop) {
+  stray_to_ = loop;
+  if (stray_paths_.size() >= kMostStrayPaths) stray_paths_.clear();
+  stray_paths_[key_of(path)] = loop;
+}
+
+// --- moving ---
+
+// A packet of `conversation` that came from another address than its own.
+Conversation* Demux::wanderer(TimePoint now, const Path& path, MutableBytes body, Conversation& conversation) {
+  const std::optional<PathChallenge>& asked = conversation.challenge;
+  const bool proved = asked && key_of(asked->path) == key_of(path) && conversation.link.echoes(body, asked->token);
+  if (!proved && !conversation.link.brings_news(body)) {
+    ++counters_.stale;
+    challenge(now, path, conversation);
+    return nullptr;
+  }
+  if (!conversation.moved_at || now - *conversation.moved_at >= kMoveEvery) move(now, path, conversation);
+  return &conversation;
+}
+
+void Demux::move(TimePoint now, const Path& path, Conversation& conversation) {
+  ++counters_.moved;
+  const auto old = by_path_.find(key_of(conversation.path));
+  if (old != by_path_.end() && old->second == &conversation) by_path_.erase(old);
+  by_path_[key_of(path)] = &conversation;  // whoever had it before has lost it, and will say so from another one
+  conversation.path = path;
+  conversation.moved_at = now;
+  conversation.challenge.reset();
+}
+
+void Demux::challenge(TimePoint now, const Path& path, Conversation& conversation) {
+  std::optional<PathChallenge>& asked = conversation.challenge;
+  if (asked && now - asked->sent_at < kChallengeEvery) return;
+  asked = PathChallenge{path, random_.next32(), now};
+  challenges_.push_back({&conversation, *asked});
+}
+
+// --- runs ---
+
 void Demux::handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) {
+  handle(now, path, packets, Source::kSocket);
+}
+
+void Demux::handle_passed_on(TimePoint now, const Path& path, std::span<const Packet> packets) {
+  handle(now, path, packets, Source::kOtherLoop);
+}
+
+void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source) {
+  strays_.clear();
+  challenges_.clear();
   // Nearly always all packets of a run belong to one conversation: they go to it together.
   while (!packets.empty()) {
     if (packets.front().size == 0) {
       packets = packets.subspan(1);
       continue;
     }
-    Conversation* conversation = conversation_for(now, path, packets.front().bytes(), find(path));
+    Conversation* const conversation = conversation_for(now, path, packets.front().bytes(), source);
     if (!conversation) {
-      packets = packets.subspan(1);
+      packets = packets.subspan(stray_to_ ? pass_on(packets) : 1);
       continue;
     }
-    std::size_t count = 1;
-    for (; count < packets.size(); ++count) {
-      const std::optional<Segment> segment = first_segment(packets[count].bytes());
-      if (segment && segment->conv != conversation->link.conv()) break;
-    }
-    conversation->path = path;
+    const std::size_t count = same_conversation(packets, conversation->link.conv());
+    if (key_of(conversation->path) == key_of(path)) conversation->path = path;  // with the address that was asked
     conversation->link.handle_packets(now, packets.first(count));
     if (!std::exchange(conversation->touched, true)) touched_.push_back(conversation);
     packets = packets.subspan(count);
   }
+}
+
+std::size_t Demux::pass_on(std::span<const Packet> packets) {
+  const std::optional<Segment> segment = first_segment(packets.front().bytes());
+  const std::size_t count = segment ? same_conversation(packets, segment->conv) : 1;
+  strays_.push_back({*stray_to_, packets.first(count)});
+  counters_.strays += count;
+  return count;
 }
 
 std::span<Conversation* const> Demux::take_touched() {
@@ -84,9 +193,14 @@ std::vector<std::unique_ptr<Conversation>> Demux::take_replaced() { return std::
 
 std::unique_ptr<Conversation> Demux::end(Conversation& conversation) {
   if (conversation.touched) std::erase(touched_, &conversation);
-  const auto it = table_.find(key_of(conversation.path));
+  std::erase_if(challenges_, [&conversation](const Challenged& c) { return c.conversation == &conversation; });
+  const auto at = by_path_.find(key_of(conversation.path));
+  if (at != by_path_.end() && at->second == &conversation) by_path_.erase(at);
+  const auto it = conversations_.find(conversation.link.conv());
+  KCPTUN_CHECK(it != conversations_.end());
   std::unique_ptr<Conversation> out = std::move(it->second);
-  table_.erase(it);
+  conversations_.erase(it);
+  if (place_.directory) place_.directory->release(out->link.conv());
   return out;
 }
 

@@ -1,33 +1,56 @@
 // The server's table of conversations: finds the one that a datagram belongs to, opens and replaces them
-// (docs/protocol.md section 5, "Server side").
+// (docs/protocol.md section 5, "Server side"), and follows those whose client's address changes.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "core/base/packet.h"
-#include "core/base/path.h"
+#include "core/base/random.h"
 #include "core/base/time.h"
+#include "core/link/conversation_directory.h"
 #include "core/link/link.h"
 
 namespace kcptun {
+
+/// An address that is to prove that the client of a conversation is there: it is sent a segment that the client has,
+/// with `token` as its time stamp, which only the acknowledgement of a live client can echo (RFC 9000 section 8.2).
+struct PathChallenge {
+  Path path;
+  std::uint32_t token = 0;
+  TimePoint sent_at{};
+};
 
 /// One conversation that the server holds.
 struct Conversation {
   Conversation(std::uint32_t conv, LinkContext& context, TimePoint now, const Path& from)
       : link(Role::kServer, conv, context, now), path(from) {}
   Link link;
-  Path path;
+  Path path;               // the newest that proved to be the client's: answers go there
   std::uint64_t tag = 0;   // its owner's
   bool touched = false;    // is in the list of take_touched()
+  std::optional<TimePoint> moved_at;
+  std::optional<PathChallenge> challenge;  // the last one, until it is answered
+};
+
+/// What a server of several loops adds. `directory` outlives the demux; `seed` makes the tokens of challenges.
+struct DemuxPlace {
+  ConversationDirectory* directory = nullptr;
+  std::uint32_t loop = 0;
+  std::uint64_t seed = 0;
 };
 
 /// Conversations are keyed by the remote address and the socket that it came to, for each listening port is a server of
-/// its own to kcptun. Bounded by `max_conversations`; what is opened beyond is dropped
-/// and counted.
+/// its own to kcptun, and by their conv. Bounded by `max_conversations`; what is opened beyond is dropped and counted.
+///
+/// A packet from an unknown address that names a known conversation belongs to it only if it brings news: data beyond all
+/// that has arrived, an acknowledgement of what was not acknowledged, or the answer to a challenge. What was recorded and
+/// is replayed from elsewhere brings none; it moves nothing, opens nothing, and at most makes the demux challenge that
+/// address. The packet is as authentic as the suite makes it: with xor, none and null, anybody's can be news.
 class Demux {
  public:
   struct Counters {
@@ -36,27 +59,53 @@ class Demux {
     std::uint64_t foreign = 0;   // known address, other conv, not a beginning
     std::uint64_t homeless = 0;  // unknown address, nothing that opens a session
     std::uint64_t refused = 0;   // beyond max_conversations
+    std::uint64_t moved = 0;     // conversations whose client has another address
+    std::uint64_t stale = 0;     // unknown address, known conversation, no news
+    std::uint64_t strays = 0;    // passed on, for another loop has their conversation
+  };
+  /// Packets for a conversation of another loop, from the path of the run that was handled.
+  struct Stray {
+    std::uint32_t loop = 0;
+    std::span<const Packet> packets;
+  };
+  struct Challenged {
+    Conversation* conversation = nullptr;
+    PathChallenge challenge;
   };
 
+  /// A conversation moves at most so often; in between its packets are taken, from wherever they come.
+  static constexpr Duration kMoveEvery = milliseconds(250);
+  /// Addresses that claim to be one conversation's are challenged at most so often.
+  static constexpr Duration kChallengeEvery = milliseconds(100);
+  /// Addresses remembered whose packets are passed on; all are forgotten when there are more.
+  static constexpr std::size_t kMostStrayPaths = 4096;
+
   /// `context` outlives the demux.
-  Demux(LinkContext& context, std::size_t max_conversations)
-      : context_(context), max_conversations_(max_conversations) {}
+  Demux(LinkContext& context, std::size_t max_conversations, const DemuxPlace& place = {});
+  ~Demux();
 
   /// Opened packets that came over one path. See Link about the life of views.
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets);
+  /// The same, of packets that another loop passed on: they open nothing.
+  void handle_passed_on(TimePoint now, const Path& path, std::span<const Packet> packets);
 
   /// Conversations that got packets since the last call, each once; pointers stay valid until ended.
   /// The view stays valid until the next handle_run().
   std::span<Conversation* const> take_touched();
   /// Conversations that a newer one from their address has replaced, handed to the caller.
   std::vector<std::unique_ptr<Conversation>> take_replaced();
+  /// What the last handle_run() found for other loops. The view stays valid until the next one.
+  std::span<const Stray> strays() const { return strays_; }
+  /// What the last handle_run() wants to be sent, with Link::append_challenge().
+  std::span<const Challenged> challenges() const { return challenges_; }
   /// Forgets a conversation and hands it to the caller. REQUIRES: it is in the table.
   std::unique_ptr<Conversation> end(Conversation& conversation);
 
-  std::size_t size() const { return table_.size(); }
+  std::size_t size() const { return conversations_.size(); }
   const Counters& counters() const { return counters_; }
 
  private:
+  enum class Source : std::uint8_t { kSocket, kOtherLoop };
   struct Key {
     IpEndpoint remote;
     std::uint32_t socket = 0;
@@ -67,16 +116,31 @@ class Demux {
   };
   static Key key_of(const Path& path) { return {path.remote, path.socket}; }
 
+  void handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
   Conversation* find(const Path& path) const;
-  Conversation* conversation_for(TimePoint now, const Path& path, MutableBytes body, Conversation* known);
+  Conversation* find(std::uint32_t conv) const;
+  Conversation* conversation_for(TimePoint now, const Path& path, MutableBytes body, Source source);
+  Conversation* wanderer(TimePoint now, const Path& path, MutableBytes body, Conversation& conversation);
+  Conversation* begin(TimePoint now, const Path& path, const Segment& segment, Conversation* known);
   Conversation* open(TimePoint now, const Path& path, std::uint32_t conv);
+  void move(TimePoint now, const Path& path, Conversation& conversation);
+  void challenge(TimePoint now, const Path& path, Conversation& conversation);
+  void note_stray(const Path& path, std::uint32_t loop);
+  std::size_t pass_on(std::span<const Packet> packets);
 
   LinkContext& context_;
   const std::size_t max_conversations_;
-  std::unordered_map<Key, std::unique_ptr<Conversation>, KeyHash> table_;
+  const DemuxPlace place_;
+  Random random_;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Conversation>> conversations_;  // by conv
+  std::unordered_map<Key, Conversation*, KeyHash> by_path_;  // one that lost its address to another is in none
+  std::unordered_map<Key, std::uint32_t, KeyHash> stray_paths_;  // whose packets another loop gets
+  std::optional<std::uint32_t> stray_to_;  // the packet just looked at is that loop's
   std::vector<Conversation*> touched_;
   std::vector<Conversation*> taken_;
   std::vector<std::unique_ptr<Conversation>> replaced_;
+  std::vector<Stray> strays_;
+  std::vector<Challenged> challenges_;
   Counters counters_;
 };
 

@@ -20,6 +20,16 @@ constexpr std::uint32_t kControlBacklog = 16;
 // would else learn late that its peer has restarted, or that its own address has changed on the way.
 constexpr Duration kWonderAfter = seconds(1);
 
+// The KCP packet in an opened packet that has one in the clear; else empty.
+Bytes kcp_packet(Bytes body) {
+  const FecType type = fec_type(body);
+  if (type == FecType::kNone) return body;
+  if (type != FecType::kData) return {};
+  const std::size_t size = load_u16(body.data() + kFecShardOffset);
+  if (size < 2 || size > body.size() - kFecShardOffset) return {};
+  return body.subspan(kFecHeader, size - 2);
+}
+
 }  // namespace
 
 LinkContext::LinkContext(const LinkSettings& link_settings) : settings(link_settings) {}
@@ -98,9 +108,9 @@ void Link::handle_packet(TimePoint now, MutableBytes body) {
 }
 
 void Link::handle_fec_data(TimePoint now, MutableBytes body) {
-  const std::size_t size = load_u16(body.data() + kFecShardOffset);
-  if (size < 2 || size > body.size() - kFecShardOffset) return;
-  kcp_.handle_packet(now, body.subspan(kFecHeader, size - 2), Kcp::Origin::kArrived);
+  const Bytes packet = kcp_packet(body);
+  if (!packet.data()) return;
+  kcp_.handle_packet(now, packet, Kcp::Origin::kArrived);
   decoder_.handle(body);
   handle_recovered(now);
 }
@@ -307,6 +317,22 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   if (sends_fec_) encoder_->end_batch();
   if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_answer());
   return more;
+}
+
+bool Link::brings_news(Bytes body) const { return kcp_.brings_news(kcp_packet(body)); }
+
+bool Link::echoes(Bytes body, std::uint32_t token) const { return kcp_.echoes(kcp_packet(body), token); }
+
+// Without an FEC header: every receiver takes such packets too, and no group is disturbed.
+void Link::append_challenge(const Path& path, std::uint32_t token, TransmitBatch& batch) {
+  batch.begin_run(path);
+  const std::size_t size = kcp_.write_echo_request(token, batch.next_slot() + context_.crypto_header);
+  charge(batch.push(context_.crypto_header + size + context_.crypto_trailer).size);
+}
+
+void Link::handle_new_address(TimePoint now) {
+  smux_.show_life(now);
+  kcp_.ask();
 }
 
 void Link::append_parity(TransmitBatch& batch) {

@@ -71,6 +71,8 @@ class Link {
 
   /// Opened packets of this conversation arrived. May write into them.
   void handle_packets(TimePoint now, std::span<const Packet> packets);
+  /// Our own address has changed (client): tells the peer at once, with something that is news to it.
+  void handle_new_address(TimePoint now);
   /// Time passed: call when next_timeout() is due.
   void handle_timeout(TimePoint now);
 
@@ -96,6 +98,9 @@ class Link {
   /// True if poll_event() would read on: the stream data given out has been consumed far enough.
   bool event_ready() const { return kcp_.readable() && smux_.willing() && closed_reason().empty(); }
   void release_views();
+  /// Appends a packet to `batch`, to go to `path`, that a live peer answers with an echo of `token`: see PathChallenge.
+  /// REQUIRES: the batch has room.
+  void append_challenge(const Path& path, std::uint32_t token, TransmitBatch& batch);
   /// Appends packets to `batch`, to go to `path`. False when nothing more is due now; true when the batch is full.
   bool poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch);
   std::optional<TimePoint> next_timeout() const;
@@ -104,6 +109,9 @@ class Link {
 
   /// The conversation is over: the peer broke the protocol, or nothing came for too long. Empty while it isn't.
   std::string_view closed_reason() const;
+  /// About an opened packet that was not handled yet: see Kcp.
+  bool brings_news(Bytes body) const;
+  bool echoes(Bytes body, std::uint32_t token) const;
   /// True while the peer owes an answer for longer than a live one would: new streams are better off elsewhere. Clients
   /// only; a server's peer that is gone is noticed by the keepalive.
   bool suspect(TimePoint now) const;

@@ -134,7 +134,7 @@ void Loop::add_socket(UdpSocket socket, PacketReceiver& receiver) {
   } else {
     free_ports_.pop_back();
   }
-  ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr});
+  ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr, 0});
   Port& port = *ports_[index];
   sockets_[index] = &port.socket;
   port.poll = std::make_unique<PollHandle>(uv_, port.socket.fd(), [this, index](int events) { handle_socket(index, events); });
@@ -209,6 +209,7 @@ void Loop::transmit_rest() {
   const bool was_blocked = std::exchange(blocked_, false);
   const BatchSendResult result = kcptun::send_batch(sockets_, batch_, batch_position_);
   batch_position_ = result.position;
+  if (result.dropped > 0) tell_of_refused_sends();
   if (result.state == UdpSocket::SendState::kDone) {
     batch_.clear();
     free_ports_.insert(free_ports_.end(), stale_ports_.begin(), stale_ports_.end());
@@ -217,6 +218,14 @@ void Loop::transmit_rest() {
     wait_for_socket(result);
   }
   if (was_blocked && ports_[was_blocked_on]) watch_socket(was_blocked_on);
+}
+
+void Loop::tell_of_refused_sends() {
+  for (const std::unique_ptr<Port>& port : ports_) {
+    if (!port) continue;
+    const std::uint64_t errors = port->socket.counters().send_errors;
+    if (std::exchange(port->send_errors, errors) != errors) port->receiver.handle_refused_send(now());
+  }
 }
 
 void Loop::wait_for_socket(const BatchSendResult& result) {

@@ -26,6 +26,8 @@ class PacketReceiver {
  public:
   virtual ~PacketReceiver() = default;
   virtual void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) = 0;
+  /// The kernel refuses to send over this socket, and not because packets are too large or the system is out of memory.
+  virtual void handle_refused_send(TimePoint) {}
 };
 
 /// Drives everything on its thread. One wake-up: sockets are drained into links, links' events into connections,
@@ -94,6 +96,7 @@ class Loop {
     UdpSocket socket;
     PacketReceiver& receiver;
     std::unique_ptr<PollHandle> poll;
+    std::uint64_t send_errors = 0;  // that the receiver knows of
   };
   struct Disposed {
     void* object;
@@ -106,6 +109,7 @@ class Loop {
   void pump();
   void wait_for_socket(const BatchSendResult& result);
   void transmit_rest();
+  void tell_of_refused_sends();
   void watch_socket(std::uint32_t index);
   void trim();
   void arm_timer();

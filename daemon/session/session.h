@@ -36,6 +36,7 @@ class Session : public Deadline {
 
   void attach(std::unique_ptr<Connection> connection);
   void set_path(const Path& path) { path_ = path; }
+  const Path& path() const { return path_; }
 
   // --- from the loop ---
   void pump(TimePoint now);

@@ -28,7 +28,7 @@ struct ServerRig {
     profile.remote = HostPort{"127.0.0.1", target.port(), target.port()};
     port = test::must_bind().local().port;
     owned = test::make_loop(profile);
-    part = std::make_unique<ServerPart>(profile, *owned, std::vector<IpEndpoint>{loopback(target.port())});
+    part = std::make_unique<ServerPart>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(target.port())});
     REQUIRE(part->listen(loopback(port), false).ok());
     world.add(*owned);
     world.add(target);
@@ -43,6 +43,7 @@ struct ServerRig {
   RawPeer raw;
   std::uint16_t port = 0;
   std::unique_ptr<Loop> owned;
+  ServerShared shared;
   std::unique_ptr<ServerPart> part;
   World world;
 };

@@ -31,7 +31,7 @@ struct ServerRig {
     profile.remote = host(targets.front().port);
     const std::uint16_t port = free_udp_port();
     owned = test::make_loop(profile);
-    part = std::make_unique<ServerPart>(profile, *owned, std::move(targets));
+    part = std::make_unique<ServerPart>(profile, *owned, shared, std::move(targets));
     const Result<bool> listening = part->listen(loopback(port), false);
     REQUIRE(listening);
     peer = std::make_unique<Peer>(Role::kClient, profile.link, test::must_connect(loopback(port)));
@@ -55,6 +55,7 @@ struct ServerRig {
   Profile profile;
   AppServer target;
   std::unique_ptr<Loop> owned;
+  ServerShared shared;
   std::unique_ptr<ServerPart> part;
   std::unique_ptr<Peer> peer;
   World world;
@@ -77,7 +78,7 @@ struct TunnelRig {
     client_profile.remote = host(port);
     server_profile.remote = host(target_port);
     server_loop = test::make_loop(server_profile);
-    server = std::make_unique<ServerPart>(server_profile, *server_loop, std::vector<IpEndpoint>{loopback(target_port)});
+    server = std::make_unique<ServerPart>(server_profile, *server_loop, server_shared, std::vector<IpEndpoint>{loopback(target_port)});
     REQUIRE(server->listen(loopback(port), false).ok());
     client_loop = test::make_loop(client_profile);
     client = std::make_unique<ClientPart>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
@@ -100,6 +101,7 @@ struct TunnelRig {
   AppServer target;
   std::unique_ptr<Loop> server_loop, client_loop;
   ClientShared shared;
+  ServerShared server_shared;
   std::unique_ptr<ServerPart> server;
   std::unique_ptr<ClientPart> client;
   std::uint16_t entry = 0;
@@ -223,7 +225,8 @@ TEST_CASE("a unix target is reached; one that is not there breaks the stream") {
   profile.remote = path;
   LogCapture log;
   const auto loop = test::make_loop(profile);
-  auto part = std::make_unique<ServerPart>(profile, *loop, std::vector<IpEndpoint>{});
+  ServerShared shared;
+  auto part = std::make_unique<ServerPart>(profile, *loop, shared, std::vector<IpEndpoint>{});
   REQUIRE(part->listen(loopback(port), false).ok());
   Peer peer(Role::kClient, profile.link, test::must_connect(loopback(port)));
   World world;

@@ -29,8 +29,13 @@ class LossyRelay:
         self._held = []     # heap of (due, number, socket, address, datagram)
         self._number = 0
         self._stopped = threading.Event()
+        self._forget = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def forget_clients(self):
+        """As a NAT does: the next datagram of each client goes out from another port, and the old one is deaf."""
+        self._forget.set()
 
     def close(self):
         self._stopped.set()
@@ -48,6 +53,12 @@ class LossyRelay:
 
     def _run(self):
         while not self._stopped.is_set():
+            if self._forget.is_set():
+                self._forget.clear()
+                self._held = [held for held in self._held if held[2] is self._front]
+                for back in self._clients:
+                    back.close()
+                self._back, self._clients = {}, {}
             wait = max(0.0, min(0.1, self._held[0][0] - time.monotonic())) if self._held else 0.1
             readable, _, _ = select.select([self._front, *self._clients], [], [], wait)
             for source in readable:

@@ -397,6 +397,40 @@ class LostPeer(TunnelCase):
         t.wait_until(lambda: tunnel.target.active == 0, 70, "the target's connection ended after the client died", 0.1)
 
 
+class Roaming(TunnelCase):
+    def check(self, pause, transfer):
+        relays = []
+
+        def relay(port):
+            relays.append(LossyRelay(port, t.free_port(), self.seed))
+            return relays[0]
+        tunnel = self.tunnel([*FAST, "--ratelimit", 3 * MB], relay=relay, server_args=["--threads", 4])
+
+        async def moving():
+            running = asyncio.ensure_future(transfer(tunnel))
+            moves = 0
+            while not running.done():
+                await asyncio.wait([running], timeout=pause)  # some traffic between two moves
+                if not running.done():
+                    relays[0].forget_clients()
+                    moves += 1
+            await running
+            return moves
+        moves = t.run(moving(), 90)
+        log = tunnel.server_program.log()
+        self.assertGreaterEqual(moves, 2)
+        self.assertGreaterEqual(log.count("session moved"), moves - 1)  # the last one may be too late for a packet
+        self.assertEqual(log.count("session opened"), 1)
+        tunnel.wait_idle()
+
+    def test_an_upload_goes_on_when_a_nat_forgets_the_client(self):
+        self.check(0.7, lambda tunnel: t.ask(tunnel, self.seed, 12 * MB, 1000))
+
+    def test_a_download_goes_on_when_a_nat_forgets_the_client(self):
+        # Who only receives asks after a second whether the sender is still there.
+        self.check(2.5, lambda tunnel: t.ask(tunnel, self.seed, 1000, 16 * MB))
+
+
 class Addresses(TunnelCase):
     def check(self, **options):
         tunnel = self.tunnel(FAST, **options)

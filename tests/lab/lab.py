@@ -47,11 +47,11 @@ class Tunnel(t.Tunnel):
 
 
 @contextlib.contextmanager
-def iperf_server(space):
+def iperf_server(space, *flags):
     """The port of an iperf3 server inside."""
     port = t.free_port()
     with space.entered():
-        server = subprocess.Popen(["iperf3", "-s", "-p", str(port)], stdout=subprocess.DEVNULL,
+        server = subprocess.Popen(["iperf3", "-s", "-p", str(port), *flags], stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL, preexec_fn=t._die_with_parent)
         try:
             t.wait_until(lambda: t.can_listen_tcp(port), 10, "iperf3 listens")

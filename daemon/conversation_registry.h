@@ -1,0 +1,28 @@
+// Which of the server's loops has which conversation, for all of them.
+#pragma once
+
+#include <mutex>
+#include <unordered_map>
+
+#include "core/link/conversation_directory.h"
+
+namespace kcptun {
+
+/// Thread-safe. Bounded by the loops' own bounds on conversations.
+class ConversationRegistry final : public ConversationDirectory {
+ public:
+  std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) override {
+    const std::lock_guard lock(mutex_);
+    return loops_.try_emplace(conv, loop).first->second;
+  }
+  void release(std::uint32_t conv) override {
+    const std::lock_guard lock(mutex_);
+    loops_.erase(conv);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::uint32_t, std::uint32_t> loops_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,87 @@
+"""Clients whose address changes keep their streams. Ends with 77 where there can be no lab.
+
+    LINK_EMULATOR=... roaming_test.py --client PROGRAM --server PROGRAM
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import lab
+import path as p
+from path import t
+
+EMULATOR = os.environ.get("LINK_EMULATOR", "build/release/bin/link_emulator")
+FLAGS = ["--mode", "fast3", "--crypt", "aes-128", "--nocomp", "--sndwnd", 2048, "--rcvwnd", 2048]
+STEP = 0.1     # seconds of one of iperf3's intervals
+LONGEST_GAP = 2.0
+MOVES = 6      # so that on four loops some come to one that does not have the conversation
+ADDRESSES = (p.OTHER_CLIENT, p.CLIENT)
+
+
+def longest_gap(report):
+    """Seconds in which nothing arrived, at most."""
+    longest = gap = 0.0
+    for interval in report["intervals"]:
+        spent = interval["sum"]
+        gap = gap + spent["seconds"] if spent["bytes"] == 0 else 0.0
+        longest = max(longest, gap)
+    return longest
+
+
+class RoamingTest(t.TunnelCase):
+    def setUp(self):
+        super().setUp()
+        self.path = p.Path(EMULATOR, seed=23)
+        self.addCleanup(self.path.close)
+        self.path.set(delay_ms=15, rate=5_000_000, queue=200_000)
+
+    def run_moving(self, flags, moves):
+        """iperf3's report, from the receiving end, of a run in which the client moves."""
+        seconds = 2 + 2 * moves
+        with lab.iperf_server(self.path.server, "-J", "-i", str(STEP)) as port, lab.Tunnel(
+                self.path, t.OPTIONS.client, t.OPTIONS.server, FLAGS, target_name=f"{t.HOST}:{port}",
+                listen_host="0.0.0.0", remote_host=p.SERVER, directory=self.directory,
+                server_args=["--threads", 4]) as tunnel:
+            command = ["iperf3", "-c", t.HOST, "-p", str(tunnel.local_port), "-t", str(seconds), "-i", str(STEP), "-J",
+                       "--get-server-output", *flags]
+            with self.path.client.entered():
+                run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=t._die_with_parent)
+            try:
+                time.sleep(1.5)  # traffic flows; what is tested is its going on
+                for number in range(moves):
+                    self.path.move_client(ADDRESSES[number % 2])
+                    time.sleep(2)
+                report = json.loads(run.communicate(timeout=60)[0])
+            finally:
+                run.kill()
+                run.wait()
+            log = tunnel.server_program.log()
+            if "error" in report:
+                print(tunnel.logs(), flush=True)
+                raise t.Failure(f"iperf3: {report['error']}")
+            self.assertGreaterEqual(log.count("session moved"), moves, tunnel.logs())
+            self.assertEqual(log.count("session opened"), 1, tunnel.logs())
+            return report
+
+    def test_an_upload_goes_on_from_each_new_address(self):
+        report = self.run_moving([], MOVES)
+        gap = longest_gap(report["server_output_json"])
+        print(f"    longest gap of an upload with {MOVES} moves: {gap:.1f} s")
+        self.assertLess(gap, LONGEST_GAP)
+
+    def test_a_download_goes_on_to_each_new_address(self):
+        report = self.run_moving(["-R"], MOVES)
+        gap = longest_gap(report)
+        print(f"    longest gap of a download with {MOVES} moves: {gap:.1f} s")
+        self.assertLess(gap, LONGEST_GAP)
+
+
+if __name__ == "__main__":
+    reason = p.missing()
+    if reason:
+        print(f"skipped, no lab here: {reason}")
+        sys.exit(lab.SKIPPED)
+    t.main()

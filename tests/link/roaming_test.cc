@@ -1,0 +1,279 @@
+// Conversations whose client's address changes: what moves them, and what does not.
+#include <catch2/catch.hpp>
+#include <map>
+#include <vector>
+
+#include "core/link/demux.h"
+
+namespace kcptun {
+namespace {
+
+constexpr std::uint32_t kConv = 7;
+using Datagram = std::vector<std::uint8_t>;
+
+Path path_from(std::uint16_t port, std::uint32_t socket = 0) {
+  Path path;
+  path.remote.port = port;
+  path.socket = socket;
+  return path;
+}
+
+LinkSettings settings() {
+  LinkSettings s;
+  s.compress = false;
+  s.kcp.tuning = kModePresets[3].tuning;
+  return s;
+}
+
+struct Directory final : ConversationDirectory {
+  std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) override {
+    return owners.try_emplace(conv, loop).first->second;
+  }
+  void release(std::uint32_t conv) override { owners.erase(conv); }
+  std::map<std::uint32_t, std::uint32_t> owners;
+};
+
+/// A client's link whose packets are carried by hand to the server's demux, without a suite.
+struct Fixture {
+  explicit Fixture(const DemuxPlace& place = {})
+      : context(settings()), demux(context, 8, place), client(Role::kClient, kConv, context, now) {}
+
+  /// What the client has to send now, as datagrams.
+  std::vector<Datagram> from_client() { return drain(client, Path{}); }
+  std::vector<Datagram> from_server() {
+    REQUIRE(conversation);
+    return drain(conversation->link, conversation->path);
+  }
+  std::vector<Datagram> drain(Link& link, const Path& path) {
+    batch.clear();
+    link.poll_transmit(now, path, batch);
+    std::vector<Datagram> out;
+    for (const Packet& packet : batch.packets()) out.emplace_back(packet.data, packet.data + packet.size);
+    return out;
+  }
+  static std::vector<Packet> packets(std::vector<Datagram>& datagrams) {
+    std::vector<Packet> out;
+    for (Datagram& one : datagrams) out.push_back({one.data(), static_cast<std::uint32_t>(one.size())});
+    return out;
+  }
+  /// True if the conversation took some of it.
+  bool to_server(std::uint16_t port, std::vector<Datagram> datagrams) {
+    demux.handle_run(now, path_from(port), packets(datagrams));
+    for (Conversation* touched : demux.take_touched()) {
+      conversation = touched;
+      while (touched->link.poll_event(now)) {
+      }
+      touched->link.release_views();
+      return true;
+    }
+    return false;
+  }
+  void to_client(std::vector<Datagram> datagrams) {
+    client.handle_packets(now, packets(datagrams));
+    while (client.poll_event(now)) {
+    }
+    client.release_views();
+  }
+  std::vector<Datagram> write(std::size_t bytes) {
+    if (!sid) sid = client.open_stream();
+    std::size_t room = 0;
+    for (const MutableBytes piece : client.prepare_write(*sid, bytes)) room += piece.size();
+    client.commit_write(*sid, room);
+    return from_client();
+  }
+  std::uint16_t port() const { return conversation->path.remote.port; }
+  void begin() {
+    REQUIRE(to_server(1, write(100)));
+    to_client(from_server());
+    CHECK(client.kcp().send_window().empty());
+    now += seconds(1);
+  }
+  /// Lets time pass for the server's link, which sends again what it must.
+  void wait(Duration duration) {
+    now += duration;
+    client.handle_timeout(now);
+    if (conversation) conversation->link.handle_timeout(now);
+  }
+
+  TimePoint now{seconds(100)};
+  LinkContext context;
+  Demux demux;
+  Link client;
+  TransmitBatch batch;
+  Conversation* conversation = nullptr;
+  std::optional<std::uint32_t> sid;
+};
+
+}  // namespace
+
+TEST_CASE("new data from another address moves its conversation, and answers go there") {
+  Fixture f;
+  f.begin();
+  const auto news = f.write(100);
+  CHECK(f.to_server(2, news));
+  CHECK(f.port() == 2);
+  CHECK(f.demux.counters().moved == 1);
+  CHECK(f.demux.size() == 1);
+  f.to_client(f.from_server());
+  CHECK(f.client.kcp().send_window().empty());
+  f.now += seconds(1);
+  CHECK(f.to_server(2, f.write(100)));  // and it is known there
+  CHECK(f.demux.counters().moved == 1);
+}
+
+TEST_CASE("what was recorded and comes again from elsewhere moves nothing, opens nothing and is counted") {
+  Fixture f;
+  const auto first = f.write(100);
+  CHECK(f.to_server(1, first));
+  f.to_client(f.from_server());
+  const auto second = f.write(5000);
+  CHECK(f.to_server(1, second));
+  f.to_client(f.from_server());
+  f.now += seconds(1);
+  for (const auto& old : {first, second}) CHECK_FALSE(f.to_server(2, old));
+  CHECK(f.port() == 1);
+  CHECK(f.demux.size() == 1);
+  CHECK(f.demux.counters().opened == 1);
+  CHECK(f.demux.counters().stale > 0);
+  CHECK(f.demux.counters().moved == 0);
+}
+
+TEST_CASE("an acknowledgement of what was not acknowledged moves a conversation") {
+  Fixture f;
+  f.begin();
+  f.conversation->link.abandon(*f.sid);  // the server says so
+  const auto fin = f.from_server();
+  REQUIRE_FALSE(fin.empty());
+  f.to_client(fin);
+  CHECK(f.to_server(2, f.from_client()));
+  CHECK(f.port() == 2);
+  CHECK(f.conversation->link.kcp().send_window().empty());
+}
+
+TEST_CASE("who has no news is challenged, and moves with the echo, which helps nobody else") {
+  Fixture f;
+  f.begin();
+  f.client.handle_new_address(f.now);
+  auto lost = f.from_client();
+  CHECK(f.to_server(1, lost));  // it did arrive, but its acknowledgement is lost
+  f.from_server();
+  f.wait(seconds(1));
+  const auto again = f.from_client();  // asks, and sends the same once more
+  REQUIRE_FALSE(again.empty());
+  CHECK_FALSE(f.to_server(2, again));
+  REQUIRE(f.demux.challenges().size() == 1);
+  const Demux::Challenged asked = f.demux.challenges()[0];
+  CHECK(asked.challenge.path.remote.port == 2);
+  f.batch.clear();
+  asked.conversation->link.append_challenge(asked.challenge.path, asked.challenge.token, f.batch);
+  REQUIRE(f.batch.size() == 1);
+  CHECK(f.batch.packets()[0].size < again.front().size());  // nothing is amplified
+  f.to_client({Datagram(f.batch.packets()[0].data, f.batch.packets()[0].data + f.batch.packets()[0].size)});
+  const auto echo = f.from_client();
+  REQUIRE_FALSE(echo.empty());
+  CHECK_FALSE(f.to_server(3, echo));  // recorded, and sent from elsewhere
+  CHECK(f.to_server(2, echo));
+  CHECK(f.port() == 2);
+  CHECK_FALSE(f.to_server(3, echo));
+  CHECK(f.port() == 2);
+}
+
+TEST_CASE("challenges are few, however many packets ask for them") {
+  Fixture f;
+  const auto old = f.write(100);
+  CHECK(f.to_server(1, old));
+  f.now += seconds(1);
+  std::size_t challenges = 0;
+  for (int i = 0; i < 1000; ++i) {
+    CHECK_FALSE(f.to_server(static_cast<std::uint16_t>(2 + i), old));
+    challenges += f.demux.challenges().size();
+    f.now += milliseconds(1);
+  }
+  CHECK(challenges == 10);
+}
+
+TEST_CASE("a conversation between two addresses moves a few times a second, and loses nothing") {
+  Fixture f;
+  f.begin();
+  for (int i = 0; i < 100; ++i) {
+    CHECK(f.to_server(static_cast<std::uint16_t>(2 + i % 2), f.write(100)));
+    f.to_client(f.from_server());
+    f.now += milliseconds(10);
+  }
+  CHECK(f.client.kcp().send_window().empty());
+  CHECK(f.demux.counters().moved >= 2);
+  CHECK(f.demux.counters().moved <= 5);
+}
+
+TEST_CASE("packets cut at any length move a conversation only if a whole segment of news is left") {
+  Fixture f;
+  f.begin();
+  const Datagram whole = f.write(100).front();
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    CHECK_FALSE(f.to_server(2, {Datagram(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))}));
+    CHECK(f.port() == 1);
+  }
+  CHECK(f.to_server(2, {whole}));
+}
+
+TEST_CASE("a conversation that takes another's address leaves it nothing but its name") {
+  Fixture f;
+  f.begin();
+  const Datagram other_data = [&] {
+    Link other(Role::kClient, kConv + 1, f.context, f.now);
+    other.open_stream();
+    return f.drain(other, Path{}).front();
+  }();
+  Conversation* const first = f.conversation;
+  CHECK(f.to_server(2, {other_data}));
+  Conversation* const second = f.conversation;
+  REQUIRE(second != first);
+  CHECK(f.to_server(2, f.write(100)));  // the first one's client now comes from there
+  CHECK(f.conversation == first);
+  CHECK(first->path.remote.port == 2);
+  CHECK(f.demux.size() == 2);
+  CHECK(f.demux.end(*second)->link.conv() == kConv + 1);
+  f.now += seconds(1);
+  CHECK(f.to_server(2, f.write(100)));  // and keeps it
+  CHECK(f.demux.end(*first)->link.conv() == kConv);
+  CHECK(f.demux.size() == 0);
+}
+
+TEST_CASE("packets of another loop's conversation are strays, parity that follows them too") {
+  Directory directory;
+  directory.owners[kConv] = 1;
+  Fixture f({&directory, 0, 0});
+  auto datagrams = f.write(20'000);  // a group with its parity
+  REQUIRE(datagrams.size() > 12);
+  CHECK_FALSE(f.to_server(1, datagrams));
+  REQUIRE(f.demux.strays().size() == 1);
+  CHECK(f.demux.strays()[0].loop == 1);
+  CHECK(f.demux.strays()[0].packets.size() == datagrams.size());
+  CHECK(f.demux.size() == 0);
+  const Datagram parity = datagrams[10];
+  REQUIRE(fec_type(parity) == FecType::kParity);
+  CHECK_FALSE(f.to_server(1, {parity}));
+  CHECK(f.demux.strays().size() == 1);
+  CHECK_FALSE(f.to_server(2, {parity}));  // of an address that nobody knows
+  CHECK(f.demux.strays().empty());
+  directory.release(kConv);  // it ended there
+  CHECK(f.to_server(1, {datagrams.front()}));
+  CHECK(directory.owners.at(kConv) == 0);
+}
+
+TEST_CASE("packets that were passed on open nothing, and move what they may") {
+  Directory directory;
+  Fixture f({&directory, 0, 0});
+  auto first = f.write(100);
+  f.demux.handle_passed_on(f.now, path_from(1), Fixture::packets(first));
+  CHECK(f.demux.size() == 0);
+  CHECK(f.to_server(1, first));
+  f.to_client(f.from_server());
+  auto news = f.write(100);
+  f.demux.handle_passed_on(f.now, path_from(2), Fixture::packets(news));
+  CHECK(f.port() == 2);
+  f.demux.end(*f.conversation);
+  CHECK(directory.owners.empty());
+}
+
+}  // namespace kcptun
