@@ -88,6 +88,26 @@ class ClientPart::Mover final : public Deadline {
   std::optional<TimePoint> at_;
 };
 
+// Looks once whether a server that was never heard still owes its first answer.
+class ClientPart::Silence final : public Deadline {
+ public:
+  static constexpr Duration kPatience = seconds(5);
+  explicit Silence(ClientPart& part) : part_(part) {}
+  ~Silence() override { part_.loop_.deadlines().set(*this, std::nullopt); }
+  void start() {
+    if (std::exchange(started_, true)) return;
+    part_.loop_.deadlines().set(*this, part_.loop_.now() + kPatience);
+  }
+  void handle_deadline(TimePoint now) override {
+    started_ = false;
+    part_.explain_silence(now);
+  }
+
+ private:
+  ClientPart& part_;
+  bool started_ = false;
+};
+
 ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
     : profile_(profile), loop_(loop), shared_(shared), remotes_(std::move(remotes)), random_(random_seed()) {
   scavenger_ = std::make_unique<Scavenger>(*this);
@@ -96,6 +116,7 @@ ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared,
     follow_network(loop_.now());
     loop_.flush();  // from a timer: the loop may wait before its next turn
   });
+  silence_ = std::make_unique<Silence>(*this);
 }
 
 ClientPart::~ClientPart() = default;
@@ -217,6 +238,7 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
   for (Slot& slot : slots_) {
     if (!slot.session || &slot.session->session != &session) continue;
     spdlog::warn("session closed conv={:08x}: {}", session.link().conv(), reason);
+    explain(session.link());
     forget_silent_remote(*slot.session);
     account(*slot.session);
     return loop_.dispose(std::move(slot.session));
@@ -225,6 +247,7 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
                                [&session](const auto& old) { return &old->session == &session; });
   if (it == expired_.end()) return;
   spdlog::info("session closed conv={:08x}: {}", session.link().conv(), reason);
+  explain(session.link());
   account(**it);
   loop_.dispose(std::move(*it));
   expired_.erase(it);
@@ -258,6 +281,25 @@ void ClientPart::follow_network(Dialled& session, TimePoint now) {
   session.session.set_path(path);
   session.link.handle_new_address(now);
   loop_.wake(session.session);
+}
+
+void ClientPart::explain(const Link& link) {
+  const std::string why = explain_end(link, profile_);
+  if (!why.empty() && hints_.take(Hint::kMismatch, loop_.now())) spdlog::warn("hint: {}", why);
+}
+
+void ClientPart::explain_silence(TimePoint now) {
+  const auto owed = [](const std::unique_ptr<Dialled>& session) {
+    return session && session->session.connections() > 0 && session->link.kcp().counters().in_segments == 0;
+  };
+  const Dialled* silent = nullptr;
+  for (const Slot& slot : slots_)
+    if (owed(slot.session)) silent = slot.session.get();
+  for (const auto& old : expired_)
+    if (owed(old)) silent = old.get();
+  const UdpSocket* socket = silent ? loop_.socket(silent->socket) : nullptr;
+  if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
+  spdlog::warn("hint: {}", explain_no_answer(socket->remote(), profile_, socket->counters().pending_errors > 0));
 }
 
 // --- connections ---
@@ -301,6 +343,7 @@ void ClientPart::serve(FileDescriptor fd, Slot& slot) {
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(fd)));
+  if (session.link().kcp().counters().in_segments == 0) silence_->start();
 }
 
 // --- the whole ---

@@ -9,6 +9,7 @@
 
 #include "config/profile.h"
 #include "core/base/random.h"
+#include "daemon/hints.h"
 #include "daemon/loop/loop.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/network_watch.h"
@@ -53,6 +54,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   struct Dialled;
   class Scavenger;
   class Mover;
+  class Silence;
   struct Slot {
     std::unique_ptr<Dialled> session;     // takes new connections
     std::vector<FileDescriptor> waiting;  // for the dial that is under way
@@ -76,6 +78,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void handle_refused_send(TimePoint now);
   void follow_network(TimePoint now);
   void follow_network(Dialled& session, TimePoint now);
+  void explain(const Link& link);
+  void explain_silence(TimePoint now);
 
   const Profile& profile_;
   Loop& loop_;
@@ -90,6 +94,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   std::unique_ptr<Scavenger> scavenger_;
   std::unique_ptr<Mover> mover_;
   std::unique_ptr<NetworkWatch> network_;
+  std::unique_ptr<Silence> silence_;
+  HintLimiter hints_;
   Counters past_;   // of sessions that are gone
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;

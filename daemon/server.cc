@@ -91,6 +91,7 @@ Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
 
 void ServerPart::handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) {
   if (shut_down_) return;
+  watch_rejected(now, path.remote, packets);
   demux_.handle_run(now, path, packets);
   pass_on(path);
   finish_run();
@@ -154,6 +155,15 @@ void ServerPart::handle_passed_on(const PassedRun& run) {
   loop_.flush();  // passes all views on: the run goes
 }
 
+// A client with another key or cipher gets no answer at all; the log is the only place to find out.
+void ServerPart::watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets) {
+  const auto rejected = static_cast<std::size_t>(
+      std::ranges::count_if(packets, [](const Packet& packet) { return packet.size == 0; }));
+  if (rejected < packets.size()) return rejected_.handle_good(remote);
+  if (rejected_.handle_rejected(remote, rejected) && hints_.take(Hint::kOnlyRejected, now))
+    spdlog::warn("hint: {}", explain_rejected(remote, profile_));
+}
+
 void ServerPart::accept(Conversation& conversation) {
   auto* accepted = new Accepted(*this, conversation);
   accepted_.insert(accepted);
@@ -166,6 +176,9 @@ void ServerPart::accept(Conversation& conversation) {
 void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_view reason) {
   spdlog::info("session closed conv={:08x} remote={}: {}", conversation->link.conv(),
                to_string(conversation->path.remote), reason);
+  if (const std::string why = explain_end(conversation->link, profile_);
+      !why.empty() && hints_.take(Hint::kMismatch, loop_.now()))
+    spdlog::warn("hint: {}", why);
   past_.add_link(conversation->link, false);
   if (auto* accepted = reinterpret_cast<Accepted*>(conversation->tag)) {
     accepted->session.close_all();

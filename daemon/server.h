@@ -10,6 +10,7 @@
 #include "config/profile.h"
 #include "core/link/demux.h"
 #include "daemon/conversation_registry.h"
+#include "daemon/hints.h"
 #include "daemon/loop/loop.h"
 #include "daemon/passed_run.h"
 #include "daemon/session/session.h"
@@ -75,6 +76,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void pass_on(const Path& path);
   void post(PassedRun run);
   void handle_passed_on(const PassedRun& run);
+  void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
   void accept(Conversation& conversation);
   void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
 
@@ -87,6 +89,8 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   Target target_;
   std::unordered_set<Accepted*> accepted_;  // owned; also the tags of their conversations
   Counters past_;
+  RejectedPeers rejected_;
+  HintLimiter hints_;
   std::uint64_t most_ = 0;
   bool shut_down_ = false;
 };

@@ -129,6 +129,7 @@ void Link::pump_input(TimePoint now) {
     std::optional<ReceiveWindow::Piece> piece = kcp_.read();
     if (!piece) return;
     if (piece->buffer) held_.push_back(std::move(piece->buffer));
+    first_.observe(piece->data);
     if (deframer_) {
       inflate(now, piece->data);
     } else {
@@ -147,6 +148,7 @@ void Link::inflate(TimePoint now, MutableBytes piece) {
       error_ = "the peer's stream is not snappy, or damaged";
       return;
     }
+    first_inflated_.observe(step.block);
     smux_.handle_bytes(now, keep_block(step.block, piece));
   }
 }

@@ -18,6 +18,7 @@
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
 #include "core/kcp/kcp.h"
+#include "core/link/first_bytes.h"
 #include "core/link/rate_limiter.h"
 #include "core/link/silence_watch.h"
 #include "core/smux/smux.h"
@@ -115,6 +116,10 @@ class Link {
   /// True while the peer owes an answer for longer than a live one would: new streams are better off elsewhere. Clients
   /// only; a server's peer that is gone is noticed by the keepalive.
   bool suspect(TimePoint now) const;
+  /// Which setting the two ends do not share, if the peer's first bytes tell. REQUIRES: the conversation is over.
+  Mismatch mismatch() const {
+    return find_mismatch(first_, first_inflated_, context_.settings.compress, context_.settings.smux.version);
+  }
   /// True when all that was written has been acknowledged, control frames included.
   bool drained() const { return kcp_.send_window().empty() && !smux_.has_control(); }
   /// True when the windows have room for stream data worth sending.
@@ -159,6 +164,8 @@ class Link {
   std::optional<FecEncoder> encoder_;
   std::optional<SnappyFramer> framer_;
   std::optional<SnappyDeframer> deframer_;
+  FirstBytes first_;           // of the peer's stream
+  FirstBytes first_inflated_;  // the same, decompressed
   std::unordered_map<std::uint32_t, QppPair> qpp_;
 
   // prepare_write() .. commit_write()

@@ -89,6 +89,8 @@ void Session::pump(TimePoint now) {
   drain_events(now);
   if (const std::string_view reason = link_.closed_reason(); !reason.empty()) {
     closed_ = true;
+    // A peer that does not fit is to know that its bytes were read, not lost: then it finds out soon, and can say why.
+    if (link_.mismatch() != Mismatch::kNone && !loop_.blocked()) transmit(now);
     close_all();
     owner_.handle_closed(*this, reason);
     return;

@@ -1,0 +1,64 @@
+// What the first bytes of the peer's stream tell when they make no sense: which setting of the two ends
+// differs.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/bytes.h"
+#include "core/smux/frame.h"
+
+namespace kcptun {
+
+/// Which setting the two ends do not share.
+enum class Mismatch : std::uint8_t {
+  kNone,  // none that can be told
+  kOnlyPeerCompresses,
+  kOnlyWeCompress,
+  kSmuxVersion,  // the peer speaks the other one
+};
+
+/// Keeps the first kSize bytes of a stream.
+class FirstBytes {
+ public:
+  static constexpr std::size_t kSize = kFrameHeader;
+
+  void observe(Bytes bytes) {
+    const std::size_t taken = std::min(bytes.size(), kSize - size_);
+    std::copy_n(bytes.begin(), taken, bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += taken;
+  }
+
+  /// The stream identifier of the Snappy framing format (docs/protocol.md section 7); no smux version is
+  /// 0xff.
+  bool is_snappy() const {
+    constexpr std::array<std::uint8_t, kSize> kSnappy{0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50};
+    return bytes_ == kSnappy;
+  }
+  /// A smux frame of either version, as a stream may begin with.
+  bool is_frame() const {
+    if (size_ < kSize) return false;
+    const FrameHeader header = read_frame_header(bytes_.data());
+    const bool known = header.command <= static_cast<std::uint8_t>(SmuxCommand::kUpdate);
+    return (header.version == 1 || header.version == 2) && known && header.sid < (1u << 24);
+  }
+  std::uint8_t smux_version() const { return bytes_[0]; }
+
+ private:
+  std::array<std::uint8_t, kSize> bytes_{};
+  std::size_t size_ = 0;
+};
+
+/// What stood at the beginning of what KCP gave out (`raw`), and of the same decompressed, where this end has
+/// set `compress` and smux `version`.
+inline Mismatch find_mismatch(const FirstBytes& raw, const FirstBytes& decompressed, bool compress,
+                              std::uint32_t version) {
+  if (!compress && raw.is_snappy()) return Mismatch::kOnlyPeerCompresses;
+  if (compress && raw.is_frame()) return Mismatch::kOnlyWeCompress;
+  const FirstBytes& frames = compress ? decompressed : raw;
+  return frames.is_frame() && frames.smux_version() != version ? Mismatch::kSmuxVersion : Mismatch::kNone;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,58 @@
+// Mistakes that users make most, recognised and named in the log, with the field to look at.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/profile.h"
+#include "core/base/path.h"
+#include "core/link/link.h"
+
+namespace kcptun {
+
+/// What is said once in a while, however often it happens.
+enum class Hint : std::uint8_t { kMismatch, kOnlyRejected, kNoAnswer };
+inline constexpr std::size_t kHints = 3;
+
+/// One loop's memory of what was said. Bounds: one line of each kind per kQuiet.
+class HintLimiter {
+ public:
+  static constexpr Duration kQuiet = seconds(600);
+  /// True if the hint is to be said now; then it is not for the next kQuiet.
+  bool take(Hint hint, TimePoint now);
+
+ private:
+  std::array<std::optional<TimePoint>, kHints> said_;
+};
+
+/// Whether all that comes from some address fails to open: another key or cipher is there. Remembers the last
+/// kAddresses that did, and forgets one as soon as something good comes from it.
+class RejectedPeers {
+ public:
+  static constexpr std::size_t kAddresses = 32;
+  static constexpr std::uint32_t kEnough = 5;  // rejected packets; noise makes one or two
+
+  /// True when an address has just got its kEnough-th.
+  bool handle_rejected(const IpEndpoint& remote, std::size_t packets);
+  void handle_good(const IpEndpoint& remote);
+
+ private:
+  struct Entry {
+    IpEndpoint remote;
+    std::uint32_t packets = 0;
+  };
+  std::array<Entry, kAddresses> entries_{};
+  std::size_t next_ = 0;  // to be replaced
+  std::size_t used_ = 0;
+};
+
+/// Why a session that is over could not work, if that can be told from it: names the field. Empty if not.
+std::string explain_end(const Link& link, const Profile& profile);
+std::string explain_rejected(const IpEndpoint& remote, const Profile& profile);
+/// `refused`: ICMP errors came.
+std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, bool refused);
+
+}  // namespace kcptun

@@ -1,0 +1,130 @@
+"""Two ends that do not fit are told so in the log, once, with the field to look at: our pair, and Debian's kcptun at
+either end.
+
+    mistakes_test.py --client PROGRAM --server PROGRAM
+"""
+
+import contextlib
+import os
+import socket
+import unittest
+
+import tunnel as t
+from tunnel import HOST, OPTIONS, TunnelCase
+
+DEBIAN = {"client": "/usr/bin/kcptun-client", "server": "/usr/bin/kcptun-server"}
+COMPRESSES = "compresses and this end does not: nocomp must be the same at both ends (here true)"
+ONLY_WE = "does not compress and this end does: nocomp must be the same at both ends (here false)"
+SERVER_ENDS = "the server ends the session as soon as it has read from it"
+NOTHING = "nothing at all comes from"
+REJECTED = "do not open, and none did: its key or its crypt"
+
+
+@unittest.skipUnless(all(map(os.path.exists, DEBIAN.values())), "Debian's kcptun is not there")
+class Mistakes(TunnelCase):
+    def setUp(self):
+        super().setUp()
+        self.udp, self.tcp = t.free_port(), t.free_port()
+
+    def start(self, role, flags, program=None):
+        if role == "server":
+            arguments = ["-l", f"{HOST}:{self.udp}", "-t", f"{HOST}:{self.tcp}"]
+        else:
+            self.entry = t.free_port()
+            arguments = ["-l", f"{HOST}:{self.entry}", "-r", f"{HOST}:{self.udp}"]
+        log = os.path.join(self.directory, f"{role}.log")
+        ended = t.Program(program or getattr(OPTIONS, role), [*arguments, *flags], log)
+        self.addCleanup(ended.end)
+        port = self.udp if role == "server" else self.entry
+        ended.wait_ready(lambda: t.udp_bound(port) if role == "server" else t.can_listen_tcp(port))
+        return ended
+
+    def use(self, seconds=40):
+        """One connection after another through the tunnel, each with some bytes, until `seconds` have passed."""
+        opened = contextlib.ExitStack()
+        self.addCleanup(opened.close)
+
+        def connect():
+            connection = opened.enter_context(socket.create_connection((HOST, self.entry), 5))
+            connection.sendall(b"x" * 3000)
+        return connect
+
+    def expect(self, program, text, connect, seconds=60):
+        """`text` appears in the program's log, in one line, and never again however often the mistake is made."""
+        connect()
+        t.wait_until(lambda: text in program.log(), seconds, f"{text!r} in the log")
+        connect()
+        self.assertEqual(program.log().count(text), 1, program.log())
+
+    def check(self, client_flags, server_flags, at_client=None, at_server=None, debian=None):
+        programs = {role: DEBIAN[role] if role == debian else None for role in DEBIAN}
+        common = ["--key", "k", "--smuxver", 2] if debian else ["--key", "k"]
+        server = self.start("server", [*common, *server_flags], programs["server"])
+        client = self.start("client", [*common, *client_flags], programs["client"])
+        connect = self.use()
+        try:
+            if at_server:
+                self.expect(server, at_server, connect)
+            if at_client:
+                self.expect(client, at_client, connect)
+        except BaseException:
+            print(client.log(), server.log(), sep="\n---\n", flush=True)
+            raise
+
+    def test_only_the_client_compresses(self):
+        self.check([], ["--nocomp"], at_server="the client " + COMPRESSES, at_client=SERVER_ENDS)
+
+    def test_only_the_server_compresses(self):
+        self.check(["--nocomp"], [], at_server="the client " + ONLY_WE, at_client=SERVER_ENDS)
+
+    def test_another_smux_version(self):
+        self.check(["--smuxver", 1], ["--smuxver", 2], at_client=SERVER_ENDS,
+                   at_server="the client speaks smux version 1 and this end 2: smuxver must be the same at both ends")
+
+    def test_another_key(self):
+        self.check(["--key", "other"], [], at_server=REJECTED, at_client=NOTHING)
+
+    def test_another_cipher(self):
+        self.check(["--crypt", "salsa20"], [], at_server="crypt (here aes)", at_client="key and crypt (here salsa20)")
+
+    def test_no_server(self):
+        client = self.start("client", ["--key", "k"])
+        self.expect(client, "refuses (ICMP): no server listens on that UDP port", self.use())
+
+    def test_a_silent_address(self):
+        client = self.start("client", ["--key", "k", "-r", "192.0.2.77:4"])
+        self.expect(client, NOTHING, self.use())
+
+    def test_debians_client_with_other_settings(self):
+        self.check([], ["--nocomp"], at_server="the client " + COMPRESSES, debian="client")
+
+    def test_debians_client_without_compression(self):
+        self.check(["--nocomp"], [], at_server="the client " + ONLY_WE, debian="client")
+
+    def test_debians_client_with_another_smux_version(self):
+        self.check(["--smuxver", 1], [], at_server="the client speaks smux version 1 and this end 2", debian="client")
+
+    def test_debians_client_with_another_key(self):
+        self.check(["--key", "other"], [], at_server=REJECTED, debian="client")
+
+    def test_debians_server_with_other_settings(self):
+        self.check(["--nocomp"], [], at_client=SERVER_ENDS, debian="server")
+
+    def test_debians_server_with_another_smux_version(self):
+        self.check(["--smuxver", 1], [], at_client=SERVER_ENDS, debian="server")
+
+    def test_debians_server_with_another_key(self):
+        self.check(["--key", "other"], [], at_client=NOTHING, debian="server")
+
+    def test_ends_that_fit_are_told_nothing(self):
+        target = self.target()
+        server = self.start("server", ["--key", "k", "-t", target.name])
+        client = self.start("client", ["--key", "k"])
+        with socket.create_connection((HOST, self.entry), 5) as connection:
+            connection.sendall(b"echo\nhello")
+            self.assertEqual(connection.recv(5), b"hello")
+        self.assertNotIn("hint", client.log() + server.log())
+
+
+if __name__ == "__main__":
+    t.main()
