@@ -1,5 +1,7 @@
 #include "config/command.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -13,6 +15,7 @@
 #include "config/pairing.h"
 #include "config/render.h"
 #include "config/validate.h"
+#include "core/base/check.h"
 
 namespace kcptun {
 namespace {
@@ -72,6 +75,12 @@ void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings,
   }
 }
 
+std::array<std::uint8_t, 32> system_randomness() {
+  std::array<std::uint8_t, 32> bytes;
+  KCPTUN_CHECK(getentropy(bytes.data(), bytes.size()) == 0);
+  return bytes;
+}
+
 PluginEnvironment plugin_environment_of_process() {
   const auto variable = [](const char* name) -> std::optional<std::string> {
     const char* value = std::getenv(name);
@@ -89,6 +98,7 @@ std::optional<PrintText> information(const CommandInput& input, const Settings& 
   if (settings.on(OptionId::kHelp)) return PrintText{render_help(input.role), {}};
   if (settings.on(OptionId::kVersion)) return PrintText{render_version(input.library_versions), {}};
   if (settings.on(OptionId::kHelpMarkdown)) return PrintText{render_markdown(), {}};
+  if (settings.on(OptionId::kGenKey)) return PrintText{render_key(input.random_bytes()), {}};
   if (settings.on(OptionId::kHelpMan)) return PrintText{render_man(input.role), {}};
   if (settings.on(OptionId::kHelpManJson)) return PrintText{render_man_json(), {}};
   return std::nullopt;
@@ -102,10 +112,13 @@ void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>
   }
 }
 
-ParsedCommand finish(Settings& settings, const Subcommand* subcommand, std::vector<std::string> warnings) {
+ParsedCommand finish(const CommandInput& input, Settings& settings, const Subcommand* subcommand,
+                     std::vector<std::string> warnings) {
   if (!settings.text(OptionId::kInit).empty()) {
     return refusal_of(settings, {OptionId::kInit, "is for the command line only"});
   }
+  if (const auto complaint = resolve_key(settings, input.read_key_file)) return refusal_of(settings, *complaint);
+  if (subcommand) settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // its profile has the key itself
   auto mode_warning = apply_mode(settings);
   if (!mode_warning.empty()) warnings.push_back(std::move(mode_warning));
   auto validated = validate(settings);
@@ -131,6 +144,8 @@ ParsedCommand parse_command(const CommandInput& input) {
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
   if (!settings.text(OptionId::kInit).empty() && !subcommand) {
+    if (const auto complaint = resolve_key(settings, input.read_key_file)) return refusal_of(settings, *complaint);
+    settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // the profile holds the key itself
     return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
                       prepare_init(std::move(settings)));
   }
@@ -145,16 +160,21 @@ ParsedCommand parse_command(const CommandInput& input) {
   std::vector<std::string> warnings;
   if (auto refusal = apply_file(input, settings, warnings)) return *refusal;
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
-  return finish(settings, subcommand, std::move(warnings));
+  return finish(input, settings, subcommand, std::move(warnings));
 }
 
-ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions) {
+CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions) {
   CommandInput input{
-      .role = role, .library_versions = std::string(library_versions), .read_file = read_text_file};
+      .role = role, .library_versions = std::string(library_versions), .read_file = read_text_file,
+      .read_key_file = read_key_file, .random_bytes = system_randomness};
   if (argc > 1) input.arguments.assign(argv + 1, argv + argc);
   if (const char* key = std::getenv("KCPTUN_KEY")) input.environment_key = key;
   input.plugin = plugin_environment_of_process();
-  return parse_command(input);
+  return input;
+}
+
+ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions) {
+  return parse_command(input_of_process(role, argc, argv, library_versions));
 }
 
 Result<std::string> read_text_file(const std::string& path) {

@@ -1,6 +1,8 @@
 // The whole of a start's configuration: arguments, environment and JSON file in; run, print or refuse out.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "config/init.h"
+#include "config/key_file.h"
 #include "config/plugin.h"
 #include "config/profile.h"
 #include "config/settings.h"
@@ -25,6 +28,9 @@ struct CommandInput {
   std::string library_versions{};                // what --version says besides our own
   /// The text of the file of -c, unless that is a pairing string; the error is what the system said of it.
   std::function<Result<std::string>(const std::string& path)> read_file{};
+  KeyFileReader read_key_file{};
+  /// Fresh randomness for --genkey.
+  std::function<std::array<std::uint8_t, 32>()> random_bytes{};
 };
 
 /// Start the tunnel. Each warning is one line to log before.
@@ -52,7 +58,10 @@ using ParsedCommand = std::variant<RunTunnel, PrintText, InitPair, RunSubcommand
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);
 
-/// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk.
+/// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk. A copy: who reads
+/// the files again needs neither arguments nor environment, which may be overwritten meanwhile (daemon/secrets.h).
+CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions);
+/// The same, parsed.
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);
 
 /// A whole file of at most 1 MiB. The error is the system's text, without the path.

@@ -15,14 +15,15 @@ namespace kcptun {
 // clang-format off
 enum class OptionId : std::uint8_t {
   kLocalAddr, kRemoteAddr, kListen, kTarget,
-  kKey, kCrypt, kQpp, kQppCount,
+  kKey, kKeyFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kDataShard, kParityShard,
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
   kConn, kAutoExpire, kScavengeTtl, kCloseWait,
   kDscp, kSockBuf, kTcp,
   kLog, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
-  kThreads, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kHelpMarkdown, kHelpMan, kHelpManJson, kHelp, kVersion,
+  kThreads, kUser, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
+  kHelpManJson, kHelp, kVersion,
 };
 // clang-format on
 inline constexpr std::size_t kOptionCount = static_cast<std::size_t>(OptionId::kVersion) + 1;

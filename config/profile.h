@@ -57,6 +57,7 @@ struct Profile {
   bool quiet = false;
   bool pprof = false;
   std::uint32_t threads = 0;  // loops, 0: one per core
+  std::string user;           // "NAME" or "NAME:GROUP" to become once the ports are bound, "": stay who we are
 };
 
 }  // namespace kcptun

@@ -25,6 +25,7 @@ std::string_view placeholder(const Option& option) {
       break;
   }
   if (option.id == OptionId::kKey) return " SECRET";
+  if (option.id == OptionId::kUser) return " NAME";
   return " FILE";
 }
 
@@ -235,11 +236,26 @@ std::string render_check(const Settings& settings) {
   nlohmann::ordered_json profile = nlohmann::ordered_json::object();
   for (const auto& option : all_options()) {
     if (option.json.empty() || !option.applies_to(settings.role())) continue;
+    // One source of the key, as -c wants it again.
+    if (option.id == OptionId::kKey && !settings.text(OptionId::kKeyFile).empty()) continue;
     auto& field = profile[std::string(option.json)];
     std::visit([&](const auto& value) { field = value; }, settings.value(option.id));
     if (option.id == OptionId::kKey) field = "(hidden)";
   }
   return profile.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+}
+
+std::string render_key(const std::array<std::uint8_t, 32>& bytes) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string text;
+  std::uint32_t held = 0;
+  int bits = 0;
+  for (const std::uint8_t byte : bytes) {
+    held = (held << 8 | byte) & 0xffff;
+    for (bits += 8; bits >= 6; bits -= 6) text += kDigits[held >> (bits - 6) & 63];
+  }
+  if (bits > 0) text += kDigits[held << (6 - bits) & 63];
+  return text + '\n';
 }
 
 std::string render_version(std::string_view library_versions) {

@@ -1,6 +1,8 @@
 // Texts that derive from the table of options: the help, the README's table, the manual pages, --check.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <string>
 
 #include "config/settings.h"
@@ -22,6 +24,9 @@ std::string render_man_json();
 /// The effective profile as a JSON object that -c would accept again, but for the key, which is hidden.
 /// REQUIRES: settings that passed validate().
 std::string render_check(const Settings& settings);
+
+/// A key that is easy to pass on: 43 letters, digits, '-' and '_' (base64url, RFC 4648 section 5, without padding).
+std::string render_key(const std::array<std::uint8_t, 32>& bytes);
 
 /// "kcptun-uv 1.2.3", and the libraries' line if there is one.
 std::string render_version(std::string_view library_versions);

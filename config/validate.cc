@@ -19,7 +19,7 @@ constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
 // The smallest mtu holds every header (docs/protocol.md section 2) and leaves payload.
-constexpr std::int64_t kMostHeaders = 20 + 8 + 16 + 24;
+constexpr std::int64_t kMostHeaders = 44 + 8 + 16 + 24;
 
 std::optional<KcpTuning> preset_of(std::string_view mode) {
   const auto row = std::ranges::find(kModePresets, mode, &ModePreset::name);
@@ -49,6 +49,16 @@ Check check_alone(const Settings& settings, const Option& option) {
     return Complaint{option.id, "has a NUL byte"};
   }
   return std::nullopt;
+}
+
+/// "NAME" or "NAME:GROUP"; who they are is known to the system only.
+Check check_user(const Settings& settings) {
+  const std::string& user = settings.text(kUser);
+  const std::size_t colon = user.find(':');
+  if (user.empty() || (colon != 0 && (colon == user.npos || (colon + 1 < user.size() &&
+                                                             user.find(':', colon + 1) == user.npos))))
+    return std::nullopt;
+  return Complaint{kUser, "must be NAME or NAME:GROUP"};
 }
 
 Check check_each(const Settings& settings) {
@@ -165,6 +175,7 @@ void read_rest(const Settings& settings, Profile& profile) {
   profile.quiet = settings.on(kQuiet);
   profile.pprof = settings.on(kPprof);
   profile.threads = u32(settings, kThreads);
+  profile.user = settings.text(kUser);
 }
 
 void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings) {
@@ -207,6 +218,7 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
   if (auto bad = check_init(settings)) return *bad;
+  if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
   read_link(settings, profile.link);

@@ -25,13 +25,13 @@ std::uint64_t random_seed() {
 
 // One session: its socket, link and connections.
 struct ClientPart::Dialled final : PacketReceiver {
-  Dialled(ClientPart& owner, Loop& on_loop, std::uint32_t conv, const Path& path)
+  Dialled(ClientPart& owner, Loop& on_loop, ConversationId id, const Path& path)
       : part(owner),
         loop(on_loop),
-        link(Role::kClient, conv, on_loop.context(), on_loop.now()),
+        dialled_at(on_loop.now()),
+        link(Role::kClient, id, on_loop.context(), dialled_at),
         session(on_loop, link, owner, path, owner.profile_),
-        socket(path.socket),
-        dialled_at(on_loop.now()) {}
+        socket(path.socket) {}
   ~Dialled() override { loop.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
@@ -42,10 +42,10 @@ struct ClientPart::Dialled final : PacketReceiver {
 
   ClientPart& part;
   Loop& loop;
+  TimePoint dialled_at;  // before the link: reading it sets the time of day that the link dates its packets with
   Link link;
   Session session;
   std::uint32_t socket;
-  TimePoint dialled_at;
 };
 
 // Looks after the sessions set aside once a second while there are any.
@@ -148,7 +148,7 @@ Result<bool> ClientPart::dial(Slot& slot) {
     path.remote = remote;
     path.local = socket->local();
     path.socket = index;
-    slot.session = std::make_unique<Dialled>(*this, loop_, random_.next32(), path);
+    slot.session = std::make_unique<Dialled>(*this, loop_, ConversationId(random_.next32(), random_.next()), path);
     loop_.add_socket(std::move(*socket), *slot.session);
     ++dialled_;
     most_ = std::max<std::uint64_t>(most_, live_sessions());

@@ -11,13 +11,17 @@
 #include <uv.h>
 
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <variant>
 
 #include "config/command.h"
+#include "core/crypt/suite_table.h"
 #include "daemon/first_start.h"
 #include "daemon/log.h"
 #include "daemon/probe/probe_command.h"
+#include "daemon/privileges.h"
+#include "daemon/secrets.h"
 #include "daemon/tunnel_threads.h"
 
 namespace kcptun {
@@ -84,13 +88,41 @@ int run_subcommand(const RunSubcommand& run) {
   return kExitFailure;
 }
 
+bool binds_low_ports(const Profile& profile) {
+  constexpr std::uint16_t kFirstFreePort = 1024;
+  const auto* local = std::get_if<HostPort>(&profile.local_address);
+  return local && local->port_min != 0 && local->port_min < kFirstFreePort;
+}
+
+Result<bool> give_up_privileges(const Profile& profile, const std::optional<Identity>& identity) {
+  LaterNeeds needs;
+  needs.stays_root = identity ? identity->uid == 0 : geteuid() == 0;
+  needs.binds_low_ports = binds_low_ports(profile);
+  return give_up_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
+}
+
+void log_protection(const Profile& profile) {
+  const auto cipher = static_cast<std::size_t>(profile.crypt);
+  spdlog::info("crypt {}: {}", kCipherNames[cipher].name, suite_row(profile.crypt).protects);
+}
+
 int run_tunnel(RunTunnel& run) {
   const Role role = run.profile.role;
+  std::optional<Identity> identity;
+  if (!run.profile.user.empty()) {
+    Result<Identity> found = find_identity(run.profile.user);
+    if (!found) return give_up(role, found.error());
+    identity = std::move(*found);
+  }
   if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(run.profile);
   if (!threads) return give_up(role, threads.error());
+  wipe(run.profile.key);
+  // Everything is bound, and there is no thread yet.
+  if (const Result<bool> gone = give_up_privileges(run.profile, identity); !gone) return give_up(role, gone.error());
+  log_protection(run.profile);
   for (const std::string& warning : run.warnings) spdlog::warn("{}", warning);
   forget_start_up_code();
   (*threads)->run(*service);
@@ -102,9 +134,12 @@ int run_tunnel(RunTunnel& run) {
 
 int run_program(Role role, int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  if (const Result<bool> hardened = harden_process(); !hardened) return give_up(role, hardened.error());
   if (sodium_init() < 0) return give_up(role, "libsodium cannot be initialised");
   set_up_memory();
-  ParsedCommand command = parse_command(role, argc, argv, library_versions());
+  const CommandInput input = input_of_process(role, argc, argv, library_versions());
+  hide_secrets(role, argc, argv);
+  ParsedCommand command = parse_command(input);
   if (const auto* refusal = std::get_if<Refusal>(&command)) {
     std::fprintf(stderr, "%s\n", refusal->line.c_str());
     return refusal->exit_code;

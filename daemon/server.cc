@@ -15,9 +15,11 @@ namespace {
 
 // How old the addresses of a target's name may be.
 constexpr Duration kTargetFreshness = seconds(10);
+// How often, at most, the log says that sessions are refused.
+constexpr Duration kTellRefusalsEvery = seconds(60);
 
 DemuxPlace place_of(ServerShared& shared) {
-  DemuxPlace place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0};
+  DemuxPlace place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0, &shared.session_gate};
   randombytes_buf(&place.seed, sizeof place.seed);
   return place;
 }
@@ -99,6 +101,7 @@ void ServerPart::handle_run(TimePoint now, const Path& path, std::span<const Pac
 
 void ServerPart::finish_run() {
   send_challenges();
+  tell_of_refusals(loop_.now());
   for (std::unique_ptr<Conversation>& replaced : demux_.take_replaced())
     retire(std::move(replaced), "replaced by a newer one from its address");
   for (Conversation* conversation : demux_.take_touched()) {
@@ -172,6 +175,21 @@ void ServerPart::accept(Conversation& conversation) {
   spdlog::info("session opened conv={:08x} remote={}", conversation.link.conv(), to_string(conversation.path.remote));
 }
 
+// Clocks that differ look to the client like a server that is not there: this is where one finds out. Packets of a
+// session that was open before are late ones, or recordings that do no harm; nobody need know.
+void ServerPart::tell_of_refusals(TimePoint now) {
+  const auto refusal = demux_.take_refusal();
+  if (!refusal || refusal->why == SessionRefusal::kKnown || refusal->why == SessionRefusal::kTooSoon) return;
+  if (refusals_told_ != TimePoint{} && now - refusals_told_ < kTellRefusalsEvery) return;
+  refusals_told_ = now;
+  const std::uint64_t refused = demux_.counters().sessions_refused;
+  spdlog::warn("session refused remote={} why=\"{}\" clock_ahead_seconds={} packets={}: the clocks of client and server "
+               "may differ by {} s late and {} s early, or a recording is played again",
+               to_string(refusal->remote), to_text(refusal->why), refusal->ahead.count(),
+               refused - std::exchange(refusals_reported_, refused), SessionGate::kMostLate.count(),
+               SessionGate::kMostEarly.count());
+}
+
 // The session goes before the link that it drives; both after the callbacks that may be under way.
 void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_view reason) {
   spdlog::info("session closed conv={:08x} remote={}: {}", conversation->link.conv(),
@@ -192,7 +210,7 @@ void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_
 void ServerPart::handle_closed(Session& session, std::string_view reason) {
   const auto it = std::find_if(accepted_.begin(), accepted_.end(),
                                [&session](const Accepted* accepted) { return &accepted->session == &session; });
-  if (it != accepted_.end()) retire(demux_.end((*it)->conversation), reason);
+  if (it != accepted_.end()) retire(demux_.end(loop_.now(), (*it)->conversation), reason);
 }
 
 void ServerPart::handle_stream(Session& session, std::uint32_t sid) {

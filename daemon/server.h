@@ -14,6 +14,7 @@
 #include "daemon/loop/loop.h"
 #include "daemon/passed_run.h"
 #include "daemon/session/session.h"
+#include "daemon/shared_session_gate.h"
 #include "daemon/tunnel.h"
 
 namespace kcptun {
@@ -42,6 +43,7 @@ class ServerPart;
 struct ServerShared {
   std::vector<ServerPart*> parts;  // fixed before the loops run
   ConversationRegistry registry;
+  SharedSessionGate session_gate;  // for a suite that knows sessions
 };
 
 /// A client that has a new address may be delivered to a loop that does not have its conversation; that loop passes its
@@ -79,6 +81,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
   void accept(Conversation& conversation);
   void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
+  void tell_of_refusals(TimePoint now);
 
   const Profile& profile_;
   Loop& loop_;
@@ -92,6 +95,8 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   RejectedPeers rejected_;
   HintLimiter hints_;
   std::uint64_t most_ = 0;
+  TimePoint refusals_told_{};           // when the log last said that sessions are refused
+  std::uint64_t refusals_reported_ = 0;  // how many it has told of
   bool shut_down_ = false;
 };
 

@@ -14,6 +14,7 @@
 #include "daemon/log.h"
 #include "daemon/net/address.h"
 #include "daemon/net/listener.h"
+#include "daemon/secrets.h"
 
 namespace kcptun {
 namespace {
@@ -107,8 +108,9 @@ class TunnelThreads::SnmpLog {
   TimerHandle timer_;
 };
 
-TunnelThreads::TunnelThreads(const Profile& profile) : profile_(profile), key_(profile.key) {
+TunnelThreads::TunnelThreads(const Profile& profile, MasterKey key) : profile_(profile), key_(std::move(key)) {
   if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
+  wipe(profile_.key);  // what is derived from it does
 }
 
 // Parts go before their loops, all of them before any loop: they may post to each other's.
@@ -117,7 +119,9 @@ TunnelThreads::~TunnelThreads() {
 }
 
 Result<std::unique_ptr<TunnelThreads>> TunnelThreads::open(const Profile& profile) {
-  std::unique_ptr<TunnelThreads> threads(new TunnelThreads(profile));
+  Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
+  if (!key) return Error{key.error()};
+  std::unique_ptr<TunnelThreads> threads(new TunnelThreads(profile, std::move(*key)));
   const Result<bool> opened = profile.role == Role::kClient ? threads->open_client() : threads->open_server();
   if (!opened) return Error{opened.error()};
   return threads;

@@ -30,7 +30,7 @@ class TunnelThreads {
   void run(ServiceNotifier& service);
 
  private:
-  explicit TunnelThreads(const Profile& profile);
+  TunnelThreads(const Profile& profile, MasterKey key);
   struct Worker {
     std::unique_ptr<Loop> loop;
     std::unique_ptr<TunnelPart> part;
@@ -51,7 +51,7 @@ class TunnelThreads {
   void log_counters();
   void gather_counters(std::function<void(const Counters&)> then);
 
-  const Profile profile_;
+  Profile profile_;  // without its key
   MasterKey key_;
   std::unique_ptr<QppPads> qpp_;
   ClientShared client_;

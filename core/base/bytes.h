@@ -29,5 +29,6 @@ inline std::uint32_t load_u32(const std::uint8_t* p) { return load_le<std::uint3
 inline std::uint64_t load_u64(const std::uint8_t* p) { return load_le<std::uint64_t>(p); }
 inline void store_u16(std::uint8_t* p, std::uint16_t v) { store_le(p, v); }
 inline void store_u32(std::uint8_t* p, std::uint32_t v) { store_le(p, v); }
+inline void store_u64(std::uint8_t* p, std::uint64_t v) { store_le(p, v); }
 
 }  // namespace kcptun

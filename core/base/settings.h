@@ -17,17 +17,18 @@ enum class Role : std::uint8_t { kClient, kServer };
 /// docs/protocol.md section 3.
 enum class Cipher : std::uint8_t {
   kAes, kAes128, kAes192, kSm4, kTwofish, kBlowfish, kCast5, kTripleDes, kTea, kXtea, kSalsa20, kXor, kNone,
-  kAes128Gcm, kNull,
+  kAes128Gcm, kNull, kXChaCha20Poly1305,
 };
 struct CipherName {
   std::string_view name;
   Cipher cipher;
 };
-inline constexpr std::array<CipherName, 15> kCipherNames{{
+inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"aes", Cipher::kAes}, {"aes-128", Cipher::kAes128}, {"aes-192", Cipher::kAes192}, {"sm4", Cipher::kSm4},
     {"twofish", Cipher::kTwofish}, {"blowfish", Cipher::kBlowfish}, {"cast5", Cipher::kCast5},
     {"3des", Cipher::kTripleDes}, {"tea", Cipher::kTea}, {"xtea", Cipher::kXtea}, {"salsa20", Cipher::kSalsa20},
     {"xor", Cipher::kXor}, {"none", Cipher::kNone}, {"aes-128-gcm", Cipher::kAes128Gcm}, {"null", Cipher::kNull},
+    {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between our own programs only
 }};
 
 /// Timing knobs of KCP, by kcptun's meaning (docs/protocol.md section 5).

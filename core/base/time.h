@@ -19,6 +19,16 @@ struct CallerClock {
 using Duration = CallerClock::duration;
 using TimePoint = CallerClock::time_point;
 
+/// The time of day, for what two machines must agree on: the caller's wall clock, since 1970-01-01 UTC. It may jump.
+struct CallerUnixClock {
+  using rep = std::int64_t;
+  using period = std::ratio<1>;
+  using duration = std::chrono::duration<rep, period>;
+  using time_point = std::chrono::time_point<CallerUnixClock>;
+  static constexpr bool is_steady = false;
+};
+using UnixTime = CallerUnixClock::time_point;
+
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;

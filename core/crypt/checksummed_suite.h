@@ -1,4 +1,4 @@
-// The packet of every suite but two: nonce 16 | crc32 4 | body, encrypted from its first byte to its last.
+// The packet of every suite but three: nonce 16 | crc32 4 | body, encrypted from its first byte to its last.
 #pragma once
 
 #include <memory>

@@ -20,5 +20,6 @@ target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/salsa20_avx512.cc
   ${CMAKE_CURRENT_LIST_DIR}/stream_ciphers.cc
   ${CMAKE_CURRENT_LIST_DIR}/suite_table.cc
-  ${CMAKE_CURRENT_LIST_DIR}/tea.cc)
+  ${CMAKE_CURRENT_LIST_DIR}/tea.cc
+  ${CMAKE_CURRENT_LIST_DIR}/xchacha_suite.cc)
 target_link_libraries(kcptun_core PUBLIC PkgConfig::LIBGCRYPT PkgConfig::LIBSODIUM PkgConfig::LIBISAL)

@@ -10,6 +10,7 @@
 #include "core/crypt/salsa20.h"
 #include "core/crypt/stream_ciphers.h"
 #include "core/crypt/tea.h"
+#include "core/crypt/xchacha_suite.h"
 
 namespace kcptun {
 namespace {
@@ -33,6 +34,19 @@ Made none(const SuiteRow&, Bytes, Dispatch) { return make_none(); }
 
 constexpr auto kSummed = PacketFormat::kChecksummed;
 
+constexpr std::string_view kCfb =
+    "hides the content; whoever is on the path can change packets and play recorded ones again; no forward secrecy";
+constexpr std::string_view kStream =
+    "hides the content; whoever is on the path can change packets bit by bit and play recorded ones again; no forward "
+    "secrecy";
+constexpr std::string_view kXor = "protects nothing: whoever sees a few packets reads and makes all others";
+constexpr std::string_view kNothing = "protects nothing: anyone can read, change and make packets";
+constexpr std::string_view kGcm =
+    "hides the content and refuses changed packets; recorded packets can be played again; no forward secrecy";
+constexpr std::string_view kSession =
+    "hides the content and refuses packets that were changed, sent back or played again, also after a restart, if both "
+    "ends have the right time; no forward secrecy";
+
 /// null: no crypto layer at all.
 class NullSuite final : public Suite {
  public:
@@ -45,21 +59,22 @@ class NullSuite final : public Suite {
 }  // namespace
 
 constexpr std::array<SuiteRow, kCipherNames.size()> kTable{{
-    {Cipher::kAes, kSummed, 32, 16, GCRY_CIPHER_AES256, aes},
-    {Cipher::kAes128, kSummed, 16, 16, GCRY_CIPHER_AES128, aes},
-    {Cipher::kAes192, kSummed, 24, 16, GCRY_CIPHER_AES192, aes},
-    {Cipher::kSm4, kSummed, 16, 16, GCRY_CIPHER_SM4, gcrypt},
-    {Cipher::kTwofish, kSummed, 32, 16, GCRY_CIPHER_TWOFISH, gcrypt},
-    {Cipher::kBlowfish, kSummed, 32, 8, GCRY_CIPHER_BLOWFISH, gcrypt},
-    {Cipher::kCast5, kSummed, 16, 8, GCRY_CIPHER_CAST5, gcrypt},
-    {Cipher::kTripleDes, kSummed, 24, 8, GCRY_CIPHER_3DES, gcrypt},
-    {Cipher::kTea, kSummed, 16, 8, 0, tea},
-    {Cipher::kXtea, kSummed, 16, 8, 0, xtea},
-    {Cipher::kSalsa20, kSummed, 32, 0, 0, salsa20},
-    {Cipher::kXor, kSummed, 32, 0, 0, xor_table},
-    {Cipher::kNone, kSummed, 0, 0, 0, none},
-    {Cipher::kAes128Gcm, PacketFormat::kGcm, 16, 16, GCRY_CIPHER_AES128, nullptr},
-    {Cipher::kNull, PacketFormat::kBare, 0, 0, 0, nullptr},
+    {Cipher::kAes, kSummed, 32, 16, GCRY_CIPHER_AES256, aes, kCfb},
+    {Cipher::kAes128, kSummed, 16, 16, GCRY_CIPHER_AES128, aes, kCfb},
+    {Cipher::kAes192, kSummed, 24, 16, GCRY_CIPHER_AES192, aes, kCfb},
+    {Cipher::kSm4, kSummed, 16, 16, GCRY_CIPHER_SM4, gcrypt, kCfb},
+    {Cipher::kTwofish, kSummed, 32, 16, GCRY_CIPHER_TWOFISH, gcrypt, kCfb},
+    {Cipher::kBlowfish, kSummed, 32, 8, GCRY_CIPHER_BLOWFISH, gcrypt, kCfb},
+    {Cipher::kCast5, kSummed, 16, 8, GCRY_CIPHER_CAST5, gcrypt, kCfb},
+    {Cipher::kTripleDes, kSummed, 24, 8, GCRY_CIPHER_3DES, gcrypt, kCfb},
+    {Cipher::kTea, kSummed, 16, 8, 0, tea, kCfb},
+    {Cipher::kXtea, kSummed, 16, 8, 0, xtea, kCfb},
+    {Cipher::kSalsa20, kSummed, 32, 0, 0, salsa20, kStream},
+    {Cipher::kXor, kSummed, 32, 0, 0, xor_table, kXor},
+    {Cipher::kNone, kSummed, 0, 0, 0, none, kNothing},
+    {Cipher::kAes128Gcm, PacketFormat::kGcm, 16, 16, GCRY_CIPHER_AES128, nullptr, kGcm},
+    {Cipher::kNull, PacketFormat::kBare, 0, 0, 0, nullptr, kNothing},
+    {Cipher::kXChaCha20Poly1305, PacketFormat::kSession, 32, 0, 0, nullptr, kSession, KeyDerivation::kArgon2id},
 }};
 constexpr bool rows_match_names() {
   for (std::size_t i = 0; i < kTable.size(); ++i)
@@ -96,6 +111,8 @@ std::unique_ptr<Suite> Suite::make(Cipher cipher, const MasterKey& key,
           nonce_seed);
     case PacketFormat::kBare:
       return std::make_unique<NullSuite>();
+    case PacketFormat::kSession:
+      return std::make_unique<XChaChaSuite>(key.bytes(), nonce_seed);
   }
   KCPTUN_CHECK(false);
   return nullptr;

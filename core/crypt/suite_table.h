@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <string_view>
 
 #include "core/base/settings.h"
 #include "core/crypt/packet_cipher.h"
@@ -11,7 +12,7 @@
 
 namespace kcptun {
 
-enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kBare };
+enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kBare, kSession };
 
 struct SuiteRow {
   Cipher cipher;
@@ -21,6 +22,8 @@ struct SuiteRow {
   int gcrypt_algorithm;    // 0 where libgcrypt is not used
   /// Makes the cipher of a checksummed packet from this row and key_size bytes; null for other formats.
   std::unique_ptr<PacketCipher> (*make)(const SuiteRow& row, Bytes key, Dispatch dispatch);
+  std::string_view protects;  // what it does and does not protect, for the log: docs/security.md says more
+  KeyDerivation derivation = KeyDerivation::kPbkdf2;
 };
 
 /// One row for each Cipher, in the order of the enumeration.

@@ -5,10 +5,8 @@
 #include "core/base/check.h"
 
 namespace kcptun {
-namespace {
 
-// The first segment of an opened packet, where it has one in the clear.
-std::optional<Segment> first_segment(Bytes body) {
+std::optional<Segment> Demux::first_segment(Bytes body) {
   const FecType type = fec_type(body);
   if (type == FecType::kParity || type == FecType::kOutOfBand) return std::nullopt;
   if (type == FecType::kData) body = body.subspan(kFecHeader);
@@ -16,7 +14,7 @@ std::optional<Segment> first_segment(Bytes body) {
 }
 
 // Packets at the front that belong together with the first one: of the same conversation, or of none in the clear.
-std::size_t same_conversation(std::span<const Packet> packets, std::uint32_t conv) {
+std::size_t Demux::same_conversation(std::span<const Packet> packets, std::uint32_t conv) {
   std::size_t count = 1;
   for (; count < packets.size(); ++count) {
     const std::optional<Segment> segment = first_segment(packets[count].bytes());
@@ -24,8 +22,6 @@ std::size_t same_conversation(std::span<const Packet> packets, std::uint32_t con
   }
   return count;
 }
-
-}  // namespace
 
 Demux::Demux(LinkContext& context, std::size_t max_conversations, const DemuxPlace& place)
     : context_(context), max_conversations_(max_conversations), place_(place), random_(place.seed) {}
@@ -90,7 +86,7 @@ Conversation* Demux::begin(TimePoint now, const Path& path, const Segment& segme
   }
   if (known) {
     ++counters_.replaced;
-    replaced_.push_back(end(*known));
+    replaced_.push_back(end(now, *known));
   }
   return open(now, path, segment.conv);
 }
@@ -155,6 +151,7 @@ void Demux::handle_passed_on(TimePoint now, const Path& path, std::span<const Pa
 void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source) {
   strays_.clear();
   challenges_.clear();
+  if (context_.session_header > 0) return handle_session_run(now, path, packets, source);
   // Nearly always all packets of a run belong to one conversation: they go to it together.
   while (!packets.empty()) {
     if (packets.front().size == 0) {
@@ -191,8 +188,9 @@ std::span<Conversation* const> Demux::take_touched() {
 
 std::vector<std::unique_ptr<Conversation>> Demux::take_replaced() { return std::exchange(replaced_, {}); }
 
-std::unique_ptr<Conversation> Demux::end(Conversation& conversation) {
+std::unique_ptr<Conversation> Demux::end(TimePoint now, Conversation& conversation) {
   if (conversation.touched) std::erase(touched_, &conversation);
+  if (conversation.link.guard()) return end_session(now, conversation);
   std::erase_if(challenges_, [&conversation](const Challenged& c) { return c.conversation == &conversation; });
   const auto at = by_path_.find(key_of(conversation.path));
   if (at != by_path_.end() && at->second == &conversation) by_path_.erase(at);

@@ -14,6 +14,7 @@
 #include "core/base/time.h"
 #include "core/link/conversation_directory.h"
 #include "core/link/link.h"
+#include "core/link/session_gate.h"
 
 namespace kcptun {
 
@@ -27,8 +28,8 @@ struct PathChallenge {
 
 /// One conversation that the server holds.
 struct Conversation {
-  Conversation(std::uint32_t conv, LinkContext& context, TimePoint now, const Path& from)
-      : link(Role::kServer, conv, context, now), path(from) {}
+  Conversation(ConversationId id, LinkContext& context, TimePoint now, const Path& from)
+      : link(Role::kServer, id, context, now), path(from) {}
   Link link;
   Path path;               // the newest that proved to be the client's: answers go there
   std::uint64_t tag = 0;   // its owner's
@@ -37,11 +38,13 @@ struct Conversation {
   std::optional<PathChallenge> challenge;  // the last one, until it is answered
 };
 
-/// What a server of several loops adds. `directory` outlives the demux; `seed` makes the tokens of challenges.
+/// What a server of several loops adds. `directory` and `admission` outlive the demux; `seed` makes the tokens of
+/// challenges. A suite that knows sessions needs `admission`, and no directory.
 struct DemuxPlace {
   ConversationDirectory* directory = nullptr;
   std::uint32_t loop = 0;
   std::uint64_t seed = 0;
+  SessionAdmission* admission = nullptr;
 };
 
 /// Conversations are keyed by the remote address and the socket that it came to, for each listening port is a server of
@@ -51,6 +54,9 @@ struct DemuxPlace {
 /// that has arrived, an acknowledgement of what was not acknowledged, or the answer to a challenge. What was recorded and
 /// is replayed from elsewhere brings none; it moves nothing, opens nothing, and at most makes the demux challenge that
 /// address. The packet is as authentic as the suite makes it: with xor, none and null, anybody's can be news.
+///
+/// Under a suite that knows sessions they are keyed by their session instead (demux_sessions.cc): the newest packet from
+/// another address moves its conversation there, and what is not fresh does nothing at all.
 class Demux {
  public:
   struct Counters {
@@ -62,6 +68,13 @@ class Demux {
     std::uint64_t moved = 0;     // conversations whose client has another address
     std::uint64_t stale = 0;     // unknown address, known conversation, no news
     std::uint64_t strays = 0;    // passed on, for another loop has their conversation
+    std::uint64_t sessions_refused = 0;  // packets of sessions that may not be opened (SessionRefusal)
+  };
+  /// One of sessions_refused.
+  struct RefusedSession {
+    SessionRefusal why = SessionRefusal::kNone;
+    IpEndpoint remote;
+    seconds ahead{};  // the client's clock minus ours
   };
   /// Packets for a conversation of another loop, from the path of the run that was handled.
   struct Stray {
@@ -99,9 +112,11 @@ class Demux {
   /// What the last handle_run() wants to be sent, with Link::append_challenge().
   std::span<const Challenged> challenges() const { return challenges_; }
   /// Forgets a conversation and hands it to the caller. REQUIRES: it is in the table.
-  std::unique_ptr<Conversation> end(Conversation& conversation);
+  std::unique_ptr<Conversation> end(TimePoint now, Conversation& conversation);
+  /// The last session that was refused, if any was since the last call.
+  std::optional<RefusedSession> take_refusal();
 
-  std::size_t size() const { return conversations_.size(); }
+  std::size_t size() const { return conversations_.size() + sessions_.size(); }
   const Counters& counters() const { return counters_; }
 
  private:
@@ -116,6 +131,9 @@ class Demux {
   };
   static Key key_of(const Path& path) { return {path.remote, path.socket}; }
 
+  /// The first segment of an opened packet, where it has one in the clear.
+  static std::optional<Segment> first_segment(Bytes body);
+  static std::size_t same_conversation(std::span<const Packet> packets, std::uint32_t conv);
   void handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
   Conversation* find(const Path& path) const;
   Conversation* find(std::uint32_t conv) const;
@@ -127,6 +145,12 @@ class Demux {
   void challenge(TimePoint now, const Path& path, Conversation& conversation);
   void note_stray(const Path& path, std::uint32_t loop);
   std::size_t pass_on(std::span<const Packet> packets);
+  // demux_sessions.cc
+  void handle_session_run(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
+  void handle_session_packets(TimePoint now, const Path& path, Conversation& conversation,
+                              std::span<const Packet> packets);
+  Conversation* open_session(TimePoint now, const Path& path, const Packet& packet);
+  std::unique_ptr<Conversation> end_session(TimePoint now, Conversation& conversation);
 
   LinkContext& context_;
   const std::size_t max_conversations_;
@@ -135,6 +159,8 @@ class Demux {
   std::unordered_map<std::uint32_t, std::unique_ptr<Conversation>> conversations_;  // by conv
   std::unordered_map<Key, Conversation*, KeyHash> by_path_;  // one that lost its address to another is in none
   std::unordered_map<Key, std::uint32_t, KeyHash> stray_paths_;  // whose packets another loop gets
+  std::unordered_map<std::uint64_t, std::unique_ptr<Conversation>> sessions_;  // by session, in place of the others
+  std::optional<RefusedSession> last_refusal_;
   std::optional<std::uint32_t> stray_to_;  // the packet just looked at is that loop's
   std::vector<Conversation*> touched_;
   std::vector<Conversation*> taken_;

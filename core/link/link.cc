@@ -34,6 +34,12 @@ Bytes kcp_packet(Bytes body) {
 
 LinkContext::LinkContext(const LinkSettings& link_settings) : settings(link_settings) {}
 
+void LinkContext::lay_out_for(const Suite& suite) {
+  crypto_header = suite.header_size();
+  crypto_trailer = suite.trailer_size();
+  session_header = suite.session_header_size();
+}
+
 void LinkContext::trim() {
   inflated.reset();
   segments.trim();
@@ -48,14 +54,15 @@ std::size_t kcp_packet_size(const LinkContext& context) {
   return mtu - overhead;
 }
 
-Link::Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now)
+Link::Link(Role role, ConversationId id, LinkContext& context, TimePoint now)
     : context_(context),
       role_(role),
       sends_fec_(context.settings.fec.enabled()),
-      kcp_(conv, context.settings.kcp, kcp_packet_size(context), context.segments),
-      smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(conv) : 0),
+      kcp_(id.conv, context.settings.kcp, kcp_packet_size(context), context.segments),
+      smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(id.conv) : 0),
       decoder_(context.settings.fec, context.codes),
       silence_(now) {
+  if (context.session_header > 0) guard_.emplace(role, id.session, now, context.wall);
   if (sends_fec_) {
     code_ = context.codes.use(context.settings.fec);
     encoder_.emplace(*code_);
@@ -71,7 +78,18 @@ Link::~Link() = default;
 
 // --- receiving ---
 
+// The session's first look at opened packets: the bodies of those that it takes.
+std::span<const Packet> Link::fresh_packets(std::span<const Packet> packets) {
+  context_.fresh.clear();
+  for (const Packet& packet : packets)
+    if (const MutableBytes body = guard_->take(packet.bytes()); !body.empty())
+      context_.fresh.push_back({body.data(), static_cast<std::uint32_t>(body.size())});
+  return context_.fresh;
+}
+
 void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
+  if (guard_) packets = fresh_packets(packets);
+  if (guard_ && packets.empty()) return;
   const std::uint64_t segments = kcp_.counters().in_segments;
   const std::uint64_t stream_bytes = kcp_.counters().stream_bytes_in;
   for (const Packet& packet : packets)
@@ -313,8 +331,8 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
     std::uint8_t* body = batch.next_slot() + context_.crypto_header;
     const std::size_t size = kcp_.poll_packet(now, body + fec_header);
     if (size == 0) break;
-    charge(batch.push(context_.crypto_header + fec_header + size + context_.crypto_trailer).size);
-    if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(batch);
+    push(now, batch, fec_header + size);
+    if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(now, batch);
   }
   if (sends_fec_) encoder_->end_batch();
   if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_answer());
@@ -327,6 +345,7 @@ bool Link::echoes(Bytes body, std::uint32_t token) const { return kcp_.echoes(kc
 
 // Without an FEC header: every receiver takes such packets too, and no group is disturbed.
 void Link::append_challenge(const Path& path, std::uint32_t token, TransmitBatch& batch) {
+  KCPTUN_CHECK(!guard_);  // who knows sessions needs none
   batch.begin_run(path);
   const std::size_t size = kcp_.write_echo_request(token, batch.next_slot() + context_.crypto_header);
   charge(batch.push(context_.crypto_header + size + context_.crypto_trailer).size);
@@ -337,14 +356,20 @@ void Link::handle_new_address(TimePoint now) {
   kcp_.ask();
 }
 
-void Link::append_parity(TransmitBatch& batch) {
+void Link::push(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
+  const Packet& packet = batch.push(context_.crypto_header + body_size + context_.crypto_trailer);
+  if (guard_) guard_->stamp(now, packet.data + context_.crypto_header - kSessionHeader);
+  charge(packet.size);
+}
+
+void Link::append_parity(TimePoint now, TransmitBatch& batch) {
   const std::size_t count = encoder_->parity_skipped() ? 0 : context_.settings.fec.parity_shards;
-  const std::size_t size = context_.crypto_header + encoder_->parity_size() + context_.crypto_trailer;
+  const std::size_t size = encoder_->parity_size();
   std::array<std::uint8_t*, kMaxShards> outs;
   std::uint8_t* const first = batch.next_slot() + context_.crypto_header;
   for (std::size_t i = 0; i < count; ++i) outs[i] = first + i * kPacketStride;
   const std::size_t written = encoder_->finish_group({outs.data(), count});
-  for (std::size_t i = 0; i < written; ++i) charge(batch.push(size).size);
+  for (std::size_t i = 0; i < written; ++i) push(now, batch, size);
   parity_sent_ += written;
 }
 

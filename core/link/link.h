@@ -14,12 +14,14 @@
 #include "core/base/path.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
+#include "core/crypt/suite.h"
 #include "core/fec/code_cache.h"
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
 #include "core/kcp/kcp.h"
 #include "core/link/first_bytes.h"
 #include "core/link/rate_limiter.h"
+#include "core/link/session_guard.h"
 #include "core/link/silence_watch.h"
 #include "core/smux/smux.h"
 #include "core/stream/qpp.h"
@@ -35,17 +37,29 @@ struct LinkContext {
 
   /// Gives idle memory back; see BufferPool::trim().
   void trim();
+  /// Lays packets out for the suite that will seal and open them.
+  void lay_out_for(const Suite& suite);
 
   LinkSettings settings;
   std::size_t crypto_header = 0;   // of the suite in use (docs/protocol.md section 2)
   std::size_t crypto_trailer = 0;
+  std::size_t session_header = 0;  // the last bytes of crypto_header, which the link writes; 0: the suite has none
+  UnixTime wall{};                 // with a session header: the time of day, kept by the owner
   const QppPads* qpp = nullptr;    // set when QPP is on; outlives the context
   BufferPool segments{kMaxDatagram};
   BufferPool blocks{kSnappyBlock};  // decompressed stream data
   FecCodeCache codes;
   std::vector<std::uint8_t> frames;      // scratch: smux frames before compression, control frames
   std::vector<std::uint8_t> compressed;  // scratch: one snappy chunk
+  std::vector<Packet> fresh;             // scratch: bodies of packets that the session has not seen
   PoolBuffer inflated;                   // scratch: one decompressed block
+};
+
+/// How the two ends name a conversation. Implicit from a conv: most suites know no session.
+struct ConversationId {
+  ConversationId(std::uint32_t c, std::uint64_t s = 0) : conv(c), session(s) {}  // NOLINT(google-explicit-constructor)
+  std::uint32_t conv;
+  std::uint64_t session;  // random, under a suite that knows sessions (docs/protocol.md section 11)
 };
 
 /// Largest KCP packet that fits the MTU beside the headers (docs/protocol.md section 2).
@@ -63,14 +77,15 @@ std::size_t kcp_packet_size(const LinkContext& context);
 class Link {
  public:
   /// `context` outlives the link.
-  Link(Role role, std::uint32_t conv, LinkContext& context, TimePoint now);
+  Link(Role role, ConversationId id, LinkContext& context, TimePoint now);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
   // --- the world did ---
 
-  /// Opened packets of this conversation arrived. May write into them.
+  /// Opened packets of this conversation arrived. May write into them. Under a suite that knows sessions, those that
+  /// are not fresh change nothing but a counter.
   void handle_packets(TimePoint now, std::span<const Packet> packets);
   /// Our own address has changed (client): tells the peer at once, with something that is news to it.
   void handle_new_address(TimePoint now);
@@ -125,6 +140,8 @@ class Link {
   /// True when the windows have room for stream data worth sending.
   bool writable() const;
   std::uint32_t conv() const { return kcp_.conv(); }
+  /// None unless the suite knows sessions.
+  const std::optional<SessionGuard>& guard() const { return guard_; }
   const Kcp& kcp() const { return kcp_; }
   const Smux& smux() const { return smux_; }
   const FecDecoder& fec() const { return decoder_; }
@@ -138,6 +155,7 @@ class Link {
     QppStream receiving;
   };
 
+  std::span<const Packet> fresh_packets(std::span<const Packet> packets);
   void handle_arrival(TimePoint now, std::uint64_t stream_bytes_before);
   void ask_if_silent(TimePoint now);
   void handle_packet(TimePoint now, MutableBytes body);
@@ -149,7 +167,8 @@ class Link {
   void append_stream(Bytes bytes);
   void append_frames(Bytes bytes);
   void flush_control();
-  void append_parity(TransmitBatch& batch);
+  void append_parity(TimePoint now, TransmitBatch& batch);
+  void push(TimePoint now, TransmitBatch& batch, std::size_t body_size);
   bool may_send(TimePoint now);
   void charge(std::size_t bytes);
   QppPair& qpp_pair(std::uint32_t sid);
@@ -157,6 +176,7 @@ class Link {
   LinkContext& context_;
   const Role role_;
   const bool sends_fec_;
+  std::optional<SessionGuard> guard_;
   Kcp kcp_;
   Smux smux_;
   FecDecoder decoder_;

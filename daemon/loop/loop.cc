@@ -31,6 +31,12 @@ TimePoint read_clock() {
   return TimePoint(seconds(t.tv_sec) + microseconds(t.tv_nsec / 1000));
 }
 
+UnixTime read_wall_clock() {
+  timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return UnixTime(seconds(t.tv_sec));
+}
+
 std::unique_ptr<Suite> make_suite(Cipher cipher, const MasterKey& key) {
   std::array<std::uint8_t, 32> seed;
   randombytes_buf(seed.data(), seed.size());
@@ -82,8 +88,7 @@ Loop::Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, co
       context_(settings),
       backlog_pool_(kBacklogBuffer),
       suite_(make_suite(cipher, key)) {
-  context_.crypto_header = suite_->header_size();
-  context_.crypto_trailer = suite_->trailer_size();
+  context_.lay_out_for(*suite_);
   context_.qpp = qpp;
   mailbox_ = std::make_unique<Mailbox>(uv_);
   timer_ = std::make_unique<TimerHandle>(uv_, [this] {
@@ -114,7 +119,9 @@ void Loop::run() {
 }
 
 TimePoint Loop::now() {
-  if (!now_is_fresh_) now_ = read_clock();
+  if (now_is_fresh_) return now_;
+  now_ = read_clock();
+  if (context_.session_header > 0) context_.wall = read_wall_clock();
   now_is_fresh_ = true;
   return now_;
 }

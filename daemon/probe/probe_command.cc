@@ -81,7 +81,9 @@ int run_probe(const RunSubcommand& run) {
   const auto& server = std::get<HostPort>(run.profile.remote);
   const auto remotes = resolve(dialled_host(server), server.port_min);
   if (!remotes) return give_up(remotes.error());
-  const MasterKey key(run.profile.key);
+  const Result<MasterKey> derived = MasterKey::derive(run.profile.key, run.profile.crypt);
+  if (!derived) return give_up(derived.error());
+  const MasterKey& key = derived.value();
   const auto reached = reach(run.profile, key, remotes.value());
   if (!reached) return give_up(reached.error());
   PathReport report;

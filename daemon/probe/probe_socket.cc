@@ -18,6 +18,18 @@ TimePoint read_probe_clock() {
 
 std::uint32_t random_conv() { return randombytes_random(); }
 
+namespace {
+
+std::unique_ptr<SessionGuard> new_session() {
+  std::uint64_t session;
+  randombytes_buf(&session, sizeof session);
+  timespec wall;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  return std::make_unique<SessionGuard>(Role::kClient, session, read_probe_clock(), UnixTime(seconds(wall.tv_sec)));
+}
+
+}  // namespace
+
 ProbeSocket::ProbeSocket(UdpSocket socket, std::unique_ptr<Suite> suite, const IpEndpoint& remote)
     : socket_(std::move(socket)),
       suite_(std::move(suite)),
@@ -26,6 +38,7 @@ ProbeSocket::ProbeSocket(UdpSocket socket, std::unique_ptr<Suite> suite, const I
   path_.remote = remote;
   path_.local = socket_.local();
   batch_->begin_run(path_);
+  if (suite_->session_header_size() > 0) guard_ = new_session();
 }
 
 Result<ProbeSocket> ProbeSocket::open(const IpEndpoint& remote, const Profile& profile,
@@ -45,7 +58,8 @@ Result<ProbeSocket> ProbeSocket::open(const IpEndpoint& remote, const Profile& p
 }
 
 bool ProbeSocket::send_body(std::size_t size) {
-  batch_->push(suite_->header_size() + size + suite_->trailer_size());
+  const Packet& packet = batch_->push(suite_->header_size() + size + suite_->trailer_size());
+  if (guard_) guard_->stamp(read_probe_clock(), packet.data + suite_->header_size() - kSessionHeader);
   suite_->seal(batch_->packets());
   const UdpSocket::SendResult result = socket_.send(*batch_, 0);
   batch_->clear();
@@ -65,6 +79,11 @@ std::span<const Packet> ProbeSocket::open_run(const ReceivedRun& run) {
   packets_.clear();
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
   rejected_ += suite_->open(packets_);
+  for (Packet& packet : packets_) {
+    if (!guard_) break;
+    const MutableBytes body = guard_->take(packet.bytes());
+    packet = {body.data(), static_cast<std::uint32_t>(body.size())};
+  }
   return packets_;
 }
 

@@ -44,8 +44,7 @@ struct End {
       : suite(Suite::make(setup.cipher, link_key(),
                           std::array<std::uint8_t, 32>{static_cast<std::uint8_t>(role)})),
         context(link_settings(setup)) {
-    context.crypto_header = suite->header_size();
-    context.crypto_trailer = suite->trailer_size();
+    context.lay_out_for(*suite);
     link = std::make_unique<Link>(role, 7, context, now);
   }
 

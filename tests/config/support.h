@@ -16,6 +16,7 @@ struct Start {
   std::optional<std::string> environment_key{};
   std::map<std::string, std::string> files{};
   PluginEnvironment plugin{};
+  std::map<std::string, std::string> key_files{};
 };
 
 inline ParsedCommand run(const Start& start) {
@@ -24,7 +25,18 @@ inline ParsedCommand run(const Start& start) {
     if (file == start.files.end()) return Error{"No such file or directory"};
     return file->second;
   };
-  return parse_command({start.role, start.arguments, start.environment_key, start.plugin, "libuv 1.44", read});
+  const auto read_key = [&](const std::string& path) -> Result<std::string> {
+    const auto file = start.key_files.find(path);
+    if (file == start.key_files.end()) return Error{"cannot be read: No such file or directory"};
+    return file->second;
+  };
+  const auto random = [] {
+    std::array<std::uint8_t, 32> bytes;
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 8);
+    return bytes;
+  };
+  return parse_command(
+      {start.role, start.arguments, start.environment_key, start.plugin, "libuv 1.44", read, read_key, random});
 }
 
 inline ParsedCommand run_flags(std::vector<std::string> arguments, Role role = Role::kClient) {

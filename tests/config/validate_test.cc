@@ -88,7 +88,7 @@ TEST_CASE("Unknown words for crypt and mode are refused with the choices") {
   CHECK(refusal_line(run_flags({"--crypt", "foo"})) ==
         "kcptun-client: --crypt foo: must be one of aes, aes-128, aes-192, sm4, twofish, blowfish, cast5, "
         "3des, tea, "
-        "xtea, salsa20, xor, none, aes-128-gcm, null");
+        "xtea, salsa20, xor, none, aes-128-gcm, null, xchacha20-poly1305");
   CHECK(refusal_line(run_flags({"--crypt", ""}))
             .starts_with("kcptun-client: --crypt \"\": must be one of aes, "));
   CHECK(refusal_line(run_flags({"--mode=Fast"}, Role::kServer)) ==

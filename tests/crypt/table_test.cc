@@ -14,6 +14,8 @@ TEST_CASE("the suite table has a row for every cipher name, in order") {
     CHECK(row.cipher == name.cipher);
     CHECK(row.key_size <= 32);
     CHECK((row.format == PacketFormat::kChecksummed) == (row.make != nullptr));
+    CHECK(row.protects.size() > 20);
+    CHECK((row.derivation == KeyDerivation::kArgon2id) == (row.format == PacketFormat::kSession));
     seen.insert(row.cipher);
   }
   CHECK(seen.size() == kCipherNames.size());
@@ -25,7 +27,9 @@ TEST_CASE("headers and trailers have the sizes of the protocol") {
     const auto suite = Suite::make(name.cipher, test_key(), kSeed);
     const bool null = name.cipher == Cipher::kNull;
     const bool gcm = name.cipher == Cipher::kAes128Gcm;
-    CHECK(suite->header_size() == (null ? 0u : gcm ? 12u : 20u));
-    CHECK(suite->trailer_size() == (gcm ? 16u : 0u));
+    const bool ours = name.cipher == Cipher::kXChaCha20Poly1305;
+    CHECK(suite->header_size() == (null ? 0u : gcm ? 12u : ours ? 44u : 20u));
+    CHECK(suite->trailer_size() == (gcm || ours ? 16u : 0u));
+    CHECK(suite->session_header_size() == (ours ? 20u : 0u));
   }
 }

@@ -141,7 +141,7 @@ TEST_CASE("beyond the most conversations nothing is opened, and one that ends ma
   CHECK(f.demux.size() == 2);
   CHECK(f.demux.counters().refused == 1);
   Conversation* const first = f.demux.take_touched().front();
-  CHECK(f.demux.end(*first)->link.conv() == 1);
+  CHECK(f.demux.end(kStart, *first)->link.conv() == 1);
   f.give(path_from(3), {body(FecType::kNone, 3, 0)});
   CHECK(f.demux.size() == 2);
 }
@@ -151,7 +151,7 @@ TEST_CASE("a conversation may end while it waits to be taken") {
   f.give(path_from(1), {body(FecType::kNone, 1, 0)});
   Conversation* const conversation = f.demux.take_touched().front();
   f.give(path_from(1), {body(FecType::kNone, 1, 1)});
-  f.demux.end(*conversation);
+  f.demux.end(kStart, *conversation);
   CHECK(f.demux.take_touched().empty());
 }
 

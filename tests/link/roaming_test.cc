@@ -232,10 +232,10 @@ TEST_CASE("a conversation that takes another's address leaves it nothing but its
   CHECK(f.conversation == first);
   CHECK(first->path.remote.port == 2);
   CHECK(f.demux.size() == 2);
-  CHECK(f.demux.end(*second)->link.conv() == kConv + 1);
+  CHECK(f.demux.end(f.now, *second)->link.conv() == kConv + 1);
   f.now += seconds(1);
   CHECK(f.to_server(2, f.write(100)));  // and keeps it
-  CHECK(f.demux.end(*first)->link.conv() == kConv);
+  CHECK(f.demux.end(f.now, *first)->link.conv() == kConv);
   CHECK(f.demux.size() == 0);
 }
 
@@ -272,7 +272,7 @@ TEST_CASE("packets that were passed on open nothing, and move what they may") {
   auto news = f.write(100);
   f.demux.handle_passed_on(f.now, path_from(2), Fixture::packets(news));
   CHECK(f.port() == 2);
-  f.demux.end(*f.conversation);
+  f.demux.end(f.now, *f.conversation);
   CHECK(directory.owners.empty());
 }
 

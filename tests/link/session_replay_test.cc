@@ -74,8 +74,7 @@ struct Recording {
 struct Surroundings {
   explicit Surroundings(const Recording& recording)
       : suite(make_suite(recording.cipher, MasterKey(recording.key), 1)), context(recording.settings) {
-    context.crypto_header = suite->header_size();
-    context.crypto_trailer = suite->trailer_size();
+    context.lay_out_for(*suite);
     if (!recording.qpp) return;
     pads.emplace(recording.key, recording.qpp_count);
     context.qpp = &*pads;

@@ -44,8 +44,8 @@ struct SimEnd {
         context(settings),
         flows(end_role, plans, seed ^ 0x5555),
         arena(kReadPackets * kPacketStride) {
-    context.crypto_header = suite->header_size();
-    context.crypto_trailer = suite->trailer_size();
+    context.lay_out_for(*suite);
+    context.wall = UnixTime(seconds(1700000000));
     if (sim.qpp) context.qpp = &sim_pads();
   }
 
@@ -69,7 +69,7 @@ class SimPair {
         client_(Role::kClient, settings, settings.client, plans_, seed * 4 + 1),
         server_(Role::kServer, settings, settings.server, plans_, seed * 4 + 2),
         link_(std::make_unique<Link>(Role::kClient, Random(seed).next32(), client_.context, now_)),
-        demux_(std::make_unique<Demux>(server_.context, 16)) {
+        demux_(std::make_unique<Demux>(server_.context, 16, place())) {
     path_to_server_.remote.port = 29900;
     path_to_client_.remote.port = 40000;
     wake_client(false);
@@ -109,12 +109,18 @@ class SimPair {
   /// The server forgets everything; what was under way still reaches it.
   void restart_server() {
     conversation_ = nullptr;
-    demux_ = std::make_unique<Demux>(server_.context, 16);
+    gate_.emplace(now_);
+    demux_ = std::make_unique<Demux>(server_.context, 16, place());
     std::destroy_at(&server_.flows);
     std::construct_at(&server_.flows, Role::kServer, plans_, 1);
   }
 
  private:
+  DemuxPlace place() {
+    DemuxPlace place;
+    place.admission = &*gate_;
+    return place;
+  }
   static bool empty(const Link& link) {
     return link.smux().streams() == 0 && link.smux().buffered() == 0 && link.kcp().send_window().empty() &&
            !link.kcp().readable();
@@ -215,6 +221,7 @@ class SimPair {
   SimEnd client_;
   SimEnd server_;
   std::unique_ptr<Link> link_;
+  std::optional<SessionGate> gate_{now_ - seconds(600)};  // the server has been there for long
   std::unique_ptr<Demux> demux_;
   Conversation* conversation_ = nullptr;
   std::string failure_;

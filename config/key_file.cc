@@ -1,0 +1,86 @@
+#include "config/key_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+namespace kcptun {
+namespace {
+
+using enum OptionId;
+
+Error system_error(const char* what) { return Error{std::string(what) + ": " + std::strerror(errno)}; }
+
+/// The credentials folder put in the place of its name.
+Result<std::string> expanded(const std::string& path) {
+  if (!path.starts_with(kCredentials)) return path;
+  const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+  if (!directory || !*directory)
+    return Error{
+        "names systemd's credentials, but CREDENTIALS_DIRECTORY is not set: the unit needs LoadCredential="};
+  return directory + path.substr(kCredentials.size() - 1);
+}
+
+/// A file that others can read holds no secret. The error is a predicate.
+Result<bool> check_permissions(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return system_error("cannot be read");
+  if (S_ISDIR(info.st_mode)) return Error{"is a folder"};
+  if ((info.st_mode & (S_IROTH | S_IWOTH)) == 0 || !S_ISREG(info.st_mode)) return true;
+  std::array<char, 8> mode{};
+  std::snprintf(mode.data(), mode.size(), "%04o", info.st_mode & 07777u);
+  return Error{"has mode " + std::string(mode.data()) +
+               ", so that others may read or write it: chmod 600, or 640 with "
+               "a group of its own"};
+}
+
+}  // namespace
+
+std::optional<Complaint> resolve_key(Settings& settings, const KeyFileReader& read) {
+  const Source of_file = settings.source(kKeyFile);
+  const Source of_key = settings.source(kKey);
+  if (of_file == Source::kDefault || settings.text(kKeyFile).empty()) return std::nullopt;
+  if (of_file == of_key) return Complaint{kKeyFile, "cannot stand beside key: give one of the two"};
+  if (of_key > of_file) {
+    settings.set(kKeyFile, std::string(), of_key);  // overruled
+    return std::nullopt;
+  }
+  if (settings.text(kKeyFile).find('\0') != std::string::npos) return Complaint{kKeyFile, "has a NUL byte"};
+  auto text = read(settings.text(kKeyFile));
+  auto key = text ? key_of_text(std::move(text.value())) : std::move(text);
+  if (!key) return Complaint{kKeyFile, key.error()};
+  settings.set(kKey, std::move(key.value()), of_file);
+  return std::nullopt;
+}
+
+Result<std::string> key_of_text(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  if (text.empty()) return Error{"is empty"};
+  if (text.size() > kMaxKeyFile) return Error{"holds more than " + std::to_string(kMaxKeyFile) + " bytes"};
+  return text;
+}
+
+Result<std::string> read_key_file(const std::string& path) {
+  const Result<std::string> name = expanded(path);
+  if (!name) return Error{name.error()};
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(name.value().c_str(), "rbe"),
+                                                             &std::fclose);
+  if (!file) return system_error("cannot be read");
+  std::setvbuf(file.get(), nullptr, _IONBF, 0);  // no copy of the key in a buffer
+  if (const Result<bool> good = check_permissions(::fileno(file.get())); !good) return Error{good.error()};
+  std::string text(kMaxKeyFile + 3, '\0');  // room for the end of its line, and to see that there is more
+  const std::size_t got = std::fread(text.data(), 1, text.size(), file.get());
+  if (std::ferror(file.get())) return system_error("cannot be read");
+  text.resize(got);
+  return text;
+}
+
+}  // namespace kcptun

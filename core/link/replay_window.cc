@@ -1,0 +1,28 @@
+#include "core/link/replay_window.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace kcptun {
+
+bool ReplayWindow::fresh(std::uint64_t number) const {
+  if (number >= end_) return true;
+  if (end_ - number > kSpan) return false;
+  return (seen_[word_of(number)] >> number % 64 & 1) == 0;
+}
+
+void ReplayWindow::mark(std::uint64_t number) {
+  KCPTUN_CHECK(fresh(number));
+  if (number >= end_) {
+    // Words that are entered anew hold numbers of a round ago. kSpan leaves a word out, so none is still
+    // asked for.
+    const std::uint64_t last = end_ == 0 ? 0 : (end_ - 1) / 64;
+    const std::uint64_t words = std::min<std::uint64_t>(number / 64 - last, kWords);
+    for (std::uint64_t i = 0; i < words; ++i) seen_[static_cast<std::size_t>((number / 64 - i) % kWords)] = 0;
+    end_ = number + 1;
+  }
+  seen_[word_of(number)] |= std::uint64_t{1} << number % 64;
+}
+
+}  // namespace kcptun

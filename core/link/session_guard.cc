@@ -1,0 +1,35 @@
+#include "core/link/session_guard.h"
+
+#include <algorithm>
+
+namespace kcptun {
+
+void SessionGuard::stamp(TimePoint now, std::uint8_t* to) {
+  SessionHeader header;
+  header.session = session_;
+  header.counter = next_++;
+  header.from = role_;
+  if (role_ == Role::kClient) {
+    const UnixTime made = wall_ + std::chrono::floor<seconds>(now - began_);
+    header.time = static_cast<std::uint32_t>(made.time_since_epoch().count());
+  }
+  write_session_header(to, header);
+}
+
+MutableBytes SessionGuard::take(MutableBytes packet) {
+  if (packet.size() < kSessionHeader) return {};
+  const SessionHeader header = read_session_header(packet.data());
+  if (!ours(header)) {
+    ++counters_.foreign;
+    return {};
+  }
+  if (!window_.fresh(header.counter)) {
+    ++counters_.replayed;
+    return {};
+  }
+  window_.mark(header.counter);
+  newest_time_ = std::max(newest_time_, header.time);
+  return packet.subspan(kSessionHeader);
+}
+
+}  // namespace kcptun

@@ -1,0 +1,48 @@
+// What the process may do, given up as far as it can be: at the start what no tunnel needs, once the ports
+// are bound all but what later connections need (docs/security.md).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace kcptun {
+
+/// Whom to become.
+struct Identity {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // supplementary
+  std::string name;           // as it was asked for
+};
+
+/// "NAME" (with the groups of that user) or "NAME:GROUP" (with that group alone); either may be a number that
+/// the system has a name for. The error says who is not known, or that only root can become another.
+Result<Identity> find_identity(const std::string& text);
+
+/// At the very start: no program that is executed gains privileges, no core dump and no debugger of the same
+/// user gets at the memory. The error says what the kernel refused.
+Result<bool> harden_process();
+
+/// Capabilities as a set of bits, 1 << CAP_...
+using Capabilities = std::uint64_t;
+
+/// Once the ports are bound and before any thread starts: becomes `identity` if there is one, and as root
+/// keeps only `needed` of the capabilities, then makes sure that it is so. `identity` may be null: who is not
+/// root loses nothing then, as there is nothing to lose. The error says what could not be given up; the
+/// process must end then.
+Result<bool> give_up_privileges(const Identity* identity, Capabilities needed);
+
+/// What a tunnel that is open may still need: nothing for a user of its own; root's files for one that stays
+/// root. `binds_low_ports`: a port below 1024, which a configuration that is read again may bind anew.
+struct LaterNeeds {
+  bool stays_root = false;
+  bool binds_low_ports = false;
+};
+Capabilities capabilities_for(LaterNeeds needs);
+
+}  // namespace kcptun

@@ -1,0 +1,492 @@
+// Sessions of the authenticated suite: what is not fresh changes nothing and draws no answer
+// (docs/protocol.md section 11).
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <set>
+#include <vector>
+
+#include "core/base/random.h"
+#include "core/link/demux.h"
+#include "tests/support/suites.h"
+
+namespace kcptun::test {
+namespace {
+
+constexpr UnixTime kWall{seconds(1700000000)};
+constexpr std::uint64_t kSession = 0x1122334455667788;
+
+using Datagram = std::vector<std::uint8_t>;
+
+const MasterKey& key() {
+  static const MasterKey master("session test");
+  return master;
+}
+
+/// One machine: what its loop owns. Datagrams are what is on the wire.
+struct End {
+  explicit End(std::uint64_t seed)
+      : suite(make_suite(Cipher::kXChaCha20Poly1305, key(), seed)), context(settings()) {
+    context.lay_out_for(*suite);
+    context.wall = kWall;
+  }
+  static LinkSettings settings() {
+    LinkSettings s;
+    s.compress = false;
+    s.fec = {2, 1};
+    return s;
+  }
+
+  std::vector<Datagram> drain(TimePoint now, Link& link) {
+    batch.clear();
+    link.poll_transmit(now, Path{}, batch);
+    suite->seal(batch.packets());
+    std::vector<Datagram> out;
+    for (const Packet& packet : batch.packets()) out.emplace_back(packet.data, packet.data + packet.size);
+    return out;
+  }
+  /// Opens datagrams; they live until the next call.
+  std::span<const Packet> opened(std::vector<Datagram> datagrams) {
+    held = std::move(datagrams);
+    packets.clear();
+    for (Datagram& d : held) packets.push_back({d.data(), static_cast<std::uint32_t>(d.size())});
+    rejected += suite->open(packets);
+    return packets;
+  }
+
+  std::unique_ptr<Suite> suite;
+  LinkContext context;
+  TransmitBatch batch;
+  std::vector<Datagram> held;
+  std::vector<Packet> packets;
+  std::size_t rejected = 0;
+};
+
+Path path_from(std::uint16_t port) {
+  Path path;
+  path.remote.port = port;
+  return path;
+}
+
+DemuxPlace place_of(SessionAdmission& admission, std::uint32_t loop = 0) {
+  DemuxPlace place;
+  place.admission = &admission;
+  place.loop = loop;
+  return place;
+}
+
+/// A client and a server that has been there for an hour.
+struct Pair {
+  explicit Pair(std::uint64_t session = kSession)
+      : link(Role::kClient, ConversationId(7, session), client.context, now), gate(now - seconds(3600)) {}
+
+  void write(Link& to, std::uint32_t stream, std::size_t bytes) {
+    for (const MutableBytes piece : to.prepare_write(stream, bytes))
+      std::ranges::fill(piece, std::uint8_t{0x77});
+    to.commit_write(stream, bytes);
+  }
+  /// What the client says first.
+  std::vector<Datagram> first_words() {
+    sid = link.open_stream().value();
+    write(link, sid, 3000);
+    return client.drain(now, link);
+  }
+  void to_server(const std::vector<Datagram>& datagrams, std::uint16_t port = 1) {
+    demux.handle_run(now, path_from(port), server.opened(datagrams));
+    for (Conversation* c : demux.take_touched()) {
+      conversation = c;
+      ++touched;
+      while (const auto event = c->link.poll_event(now)) {
+        if (event->type == StreamEvent::Type::kData) got += event->data.size();
+        if (event->type == StreamEvent::Type::kData) c->link.consume(event->sid, event->data.size());
+      }
+      c->link.release_views();
+    }
+  }
+  std::vector<Datagram> from_server() { return server.drain(now, conversation->link); }
+
+  TimePoint now{seconds(10000)};
+  End client{1};
+  End server{2};
+  Link link;
+  SessionGate gate;
+  Demux demux{server.context, 8, place_of(gate)};
+  Conversation* conversation = nullptr;
+  std::uint32_t sid = 0;
+  std::size_t touched = 0;
+  std::size_t got = 0;
+};
+
+/// All that a link's users can see of it.
+struct Seen {
+  explicit Seen(const Link& link)
+      : timeout(link.next_timeout()),
+        in_segments(link.kcp().counters().in_segments),
+        window(link.kcp().receive_window().free()),
+        streams(link.smux().streams()),
+        outgoing(link.kcp().send_window().end()),
+        parity(link.fec().counters().parity_received) {}
+  bool operator==(const Seen&) const = default;
+  std::optional<TimePoint> timeout;
+  std::uint64_t in_segments;
+  std::uint32_t window;
+  std::size_t streams;
+  std::uint32_t outgoing;
+  std::uint64_t parity;
+};
+
+}  // namespace
+
+// --- the window ---
+
+TEST_CASE("the window takes each number once, in any order, and none that is too old to tell") {
+  ReplayWindow window;
+  std::set<std::uint64_t> seen;
+  std::uint64_t newest = 0;
+  Random random(5);
+  for (int i = 0; i < 200000; ++i) {
+    std::uint64_t number = newest + random.below(3);
+    if (random.chance(0.5)) number = newest - std::min<std::uint64_t>(newest, random.below(10000));
+    if (random.chance(0.0005)) number = newest + random.below(30000);
+    const bool expected =
+        !seen.contains(number) && (number > newest || newest - number < ReplayWindow::kSpan);
+    REQUIRE(window.fresh(number) == expected);
+    REQUIRE(window.newest(number) == (number > newest || seen.empty()));
+    if (!expected) continue;
+    window.mark(number);
+    seen.insert(number);
+    newest = std::max(newest, number);
+  }
+}
+
+TEST_CASE("the window reaches back its span and no further, and a jump far ahead empties it") {
+  ReplayWindow window;
+  window.mark(ReplayWindow::kSpan);
+  CHECK(window.fresh(1));
+  CHECK_FALSE(window.fresh(0));
+  const std::uint64_t far = (std::uint64_t{1} << 63) - 1;
+  window.mark(far);
+  CHECK_FALSE(window.fresh(far));
+  CHECK_FALSE(window.fresh(ReplayWindow::kSpan));
+  for (std::uint64_t back = 1; back < ReplayWindow::kSpan; ++back) REQUIRE(window.fresh(far - back));
+  CHECK_FALSE(window.fresh(far - ReplayWindow::kSpan));
+}
+
+// --- packets of an open session ---
+
+TEST_CASE("two ends talk, each packet once, and the date goes on by the steady clock") {
+  Pair pair;
+  pair.to_server(pair.first_words());
+  REQUIRE(pair.conversation);
+  CHECK(pair.got == 3000);
+  CHECK(pair.conversation->link.guard()->session() == kSession);
+  CHECK(pair.conversation->link.guard()->newest_time() == 1700000000);
+  pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
+  CHECK(pair.link.drained());
+  pair.now += milliseconds(2900);
+  pair.client.context.wall = UnixTime(seconds(5));  // was set, meanwhile
+  pair.write(pair.link, pair.sid, 100);
+  pair.to_server(pair.client.drain(pair.now, pair.link));
+  CHECK(pair.conversation->link.guard()->newest_time() == 1700000002);
+}
+
+TEST_CASE("packets that are played again change nothing and draw no answer, at either end") {
+  Pair pair;
+  const auto words = pair.first_words();
+  pair.to_server(words);
+  const auto answers = pair.from_server();
+  REQUIRE_FALSE(answers.empty());
+  pair.link.handle_packets(pair.now, pair.client.opened(answers));
+  (void)pair.client.drain(pair.now, pair.link);
+
+  const Seen server_before(pair.conversation->link);
+  const std::size_t got = pair.got;
+  pair.touched = 0;
+  for (int round = 0; round < 3; ++round) pair.to_server(words, 99);  // from elsewhere, too
+  CHECK(Seen(pair.conversation->link) == server_before);
+  CHECK(pair.got == got);
+  CHECK(pair.touched == 0);
+  CHECK(pair.from_server().empty());
+  CHECK(pair.conversation->path == path_from(1));
+  CHECK(pair.conversation->link.guard()->counters().replayed == 3 * words.size());
+  CHECK(pair.demux.size() == 1);
+
+  const Seen client_before(pair.link);
+  pair.link.handle_packets(pair.now, pair.client.opened(answers));
+  CHECK(Seen(pair.link) == client_before);
+  CHECK(pair.client.drain(pair.now, pair.link).empty());
+  CHECK(pair.link.guard()->counters().replayed == answers.size());
+}
+
+TEST_CASE("packets that are sent back to their sender change nothing and draw no answer") {
+  Pair pair;
+  const auto words = pair.first_words();
+  const Seen client_before(pair.link);
+  pair.link.handle_packets(pair.now, pair.client.opened(words));
+  CHECK(pair.client.rejected == 0);  // the key is right; it is the direction that is wrong
+  CHECK(Seen(pair.link) == client_before);
+  CHECK(pair.client.drain(pair.now, pair.link).empty());
+  CHECK(pair.link.guard()->counters().foreign == words.size());
+
+  pair.to_server(words);
+  const auto answers = pair.from_server();
+  const Seen server_before(pair.conversation->link);
+  pair.touched = 0;
+  pair.to_server(answers);
+  CHECK(Seen(pair.conversation->link) == server_before);
+  CHECK(pair.touched == 0);
+  CHECK(pair.from_server().empty());
+  CHECK(pair.conversation->link.guard()->counters().foreign == answers.size());
+}
+
+TEST_CASE("a forged packet, with any bit flipped or cut at any length, changes nothing and draws no answer") {
+  Pair pair;
+  const auto words = pair.first_words();
+  std::vector<Datagram> forged;
+  const Datagram& good = words.front();
+  for (std::size_t byte = 0; byte < good.size(); ++byte) {
+    forged.push_back(good);
+    forged.back()[byte] ^= static_cast<std::uint8_t>(1 << byte % 8);
+    forged.emplace_back(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(byte));
+  }
+  pair.to_server(forged);
+  CHECK(pair.server.rejected == forged.size());
+  CHECK(pair.demux.size() == 0);
+  CHECK(pair.gate.size() == 0);
+  pair.to_server(words);
+  const Seen before(pair.conversation->link);
+  (void)pair.from_server();
+  const auto more = [&] {
+    pair.write(pair.link, pair.sid, 1000);
+    return pair.client.drain(pair.now, pair.link);
+  }();
+  const Seen drained(pair.conversation->link);
+  for (const Datagram& d : more)
+    for (std::size_t byte = 0; byte < d.size(); ++byte) {
+      Datagram bad = d;
+      bad[byte] ^= 0x80;
+      pair.to_server({bad});
+    }
+  CHECK(Seen(pair.conversation->link) == drained);
+  CHECK(pair.from_server().empty());
+}
+
+TEST_CASE("another session's packets mean nothing to this one") {
+  Pair pair;
+  Pair other(kSession + 1);
+  pair.to_server(pair.first_words());
+  other.to_server(other.first_words());
+  const auto answers = other.from_server();
+  const Seen before(pair.link);
+  pair.link.handle_packets(pair.now, pair.client.opened(answers));
+  CHECK(Seen(pair.link) == before);
+  CHECK(pair.link.guard()->counters().foreign == answers.size());
+}
+
+TEST_CASE("a fresh packet from another address moves the session; one that was overtaken does not") {
+  Pair pair;
+  pair.to_server(pair.first_words());
+  pair.write(pair.link, pair.sid, 100);
+  const auto overtaken = pair.client.drain(pair.now, pair.link);
+  pair.write(pair.link, pair.sid, 100);
+  const auto newest = pair.client.drain(pair.now, pair.link);
+  pair.to_server(newest, 2);
+  CHECK(pair.conversation->path == path_from(2));
+  pair.to_server(overtaken, 1);
+  CHECK(pair.conversation->path == path_from(2));
+  CHECK(pair.got == 3200);  // which it is taken for all the same
+  CHECK(pair.demux.size() == 1);
+}
+
+TEST_CASE("packets for a session of another loop are passed on, and open nothing there") {
+  Pair pair;
+  pair.to_server(pair.first_words());
+  End other(3);
+  Demux elsewhere(other.context, 8, place_of(pair.gate, 1));
+  pair.write(pair.link, pair.sid, 3000);
+  const auto more = pair.client.drain(pair.now, pair.link);
+  const auto packets = other.opened(more);
+  elsewhere.handle_run(pair.now, path_from(2), packets);
+  CHECK(elsewhere.size() == 0);
+  REQUIRE(elsewhere.strays().size() == 1);
+  CHECK(elsewhere.strays()[0].loop == 0);
+  CHECK(elsewhere.strays()[0].packets.size() == more.size());  // parity too
+
+  pair.demux.handle_passed_on(pair.now, path_from(2), elsewhere.strays()[0].packets);
+  CHECK(pair.conversation->path == path_from(2));
+  pair.demux.end(pair.now, *pair.conversation);
+  pair.demux.handle_passed_on(pair.now, path_from(2), other.opened(more));
+  CHECK(pair.demux.size() == 0);
+}
+
+TEST_CASE("a session moves at most so often, and takes packets from everywhere meanwhile") {
+  Pair pair;
+  pair.to_server(pair.first_words());
+  for (std::uint16_t port = 2; port < 12; ++port) {
+    pair.write(pair.link, pair.sid, 10);
+    pair.to_server(pair.client.drain(pair.now, pair.link), port);
+    pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
+  }
+  CHECK(pair.demux.counters().moved == 1);
+  CHECK(pair.got == 3100);
+  pair.now += Demux::kMoveEvery;
+  pair.write(pair.link, pair.sid, 10);
+  pair.to_server(pair.client.drain(pair.now, pair.link), 40);
+  CHECK(pair.conversation->path == path_from(40));
+}
+
+TEST_CASE("a batch holds many sessions' packets, and bodies too short for a header") {
+  Pair one(1), two(2);
+  auto words = one.first_words();
+  const auto others = two.first_words();
+  words.insert(words.begin() + 1, others.begin(), others.end());
+  std::vector<Packet> packets;
+  for (const Packet& packet : one.server.opened(words)) packets.push_back(packet);
+  Datagram scrap(kSessionHeader - 1, 0);
+  for (std::uint32_t size = 0; size < kSessionHeader; ++size) packets.push_back({scrap.data(), size});
+  one.demux.handle_run(one.now, path_from(1), packets);
+  CHECK(one.demux.size() == 2);
+  CHECK(one.demux.take_touched().size() == 2);
+}
+
+// --- opening sessions ---
+
+TEST_CASE("parity opens no session, and neither does what a server has made") {
+  Pair pair;
+  auto words = pair.first_words();
+  REQUIRE(words.size() >= 3);  // 2 data, 1 parity
+  pair.to_server({words[2]});
+  CHECK(pair.demux.size() == 0);
+  CHECK(pair.gate.size() == 0);
+  CHECK(pair.demux.counters().homeless == 1);
+  pair.to_server(words);
+  const auto answers = pair.from_server();
+  Pair elsewhere;
+  elsewhere.to_server(answers);
+  CHECK(elsewhere.demux.size() == 0);
+}
+
+TEST_CASE("a whole session that is played again, after its end or after a restart, opens nothing") {
+  Pair pair;
+  std::vector<Datagram> recorded;
+  const auto record = [&](std::vector<Datagram> datagrams) {
+    recorded.insert(recorded.end(), datagrams.begin(), datagrams.end());
+    pair.to_server(datagrams);
+    pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
+  };
+  record(pair.first_words());
+  for (int i = 0; i < 50; ++i) {
+    pair.now += seconds(1);
+    pair.server.context.wall += seconds(1);
+    pair.write(pair.link, pair.sid, 500);
+    record(pair.client.drain(pair.now, pair.link));
+  }
+  pair.demux.end(pair.now, *pair.conversation);
+  pair.conversation = nullptr;
+  pair.touched = 0;
+
+  SECTION("at any time after its end") {
+    for (int second = 0; second < 400; ++second) {
+      pair.to_server(recorded, static_cast<std::uint16_t>(1 + second));
+      REQUIRE(pair.demux.size() == 0);
+      pair.now += seconds(1);
+      pair.server.context.wall += seconds(1);
+    }
+    CHECK(pair.gate.size() == 0);  // it is not remembered for ever
+  }
+  SECTION("to a server that was just started, at once and later") {
+    SessionGate forgetful(pair.now);
+    Demux restarted(pair.server.context, 8, place_of(forgetful));
+    for (int second = 0; second < 400; ++second) {
+      restarted.handle_run(pair.now, path_from(1), pair.server.opened(recorded));
+      REQUIRE(restarted.size() == 0);
+      pair.now += seconds(1);
+      pair.server.context.wall += seconds(1);
+    }
+    CHECK(restarted.counters().sessions_refused == 400 * recorded.size() - restarted.counters().homeless);
+  }
+  CHECK(pair.touched == 0);
+}
+
+TEST_CASE("a server that was just started takes a new session after some seconds") {
+  Pair pair;
+  SessionGate young(pair.now);
+  Demux demux(pair.server.context, 8, place_of(young));
+  pair.now += SessionGate::kTooSoonFor;
+  pair.server.context.wall += std::chrono::floor<seconds>(SessionGate::kTooSoonFor);
+  pair.client.context.wall = pair.server.context.wall;
+  Link early(Role::kClient, ConversationId(1, 1), pair.client.context, pair.now);
+  early.open_stream();
+  demux.handle_run(pair.now, path_from(1), pair.server.opened(pair.client.drain(pair.now, early)));
+  CHECK(demux.size() == 0);
+  CHECK(demux.take_refusal()->why == SessionRefusal::kTooSoon);
+  CHECK_FALSE(demux.take_refusal());
+
+  // The same session, asking again: its next packet has a later date.
+  pair.now += seconds(1);
+  pair.server.context.wall += seconds(1);
+  early.handle_timeout(pair.now);
+  demux.handle_run(pair.now, path_from(1), pair.server.opened(pair.client.drain(pair.now, early)));
+  CHECK(demux.size() == 1);
+}
+
+TEST_CASE("clocks may differ by the documented seconds and no more") {
+  SessionGate gate(TimePoint{} - seconds(86400));
+  const auto open = [&](std::int64_t ahead, std::uint64_t session) {
+    return gate.open(TimePoint{}, kWall, {session, static_cast<std::uint32_t>(1700000000 + ahead)});
+  };
+  CHECK(open(5, 1) == SessionRefusal::kNone);
+  CHECK(open(6, 2) == SessionRefusal::kEarly);
+  CHECK(open(-120, 3) == SessionRefusal::kNone);
+  CHECK(open(-121, 4) == SessionRefusal::kLate);
+  CHECK(open(0, 1) == SessionRefusal::kKnown);
+  CHECK(gate.size() == 2);
+}
+
+TEST_CASE("a clock that was wrong at the start and set right keeps nobody out, whichever way it went") {
+  SessionGate gate{TimePoint{}};
+  const std::int64_t by = GENERATE(-3600, 3600);
+  // A minute later, by the right clock, a session that is new; and one from before the start.
+  const TimePoint now{seconds(60)};
+  const UnixTime right = kWall + seconds(by);
+  const auto stamp = static_cast<std::uint32_t>(right.time_since_epoch().count());
+  CHECK(gate.open(now, right, {1, stamp}) == SessionRefusal::kNone);
+  CHECK(gate.open(now, right, {2, stamp - 61}) == SessionRefusal::kTooSoon);
+}
+
+TEST_CASE("a clock that is set back opens the door to no recording") {
+  SessionGate gate(TimePoint{} - seconds(86400));
+  TimePoint now{};
+  REQUIRE(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kNone);
+  gate.end(now, 1, 1700000100);
+  now += SessionGate::kKeep + seconds(1);
+  REQUIRE(gate.open(now, kWall + seconds(128), {2, 1700000128}) == SessionRefusal::kNone);
+  CHECK(gate.size() == 1);
+  CHECK(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, kWall + seconds(95), {1, 1700000100}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, kWall + seconds(96), {3, 1700000101}) == SessionRefusal::kNone);
+}
+
+TEST_CASE("the memory is bounded: what is forgotten for room leaves its date behind") {
+  SessionGate gate(TimePoint{} - seconds(86400), 3);
+  TimePoint now{};
+  for (std::uint64_t session = 1; session <= 3; ++session)
+    REQUIRE(gate.open(now, kWall, {session, 1700000000}) == SessionRefusal::kNone);
+  CHECK(gate.open(now, kWall, {4, 1700000000}) == SessionRefusal::kFull);
+  gate.end(now, 2, 1700000001);
+  gate.end(now, 2, 1700000009);   // twice is once
+  gate.end(now, 77, 1700000009);  // never open
+  CHECK(gate.open(now, kWall, {4, 1700000000}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, kWall, {5, 1700000002}) == SessionRefusal::kNone);
+  CHECK(gate.open(now, kWall, {2, 1700000001}) == SessionRefusal::kTooSoon);
+  CHECK(gate.size() <= 3);
+}
+
+TEST_CASE("a session that the table has no room for is not remembered: it may come again") {
+  Pair pair;
+  Demux full(pair.server.context, 0, place_of(pair.gate));
+  full.handle_run(pair.now, path_from(1), pair.server.opened(pair.first_words()));
+  CHECK(full.counters().refused > 0);
+  CHECK(pair.gate.size() == 0);
+}
+
+}  // namespace kcptun::test
