@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <tuple>
 
@@ -41,18 +42,15 @@ Result<std::string> json_of(const CommandInput& input, Settings& settings) {
   return json;
 }
 
-/// Lays the JSON file of -c, if any, over the settings.
-std::optional<Refusal> apply_file(const CommandInput& input, Settings& settings,
-                                  std::vector<std::string>& warnings) {
-  if (settings.text(OptionId::kConfigFile).empty()) return std::nullopt;
+/// The JSON file of -c; nothing of it without one.
+std::variant<FileSettings, Refusal> read_file(const CommandInput& input, Settings& settings) {
+  if (settings.text(OptionId::kConfigFile).empty()) return FileSettings{};
   const auto text = json_of(input, settings);
   if (!text) return content_refusal(input.role, text.error());
   const std::string& file = settings.text(OptionId::kConfigFile);
   auto parsed = parse_json_settings(text.value(), file, input.role);
   if (!parsed) return content_refusal(input.role, parsed.error());
-  for (auto& [option, value] : parsed->assignments) settings.set(option, std::move(value), Source::kFile);
-  warnings = std::move(parsed->warnings);
-  return std::nullopt;
+  return std::move(parsed.value());
 }
 
 /// Where a warning says that a setting came from.
@@ -112,23 +110,88 @@ void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>
   }
 }
 
-ParsedCommand finish(const CommandInput& input, Settings& settings, const Subcommand* subcommand,
-                     std::vector<std::string> warnings) {
-  if (!settings.text(OptionId::kInit).empty()) {
-    return refusal_of(settings, {OptionId::kInit, "is for the command line only"});
-  }
+/// Settings of one tunnel to its profile. Warnings that are of it begin with `prefix`.
+std::variant<ConfiguredTunnel, Refusal> configure(const CommandInput& input, Settings settings,
+                                                  const std::string& prefix,
+                                                  std::vector<std::string>& warnings) {
   if (const auto complaint = resolve_key(settings, input.read_key_file)) return refusal_of(settings, *complaint);
-  if (subcommand) settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // its profile has the key itself
-  auto mode_warning = apply_mode(settings);
-  if (!mode_warning.empty()) warnings.push_back(std::move(mode_warning));
+  const auto mode_warning = apply_mode(settings);
+  if (!mode_warning.empty()) warnings.push_back(prefix + mode_warning);
   auto validated = validate(settings);
   if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
   auto& profile = std::get<Profile>(validated);
-  for (auto& warning : profile_warnings(profile)) warnings.push_back(std::move(warning));
-  if (settings.on(OptionId::kCheck)) return PrintText{render_check(settings), std::move(warnings)};
-  if (subcommand) return RunSubcommand{subcommand->id, settings, std::move(profile), std::move(warnings)};
-  warn_of_subcommand_flags(settings, warnings);
-  return RunTunnel{std::move(profile), std::move(warnings)};
+  for (const auto& warning : profile_warnings(profile)) warnings.push_back(prefix + warning);
+  return ConfiguredTunnel{std::move(settings), std::move(profile)};
+}
+
+/// What the file says outside of "tunnels" holds for each of them unless it says otherwise itself.
+Settings settings_of(const FileSettings::Tunnel& tunnel, const Settings& base) {
+  Settings settings = base;
+  settings.set_place(tunnel.place);
+  for (const auto& [option, value] : tunnel.assignments) settings.set(option, value, Source::kTunnel);
+  return settings;
+}
+
+/// Two tunnels that would append rows to one file.
+std::optional<Refusal> find_shared_file(const std::vector<ConfiguredTunnel>& tunnels) {
+  std::map<std::string_view, std::size_t> seen;
+  for (std::size_t i = 0; i < tunnels.size(); ++i) {
+    const Profile& profile = tunnels[i].profile;
+    if (profile.snmplog.empty()) continue;
+    const auto [first, is_new] = seen.emplace(profile.snmplog, i);
+    if (is_new) continue;
+    return refusal_of(tunnels[i].settings,
+                      {OptionId::kSnmpLog, "is written by tunnels[" + std::to_string(first->second) + "] (" +
+                                               tunnels[first->second].profile.name + ") too"});
+  }
+  return std::nullopt;
+}
+
+std::variant<RunTunnels, Refusal> configure_all(const CommandInput& input, const Settings& base, const FileSettings& file,
+                                                std::vector<std::string> warnings) {
+  if (!base.text(OptionId::kInit).empty())
+    return refusal_of(base, {OptionId::kInit, "is for the command line only"});
+  RunTunnels run{{}, !file.tunnels.empty(), std::move(warnings)};
+  if (run.several && base.source(OptionId::kName) != Source::kDefault)
+    return refusal_of(base, {OptionId::kName, "names one tunnel, and the file has \"tunnels\" with names of their own"});
+  const auto add = [&](Settings settings, const std::string& prefix) -> std::optional<Refusal> {
+    auto tunnel = configure(input, std::move(settings), prefix, run.warnings);
+    if (auto* refusal = std::get_if<Refusal>(&tunnel)) return std::move(*refusal);
+    run.tunnels.push_back(std::move(std::get<ConfiguredTunnel>(tunnel)));
+    return std::nullopt;
+  };
+  if (!run.several)
+    if (auto refusal = add(base, "")) return *refusal;
+  for (const auto& tunnel : file.tunnels)
+    if (auto refusal = add(settings_of(tunnel, base), "tunnel " + tunnel.name + ": ")) return *refusal;
+  if (auto refusal = find_shared_file(run.tunnels)) return *refusal;
+  return run;
+}
+
+ParsedCommand finish(const CommandInput& input, const Settings& base, const Subcommand* subcommand, const FileSettings& file,
+                     std::vector<std::string> warnings) {
+  auto configured = configure_all(input, base, file, std::move(warnings));
+  if (auto* refusal = std::get_if<Refusal>(&configured)) return std::move(*refusal);
+  auto& run = std::get<RunTunnels>(configured);
+  if (base.on(OptionId::kCheck)) {
+    std::vector<const Settings*> checked;
+    for (const ConfiguredTunnel& tunnel : run.tunnels) checked.push_back(&tunnel.settings);
+    return PrintText{run.several ? render_check_of_several(checked) : render_check(*checked.front()),
+                     std::move(run.warnings)};
+  }
+  if (subcommand && run.several) {
+    return content_refusal(base.role(), printable_path(base.text(OptionId::kConfigFile)) +
+                                            ": field \"tunnels\": " + std::string(subcommand->name) +
+                                            " takes one tunnel");
+  }
+  if (subcommand) {
+    ConfiguredTunnel& tunnel = run.tunnels.front();
+    tunnel.settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // its profile has the key itself
+    return RunSubcommand{subcommand->id, std::move(tunnel.settings), std::move(tunnel.profile),
+                         std::move(run.warnings)};
+  }
+  warn_of_subcommand_flags(base, run.warnings);
+  return std::move(run);
 }
 
 }  // namespace
@@ -157,10 +220,16 @@ ParsedCommand parse_command(const CommandInput& input) {
     for (auto& [option, value] : plugin->options)
       settings.set(option, std::move(value), Source::kPluginOption);
   }
-  std::vector<std::string> warnings;
-  if (auto refusal = apply_file(input, settings, warnings)) return *refusal;
+  auto read = read_file(input, settings);
+  if (auto* refusal = std::get_if<Refusal>(&read)) return std::move(*refusal);
+  auto& file = std::get<FileSettings>(read);
+  for (auto& [option, value] : file.assignments) settings.set(option, std::move(value), Source::kFile);
+  std::vector<std::string> warnings = std::move(file.warnings);
+  if (plugin && !file.tunnels.empty())
+    return content_refusal(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
+                                           ": field \"tunnels\": a shadowsocks plugin is one tunnel");
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
-  return finish(input, settings, subcommand, std::move(warnings));
+  return finish(input, settings, subcommand, file, std::move(warnings));
 }
 
 CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions) {

@@ -33,9 +33,16 @@ struct CommandInput {
   std::function<std::array<std::uint8_t, 32>()> random_bytes{};
 };
 
-/// Start the tunnel. Each warning is one line to log before.
-struct RunTunnel {
+/// What one tunnel was told, and what that means.
+struct ConfiguredTunnel {
+  Settings settings;
   Profile profile;
+};
+
+/// Start the tunnels. Each warning is one line to log before.
+struct RunTunnels {
+  std::vector<ConfiguredTunnel> tunnels;  // at least one; options of the process have the same value in each
+  bool several = false;                   // they stand in the file's "tunnels", each with a name of its own
   std::vector<std::string> warnings;
 };
 
@@ -53,7 +60,7 @@ struct RunSubcommand {
   Profile profile;
   std::vector<std::string> warnings;
 };
-using ParsedCommand = std::variant<RunTunnel, PrintText, InitPair, RunSubcommand, Refusal>;
+using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, RunSubcommand, Refusal>;
 
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);

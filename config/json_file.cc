@@ -1,18 +1,19 @@
 #include "config/json_file.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "config/suggest.h"
-#include "config/unsupported.h"
 
 namespace kcptun {
 namespace {
 
 enum class JsonKind : std::uint8_t { kNull, kBool, kWhole, kHuge, kFraction, kString, kArray, kObject };
 
-/// One member of the top-level object. Arrays and objects come without what is in them.
+/// One member of the top-level object, or of a tunnel. Arrays and objects come without what is in them.
 struct JsonField {
   std::string name{};
   JsonKind kind = JsonKind::kNull;
@@ -61,8 +62,16 @@ std::string reason_of(std::string_view what) {
   return printable(reason.substr(0, reason.find("; last read: ")), kLongestReason);
 }
 
-/// Collects the members of the top-level object; remembers what else the top level was, and where the text
-/// broke.
+constexpr std::string_view kTunnels = "tunnels";
+
+/// One element of "tunnels".
+struct JsonTunnel {
+  JsonKind kind = JsonKind::kNull;
+  std::vector<JsonField> fields{};  // of an object
+};
+
+/// Collects the members of the top-level object, and those of the objects in its array "tunnels"; remembers what else
+/// the top level was, and where the text broke.
 class FieldReader : public nlohmann::json::json_sax_t {
  public:
   explicit FieldReader(std::string_view text) : text_(text) {}
@@ -88,7 +97,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
   bool start_array(std::size_t) override { return open(JsonKind::kArray); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    if (depth_ == 1) name_ = name;
+    if (depth_ == 1 || (depth_ == 3 && in_tunnels_)) name_ = name;
     return true;
   }
   bool parse_error(std::size_t position, const std::string&,
@@ -101,23 +110,32 @@ class FieldReader : public nlohmann::json::json_sax_t {
   const std::string& error() const { return error_; }
   JsonKind top() const { return top_; }
   const std::vector<JsonField>& fields() const { return fields_; }
+  const std::vector<JsonTunnel>& tunnels() const { return tunnels_; }
 
  private:
   bool add(JsonField field) {
+    field.name = name_;
     if (depth_ == 0) top_ = field.kind;
     if (depth_ == 1 && top_ == JsonKind::kObject) {
-      field.name = name_;
       fields_.push_back(std::move(field));
+    } else if (depth_ == 2 && in_tunnels_) {
+      if (tunnels_.size() <= kMaxTunnels) tunnels_.push_back({field.kind});  // one too many is enough to know
+    } else if (depth_ == 3 && in_tunnels_ && tunnels_.back().kind == JsonKind::kObject) {
+      tunnels_.back().fields.push_back(std::move(field));
     }
     return true;
   }
   bool open(JsonKind kind) {
     add({.kind = kind});
+    if (depth_ == 1 && top_ == JsonKind::kObject && name_ == kTunnels) {
+      in_tunnels_ = kind == JsonKind::kArray;
+      tunnels_.clear();  // of a repeated field the last one counts
+    }
     ++depth_;
     return true;
   }
   bool close() {
-    --depth_;
+    if (--depth_ == 1) in_tunnels_ = false;
     return true;
   }
 
@@ -127,6 +145,8 @@ class FieldReader : public nlohmann::json::json_sax_t {
   std::string error_;
   JsonKind top_ = JsonKind::kNull;
   std::vector<JsonField> fields_;
+  bool in_tunnels_ = false;
+  std::vector<JsonTunnel> tunnels_;
 };
 
 std::string_view expected_kind(const Option& option) {
@@ -175,30 +195,99 @@ std::string other_role_warning(const JsonField& field, std::string_view file, Ro
          std::string(program_name(other)) + " and is ignored";
 }
 
-Result<FileSettings> assign_fields(const std::vector<JsonField>& fields, std::string_view file, Role role) {
-  FileSettings result;
+/// The fields of one object: of the file, or of a tunnel whose place is `where`. Appends to `warnings`.
+Result<FileSettings::Assignments> assign_fields(const std::vector<JsonField>& fields, std::string_view where,
+                                                Role role, std::vector<std::string>& warnings) {
+  FileSettings::Assignments assignments;
   std::set<std::string_view> seen;
   for (const auto& field : fields) {
-    if (is_unsupported_field(field.name)) {
-      return Error{printable_path(file) + ": field \"" + field.name + "\" " + std::string(kComesLater)};
-    }
     const Option* option = find_field(field.name);
     if (!seen.insert(option ? option->json : std::string_view(field.name)).second) {
-      result.warnings.push_back(printable_path(file) + ": field \"" + printable(field.name) +
-                                "\" stands there more than once; the last one counts");
+      warnings.push_back(printable_path(where) + ": field \"" + printable(field.name) +
+                         "\" stands there more than once; the last one counts");
     }
     if (!option) {
-      result.warnings.push_back(unknown_field_warning(field, file, role));
+      if (field.name != kTunnels) warnings.push_back(unknown_field_warning(field, where, role));
     } else if (!option->applies_to(role)) {
-      result.warnings.push_back(other_role_warning(field, file, role));
+      warnings.push_back(other_role_warning(field, where, role));
     } else if (field.kind != JsonKind::kNull) {
       // KCPTUN-QUIRK: null leaves a field as it was, as Go's reader does.
       auto value = typed_value(*option, field);
-      if (!value) return Error{field_message(file, *option, shown_value(field), value.error())};
-      result.assignments.push_back({option->id, std::move(value.value())});
+      if (!value) return Error{field_message(where, *option, shown_value(field), value.error())};
+      assignments.push_back({option->id, std::move(value.value())});
     }
   }
+  return assignments;
+}
+
+std::string name_of(const FileSettings::Assignments& assignments) {
+  std::string name;
+  for (const auto& [option, value] : assignments)
+    if (option == OptionId::kName) name = std::get<std::string>(value);
+  return name;
+}
+
+/// Of a JsonTunnel's fields, before anything else of it is looked at: for the messages about the rest.
+std::string raw_name_of(const JsonTunnel& tunnel) {
+  std::string name;
+  for (const JsonField& field : tunnel.fields)
+    if (field.name == option_of(OptionId::kName).json && field.kind == JsonKind::kString) name = field.text;
+  return name;
+}
+
+/// `place`: without the name. The error is about this tunnel alone.
+Result<FileSettings::Tunnel> read_tunnel(const JsonTunnel& tunnel, const std::string& place, Role role,
+                                         std::vector<std::string>& warnings) {
+  if (tunnel.kind != JsonKind::kObject)
+    return Error{printable_path(place) + " is " + std::string(kind_name(tunnel.kind)) + ", expected an object"};
+  const std::string name = raw_name_of(tunnel);
+  FileSettings::Tunnel result{{}, name.empty() ? place : place + " (" + printable(name) + ')', {}};
+  for (const JsonField& field : tunnel.fields)
+    if (field.name == kTunnels) return Error{printable_path(result.place) + " has tunnels inside, which cannot be"};
+  auto assignments = assign_fields(tunnel.fields, result.place, role, warnings);
+  if (!assignments) return Error{assignments.error()};
+  result.assignments = std::move(assignments.value());
+  result.name = name_of(result.assignments);
+  if (result.name.empty())
+    return Error{printable_path(result.place) + ": field \"name\" is missing; each tunnel needs a name of its own"};
+  for (const auto& [option, value] : result.assignments)
+    if (is_process_wide(option))
+      return Error{printable_path(result.place) + ": field \"" + std::string(option_of(option).json) +
+                   "\" is of the whole process and belongs beside \"tunnels\""};
   return result;
+}
+
+std::optional<Error> find_same_name(const std::vector<FileSettings::Tunnel>& tunnels) {
+  std::map<std::string_view, std::size_t> seen;
+  for (std::size_t i = 0; i < tunnels.size(); ++i) {
+    const auto [first, is_new] = seen.emplace(tunnels[i].name, i);
+    if (!is_new)
+      return Error{printable_path(tunnels[i].place) + ": field \"name\": \"" + printable(tunnels[i].name) +
+                   "\" is the name of tunnels[" + std::to_string(first->second) + "] too"};
+  }
+  return std::nullopt;
+}
+
+/// Reads "tunnels" of the file, if it is there, into `result`.
+std::optional<Error> read_tunnels(const FieldReader& reader, std::string_view file, Role role, FileSettings& result) {
+  const JsonField* field = nullptr;
+  for (const JsonField& one : reader.fields())
+    if (one.name == kTunnels) field = &one;
+  if (!field) return std::nullopt;
+  const std::string where = printable_path(file) + ": field \"tunnels\"";
+  if (field->kind != JsonKind::kArray)
+    return Error{where + ": " + shown_value(*field) + " is " + std::string(kind_name(field->kind)) +
+                 ", expected an array"};
+  if (reader.tunnels().empty()) return Error{where + " is empty, expected 1.." + std::to_string(kMaxTunnels)};
+  if (reader.tunnels().size() > kMaxTunnels)
+    return Error{where + " has more than " + std::to_string(kMaxTunnels) + " tunnels"};
+  for (std::size_t i = 0; i < reader.tunnels().size(); ++i) {
+    const std::string place = std::string(file) + ": tunnels[" + std::to_string(i) + ']';
+    auto tunnel = read_tunnel(reader.tunnels()[i], place, role, result.warnings);
+    if (!tunnel) return Error{tunnel.error()};
+    result.tunnels.push_back(std::move(tunnel.value()));
+  }
+  return find_same_name(result.tunnels);
 }
 
 }  // namespace
@@ -212,7 +301,12 @@ Result<FileSettings> parse_json_settings(std::string_view text, std::string_view
     return Error{printable_path(file) + ": the top level is " + std::string(kind_name(reader.top())) +
                  ", expected an object"};
   }
-  return assign_fields(reader.fields(), file, role);
+  FileSettings result;
+  auto assignments = assign_fields(reader.fields(), file, role, result.warnings);
+  if (!assignments) return Error{assignments.error()};
+  result.assignments = std::move(assignments.value());
+  if (const auto error = read_tunnels(reader, file, role, result)) return *error;
+  return result;
 }
 
 }  // namespace kcptun

@@ -1,5 +1,6 @@
-// The JSON file of -c: a flat object whose fields are the options of options.h. Text in, assignments out;
-// reading the file is the caller's (command.cc). Comments of C++ are passed over. Nesting costs no stack, so hostile depth is harmless.
+// The JSON file of -c: an object whose fields are the options of options.h, and may be "tunnels", an array of objects
+// with such fields. Text in, assignments out; reading the file is the caller's (command.cc). Comments of C++ are passed
+// over. Nesting costs no stack, so hostile depth is harmless.
 #pragma once
 
 #include <string>
@@ -11,18 +12,27 @@
 
 namespace kcptun {
 
+/// Tunnels of one file.
+inline constexpr std::size_t kMaxTunnels = 1024;
+
 struct FileSettings {
   struct Assignment {
     OptionId option;
     Value value;
   };
-  std::vector<Assignment>
-      assignments;                    // in the file's order: the last of a repeated field rules, as in kcptun
+  using Assignments = std::vector<Assignment>;
+  struct Tunnel {
+    std::string name;
+    std::string place;  // `x.json: tunnels[1] (office)`, for messages
+    Assignments assignments;
+  };
+  Assignments assignments;            // in the file's order: the last of a repeated field rules, as in kcptun
+  std::vector<Tunnel> tunnels;        // of "tunnels": 1..kMaxTunnels of different names; none without that field
   std::vector<std::string> warnings;  // unknown fields, the other program's fields, repeated fields
 };
 
 /// `file` is the name for messages. The error names file, line and column, or file, field, value and what was
-/// expected.
+/// expected; inside a tunnel its number and name, too.
 Result<FileSettings> parse_json_settings(std::string_view text, std::string_view file, Role role);
 
 }  // namespace kcptun

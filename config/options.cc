@@ -64,7 +64,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "milliseconds that enter the retransmission time-out; values outside are moved into the range"},
     {kResend, kManual, kB, kNumber, kLive, "resend", "", "resend", {0, 65535}, "0", "0",
      "with nc 0: retransmit once this many later packets have arrived, 0: wait for the timer"},
-    {kNc, kManual, kB, kNumber, kLive, "nc", "", "nc", {0, 1}, "0", "0",
+    {kNc, kManual, kB, kNumber, kNextSession, "nc", "", "nc", {0, 1}, "0", "0",
      "1: no congestion control"},
 
     {kDataShard, kFec, kB, kNumber, kNextSession, "datashard", "ds", "datashard", {0, 255}, "10", "10",
@@ -101,8 +101,16 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kTcp, kSockets, kB, kSwitch, kRestart, "tcp", "", "tcp", {}, "", "",
      "dress the packets up as a TCP connection (Linux, root)"},
 
+    {kName, kLogging, kB, kText, kRestart, "name", "", "name", {}, "", "",
+     "the tunnel's name in the log; of several tunnels in one file each needs its own"},
     {kLog, kLogging, kB, kText, kLive, "log", "", "log", {}, "", "",
      "log to this file instead of standard error"},
+    {kLogLevel, kLogging, kB, kChoice, kLive, "log-level", "", "log-level", {}, "info", "info",
+     "leave out of the log what is less serious"},
+    {kLogFormat, kLogging, kB, kChoice, kLive, "log-format", "", "log-format", {}, "text", "text",
+     "lines for people, or one JSON object a line"},
+    {kLogUtc, kLogging, kB, kSwitch, kLive, "log-utc", "", "log-utc", {}, "", "",
+     "times of the log in UTC instead of local time"},
     {kQuiet, kLogging, kB, kSwitch, kLive, "quiet", "", "quiet", {}, "", "",
      "no line for each stream that opens or closes"},
     {kSnmpLog, kLogging, kB, kText, kRestart, "snmplog", "", "snmplog", {}, "", "",
@@ -189,8 +197,17 @@ std::vector<std::string_view> choices_of(OptionId id) {
     words.push_back("manual");
   } else if (id == kInit) {
     words = {"client", "server"};
+  } else if (id == kLogLevel) {
+    words = {"debug", "info", "warning", "error"};  // LogLevel's order
+  } else if (id == kLogFormat) {
+    words = {"text", "json"};  // LogFormat's order
   }
   return words;
+}
+
+bool is_process_wide(OptionId id) {
+  constexpr std::array kOfTheProcess{kUser, kLog, kLogLevel, kLogFormat, kLogUtc, kPprof, kThreads};
+  return std::ranges::find(kOfTheProcess, id) != kOfTheProcess.end();
 }
 
 std::string_view group_title(OptionGroup group) {

@@ -21,7 +21,7 @@ enum class OptionId : std::uint8_t {
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
   kConn, kAutoExpire, kScavengeTtl, kCloseWait,
   kDscp, kSockBuf, kTcp,
-  kLog, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
+  kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kThreads, kUser, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
   kHelpManJson, kHelp, kVersion,
 };
@@ -89,6 +89,9 @@ const Option* find_field(std::string_view name);
 
 /// The words a kChoice takes.
 std::vector<std::string_view> choices_of(OptionId id);
+/// An option of the process: of a file with several tunnels it may stand beside them only, not inside one.
+bool is_process_wide(OptionId id);
+
 std::string_view group_title(OptionGroup group);
 std::string_view program_name(Role role);
 

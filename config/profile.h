@@ -30,7 +30,21 @@ struct UnixPath {
 
 using Address = std::variant<HostPort, UnixPath>;
 
+/// Least serious first: a log has what is at least as serious as its level.
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
+enum class LogFormat : std::uint8_t { kText, kJson };
+
+/// Of the process, not of a tunnel.
+struct LogSettings {
+  std::string file{};  // "": standard error
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+  bool utc = false;  // times in UTC, else local
+  bool operator==(const LogSettings&) const = default;
+};
+
 struct Profile {
+  std::string name;  // "", or 1..63 letters, digits, '.', '_' and '-'; of several tunnels each has its own
   Role role = Role::kClient;
   Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
   Address remote;         // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
@@ -53,7 +67,7 @@ struct Profile {
 
   std::string snmplog;     // a file name in Go's time layout, "": none
   Duration snmpperiod{0};  // 0: none
-  std::string log;         // "": standard error
+  LogSettings log;
   bool quiet = false;
   bool pprof = false;
   std::uint32_t threads = 0;  // loops, 0: one per core

@@ -1,12 +1,19 @@
 #include "config/reload.h"
 
+#include <optional>
+#include <utility>
+
+#include "config/validate.h"
+
 namespace kcptun {
 namespace {
 
 // -c, --check and their like are of the command line, which does not change while the program runs.
 bool can_change(const Option& option, Role role) { return !option.json.empty() && option.applies_to(role); }
 
-std::string_view effect(OptionReload reload) {
+}  // namespace
+
+std::string_view effect_of(OptionReload reload) {
   switch (reload) {
     case OptionReload::kLive:
       return "at once";
@@ -17,8 +24,6 @@ std::string_view effect(OptionReload reload) {
   }
   return "needs a restart";
 }
-
-}  // namespace
 
 std::vector<Change> changes_between(const Settings& before, const Settings& after) {
   std::vector<Change> changes;
@@ -39,10 +44,48 @@ Settings applicable_settings(const Settings& running, Settings wanted) {
   return wanted;
 }
 
-std::string to_text(const Change& change) {
-  std::string text(option_of(change.option).json);
-  return text.append(" ").append(change.before).append(" -> ").append(change.after).append(" (").append(
-             effect(change.reload)) + ')';
+namespace {
+
+std::optional<std::size_t> find_running(const RunTunnels& running, const RunTunnels& wanted, std::string_view name) {
+  if (!running.several && !wanted.several) return 0;
+  for (std::size_t i = 0; i < running.tunnels.size(); ++i)
+    if (running.tunnels[i].profile.name == name) return i;
+  return std::nullopt;
+}
+
+std::variant<ReloadPlan::Kept, Refusal> keep(std::size_t index, const ConfiguredTunnel& running,
+                                             const ConfiguredTunnel& wanted) {
+  Settings settings = applicable_settings(running.settings, wanted.settings);
+  auto validated = validate(settings);
+  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
+  ReloadPlan::Kept kept{index, {}, {std::move(settings), std::move(std::get<Profile>(validated))}};
+  for (Change& change : changes_between(running.settings, wanted.settings))
+    if (!is_process_wide(change.option)) kept.changes.push_back(std::move(change));
+  return kept;
+}
+
+}  // namespace
+
+std::variant<ReloadPlan, Refusal> plan_reload(const RunTunnels& running, RunTunnels wanted) {
+  ReloadPlan plan;
+  plan.several = wanted.several;
+  for (Change& change : changes_between(running.tunnels.front().settings, wanted.tunnels.front().settings))
+    if (is_process_wide(change.option)) plan.process_changes.push_back(std::move(change));
+  std::vector<bool> wanted_still(running.tunnels.size());
+  for (ConfiguredTunnel& tunnel : wanted.tunnels) {
+    const auto index = find_running(running, wanted, tunnel.profile.name);
+    if (!index) {
+      plan.added.push_back(std::move(tunnel));
+      continue;
+    }
+    wanted_still[*index] = true;
+    auto kept = keep(*index, running.tunnels[*index], tunnel);
+    if (auto* refusal = std::get_if<Refusal>(&kept)) return std::move(*refusal);
+    plan.kept.push_back(std::move(std::get<ReloadPlan::Kept>(kept)));
+  }
+  for (std::size_t i = 0; i < wanted_still.size(); ++i)
+    if (!wanted_still[i]) plan.removed.push_back(i);
+  return plan;
 }
 
 }  // namespace kcptun

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "config/settings.h"
@@ -24,6 +25,8 @@ std::string render_man_json();
 /// The effective profile as a JSON object that -c would accept again, but for the key, which is hidden.
 /// REQUIRES: settings that passed validate().
 std::string render_check(const Settings& settings);
+/// The same of several tunnels: options of the process, then "tunnels". REQUIRES: at least one.
+std::string render_check_of_several(std::span<const Settings* const> tunnels);
 
 /// A key that is easy to pass on: 43 letters, digits, '-' and '_' (base64url, RFC 4648 section 5, without padding).
 std::string render_key(const std::array<std::uint8_t, 32>& bytes);

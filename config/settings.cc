@@ -95,8 +95,9 @@ Refusal content_refusal(Role role, std::string_view message) {
 Refusal refusal_of(const Settings& settings, const Complaint& complaint) {
   const Option& option = option_of(complaint.option);
   const Value& value = settings.value(complaint.option);
-  if (settings.source(complaint.option) == Source::kFile) {
-    const auto& file = settings.text(OptionId::kConfigFile);
+  const Source source = settings.source(complaint.option);
+  if (source == Source::kFile || source == Source::kTunnel) {
+    const auto& file = source == Source::kTunnel ? settings.place() : settings.text(OptionId::kConfigFile);
     return content_refusal(settings.role(),
                            field_message(file, option, shown_in_file(value), complaint.predicate));
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "config/options.h"
@@ -14,8 +15,8 @@
 
 namespace kcptun {
 
-/// A later source overrides an earlier one.
-enum class Source : std::uint8_t { kDefault, kEnvironment, kFlag, kPluginOption, kFile, kPluginAddress };
+/// A later source overrides an earlier one. kTunnel: of the file, inside one of its tunnels.
+enum class Source : std::uint8_t { kDefault, kEnvironment, kFlag, kPluginOption, kFile, kTunnel, kPluginAddress };
 
 /// bool for a kSwitch, std::int64_t for a kNumber, std::string for the rest.
 using Value = std::variant<bool, std::int64_t, std::string>;
@@ -34,6 +35,9 @@ class Settings {
   void set(OptionId id, Value value, Source source);
   const Value& value(OptionId id) const { return at(id).value; }
   Source source(OptionId id) const { return at(id).source; }
+  /// Where the values of Source::kTunnel stand: `x.json: tunnels[1] (office)`.
+  const std::string& place() const { return place_; }
+  void set_place(std::string place) { place_ = std::move(place); }
 
   /// REQUIRES: the option is of that kind.
   bool on(OptionId id) const { return std::get<bool>(value(id)); }
@@ -44,6 +48,7 @@ class Settings {
   const Setting& at(OptionId id) const { return settings_[static_cast<std::size_t>(id)]; }
 
   Role role_;
+  std::string place_;
   std::array<Setting, kOptionCount> settings_;
 };
 

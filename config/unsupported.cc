@@ -1,6 +1,5 @@
 #include "config/unsupported.h"
 
-#include <algorithm>
 #include <array>
 
 namespace kcptun {
@@ -9,8 +8,6 @@ namespace {
 constexpr std::array kLaterOptions{
     OptionId::kTcp,
 };
-
-constexpr std::array<std::string_view, 1> kLaterFields{"tunnels"};
 
 bool asks_for_feature(const Settings& settings, OptionId id) {
   switch (option_of(id).kind) {
@@ -35,10 +32,6 @@ std::optional<Complaint> find_unsupported(const Settings& settings) {
   }
   if (settings.on(OptionId::kPprof)) return Complaint{OptionId::kPprof, std::string(kNoPprof)};
   return std::nullopt;
-}
-
-bool is_unsupported_field(std::string_view name) {
-  return std::ranges::find(kLaterFields, name) != kLaterFields.end();
 }
 
 }  // namespace kcptun

@@ -19,7 +19,4 @@ inline constexpr std::string_view kNoPprof =
 /// empty, an address with a port range. REQUIRES: addresses parse.
 std::optional<Complaint> find_unsupported(const Settings& settings);
 
-/// A JSON field of a later version.
-bool is_unsupported_field(std::string_view name);
-
 }  // namespace kcptun

@@ -61,6 +61,18 @@ Check check_user(const Settings& settings) {
   return Complaint{kUser, "must be NAME or NAME:GROUP"};
 }
 
+constexpr std::size_t kLongestName = 63;
+
+// It stands in lines of key=value fields and in names of files.
+Check check_name(const Settings& settings) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  const std::string& name = settings.text(kName);
+  if (name.size() <= kLongestName && name.find_first_not_of(kAllowed) == std::string::npos) return std::nullopt;
+  return Complaint{kName, "must be at most " + std::to_string(kLongestName) +
+                              " letters, digits, dots, underscores and hyphens"};
+}
+
 Check check_each(const Settings& settings) {
   for (const auto& option : all_options()) {
     if (!option.applies_to(settings.role())) continue;
@@ -156,6 +168,18 @@ void read_client_only(const Settings& settings, Profile& profile) {
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
 }
 
+/// The number of a choice in choices_of(), which stands in its enumeration's order.
+template <typename Enum>
+Enum choice_of(const Settings& settings, OptionId id) {
+  const auto words = choices_of(id);
+  return static_cast<Enum>(std::ranges::find(words, settings.text(id)) - words.begin());
+}
+
+LogSettings read_log(const Settings& settings) {
+  return {settings.text(kLog), choice_of<LogLevel>(settings, kLogLevel), choice_of<LogFormat>(settings, kLogFormat),
+          settings.on(kLogUtc)};
+}
+
 void read_rest(const Settings& settings, Profile& profile) {
   const auto row = std::ranges::find(kCipherNames, settings.text(kCrypt), &CipherName::name);
   KCPTUN_CHECK(row != kCipherNames.end());
@@ -171,7 +195,8 @@ void read_rest(const Settings& settings, Profile& profile) {
   profile.tcp = settings.on(kTcp);
   profile.snmplog = settings.text(kSnmpLog);
   profile.snmpperiod = seconds(settings.number(kSnmpPeriod));
-  profile.log = settings.text(kLog);
+  profile.name = settings.text(kName);
+  profile.log = read_log(settings);
   profile.quiet = settings.on(kQuiet);
   profile.pprof = settings.on(kPprof);
   profile.threads = u32(settings, kThreads);
@@ -215,6 +240,7 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   Profile profile;
   profile.role = settings.role();
   if (auto bad = check_each(settings)) return *bad;
+  if (auto bad = check_name(settings)) return *bad;
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
   if (auto bad = check_init(settings)) return *bad;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "daemon/log.h"
 #include "daemon/net/address.h"
 #include "daemon/net/async_resolve.h"
 
@@ -152,7 +151,7 @@ Result<bool> ClientPart::dial(Slot& slot) {
     loop_.add_socket(std::move(*socket), *slot.session);
     ++dialled_;
     most_ = std::max<std::uint64_t>(most_, live_sessions());
-    spdlog::info("session dialled conv={:08x} remote={}", slot.session->link.conv(), to_string(remote));
+    log().info("session dialled", {{"conv", hex_id(slot.session->link.conv())}, {"remote", to_string(remote)}});
     return true;
   }
   return Error{error};
@@ -180,9 +179,9 @@ void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoin
   if (addresses) {
     remotes_ = std::move(*addresses);
   } else {
-    spdlog::warn("{}; the addresses known before are used", addresses.error());
+    log().warning("the addresses known before are used", {{"error", addresses.error()}});
   }
-  if (const Result<bool> dialled = dial(slot); !dialled) spdlog::error("cannot dial: {}", dialled.error());
+  if (const Result<bool> dialled = dial(slot); !dialled) log().error("cannot dial", {{"error", dialled.error()}});
   for (FileDescriptor& fd : std::exchange(slot.waiting, {}))
     if (slot.session) serve(std::move(fd), slot);
 }
@@ -196,15 +195,16 @@ void ClientPart::forget_silent_remote(const Dialled& session) {
 
 // The session has had its time: it keeps its streams, and the next connection gets a new one.
 void ClientPart::expire(Slot& slot) {
-  spdlog::info("session expired conv={:08x} streams={}", slot.session->link.conv(),
-               slot.session->session.connections());
+  log().info("session expired", {{"conv", hex_id(slot.session->link.conv())},
+                                 {"streams", slot.session->session.connections()}});
   set_aside(slot);
 }
 
 // The server, or the path, may be gone. What is there to lose by waiting is the session's; new connections get another.
 void ClientPart::give_up_on(Slot& slot) {
-  spdlog::warn("session suspect conv={:08x} streams={}: its server owes an answer", slot.session->link.conv(),
-               slot.session->session.connections());
+  log().warning("session suspect", {{"conv", hex_id(slot.session->link.conv())},
+                                    {"streams", slot.session->session.connections()},
+                                    {"reason", "its server owes an answer"}});
   forget_silent_remote(*slot.session);
   set_aside(slot);
 }
@@ -217,14 +217,14 @@ void ClientPart::set_aside(Slot& slot) {
 // Ends sessions set aside: at once when their last stream is over, else scavengettl after they expired.
 void ClientPart::scavenge(TimePoint now) {
   std::erase_if(expired_, [this, now](std::unique_ptr<Dialled>& old) {
-    const bool too_old =
-        profile_.autoexpire.count() > 0 && profile_.scavengettl && now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
+    const bool too_old = profile_.autoexpire.count() > 0 && profile_.scavengettl &&
+                         now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
     if (old->session.connections() > 0) {
       if (too_old) old->session.shut_down();  // and goes when the peer has got it
       return false;
     }
     if (!old->link.drained()) return false;  // what the streams sent last is under way; smux' keepalive bounds it
-    spdlog::info("session scavenged conv={:08x}", old->link.conv());
+    log().info("session scavenged", {{"conv", hex_id(old->link.conv())}});
     account(*old);
     loop_.dispose(std::move(old));
     return true;
@@ -237,7 +237,7 @@ void ClientPart::handle_stream(Session& session, std::uint32_t sid) { session.li
 void ClientPart::handle_closed(Session& session, std::string_view reason) {
   for (Slot& slot : slots_) {
     if (!slot.session || &slot.session->session != &session) continue;
-    spdlog::warn("session closed conv={:08x}: {}", session.link().conv(), reason);
+    log().warning("session closed", {{"conv", hex_id(session.link().conv())}, {"reason", reason}});
     explain(session.link());
     forget_silent_remote(*slot.session);
     account(*slot.session);
@@ -246,7 +246,7 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
   const auto it = std::find_if(expired_.begin(), expired_.end(),
                                [&session](const auto& old) { return &old->session == &session; });
   if (it == expired_.end()) return;
-  spdlog::info("session closed conv={:08x}: {}", session.link().conv(), reason);
+  log().info("session closed", {{"conv", hex_id(session.link().conv())}, {"reason", reason}});
   explain(session.link());
   account(**it);
   loop_.dispose(std::move(*it));
@@ -273,8 +273,9 @@ void ClientPart::follow_network(Dialled& session, TimePoint now) {
   Result<UdpSocket> socket = UdpSocket::connect(path.remote, udp_options(profile_, path.socket));
   if (!socket || socket->local().ip == path.local.ip) return;
   set_up_socket(*socket, profile_);
-  spdlog::info("session moved conv={:08x} from={} local={}", session.link.conv(), to_string(path.local),
-               to_string(socket->local()));
+  log().info("session moved", {{"conv", hex_id(session.link.conv())},
+                               {"from", to_string(path.local)},
+                               {"local", to_string(socket->local())}});
   path.local = socket->local();
   loop_.add_socket(std::move(*socket), session);
   loop_.remove_socket(std::exchange(session.socket, path.socket));
@@ -285,7 +286,8 @@ void ClientPart::follow_network(Dialled& session, TimePoint now) {
 
 void ClientPart::explain(const Link& link) {
   const std::string why = explain_end(link, profile_);
-  if (!why.empty() && hints_.take(Hint::kMismatch, loop_.now())) spdlog::warn("hint: {}", why);
+  if (!why.empty() && hints_.take(Hint::kMismatch, loop_.now()))
+    log().warning("hint", {{"text", why}});
 }
 
 void ClientPart::explain_silence(TimePoint now) {
@@ -299,14 +301,15 @@ void ClientPart::explain_silence(TimePoint now) {
     if (owed(old)) silent = old.get();
   const UdpSocket* socket = silent ? loop_.socket(silent->socket) : nullptr;
   if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
-  spdlog::warn("hint: {}", explain_no_answer(socket->remote(), profile_, socket->counters().pending_errors > 0));
+  log().warning("hint", {{"text", explain_no_answer(socket->remote(), profile_,
+                                                    socket->counters().pending_errors > 0)}});
 }
 
 // --- connections ---
 
 void ClientPart::listen(FileDescriptor listening) {
-  listener_ = std::make_unique<Listener>(loop_.uv(), std::move(listening),
-                                         [this](FileDescriptor fd) { accept(std::move(fd)); });
+  listeners_.push_back(std::make_unique<Listener>(
+      loop_.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); }, profile_.name));
 }
 
 // Round robin over all sessions of all loops, as kcptun does.
@@ -339,7 +342,7 @@ void ClientPart::serve(FileDescriptor fd, Slot& slot) {
     return redial(slot);
   }
   if (!sid) {
-    spdlog::warn("session conv={:08x} takes no more streams", session.link().conv());
+    log().warning("session takes no more streams", {{"conv", hex_id(session.link().conv())}});
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(fd)));
@@ -348,11 +351,16 @@ void ClientPart::serve(FileDescriptor fd, Slot& slot) {
 
 // --- the whole ---
 
+template <typename Visit>
+void ClientPart::for_each_session(Visit visit) const {
+  for (const Slot& slot : slots_)
+    if (slot.session) visit(*slot.session);
+  for (const auto& old : expired_) visit(*old);
+}
+
 Counters ClientPart::counters() const {
   Counters sum = past_;
-  for (const Slot& slot : slots_)
-    if (slot.session) sum.add_link(slot.session->link, true);
-  for (const auto& old : expired_) sum.add_link(old->link, true);
+  for_each_session([&sum](const Dialled& one) { sum.add_link(one.link, true); });
   sum.active_opens = dialled_;
   sum.max_conn = most_;
   sum.add_udp(loop_.udp_counters());
@@ -360,9 +368,28 @@ Counters ClientPart::counters() const {
   return sum;
 }
 
+std::size_t ClientPart::streams() const {
+  std::size_t sum = 0;
+  for_each_session([&sum](const Dialled& one) { sum += one.session.connections(); });
+  return sum;
+}
+
+// What sessions ask of the profile while they live, they find changed.
+void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
+  if (remote) {
+    remotes_ = *remote;
+    first_remote_ = 0;
+  }
+  loop_.for_each_socket([this](UdpSocket& socket) { change_socket(socket, profile_); });
+  for_each_session([this](Dialled& one) {
+    one.link.retune(link_settings(profile_), loop_.now());
+    loop_.wake(one.session);
+  });
+}
+
 void ClientPart::shut_down() {
   shut_down_ = true;
-  listener_.reset();
+  listeners_.clear();
   for (Slot& slot : slots_) {
     slot.waiting.clear();
     if (slot.session) slot.session->session.shut_down();

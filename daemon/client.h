@@ -10,6 +10,7 @@
 #include "config/profile.h"
 #include "core/base/random.h"
 #include "daemon/hints.h"
+#include "daemon/log.h"
 #include "daemon/loop/loop.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/network_watch.h"
@@ -40,12 +41,14 @@ class ClientPart final : public TunnelPart, private Session::Owner {
 
   /// Adds slot number `slot` (of all parts) and dials it; the error names the server's address.
   Result<bool> add_slot(std::size_t slot);
-  /// Accepts from `listening`, on behalf of all parts.
+  /// Accepts from `listening` too, on behalf of all parts.
   void listen(FileDescriptor listening);
   /// A connection for slot number `slot`, which is on this loop.
   void take(FileDescriptor fd, std::size_t slot);
 
   Counters counters() const override;
+  std::size_t streams() const override;
+  void apply_profile(const std::vector<IpEndpoint>* remote) override;
   void shut_down() override;
 
   static constexpr std::size_t kMaxWaiting = 1024;
@@ -66,6 +69,9 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void accept(FileDescriptor fd);
   void serve(FileDescriptor fd, Slot& slot);
   std::size_t live_sessions() const;
+  EventLog log() const { return EventLog(profile_.name); }
+  template <typename Visit>
+  void for_each_session(Visit visit) const;
   void redial(Slot& slot);
   void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
   Result<bool> dial(Slot& slot);
@@ -87,7 +93,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   std::vector<IpEndpoint> remotes_;
   Random random_;
   std::vector<Slot> slots_;
-  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
   // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets
   // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectAfter.
   std::vector<std::unique_ptr<Dialled>> expired_;

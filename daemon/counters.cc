@@ -87,6 +87,12 @@ void Counters::add(const Counters& other) {
   fec_shard_min = largest;
 }
 
+std::vector<std::pair<std::string_view, std::uint64_t>> named_values(const Counters& counters) {
+  std::vector<std::pair<std::string_view, std::uint64_t>> values;
+  for (const Row& row : kRows) values.emplace_back(row.name, counters.*row.field);
+  return values;
+}
+
 std::string to_text(const Counters& counters) {
   std::string text;
   for (const Row& row : kRows) {

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/link/link.h"
 #include "daemon/net/udp_socket.h"
@@ -29,6 +32,8 @@ struct Counters {
   void add(const Counters& other);
 };
 
+/// Each counter by its name, in kcptun's order.
+std::vector<std::pair<std::string_view, std::uint64_t>> named_values(const Counters& counters);
 /// "BytesSent=1 BytesReceived=2 ...", in kcptun's order.
 std::string to_text(const Counters& counters);
 /// "BytesSent,BytesReceived,..." and "1,2,...", in the same order.

@@ -10,10 +10,13 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "config/command.h"
 #include "core/crypt/suite_table.h"
@@ -94,39 +97,37 @@ bool binds_low_ports(const Profile& profile) {
   return local && local->port_min != 0 && local->port_min < kFirstFreePort;
 }
 
-Result<bool> give_up_privileges(const Profile& profile, const std::optional<Identity>& identity) {
+Result<bool> give_up_privileges(bool low_ports, const std::optional<Identity>& identity) {
   LaterNeeds needs;
   needs.stays_root = identity ? identity->uid == 0 : geteuid() == 0;
-  needs.binds_low_ports = binds_low_ports(profile);
+  needs.binds_low_ports = low_ports;
   return give_up_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
-void log_protection(const Profile& profile) {
-  const auto cipher = static_cast<std::size_t>(profile.crypt);
-  spdlog::info("crypt {}: {}", kCipherNames[cipher].name, suite_row(profile.crypt).protects);
-}
-
-int run_tunnel(RunTunnel& run) {
-  const Role role = run.profile.role;
+int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) {
+  const Profile& process = run.tunnels.front().profile;
   std::optional<Identity> identity;
-  if (!run.profile.user.empty()) {
-    Result<Identity> found = find_identity(run.profile.user);
+  if (!process.user.empty()) {
+    Result<Identity> found = find_identity(process.user);
     if (!found) return give_up(role, found.error());
     identity = std::move(*found);
   }
-  if (const Result<bool> log = open_log(run.profile.log); !log) return give_up(role, log.error());
+  auto log = open_log(process.log);
+  if (!log) return give_up(role, log.error());
+  use_log(std::move(*log));
+  const bool low_ports = std::ranges::any_of(
+      run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
-  Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(run.profile);
+  const std::vector<std::string> warnings = std::move(run.warnings);
+  Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(std::move(run), std::move(read_again));
   if (!threads) return give_up(role, threads.error());
-  wipe(run.profile.key);
   // Everything is bound, and there is no thread yet.
-  if (const Result<bool> gone = give_up_privileges(run.profile, identity); !gone) return give_up(role, gone.error());
-  log_protection(run.profile);
-  for (const std::string& warning : run.warnings) spdlog::warn("{}", warning);
+  if (const Result<bool> gone = give_up_privileges(low_ports, identity); !gone) return give_up(role, gone.error());
+  for (const std::string& warning : warnings) EventLog().warning("configuration", {{"warning", warning}});
   forget_start_up_code();
   (*threads)->run(*service);
-  spdlog::shutdown();
+  close_log();
   return 0;
 }
 
@@ -139,7 +140,8 @@ int run_program(Role role, int argc, char** argv) {
   set_up_memory();
   const CommandInput input = input_of_process(role, argc, argv, library_versions());
   hide_secrets(role, argc, argv);
-  ParsedCommand command = parse_command(input);
+  const auto read = [&input] { return parse_command(input); };
+  ParsedCommand command = read();
   if (const auto* refusal = std::get_if<Refusal>(&command)) {
     std::fprintf(stderr, "%s\n", refusal->line.c_str());
     return refusal->exit_code;
@@ -148,7 +150,7 @@ int run_program(Role role, int argc, char** argv) {
   if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
   if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
   raise_descriptor_limit();
-  return run_tunnel(std::get<RunTunnel>(command));
+  return run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
 }
 
 }  // namespace kcptun

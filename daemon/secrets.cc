@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -51,6 +53,21 @@ void hide_secrets(Role role, int argc, char** argv) {
   }
   for (const char* name : {"KCPTUN_KEY", "SS_PLUGIN_OPTIONS"})
     if (char* value = std::getenv(name)) blank(value);
+}
+
+void forget_key(ConfiguredTunnel& tunnel) {
+  static const auto salt = [] {
+    std::array<std::uint8_t, crypto_generichash_KEYBYTES> bytes;
+    randombytes_buf(bytes.data(), bytes.size());
+    return bytes;
+  }();
+  std::string key = tunnel.settings.text(OptionId::kKey);
+  std::array<std::uint8_t, crypto_generichash_BYTES> digest;
+  crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const std::uint8_t*>(key.data()), key.size(),
+                     salt.data(), salt.size());
+  wipe(key);
+  tunnel.settings.set(OptionId::kKey, std::string(digest.begin(), digest.end()),
+                      tunnel.settings.source(OptionId::kKey));
 }
 
 void wipe(std::string& secret) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "config/command.h"
 #include "config/options.h"
 
 namespace kcptun {
@@ -11,6 +12,10 @@ namespace kcptun {
 /// values of KCPTUN_KEY and SS_PLUGIN_OPTIONS. Call it once they have been read: who reads them again finds
 /// them blank.
 void hide_secrets(Role role, int argc, char** argv);
+
+/// Puts a digest in place of the key that a tunnel was told, which serves to see whether it has changed. The profile
+/// keeps the key. Digests of different processes can't be compared.
+void forget_key(ConfiguredTunnel& tunnel);
 
 /// Overwrites the text and empties it.
 void wipe(std::string& secret);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "daemon/log.h"
 #include "daemon/net/address.h"
 #include "daemon/net/async_resolve.h"
 #include "daemon/net/listener.h"
@@ -71,7 +70,7 @@ ServerPart::ServerPart(const Profile& profile, Loop& loop, ServerShared& shared,
       loop_(loop),
       shared_(shared),
       demux_(loop.context(), kMaxConversations, place_of(shared)),
-      target_(loop.uv(), profile.remote, std::move(targets)) {
+      target_(std::in_place, loop.uv(), profile.remote, std::move(targets)) {
   shared.parts.push_back(this);
 }
 
@@ -114,8 +113,9 @@ void ServerPart::follow(Conversation& conversation) {
   auto* accepted = reinterpret_cast<Accepted*>(conversation.tag);
   const IpEndpoint before = accepted->session.path().remote;
   if (before != conversation.path.remote)
-    spdlog::info("session moved conv={:08x} from={} remote={}", conversation.link.conv(), to_string(before),
-                 to_string(conversation.path.remote));
+    log().info("session moved", {{"conv", hex_id(conversation.link.conv())},
+                                 {"from", to_string(before)},
+                                 {"remote", to_string(conversation.path.remote)}});
   accepted->session.set_path(conversation.path);
   loop_.wake(accepted->session);
 }
@@ -164,7 +164,7 @@ void ServerPart::watch_rejected(TimePoint now, const IpEndpoint& remote, std::sp
       std::ranges::count_if(packets, [](const Packet& packet) { return packet.size == 0; }));
   if (rejected < packets.size()) return rejected_.handle_good(remote);
   if (rejected_.handle_rejected(remote, rejected) && hints_.take(Hint::kOnlyRejected, now))
-    spdlog::warn("hint: {}", explain_rejected(remote, profile_));
+    log().warning("hint", {{"text", explain_rejected(remote, profile_)}});
 }
 
 void ServerPart::accept(Conversation& conversation) {
@@ -172,7 +172,8 @@ void ServerPart::accept(Conversation& conversation) {
   accepted_.insert(accepted);
   conversation.tag = reinterpret_cast<std::uintptr_t>(accepted);
   most_ = std::max<std::uint64_t>(most_, demux_.size());
-  spdlog::info("session opened conv={:08x} remote={}", conversation.link.conv(), to_string(conversation.path.remote));
+  log().info("session opened",
+             {{"conv", hex_id(conversation.link.conv())}, {"remote", to_string(conversation.path.remote)}});
 }
 
 // Clocks that differ look to the client like a server that is not there: this is where one finds out. Packets of a
@@ -183,20 +184,24 @@ void ServerPart::tell_of_refusals(TimePoint now) {
   if (refusals_told_ != TimePoint{} && now - refusals_told_ < kTellRefusalsEvery) return;
   refusals_told_ = now;
   const std::uint64_t refused = demux_.counters().sessions_refused;
-  spdlog::warn("session refused remote={} why=\"{}\" clock_ahead_seconds={} packets={}: the clocks of client and server "
-               "may differ by {} s late and {} s early, or a recording is played again",
-               to_string(refusal->remote), to_text(refusal->why), refusal->ahead.count(),
-               refused - std::exchange(refusals_reported_, refused), SessionGate::kMostLate.count(),
-               SessionGate::kMostEarly.count());
+  log().warning("session refused",
+                {{"remote", to_string(refusal->remote)},
+                 {"why", to_text(refusal->why)},
+                 {"clock_ahead_seconds", refusal->ahead.count()},
+                 {"packets", refused - std::exchange(refusals_reported_, refused)},
+                 {"late_seconds_allowed", SessionGate::kMostLate.count()},
+                 {"early_seconds_allowed", SessionGate::kMostEarly.count()},
+                 {"remedy", "set the clocks of client and server; or a recording is played again"}});
 }
 
 // The session goes before the link that it drives; both after the callbacks that may be under way.
 void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_view reason) {
-  spdlog::info("session closed conv={:08x} remote={}: {}", conversation->link.conv(),
-               to_string(conversation->path.remote), reason);
+  log().info("session closed", {{"conv", hex_id(conversation->link.conv())},
+                                {"remote", to_string(conversation->path.remote)},
+                                {"reason", reason}});
   if (const std::string why = explain_end(conversation->link, profile_);
       !why.empty() && hints_.take(Hint::kMismatch, loop_.now()))
-    spdlog::warn("hint: {}", why);
+    log().warning("hint", {{"text", why}});
   past_.add_link(conversation->link, false);
   if (auto* accepted = reinterpret_cast<Accepted*>(conversation->tag)) {
     accepted->session.close_all();
@@ -214,7 +219,7 @@ void ServerPart::handle_closed(Session& session, std::string_view reason) {
 }
 
 void ServerPart::handle_stream(Session& session, std::uint32_t sid) {
-  session.attach(std::make_unique<Connection>(session, sid, target_.attempts(loop_.now())));
+  session.attach(std::make_unique<Connection>(session, sid, target_->attempts(loop_.now())));
 }
 
 // --- the whole ---
@@ -227,6 +232,23 @@ Counters ServerPart::counters() const {
   sum.add_udp(loop_.udp_counters());
   sum.in_csum_errors = loop_.counters().rejected_packets;
   return sum;
+}
+
+std::size_t ServerPart::streams() const {
+  std::size_t sum = 0;
+  for (const Accepted* accepted : accepted_) sum += accepted->session.connections();
+  return sum;
+}
+
+// What sessions ask of the profile while they live, they find changed. Connections that are being made go on to the
+// target that they began with.
+void ServerPart::apply_profile(const std::vector<IpEndpoint>* remote) {
+  if (remote) target_.emplace(loop_.uv(), profile_.remote, *remote);
+  loop_.for_each_socket([this](UdpSocket& socket) { change_socket(socket, profile_); });
+  for (Accepted* accepted : accepted_) {
+    accepted->conversation.link.retune(link_settings(profile_), loop_.now());
+    loop_.wake(accepted->session);
+  }
 }
 
 void ServerPart::shut_down() {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/link/demux.h"
 #include "daemon/conversation_registry.h"
 #include "daemon/hints.h"
+#include "daemon/log.h"
 #include "daemon/loop/loop.h"
 #include "daemon/passed_run.h"
 #include "daemon/session/session.h"
@@ -59,6 +61,8 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   Result<bool> listen(const IpEndpoint& address, bool share_port);
 
   Counters counters() const override;
+  std::size_t streams() const override;
+  void apply_profile(const std::vector<IpEndpoint>* remote) override;
   void shut_down() override;
 
   /// Conversations of one loop at once.
@@ -83,13 +87,15 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
   void tell_of_refusals(TimePoint now);
 
+  EventLog log() const { return EventLog(profile_.name); }
+
   const Profile& profile_;
   Loop& loop_;
   ServerShared& shared_;
   Demux demux_;
   std::vector<std::uint32_t> sockets_;     // their indices, in the order of listen(), which is the same on all loops
   std::atomic<std::size_t> passed_on_{0};  // packets that wait for us
-  Target target_;
+  std::optional<Target> target_;  // always there; a new one when the profile has another
   std::unordered_set<Accepted*> accepted_;  // owned; also the tags of their conversations
   Counters past_;
   RejectedPeers rejected_;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -60,6 +61,13 @@ Result<ServiceNotifier> ServiceNotifier::open(const ServiceEnvironment& environm
   if (!for_whom) return Error{"WATCHDOG_PID: \"" + *environment.watchdog_pid + "\" is not a process id"};
   if (*for_whom == pid) notifier.watchdog_ = microseconds(*period);
   return notifier;
+}
+
+void ServiceNotifier::reloading() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto usec = static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+  send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(usec));
 }
 
 void ServiceNotifier::send(std::string_view message) {

@@ -36,6 +36,10 @@ class ServiceNotifier {
   /// Listening: connections and tunnels are taken.
   void ready() { send("READY=1"); }
   void stopping() { send("STOPPING=1"); }
+  /// The configuration is read again; ready() tells that this is over.
+  void reloading();
+  /// One line for people.
+  void status(std::string_view text) { send("STATUS=" + std::string(text)); }
   void alive() { send("WATCHDOG=1"); }
 
  private:

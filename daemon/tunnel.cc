@@ -9,6 +9,16 @@
 
 namespace kcptun {
 
+std::string to_text(const Address& address) {
+  if (const auto* path = std::get_if<UnixPath>(&address)) return path->path;
+  const HostPort& host = std::get<HostPort>(address);
+  const bool bare = host.host.find(':') == std::string::npos;
+  std::string text(bare ? "" : "[");
+  text.append(host.host).append(bare ? ":" : "]:").append(std::to_string(host.port_min));
+  if (host.is_range()) text.append("-").append(std::to_string(host.port_max));
+  return text;
+}
+
 std::string dialled_host(const HostPort& address) { return address.host.empty() ? "localhost" : address.host; }
 
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
@@ -18,12 +28,18 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   return options;
 }
 
+LinkSettings link_settings(const Profile& profile) {
+  LinkSettings settings = profile.link;
+  settings.rate_limit = profile.ratelimit;
+  return settings;
+}
+
 namespace {
 
 void set_dscp(UdpSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
-  if (profile.dscp == 0 || socket.set_dscp(profile.dscp) || said.exchange(true)) return;
-  spdlog::warn("the kernel refuses dscp {}: {}", profile.dscp, std::strerror(errno));
+  if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
+  EventLog(profile.name).warning("the kernel refuses dscp", {{"dscp", profile.dscp}, {"error", std::strerror(errno)}});
 }
 
 void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
@@ -31,16 +47,25 @@ void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
   const int wanted = static_cast<int>(profile.sockbuf);
   if (socket.receive_buffer_bytes() >= wanted && socket.send_buffer_bytes() >= wanted) return;
   if (said.exchange(true)) return;
-  spdlog::warn(
-      "the kernel clamps socket buffers to {} (receive) and {} (send) of {} bytes, which costs speed; to raise them: "
-      "sysctl -w net.core.rmem_max={} net.core.wmem_max={}",
-      socket.receive_buffer_bytes(), socket.send_buffer_bytes(), wanted, wanted, wanted);
+  const std::string bytes = std::to_string(wanted);
+  EventLog(profile.name)
+      .warning("the kernel clamps socket buffers, which costs speed",
+               {{"wanted", wanted},
+                {"receive", socket.receive_buffer_bytes()},
+                {"send", socket.send_buffer_bytes()},
+                {"remedy", "sysctl -w net.core.rmem_max=" + bytes + " net.core.wmem_max=" + bytes}});
 }
 
 }  // namespace
 
 void set_up_socket(UdpSocket& socket, const Profile& profile) {
+  if (profile.dscp > 0) set_dscp(socket, profile);
+  warn_of_clamped_buffers(socket, profile);
+}
+
+void change_socket(UdpSocket& socket, const Profile& profile) {
   set_dscp(socket, profile);
+  socket.set_buffers(static_cast<int>(profile.sockbuf));
   warn_of_clamped_buffers(socket, profile);
 }
 

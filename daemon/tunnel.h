@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/profile.h"
 #include "daemon/counters.h"
@@ -11,21 +12,40 @@
 
 namespace kcptun {
 
-/// One loop's share of the tunnel. Lives on its loop's thread, but for construction and destruction.
+/// The addresses of a tunnel's two ends, as their names were resolved; empty for a unix path.
+struct TunnelAddresses {
+  std::vector<IpEndpoint> local;
+  std::vector<IpEndpoint> remote;
+};
+
+/// One loop's share of the tunnel. Lives on its loop's thread, but for construction and destruction, and for what is
+/// called while that thread stands still (LoopThreads::with_all_still).
 class TunnelPart {
  public:
   virtual ~TunnelPart() = default;
   /// Sums of its sessions, past and present.
   virtual Counters counters() const = 0;
+  /// Streams that are open now.
+  virtual std::size_t streams() const = 0;
+  /// The profile, which the part refers to, has changed in what may change while it runs: sessions that are open take
+  /// over what they can. `remote`: the addresses of the profile's remote, if that changed.
+  virtual void apply_profile(const std::vector<IpEndpoint>* remote) = 0;
   /// Ends all streams, telling the peer, and stops listening.
   virtual void shut_down() = 0;
 };
 
+/// What a conversation is set up with, by the profile.
+LinkSettings link_settings(const Profile& profile);
+
+/// An address as the user wrote it.
+std::string to_text(const Address& address);
 /// The host to dial: none means this machine.
 std::string dialled_host(const HostPort& address);
 /// What a socket is opened with, by the profile.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
 /// Sets dscp on a new socket, and says in the log, once, if the kernel refuses it or grants less than sockbuf.
 void set_up_socket(UdpSocket& socket, const Profile& profile);
+/// The same for a socket that was set up by another profile.
+void change_socket(UdpSocket& socket, const Profile& profile);
 
 }  // namespace kcptun

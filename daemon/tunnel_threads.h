@@ -1,62 +1,68 @@
-// A tunnel on all its loops: one thread each, the first on the caller's, which also takes the signals.
+// All tunnels of the process on its threads, and the signals, which the first thread takes.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
-#include <span>
-#include <thread>
+#include <optional>
+#include <string>
 #include <vector>
 
-#include "config/profile.h"
-#include "core/crypt/suite.h"
-#include "core/stream/qpp.h"
-#include "daemon/client.h"
-#include "daemon/counter_log.h"
-#include "daemon/loop/loop.h"
-#include "daemon/server.h"
+#include "config/command.h"
+#include "daemon/counter_writer.h"
+#include "daemon/loop/loop_threads.h"
 #include "daemon/service_notifier.h"
-#include "daemon/tunnel.h"
+#include "daemon/tunnel_loops.h"
 
 namespace kcptun {
 
+class TunnelReload;
+
 class TunnelThreads {
  public:
+  /// Reads the configuration again, as at the start.
+  using ReadAgain = std::function<ParsedCommand()>;
+
   /// Resolves names, binds sockets, dials sessions. The error names what cannot be had.
-  static Result<std::unique_ptr<TunnelThreads>> open(const Profile& profile);
+  static Result<std::unique_ptr<TunnelThreads>> open(RunTunnels start, ReadAgain read_again);
   ~TunnelThreads();
 
-  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log, snmplog gets them every snmpperiod. `service` is
-  /// told when it is ready, that every loop is alive, and when it stops.
+  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log, snmplog gets them every snmpperiod;
+  /// SIGHUP reads the configuration again. `service` is told when it is ready, that every loop is alive, and
+  /// when it stops.
   void run(ServiceNotifier& service);
 
  private:
-  TunnelThreads(const Profile& profile, MasterKey key);
-  struct Worker {
-    std::unique_ptr<Loop> loop;
-    std::unique_ptr<TunnelPart> part;
-    std::thread thread;
+  struct Running {
+    std::unique_ptr<TunnelLoops> loops;
+    std::unique_ptr<CounterWriter> writer;  // goes before the loops
   };
   class Signals;
   class Pulse;
-  class SnmpLog;
 
-  std::size_t loop_count() const;
-  Result<bool> open_client();
-  Result<std::vector<FileDescriptor>> open_listeners();
-  Result<bool> open_server();
-  static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
-  Result<bool> add_loop();
+  TunnelThreads(RunTunnels start, ReadAgain read_again);
+  Result<bool> open_all();
+  Result<bool> open_one(const Profile& profile, const TunnelAddresses& addresses);
+  void log_start(const TunnelLoops& tunnel) const;
   void stop();
+  void reload();
+  void begin_reload();
+  std::optional<std::string> apply(TunnelReload& reload);
+  void end_reload(const std::optional<std::string>& error);
   void check_pulse();
   void log_counters();
-  void gather_counters(std::function<void(const Counters&)> then);
+  /// Calls `then` on the first thread with the sums of all tunnels; not at all if one of them is gone by
+  /// then.
+  void gather(std::function<void(const TunnelTotals&)> then);
 
-  Profile profile_;  // without its key
-  MasterKey key_;
-  std::unique_ptr<QppPads> qpp_;
-  ClientShared client_;
-  ServerShared server_;
-  std::vector<Worker> workers_;
+  RunTunnels running_;  // what the tunnels are, in the order of tunnels_
+  const ReadAgain read_again_;
+  std::unique_ptr<LoopThreads> threads_;
+  std::vector<Running> tunnels_;
+  std::size_t next_thread_ = 0;           // where the next tunnel's first loop lies
+  std::unique_ptr<TunnelReload> reload_;  // while one is under way
+  bool reload_again_ = false;             // asked for meanwhile
+  bool stopping_ = false;
   ServiceNotifier* service_ = nullptr;  // while run() runs
 };
 

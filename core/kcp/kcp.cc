@@ -24,6 +24,8 @@ SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_
   return {segment_size, tuning.resend, tuning.nodelay, 0, tuning.no_congestion_control};
 }
 
+Duration rto_floor(const KcpTuning& tuning) { return tuning.nodelay ? kRtoFloorNodelay : kRtoFloor; }
+
 }  // namespace
 
 // Puts segments into one packet.
@@ -55,7 +57,7 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
       detects_by_time_(settings.tuning.no_congestion_control),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
-      rtt_(settings.tuning.nodelay ? kRtoFloorNodelay : kRtoFloor, settings.tuning.interval),
+      rtt_(rto_floor(settings.tuning), settings.tuning.interval),
       congestion_(make_congestion_controller(settings.tuning)),
       told_window_(settings.receive_window) {
   KCPTUN_CHECK(packet_size > kSegmentHeader && packet_size <= pool.buffer_size());
@@ -309,6 +311,13 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
 }
 
 std::optional<TimePoint> Kcp::next_timeout() const { return earliest(send_.next_timeout(rtt_), probe_at_); }
+
+void Kcp::retune(const KcpSettings& settings) {
+  send_window_limit_ = settings.send_window;
+  receive_.set_window(settings.receive_window);
+  rtt_.retune(rto_floor(settings.tuning), settings.tuning.interval);
+  send_.retune(settings.tuning.resend, settings.tuning.nodelay);
+}
 
 void Kcp::trim() {
   send_.trim();

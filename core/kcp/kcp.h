@@ -97,6 +97,8 @@ class Kcp {
   bool peer_restarted() const { return peer_restarted_; }
   /// Gives idle memory back.
   void trim();
+  /// Takes over both windows, nodelay, interval and resend. A conversation keeps its mtu and its congestion controller.
+  void retune(const KcpSettings& settings);
 
  private:
   struct PendingAck {
@@ -120,7 +122,7 @@ class Kcp {
 
   const std::uint32_t conv_;
   const std::size_t packet_size_;
-  const std::uint32_t send_window_limit_;
+  std::uint32_t send_window_limit_;
   const bool detects_by_time_;  // nc 1: RACK and probes; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;

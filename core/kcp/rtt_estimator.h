@@ -14,6 +14,11 @@ class RttEstimator {
   RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
 
   void add_sample(Duration rtt);
+  /// From the next sample on.
+  void retune(Duration floor, Duration granularity) {
+    floor_ = floor;
+    granularity_ = granularity;
+  }
 
   /// Retransmission time-out: 200 ms before the first sample, 60 s at most.
   Duration timeout() const { return timeout_; }

@@ -95,6 +95,12 @@ class SendWindow {
   /// When the detection by time, of either kind, will next find something.
   std::optional<TimePoint> next_timeout(const RttEstimator& rtt) const;
 
+  /// Settings::resend and arithmetic_backoff may change at any time.
+  void retune(std::uint32_t resend, bool arithmetic_backoff) {
+    settings_.resend = resend;
+    settings_.arithmetic_backoff = arithmetic_backoff;
+  }
+
   // --- getters ---
 
   std::uint32_t una() const { return una_; }

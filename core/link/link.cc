@@ -57,6 +57,8 @@ std::size_t kcp_packet_size(const LinkContext& context) {
 Link::Link(Role role, ConversationId id, LinkContext& context, TimePoint now)
     : context_(context),
       role_(role),
+      frame_size_(context.settings.smux.frame_size),
+      parity_shards_(context.settings.fec.parity_shards),
       sends_fec_(context.settings.fec.enabled()),
       kcp_(id.conv, context.settings.kcp, kcp_packet_size(context), context.segments),
       smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(id.conv) : 0),
@@ -228,8 +230,7 @@ std::span<const MutableBytes> Link::prepare_write(std::uint32_t sid, std::size_t
   prepared_ = writable() ? std::min({limit, smux_.stream_room(sid), kcp_.send_room()}) : 0;
   if (prepared_ == 0) return {};
 
-  const std::size_t frame_size = context_.settings.smux.frame_size;
-  const std::size_t frames = (prepared_ + frame_size - 1) / frame_size;
+  const std::size_t frames = (prepared_ + frame_size_ - 1) / frame_size_;
   const std::size_t total = prepared_ + frames * kFrameHeader;
   if (framer_) {
     if (context_.frames.size() < total) context_.frames.resize(total);
@@ -239,7 +240,7 @@ std::span<const MutableBytes> Link::prepare_write(std::uint32_t sid, std::size_t
   }
   PieceCursor cursor(pieces_);
   for (std::size_t left = prepared_; left > 0;) {
-    const std::size_t length = std::min(left, frame_size);
+    const std::size_t length = std::min(left, frame_size_);
     cursor.skip(kFrameHeader);
     cursor.advance(length, [this](MutableBytes stretch) { payload_.push_back(stretch); });
     left -= length;
@@ -261,7 +262,7 @@ void Link::commit_write(std::uint32_t sid, std::size_t bytes) {
   std::size_t total = bytes;
   PieceCursor cursor(pieces_);
   for (std::size_t left = bytes; left > 0;) {
-    const std::size_t length = std::min<std::size_t>(left, context_.settings.smux.frame_size);
+    const std::size_t length = std::min(left, frame_size_);
     std::array<std::uint8_t, kFrameHeader> header;
     write_frame_header(header.data(), {smux_.version(), static_cast<std::uint8_t>(SmuxCommand::kPush),
                                        static_cast<std::uint16_t>(length), sid});
@@ -363,7 +364,7 @@ void Link::push(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
 }
 
 void Link::append_parity(TimePoint now, TransmitBatch& batch) {
-  const std::size_t count = encoder_->parity_skipped() ? 0 : context_.settings.fec.parity_shards;
+  const std::size_t count = encoder_->parity_skipped() ? 0 : parity_shards_;
   const std::size_t size = encoder_->parity_size();
   std::array<std::uint8_t*, kMaxShards> outs;
   std::uint8_t* const first = batch.next_slot() + context_.crypto_header;
@@ -371,6 +372,12 @@ void Link::append_parity(TimePoint now, TransmitBatch& batch) {
   const std::size_t written = encoder_->finish_group({outs.data(), count});
   for (std::size_t i = 0; i < written; ++i) push(now, batch, size);
   parity_sent_ += written;
+}
+
+void Link::retune(const LinkSettings& settings, TimePoint now) {
+  kcp_.retune(settings.kcp);
+  limiter_.reset();
+  if (settings.rate_limit > 0) limiter_.emplace(settings.rate_limit, now);
 }
 
 bool Link::may_send(TimePoint now) {

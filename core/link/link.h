@@ -40,7 +40,7 @@ struct LinkContext {
   /// Lays packets out for the suite that will seal and open them.
   void lay_out_for(const Suite& suite);
 
-  LinkSettings settings;
+  LinkSettings settings;           // of links that begin from now on; those that are there keep their own
   std::size_t crypto_header = 0;   // of the suite in use (docs/protocol.md section 2)
   std::size_t crypto_trailer = 0;
   std::size_t session_header = 0;  // the last bytes of crypto_header, which the link writes; 0: the suite has none
@@ -107,6 +107,10 @@ class Link {
   void abandon(std::uint32_t sid) { smux_.abandon(sid); }
   /// Bytes of the stream's data events that were passed on.
   void consume(std::uint32_t sid, std::size_t bytes) { smux_.consume(sid, bytes); }
+
+  /// Takes over what may change while a session lives: the windows, nodelay, interval, resend and the rate limit. The
+  /// rest of `settings`, the FEC shards above all, stays as it was at the beginning.
+  void retune(const LinkSettings& settings, TimePoint now);
 
   // --- the caller must do ---
 
@@ -175,6 +179,8 @@ class Link {
 
   LinkContext& context_;
   const Role role_;
+  const std::size_t frame_size_;  // the largest smux frame sent; the context's settings may be newer than the link
+  const std::size_t parity_shards_;
   const bool sends_fec_;
   std::optional<SessionGuard> guard_;
   Kcp kcp_;

@@ -68,23 +68,16 @@ void add_counters(UdpSocket::Counters& sum, const UdpSocket::Counters& one) {
 
 Result<std::unique_ptr<Loop>> Loop::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
                                          const QppPads* qpp) {
-  auto uv = std::make_unique<uv_loop_t>();
-  int status = uv_loop_init(uv.get());
-  if (status == 0) {
-    uv_async_t probe;  // the first one of a loop opens a descriptor
-    status = uv_async_init(uv.get(), &probe, nullptr);
-    if (status == 0) uv_close(reinterpret_cast<uv_handle_t*>(&probe), nullptr);
-    uv_run(uv.get(), UV_RUN_NOWAIT);
-    if (status != 0) uv_loop_close(uv.get());
-  }
-  if (status != 0) return Error{std::string("cannot create an event loop: ") + uv_strerror(status)};
-  return std::unique_ptr<Loop>(new Loop(settings, cipher, key, qpp, uv.release()));
+  Result<std::unique_ptr<uv_loop_t>> opened = open_uv_loop();
+  if (!opened) return Error{opened.error()};
+  std::unique_ptr<uv_loop_t>& uv = *opened;
+  auto loop = std::make_unique<Loop>(*uv, settings, cipher, key, qpp);
+  loop->uv_owner_ = std::move(uv);
+  return loop;
 }
 
-Loop::Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp,
-           uv_loop_t* initialised)
-    : uv_owner_(initialised),
-      uv_(*initialised),
+Loop::Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
+    : uv_(shared),
       context_(settings),
       backlog_pool_(kBacklogBuffer),
       suite_(make_suite(cipher, key)) {
@@ -109,6 +102,7 @@ Loop::~Loop() {
   retry_.reset();
   timer_.reset();
   mailbox_.reset();
+  if (!uv_owner_) return;  // the closed handles go with the loop's next turn
   uv_run(&uv_, UV_RUN_DEFAULT);  // lets the closed handles go
   KCPTUN_CHECK(uv_loop_close(&uv_) == 0);
 }

@@ -44,6 +44,8 @@ class Loop {
   /// would not give.
   static Result<std::unique_ptr<Loop>> open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
                                             const QppPads* qpp);
+  /// On a libuv loop that others use too, who close it: it outlives this one by a turn. run() and stop() are theirs.
+  Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -61,6 +63,8 @@ class Loop {
   TimePoint now();
 
   LinkContext& context() { return context_; }
+  /// Of sessions that begin from now on.
+  void set_link_settings(const LinkSettings& settings) { context_.settings = settings; }
   BufferPool& backlog_pool() { return backlog_pool_; }
   DeadlineHeap& deadlines() { return deadlines_; }
 
@@ -70,6 +74,12 @@ class Loop {
   void add_socket(UdpSocket socket, PacketReceiver& receiver);
   void remove_socket(std::uint32_t index);
   const UdpSocket* socket(std::uint32_t index) const;
+  /// Calls visit(UdpSocket&) for each.
+  template <typename Visit>
+  void for_each_socket(Visit visit) {
+    for (UdpSocket* socket : sockets_)
+      if (socket) visit(*socket);
+  }
 
   /// The session has something to do: it is pumped before the loop waits again.
   void wake(Session& session);
@@ -90,8 +100,6 @@ class Loop {
   UdpSocket::Counters udp_counters() const;
 
  private:
-  Loop(const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp, uv_loop_t* initialised);
-
   struct Port {
     UdpSocket socket;
     PacketReceiver& receiver;
@@ -115,7 +123,7 @@ class Loop {
   void arm_timer();
   void empty_disposed();
 
-  std::unique_ptr<uv_loop_t> uv_owner_;
+  std::unique_ptr<uv_loop_t> uv_owner_;  // null on a shared one
   uv_loop_t& uv_;
   TimePoint now_{};
   bool now_is_fresh_ = false;

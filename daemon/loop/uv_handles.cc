@@ -1,5 +1,6 @@
 #include "daemon/loop/uv_handles.h"
 
+#include <string>
 #include <utility>
 
 #include "core/base/check.h"
@@ -21,6 +22,20 @@ Owner* owner_of(Handle* handle) {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<uv_loop_t>> open_uv_loop() {
+  auto uv = std::make_unique<uv_loop_t>();
+  int status = uv_loop_init(uv.get());
+  if (status == 0) {
+    uv_async_t probe;  // the first one of a loop opens a descriptor
+    status = uv_async_init(uv.get(), &probe, nullptr);
+    if (status == 0) uv_close(reinterpret_cast<uv_handle_t*>(&probe), nullptr);
+    uv_run(uv.get(), UV_RUN_NOWAIT);
+    if (status != 0) uv_loop_close(uv.get());
+  }
+  if (status != 0) return Error{std::string("cannot create an event loop: ") + uv_strerror(status)};
+  return uv;
+}
 
 PollHandle::PollHandle(uv_loop_t& loop, int fd, Callback callback)
     : handle_(new uv_poll_t), callback_(std::move(callback)) {

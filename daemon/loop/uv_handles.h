@@ -8,7 +8,13 @@
 #include <mutex>
 #include <vector>
 
+#include "core/base/result.h"
+
 namespace kcptun {
+
+/// A libuv loop that is ready for any handle. The error says what the system would not give. Close it with
+/// uv_loop_close() when all handles are gone.
+Result<std::unique_ptr<uv_loop_t>> open_uv_loop();
 
 /// Watches a file descriptor that somebody else owns. Stop or destroy it before the descriptor is closed.
 class PollHandle {

@@ -42,4 +42,33 @@ void resolve_async(uv_loop_t& loop, const std::string& host, std::uint16_t port,
   request.release();  // libuv has it until the second callback
 }
 
+namespace {
+
+struct Answers {
+  std::function<void(Result<std::vector<std::vector<IpEndpoint>>>)> done;
+  std::vector<std::vector<IpEndpoint>> found;
+  std::optional<Error> error;
+  std::size_t missing;
+};
+
+void finish(Answers& answers) {
+  if (answers.error) return answers.done(*answers.error);
+  answers.done(std::move(answers.found));
+}
+
+}  // namespace
+
+void resolve_all_async(uv_loop_t& loop, const std::vector<NameQuery>& queries,
+                       std::function<void(Result<std::vector<std::vector<IpEndpoint>>>)> done) {
+  auto answers = std::make_shared<Answers>(Answers{std::move(done), {}, std::nullopt, queries.size()});
+  answers->found.resize(queries.size());
+  if (queries.empty()) return finish(*answers);
+  for (std::size_t i = 0; i < queries.size(); ++i)
+    resolve_async(loop, queries[i].host, queries[i].port, [answers, i](Result<std::vector<IpEndpoint>> addresses) {
+      if (!addresses && !answers->error) answers->error = Error{addresses.error()};
+      if (addresses) answers->found[i] = std::move(*addresses);
+      if (--answers->missing == 0) finish(*answers);
+    });
+}
+
 }  // namespace kcptun

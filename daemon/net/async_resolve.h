@@ -18,4 +18,14 @@ namespace kcptun {
 void resolve_async(uv_loop_t& loop, const std::string& host, std::uint16_t port,
                    std::function<void(Result<std::vector<IpEndpoint>>)> done);
 
+struct NameQuery {
+  std::string host;
+  std::uint16_t port;
+};
+
+/// The same for several names, in their order; the first error is the error of all. From inside the call when there is
+/// nothing to ask.
+void resolve_all_async(uv_loop_t& loop, const std::vector<NameQuery>& queries,
+                       std::function<void(Result<std::vector<std::vector<IpEndpoint>>>)> done);
+
 }  // namespace kcptun

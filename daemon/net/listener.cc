@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -90,6 +92,38 @@ Result<FileDescriptor> listen_unix(const UnixPath& path) {
   return fd;
 }
 
+SocketFile::SocketFile(const UnixPath& path) {
+  struct stat info {};
+  if (path.path.front() == '@' || ::lstat(path.path.c_str(), &info) != 0) return;
+  path_ = path.path;
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
+}
+
+SocketFile::~SocketFile() {
+  struct stat info {};
+  if (path_.empty() || ::lstat(path_.c_str(), &info) != 0) return;
+  if (S_ISSOCK(info.st_mode) && info.st_dev == device_ && info.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+namespace {
+
+bool is_own(IpEndpoint address) {
+  address.port = 0;
+  const SocketAddress name = to_sockaddr(address);
+  const FileDescriptor probe(::socket(name.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return errno != EAFNOSUPPORT;
+  return ::bind(probe.get(), name.get(), name.size) == 0 || errno != EADDRNOTAVAIL;
+}
+
+}  // namespace
+
+std::vector<IpEndpoint> own_addresses(std::vector<IpEndpoint> addresses) {
+  if (addresses.size() < 2 || std::ranges::none_of(addresses, is_own)) return addresses;
+  std::erase_if(addresses, [](const IpEndpoint& address) { return !is_own(address); });
+  return addresses;
+}
+
 namespace {
 
 FileDescriptor begin(FileDescriptor fd, const sockaddr* name, socklen_t size) {
@@ -121,8 +155,8 @@ void prepare_connection(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveSeconds);
 }
 
-Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted)
-    : fd_(std::move(fd)), accepted_(std::move(accepted)) {
+Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel)
+    : fd_(std::move(fd)), accepted_(std::move(accepted)), tunnel_(tunnel) {
   poll_ = std::make_unique<PollHandle>(loop, fd_.get(), [this](int) { accept_some(); });
   resume_ = std::make_unique<TimerHandle>(loop, [this] { poll_->watch(UV_READABLE); });
   poll_->watch(UV_READABLE);
@@ -143,7 +177,8 @@ void Listener::accept_some() {
 }
 
 void Listener::pause(int error) {
-  if (!exhausted_) spdlog::warn("accepting pauses until there are resources again: {}", std::strerror(error));
+  if (!exhausted_)
+    EventLog(tunnel_).warning("accepting pauses until there are resources again", {{"error", std::strerror(error)}});
   exhausted_ = true;
   poll_->watch(0);
   resume_->start(kPauseMs);

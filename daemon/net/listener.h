@@ -1,9 +1,12 @@
 // A listening TCP or unix socket, and opening connections.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "config/profile.h"
 #include "core/base/path.h"
@@ -20,6 +23,25 @@ Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port);
 /// As above; a stale socket file that nobody listens on any more is replaced.
 Result<FileDescriptor> listen_unix(const UnixPath& path);
 
+/// The file of a listening unix socket, removed at the end unless another one is there by then. Of an abstract name,
+/// which has no file, it does nothing.
+class SocketFile {
+ public:
+  /// REQUIRES: the path is bound.
+  explicit SocketFile(const UnixPath& path);
+  ~SocketFile();
+  SocketFile(const SocketFile&) = delete;
+  SocketFile& operator=(const SocketFile&) = delete;
+
+ private:
+  std::string path_;  // "": nothing to remove
+  std::uint64_t device_ = 0;
+  std::uint64_t inode_ = 0;
+};
+
+/// Of a listener's addresses those that this machine has; all of them if it has none, so that listening says why not.
+std::vector<IpEndpoint> own_addresses(std::vector<IpEndpoint> addresses);
+
 /// Begins a non-blocking connection; invalid with errno set when it fails at once.
 FileDescriptor begin_connect(const IpEndpoint& address);
 FileDescriptor begin_connect(const UnixPath& path);
@@ -31,7 +53,8 @@ void prepare_connection(int fd);
 class Listener {
  public:
   using Accepted = std::function<void(FileDescriptor)>;
-  Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted);
+  /// `tunnel`: its name in the log; outlives the listener.
+  Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel = {});
 
  private:
   void accept_some();
@@ -39,6 +62,7 @@ class Listener {
 
   FileDescriptor fd_;
   Accepted accepted_;
+  std::string_view tunnel_;
   bool exhausted_ = false;
   std::unique_ptr<PollHandle> poll_;
   std::unique_ptr<TimerHandle> resume_;

@@ -179,9 +179,7 @@ UdpSocket::UdpSocket(int descriptor, int family, const Options& options)
   // A kernel before 4.18 would ignore the control message and send one huge datagram, so ask first.
   gso_ = options.gso && get_option(fd(), SOL_UDP, UDP_SEGMENT) >= 0;
   gro_ = options.gro && set_option(fd(), SOL_UDP, UDP_GRO, 1);
-  if (options.buffer_bytes > 0) set_buffers(options.buffer_bytes);
-  receive_buffer_ = granted_buffer(fd(), SO_RCVBUF);
-  send_buffer_ = granted_buffer(fd(), SO_SNDBUF);
+  set_buffers(options.buffer_bytes);
 }
 
 UdpSocket::Descriptor::~Descriptor() {
@@ -189,8 +187,12 @@ UdpSocket::Descriptor::~Descriptor() {
 }
 
 void UdpSocket::set_buffers(int bytes) {
-  set_buffer(fd(), SO_RCVBUFFORCE, SO_RCVBUF, bytes);
-  set_buffer(fd(), SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+  if (bytes > 0) {
+    set_buffer(fd(), SO_RCVBUFFORCE, SO_RCVBUF, bytes);
+    set_buffer(fd(), SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+  }
+  receive_buffer_ = granted_buffer(fd(), SO_RCVBUF);
+  send_buffer_ = granted_buffer(fd(), SO_SNDBUF);
 }
 
 Result<UdpSocket> UdpSocket::open(int family, const Options& options, const std::string& name) {

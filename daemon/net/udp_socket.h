@@ -175,6 +175,9 @@ class UdpSocket {
   /// refused, errno.
   bool set_dscp(std::uint8_t dscp);
 
+  /// Asks for buffers of this size, if it is above 0; what the kernel granted is told below.
+  void set_buffers(int bytes);
+
   int fd() const { return fd_.get(); }
   std::uint32_t index() const { return index_; }
   const IpEndpoint& local() const { return local_; }
@@ -218,7 +221,6 @@ class UdpSocket {
 
   UdpSocket(int descriptor, int family, const Options& options);
   static Result<UdpSocket> open(int family, const Options& options, const std::string& name);
-  void set_buffers(int bytes);
   void learn_local();
 
   bool may_segment(const IpEndpoint& remote, std::uint32_t size) const;

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <utility>
 
-#include "daemon/log.h"
 #include "daemon/net/listener.h"
 #include "daemon/session/session.h"
 
@@ -125,7 +124,10 @@ void Connection::handle_writable() {
 
 void Connection::fail(const char* what, int error) {
   if (failed_) return;
-  if (connecting_) spdlog::warn("stream conv={:08x} sid={}: {}: {}", session_.link().conv(), sid_, what, std::strerror(error));
+  if (connecting_)
+    session_.log().warning(what, {{"conv", hex_id(session_.link().conv())},
+                                  {"sid", sid_},
+                                  {"error", std::strerror(error)}});
   session_.link().abandon(sid_);
   reset();
   session_.detach(*this);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "daemon/log.h"
-
 namespace kcptun {
 namespace {
 
@@ -26,16 +24,17 @@ Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, const P
       link_(link),
       owner_(owner),
       path_(path),
-      quiet_(profile.quiet),
-      drain_limit_(std::max<Duration>(profile.closewait, kShortestDrain)) {
+      profile_(profile) {
   loop_.wake(*this);
 }
 
 Session::~Session() { loop_.forget(*this); }
 
+Duration Session::drain_limit() const { return std::max<Duration>(profile_.closewait, kShortestDrain); }
+
 void Session::attach(std::unique_ptr<Connection> connection) {
   const std::uint32_t sid = connection->sid();
-  if (!quiet_) spdlog::info("stream opened conv={:08x} sid={}", link_.conv(), sid);
+  if (!profile_.quiet) log().info("stream opened", {{"conv", hex_id(link_.conv())}, {"sid", sid}});
   link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(connection.get()));
   connections_[sid] = std::move(connection);
   loop_.wake(*this);
@@ -44,7 +43,7 @@ void Session::attach(std::unique_ptr<Connection> connection) {
 void Session::detach(Connection& connection) {
   const auto it = connections_.find(connection.sid());
   if (it == connections_.end()) return;
-  if (!quiet_) spdlog::info("stream closed conv={:08x} sid={}", link_.conv(), connection.sid());
+  if (!profile_.quiet) log().info("stream closed", {{"conv", hex_id(link_.conv())}, {"sid", connection.sid()}});
   link_.set_tag(connection.sid(), 0);
   if (std::exchange(connection.in_ready_list, false)) {
     std::erase(ready_, &connection);

@@ -11,6 +11,7 @@
 
 #include "config/profile.h"
 #include "core/link/link.h"
+#include "daemon/log.h"
 #include "daemon/loop/deadlines.h"
 #include "daemon/loop/loop.h"
 #include "daemon/session/connection.h"
@@ -30,7 +31,7 @@ class Session : public Deadline {
     /// The conversation is over; all connections are gone. The owner disposes of the session.
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
   };
-  /// All outlive the session.
+  /// All outlive the session. The profile may change while no call is under way.
   Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile);
   ~Session() override;
 
@@ -50,7 +51,8 @@ class Session : public Deadline {
   void detach(Connection& connection);
   Loop& loop() { return loop_; }
   /// How long a stream whose peer has finished may be stuck.
-  Duration drain_limit() const { return drain_limit_; }
+  Duration drain_limit() const;
+  EventLog log() const { return EventLog(profile_.name); }
   Link& link() { return link_; }
 
   std::size_t connections() const { return connections_.size(); }
@@ -71,8 +73,7 @@ class Session : public Deadline {
   Link& link_;
   Owner& owner_;
   Path path_;
-  const bool quiet_;
-  const Duration drain_limit_;
+  const Profile& profile_;
   bool awake_ = false;
   bool closed_ = false;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;

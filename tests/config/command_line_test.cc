@@ -55,7 +55,7 @@ TEST_CASE("A value may look like a flag, be empty, or have brackets and equals s
     CHECK(profile_of(run_flags({"-key=" + key, "--conn", "2"})).key == key);
   }
   CHECK(profile_of(run_flags({"--scavengettl", "-1"})).scavengettl == std::nullopt);
-  CHECK(profile_of(run_flags({"--log", ""})).log.empty());
+  CHECK(profile_of(run_flags({"--log", ""})).log.file.empty());
 }
 
 TEST_CASE("Numbers are decimal or hexadecimal, whole, and never guessed") {

@@ -109,7 +109,7 @@ TEST_CASE("The rest of the profile is what was asked for") {
   CHECK(profile.scavengettl == seconds(7));
   CHECK(profile.closewait == seconds(8));
   CHECK(profile.sockbuf == 4096);
-  CHECK(profile.log == "x");
+  CHECK(profile.log == LogSettings{"x", LogLevel::kInfo, LogFormat::kText, false});
   CHECK(profile.quiet);
   CHECK(profile.snmplog == "./snmp-20060102.log");
   CHECK(profile.snmpperiod == seconds(9));

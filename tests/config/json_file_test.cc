@@ -129,7 +129,6 @@ TEST_CASE("A value of the wrong type is refused with file, field, value and what
       {R"({"mode": "fastest"})",
        R"(field "mode": "fastest" must be one of normal, fast, fast2, fast3, manual)"},
       {R"({"remoteaddr": "vps"})", R"(field "remoteaddr": "vps" has no port)"},
-      {R"({"tunnels": []})", R"(field "tunnels" comes with a later version)"},
       {R"({"tcp": true})", R"(field "tcp": true comes with a later version)"},
       {R"({"log": "a\u0000b"})", R"(field "log": "a\x00b" has a NUL byte)"},
       {R"([1])", "the top level is an array, expected an object"},
@@ -179,7 +178,7 @@ TEST_CASE("A file that cannot be read is named") {
   CHECK(read_text_file("/nowhere/at/all").error() == "No such file or directory");
   CHECK(read_text_file("/dev/zero").error() == "longer than 1 MiB");
   CHECK(read_text_file("/dev/null").value().empty());
-  CHECK(std::holds_alternative<RunTunnel>(run_flags({"-c", ""})));
+  CHECK(std::holds_alternative<RunTunnels>(run_flags({"-c", ""})));
 }
 
 TEST_CASE("A file cut at any length is refused with a position, and nothing worse") {
@@ -187,7 +186,7 @@ TEST_CASE("A file cut at any length is refused with a position, and nothing wors
   for (std::size_t length = 0; length < kClientExample.size(); ++length) {
     const auto command = run_json(kClientExample.substr(0, length));
     if (length >= whole) {
-      CHECK(std::holds_alternative<RunTunnel>(command));
+      CHECK(std::holds_alternative<RunTunnels>(command));
     } else {
       CHECK(refusal_line(command).starts_with("kcptun-client: x.json:"));
       CHECK(exit_code(command) == 1);
@@ -210,6 +209,102 @@ TEST_CASE("Random damage to a file never does more than refuse it") {
 TEST_CASE("Nesting of hostile depth costs no stack") {
   CHECK(exit_code(run_json(std::string(500000, '['))) == 1);
   CHECK(exit_code(run_json("{\"a\":" + std::string(200000, '[') + std::string(200000, ']') + "}")) == 0);
+}
+
+// --- several tunnels ---
+
+TEST_CASE("Each tunnel of a file is a profile: its own fields over those beside them, over flags and defaults") {
+  const auto command = run({.arguments = {"-c", "x.json", "--mtu", "1200", "--conn", "3"},
+                            .files = {{"x.json", R"({"mtu": 1300, "key": "k", "tunnels": [
+                              {"name": "home"}, {"name": "office-2", "mtu": 1400, "key": "other"}]})"}}});
+  const auto& tunnels = started(command).tunnels;
+  REQUIRE(tunnels.size() == 2);
+  CHECK(started(command).several);
+  CHECK(tunnels[0].profile.name == "home");
+  CHECK(tunnels[0].profile.link.kcp.mtu == 1300);
+  CHECK(tunnels[0].profile.key == "k");
+  CHECK(tunnels[1].profile.name == "office-2");
+  CHECK(tunnels[1].profile.link.kcp.mtu == 1400);
+  CHECK(tunnels[1].profile.key == "other");
+  for (const auto& tunnel : tunnels) CHECK(tunnel.profile.conn == 3);
+}
+
+TEST_CASE("What is wrong with tunnels is one line that names the file, the tunnel, the field, value and range") {
+  const std::string pair = R"({"name": "home"}, {"name": "office", )";
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {R"({"tunnels": 5})", R"(x.json: field "tunnels": 5 is a number, expected an array)"},
+      {R"({"tunnels": {}})", R"(x.json: field "tunnels": {...} is an object, expected an array)"},
+      {R"({"tunnels": []})", R"(x.json: field "tunnels" is empty, expected 1..1024)"},
+      {R"({"tunnels": [{"name": "a"}, 7]})", "x.json: tunnels[1] is a number, expected an object"},
+      {R"({"tunnels": [{}]})", R"(x.json: tunnels[0]: field "name" is missing)"},
+      {R"({"tunnels": [{"name": ""}]})", R"(x.json: tunnels[0]: field "name" is missing)"},
+      {R"({"tunnels": [{"name": 3}]})", R"(x.json: tunnels[0]: field "name": 3 is a number, expected a string)"},
+      {R"({"tunnels": [{"name": "a b"}]})", R"(x.json: tunnels[0] (a b): field "name": "a b" must be at most 63)"},
+      {R"({"tunnels": [{"name": "a"}, {"name": "a"}]})",
+       R"(x.json: tunnels[1] (a): field "name": "a" is the name of tunnels[0] too)"},
+      {R"({"tunnels": [)" + pair + R"("mtu": 99999}]})",
+       R"(x.json: tunnels[1] (office): field "mtu": 99999 is out of range 128..1500)"},
+      {R"({"tunnels": [)" + pair + R"("mtu": "big"}]})",
+       R"(x.json: tunnels[1] (office): field "mtu": "big" is a string, expected a whole number)"},
+      {R"({"mtu": 99999, "tunnels": [{"name": "a"}]})", R"(x.json: field "mtu": 99999 is out of range 128..1500)"},
+      {R"({"tunnels": [)" + pair + R"("log": "x"}]})",
+       R"(x.json: tunnels[1] (office): field "log" is of the whole process and belongs beside "tunnels")"},
+      {R"({"tunnels": [)" + pair + R"("tunnels": []}]})",
+       "x.json: tunnels[1] (office) has tunnels inside, which cannot be"},
+      {R"({"name": "x", "tunnels": [{"name": "a"}]})", R"(x.json: field "name": "x" names one tunnel)"},
+      {R"({"snmplog": "s", "tunnels": [{"name": "a"}, {"name": "b"}]})",
+       R"(x.json: field "snmplog": "s" is written by tunnels[0] (a) too)"},
+      {R"({"tunnels": [{"name": "a", "snmplog": "s"}, {"name": "b", "snmplog": "s"}]})",
+       R"(x.json: tunnels[1] (b): field "snmplog": "s" is written by tunnels[0] (a) too)"},
+  };
+  for (const auto& [json, expected] : cases) {
+    INFO(json);
+    const auto line = refusal_line(run_json(json));
+    CHECK(line.starts_with("kcptun-client: " + expected));
+    CHECK(line.find('\n') == std::string::npos);
+  }
+  CHECK(refusal_line(run({.arguments = {"-c", "f", "--name", "x"}, .files = {{"f", R"({"tunnels": [{"name": "a"}]})"}}}))
+            .find("--name x: names one tunnel") != std::string::npos);
+}
+
+TEST_CASE("1024 tunnels are taken and 1025 are not") {
+  const auto file = [](int count) {
+    std::string text = R"({"key": "k", "tunnels": [)";
+    for (int i = 0; i < count; ++i)
+      text.append(i ? "," : "").append(R"({"name": ")").append(std::to_string(i)).append("\"}");
+    return text.append("]}");
+  };
+  CHECK(started(run_json(file(1024))).tunnels.size() == 1024);
+  CHECK(refusal_line(run_json(file(1025))).find(R"(field "tunnels" has more than 1024 tunnels)") != std::string::npos);
+}
+
+TEST_CASE("Warnings about a tunnel say which") {
+  const auto command = run_json(R"({"tunnels": [{"name": "a", "mtuu": 5}, {"name": "b", "key": "k", "key": "k"}]})");
+  const auto& warnings = started(command).warnings;
+  REQUIRE(warnings.size() == 3);
+  CHECK(warnings[0] == R"(x.json: tunnels[0] (a): unknown field "mtuu" is ignored (did you mean "mtu"?))");
+  CHECK(warnings[1].find("x.json: tunnels[1] (b): field \"key\" stands there more than once") == 0);
+  CHECK(warnings[2].find("tunnel a: the key is kcptun's public default") == 0);
+}
+
+TEST_CASE("--check prints all tunnels as a file that says the same, with the keys hidden") {
+  const std::string text = R"({"key": "secret", "threads": 2, "tunnels": [{"name": "a"}, {"name": "b", "mtu": 1400}]})";
+  const auto command = run({.arguments = {"--check", "-c", "f"}, .files = {{"f", text}}});
+  const std::string shown = printed(command);
+  CHECK(shown.find("secret") == std::string::npos);
+  const auto again = run_json(shown);
+  REQUIRE(started(again).tunnels.size() == 2);
+  CHECK(started(again).tunnels[1].profile.link.kcp.mtu == 1400);
+  CHECK(started(again).tunnels[1].profile.threads == 2);
+}
+
+TEST_CASE("A name is 1 to 63 letters, digits, dots, underscores and hyphens") {
+  const auto with = [](const std::string& name) { return refusal_line(run_flags({"--key", "k", "--name", name})); };
+  CHECK(with(std::string(63, 'a')) == "not refused");
+  CHECK(with("Az09._-") == "not refused");
+  CHECK(with(std::string(64, 'a')).find("must be at most 63") != std::string::npos);
+  for (const auto* bad : {"a b", "a/b", "\"", "a=b", "\xc3\xa4"})
+    CHECK(with(bad).find("must be at most 63") != std::string::npos);
 }
 
 }  // namespace

@@ -43,11 +43,12 @@ TEST_CASE("Each field of either program that changes is told, with what it needs
   }
 }
 
-TEST_CASE("A change is one line that says when it counts") {
+TEST_CASE("A change says what was, what is, and when it counts, and hides the key") {
   const auto lines = [](const std::vector<std::pair<OptionId, Value>>& values) {
     std::vector<std::string> texts;
     for (const Change& change : changes_between(settings_with({}), settings_with(values)))
-      texts.push_back(to_text(change));
+      texts.push_back(std::string(option_of(change.option).json) + ' ' + change.before + " -> " + change.after +
+                      " (" + std::string(effect_of(change.reload)) + ')');
     return texts;
   };
   using Lines = std::vector<std::string>;
@@ -68,6 +69,65 @@ TEST_CASE("What needs a restart stays, the rest is taken over") {
   CHECK(result.number(OptionId::kMtu) == 1400);
   CHECK(result.text(OptionId::kMode) == "fast3");
   CHECK(result.number(OptionId::kInterval) == 10);
+}
+
+// --- tunnels of one process ---
+
+RunTunnels read(const std::string& json, Role role = Role::kServer) { return started(run_json(json, role)); }
+
+ReloadPlan planned(const std::string& before, const std::string& after) {
+  auto plan = plan_reload(read(before), read(after));
+  if (const auto* refusal = std::get_if<Refusal>(&plan)) FAIL(refusal->line);
+  return std::move(std::get<ReloadPlan>(plan));
+}
+
+TEST_CASE("A tunnel that is alone is kept, and takes over all but what needs a restart") {
+  const auto plan = planned(R"({"target": "a:1", "key": "k"})", R"({"target": "b:2", "key": "other", "mtu": 1400})");
+  CHECK(plan.added.empty());
+  CHECK(plan.removed.empty());
+  REQUIRE(plan.kept.size() == 1);
+  CHECK(plan.kept[0].changes.size() == 3);
+  const Profile& next = plan.kept[0].next.profile;
+  CHECK(std::get<HostPort>(next.remote) == HostPort{"b", 2, 2});
+  CHECK(next.link.kcp.mtu == 1400);
+  CHECK(next.key == "k");
+}
+
+TEST_CASE("Several tunnels are known by their names: kept, added and removed") {
+  const auto plan = planned(
+      R"({"key": "k", "tunnels": [{"name": "a", "listen": ":1"}, {"name": "b", "listen": ":2"}]})",
+      R"({"key": "k", "quiet": true, "tunnels": [{"name": "c", "listen": ":3"}, {"name": "b", "listen": ":2"}]})");
+  REQUIRE(plan.kept.size() == 1);
+  CHECK(plan.kept[0].running == 1);
+  REQUIRE(plan.kept[0].changes.size() == 1);
+  CHECK(plan.kept[0].changes[0].option == OptionId::kQuiet);
+  REQUIRE(plan.added.size() == 1);
+  CHECK(plan.added[0].profile.name == "c");
+  CHECK(plan.removed == std::vector<std::size_t>{0});
+  CHECK(plan.several);
+}
+
+TEST_CASE("What is of the process is told once, not for each tunnel") {
+  const auto file = [](const std::string& more) {
+    return R"({"key": "k", )" + more + R"("tunnels": [{"name": "a"}, {"name": "b"}]})";
+  };
+  const auto plan = planned(file(""), file(R"("log-level": "error", "threads": 3, )"));
+  REQUIRE(plan.process_changes.size() == 2);
+  CHECK(plan.process_changes[0].option == OptionId::kLogLevel);
+  CHECK(plan.process_changes[1].reload == OptionReload::kRestart);
+  REQUIRE(plan.kept.size() == 2);
+  CHECK(plan.kept[0].changes.empty());
+  CHECK(plan.kept[1].next.profile.log.level == LogLevel::kError);
+  CHECK(plan.kept[1].next.profile.threads == 0);
+}
+
+TEST_CASE("One tunnel becomes several, and the one of its name is kept") {
+  const auto plan =
+      planned(R"({"key": "k", "name": "a"})", R"({"key": "k", "tunnels": [{"name": "b"}, {"name": "a"}]})");
+  REQUIRE(plan.kept.size() == 1);
+  CHECK(plan.kept[0].next.profile.name == "a");
+  CHECK(plan.added.size() == 1);
+  CHECK(plan.removed.empty());
 }
 
 }  // namespace

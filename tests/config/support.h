@@ -58,13 +58,13 @@ inline int exit_code(const ParsedCommand& command) {
   return refusal ? refusal->exit_code : 0;
 }
 
-inline const RunTunnel& started(const ParsedCommand& command) {
+inline const RunTunnels& started(const ParsedCommand& command) {
   INFO(refusal_line(command));
-  REQUIRE(std::holds_alternative<RunTunnel>(command));
-  return std::get<RunTunnel>(command);
+  REQUIRE(std::holds_alternative<RunTunnels>(command));
+  return std::get<RunTunnels>(command);
 }
 
-inline const Profile& profile_of(const ParsedCommand& command) { return started(command).profile; }
+inline const Profile& profile_of(const ParsedCommand& command) { return started(command).tunnels.front().profile; }
 
 inline const std::string& printed(const ParsedCommand& command) {
   INFO(refusal_line(command));

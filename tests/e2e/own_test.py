@@ -450,6 +450,17 @@ class Addresses(TunnelCase):
         target = self.target()
         self.check(target=target, remote_host="localhost", target_name=f"localhost:{target.port}")
 
+    def test_a_name_listens_on_all_addresses_that_it_has(self):
+        addresses = {info[4][0] for info in socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)}
+        tunnel = self.tunnel(FAST, listen_host="localhost", local="localhost")
+        for address in addresses:
+            with socket.create_connection((address, tunnel.local_port), 5) as connection:
+                connection.sendall(b"echo\nhello")
+                self.assertEqual(connection.recv(5, socket.MSG_WAITALL), b"hello")
+        for address in addresses:  # as clients of the server: the UDP port of each address is taken
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as taken:
+                self.assertRaises(OSError, taken.bind, (address, tunnel.udp_port))
+
     def test_listening_on_all_addresses(self):
         self.check(listen_host="", remote_host="127.0.0.1")
         self.check(listen_host="", remote_host="[::1]")
@@ -493,8 +504,29 @@ class Ending(TunnelCase):
         tunnel = self.tunnel(FAST, local=path)
         tunnel.client_program.signal(signal.SIGTERM)
         self.assertEqual(tunnel.client_program.wait_exit(2), 0)
+        self.assertFalse(os.path.exists(path), "the socket's file was left")
         tunnel.start_client()
         t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+        tunnel.client_program.kill()
+        self.assertTrue(os.path.exists(path))
+        tunnel.start_client()
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+
+    def test_a_unix_socket_that_another_has_is_neither_taken_nor_removed(self):
+        path = os.path.join(self.directory, "local.sock")
+        tunnel = self.tunnel(FAST, local=path)
+        second = subprocess.run([OPTIONS.client, "--key", "k", "-l", path, "-r", f"{t.HOST}:9"], capture_output=True,
+                                text=True, timeout=10)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn(path, second.stderr)
+        t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+        os.unlink(path)
+        with socket.socket(socket.AF_UNIX) as other:  # the file is another's by now
+            other.bind(path)
+            other.listen()
+            tunnel.client_program.signal(signal.SIGTERM)
+            self.assertEqual(tunnel.client_program.wait_exit(2), 0)
+            self.assertTrue(os.path.exists(path), "another's socket was removed")
 
 
 class Logging(TunnelCase):
@@ -775,6 +807,12 @@ class StartErrors(TunnelCase):
         local = f"{t.HOST}:{t.free_port()}"
         self.check(OPTIONS.client, ["--localaddr", local, "--remoteaddr", nowhere], [1], nowhere[:-6], seconds=30)
         self.check(OPTIONS.server, ["--listen", nowhere, "--target", "127.0.0.1:9"], [1], nowhere[:-6], seconds=30)
+
+    def test_a_log_in_a_folder_that_is_missing(self):
+        folder = os.path.join(self.directory, "no")
+        for program in (OPTIONS.client, OPTIONS.server):
+            self.check(program, ["--log", os.path.join(folder, "such", "x.log")], [1], f"there is no folder {folder}")
+        self.assertFalse(os.path.exists(folder))
 
     def test_usage_errors(self):
         for program in (OPTIONS.client, OPTIONS.server):

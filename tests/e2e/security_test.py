@@ -405,7 +405,7 @@ class Secrets(TunnelCase):
         for crypt, words in (("aes", "can change packets"), ("null", "protects nothing"),
                              ("xchacha20-poly1305", "refuses packets that were changed, sent back or played again")):
             log = self.start(["--key", self.KEY, "--crypt", crypt]).log()
-            self.assertEqual(log.count(f"crypt {crypt}: "), 1)
+            self.assertEqual(log.count(f"crypt suite={crypt} "), 1)
             self.assertIn(words, log)
 
 

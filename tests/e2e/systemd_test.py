@@ -3,12 +3,14 @@
     systemd_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
 """
 
+import asyncio
 import os
 import pathlib
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import tunnel as t
 from tunnel import OPTIONS, TunnelCase
@@ -52,17 +54,63 @@ class Notify(TunnelCase):
         manager.settimeout(10)
         return manager
 
+    def next_but_status(self, manager):
+        while (message := manager.recv(4096)).startswith(b"STATUS="):
+            pass
+        return message
+
+    def test_a_reload_is_told_at_its_beginning_and_its_end(self):
+        manager = self.manager(os.path.join(self.directory, "reload"))
+        program = self.start(manager.getsockname())
+        self.assertEqual(manager.recv(4096), b"READY=1")
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        program.send_signal(signal.SIGHUP)
+        first, second = self.next_but_status(manager).decode().split("\n")
+        self.assertEqual(first, "RELOADING=1")
+        name, usec = second.split("=")
+        self.assertEqual(name, "MONOTONIC_USEC")
+        self.assertTrue(before <= int(usec) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+        self.assertEqual(self.next_but_status(manager), b"READY=1")
+        self.assertIsNone(program.poll())
+
+    def test_the_status_tells_sessions_streams_and_goodput_and_not_too_often(self):
+        name = os.path.join(self.directory, "status")
+        manager = self.manager(name)
+        tunnel = self.tunnel(environment={"NOTIFY_SOCKET": name})
+        texts = []
+
+        def status():
+            message = manager.recv(4096).decode()
+            if message.startswith("STATUS="):
+                texts.append((time.monotonic(), message))
+            return message
+
+        async def talk():
+            connection = await tunnel.connect()
+            with connection:
+                await t.send(connection, b"echo\n" + bytes(1 << 20))
+                await t.receive_exactly(connection, 1 << 20)
+                await asyncio.get_running_loop().run_in_executor(
+                    None, lambda: t.wait_until(lambda: "1 session, 1 stream, " in status(), 20, "one stream"))
+        t.run(talk(), 60)
+        t.wait_until(lambda: status().endswith("0 streams, 0 B/s up, 0 B/s down"), 20, "no stream, no traffic")
+        for _, text in texts:
+            self.assertRegex(text, r"^STATUS=\d sessions?, \d streams?, [\d.]+ [kMG]?B/s up, [\d.]+ [kMG]?B/s down$")
+        self.assertTrue(any(" MB/s" in text or " kB/s" in text for _, text in texts), texts)
+        for (before, _), (after, _) in zip(texts, texts[1:]):
+            self.assertGreater(after - before, 1)
+
     def test_ready_alive_and_stopping_are_told(self):
         for name in (os.path.join(self.directory, "notify"), f"@kcptun-uv-notify-{os.getpid()}"):
             manager = self.manager(name)
             program = self.start(name, WATCHDOG_USEC="400000")
             self.assertEqual(manager.recv(4096), b"READY=1")
             for _ in range(3):
-                self.assertEqual(manager.recv(4096), b"WATCHDOG=1")
+                self.assertEqual(self.next_but_status(manager), b"WATCHDOG=1")
             program.send_signal(signal.SIGTERM)
-            last = manager.recv(4096)
+            last = self.next_but_status(manager)
             while last == b"WATCHDOG=1":
-                last = manager.recv(4096)
+                last = self.next_but_status(manager)
             self.assertEqual(last, b"STOPPING=1")
             self.assertEqual(program.wait(10), 0)
 

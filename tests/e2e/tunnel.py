@@ -417,7 +417,7 @@ class Tunnel:
 
     def __init__(self, client, server, common=(), client_args=(), server_args=(), target=None, relay=None,
                  listen_host=HOST, remote_host=None, local=None, directory=None, target_name=None, keyless=False,
-                 udp_port=None):
+                 udp_port=None, environment=None):
         self.client_path, self.server_path = client, server
         self.common = [*([] if keyless else ["--key", "kcptun-uv test key"]), *common]
         self.client_args, self.server_args = list(client_args), list(server_args)
@@ -427,7 +427,8 @@ class Tunnel:
         self.target = Target() if self._own_target else target
         self.target_name = target_name or self.target.name
         self.udp_port = udp_port or free_port()
-        self.local = local  # a unix socket path, "[::1]", or None for 127.0.0.1
+        self.environment = environment  # further variables of the client
+        self.local = local  # a unix socket path, "[::1]", a host name, or None for 127.0.0.1
         self.local_port = None if local and local.startswith("/") else free_port()
         self.listen_host = listen_host
         self.remote_host = remote_host or listen_host
@@ -465,7 +466,7 @@ class Tunnel:
             local = f"{self.local or HOST}:{self.local_port}"
         self.client_program = Program(
             self.client_path, ["--localaddr", local, "--remoteaddr", f"{self.remote_host}:{port}",
-                               *self.common, *self.client_args], os.path.join(self.directory, "client.log"))
+                               *self.common, *self.client_args], os.path.join(self.directory, "client.log"), self.environment)
         self.client_program.wait_ready(
             lambda: unix_listening(self.local) if self.local_port is None else can_listen_tcp(self.local_port))
 

@@ -1,0 +1,189 @@
+#include "daemon/tunnel_loops.h"
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "daemon/log.h"
+#include "daemon/net/address.h"
+#include "daemon/net/listener.h"
+#include "daemon/secrets.h"
+
+namespace kcptun {
+
+TunnelLoops::TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads)
+    : profile_(profile), threads_(threads), key_(std::move(key)) {
+  if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
+  wipe(profile_.key);  // what is derived from it does
+}
+
+Result<std::unique_ptr<TunnelLoops>> TunnelLoops::make(const Profile& profile, LoopThreads& threads) {
+  Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
+  if (!key) return Error{key.error()};
+  return std::unique_ptr<TunnelLoops>(new TunnelLoops(profile, std::move(*key), threads));
+}
+
+// Parts go before their loops, all of them before any loop: they may post to each other's.
+TunnelLoops::~TunnelLoops() {
+  for (Worker& worker : workers_) worker.part.reset();
+}
+
+std::size_t TunnelLoops::loops_wanted() const {
+  if (profile_.role == Role::kServer) return threads_.size();
+  return std::min<std::size_t>(threads_.size(), profile_.conn);
+}
+
+Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t first_thread) {
+  add_loops(first_thread);
+  Result<bool> opened = profile_.role == Role::kClient ? open_client(addresses) : open_server(addresses);
+  if (!opened) return opened;
+  for (Worker& worker : workers_) worker.loop->flush();  // what was set up before
+  return true;
+}
+
+void TunnelLoops::add_loops(std::size_t first_thread) {
+  for (std::size_t i = 0; i < loops_wanted(); ++i) {
+    uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
+    workers_.emplace_back().loop =
+        std::make_unique<Loop>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
+  }
+}
+
+// Listening sockets first: a start that fails says so in one line, before any session is dialled.
+Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses) {
+  for (Worker& worker : workers_) {
+    auto part = std::make_unique<ClientPart>(profile_, *worker.loop, client_, addresses.remote);
+    client_.parts.push_back(part.get());
+    worker.part = std::move(part);
+  }
+  Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local);
+  if (!listening) return Error{listening.error()};
+  for (std::size_t slot = 0; slot < profile_.conn; ++slot)
+    if (Result<bool> added = client_.parts[slot % client_.parts.size()]->add_slot(slot); !added) return added;
+  for (std::size_t i = 0; i < listening->size(); ++i)
+    for (FileDescriptor& fd : (*listening)[i]) client_.parts[i]->listen(std::move(fd));
+  return true;
+}
+
+// One for each part on each TCP address, one for the first part on a unix path.
+Result<std::vector<std::vector<FileDescriptor>>> TunnelLoops::open_listeners(
+    const std::vector<IpEndpoint>& locals) {
+  std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
+  if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
+    Result<FileDescriptor> listening = listen_unix(*path);
+    if (!listening) return Error{listening.error()};
+    socket_file_ = std::make_unique<SocketFile>(*path);
+    sockets[0].push_back(std::move(*listening));
+    return sockets;
+  }
+  const bool shared = sockets.size() > 1;
+  for (const IpEndpoint& address : locals) {
+    if (shared)  // with SO_REUSEPORT a port that another program has looks free
+      if (Result<FileDescriptor> probe = listen_tcp(address, false); !probe) return Error{probe.error()};
+    for (std::vector<FileDescriptor>& of_part : sockets) {
+      Result<FileDescriptor> listening = listen_tcp(address, shared);
+      if (!listening) return Error{listening.error()};
+      of_part.push_back(std::move(*listening));
+    }
+  }
+  return sockets;
+}
+
+Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses) {
+  std::vector<ServerPart*> parts;
+  for (Worker& worker : workers_) {
+    auto part = std::make_unique<ServerPart>(profile_, *worker.loop, server_, addresses.remote);
+    parts.push_back(part.get());
+    worker.part = std::move(part);
+  }
+  const HostPort& listened = std::get<HostPort>(profile_.local_address);
+  for (IpEndpoint address : addresses.local) {
+    for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port) {
+      address.port = static_cast<std::uint16_t>(port);
+      if (Result<bool> opened = listen_on(address, parts); !opened) return opened;
+    }
+  }
+  return true;
+}
+
+// With SO_REUSEPORT, which several loops need, a port that another program has would look free: a probe
+// tells.
+Result<bool> TunnelLoops::listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts) {
+  const bool shared = parts.size() > 1;
+  if (shared)
+    if (Result<UdpSocket> probe = UdpSocket::bind(address, {}); !probe) return Error{probe.error()};
+  for (ServerPart* part : parts)
+    if (Result<bool> listening = part->listen(address, shared); !listening) return listening;
+  return true;
+}
+
+void TunnelLoops::apply(const Profile& next, const std::vector<IpEndpoint>* remote) {
+  profile_ = next;
+  wipe(profile_.key);
+  for (Worker& worker : workers_) {
+    worker.loop->set_link_settings(link_settings(profile_));
+    worker.part->apply_profile(remote);
+  }
+}
+
+void TunnelLoops::shut_down() {
+  for (Worker& worker : workers_) {
+    worker.part->shut_down();
+    worker.loop->flush();
+  }
+}
+
+namespace {
+
+// Sums that come from several loops; the last to come passes them on.
+struct Gathering {
+  std::function<void(const TunnelTotals&)> then;
+  std::weak_ptr<bool> alive;
+  std::mutex mutex;
+  TunnelTotals sum;
+  std::size_t missing;
+};
+
+}  // namespace
+
+void TunnelLoops::gather(std::function<void(const TunnelTotals&)> then) {
+  auto gathering = std::make_shared<Gathering>();
+  gathering->then = std::move(then);
+  gathering->alive = alive_;
+  gathering->missing = workers_.size();
+  for (Worker& worker : workers_)
+    worker.loop->mailbox().post([part = worker.part.get(), &threads = threads_, gathering] {
+      const Counters counters = part->counters();
+      const std::lock_guard lock(gathering->mutex);
+      gathering->sum.counters.add(counters);
+      gathering->sum.streams += part->streams();
+      if (--gathering->missing > 0) return;
+      threads.post(0, [gathering] {
+        if (gathering->alive.lock()) gathering->then(gathering->sum);
+      });
+    });
+}
+
+Result<TunnelAddresses> resolve_tunnel(const Profile& profile) {
+  TunnelAddresses addresses;
+  const auto add = [](const Address& address, const std::string& host,
+                      std::vector<IpEndpoint>& to) -> Result<bool> {
+    Result<std::vector<IpEndpoint>> resolved = resolve(host, std::get<HostPort>(address).port_min);
+    if (!resolved) return Error{resolved.error()};
+    to = std::move(*resolved);
+    return true;
+  };
+  if (const auto* remote = std::get_if<HostPort>(&profile.remote))
+    if (const Result<bool> added = add(profile.remote, dialled_host(*remote), addresses.remote); !added)
+      return Error{added.error()};
+  if (const auto* local = std::get_if<HostPort>(&profile.local_address)) {
+    if (const Result<bool> added = add(profile.local_address, local->host, addresses.local); !added)
+      return Error{added.error()};
+    addresses.local = own_addresses(std::move(addresses.local));
+  }
+  return addresses;
+}
+
+}  // namespace kcptun

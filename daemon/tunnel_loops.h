@@ -1,0 +1,82 @@
+// One tunnel on all its loops.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "config/profile.h"
+#include "core/crypt/suite.h"
+#include "core/stream/qpp.h"
+#include "daemon/client.h"
+#include "daemon/loop/loop.h"
+#include "daemon/loop/loop_threads.h"
+#include "daemon/server.h"
+#include "daemon/tunnel.h"
+
+namespace kcptun {
+
+/// What a tunnel does and has done, over all its loops.
+struct TunnelTotals {
+  Counters counters;
+  std::size_t streams = 0;
+};
+
+/// Its loops lie on the process's threads, beside other tunnels'. All calls are for the first thread; those
+/// that touch the loops while the threads run say so.
+class TunnelLoops {
+ public:
+  /// Derives the key, and nothing else. `threads` outlives the tunnel. The error says why there is no key.
+  static Result<std::unique_ptr<TunnelLoops>> make(const Profile& profile, LoopThreads& threads);
+  /// REQUIRES: all threads stand still, or have ended.
+  ~TunnelLoops();
+  TunnelLoops(const TunnelLoops&) = delete;
+  TunnelLoops& operator=(const TunnelLoops&) = delete;
+
+  /// How many loops it wants: one per thread, a client at most `conn`.
+  std::size_t loops_wanted() const;
+  /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round and round. The
+  /// error names what cannot be had. REQUIRES: all threads stand still, or have not begun; called once.
+  Result<bool> open(const TunnelAddresses& addresses, std::size_t first_thread);
+  /// Takes over what of the profile may change. `remote`: its addresses, if it changed.
+  /// REQUIRES: all threads stand still; the options that need a restart are as they were.
+  void apply(const Profile& next, const std::vector<IpEndpoint>* remote);
+  /// Ends its streams, and tells the peer in one last round. REQUIRES: all threads stand still.
+  void shut_down();
+
+  /// Calls `then` on the first thread, while that runs; not at all if the tunnel is gone by then.
+  void gather(std::function<void(const TunnelTotals&)> then);
+
+  const Profile& profile() const { return profile_; }
+  std::size_t loops() const { return workers_.size(); }
+
+ private:
+  struct Worker {
+    std::unique_ptr<Loop> loop;
+    std::unique_ptr<TunnelPart> part;
+  };
+
+  TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads);
+  void add_loops(std::size_t first_thread);
+  Result<bool> open_client(const TunnelAddresses& addresses);
+  Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals);
+  Result<bool> open_server(const TunnelAddresses& addresses);
+  static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
+
+  Profile profile_;  // without its key; parts refer to it; changes only while all threads stand still
+  LoopThreads& threads_;
+  MasterKey key_;
+  std::unique_ptr<QppPads> qpp_;
+  ClientShared client_;
+  ServerShared server_;
+  std::vector<Worker> workers_;
+  std::unique_ptr<SocketFile> socket_file_;                     // of a client's localaddr
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for totals that come when we are gone
+};
+
+/// The names of both ends, resolved. Blocks. The error names what cannot be resolved.
+Result<TunnelAddresses> resolve_tunnel(const Profile& profile);
+
+}  // namespace kcptun
