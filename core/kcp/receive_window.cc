@@ -54,7 +54,10 @@ void ReceiveWindow::end_batch() {
   views_.clear();
 }
 
-void ReceiveWindow::set_window(std::uint32_t window) { window_ = std::max(window, next_ - read_); }
+void ReceiveWindow::set_window(std::uint32_t window) {
+  window_ = std::max(window, next_ - read_);
+  advance();
+}
 
 void ReceiveWindow::trim() {
   if (read_ != highest_) return;

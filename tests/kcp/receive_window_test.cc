@@ -135,6 +135,22 @@ TEST_CASE("sequence numbers wrap at the receiver") {
   CHECK(f.window.handle_push(10, Fixture::bytes(text[0])) == Verdict::kBeyondWindow);
 }
 
+TEST_CASE("a window that grows lets the reader go on with what is there") {
+  Fixture f(2);
+  const std::string text[] = {"a", "b", "c", "d"};
+  for (const std::uint32_t sn : {0u, 1u}) f.window.handle_push(sn, Fixture::bytes(text[sn]));
+  f.window.set_window(4);
+  f.window.handle_push(3, Fixture::bytes(text[3]));
+  f.window.set_window(1);  // no less than what waits
+  CHECK(f.window.window() == 2);
+  f.window.handle_push(2, Fixture::bytes(text[2]));
+  f.window.set_window(4);
+  f.window.handle_push(2, Fixture::bytes(text[2]));
+  CHECK(f.window.next() == 4);
+  f.window.set_window(2);
+  CHECK(f.read_all() == "abcd");
+}
+
 TEST_CASE("an idle window holds no memory") {
   Fixture f(4096);
   const std::string text = "x";
