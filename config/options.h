@@ -19,7 +19,7 @@ enum class OptionId : std::uint8_t {
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kDataShard, kParityShard,
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
-  kConn, kAutoExpire, kScavengeTtl, kCloseWait,
+  kConn, kAutoExpire, kScavengeTtl, kCloseWait, kMaxSessions, kMaxStreams,
   kDscp, kSockBuf, kTcp,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kThreads, kUser, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,

@@ -155,6 +155,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.smux.keepalive = seconds(settings.number(kKeepAlive));
   // Three keepalives may be lost before a session is given up; kcptun's fixed 30 s is that at the default of 10.
   link.smux.dead_after = std::max<Duration>(link.smux.dead_after, 3 * link.smux.keepalive);
+  link.smux.max_streams = u32(settings, kMaxStreams);
   link.smux.frame_size = u32(settings, kFrameSize);
   link.smux.receive_buffer = u32(settings, kSmuxBuf);
   link.smux.stream_buffer = u32(settings, kStreamBuf);
@@ -166,6 +167,10 @@ void read_client_only(const Settings& settings, Profile& profile) {
   profile.autoexpire = seconds(settings.number(kAutoExpire));
   const auto ttl = settings.number(kScavengeTtl);
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
+}
+
+void read_server_only(const Settings& settings, Profile& profile) {
+  profile.max_sessions = u32(settings, kMaxSessions);
 }
 
 /// The number of a choice in choices_of(), which stands in its enumeration's order.
@@ -249,7 +254,7 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   if (auto bad = find_unsupported(settings)) return *bad;
   read_link(settings, profile.link);
   read_rest(settings, profile);
-  if (settings.role() == Role::kClient) read_client_only(settings, profile);
+  settings.role() == Role::kClient ? read_client_only(settings, profile) : read_server_only(settings, profile);
   return profile;
 }
 

@@ -17,6 +17,11 @@ constexpr Duration kTargetFreshness = seconds(10);
 // How often, at most, the log says that sessions are refused.
 constexpr Duration kTellRefusalsEvery = seconds(60);
 
+// Each loop keeps its part: they share no table, and the kernel spreads the clients.
+std::size_t sessions_of_a_loop(const Profile& profile, const ServerShared& shared) {
+  return (profile.max_sessions + shared.loops - 1) / shared.loops;
+}
+
 DemuxPlace place_of(ServerShared& shared) {
   DemuxPlace place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0, &shared.session_gate};
   randombytes_buf(&place.seed, sizeof place.seed);
@@ -63,13 +68,14 @@ struct ServerPart::Accepted {
       : conversation(of), session(part.loop_, of.link, part, of.path, part.profile_) {}
   Conversation& conversation;
   Session session;
+  bool announced = false;
 };
 
 ServerPart::ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets)
     : profile_(profile),
       loop_(loop),
       shared_(shared),
-      demux_(loop.context(), kMaxConversations, place_of(shared)),
+      demux_(loop.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
       target_(std::in_place, loop.uv(), profile.remote, std::move(targets)) {
   shared.parts.push_back(this);
 }
@@ -103,6 +109,8 @@ void ServerPart::finish_run() {
   tell_of_refusals(loop_.now());
   for (std::unique_ptr<Conversation>& replaced : demux_.take_replaced())
     retire(std::move(replaced), "replaced by a newer one from its address");
+  for (std::unique_ptr<Conversation>& evicted : demux_.take_evicted())
+    retire(std::move(evicted), "it had no stream and made room");
   for (Conversation* conversation : demux_.take_touched()) {
     if (conversation->tag == 0) accept(*conversation);
     follow(*conversation);
@@ -111,6 +119,7 @@ void ServerPart::finish_run() {
 
 void ServerPart::follow(Conversation& conversation) {
   auto* accepted = reinterpret_cast<Accepted*>(conversation.tag);
+  announce(*accepted);
   const IpEndpoint before = accepted->session.path().remote;
   if (before != conversation.path.remote)
     log().info("session moved", {{"conv", hex_id(conversation.link.conv())},
@@ -172,6 +181,12 @@ void ServerPart::accept(Conversation& conversation) {
   accepted_.insert(accepted);
   conversation.tag = reinterpret_cast<std::uintptr_t>(accepted);
   most_ = std::max<std::uint64_t>(most_, demux_.size());
+}
+
+// Only sessions that have carried a stream are worth a line: a flood of others must not fill the disk.
+void ServerPart::announce(Accepted& accepted) {
+  const Conversation& conversation = accepted.conversation;
+  if (!conversation.established || std::exchange(accepted.announced, true)) return;
   log().info("session opened",
              {{"conv", hex_id(conversation.link.conv())}, {"remote", to_string(conversation.path.remote)}});
 }
@@ -196,9 +211,10 @@ void ServerPart::tell_of_refusals(TimePoint now) {
 
 // The session goes before the link that it drives; both after the callbacks that may be under way.
 void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_view reason) {
-  log().info("session closed", {{"conv", hex_id(conversation->link.conv())},
-                                {"remote", to_string(conversation->path.remote)},
-                                {"reason", reason}});
+  if (conversation->established)
+    log().info("session closed", {{"conv", hex_id(conversation->link.conv())},
+                                  {"remote", to_string(conversation->path.remote)},
+                                  {"reason", reason}});
   if (const std::string why = explain_end(conversation->link, profile_);
       !why.empty() && hints_.take(Hint::kMismatch, loop_.now()))
     log().warning("hint", {{"text", why}});

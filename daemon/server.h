@@ -43,6 +43,7 @@ class ServerPart;
 
 /// What the server's parts share. Part number i has conversations under the number i in the registry.
 struct ServerShared {
+  std::size_t loops = 1;           // parts that there will be
   std::vector<ServerPart*> parts;  // fixed before the loops run
   ConversationRegistry registry;
   SharedSessionGate session_gate;  // for a suite that knows sessions
@@ -52,7 +53,8 @@ struct ServerShared {
 /// packets on. All parts listen on the same addresses in the same order: passed on, Path::socket counts those.
 class ServerPart final : public TunnelPart, private Session::Owner, private PacketReceiver {
  public:
-  /// `profile`, `loop` and `shared` outlive the part, which adds itself to `shared`. `targets`: the target's addresses as
+  /// `profile`, `loop` and `shared` outlive the part, which adds itself to `shared`. It takes its part of the
+  /// profile's sessions: as many as each of `shared.loops`. `targets`: the target's addresses as
   /// resolved at start.
   ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets);
   ~ServerPart() override;
@@ -65,8 +67,6 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
   void shut_down() override;
 
-  /// Conversations of one loop at once.
-  static constexpr std::size_t kMaxConversations = 65536;
   /// Packets from other loops that wait for this one; more are dropped.
   static constexpr std::size_t kMaxPassedOn = 4096;
 
@@ -84,6 +84,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void handle_passed_on(const PassedRun& run);
   void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
   void accept(Conversation& conversation);
+  static void announce(Accepted& accepted);
   void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
   void tell_of_refusals(TimePoint now);
 

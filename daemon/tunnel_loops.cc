@@ -92,6 +92,7 @@ Result<std::vector<std::vector<FileDescriptor>>> TunnelLoops::open_listeners(
 }
 
 Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses) {
+  server_.loops = workers_.size();
   std::vector<ServerPart*> parts;
   for (Worker& worker : workers_) {
     auto part = std::make_unique<ServerPart>(profile_, *worker.loop, server_, addresses.remote);

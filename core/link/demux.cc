@@ -24,7 +24,7 @@ std::size_t Demux::same_conversation(std::span<const Packet> packets, std::uint3
 }
 
 Demux::Demux(LinkContext& context, std::size_t max_conversations, const DemuxPlace& place)
-    : context_(context), max_conversations_(max_conversations), place_(place), random_(place.seed) {}
+    : context_(context), places_(max_conversations), place_(place), random_(place.seed) {}
 
 Demux::~Demux() {
   if (!place_.directory) return;
@@ -73,10 +73,8 @@ Conversation* Demux::begin(TimePoint now, const Path& path, const Segment& segme
     ++counters_.foreign;
     return nullptr;
   }
-  if (!known && conversations_.size() >= max_conversations_) {
-    ++counters_.refused;
-    return nullptr;
-  }
+  SessionPlaces::Decision decision;
+  if (!known && !has_place(path, decision)) return nullptr;
   if (place_.directory) {
     const std::uint32_t owner = place_.directory->claim(segment.conv, place_.loop);
     if (owner != place_.loop) {
@@ -84,6 +82,7 @@ Conversation* Demux::begin(TimePoint now, const Path& path, const Segment& segme
       return nullptr;
     }
   }
+  make_room(now, decision);
   if (known) {
     ++counters_.replaced;
     replaced_.push_back(end(now, *known));
@@ -97,7 +96,37 @@ Conversation* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
   Conversation* const opened =
       (conversations_[conv] = std::make_unique<Conversation>(conv, context_, now, path)).get();
   by_path_[key_of(path)] = opened;
+  places_.add(conv, path.remote);
   return opened;
+}
+
+// --- places ---
+
+SessionPlaces::Id Demux::id_of(const Conversation& conversation) {
+  return conversation.link.guard() ? conversation.link.guard()->session() : conversation.link.conv();
+}
+
+bool Demux::has_place(const Path& path, SessionPlaces::Decision& decision) {
+  decision = places_.decide(path.remote);
+  if (decision.answer != SessionPlaces::Answer::kRefuse) return true;
+  ++counters_.refused;
+  return false;
+}
+
+void Demux::make_room(TimePoint now, const SessionPlaces::Decision& decision) {
+  if (decision.answer != SessionPlaces::Answer::kEvictThenAdmit) return;
+  const auto session = sessions_.find(decision.victim);
+  Conversation* const victim =
+      session != sessions_.end() ? session->second.get() : find(static_cast<std::uint32_t>(decision.victim));
+  KCPTUN_CHECK(victim != nullptr);
+  evicted_.push_back(end(now, *victim));
+}
+
+void Demux::note_life(Conversation& conversation) {
+  if (conversation.established) return;
+  conversation.established = conversation.link.smux().streams() > 0;
+  const SessionPlaces::Id id = id_of(conversation);
+  conversation.established ? places_.establish(id) : places_.touch(id);
 }
 
 void Demux::note_stray(const Path& path, std::uint32_t loop) {
@@ -123,6 +152,7 @@ Conversation* Demux::wanderer(TimePoint now, const Path& path, MutableBytes body
 
 void Demux::move(TimePoint now, const Path& path, Conversation& conversation) {
   ++counters_.moved;
+  places_.move(id_of(conversation), path.remote);
   const auto old = by_path_.find(key_of(conversation.path));
   if (old != by_path_.end() && old->second == &conversation) by_path_.erase(old);
   by_path_[key_of(path)] = &conversation;  // whoever had it before has lost it, and will say so from another one
@@ -166,6 +196,7 @@ void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> pack
     const std::size_t count = same_conversation(packets, conversation->link.conv());
     if (key_of(conversation->path) == key_of(path)) conversation->path = path;  // with the address that was asked
     conversation->link.handle_packets(now, packets.first(count));
+    note_life(*conversation);
     if (!std::exchange(conversation->touched, true)) touched_.push_back(conversation);
     packets = packets.subspan(count);
   }
@@ -188,8 +219,11 @@ std::span<Conversation* const> Demux::take_touched() {
 
 std::vector<std::unique_ptr<Conversation>> Demux::take_replaced() { return std::exchange(replaced_, {}); }
 
+std::vector<std::unique_ptr<Conversation>> Demux::take_evicted() { return std::exchange(evicted_, {}); }
+
 std::unique_ptr<Conversation> Demux::end(TimePoint now, Conversation& conversation) {
   if (conversation.touched) std::erase(touched_, &conversation);
+  places_.remove(id_of(conversation));
   if (conversation.link.guard()) return end_session(now, conversation);
   std::erase_if(challenges_, [&conversation](const Challenged& c) { return c.conversation == &conversation; });
   const auto at = by_path_.find(key_of(conversation.path));

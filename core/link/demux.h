@@ -15,6 +15,7 @@
 #include "core/link/conversation_directory.h"
 #include "core/link/link.h"
 #include "core/link/session_gate.h"
+#include "core/link/session_places.h"
 
 namespace kcptun {
 
@@ -34,6 +35,7 @@ struct Conversation {
   Path path;               // the newest that proved to be the client's: answers go there
   std::uint64_t tag = 0;   // its owner's
   bool touched = false;    // is in the list of take_touched()
+  bool established = false;  // it has carried a stream
   std::optional<TimePoint> moved_at;
   std::optional<PathChallenge> challenge;  // the last one, until it is answered
 };
@@ -48,7 +50,7 @@ struct DemuxPlace {
 };
 
 /// Conversations are keyed by the remote address and the socket that it came to, for each listening port is a server of
-/// its own to kcptun, and by their conv. Bounded by `max_conversations`; what is opened beyond is dropped and counted.
+/// its own to kcptun, and by their conv. Bounded by `max_conversations`; who gets the places stands in SessionPlaces.
 ///
 /// A packet from an unknown address that names a known conversation belongs to it only if it brings news: data beyond all
 /// that has arrived, an acknowledgement of what was not acknowledged, or the answer to a challenge. What was recorded and
@@ -64,7 +66,7 @@ class Demux {
     std::uint64_t replaced = 0;
     std::uint64_t foreign = 0;   // known address, other conv, not a beginning
     std::uint64_t homeless = 0;  // unknown address, nothing that opens a session
-    std::uint64_t refused = 0;   // beyond max_conversations
+    std::uint64_t refused = 0;   // no place, see SessionPlaces
     std::uint64_t moved = 0;     // conversations whose client has another address
     std::uint64_t stale = 0;     // unknown address, known conversation, no news
     std::uint64_t strays = 0;    // passed on, for another loop has their conversation
@@ -107,6 +109,8 @@ class Demux {
   std::span<Conversation* const> take_touched();
   /// Conversations that a newer one from their address has replaced, handed to the caller.
   std::vector<std::unique_ptr<Conversation>> take_replaced();
+  /// Conversations that had no stream and had to make room, handed to the caller.
+  std::vector<std::unique_ptr<Conversation>> take_evicted();
   /// What the last handle_run() found for other loops. The view stays valid until the next one.
   std::span<const Stray> strays() const { return strays_; }
   /// What the last handle_run() wants to be sent, with Link::append_challenge().
@@ -116,7 +120,10 @@ class Demux {
   /// The last session that was refused, if any was since the last call.
   std::optional<RefusedSession> take_refusal();
 
+  /// The conversation of that name, if any.
+  Conversation* find(std::uint32_t conv) const;
   std::size_t size() const { return conversations_.size() + sessions_.size(); }
+  const SessionPlaces& places() const { return places_; }
   const Counters& counters() const { return counters_; }
 
  private:
@@ -136,11 +143,14 @@ class Demux {
   static std::size_t same_conversation(std::span<const Packet> packets, std::uint32_t conv);
   void handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
   Conversation* find(const Path& path) const;
-  Conversation* find(std::uint32_t conv) const;
   Conversation* conversation_for(TimePoint now, const Path& path, MutableBytes body, Source source);
   Conversation* wanderer(TimePoint now, const Path& path, MutableBytes body, Conversation& conversation);
   Conversation* begin(TimePoint now, const Path& path, const Segment& segment, Conversation* known);
   Conversation* open(TimePoint now, const Path& path, std::uint32_t conv);
+  bool has_place(const Path& path, SessionPlaces::Decision& decision);
+  void make_room(TimePoint now, const SessionPlaces::Decision& decision);
+  void note_life(Conversation& conversation);
+  static SessionPlaces::Id id_of(const Conversation& conversation);
   void move(TimePoint now, const Path& path, Conversation& conversation);
   void challenge(TimePoint now, const Path& path, Conversation& conversation);
   void note_stray(const Path& path, std::uint32_t loop);
@@ -153,7 +163,7 @@ class Demux {
   std::unique_ptr<Conversation> end_session(TimePoint now, Conversation& conversation);
 
   LinkContext& context_;
-  const std::size_t max_conversations_;
+  SessionPlaces places_;
   const DemuxPlace place_;
   Random random_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Conversation>> conversations_;  // by conv
@@ -165,6 +175,7 @@ class Demux {
   std::vector<Conversation*> touched_;
   std::vector<Conversation*> taken_;
   std::vector<std::unique_ptr<Conversation>> replaced_;
+  std::vector<std::unique_ptr<Conversation>> evicted_;
   std::vector<Stray> strays_;
   std::vector<Challenged> challenges_;
   Counters counters_;

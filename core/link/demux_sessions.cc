@@ -30,10 +30,8 @@ Conversation* Demux::open_session(TimePoint now, const Path& path, const Packet&
     ++counters_.homeless;
     return nullptr;
   }
-  if (size() >= max_conversations_) {
-    ++counters_.refused;
-    return nullptr;
-  }
+  SessionPlaces::Decision decision;
+  if (!has_place(path, decision)) return nullptr;
   const SessionRefusal refusal =
       place_.admission->open(now, context_.wall, {header.session, header.time, place_.loop});
   if (refusal != SessionRefusal::kNone) {
@@ -41,7 +39,9 @@ Conversation* Demux::open_session(TimePoint now, const Path& path, const Packet&
     last_refusal_ = {refusal, path.remote, UnixTime(seconds(header.time)) - context_.wall};
     return nullptr;
   }
+  make_room(now, decision);
   ++counters_.opened;
+  places_.add(header.session, path.remote);
   auto conversation =
       std::make_unique<Conversation>(ConversationId(segment->conv, header.session), context_, now, path);
   return (sessions_[header.session] = std::move(conversation)).get();
@@ -62,10 +62,12 @@ void Demux::handle_session_packets(TimePoint now, const Path& path, Conversation
   if (newest && !elsewhere) conversation.path = path;  // with the address that was asked
   if (newest && elsewhere && (!conversation.moved_at || now - *conversation.moved_at >= kMoveEvery)) {
     ++counters_.moved;
+    places_.move(guard.session(), path.remote);
     conversation.path = path;
     conversation.moved_at = now;
   }
   conversation.link.handle_packets(now, packets);
+  if (fresh) note_life(conversation);
   if (fresh && !std::exchange(conversation.touched, true)) touched_.push_back(&conversation);
 }
 

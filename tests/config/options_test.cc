@@ -146,13 +146,14 @@ TEST_CASE("kcptun's names and defaults are all there") {
     "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304,
     "smuxver": 2, "smuxbuf": 4194304, "framesize": 8192, "streambuf": 2097152, "keepalive": 10, "closewait": 0,
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false, "threads": 0,
-    "key-file": "", "user": ""})json");
+    "key-file": "", "user": "", "max-streams": 65536})json");
   CHECK(check == client);
   auto server = client;
   for (const auto* field : {"localaddr", "remoteaddr", "conn", "autoexpire", "scavengettl"})
     server.erase(field);
   server.update(nlohmann::json::parse(
-      R"({"listen": ":29900", "target": "127.0.0.1:12948", "sndwnd": 1024, "rcvwnd": 1024, "closewait": 30})"));
+      R"({"listen": ":29900", "target": "127.0.0.1:12948", "sndwnd": 1024, "rcvwnd": 1024, "closewait": 30,
+          "max-sessions": 16384})"));
   CHECK(nlohmann::json::parse(printed(run_flags({"--check"}, Role::kServer))) == server);
 }
 

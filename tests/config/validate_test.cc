@@ -53,7 +53,8 @@ TEST_CASE("The ranges are the documented ones") {
                           Row{OptionId::kReceiveWindow, 1, 65535}, Row{OptionId::kDscp, 0, 63},
                           Row{OptionId::kKeepAlive, 1, 30}, Row{OptionId::kSmuxVersion, 1, 2},
                           Row{OptionId::kConn, 1, 65535}, Row{OptionId::kQppCount, 1, 65535},
-                          Row{OptionId::kThreads, 0, 256}, Row{OptionId::kDataShard, 0, 255},
+                          Row{OptionId::kThreads, 0, 256}, Row{OptionId::kMaxSessions, 1, 1048576},
+                          Row{OptionId::kMaxStreams, 1, 65536}, Row{OptionId::kDataShard, 0, 255},
                           Row{OptionId::kFrameSize, 1, 65535}, Row{OptionId::kInterval, 10, 5000}}) {
     INFO(option_of(row.id).flag);
     CHECK(option_of(row.id).range.min == row.min);

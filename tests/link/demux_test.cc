@@ -35,8 +35,30 @@ std::vector<std::uint8_t> body(FecType type, std::uint32_t conv, std::uint32_t s
   return out;
 }
 
+/// Another machine's.
+Path path_of_host(std::uint8_t host) {
+  Path path = path_from(1);
+  path.remote.ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, host};
+  return path;
+}
+
+/// A first packet that opens a stream.
+std::vector<std::uint8_t> syn_body(std::uint32_t conv) {
+  std::vector<std::uint8_t> out = body(FecType::kNone, conv, 0);
+  store_u32(out.data() + 20, kFrameHeader);
+  out.resize(kSegmentHeader + kFrameHeader);
+  write_frame_header(out.data() + kSegmentHeader, {2, static_cast<std::uint8_t>(SmuxCommand::kSyn), 0, 3});
+  return out;
+}
+
+LinkSettings plain_settings() {
+  LinkSettings settings;
+  settings.compress = false;
+  return settings;
+}
+
 struct Fixture {
-  explicit Fixture(std::size_t most = 8) : demux(context, most) {}
+  explicit Fixture(std::size_t most = 64) : demux(context, most) {}
 
   void give(const Path& path, std::vector<std::vector<std::uint8_t>> bodies) {
     std::vector<Packet> packets;
@@ -49,7 +71,7 @@ struct Fixture {
     return convs;
   }
 
-  LinkContext context{LinkSettings{}};
+  LinkContext context{plain_settings()};
   Demux demux;
 };
 
@@ -135,15 +157,32 @@ TEST_CASE("one run may carry the end of one conversation and the beginning of th
   CHECK(f.demux.counters().foreign == 1);
 }
 
-TEST_CASE("beyond the most conversations nothing is opened, and one that ends makes room") {
-  Fixture f(2);
-  for (std::uint16_t port = 1; port <= 3; ++port) f.give(path_from(port), {body(FecType::kNone, port, 0)});
-  CHECK(f.demux.size() == 2);
+TEST_CASE("when all places are taken by conversations with streams nothing is opened, and one that ends makes room") {
+  Fixture f(4);
+  for (std::uint8_t host = 1; host <= 5; ++host) f.give(path_of_host(host), {syn_body(host)});
+  CHECK(f.demux.size() == 4);
   CHECK(f.demux.counters().refused == 1);
+  CHECK(f.demux.take_evicted().empty());
   Conversation* const first = f.demux.take_touched().front();
   CHECK(f.demux.end(kStart, *first)->link.conv() == 1);
-  f.give(path_from(3), {body(FecType::kNone, 3, 0)});
-  CHECK(f.demux.size() == 2);
+  f.give(path_of_host(5), {syn_body(5)});
+  CHECK(f.demux.size() == 4);
+  CHECK(f.demux.find(5) != nullptr);
+}
+
+TEST_CASE("a flood from many addresses puts out its own, never a conversation with a stream") {
+  Fixture f(8);
+  f.give(path_of_host(1), {syn_body(1)});
+  std::size_t evicted = 0;
+  for (std::uint32_t conv = 2; conv < 5000; ++conv) {
+    f.give(path_of_host(static_cast<std::uint8_t>(2 + conv % 250)), {body(FecType::kNone, conv, 0)});
+    evicted += f.demux.take_evicted().size();
+    REQUIRE(f.demux.size() <= 8);
+  }
+  CHECK(f.demux.find(1) != nullptr);
+  CHECK(evicted == 4998 - 7);
+  CHECK(f.demux.places().counters().evicted == evicted);
+  CHECK(f.demux.counters().refused == 0);
 }
 
 TEST_CASE("a conversation may end while it waits to be taken") {
