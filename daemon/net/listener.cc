@@ -21,6 +21,8 @@ namespace {
 constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
 constexpr int kAcceptsPerWakeUp = 64;
 constexpr std::uint64_t kPauseMs = 100;
+// Where resources come and go one by one, that is said no more often than this.
+constexpr std::uint64_t kSayAgainMs = 60 * 1000;
 // A peer that vanished without a word is noticed after some minutes, as with Go's programs.
 constexpr int kKeepaliveSeconds = 15;
 
@@ -156,7 +158,7 @@ void prepare_connection(int fd) {
 }
 
 Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel)
-    : fd_(std::move(fd)), accepted_(std::move(accepted)), tunnel_(tunnel) {
+    : loop_(loop), fd_(std::move(fd)), accepted_(std::move(accepted)), tunnel_(tunnel) {
   poll_ = std::make_unique<PollHandle>(loop, fd_.get(), [this](int) { accept_some(); });
   resume_ = std::make_unique<TimerHandle>(loop, [this] { poll_->watch(UV_READABLE); });
   poll_->watch(UV_READABLE);
@@ -166,7 +168,6 @@ void Listener::accept_some() {
   for (int i = 0; i < kAcceptsPerWakeUp; ++i) {
     FileDescriptor fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
-      exhausted_ = false;
       accepted_(std::move(fd));
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       return pause(errno);
@@ -177,9 +178,11 @@ void Listener::accept_some() {
 }
 
 void Listener::pause(int error) {
-  if (!exhausted_)
+  const std::uint64_t now = uv_now(&loop_);
+  if (!said_at_ || now - *said_at_ >= kSayAgainMs) {
     EventLog(tunnel_).warning("accepting pauses until there are resources again", {{"error", std::strerror(error)}});
-  exhausted_ = true;
+    said_at_ = now;
+  }
   poll_->watch(0);
   resume_->start(kPauseMs);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +50,8 @@ FileDescriptor begin_connect(const UnixPath& path);
 /// What every connection gets: no delay for small writes, and TCP's keepalive.
 void prepare_connection(int fd);
 
-/// Accepts while the loop runs. When descriptors run out it pauses, says so once, and goes on when there are some.
+/// Accepts while the loop runs. When descriptors run out it pauses, says so once a minute at most, and goes on when there
+/// are some.
 class Listener {
  public:
   using Accepted = std::function<void(FileDescriptor)>;
@@ -60,10 +62,11 @@ class Listener {
   void accept_some();
   void pause(int error);
 
+  uv_loop_t& loop_;
   FileDescriptor fd_;
   Accepted accepted_;
   std::string_view tunnel_;
-  bool exhausted_ = false;
+  std::optional<std::uint64_t> said_at_;  // ms of the loop: when a pause was last logged
   std::unique_ptr<PollHandle> poll_;
   std::unique_ptr<TimerHandle> resume_;
 };

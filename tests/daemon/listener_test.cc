@@ -190,6 +190,20 @@ TEST_CASE("without descriptors a listener pauses, says so once, and recovers") {
   CHECK(log.count("Too many open files") == said + 1);
   CHECK(loop.until([&] { return accepted.size() == 3; }));
   CHECK(log.count("accepting pauses") == 1);
+
+  clients.push_back(begin_connect(loopback(port)));  // and again, soon after: that is no news
+  {
+    const FileDescriptor next(::dup(clients[0].get()));
+    bool over = false;
+    TimerHandle alarm(loop.uv, [&over] { over = true; });
+    alarm.start(150);
+    const test::DescriptorLimit limit(static_cast<rlim_t>(next.get()));
+    while (!over) uv_run(&loop.uv, UV_RUN_ONCE);
+    accepted_meanwhile = accepted.size();
+  }
+  CHECK(accepted_meanwhile == 3);
+  CHECK(loop.until([&] { return accepted.size() == 4; }));
+  CHECK(log.count("accepting pauses") == 1);
 }
 
 TEST_CASE("begin_connect begins: a listening port answers, a closed one refuses") {
