@@ -1,0 +1,279 @@
+"""Faults of the machine and its programs: what the tunnel must live through, on loopback and in namespaces of its own.
+
+    faults_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
+
+Times are short ones for the normal run; scripts/torture.sh sets longer ones: KCPTUN_KILL_SECONDS, KCPTUN_STOP_SECONDS.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import time
+
+import tunnel as t
+from tunnel import TunnelCase
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lab"))
+import path as lab  # noqa: E402  (found by the line above)
+
+MB = 1 << 20
+FAST = ["--mode", "fast3", "--sndwnd", 1024, "--rcvwnd", 1024]
+IS_SANITIZED = "KCPTUN_SANITIZED" in os.environ
+KILL_SECONDS = float(os.environ.get("KCPTUN_KILL_SECONDS", "20"))
+STOP_SECONDS = float(os.environ.get("KCPTUN_STOP_SECONDS", "4"))
+DEAD_AFTER = 30  # seconds of silence after which a session is given up
+
+
+async def refused(tunnel):
+    """What a connection gets whose stream cannot be: its end, or a reset."""
+    with contextlib.suppress(OSError):
+        connection = await tunnel.connect()
+        with connection:
+            await t.send(connection, b"echo\nx")
+            return await t.receive(connection)
+    return b""
+
+
+class FaultCase(TunnelCase):
+    def echo(self, tunnel, size=256 << 10, seconds=60):
+        t.run(t.echo_once(tunnel, self.seed, size), seconds)
+
+    def echo_within(self, tunnel, seconds):
+        """A transfer that may fail at first, and must succeed in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.echo(tunnel, seconds=max(5, deadline - time.monotonic()))
+            except (t.Failure, OSError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+
+class Descriptors(FaultCase):
+    def test_accepting_pauses_without_descriptors_and_recovers(self):
+        tunnel = self.tunnel(FAST)
+        self.echo(tunnel)
+        tunnel.wait_idle()
+        client = tunnel.client_program
+        usual = resource.prlimit(client.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(client.pid, resource.RLIMIT_NOFILE, (client.descriptors() + 5, usual[1]))
+
+        async def crowd():
+            crowd = [asyncio.ensure_future(t.echo_once(tunnel, self.seed + i, 20000)) for i in range(40)]
+            await asyncio.wait(crowd, timeout=2)
+            resource.prlimit(client.pid, resource.RLIMIT_NOFILE, usual)
+            await asyncio.gather(*crowd)  # none was turned away: they waited to be accepted
+        t.run(crowd(), 60)
+        self.assertEqual(client.log().count("accepting pauses"), 1)
+        tunnel.wait_idle()
+
+    def test_a_server_without_descriptors_ends_streams_and_not_sessions(self):
+        tunnel = self.tunnel(FAST)
+        self.echo(tunnel)
+        tunnel.wait_idle()
+        server = tunnel.server_program
+        usual = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (server.descriptors(), usual[1]))
+
+        for _ in range(5):
+            self.assertEqual(t.run(refused(tunnel), 20), b"")
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, usual)
+        self.echo(tunnel)
+        self.assertEqual(server.log().count("session opened"), 1)
+        tunnel.wait_idle()
+
+
+class Memory(FaultCase):
+    def test_stalled_streams_fit_into_a_memory_limit(self):
+        tunnel = self.tunnel(FAST)
+        self.echo(tunnel, 4 * MB)
+        server = tunnel.server_program
+        if not IS_SANITIZED:  # whose shadow needs an address space of its own
+            with open(f"/proc/{server.pid}/statm") as statm:
+                size = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+            resource.prlimit(server.pid, resource.RLIMIT_AS, (size + 64 * MB, resource.RLIM_INFINITY))
+
+        async def stall():
+            held = []
+            for _ in range(64):
+                connection = await tunnel.connect()
+                held.append(connection)
+                await t.send(connection, f"source {8 * MB} {self.seed}\n".encode())
+            await asyncio.sleep(0)
+            deadline = time.monotonic() + 4
+            while time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+            for connection in held:
+                connection.close()
+        t.run(stall(), 60)
+        self.echo(tunnel, 4 * MB)
+        self.assertIsNone(server.exit_code())
+        tunnel.wait_idle()
+
+
+class Log(FaultCase):
+    def test_a_full_disk_under_the_log_stops_nothing(self):
+        tunnel = self.tunnel([*FAST, "--log", "/dev/full"])
+        self.echo(tunnel, 4 * MB)
+        t.run(t.echo_many(tunnel, self.seed, 40, 20000), 60)
+        for program in tunnel.programs:
+            program.signal(signal.SIGUSR1)
+        self.echo(tunnel)
+        for program in tunnel.programs:
+            self.assertIsNone(program.exit_code())
+            program.signal(signal.SIGTERM)
+        for program in tunnel.programs:
+            self.assertEqual(program.wait_exit(10), 0)
+
+
+class FlappingTarget(FaultCase):
+    def test_a_target_that_comes_and_goes(self):
+        tunnel = self.tunnel(FAST)
+        for number in range(8):
+            self.echo(tunnel)
+            tunnel.target.refuse()
+
+            for _ in range(5):
+                self.assertEqual(t.run(refused(tunnel), 20), b"")
+            tunnel.target.listen()
+        self.echo(tunnel)
+        tunnel.wait_idle()
+
+
+class Stopped(FaultCase):
+    """SIGSTOP, as a machine that is suspended."""
+
+    def check(self, which):
+        tunnel = self.tunnel(FAST)
+        self.echo(tunnel)
+        program = getattr(tunnel, which)
+
+        async def across():
+            running = asyncio.ensure_future(t.echo_once(tunnel, self.seed, 8 * MB))
+            await asyncio.sleep(0)
+            program.signal(signal.SIGSTOP)
+            try:
+                deadline = time.monotonic() + STOP_SECONDS
+                while time.monotonic() < deadline:
+                    await asyncio.sleep(0.05)
+            finally:
+                program.signal(signal.SIGCONT)
+            await running
+        if STOP_SECONDS < DEAD_AFTER - 10:
+            t.run(across(), STOP_SECONDS + 60)
+        else:
+            with contextlib.suppress(t.Failure, OSError):  # given up, but never wrong: that would be a Failure of its own
+                t.run(across(), STOP_SECONDS + 60)
+        self.echo_within(tunnel, 60)
+        tunnel.wait_idle(60)
+
+    def test_the_server_for_a_while(self):
+        self.check("server_program")
+
+    def test_the_client_for_a_while(self):
+        self.check("client_program")
+
+
+class Interface(FaultCase):
+    def test_an_interface_that_goes_down_and_comes_up(self):
+        if lab.missing():
+            self.skipTest(lab.missing())
+        space = lab.NameSpace()
+        self.addCleanup(space.close)
+        with space.entered():
+            target = self.target(socket.AF_UNIX, os.path.join(self.directory, "target.sock"))
+            tunnel = self.tunnel(FAST, local=os.path.join(self.directory, "local.sock"), target=target)
+            self.echo(tunnel)
+
+            async def across():
+                running = asyncio.ensure_future(t.echo_once(tunnel, self.seed, 8 * MB))
+                for _ in range(3):
+                    space.ip("link", "set", "lo", "down")
+                    await asyncio.sleep(1)
+                    space.ip("link", "set", "lo", "up")
+                    await asyncio.sleep(0.5)
+                await running
+            t.run(across(), 90)
+            self.echo(tunnel)
+        for program in tunnel.programs:
+            self.assertIsNone(program.exit_code())
+
+
+class Killed(FaultCase):
+    """kill -9 of either end in a loop, with transfers that are checked: they may fail, they may not be wrong."""
+
+    async def transfer(self, tunnel, seed):
+        """True when it went through, False when it was cut off; Failure when a byte was wrong."""
+        size = 512 << 10
+        data = t.payload(seed, size)
+        received = 0
+        try:
+            connection = await asyncio.wait_for(tunnel.connect(), 5)
+        except (OSError, asyncio.TimeoutError):
+            return False
+        with connection:
+            try:
+                await asyncio.wait_for(t.send(connection, f"source {size} {seed}\n".encode()), 20)
+                while received < size:
+                    piece = await asyncio.wait_for(t.receive(connection), 40)
+                    if not piece:
+                        return False
+                    if piece != data[received:received + len(piece)]:
+                        raise t.Failure(f"wrong bytes at {received} of seed {seed}")
+                    received += len(piece)
+                if await asyncio.wait_for(t.receive(connection), 40):
+                    raise t.Failure("more came than was sent")
+            except (OSError, asyncio.TimeoutError):
+                return False
+        return True
+
+    async def keep_transferring(self, tunnel, stop, done, first):
+        seed = first
+        while not stop.is_set():
+            done[await self.transfer(tunnel, seed)] += 1
+            seed += 1
+            await asyncio.sleep(0.01)
+
+    def test_never_a_wrong_byte_and_nothing_is_left(self):
+        tunnel = self.tunnel(FAST)
+        self.echo(tunnel)
+        rng = random.Random(self.seed)
+        done = {True: 0, False: 0}
+        kills = 0
+
+        async def torture():
+            nonlocal kills
+            stop = asyncio.Event()
+            workers = [asyncio.ensure_future(self.keep_transferring(tunnel, stop, done, self.seed + 100000 * i))
+                       for i in range(6)]
+            deadline = time.monotonic() + KILL_SECONDS
+            while time.monotonic() < deadline:
+                await asyncio.sleep(rng.uniform(0.3, 3))
+                if rng.random() < 0.5:
+                    tunnel.server_program.kill()
+                    tunnel.start_server()
+                else:
+                    tunnel.client_program.kill()
+                    tunnel.start_client()
+                kills += 1
+            stop.set()
+            await asyncio.gather(*workers)
+        t.run(torture(), KILL_SECONDS + 120)
+        print(f"{kills} kills, {done[True]} transfers went through, {done[False]} were cut off", flush=True)
+        self.assertGreater(done[True], 0)
+        self.echo_within(tunnel, 60)
+        tunnel.wait_idle(90)
+        t.wait_until(lambda: tunnel.target.active == 0, 90, "the target's connections are gone")
+        # What the kernel gave either program is given back; sessions of clients that were killed end by themselves.
+        for program in tunnel.programs:
+            t.wait_until(lambda p=program: p.descriptors() < 40, 60, "descriptors are given back")
+
+
+if __name__ == "__main__":
+    t.main()
