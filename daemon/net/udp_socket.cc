@@ -72,6 +72,8 @@ void append_control(msghdr& header, int level, int type, const T& value) {
   control->cmsg_type = type;
   control->cmsg_len = CMSG_LEN(sizeof value);
   std::memcpy(CMSG_DATA(control), &value, sizeof value);
+  // The kernel gets the padding too, and valgrind says so.
+  std::memset(CMSG_DATA(control) + sizeof value, 0, CMSG_SPACE(sizeof value) - CMSG_LEN(sizeof value));
   header.msg_controllen += CMSG_SPACE(sizeof value);
 }
 
