@@ -184,7 +184,7 @@ void ServerPart::accept(Conversation& conversation) {
 }
 
 // Only sessions that have carried a stream are worth a line: a flood of others must not fill the disk.
-void ServerPart::announce(Accepted& accepted) {
+void ServerPart::announce(Accepted& accepted) const {
   const Conversation& conversation = accepted.conversation;
   if (!conversation.established || std::exchange(accepted.announced, true)) return;
   log().info("session opened",

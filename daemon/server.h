@@ -84,7 +84,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void handle_passed_on(const PassedRun& run);
   void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
   void accept(Conversation& conversation);
-  static void announce(Accepted& accepted);
+  void announce(Accepted& accepted) const;
   void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
   void tell_of_refusals(TimePoint now);
 
