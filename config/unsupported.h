@@ -1,5 +1,4 @@
-// What is understood, validated and then refused: because it comes with a later version, or for good. The only place
-// that knows: a feature that arrives deletes its line in unsupported.cc.
+// What is understood, validated and then refused for good.
 #pragma once
 
 #include <optional>
@@ -9,14 +8,11 @@
 
 namespace kcptun {
 
-inline constexpr std::string_view kComesLater = "comes with a later version";
-
 /// kcptun's pprof serves the profiles of Go's run time. A field that is false asks for nothing and is taken.
 inline constexpr std::string_view kNoPprof =
     "asks for Go's profiler, which this program does not have; use perf for profiles, SIGUSR1 or snmplog for counters";
 
-/// The first option that asks for such a feature: a switch that is on, a number above 0, a text that is not
-/// empty, an address with a port range. REQUIRES: addresses parse.
+/// The option that asks for it, if any.
 std::optional<Complaint> find_unsupported(const Settings& settings);
 
 }  // namespace kcptun

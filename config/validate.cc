@@ -111,6 +111,13 @@ Check check_init(const Settings& settings) {
   return Complaint{kPublicAddress, "has a meaning with --init only"};
 }
 
+// The kernel would choose one port for UDP and another for TCP.
+Check check_tcp(const Settings& settings, const Profile& profile) {
+  const auto* listened = std::get_if<HostPort>(&profile.local_address);
+  if (settings.role() != Role::kServer || !settings.on(kTcp) || !listened || listened->port_min != 0) return std::nullopt;
+  return Complaint{kListen, "needs a port with tcp, not 0"};
+}
+
 AddressUse use_of(OptionId id) {
   switch (id) {
     case kLocalAddr:
@@ -252,6 +259,7 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
+  if (auto bad = check_tcp(settings, profile)) return *bad;
   read_link(settings, profile.link);
   read_rest(settings, profile);
   settings.role() == Role::kClient ? read_client_only(settings, profile) : read_server_only(settings, profile);

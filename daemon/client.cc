@@ -7,6 +7,7 @@
 
 #include "daemon/net/address.h"
 #include "daemon/net/async_resolve.h"
+#include "daemon/net/disguised_client.h"
 
 namespace kcptun {
 namespace {
@@ -137,15 +138,15 @@ Result<bool> ClientPart::dial(Slot& slot) {
     // A port range: each session takes its own chance.
     remote.port = static_cast<std::uint16_t>(server.port_min + random_.below(server.port_max - server.port_min + 1u));
     const std::uint32_t index = loop_.next_socket_index();
-    Result<UdpSocket> socket = UdpSocket::connect(remote, udp_options(profile_, index));
+    Result<std::unique_ptr<DatagramSocket>> socket = open_socket(remote, index);
     if (!socket) {
       error = socket.error();
       continue;
     }
-    set_up_socket(*socket, profile_);
+    set_up_socket(**socket, profile_);
     Path path;
     path.remote = remote;
-    path.local = socket->local();
+    path.local = (*socket)->local();
     path.socket = index;
     slot.session = std::make_unique<Dialled>(*this, loop_, ConversationId(random_.next32(), random_.next()), path);
     loop_.add_socket(std::move(*socket), *slot.session);
@@ -155,6 +156,17 @@ Result<bool> ClientPart::dial(Slot& slot) {
     return true;
   }
   return Error{error};
+}
+
+Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint& remote, std::uint32_t index) {
+  if (shared_.firewall) {
+    auto opened = DisguisedClient::connect(remote, disguise_options(profile_, index), *shared_.firewall);
+    if (!opened) return Error{opened.error()};
+    return std::unique_ptr<DatagramSocket>(std::move(*opened));
+  }
+  auto opened = UdpSocket::connect(remote, udp_options(profile_, index));
+  if (!opened) return Error{opened.error()};
+  return std::unique_ptr<DatagramSocket>(std::make_unique<UdpSocket>(std::move(*opened)));
 }
 
 std::size_t ClientPart::live_sessions() const {
@@ -270,13 +282,15 @@ void ClientPart::follow_network(TimePoint now) {
 void ClientPart::follow_network(Dialled& session, TimePoint now) {
   Path path = session.session.path();
   path.socket = loop_.next_socket_index();
-  Result<UdpSocket> socket = UdpSocket::connect(path.remote, udp_options(profile_, path.socket));
-  if (!socket || socket->local().ip == path.local.ip) return;
-  set_up_socket(*socket, profile_);
+  Result<UdpSocket> look = UdpSocket::connect(path.remote, udp_options(profile_, path.socket));
+  if (!look || look->local().ip == path.local.ip) return;
+  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(path.remote, path.socket);
+  if (!socket) return;
+  set_up_socket(**socket, profile_);
   log().info("session moved", {{"conv", hex_id(session.link.conv())},
                                {"from", to_string(path.local)},
-                               {"local", to_string(socket->local())}});
-  path.local = socket->local();
+                               {"local", to_string((*socket)->local())}});
+  path.local = (*socket)->local();
   loop_.add_socket(std::move(*socket), session);
   loop_.remove_socket(std::exchange(session.socket, path.socket));
   session.session.set_path(path);
@@ -299,9 +313,9 @@ void ClientPart::explain_silence(TimePoint now) {
     if (owed(slot.session)) silent = slot.session.get();
   for (const auto& old : expired_)
     if (owed(old)) silent = old.get();
-  const UdpSocket* socket = silent ? loop_.socket(silent->socket) : nullptr;
+  const DatagramSocket* socket = silent ? loop_.socket(silent->socket) : nullptr;
   if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
-  log().warning("hint", {{"text", explain_no_answer(socket->remote(), profile_,
+  log().warning("hint", {{"text", explain_no_answer(silent->session.path().remote, profile_,
                                                     socket->counters().pending_errors > 0)}});
 }
 
@@ -380,7 +394,7 @@ void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
     remotes_ = *remote;
     first_remote_ = 0;
   }
-  loop_.for_each_socket([this](UdpSocket& socket) { change_socket(socket, profile_); });
+  loop_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
   for_each_session([this](Dialled& one) {
     one.link.retune(link_settings(profile_), loop_.now());
     loop_.wake(one.session);

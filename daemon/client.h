@@ -12,6 +12,7 @@
 #include "daemon/hints.h"
 #include "daemon/log.h"
 #include "daemon/loop/loop.h"
+#include "daemon/net/firewall.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/network_watch.h"
 #include "daemon/session/session.h"
@@ -25,6 +26,7 @@ class ClientPart;
 struct ClientShared {
   std::vector<ClientPart*> parts;  // fixed before the loops run
   std::atomic<std::uint64_t> next_slot{0};
+  Firewall* firewall = nullptr;  // tcp mode; outlives the parts
 };
 
 /// Keeps the session slots of its loop: each holds a session or none; a session that ended is dialled again, its name
@@ -75,6 +77,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void redial(Slot& slot);
   void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
   Result<bool> dial(Slot& slot);
+  Result<std::unique_ptr<DatagramSocket>> open_socket(const IpEndpoint& remote, std::uint32_t index);
   void account(const Dialled& session);
   void forget_silent_remote(const Dialled& session);
   void expire(Slot& slot);

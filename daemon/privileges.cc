@@ -192,6 +192,7 @@ Result<bool> harden_process() {
 Capabilities capabilities_for(LaterNeeds needs) {
   Capabilities kept = 0;
   if (needs.binds_low_ports) kept |= Capabilities{1} << CAP_NET_BIND_SERVICE;
+  if (needs.tcp_mode) kept |= Capabilities{1} << CAP_NET_RAW | Capabilities{1} << CAP_NET_ADMIN;
   // Root reads and writes others' files by this one: unix sockets, snmplog's and the log's folders.
   if (needs.stays_root) kept |= Capabilities{1} << CAP_DAC_OVERRIDE;
   return kept;

@@ -39,9 +39,11 @@ Result<bool> give_up_privileges(const Identity* identity, Capabilities needed);
 
 /// What a tunnel that is open may still need: nothing for a user of its own; root's files for one that stays
 /// root. `binds_low_ports`: a port below 1024, which a configuration that is read again may bind anew.
+/// `tcp_mode`: raw sockets, firewall rules and the numbers of connections, for each that comes.
 struct LaterNeeds {
   bool stays_root = false;
   bool binds_low_ports = false;
+  bool tcp_mode = false;
 };
 Capabilities capabilities_for(LaterNeeds needs);
 

@@ -97,10 +97,11 @@ bool binds_low_ports(const Profile& profile) {
   return local && local->port_min != 0 && local->port_min < kFirstFreePort;
 }
 
-Result<bool> give_up_privileges(bool low_ports, const std::optional<Identity>& identity) {
+Result<bool> give_up_privileges(bool low_ports, bool tcp_mode, const std::optional<Identity>& identity) {
   LaterNeeds needs;
   needs.stays_root = identity ? identity->uid == 0 : geteuid() == 0;
   needs.binds_low_ports = low_ports;
+  needs.tcp_mode = tcp_mode;
   return give_up_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
@@ -117,13 +118,15 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
   use_log(std::move(*log));
   const bool low_ports = std::ranges::any_of(
       run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
+  const bool tcp_mode =
+      std::ranges::any_of(run.tunnels, [](const ConfiguredTunnel& tunnel) { return tunnel.profile.tcp; });
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
   const std::vector<std::string> warnings = std::move(run.warnings);
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(std::move(run), std::move(read_again));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound, and there is no thread yet.
-  if (const Result<bool> gone = give_up_privileges(low_ports, identity); !gone) return give_up(role, gone.error());
+  if (const Result<bool> gone = give_up_privileges(low_ports, tcp_mode, identity); !gone) return give_up(role, gone.error());
   for (const std::string& warning : warnings) EventLog().warning("configuration", {{"warning", warning}});
   forget_start_up_code();
   (*threads)->run(*service);

@@ -96,6 +96,16 @@ Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
   return true;
 }
 
+Result<bool> ServerPart::listen_disguised(const IpEndpoint& address, std::uint16_t port_max,
+                                          DisguisedServer::Share share) {
+  Result<std::unique_ptr<DisguisedServer>> socket =
+      DisguisedServer::listen(address, port_max, share, disguise_options(profile_, loop_.next_socket_index()));
+  if (!socket) return Error{socket.error()};
+  set_up_socket(**socket, profile_);
+  loop_.add_socket(std::move(*socket), *this);
+  return true;
+}
+
 void ServerPart::handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) {
   if (shut_down_) return;
   watch_rejected(now, path.remote, packets);
@@ -140,8 +150,10 @@ void ServerPart::send_challenges() {
 
 void ServerPart::pass_on(const Path& path) {
   if (demux_.strays().empty()) return;
+  const auto socket = std::ranges::find(sockets_, path.socket);
+  if (socket == sockets_.end()) return;  // the disguise: its connections belong to their loop, the client dials anew
   Path counted = path;
-  counted.socket = static_cast<std::uint32_t>(std::ranges::find(sockets_, path.socket) - sockets_.begin());
+  counted.socket = static_cast<std::uint32_t>(socket - sockets_.begin());
   for (const Demux::Stray& stray : demux_.strays()) shared_.parts[stray.loop]->post(PassedRun(counted, stray.packets));
 }
 
@@ -260,7 +272,7 @@ std::size_t ServerPart::streams() const {
 // target that they began with.
 void ServerPart::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) target_.emplace(loop_.uv(), profile_.remote, *remote);
-  loop_.for_each_socket([this](UdpSocket& socket) { change_socket(socket, profile_); });
+  loop_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
   for (Accepted* accepted : accepted_) {
     accepted->conversation.link.retune(link_settings(profile_), loop_.now());
     loop_.wake(accepted->session);

@@ -14,6 +14,7 @@
 #include "daemon/hints.h"
 #include "daemon/log.h"
 #include "daemon/loop/loop.h"
+#include "daemon/net/disguised_server.h"
 #include "daemon/passed_run.h"
 #include "daemon/session/session.h"
 #include "daemon/shared_session_gate.h"
@@ -61,6 +62,8 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
 
   /// Listens on one more address; the error names it.
   Result<bool> listen(const IpEndpoint& address, bool share_port);
+  /// Listens on the ports of the disguise too, from the address's to port_max; the error names the address.
+  Result<bool> listen_disguised(const IpEndpoint& address, std::uint16_t port_max, DisguisedServer::Share share);
 
   Counters counters() const override;
   std::size_t streams() const override;

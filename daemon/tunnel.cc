@@ -34,15 +34,30 @@ LinkSettings link_settings(const Profile& profile) {
   return settings;
 }
 
+DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t index) {
+  DisguisedSocket::Options options;
+  options.index = index;
+  options.buffer_bytes = static_cast<int>(profile.sockbuf);
+  return options;
+}
+
+Result<std::unique_ptr<Firewall>> open_tcp_mode() {
+  const std::string needs = "tcp mode (--tcp) needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN, as root has them: ";
+  if (const Result<RawTcpSocket> probe = RawTcpSocket::open(AF_INET, 0); !probe) return Error{needs + probe.error()};
+  Result<std::unique_ptr<Firewall>> firewall = Firewall::open();
+  if (!firewall) return Error{needs + firewall.error()};
+  return firewall;
+}
+
 namespace {
 
-void set_dscp(UdpSocket& socket, const Profile& profile) {
+void set_dscp(DatagramSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
   EventLog(profile.name).warning("the kernel refuses dscp", {{"dscp", profile.dscp}, {"error", std::strerror(errno)}});
 }
 
-void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
+void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   const int wanted = static_cast<int>(profile.sockbuf);
   if (socket.receive_buffer_bytes() >= wanted && socket.send_buffer_bytes() >= wanted) return;
@@ -58,12 +73,12 @@ void warn_of_clamped_buffers(const UdpSocket& socket, const Profile& profile) {
 
 }  // namespace
 
-void set_up_socket(UdpSocket& socket, const Profile& profile) {
+void set_up_socket(DatagramSocket& socket, const Profile& profile) {
   if (profile.dscp > 0) set_dscp(socket, profile);
   warn_of_clamped_buffers(socket, profile);
 }
 
-void change_socket(UdpSocket& socket, const Profile& profile) {
+void change_socket(DatagramSocket& socket, const Profile& profile) {
   set_dscp(socket, profile);
   socket.set_buffers(static_cast<int>(profile.sockbuf));
   warn_of_clamped_buffers(socket, profile);

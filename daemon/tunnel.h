@@ -9,6 +9,8 @@
 #include "config/profile.h"
 #include "daemon/counters.h"
 #include "daemon/loop/loop.h"
+#include "daemon/net/disguised_socket.h"
+#include "daemon/net/firewall.h"
 
 namespace kcptun {
 
@@ -43,9 +45,12 @@ std::string to_text(const Address& address);
 std::string dialled_host(const HostPort& address);
 /// What a socket is opened with, by the profile.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
+DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t index);
 /// Sets dscp on a new socket, and says in the log, once, if the kernel refuses it or grants less than sockbuf.
-void set_up_socket(UdpSocket& socket, const Profile& profile);
+void set_up_socket(DatagramSocket& socket, const Profile& profile);
 /// The same for a socket that was set up by another profile.
-void change_socket(UdpSocket& socket, const Profile& profile);
+void change_socket(DatagramSocket& socket, const Profile& profile);
+/// What tcp mode needs of the system, found out before anything is opened: the firewall. The error names the privileges.
+Result<std::unique_ptr<Firewall>> open_tcp_mode();
 
 }  // namespace kcptun

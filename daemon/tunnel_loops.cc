@@ -12,6 +12,12 @@
 #include "daemon/secrets.h"
 
 namespace kcptun {
+namespace {
+
+// Loops of a server that take part in tcp mode.
+constexpr std::size_t kDisguiseLoops = 4;
+
+}  // namespace
 
 TunnelLoops::TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads)
     : profile_(profile), threads_(threads), key_(std::move(key)) {
@@ -37,6 +43,12 @@ std::size_t TunnelLoops::loops_wanted() const {
 
 Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t first_thread) {
   add_loops(first_thread);
+  if (profile_.tcp) {
+    Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
+    if (!firewall) return Error{firewall.error()};
+    firewall_ = std::move(*firewall);
+    client_.firewall = firewall_.get();
+  }
   Result<bool> opened = profile_.role == Role::kClient ? open_client(addresses) : open_server(addresses);
   if (!opened) return opened;
   for (Worker& worker : workers_) worker.loop->flush();  // what was set up before
@@ -105,6 +117,22 @@ Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses) {
       address.port = static_cast<std::uint16_t>(port);
       if (Result<bool> opened = listen_on(address, parts); !opened) return opened;
     }
+  }
+  return profile_.tcp ? listen_disguised(addresses.local, parts) : true;
+}
+
+// The first loops only: each takes its share by the clients' ports, but the kernel shows every segment to all of them.
+Result<bool> TunnelLoops::listen_disguised(std::vector<IpEndpoint> addresses, std::span<ServerPart* const> parts) {
+  const HostPort& listened = std::get<HostPort>(profile_.local_address);
+  Result<std::vector<FirewallRule>> rules = firewall_->silence_ports(listened.port_min, listened.port_max);
+  if (!rules) return Error{rules.error()};
+  firewall_rules_ = std::move(*rules);
+  const auto loops = static_cast<std::uint32_t>(std::min<std::size_t>(parts.size(), kDisguiseLoops));
+  for (IpEndpoint address : addresses) {
+    address.port = listened.port_min;
+    for (std::uint32_t i = 0; i < loops; ++i)
+      if (Result<bool> opened = parts[i]->listen_disguised(address, listened.port_max, {i, loops}); !opened)
+        return opened;
   }
   return true;
 }

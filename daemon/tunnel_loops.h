@@ -64,11 +64,14 @@ class TunnelLoops {
   Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals);
   Result<bool> open_server(const TunnelAddresses& addresses);
   static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
+  Result<bool> listen_disguised(std::vector<IpEndpoint> addresses, std::span<ServerPart* const> parts);
 
   Profile profile_;  // without its key; parts refer to it; changes only while all threads stand still
   LoopThreads& threads_;
   MasterKey key_;
   std::unique_ptr<QppPads> qpp_;
+  std::unique_ptr<Firewall> firewall_;        // tcp mode
+  std::vector<FirewallRule> firewall_rules_;  // a server's
   ClientShared client_;
   ServerShared server_;
   std::vector<Worker> workers_;

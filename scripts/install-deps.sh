@@ -33,6 +33,8 @@ test     zsh                   checks its completions
 test     kcptun                the real kcptun of 2021, the peer of the interop tests
 test     shadowsocks-libev     the real host program of the plugin test
 test     zbar-tools            reads the QR code of a pairing string
+test     nftables              lists the firewall rules of tcp mode in its test
+test     iptables              the rules of the real kcptun in tcp mode
 test     iproute2              network namespaces of the lab
 test     iperf3                goodput through the tunnel and the lab
 fuzz     clang-14              compiles the fuzz targets

@@ -45,7 +45,7 @@ std::unique_ptr<Suite> make_suite(Cipher cipher, const MasterKey& key) {
   return suite;
 }
 
-void add_counters(UdpSocket::Counters& sum, const UdpSocket::Counters& one) {
+void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters& one) {
   sum.datagrams_sent += one.datagrams_sent;
   sum.bytes_sent += one.bytes_sent;
   sum.datagrams_received += one.datagrams_received;
@@ -61,6 +61,8 @@ void add_counters(UdpSocket::Counters& sum, const UdpSocket::Counters& one) {
   sum.pending_errors += one.pending_errors;
   sum.receive_errors += one.receive_errors;
   sum.truncated += one.truncated;
+  sum.malformed += one.malformed;
+  sum.strays += one.strays;
   sum.fell_back_gso += one.fell_back_gso;
 }
 
@@ -126,9 +128,9 @@ std::uint32_t Loop::next_socket_index() {
   return free_ports_.empty() ? static_cast<std::uint32_t>(ports_.size()) : free_ports_.back();
 }
 
-void Loop::add_socket(UdpSocket socket, PacketReceiver& receiver) {
+void Loop::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver) {
   const std::uint32_t index = next_socket_index();
-  KCPTUN_CHECK(socket.index() == index);
+  KCPTUN_CHECK(socket->index() == index);
   if (index == ports_.size()) {
     ports_.emplace_back();
     sockets_.push_back(nullptr);
@@ -137,24 +139,24 @@ void Loop::add_socket(UdpSocket socket, PacketReceiver& receiver) {
   }
   ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr, 0});
   Port& port = *ports_[index];
-  sockets_[index] = &port.socket;
-  port.poll = std::make_unique<PollHandle>(uv_, port.socket.fd(), [this, index](int events) { handle_socket(index, events); });
+  sockets_[index] = port.socket.get();
+  port.poll = std::make_unique<PollHandle>(uv_, port.socket->fd(), [this, index](int events) { handle_socket(index, events); });
   watch_socket(index);
 }
 
 void Loop::remove_socket(std::uint32_t index) {
-  add_counters(closed_udp_, ports_[index]->socket.counters());
+  add_counters(closed_udp_, ports_[index]->socket->counters());
   sockets_[index] = nullptr;
   dispose(std::move(ports_[index]));
   (blocked_ ? stale_ports_ : free_ports_).push_back(index);
   if (blocked_ && blocked_socket_ == index) retry_->start(0);
 }
 
-const UdpSocket* Loop::socket(std::uint32_t index) const { return sockets_[index]; }
+const DatagramSocket* Loop::socket(std::uint32_t index) const { return sockets_[index]; }
 
-UdpSocket::Counters Loop::udp_counters() const {
-  UdpSocket::Counters sum = closed_udp_;
-  for (const UdpSocket* socket : sockets_)
+DatagramSocket::Counters Loop::udp_counters() const {
+  DatagramSocket::Counters sum = closed_udp_;
+  for (const DatagramSocket* socket : sockets_)
     if (socket) add_counters(sum, socket->counters());
   return sum;
 }
@@ -174,7 +176,7 @@ void Loop::handle_socket(std::uint32_t index, int events) {
 void Loop::receive(std::uint32_t index) {
   for (int call = 0; call < kReceiveCalls && ports_[index]; ++call) {
     Port& port = *ports_[index];
-    const UdpSocket::Received received = port.socket.receive(arena_);
+    const DatagramSocket::Received received = port.socket->receive(arena_);
     now_is_fresh_ = false;
     for (const ReceivedRun& run : received.runs) handle_received(port, run);
     pump();  // the arena is used again: all views must have been passed on
@@ -211,7 +213,7 @@ void Loop::transmit_rest() {
   const BatchSendResult result = kcptun::send_batch(sockets_, batch_, batch_position_);
   batch_position_ = result.position;
   if (result.dropped > 0) tell_of_refused_sends();
-  if (result.state == UdpSocket::SendState::kDone) {
+  if (result.state == DatagramSocket::SendState::kDone) {
     batch_.clear();
     free_ports_.insert(free_ports_.end(), stale_ports_.begin(), stale_ports_.end());
     stale_ports_.clear();
@@ -224,7 +226,7 @@ void Loop::transmit_rest() {
 void Loop::tell_of_refused_sends() {
   for (const std::unique_ptr<Port>& port : ports_) {
     if (!port) continue;
-    const std::uint64_t errors = port->socket.counters().send_errors;
+    const std::uint64_t errors = port->socket->counters().send_errors;
     if (std::exchange(port->send_errors, errors) != errors) port->receiver.handle_refused_send(now());
   }
 }
@@ -232,7 +234,7 @@ void Loop::tell_of_refused_sends() {
 void Loop::wait_for_socket(const BatchSendResult& result) {
   blocked_ = true;
   blocked_socket_ = result.socket;
-  waits_for_memory_ = result.state == UdpSocket::SendState::kNoBuffers;
+  waits_for_memory_ = result.state == DatagramSocket::SendState::kNoBuffers;
   if (waits_for_memory_) {
     retry_->start(kRetrySendMs);
   } else {

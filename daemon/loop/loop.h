@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/base/packet.h"
@@ -71,13 +72,16 @@ class Loop {
   /// The index that the next socket is to be opened with (UdpOptions::index).
   std::uint32_t next_socket_index();
   /// Takes a socket opened with next_socket_index() and watches it. `receiver` outlives it.
-  void add_socket(UdpSocket socket, PacketReceiver& receiver);
+  void add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver);
+  void add_socket(UdpSocket socket, PacketReceiver& receiver) {
+    add_socket(std::make_unique<UdpSocket>(std::move(socket)), receiver);
+  }
   void remove_socket(std::uint32_t index);
-  const UdpSocket* socket(std::uint32_t index) const;
-  /// Calls visit(UdpSocket&) for each.
+  const DatagramSocket* socket(std::uint32_t index) const;
+  /// Calls visit(DatagramSocket&) for each.
   template <typename Visit>
   void for_each_socket(Visit visit) {
-    for (UdpSocket* socket : sockets_)
+    for (DatagramSocket* socket : sockets_)
       if (socket) visit(*socket);
   }
 
@@ -97,11 +101,11 @@ class Loop {
   bool blocked() const { return blocked_; }
 
   const Counters& counters() const { return counters_; }
-  UdpSocket::Counters udp_counters() const;
+  DatagramSocket::Counters udp_counters() const;
 
  private:
   struct Port {
-    UdpSocket socket;
+    std::unique_ptr<DatagramSocket> socket;
     PacketReceiver& receiver;
     std::unique_ptr<PollHandle> poll;
     std::uint64_t send_errors = 0;  // that the receiver knows of
@@ -138,10 +142,10 @@ class Loop {
   ReceiveArena arena_;
   std::vector<Packet> packets_;   // of one run, reused
   std::vector<std::unique_ptr<Port>> ports_;
-  std::vector<UdpSocket*> sockets_;  // ports_' sockets, for send_batch
+  std::vector<DatagramSocket*> sockets_;  // ports_' sockets, for send_batch
   std::vector<std::uint32_t> free_ports_;
   std::vector<std::uint32_t> stale_ports_;  // free once the batch, which may still name them, is sent
-  UdpSocket::Counters closed_udp_;   // of sockets that are gone
+  DatagramSocket::Counters closed_udp_;   // of sockets that are gone
   std::vector<Session*> awake_;
   std::vector<Session*> pumping_;
   DeadlineHeap deadlines_;

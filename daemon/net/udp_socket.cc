@@ -13,6 +13,7 @@
 
 #include "core/base/check.h"
 #include "daemon/net/address.h"
+#include "daemon/net/socket_options.h"
 
 namespace kcptun {
 namespace {
@@ -30,32 +31,6 @@ constexpr int kErrorsPerReceive = 8;
 /// Room for UDP_SEGMENT's uint16 and the larger packet info.
 constexpr std::size_t kSendControl = CMSG_SPACE(sizeof(std::uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
-bool set_option(int fd, int level, int name, int value) {
-  return setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
-int get_option(int fd, int level, int name) {
-  int value = 0;
-  socklen_t size = sizeof value;
-  return getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
-}
-
-Error system_error(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
-
-/// SO_RCVBUFFORCE passes net.core.rmem_max by, for those with CAP_NET_ADMIN.
-void set_buffer(int fd, int force_name, int plain_name, int bytes) {
-  if (!set_option(fd, SOL_SOCKET, force_name, bytes)) set_option(fd, SOL_SOCKET, plain_name, bytes);
-}
-
-/// The kernel doubles what was asked, for its own overhead, and reports the double.
-int granted_buffer(int fd, int name) { return get_option(fd, SOL_SOCKET, name) / 2; }
-
-/// Keeps the two ECN bits that are set now (RFC 3168 section 5, RFC 2474 section 3).
-bool set_traffic_class(int fd, int level, int name, std::uint8_t dscp) {
-  const int now = get_option(fd, level, name);
-  return set_option(fd, level, name, (dscp << 2) | (now > 0 ? now & 3 : 0));
-}
-
 bool has_ipv6() {
   const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd >= 0) close(fd);
@@ -64,39 +39,11 @@ bool has_ipv6() {
 
 IpEndpoint ipv4_wildcard(std::uint16_t port) { return {mapped_ipv4(in_addr{INADDR_ANY}), 0, port}; }
 
-template <typename T>
-void append_control(msghdr& header, int level, int type, const T& value) {
-  auto* control =
-      reinterpret_cast<cmsghdr*>(static_cast<std::uint8_t*>(header.msg_control) + header.msg_controllen);
-  control->cmsg_level = level;
-  control->cmsg_type = type;
-  control->cmsg_len = CMSG_LEN(sizeof value);
-  std::memcpy(CMSG_DATA(control), &value, sizeof value);
-  // The kernel gets the padding too, and valgrind says so.
-  std::memset(CMSG_DATA(control) + sizeof value, 0, CMSG_SPACE(sizeof value) - CMSG_LEN(sizeof value));
-  header.msg_controllen += CMSG_SPACE(sizeof value);
-}
-
-template <typename T>
-T control_value(const cmsghdr* control) {
-  T value;
-  std::memcpy(&value, CMSG_DATA(control), sizeof value);
-  return value;
-}
-
 std::size_t message_bytes(const msghdr& header) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < header.msg_iovlen; ++i) bytes += header.msg_iov[i].iov_len;
   return bytes;
 }
-
-std::size_t run_at(const TransmitBatch& batch, std::size_t position) {
-  std::size_t run = 0;
-  while (batch.runs()[run].first + batch.runs()[run].count <= position) ++run;
-  return run;
-}
-
-std::size_t end_of(const TransmitBatch::Run& run) { return std::size_t{run.first} + run.count; }
 
 /// Packets from `first` on that one UDP_SEGMENT message can carry: equal sizes, the last may be shorter.
 std::size_t segments_from(const TransmitBatch& batch, std::size_t first, std::size_t end) {
@@ -523,30 +470,6 @@ void UdpSocket::stop(int error, const TransmitBatch& batch, std::size_t front, c
   result.taken += result.dropped;
   counters_.datagrams_dropped += result.dropped;
   ++(error == EMSGSIZE ? counters_.too_big : counters_.send_errors);
-}
-
-BatchSendResult send_batch(std::span<UdpSocket* const> sockets, const TransmitBatch& batch,
-                           std::size_t position) {
-  BatchSendResult result;
-  result.position = position;
-  while (result.position < batch.size()) {
-    const TransmitBatch::Run& run = batch.runs()[run_at(batch, result.position)];
-    UdpSocket* socket = run.path.socket < sockets.size() ? sockets[run.path.socket] : nullptr;
-    if (!socket) {
-      result.dropped += end_of(run) - result.position;
-      result.position = end_of(run);
-      continue;
-    }
-    KCPTUN_CHECK(socket->index() == run.path.socket);
-    const UdpSocket::SendResult sent = socket->send(batch, result.position);
-    result.position += sent.taken;
-    result.dropped += sent.dropped;
-    if (sent.state == UdpSocket::SendState::kDone || sent.state == UdpSocket::SendState::kDropped) continue;
-    result.state = sent.state;
-    result.socket = run.path.socket;
-    return result;
-  }
-  return result;
 }
 
 }  // namespace kcptun

@@ -25,6 +25,7 @@
 #include "core/base/packet.h"
 #include "core/base/path.h"
 #include "core/base/result.h"
+#include "daemon/net/datagram_socket.h"
 
 namespace kcptun {
 
@@ -43,41 +44,6 @@ struct UdpOptions {
   bool gro = true;
   bool mmsg = true;
   UdpSyscalls syscalls;
-};
-
-/// What a socket has done. "datagrams" are packets on the wire: those of a GSO or GRO message count each.
-struct UdpCounters {
-  std::uint64_t datagrams_sent = 0;
-  std::uint64_t bytes_sent = 0;
-  std::uint64_t datagrams_received = 0;
-  std::uint64_t bytes_received = 0;
-  std::uint64_t send_calls = 0;
-  std::uint64_t receive_calls = 0;
-  std::uint64_t gso_messages = 0;       // sent with UDP_SEGMENT
-  std::uint64_t gro_messages = 0;       // received as more than one datagram
-  std::uint64_t would_block = 0;        // sends put off: EAGAIN, ENOBUFS
-  std::uint64_t send_errors = 0;        // refusals by the kernel that dropped packets, too_big excluded
-  std::uint64_t datagrams_dropped = 0;  // not sent, for any such reason
-  std::uint64_t too_big = 0;            // of them: EMSGSIZE
-  std::uint64_t pending_errors = 0;     // ICMP errors that a connected socket reported; nothing lost by them
-  std::uint64_t receive_errors = 0;     // anything else that recvmmsg said
-  std::uint64_t truncated = 0;          // received, larger than a slot, dropped
-  std::uint64_t fell_back_gso = 0;      // times that a GSO message was refused and its packets went out plain
-};
-
-/// Consecutive datagrams from one peer, as GRO glued them: `stride` bytes each, the last may be shorter.
-struct ReceivedRun {
-  Path path;
-  std::uint8_t* data = nullptr;
-  std::uint32_t size = 0;    // > 0
-  std::uint32_t stride = 0;  // 1..size
-
-  std::size_t count() const { return (size + stride - 1) / stride; }
-  /// REQUIRES: index < count().
-  Packet packet(std::size_t index) const {
-    const auto at = static_cast<std::uint32_t>(index) * stride;
-    return {data + at, stride < size - at ? stride : size - at};
-  }
 };
 
 /// The memory that receive() fills, one per loop, shared by its sockets. Pages exist only once touched: a
@@ -99,6 +65,10 @@ class ReceiveArena {
 
   /// Gives the pages back to the system. Ends the life of all that receive() returned.
   void release();
+
+  /// For sockets that fill it in their own way: its bytes, and room for runs that views can point to.
+  MutableBytes memory() { return {memory_, kBytes}; }
+  std::span<ReceivedRun> runs() { return runs_; }
 
  private:
   friend class UdpSocket;
@@ -133,30 +103,9 @@ class ReceiveArena {
   std::array<ReceivedRun, kSlots> runs_;
 };
 
-class UdpSocket {
+class UdpSocket final : public DatagramSocket {
  public:
   using Options = UdpOptions;
-  using Counters = UdpCounters;
-
-  /// What one receive() brought. The views live until the next receive() or release() with the same arena.
-  struct Received {
-    std::span<const ReceivedRun> runs;
-    bool dry = true;  // nothing was left behind: wait for the poller. Runs may be empty though not dry.
-  };
-
-  enum class SendState {
-    kDone,        // every packet up to the batch's end, or up to a run of another socket
-    kWouldBlock,  // the socket is full: go on when it is writable
-    kNoBuffers,   // the system is short of memory, yet the socket counts as writable: go on after a short
-                  // timer
-    kDropped,     // the kernel refuses some packets for good: look at `error`, then go on
-  };
-  struct SendResult {
-    SendState state = SendState::kDone;
-    int error = 0;            // errno of kDropped: EMSGSIZE means larger than the path's MTU
-    std::size_t taken = 0;    // packets dealt with, from the position on: sent or dropped. Go on behind them.
-    std::size_t dropped = 0;  // of them, those at the end that were dropped
-  };
 
   /// A socket that talks to everybody. IPv4 addresses get an AF_INET socket, IPv6 ones AF_INET6; "::" takes
   /// both families, or IPv4 alone when the host has no IPv6. The error names the address.
@@ -165,35 +114,28 @@ class UdpSocket {
   static Result<UdpSocket> connect(const IpEndpoint& remote, const Options& options);
 
   /// One recvmmsg into the arena. Errors are counted, never returned: for UDP none of them is final.
-  Received receive(ReceiveArena& arena);
+  Received receive(ReceiveArena& arena) override;
 
-  /// Sends packets of the batch from `position` on, as far as their runs' Path.socket is this socket's index.
-  /// Whatever isn't in `taken` stays with the caller, who must not clear the batch before.
-  SendResult send(const TransmitBatch& batch, std::size_t position);
+  SendResult send(const TransmitBatch& batch, std::size_t position) override;
 
-  /// Sets the six DSCP bits of what is sent, IPv4 and IPv6, and leaves the two ECN bits alone. False:
-  /// refused, errno.
-  bool set_dscp(std::uint8_t dscp);
+  bool set_dscp(std::uint8_t dscp) override;
 
-  /// Asks for buffers of this size, if it is above 0; what the kernel granted is told below.
-  void set_buffers(int bytes);
+  void set_buffers(int bytes) override;
 
-  int fd() const { return fd_.get(); }
-  std::uint32_t index() const { return index_; }
-  const IpEndpoint& local() const { return local_; }
+  int fd() const override { return fd_.get(); }
+  std::uint32_t index() const override { return index_; }
+  const IpEndpoint& local() const override { return local_; }
   /// REQUIRES: connected().
   const IpEndpoint& remote() const { return remote_; }
   bool connected() const { return connected_; }
   bool dual_stack() const { return family_ == AF_INET6 && is_any_; }
   bool uses_gso() const { return gso_; }
   bool uses_gro() const { return gro_; }
-  /// What the kernel granted, in the unit of Options::buffer_bytes: less than asked means clamped by
-  /// net.core.rmem_max and wmem_max.
-  int receive_buffer_bytes() const { return receive_buffer_; }
-  int send_buffer_bytes() const { return send_buffer_; }
+  int receive_buffer_bytes() const override { return receive_buffer_; }
+  int send_buffer_bytes() const override { return send_buffer_; }
   /// Datagrams that the kernel threw away because the receive buffer was full. A system call.
   std::uint32_t kernel_drops() const;
-  const Counters& counters() const { return counters_; }
+  const Counters& counters() const override { return counters_; }
 
  private:
   struct Outgoing;
@@ -256,18 +198,5 @@ class UdpSocket {
   std::size_t refusal_count_ = 0;            // ever
   Counters counters_;
 };
-
-/// The outcome of send_batch: `state` is kDone or one of the two that wait, and then `socket` says for which.
-struct BatchSendResult {
-  UdpSocket::SendState state = UdpSocket::SendState::kDone;
-  std::uint32_t socket = 0;
-  std::size_t position = 0;  // of the first packet that was not dealt with
-  std::size_t dropped = 0;   // refused for good, or for a socket that is gone
-};
-
-/// Sends a batch whose runs are of several sockets: Path.socket is an index into `sockets`; packets of an
-/// index beyond it, or of a null, are dropped and counted.
-BatchSendResult send_batch(std::span<UdpSocket* const> sockets, const TransmitBatch& batch,
-                           std::size_t position);
 
 }  // namespace kcptun

@@ -579,7 +579,7 @@ TEST_CASE("a batch of several sockets goes out through each of them; those gone 
     batch.begin_run(path_to(receiver.local(), socket));
     for (int i = 0; i < 3; ++i) push(batch, pattern(number++, 200));
   }
-  UdpSocket* sockets[] = {&first, nullptr, &third};
+  DatagramSocket* sockets[] = {&first, nullptr, &third};
   const auto result = send_batch(sockets, batch, 0);
   CHECK(result.state == State::kDone);
   CHECK(result.position == batch.size());
@@ -603,7 +603,7 @@ TEST_CASE("a batch that a full socket stops says which, and where to go on") {
     batch.begin_run(path_to(receiver.local(), socket));
     for (std::uint32_t i = 0; i < 3; ++i) push(batch, pattern(i, 200));
   }
-  UdpSocket* sockets[] = {&first, &second};
+  DatagramSocket* sockets[] = {&first, &second};
   script.steps = {{ENETUNREACH, 0}};
   CHECK(send_batch(sockets, batch, 0).dropped == 3);
   script.steps = {{EAGAIN, 0}};

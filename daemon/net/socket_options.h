@@ -1,0 +1,62 @@
+// What the datagram sockets have in common: options, buffer sizes, DSCP, control messages.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "core/base/result.h"
+
+namespace kcptun {
+
+inline bool set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+inline int get_option(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
+
+inline Error system_error(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
+
+/// SO_RCVBUFFORCE passes net.core.rmem_max by, for those with CAP_NET_ADMIN.
+inline void set_buffer(int fd, int force_name, int plain_name, int bytes) {
+  if (!set_option(fd, SOL_SOCKET, force_name, bytes)) set_option(fd, SOL_SOCKET, plain_name, bytes);
+}
+
+/// The kernel doubles what was asked, for its own overhead, and reports the double.
+inline int granted_buffer(int fd, int name) { return get_option(fd, SOL_SOCKET, name) / 2; }
+
+/// Keeps the two ECN bits that are set now (RFC 3168 section 5, RFC 2474 section 3).
+inline bool set_traffic_class(int fd, int level, int name, std::uint8_t dscp) {
+  const int now = get_option(fd, level, name);
+  return set_option(fd, level, name, (dscp << 2) | (now > 0 ? now & 3 : 0));
+}
+
+template <typename T>
+void append_control(msghdr& header, int level, int type, const T& value) {
+  auto* control =
+      reinterpret_cast<cmsghdr*>(static_cast<std::uint8_t*>(header.msg_control) + header.msg_controllen);
+  control->cmsg_level = level;
+  control->cmsg_type = type;
+  control->cmsg_len = CMSG_LEN(sizeof value);
+  std::memcpy(CMSG_DATA(control), &value, sizeof value);
+  // The kernel gets the padding too, and valgrind says so.
+  std::memset(CMSG_DATA(control) + sizeof value, 0, CMSG_SPACE(sizeof value) - CMSG_LEN(sizeof value));
+  header.msg_controllen += CMSG_SPACE(sizeof value);
+}
+
+template <typename T>
+T control_value(const cmsghdr* control) {
+  T value;
+  std::memcpy(&value, CMSG_DATA(control), sizeof value);
+  return value;
+}
+
+}  // namespace kcptun

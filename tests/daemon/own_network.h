@@ -1,0 +1,53 @@
+// A network namespace for one test: nothing of the machine's is touched, and it goes with the thread that
+// made it.
+#pragma once
+
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+namespace kcptun::test {
+
+/// Runs `body` on a thread with a network of its own, whose loopback is up. Says so and returns where that is
+/// not allowed: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+template <typename Body>
+void in_own_network(Body body) {
+  std::string refusal;
+  std::exception_ptr failure;
+  std::thread thread([&] {
+    if (::unshare(CLONE_NEWNET) != 0) {
+      refusal = std::strerror(errno);
+      return;
+    }
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP;
+    const bool up = ::ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    ::close(fd);
+    if (!up) {
+      refusal = "no loopback";
+      return;
+    }
+    try {
+      body();
+    } catch (...) {  // a REQUIRE that failed
+      failure = std::current_exception();
+    }
+  });
+  thread.join();
+  if (failure) std::rethrow_exception(failure);
+  if (!refusal.empty()) WARN("left out, no network namespace: " << refusal);
+}
+
+}  // namespace kcptun::test
