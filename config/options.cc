@@ -138,7 +138,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kPublicAddress, kProcess, kS, kAddress, kRestart, "public-address", "", "", {}, "", "",
      "with --init: where clients find the server, host or host:port; else this machine's own address"},
     {kDuration, kProcess, kC, kNumber, kRestart, "duration", "", "", {1, 3600}, "10", "",
-     "with probe: seconds of pings"},
+     "with probe and bench: how many seconds to measure"},
     {kBandwidth, kProcess, kC, kNumber, kRestart, "bandwidth", "", "", {0, 10000}, "0", "",
      "with probe: try the path's bandwidth, up to so many Mbit/s, 0: do not"},
     {kGenKey, kProcess, kB, kSwitch, kRestart, "genkey", "", "", {}, "", "",

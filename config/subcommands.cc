@@ -9,6 +9,8 @@ namespace {
 constexpr std::array kSubcommands{
     Subcommand{SubcommandId::kProbe, OptionRole::kClient, "probe",
                "measure the path to a kcptun server, and print a profile that fits"},
+    Subcommand{SubcommandId::kBench, OptionRole::kClient, "bench",
+               "move data through a tunnel to a target that echoes, and tell how fast"},
 };
 
 }  // namespace

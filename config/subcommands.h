@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-enum class SubcommandId : std::uint8_t { kProbe };
+enum class SubcommandId : std::uint8_t { kProbe, kBench };
 
 struct Subcommand {
   SubcommandId id;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "config/pairing.h"
+#include "config/render.h"
 #include "core/base/result.h"
 #include "daemon/net/address.h"
 #include "daemon/net/file_descriptor.h"
@@ -20,16 +21,12 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kKeyBytes = 32;
-
 std::string generate_key() {
-  std::array<std::uint8_t, kKeyBytes> bytes;
+  std::array<std::uint8_t, 32> bytes;
   randombytes_buf(bytes.data(), bytes.size());
-  constexpr int kVariant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
-  std::string key(sodium_base64_ENCODED_LEN(kKeyBytes, kVariant), '\0');
-  sodium_bin2base64(key.data(), key.size(), bytes.data(), bytes.size(), kVariant);
+  std::string key = render_key(bytes);
   sodium_memzero(bytes.data(), bytes.size());
-  key.pop_back();  // the NUL
+  key.pop_back();  // the newline
   return key;
 }
 

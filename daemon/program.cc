@@ -22,6 +22,7 @@
 #include "core/crypt/suite_table.h"
 #include "daemon/first_start.h"
 #include "daemon/log.h"
+#include "daemon/probe/bench_command.h"
 #include "daemon/probe/probe_command.h"
 #include "daemon/privileges.h"
 #include "daemon/secrets.h"
@@ -82,15 +83,6 @@ void forget_start_up_code() {
       nullptr);
 }
 
-int run_subcommand(const RunSubcommand& run) {
-  for (const std::string& warning : run.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  switch (run.id) {
-    case SubcommandId::kProbe:
-      return run_probe(run);
-  }
-  return kExitFailure;
-}
-
 bool binds_low_ports(const Profile& profile) {
   constexpr std::uint16_t kFirstFreePort = 1024;
   const auto* local = std::get_if<HostPort>(&profile.local_address);
@@ -132,6 +124,22 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
   (*threads)->run(*service);
   close_log();
   return 0;
+}
+
+int run_subcommand(const RunSubcommand& run) {
+  for (const std::string& warning : run.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  switch (run.id) {
+    case SubcommandId::kProbe:
+      return run_probe(run);
+    case SubcommandId::kBench:
+      return run_bench(run, [&run](Profile profile) {
+        RunTunnels tunnels;
+        tunnels.tunnels.push_back({run.settings, std::move(profile)});
+        const auto read_again = [] { return Refusal{"kcptun-client: bench reads nothing again", kExitFailure}; };
+        return run_tunnels(Role::kClient, std::move(tunnels), read_again);
+      });
+  }
+  return kExitFailure;
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and measuring need; only those that are missing.
 #
-#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench (default: all)
+#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench package (default: all)
 #   scripts/install-deps.sh --list        prints the table
 set -eu
 
@@ -41,6 +41,8 @@ fuzz     clang-14              compiles the fuzz targets
 fuzz     libclang-rt-14-dev    libFuzzer and the sanitizers of clang
 fuzz     llvm-14               readable stacks of findings
 valgrind valgrind              looks for leaks in a running tunnel
+package  lintian               checks the Debian package
+package  debootstrap           a fresh Debian to test the package in
 bench    libbenchmark-dev      core_bench
 bench    wrk                   HTTP through the tunnel
 bench    nginx-light           its server
@@ -50,7 +52,7 @@ if [ "${1:-}" = --list ]; then
   printf '%s\n' "$table" | sed '/^$/d'
   exit 0
 fi
-groups=${*:-build test fuzz valgrind bench}
+groups=${*:-build test fuzz valgrind bench package}
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -60,7 +62,7 @@ missing=
 for group in $groups; do
   packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
   if [ -z "$packages" ]; then
-    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench)" >&2
+    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench, package)" >&2
     exit 2
   fi
   for package in $packages; do

@@ -62,6 +62,7 @@ TEST_CASE("A subcommand is a first argument, of its program only, and has flags 
   REQUIRE(std::holds_alternative<RunSubcommand>(command));
   const auto& run = std::get<RunSubcommand>(command);
   CHECK(run.id == SubcommandId::kProbe);
+  CHECK(std::get<RunSubcommand>(run_flags({"bench", "-r", "h:1"})).id == SubcommandId::kBench);
   CHECK(std::get<HostPort>(run.profile.remote) == HostPort{"h", 1, 1});
   CHECK(run.settings.number(OptionId::kBandwidth) == 50);
   CHECK(printed(run_flags({"probe", "--help"})).find("kcptun-client probe [flags]") != std::string::npos);

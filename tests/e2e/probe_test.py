@@ -1,12 +1,14 @@
-"""kcptun-client probe over emulated paths, to Debian's kcptun-server and to ours.
+"""kcptun-client probe and bench over emulated paths, to Debian's kcptun-server and to ours.
 
     probe_test.py --client PROGRAM --server PROGRAM     LINK_EMULATOR names the emulator; 77: there can be no lab
 """
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lab"))
@@ -121,6 +123,46 @@ class Probe(TunnelCase):
         done = self.probe(port=PORT + 1)
         self.assertEqual(done.returncode, 1)
         self.assertIn("The network says so itself (ICMP)", done.stdout)
+
+    def echo(self, port):
+        """A target in the server's name space that sends back what it gets."""
+        listener = self.path.server.listen("127.0.0.1", port)
+        self.addCleanup(listener.close)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+        def answer(connection):
+            with connection, contextlib.suppress(OSError):
+                while data := connection.recv(65536):
+                    connection.sendall(data)
+        threading.Thread(target=serve, daemon=True).start()
+
+    def bench(self, *flags):
+        with self.path.client.entered():
+            done = subprocess.run([OPTIONS.client, "bench", "-r", f"{lab.SERVER}:{PORT}", "--key", "k", "--nocomp",
+                                   *map(str, flags)], capture_output=True, text=True, timeout=170)
+        print(done.stdout, done.stderr, flush=True)
+        return done
+
+    def test_bench_moves_data_to_an_echo_and_back(self):
+        self.path.set("both", delay_ms=10, rate=2_500_000, queue=100_000)
+        self.serve(OPTIONS.server, "--nocomp", "-t", "127.0.0.1:7")
+        self.echo(7)
+        done = self.bench("--duration", 5, "--ds", 0)
+        self.assertEqual(done.returncode, 0)
+        self.assertAlmostEqual(number(r"round trip +min ([\d.]+) ms", done.stdout), 20, delta=4)
+        goodput = number(r"goodput +([\d.]+) Mbit/s", done.stdout)
+        self.assertTrue(4 < goodput < 20, goodput)  # of 20 Mbit/s each way, which echo and acknowledgements share
+
+    def test_bench_tells_of_a_target_that_is_not_there(self):
+        self.path.set("both", delay_ms=5)
+        self.serve(OPTIONS.server, "--nocomp")
+        done = self.bench("--duration", 1)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("does the server's target run, and echo?", done.stderr)
 
     def test_the_server_has_no_probe(self):
         done = subprocess.run([OPTIONS.server, "probe"], capture_output=True, text=True, timeout=10)
