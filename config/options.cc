@@ -124,6 +124,11 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kPprof, kLogging, kB, kSwitch, kRestart, "pprof", "", "pprof", {}, "", "",
      "refused, as it is Go's profiler: use perf for profiles, SIGUSR1 or snmplog for counters"},
 
+    {kStatus, kWatching, kB, kAddress, kRestart, "status", "", "status", {}, "", "",
+     "show what the tunnel does here: host:port or a unix socket path; a page, /metrics, /status.json, /healthz"},
+    {kStatusToken, kWatching, kB, kText, kRestart, "status-token", "", "status-token", {}, "", "",
+     "who asks at the status address must say this; needed where that is not loopback"},
+
     {kThreads, kProcess, kB, kNumber, kRestart, "threads", "", "threads", {0, 256}, "0", "0",
      "event loops, 0: one per core"},
     {kUser, kProcess, kB, kText, kRestart, "user", "", "user", {}, "", "",
@@ -210,7 +215,7 @@ std::vector<std::string_view> choices_of(OptionId id) {
 }
 
 bool is_process_wide(OptionId id) {
-  constexpr std::array kOfTheProcess{kUser, kLog, kLogLevel, kLogFormat, kLogUtc, kPprof, kThreads};
+  constexpr std::array kOfTheProcess{kUser, kLog, kLogLevel, kLogFormat, kLogUtc, kPprof, kStatus, kStatusToken, kThreads};
   return std::ranges::find(kOfTheProcess, id) != kOfTheProcess.end();
 }
 
@@ -234,6 +239,8 @@ std::string_view group_title(OptionGroup group) {
       return "Sockets";
     case kLogging:
       return "Logging";
+    case kWatching:
+      return "Status";
     case kProcess:
       return "Process";
     case kHidden:
@@ -243,6 +250,8 @@ std::string_view group_title(OptionGroup group) {
 }
 
 std::string_view program_name(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
+
+bool is_secret(OptionId id) { return id == kKey || id == kStatusToken; }
 
 std::string value_hint(const Option& option) {
   if (option.kind == kNumber)

@@ -22,6 +22,7 @@ enum class OptionId : std::uint8_t {
   kConn, kAutoExpire, kScavengeTtl, kCloseWait, kMaxSessions, kMaxStreams,
   kDscp, kSockBuf, kTcp,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
+  kStatus, kStatusToken,
   kThreads, kUser, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
   kHelpManJson, kHelp, kVersion,
 };
@@ -47,6 +48,7 @@ enum class OptionGroup : std::uint8_t {
   kSessions,
   kSockets,
   kLogging,
+  kWatching,
   kProcess,
   kHidden,
 };
@@ -94,6 +96,9 @@ bool is_process_wide(OptionId id);
 
 std::string_view group_title(OptionGroup group);
 std::string_view program_name(Role role);
+
+/// True if its value must never be shown: not in messages, not by --check.
+bool is_secret(OptionId id);
 
 /// What the value of one option is, for people: "N", "1..30", "aes, aes-128, ...".
 std::string value_hint(const Option& option);

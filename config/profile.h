@@ -71,6 +71,8 @@ struct Profile {
   LogSettings log;
   bool quiet = false;
   bool pprof = false;
+  std::optional<Address> status;  // where the status is served: TCP or unix, none: nowhere
+  std::string status_token;       // "": whoever reaches the address may look
   std::uint32_t threads = 0;  // loops, 0: one per core
   std::string user;           // "NAME" or "NAME:GROUP" to become once the ports are bound, "": stay who we are
 };

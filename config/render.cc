@@ -24,7 +24,7 @@ std::string_view placeholder(const Option& option) {
     case OptionKind::kText:
       break;
   }
-  if (option.id == OptionId::kKey) return " SECRET";
+  if (is_secret(option.id)) return " SECRET";
   if (option.id == OptionId::kUser || option.id == OptionId::kName) return " NAME";
   return " FILE";
 }
@@ -245,7 +245,7 @@ void add_fields(OrderedJson& object, const Settings& settings, Wanted wanted) {
     if (option.id == OptionId::kKey && !settings.text(OptionId::kKeyFile).empty()) continue;
     auto& field = object[std::string(option.json)];
     std::visit([&](const auto& value) { field = value; }, settings.value(option.id));
-    if (option.id == OptionId::kKey) field = "(hidden)";
+    if (option.id == OptionId::kKey || (is_secret(option.id) && field != "")) field = "(hidden)";
   }
 }
 

@@ -111,7 +111,7 @@ Refusal refusal_of(const Settings& settings, const Complaint& complaint) {
 std::string flag_message(const Option& option, std::string_view value, std::string_view predicate) {
   std::string message = option.flag.size() == 1 ? "-" : "--";
   message += option.flag;
-  if (option.id == OptionId::kKey) value = kHiddenValue;
+  if (is_secret(option.id)) value = kHiddenValue;
   const bool bare = option.kind == OptionKind::kSwitch && value.empty();
   if (!bare) message += value.empty() ? " \"\"" : ' ' + printable(value);
   if (predicate.starts_with("is ")) predicate.remove_prefix(3);
@@ -120,13 +120,13 @@ std::string flag_message(const Option& option, std::string_view value, std::stri
 
 std::string field_message(std::string_view file, const Option& option, std::string_view value,
                           std::string_view predicate) {
-  if (option.id == OptionId::kKey) value = kHiddenValue;
+  if (is_secret(option.id)) value = kHiddenValue;
   std::string message = printable_path(file) + ": field \"" + std::string(option.json) + "\": ";
   return message.append(value).append(" ").append(predicate);
 }
 
 std::string shown_value(const Option& option, const Value& value) {
-  return option.id == OptionId::kKey ? std::string(kHiddenValue) : shown_in_file(value);
+  return is_secret(option.id) ? std::string(kHiddenValue) : shown_in_file(value);
 }
 
 std::string printable(std::string_view text, std::size_t longest) {

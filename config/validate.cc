@@ -18,6 +18,10 @@ constexpr std::string_view kManual = "manual";
 constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
+// Characters of a status-token: what guessing cannot find, what a request line can hold.
+constexpr std::size_t kLeastToken = 16;
+constexpr std::size_t kMostToken = 256;
+
 // The smallest mtu holds every header (docs/protocol.md section 2) and leaves payload.
 constexpr std::int64_t kMostHeaders = 44 + 8 + 16 + 24;
 
@@ -44,7 +48,7 @@ Check check_alone(const Settings& settings, const Option& option) {
       return Complaint{option.id, "must be one of " + value_hint(option)};
     }
   }
-  const bool is_path = option.kind == OptionKind::kText && option.id != kKey;
+  const bool is_path = option.kind == OptionKind::kText && !is_secret(option.id);
   if (is_path && settings.text(option.id).find('\0') != std::string::npos) {
     return Complaint{option.id, "has a NUL byte"};
   }
@@ -121,6 +125,7 @@ Check check_tcp(const Settings& settings, const Profile& profile) {
 AddressUse use_of(OptionId id) {
   switch (id) {
     case kLocalAddr:
+    case OptionId::kStatus:
       return AddressUse::kStreamListen;
     case kListen:
       return AddressUse::kDatagramListen;
@@ -142,6 +147,44 @@ Check read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
   if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
   return read_address(settings, client ? kRemoteAddr : kTarget, profile.remote);
+}
+
+// Literals and the one name that always means this machine; the daemon looks again at what the name became.
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host == "::1") return true;
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
+}
+
+Check check_status_token(const std::string& token) {
+  if (token.empty()) return std::nullopt;
+  if (token.size() < kLeastToken || token.size() > kMostToken) {
+    return Complaint{kStatusToken, "must have " + std::to_string(kLeastToken) + ".." + std::to_string(kMostToken) +
+                                       " characters"};
+  }
+  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they are.
+  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+  if (token.find_first_not_of(kAllowed) != token.npos) {
+    return Complaint{kStatusToken, "must be of letters, digits and -._~+/="};
+  }
+  return std::nullopt;
+}
+
+Check read_status(const Settings& settings, Profile& profile) {
+  const std::string& text = settings.text(OptionId::kStatus);
+  profile.status_token = settings.text(kStatusToken);
+  if (auto bad = check_status_token(profile.status_token)) return bad;
+  if (text.empty()) return std::nullopt;
+  if (text.find_first_not_of("0123456789") == text.npos) return Complaint{OptionId::kStatus, "has no host and no colon: write :" + text};
+  Address address;
+  if (auto bad = read_address(settings, OptionId::kStatus, address)) return bad;
+  if (auto* host = std::get_if<HostPort>(&address)) {
+    if (host->host.empty()) host->host = "127.0.0.1";  // all others must be asked for by name
+    if (profile.status_token.empty() && !is_loopback(host->host)) {
+      return Complaint{OptionId::kStatus, "is not loopback, so it needs a status-token"};
+    }
+  }
+  profile.status = std::move(address);
+  return std::nullopt;
 }
 
 std::uint32_t u32(const Settings& settings, OptionId id) {
@@ -258,6 +301,7 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
+  if (auto bad = read_status(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
   if (auto bad = check_tcp(settings, profile)) return *bad;
   read_link(settings, profile.link);

@@ -8,6 +8,7 @@
 #include "daemon/net/address.h"
 #include "daemon/net/async_resolve.h"
 #include "daemon/net/disguised_client.h"
+#include "daemon/status/take.h"
 
 namespace kcptun {
 namespace {
@@ -198,7 +199,10 @@ void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoin
     if (slot.session) serve(std::move(fd), slot);
 }
 
-void ClientPart::account(const Dialled& session) { past_.add_link(session.link, false); }
+void ClientPart::account(const Dialled& session) {
+  past_.add_link(session.link, false);
+  past_traffic_.add(session.session.traffic());
+}
 
 // Every address of a name can be dialled by UDP, whether or not anybody answers there: the next dial tries the next.
 void ClientPart::forget_silent_remote(const Dialled& session) {
@@ -399,6 +403,12 @@ void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
     one.link.retune(link_settings(profile_), loop_.now());
     loop_.wake(one.session);
   });
+}
+
+TunnelSnapshot ClientPart::share() const {
+  std::vector<const Session*> sessions;
+  for_each_session([&sessions](const Dialled& one) { sessions.push_back(&one.session); });
+  return take_share(std::move(sessions), past_traffic_);
 }
 
 void ClientPart::shut_down() {

@@ -51,6 +51,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   Counters counters() const override;
   std::size_t streams() const override;
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
+  TunnelSnapshot share() const override;
   void shut_down() override;
 
   static constexpr std::size_t kMaxWaiting = 1024;
@@ -106,6 +107,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   std::unique_ptr<Silence> silence_;
   HintLimiter hints_;
   Counters past_;   // of sessions that are gone
+  Traffic past_traffic_;
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;
   std::size_t first_remote_ = 0;  // of remotes_: moves on when a session never heard from its server

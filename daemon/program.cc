@@ -26,6 +26,7 @@
 #include "daemon/probe/probe_command.h"
 #include "daemon/privileges.h"
 #include "daemon/secrets.h"
+#include "daemon/status/top.h"
 #include "daemon/tunnel_threads.h"
 
 namespace kcptun {
@@ -151,6 +152,7 @@ int run_program(Role role, int argc, char** argv) {
   set_up_memory();
   const CommandInput input = input_of_process(role, argc, argv, library_versions());
   hide_secrets(role, argc, argv);
+  if (!input.arguments.empty() && input.arguments.front() == "top") return run_top(input);
   const auto read = [&input] { return parse_command(input); };
   ParsedCommand command = read();
   if (const auto* refusal = std::get_if<Refusal>(&command)) {

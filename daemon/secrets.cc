@@ -18,9 +18,9 @@ constexpr char kBlank = 'x';
 // By its length it would still tell something; but the place cannot be made shorter than the kernel has it.
 void blank(char* text) { std::memset(text, kBlank, std::strlen(text)); }
 
-// A key, or a pairing string, which has one in it.
+// A key, a token, or a pairing string, which has one in it.
 bool holds_secret(const Option& option, std::string_view value) {
-  return option.id == OptionId::kKey || (option.id == OptionId::kConfigFile && is_pairing(value));
+  return is_secret(option.id) || (option.id == OptionId::kConfigFile && is_pairing(value));
 }
 
 // The value in "-key=value", "--key=value"; null if the argument is another.

@@ -8,7 +8,7 @@
 
 namespace kcptun {
 
-/// Overwrites what /proc/PID/cmdline shows of each --key and pairing string, and in /proc/PID/environ the
+/// Overwrites what /proc/PID/cmdline shows of each --key, --status-token and pairing string, and in /proc/PID/environ the
 /// values of KCPTUN_KEY and SS_PLUGIN_OPTIONS. Call it once they have been read: who reads them again finds
 /// them blank.
 void hide_secrets(Role role, int argc, char** argv);

@@ -8,6 +8,7 @@
 #include "daemon/net/address.h"
 #include "daemon/net/async_resolve.h"
 #include "daemon/net/listener.h"
+#include "daemon/status/take.h"
 
 namespace kcptun {
 namespace {
@@ -233,6 +234,7 @@ void ServerPart::retire(std::unique_ptr<Conversation> conversation, std::string_
   past_.add_link(conversation->link, false);
   if (auto* accepted = reinterpret_cast<Accepted*>(conversation->tag)) {
     accepted->session.close_all();
+    past_traffic_.add(accepted->session.traffic());
     loop_.forget(accepted->session);
     accepted_.erase(accepted);
     loop_.dispose(std::unique_ptr<Accepted>(accepted));
@@ -277,6 +279,12 @@ void ServerPart::apply_profile(const std::vector<IpEndpoint>* remote) {
     accepted->conversation.link.retune(link_settings(profile_), loop_.now());
     loop_.wake(accepted->session);
   }
+}
+
+TunnelSnapshot ServerPart::share() const {
+  std::vector<const Session*> sessions;
+  for (const Accepted* accepted : accepted_) sessions.push_back(&accepted->session);
+  return take_share(std::move(sessions), past_traffic_);
 }
 
 void ServerPart::shut_down() {

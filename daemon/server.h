@@ -68,6 +68,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   Counters counters() const override;
   std::size_t streams() const override;
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
+  TunnelSnapshot share() const override;
   void shut_down() override;
 
   /// Packets from other loops that wait for this one; more are dropped.
@@ -104,6 +105,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   Counters past_;
   RejectedPeers rejected_;
   HintLimiter hints_;
+  Traffic past_traffic_;
   std::uint64_t most_ = 0;
   TimePoint refusals_told_{};           // when the log last said that sessions are refused
   std::uint64_t refusals_reported_ = 0;  // how many it has told of

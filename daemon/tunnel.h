@@ -11,6 +11,7 @@
 #include "daemon/loop/loop.h"
 #include "daemon/net/disguised_socket.h"
 #include "daemon/net/firewall.h"
+#include "daemon/status/snapshot.h"
 
 namespace kcptun {
 
@@ -32,6 +33,8 @@ class TunnelPart {
   /// The profile, which the part refers to, has changed in what may change while it runs: sessions that are open take
   /// over what they can. `remote`: the addresses of the profile's remote, if that changed.
   virtual void apply_profile(const std::vector<IpEndpoint>* remote) = 0;
+  /// Its sessions as they are now, and what they have moved; without names and counters.
+  virtual TunnelSnapshot share() const = 0;
   /// Ends all streams, telling the peer, and stops listening.
   virtual void shut_down() = 0;
 };

@@ -56,6 +56,7 @@ Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t fir
 }
 
 void TunnelLoops::add_loops(std::size_t first_thread) {
+  first_thread_ = first_thread;
   for (std::size_t i = 0; i < loops_wanted(); ++i) {
     uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
     workers_.emplace_back().loop =
@@ -193,6 +194,26 @@ void TunnelLoops::gather(std::function<void(const TunnelTotals&)> then) {
         if (gathering->alive.lock()) gathering->then(gathering->sum);
       });
     });
+}
+
+TunnelSnapshot TunnelLoops::described() const {
+  TunnelSnapshot tunnel;
+  tunnel.name = profile_.name.empty() ? "default" : profile_.name;
+  tunnel.local = to_text(profile_.local_address);
+  tunnel.remote = to_text(profile_.remote);
+  return tunnel;
+}
+
+void TunnelLoops::add_to(const std::shared_ptr<StatusGathering>& gathering, std::size_t number) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const std::size_t thread = (first_thread_ + i) % threads_.size();
+    workers_[i].loop->mailbox().post([gathering, number, thread, part = workers_[i].part.get()] {
+      TunnelSnapshot share = part->share();
+      share.counters = part->counters();
+      for (SessionSnapshot& session : share.open_sessions) session.loop = thread;
+      gathering->add_share(number, std::move(share));
+    });
+  }
 }
 
 Result<TunnelAddresses> resolve_tunnel(const Profile& profile) {

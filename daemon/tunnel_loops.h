@@ -14,6 +14,7 @@
 #include "daemon/loop/loop.h"
 #include "daemon/loop/loop_threads.h"
 #include "daemon/server.h"
+#include "daemon/status/gathering.h"
 #include "daemon/tunnel.h"
 
 namespace kcptun {
@@ -49,6 +50,11 @@ class TunnelLoops {
   /// Calls `then` on the first thread, while that runs; not at all if the tunnel is gone by then.
   void gather(std::function<void(const TunnelTotals&)> then);
 
+  /// Its name and addresses, for the status.
+  TunnelSnapshot described() const;
+  /// Each of its loops adds its share to tunnel number `number` of `gathering`, or drops it when the tunnel is gone.
+  void add_to(const std::shared_ptr<StatusGathering>& gathering, std::size_t number);
+
   const Profile& profile() const { return profile_; }
   std::size_t loops() const { return workers_.size(); }
 
@@ -75,6 +81,7 @@ class TunnelLoops {
   ClientShared client_;
   ServerShared server_;
   std::vector<Worker> workers_;
+  std::size_t first_thread_ = 0;  // that of the first worker
   std::unique_ptr<SocketFile> socket_file_;                     // of a client's localaddr
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for totals that come when we are gone
 };

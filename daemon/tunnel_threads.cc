@@ -11,6 +11,8 @@
 #include "daemon/log.h"
 #include "daemon/secrets.h"
 #include "daemon/service_status.h"
+#include "daemon/status/gathering.h"
+#include "daemon/status/take.h"
 #include "daemon/tunnel_reload.h"
 
 namespace kcptun {
@@ -93,7 +95,7 @@ Result<bool> TunnelThreads::open_all() {
     forget_key(tunnel);
     wipe(tunnel.profile.key);
   }
-  return true;
+  return open_status();
 }
 
 Result<bool> TunnelThreads::open_one(const Profile& profile, const TunnelAddresses& addresses) {
@@ -129,8 +131,13 @@ void TunnelThreads::run(ServiceNotifier& service) {
     status.emplace(threads_->uv(0), service, running_.tunnels.front().profile.role,
                    [this](ServiceStatus::Take take) { gather(std::move(take)); });
   for (const Running& tunnel : tunnels_) log_start(*tunnel.loops);
+  if (status_) {
+    EventLog().info("status served", {{"at", status_->place()}});
+    status_->start();
+  }
   service.ready();
   threads_->run();
+  status_.reset();  // no other thread is left that could answer it
   reload_.reset();
 }
 
@@ -186,6 +193,34 @@ void TunnelThreads::gather(std::function<void(const TunnelTotals&)> then) {
       gathering->sum.streams += totals.streams;
       if (--gathering->missing == 0) gathering->then(gathering->sum);
     });
+}
+
+// An option of the process: the same in every tunnel.
+Result<bool> TunnelThreads::open_status() {
+  const Profile& profile = running_.tunnels.front().profile;
+  if (!profile.status) return true;
+  Result<std::unique_ptr<StatusServer>> server =
+      StatusServer::open(*profile.status, profile.status_token, [this](StatusServer::Answer answer) {
+        threads_->post(0, [this, answer = std::move(answer)] { gather_status(answer); });
+      });
+  if (!server) return Error{server.error()};
+  status_ = std::move(*server);
+  ProcessSnapshot now;
+  take_process(now);
+  started_ = now.time;
+  return true;
+}
+
+// On the first thread, where tunnels come and go.
+void TunnelThreads::gather_status(StatusServer::Answer answer) {
+  ProcessSnapshot begun;
+  begun.role = running_.tunnels.front().profile.role;
+  begun.started = started_;
+  for (const Running& tunnel : tunnels_) begun.tunnels.push_back(tunnel.loops->described());
+  auto gathering = std::make_shared<StatusGathering>(std::move(begun), std::move(answer));
+  for (std::size_t i = 0; i < tunnels_.size(); ++i) tunnels_[i].loops->add_to(gathering, i);
+  for (std::size_t i = 0; i < threads_->size(); ++i)
+    threads_->post(i, [gathering, i] { gathering->add_loop({i, thread_cpu_seconds()}); });
 }
 
 }  // namespace kcptun

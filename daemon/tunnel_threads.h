@@ -12,6 +12,7 @@
 #include "daemon/counter_writer.h"
 #include "daemon/loop/loop_threads.h"
 #include "daemon/service_notifier.h"
+#include "daemon/status/status_server.h"
 #include "daemon/tunnel_loops.h"
 
 namespace kcptun {
@@ -51,6 +52,8 @@ class TunnelThreads {
   void end_reload(const std::optional<std::string>& error);
   void check_pulse();
   void log_counters();
+  Result<bool> open_status();
+  void gather_status(StatusServer::Answer answer);
   /// Calls `then` on the first thread with the sums of all tunnels; not at all if one of them is gone by
   /// then.
   void gather(std::function<void(const TunnelTotals&)> then);
@@ -64,6 +67,8 @@ class TunnelThreads {
   bool reload_again_ = false;             // asked for meanwhile
   bool stopping_ = false;
   ServiceNotifier* service_ = nullptr;  // while run() runs
+  double started_ = 0;                  // seconds since 1970
+  std::unique_ptr<StatusServer> status_;
 };
 
 }  // namespace kcptun

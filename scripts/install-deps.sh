@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and measuring need; only those that are missing.
 #
-#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench package (default: all)
+#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench package watch (default: all
+#                                         but watch)
 #   scripts/install-deps.sh --list        prints the table
 set -eu
 
@@ -23,6 +24,7 @@ build    libdeflate-dev        CRC-32, portable
 build    libsnappy-dev         compression
 build    libcli11-dev          command line
 build    nlohmann-json3-dev    JSON
+build    libhttp-parser-dev    HTTP of the status
 build    libspdlog-dev         logging
 build    libqrencode-dev       QR codes of pairing strings
 test     catch2                unit tests
@@ -43,6 +45,8 @@ fuzz     llvm-14               readable stacks of findings
 valgrind valgrind              looks for leaks in a running tunnel
 package  lintian               checks the Debian package
 package  debootstrap           a fresh Debian to test the package in
+watch    prometheus            promtool, which checks the metrics
+watch    chromium-headless-shell  shows the status page
 bench    libbenchmark-dev      core_bench
 bench    wrk                   HTTP through the tunnel
 bench    nginx-light           its server
@@ -62,7 +66,7 @@ missing=
 for group in $groups; do
   packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
   if [ -z "$packages" ]; then
-    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench, package)" >&2
+    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench, package, watch)" >&2
     exit 2
   fi
   for package in $packages; do

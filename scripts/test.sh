@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
-programs='e2e|interop|bench' # labels that run the built programs: under release
+programs='e2e|interop|bench|browser' # labels that run the built programs: under release
 built_programs='kcptun-client kcptun-server man-pages' # and all that these need
 
 usage() {
@@ -100,6 +100,9 @@ scripts/install-deps.sh build test || give_up "installing packages failed"
 if [ -n "$labels" ]; then
   for label in $labels; do
     targets=
+    if [ "$label" = browser ]; then # what it needs is large, and only it does
+      scripts/install-deps.sh watch || give_up "installing packages failed"
+    fi
     where=${preset:-dev}
     if printf '%s\n' "$label" | grep -Eqx "$programs"; then
       where=${preset:-release}
@@ -111,7 +114,7 @@ if [ -n "$labels" ]; then
   done
 elif [ -n "$preset" ]; then
   build "$preset"
-  run_tests "$preset" --label-exclude '^bench$'
+  run_tests "$preset" --label-exclude '^(bench|browser)$'
 else
   # shellcheck disable=SC2086
   build release $built_programs

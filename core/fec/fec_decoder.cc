@@ -171,6 +171,13 @@ std::size_t FecDecoder::open_groups() const {
       std::ranges::count_if(groups_, [](const Group& group) { return group.state == GroupState::kOpen; }));
 }
 
+std::size_t FecDecoder::parity_waiting() const {
+  std::size_t waiting = 0;
+  for (const Group& group : groups_)
+    if (group.state == GroupState::kOpen) waiting += group.parity;
+  return waiting;
+}
+
 std::optional<std::uint32_t> FecDecoder::newest_done() const {
   const Group* newest = nullptr;
   for (const Group& group : groups_)

@@ -59,6 +59,8 @@ class FecDecoder {
   const FecDecoderCounters& counters() const { return counters_; }
   /// Groups that have packets and wait for more.
   std::size_t open_groups() const;
+  /// Parity packets of those groups. What was received, but neither waits nor has recovered a packet, was of no use.
+  std::size_t parity_waiting() const;
   /// Number of the newest of the live groups that needs nothing more, all data arrived or recovered.
   std::optional<std::uint32_t> newest_done() const;
   /// Bytes held on the heap, the shared code left out.

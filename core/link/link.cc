@@ -94,6 +94,7 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   if (guard_ && packets.empty()) return;
   const std::uint64_t segments = kcp_.counters().in_segments;
   const std::uint64_t stream_bytes = kcp_.counters().stream_bytes_in;
+  packets_received_ += packets.size();
   for (const Packet& packet : packets)
     if (packet.size >= kSmallestBody) handle_packet(now, packet.bytes());
   // Where one lost segment holds back all that came behind it, no byte reaches smux for long: the peer lives still.
@@ -388,6 +389,7 @@ bool Link::may_send(TimePoint now) {
 }
 
 void Link::charge(std::size_t bytes) {
+  ++packets_sent_;
   if (limiter_) limiter_->charge(bytes);
 }
 

@@ -150,6 +150,9 @@ class Link {
   const Smux& smux() const { return smux_; }
   const FecDecoder& fec() const { return decoder_; }
   std::uint64_t parity_sent() const { return parity_sent_; }
+  /// Packets of any kind that left, and those that came.
+  std::uint64_t packets_sent() const { return packets_sent_; }
+  std::uint64_t packets_received() const { return packets_received_; }
   /// Packets that arrived beside the conversation; dropped.
   std::uint64_t out_of_band() const { return out_of_band_; }
 
@@ -207,6 +210,8 @@ class Link {
   std::optional<TimePoint> wonder_at_;   // the peer sent data, and it may be gone since
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;
+  std::uint64_t packets_sent_ = 0;
+  std::uint64_t packets_received_ = 0;
   std::uint64_t out_of_band_ = 0;
 };
 

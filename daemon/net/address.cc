@@ -64,6 +64,12 @@ bool is_wildcard(const IpEndpoint& endpoint) {
   return std::all_of(rest, endpoint.ip.data() + 16, [](std::uint8_t byte) { return byte == 0; });
 }
 
+bool is_loopback(const IpEndpoint& endpoint) {
+  if (is_ipv4(endpoint)) return endpoint.ip[12] == 127;
+  return std::all_of(endpoint.ip.begin(), endpoint.ip.end() - 1, [](std::uint8_t byte) { return byte == 0; }) &&
+         endpoint.ip[15] == 1;
+}
+
 bool is_link_local(const IpEndpoint& endpoint) {
   return endpoint.ip[0] == 0xfe && (endpoint.ip[1] & 0xc0) == 0x80;
 }

@@ -26,6 +26,8 @@ struct SocketAddress {
 bool is_ipv4(const IpEndpoint& endpoint);
 /// True for "::" (every address of both families) and 0.0.0.0 (every IPv4 address).
 bool is_wildcard(const IpEndpoint& endpoint);
+/// True for 127.0.0.0/8 and ::1.
+bool is_loopback(const IpEndpoint& endpoint);
 /// True for fe80::/10: the only addresses whose scope counts.
 bool is_link_local(const IpEndpoint& endpoint);
 

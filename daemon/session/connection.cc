@@ -140,6 +140,11 @@ void Connection::reset() {
   poll_->watch(0);
 }
 
+void Connection::add_traffic(const Traffic& moved) {
+  traffic_.add(moved);
+  session_.add_traffic(moved);
+}
+
 // --- from here into the tunnel ---
 
 Connection::Pull Connection::pull(std::size_t limit) {
@@ -164,6 +169,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   const int error = errno;
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
   if (n > 0) {
+    add_traffic({.sent = static_cast<std::size_t>(n)});
     const bool filled = static_cast<std::size_t>(n) == total;
     // Room is laid out before the read: no more of it than this connection has been filling.
     read_size_ = filled ? std::min(2 * read_size_, kLargestRead) : std::max(read_size_ / 2, kSmallestRead);
@@ -208,6 +214,7 @@ std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
   const ssize_t n = ::writev(fd_.get(), vectors, static_cast<int>(std::min(count, kWriteVectors)));
   if (n >= 0) {
     session_.link().consume(sid_, static_cast<std::size_t>(n));
+    add_traffic({.received = static_cast<std::size_t>(n)});
     return static_cast<std::size_t>(n);
   }
   if (errno != EAGAIN && errno != EINTR) fail("writing failed", errno);

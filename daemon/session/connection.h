@@ -17,6 +17,7 @@
 #include "daemon/loop/loop.h"
 #include "daemon/net/file_descriptor.h"
 #include "daemon/session/backlog.h"
+#include "daemon/session/traffic.h"
 
 namespace kcptun {
 
@@ -42,6 +43,9 @@ class Connection : private Deadline {
   ~Connection() override;
 
   std::uint32_t sid() const { return sid_; }
+  const Traffic& traffic() const { return traffic_; }
+  /// Bytes that the peer at this end has not taken yet.
+  std::size_t waiting() const { return backlog_.size(); }
 
   // --- from the session ---
 
@@ -75,6 +79,7 @@ class Connection : private Deadline {
   void write_backlog();
   void shut_down_if_drained();
   void update_watch();
+  void add_traffic(const Traffic& moved);
   std::size_t write_some(const iovec* vectors, std::size_t count);
 
   Session& session_;
@@ -82,6 +87,7 @@ class Connection : private Deadline {
   FileDescriptor fd_;
   std::unique_ptr<PollHandle> poll_;
   Backlog backlog_;
+  Traffic traffic_;
   std::vector<iovec> gathered_;
   NextAttempt next_attempt_;
   int dial_error_ = ETIMEDOUT;  // of the last attempt

@@ -54,8 +54,13 @@ class Session : public Deadline {
   Duration drain_limit() const;
   EventLog log() const { return EventLog(profile_.name); }
   Link& link() { return link_; }
+  void add_traffic(const Traffic& moved) { traffic_.add(moved); }
 
   std::size_t connections() const { return connections_.size(); }
+  const std::unordered_map<std::uint32_t, std::unique_ptr<Connection>>& open_connections() const { return connections_; }
+  const Link& link() const { return link_; }
+  /// Of all its connections, past and present.
+  const Traffic& traffic() const { return traffic_; }
   /// Resets all connections: the tunnel goes away under them.
   void close_all();
   /// The same, and tells the peer that its streams are over.
@@ -76,6 +81,7 @@ class Session : public Deadline {
   const Profile& profile_;
   bool awake_ = false;
   bool closed_ = false;
+  Traffic traffic_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
   std::deque<Connection*> ready_;        // have something to read, first served first
   std::vector<Connection*> watching_;    // became ready in this round: to be parked if it doesn't get its turn

@@ -218,5 +218,37 @@ TEST_CASE("Sessions that outlive their replacement by longer than autoexpire dra
   CHECK(profile_warnings(profile).size() == 1);
 }
 
+TEST_CASE("The status address is loopback unless it says otherwise, and needs a token elsewhere") {
+  const std::string token = "0123456789abcdef";
+  const auto status_of = [](std::vector<std::string> arguments) { return *profile_of(run_flags(std::move(arguments))).status; };
+  CHECK(status_of({"--status", ":9090"}) == Address{HostPort{"127.0.0.1", 9090, 9090}});
+  CHECK(status_of({"--status", "[::1]:0"}) == Address{HostPort{"::1", 0, 0}});
+  CHECK(status_of({"--status", "localhost:1"}) == Address{HostPort{"localhost", 1, 1}});
+  CHECK(status_of({"--status", "/run/s.sock"}) == Address{UnixPath{"/run/s.sock"}});
+  CHECK_FALSE(profile_of(run_flags({})).status);
+  for (const std::string host : {"0.0.0.0", "[::]", "192.0.2.1", "host.example", "127.evil.example", "[::2]"}) {
+    CHECK(refusal_line(run_flags({"--status", host + ":9090"})) ==
+          "kcptun-client: --status " + host + ":9090: not loopback, so it needs a status-token");
+    CHECK(profile_of(run_flags({"--status", host + ":9090", "--status-token", token})).status_token == token);
+  }
+  CHECK(refusal_line(run_flags({"--status", "9090"})) == "kcptun-client: --status 9090: has no host and no colon: write :9090");
+  CHECK(refusal_line(run_flags({"--status", ":1-2"})) ==
+        "kcptun-client: --status :1-2: has a port range where only one port can be used");
+}
+
+TEST_CASE("A status token has 16 to 256 characters that a header can hold, and is never shown") {
+  const auto with = [](const std::string& token) { return run_flags({"--status-token", token}); };
+  const std::string size = "kcptun-client: --status-token (hidden): must have 16..256 characters";
+  CHECK(refusal_line(with(std::string(15, 'a'))) == size);
+  CHECK(refusal_line(with(std::string(16, 'a'))) == "not refused");
+  CHECK(refusal_line(with(std::string(256, 'a'))) == "not refused");
+  CHECK(refusal_line(with(std::string(257, 'a'))) == size);
+  CHECK(refusal_line(with("0123456789abcdef ")) ==
+        "kcptun-client: --status-token (hidden): must be of letters, digits and -._~+/=");
+  const auto check = printed(run_flags({"--check", "--status-token", "0123456789abcdef"}));
+  CHECK(check.find("0123456789abcdef") == std::string::npos);
+  CHECK(check.find(R"x("status-token": "(hidden)")x") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace kcptun::test

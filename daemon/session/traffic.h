@@ -1,0 +1,19 @@
+// What applications have moved through the tunnel.
+#pragma once
+
+#include <cstdint>
+
+namespace kcptun {
+
+/// Bytes of payload at this end, exact: nothing of frames, compression or repetition is in them.
+struct Traffic {
+  std::uint64_t sent = 0;      // read from local connections
+  std::uint64_t received = 0;  // written to local connections
+  void add(const Traffic& other) {
+    sent += other.sent;
+    received += other.received;
+  }
+  std::uint64_t total() const { return sent + received; }
+};
+
+}  // namespace kcptun

@@ -1,0 +1,174 @@
+#include "daemon/status/render.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "config/options.h"
+#include "daemon/status/fields.h"
+
+namespace kcptun {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// --- JSON ---
+
+// Whole numbers without a point, so that counters read as they are.
+Json number(std::optional<double> value) {
+  if (!value) return nullptr;
+  if (*value >= 0 && *value < 0x1p53 && *value == std::floor(*value))
+    return static_cast<std::uint64_t>(*value);
+  return *value;
+}
+
+template <typename Snapshot>
+void add_fields(Json& to, std::span<const StatusField<Snapshot>> fields, const Snapshot& snapshot) {
+  for (const auto& field : fields) to[json_name(field.name, field.unit)] = number(field.value(snapshot));
+}
+
+Json to_json(const SessionSnapshot& session) {
+  Json json{
+      {"conv", fmt::format("{:08x}", session.conv)}, {"remote", session.remote}, {"loop", session.loop}};
+  add_fields(json, session_fields(), session);
+  Json& streams = json["open_streams"] = Json::array();
+  for (const StreamSnapshot& stream : session.open_streams)
+    streams.push_back({{"sid", stream.sid},
+                       {"sent_bytes", stream.traffic.sent},
+                       {"received_bytes", stream.traffic.received},
+                       {"waiting_bytes", stream.waiting_bytes}});
+  json["streams_left_out"] = session.streams_left_out();
+  return json;
+}
+
+Json to_json(const TunnelSnapshot& tunnel) {
+  Json json{{"name", tunnel.name}, {"local", tunnel.local}, {"remote", tunnel.remote}};
+  add_fields(json, tunnel_fields(), tunnel);
+  Json& sessions = json["open_sessions"] = Json::array();
+  for (const SessionSnapshot& session : tunnel.open_sessions) sessions.push_back(to_json(session));
+  return json;
+}
+
+// --- metrics ---
+
+std::string format_number(double value) {
+  if (value >= 0 && value < 0x1p53 && value == std::floor(value))
+    return fmt::format("{}", static_cast<std::uint64_t>(value));
+  return fmt::format("{}", value);
+}
+
+void append_head(std::string& out, std::string_view name, FieldKind kind, std::string_view help) {
+  out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name,
+                     kind == FieldKind::kCounter ? "counter" : "gauge");
+}
+
+void append_sample(std::string& out, std::string_view name, std::string_view labels, double value) {
+  out.append(name);
+  if (!labels.empty()) out.append("{").append(labels).append("}");
+  out.append(" ").append(format_number(value)).append("\n");
+}
+
+struct Labelled {
+  std::string labels;
+  const SessionSnapshot* session;
+};
+
+std::string tunnel_label(const TunnelSnapshot& tunnel) {
+  return fmt::format("tunnel=\"{}\"", escape_label(tunnel.name));
+}
+
+void append_process(std::string& out, const ProcessSnapshot& snapshot) {
+  append_head(out, "kcptun_build_info", FieldKind::kGauge, "1, with what this is as labels.");
+  append_sample(out, "kcptun_build_info",
+                fmt::format("program=\"{}\",version=\"{}\"", program_name(snapshot.role), KCPTUN_VERSION), 1);
+  append_head(out, "process_start_time_seconds", FieldKind::kGauge,
+              "Start of the process, in seconds since 1970.");
+  append_sample(out, "process_start_time_seconds", "", snapshot.started);
+  append_head(out, "process_cpu_seconds_total", FieldKind::kCounter, "CPU time of the process.");
+  append_sample(out, "process_cpu_seconds_total", "", snapshot.cpu_seconds);
+  append_head(out, "process_resident_memory_bytes", FieldKind::kGauge, "Resident memory of the process.");
+  append_sample(out, "process_resident_memory_bytes", "", static_cast<double>(snapshot.resident_bytes));
+  append_head(out, "kcptun_loop_cpu_seconds_total", FieldKind::kCounter,
+              "CPU time of an event loop's thread.");
+  for (const LoopSnapshot& loop : snapshot.loops)
+    append_sample(out, "kcptun_loop_cpu_seconds_total", fmt::format("loop=\"{}\"", loop.index),
+                  loop.cpu_seconds);
+}
+
+void append_tunnels(std::string& out, const ProcessSnapshot& snapshot) {
+  for (const auto& field : tunnel_fields()) {
+    const std::string name = metric_name("kcptun_tunnel_", field.name, field.unit, field.kind);
+    append_head(out, name, field.kind, field.help);
+    for (const TunnelSnapshot& tunnel : snapshot.tunnels)
+      if (const auto value = field.value(tunnel)) append_sample(out, name, tunnel_label(tunnel), *value);
+  }
+}
+
+void append_sessions(std::string& out, const ProcessSnapshot& snapshot) {
+  std::vector<Labelled> sessions;
+  std::set<std::string>
+      seen;  // a peer may use one conv and port on two of our ports: two samples of one name are none
+  for (const TunnelSnapshot& tunnel : snapshot.tunnels) {
+    for (const SessionSnapshot& session : tunnel.open_sessions) {
+      std::string labels = fmt::format("{},conv=\"{:08x}\",remote=\"{}\"", tunnel_label(tunnel), session.conv,
+                                       escape_label(session.remote));
+      if (seen.insert(labels).second) sessions.push_back({std::move(labels), &session});
+    }
+  }
+  for (const auto& field : session_fields()) {
+    const std::string name = metric_name("kcptun_session_", field.name, field.unit, field.kind);
+    append_head(out, name, field.kind, field.help);
+    for (const Labelled& one : sessions)
+      if (const auto value = field.value(*one.session)) append_sample(out, name, one.labels, *value);
+  }
+}
+
+}  // namespace
+
+std::string render_status_json(const ProcessSnapshot& snapshot) {
+  Json json{{"program", program_name(snapshot.role)},
+            {"version", KCPTUN_VERSION},
+            {"time", snapshot.time},
+            {"started", snapshot.started},
+            {"cpu_seconds", snapshot.cpu_seconds},
+            {"resident_bytes", snapshot.resident_bytes}};
+  Json& loops = json["loops"] = Json::array();
+  for (const LoopSnapshot& loop : snapshot.loops)
+    loops.push_back({{"index", loop.index}, {"cpu_seconds", loop.cpu_seconds}});
+  Json& tunnels = json["tunnels"] = Json::array();
+  for (const TunnelSnapshot& tunnel : snapshot.tunnels) tunnels.push_back(to_json(tunnel));
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+std::string render_metrics(const ProcessSnapshot& snapshot) {
+  std::string out;
+  append_process(out, snapshot);
+  append_tunnels(out, snapshot);
+  append_sessions(out, snapshot);
+  return out;
+}
+
+std::string escape_label(std::string_view value) {
+  // nlohmann's writer knows what is UTF-8; its escapes of control bytes are undone, but for the three that
+  // count.
+  const std::string clean =
+      nlohmann::json::parse(
+          nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))
+          .get<std::string>();
+  std::string out;
+  for (const char c : clean) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace kcptun

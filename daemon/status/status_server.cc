@@ -1,0 +1,299 @@
+#include "daemon/status/status_server.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "core/base/check.h"
+#include "daemon/net/address.h"
+#include "daemon/status/page.h"
+#include "daemon/status/render.h"
+
+namespace kcptun {
+namespace {
+
+// Bytes that one who was answered may still send until it has read the answer: closing at once would reset
+// it.
+constexpr std::size_t kMostDiscarded = 64 * 1024;
+constexpr std::string_view kRefusedMethod = "only GET and HEAD are answered\n";
+
+HttpResponse text_response(int status, std::string_view text) {
+  return {.status = status, .body = std::string(text)};
+}
+
+HttpResponse page_response() {
+  return {.status = 200,
+          .type = "text/html; charset=utf-8",
+          .body = std::string(page_html()),
+          .more_fields = "Content-Security-Policy: " + page_policy() + "\r\n"};
+}
+
+bool needs_snapshot(std::string_view path) {
+  return path == "/status.json" || path == "/metrics" || path == "/healthz";
+}
+
+// What can be said without asking the loops.
+std::optional<HttpResponse> immediate_response(const HttpRequest& request, const StatusAccess& access) {
+  if (const std::optional<HttpResponse> refused = access.refuse(request)) return refused;
+  if (request.method != "GET" && request.method != "HEAD") {
+    HttpResponse response = text_response(405, kRefusedMethod);
+    response.more_fields = "Allow: GET, HEAD\r\n";
+    return response;
+  }
+  if (request.has_body) return text_response(413, "a request has no body here\n");
+  if (request.path == "/") return page_response();
+  if (needs_snapshot(request.path)) return std::nullopt;
+  return text_response(404, "there are /, /metrics, /status.json and /healthz\n");
+}
+
+}  // namespace
+
+// The latest snapshot, as text once somebody wanted it so.
+struct StatusServer::Rendered {
+  ProcessSnapshot snapshot;
+  std::uint64_t taken_ms = 0;  // by the loop's clock
+  std::string json, metrics;
+};
+
+// One connection: a request, its response, the end.
+class StatusServer::Exchange {
+ public:
+  Exchange(StatusServer& server, FileDescriptor fd)
+      : server_(server),
+        fd_(std::move(fd)),
+        poll_(*server.uv_, fd_.get(), [this](int events) { handle_poll(events); }),
+        timer_(*server.uv_, [this] { handle_deadline(); }) {
+    poll_.watch(UV_READABLE);
+    timer_.start(server.limits_.request_ms);
+  }
+
+  const HttpRequest& request() const { return reader_.request(); }
+  void respond(const HttpResponse& response) {
+    wire_ = to_wire(response, reads_ ? "GET" : request().method);
+    reads_ = false;
+    timer_.start(server_.limits_.response_ms);
+    write();
+  }
+
+ private:
+  void handle_poll(int events) {
+    if (sent_ < wire_.size() && (events & UV_WRITABLE)) return write();
+    if (events & UV_READABLE) read();
+  }
+
+  void read() {
+    std::array<char, 4096> bytes;
+    const ssize_t n = ::read(fd_.get(), bytes.data(), bytes.size());
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n < 0 || (n == 0 && (reads_ || answered()))) return server_.finish(*this);
+    if (n == 0) {  // it has said all it wants to, and may still listen
+      peer_finished_ = true;
+      return poll_.watch(wire_.empty() ? 0 : UV_WRITABLE);
+    }
+    if (reads_) return handle_bytes({bytes.data(), static_cast<std::size_t>(n)});
+    discarded_ += static_cast<std::size_t>(n);
+    if (discarded_ > kMostDiscarded) server_.finish(*this);
+  }
+
+  void handle_bytes(std::string_view bytes) {
+    switch (reader_.handle_bytes(bytes)) {
+      case HttpRequestReader::State::kMore:
+        return;
+      case HttpRequestReader::State::kComplete:
+        reads_ = false;
+        timer_.stop();  // what waits for the loops is bounded by their time
+        return server_.handle_request(*this);
+      case HttpRequestReader::State::kTooLong:
+        return respond(text_response(431, "the request is longer than 8192 bytes\n"));
+      case HttpRequestReader::State::kMalformed:
+        return respond(text_response(400, "this is no HTTP request\n"));
+    }
+  }
+
+  void write() {
+    while (sent_ < wire_.size()) {
+      const ssize_t n = ::send(fd_.get(), wire_.data() + sent_, wire_.size() - sent_, MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) return poll_.watch(UV_WRITABLE | (peer_finished_ ? 0 : UV_READABLE));
+      if (n <= 0) return server_.finish(*this);
+      sent_ += static_cast<std::size_t>(n);
+    }
+    if (peer_finished_) return server_.finish(*this);
+    ::shutdown(fd_.get(), SHUT_WR);
+    poll_.watch(UV_READABLE);  // until the other side closes
+  }
+
+  bool answered() const { return !wire_.empty() && sent_ == wire_.size(); }
+
+  void handle_deadline() {
+    if (!reads_) return server_.finish(*this);
+    respond(text_response(408, "the request took too long\n"));
+  }
+
+  StatusServer& server_;
+  FileDescriptor fd_;
+  PollHandle poll_;
+  TimerHandle timer_;
+  HttpRequestReader reader_;
+  bool reads_ = true;  // the request is not whole yet
+  bool peer_finished_ = false;
+  std::string wire_;
+  std::size_t sent_ = 0;
+  std::size_t discarded_ = 0;
+};
+
+namespace {
+
+struct Listening {
+  FileDescriptor fd;
+  StatusAccess::Place place = StatusAccess::Place::kUnixSocket;
+  std::string text;
+};
+
+// The port that the kernel chose for port 0.
+std::uint16_t port_of(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
+  const std::optional<IpEndpoint> endpoint = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
+  return endpoint ? endpoint->port : std::uint16_t{0};
+}
+
+Result<Listening> listen_for_status(const Address& address, const std::string& token) {
+  Listening listening;
+  if (const auto* path = std::get_if<UnixPath>(&address)) {
+    Result<FileDescriptor> fd = listen_unix(*path);
+    if (!fd) return Error{"status: " + fd.error()};
+    listening.fd = std::move(*fd);
+    listening.text = path->path;
+    return listening;
+  }
+  const HostPort& host = std::get<HostPort>(address);
+  Result<std::vector<IpEndpoint>> resolved = resolve(host.host, host.port_min);
+  if (!resolved) return Error{"status: " + resolved.error()};
+  IpEndpoint endpoint = resolved->front();
+  if (!is_loopback(endpoint) && token.empty())  // a name that the configuration took for loopback
+    return Error{"status: " + to_string(endpoint) + " is not loopback, so it needs a status-token"};
+  Result<FileDescriptor> fd = listen_tcp(endpoint, false);
+  if (!fd) return Error{"status: " + fd.error()};
+  listening.fd = std::move(*fd);
+  listening.place = is_loopback(endpoint) ? StatusAccess::Place::kLoopback : StatusAccess::Place::kNetwork;
+  endpoint.port = port_of(listening.fd.get());
+  listening.text = "http://" + to_string(endpoint) + "/";
+  return listening;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address, const std::string& token,
+                                                         Gather gather, const Limits& limits) {
+  Result<Listening> listening = listen_for_status(address, token);
+  if (!listening) return Error{listening.error()};
+  auto uv = std::make_unique<uv_loop_t>();
+  if (const int status = uv_loop_init(uv.get()); status != 0)
+    return Error{std::string("status: cannot create an event loop: ") + uv_strerror(status)};
+  std::unique_ptr<StatusServer> server(
+      new StatusServer(std::move(gather), limits, StatusAccess(listening->place, token), listening->text));
+  server->uv_ = std::move(uv);
+  server->mailbox_ = std::make_shared<Mailbox>(*server->uv_);
+  if (const auto* path = std::get_if<UnixPath>(&address))
+    server->socket_file_ = std::make_unique<SocketFile>(*path);
+  server->listener_ =
+      std::make_unique<Listener>(*server->uv_, std::move(listening->fd),
+                                 [self = server.get()](FileDescriptor fd) { self->accept(std::move(fd)); });
+  server->gather_timer_ =
+      std::make_unique<TimerHandle>(*server->uv_, [self = server.get()] { self->give_up_gathering(); });
+  return server;
+}
+
+StatusServer::StatusServer(Gather gather, const Limits& limits, StatusAccess access, std::string place)
+    : gather_(std::move(gather)), limits_(limits), access_(std::move(access)), place_(std::move(place)) {}
+
+StatusServer::~StatusServer() {
+  if (thread_.joinable()) {
+    mailbox_->post([this] { uv_stop(uv_.get()); });
+    thread_.join();
+  }
+  if (!uv_) return;
+  exchanges_.clear();
+  gather_timer_.reset();
+  listener_.reset();
+  mailbox_.reset();
+  uv_run(uv_.get(), UV_RUN_DEFAULT);  // lets the closed handles go
+  KCPTUN_CHECK(uv_loop_close(uv_.get()) == 0);
+}
+
+void StatusServer::start() {
+  thread_ = std::thread([uv = uv_.get()] { uv_run(uv, UV_RUN_DEFAULT); });
+  pthread_setname_np(thread_.native_handle(), "status");
+}
+
+void StatusServer::accept(FileDescriptor fd) {
+  if (exchanges_.size() >= limits_.exchanges) return;  // closed
+  exchanges_.push_back(std::make_unique<Exchange>(*this, std::move(fd)));
+}
+
+// It may be on the stack: it goes at the end of this wake-up.
+void StatusServer::finish(Exchange& exchange) {
+  std::erase(waiting_, &exchange);
+  const auto it = std::ranges::find(exchanges_, &exchange, [](const auto& one) { return one.get(); });
+  if (it == exchanges_.end()) return;
+  mailbox_->post([gone = std::shared_ptr<Exchange>(std::move(*it))] {});
+  exchanges_.erase(it);
+}
+
+void StatusServer::handle_request(Exchange& exchange) {
+  if (const auto response = immediate_response(exchange.request(), access_))
+    return exchange.respond(*response);
+  if (const auto response = fresh_response(exchange.request().path)) return exchange.respond(*response);
+  waiting_.push_back(&exchange);
+  if (!gathers_) begin_gathering();
+}
+
+std::optional<HttpResponse> StatusServer::fresh_response(const std::string& path) {
+  if (!latest_ || uv_now(uv_.get()) - latest_->taken_ms >= limits_.snapshot_life_ms) return std::nullopt;
+  if (path == "/healthz") return text_response(200, "ok\n");
+  if (path == "/metrics") {
+    if (latest_->metrics.empty()) latest_->metrics = render_metrics(latest_->snapshot);
+    return HttpResponse{.type = "text/plain; version=0.0.4; charset=utf-8", .body = latest_->metrics};
+  }
+  if (latest_->json.empty()) latest_->json = render_status_json(latest_->snapshot);
+  return HttpResponse{.type = "application/json", .body = latest_->json};
+}
+
+void StatusServer::begin_gathering() {
+  gathers_ = true;
+  gather_timer_->start(limits_.gather_ms);
+  gather_([this, number = ++gathering_, inbox = std::weak_ptr<Mailbox>(mailbox_)](ProcessSnapshot snapshot) {
+    const std::shared_ptr<Mailbox> mailbox = inbox.lock();
+    if (!mailbox) return;  // the server is gone
+    auto copy = std::make_shared<ProcessSnapshot>(std::move(snapshot));
+    mailbox->post([this, number, copy] { handle_snapshot(number, std::move(*copy)); });
+  });
+}
+
+void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapshot) {
+  if (!gathers_ || number != gathering_) return;  // too late
+  gathers_ = false;
+  gather_timer_->stop();
+  snapshot.bound_rows();
+  latest_ = std::make_unique<Rendered>();
+  latest_->snapshot = std::move(snapshot);
+  latest_->taken_ms = uv_now(uv_.get());
+  for (Exchange* exchange : std::exchange(waiting_, {}))
+    exchange->respond(*fresh_response(exchange->request().path));
+}
+
+void StatusServer::give_up_gathering() {
+  gathers_ = false;
+  for (Exchange* exchange : std::exchange(waiting_, {}))
+    exchange->respond(text_response(503, "an event loop does not answer\n"));
+}
+
+}  // namespace kcptun

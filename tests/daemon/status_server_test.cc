@@ -1,0 +1,281 @@
+// The status server on real sockets, with friendly and hostile requests.
+#include "daemon/status/status_server.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "daemon/net/address.h"
+
+namespace kcptun {
+namespace {
+
+constexpr int kPatienceMs = 60000;
+
+// Answers at once, or keeps the answers.
+class Source {
+ public:
+  StatusServer::Gather gather() {
+    return [this](StatusServer::Answer answer) {
+      ++asked;
+      if (keep) {
+        const std::lock_guard lock(mutex_);
+        kept_.push_back(std::move(answer));
+        return;
+      }
+      answer(snapshot());
+    };
+  }
+  static ProcessSnapshot snapshot() {
+    ProcessSnapshot snapshot;
+    snapshot.tunnels.emplace_back().name = "default";
+    return snapshot;
+  }
+  std::vector<StatusServer::Answer> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(kept_, {});
+  }
+  std::atomic<int> asked = 0;
+  std::atomic<bool> keep = false;
+
+ private:
+  std::mutex mutex_;
+  std::vector<StatusServer::Answer> kept_;
+};
+
+struct Served {
+  explicit Served(Source& source, StatusServer::Limits limits = {}, const std::string& token = {}) {
+    auto opened = StatusServer::open(HostPort{"127.0.0.1", 0, 0}, token, source.gather(), limits);
+    REQUIRE(opened);
+    server = std::move(*opened);
+    const std::string place = server->place();
+    address = *parse_endpoint(std::string_view(place).substr(7, place.size() - 8));
+    server->start();
+  }
+  std::unique_ptr<StatusServer> server;
+  IpEndpoint address;
+};
+
+class Client {
+ public:
+  explicit Client(const IpEndpoint& address) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const SocketAddress name = to_sockaddr(address, AF_INET);
+    REQUIRE(::connect(fd_.get(), name.get(), name.size) == 0);
+  }
+  void send(const std::string& text) { ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL); }
+  void finish() { ::shutdown(fd_.get(), SHUT_WR); }
+  /// All that comes until the other side ends; "reset" if that is not in order.
+  std::string read_all() {
+    std::string all;
+    for (;;) {
+      pollfd ready{fd_.get(), POLLIN, 0};
+      REQUIRE(::poll(&ready, 1, kPatienceMs) == 1);
+      char bytes[4096];
+      const ssize_t n = ::read(fd_.get(), bytes, sizeof bytes);
+      if (n == 0) return all;
+      if (n < 0) return "reset";
+      all.append(bytes, static_cast<std::size_t>(n));
+    }
+  }
+  std::string ask(const std::string& text) {
+    send(text);
+    return read_all();
+  }
+
+ private:
+  FileDescriptor fd_;
+};
+
+std::string get(const std::string& target) {
+  return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+}
+std::string line_of(const std::string& response) { return response.substr(0, response.find('\r')); }
+
+TEST_CASE("each path is answered, others and other methods are not", "[status]") {
+  Source source;
+  Served served(source);
+  const auto status = [&](const std::string& request) {
+    return line_of(Client(served.address).ask(request));
+  };
+  for (const char* path : {"/", "/metrics", "/status.json", "/healthz", "/?a=b"})
+    CHECK(status(get(path)) == "HTTP/1.1 200 OK");
+  for (const char* path : {"/index.html", "//", "/metrics/", "/../etc/passwd", "/%2e"})
+    CHECK(status(get(path)) == "HTTP/1.1 404 Not Found");
+  for (const char* method : {"POST", "PUT", "DELETE", "TRACE", "PRI"})
+    CHECK(status(std::string(method) + " / HTTP/1.1\r\nHost: localhost\r\n\r\n").starts_with("HTTP/1.1 40"));
+  CHECK(status("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc") ==
+        "HTTP/1.1 413 Payload Too Large");
+  CHECK(status("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n") == "HTTP/1.1 421 Misdirected Request");
+  CHECK(status("\x16\x03\x01 TLS?\r\n\r\n") == "HTTP/1.1 400 Bad Request");
+  const std::string head = Client(served.address).ask("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(head.ends_with("\r\n\r\n"));
+  CHECK(Client(served.address).ask(get("/")).find("Content-Security-Policy: default-src 'none'") !=
+        std::string::npos);
+}
+
+TEST_CASE("a wrong token is 401, before anything is gathered", "[status]") {
+  Source source;
+  Served served(source, {}, "0123456789abcdef");
+  CHECK(line_of(Client(served.address).ask(get("/status.json"))) == "HTTP/1.1 401 Unauthorized");
+  CHECK(line_of(Client(served.address).ask(get("/healthz?token=0123456789abcdee"))) ==
+        "HTTP/1.1 401 Unauthorized");
+  CHECK(source.asked == 0);
+  CHECK(line_of(Client(served.address).ask(get("/healthz?token=0123456789abcdef"))) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("nothing is gathered while nobody watches, and one snapshot serves all who ask within its life",
+          "[status]") {
+  Source source;
+  Served served(source, {.snapshot_life_ms = kPatienceMs});
+  CHECK(line_of(Client(served.address).ask(get("/"))) == "HTTP/1.1 200 OK");
+  CHECK(source.asked == 0);
+  for (int i = 0; i < 5; ++i) Client(served.address).ask(get(i % 2 ? "/metrics" : "/status.json"));
+  CHECK(source.asked == 1);
+}
+
+TEST_CASE("a snapshot that is too old is not given again", "[status]") {
+  Source source;
+  Served served(source, {.snapshot_life_ms = 0});
+  for (int i = 1; i <= 3; ++i) {
+    Client(served.address).ask(get("/metrics"));
+    CHECK(source.asked == i);
+  }
+}
+
+TEST_CASE("loops that do not answer are a 503, a late answer is dropped, and the next request asks again",
+          "[status]") {
+  Source source;
+  source.keep = true;
+  Served served(source, {.gather_ms = 50});
+  CHECK(line_of(Client(served.address).ask(get("/healthz"))) == "HTTP/1.1 503 Service Unavailable");
+  for (const auto& answer : source.take()) answer(Source::snapshot());
+  CHECK(line_of(Client(served.address).ask(get("/healthz"))) == "HTTP/1.1 503 Service Unavailable");
+  source.keep = false;
+  CHECK(line_of(Client(served.address).ask(get("/healthz"))) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("an answer that comes when the server is gone goes nowhere", "[status]") {
+  Source source;
+  source.keep = true;
+  {
+    Served served(source, {.gather_ms = 50});
+    Client(served.address).ask(get("/healthz"));
+  }
+  for (const auto& answer : source.take()) answer(Source::snapshot());
+}
+
+TEST_CASE("a request that is cut short ends when its client does, or at its time", "[status]") {
+  Source source;
+  Served served(source, {.request_ms = 50});
+  const std::string whole = get("/healthz");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    Client client(served.address);
+    client.send(whole.substr(0, size));
+    client.finish();
+    CHECK(client.read_all().empty());
+  }
+  Client slow(served.address);
+  CHECK(line_of(slow.ask("GET / HT")) == "HTTP/1.1 408 Request Timeout");
+  CHECK(line_of(Client(served.address).read_all()) == "HTTP/1.1 408 Request Timeout");
+}
+
+TEST_CASE("a client that trickles its request gains no time by it", "[status]") {
+  Source source;
+  Served served(source, {.request_ms = 300});
+  Client client(served.address);
+  client.send("GET /");
+  std::atomic<bool> over = false;
+  std::thread trickle([&] {
+    for (int i = 0; i < 2000 && !over; ++i) {
+      client.send("a");
+      ::usleep(5000);  // the pace of the trickle: a byte each 5 ms
+    }
+  });
+  CHECK(line_of(client.read_all()) == "HTTP/1.1 408 Request Timeout");
+  over = true;
+  trickle.join();
+}
+
+TEST_CASE("a request that is too long is told so, though more of it comes", "[status]") {
+  Source source;
+  Served served(source);
+  Client client(served.address);
+  CHECK(line_of(client.ask("GET /" + std::string(30000, 'a'))) ==
+        "HTTP/1.1 431 Request Header Fields Too Large");
+}
+
+TEST_CASE("a client that has said all it wants to is answered all the same", "[status]") {
+  Source source;
+  Served served(source);
+  for (const char* path : {"/", "/status.json"}) {
+    Client client(served.address);
+    client.send(get(path));
+    client.finish();
+    CHECK(line_of(client.read_all()) == "HTTP/1.1 200 OK");
+  }
+}
+
+TEST_CASE("a client that does not read its answer is let go at its time", "[status]") {
+  Source source;
+  Served served(source, {.exchanges = 1, .response_ms = 100, .snapshot_life_ms = kPatienceMs});
+  Client deaf(served.address);
+  deaf.send(get("/status.json"));
+  // Its place is free again once its time is over: until then others are closed.
+  std::string answer;
+  while (answer.empty() || answer == "reset") answer = Client(served.address).ask(get("/healthz"));
+  CHECK(line_of(answer) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("of connections at once the limit is served, and the next is closed", "[status]") {
+  Source source;
+  Served served(source, {.exchanges = 3});
+  std::vector<std::unique_ptr<Client>> idle;
+  for (int i = 0; i < 2; ++i) idle.push_back(std::make_unique<Client>(served.address));
+  CHECK(line_of(Client(served.address).ask(get("/healthz"))) == "HTTP/1.1 200 OK");
+  std::string answer;  // the third place is free again when the server has seen the end of that client
+  while (answer.empty() || answer == "reset") {
+    idle.push_back(std::make_unique<Client>(served.address));
+    answer = Client(served.address).ask(get("/healthz"));
+    if (idle.size() > 1000) break;
+    if (answer.empty() || answer == "reset") break;
+  }
+  const bool closed = answer.empty() || answer == "reset";
+  CHECK(closed);
+  idle.clear();
+  do answer = Client(served.address).ask(get("/healthz"));
+  while (answer.empty() || answer == "reset");
+  CHECK(line_of(answer) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("an address that cannot be had is one error that names it", "[status]") {
+  Source source;
+  Served served(source);
+  const auto again = StatusServer::open(HostPort{"127.0.0.1", served.address.port, served.address.port}, "",
+                                        source.gather());
+  REQUIRE_FALSE(again);
+  CHECK(again.error().starts_with("status: cannot listen on TCP 127.0.0.1:"));
+  const auto path = StatusServer::open(UnixPath{"/nonexistent/socket"}, "", source.gather());
+  REQUIRE_FALSE(path);
+  CHECK(path.error().find("/nonexistent/socket") != std::string::npos);
+}
+
+TEST_CASE("it serves on a unix socket, whose file goes with it", "[status]") {
+  Source source;
+  const std::string path = "status-test-" + std::to_string(::getpid()) + ".sock";
+  {
+    auto opened = StatusServer::open(UnixPath{path}, "", source.gather());
+    REQUIRE(opened);
+    CHECK(::access(path.c_str(), F_OK) == 0);
+  }
+  CHECK(::access(path.c_str(), F_OK) != 0);
+}
+
+}  // namespace
+}  // namespace kcptun

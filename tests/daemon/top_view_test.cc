@@ -1,0 +1,102 @@
+#include "daemon/status/top_view.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <sstream>
+#include <string>
+
+#include "daemon/status/render.h"
+
+namespace kcptun {
+namespace {
+
+using Style = TopView::Style;
+
+ProcessSnapshot at(double time, std::uint64_t sent) {
+  ProcessSnapshot snapshot;
+  snapshot.started = 100;
+  snapshot.time = time;
+  TunnelSnapshot& tunnel = snapshot.tunnels.emplace_back();
+  tunnel.name = "default";
+  tunnel.local = ":12948";
+  tunnel.remote = "server.example:29900";
+  tunnel.sessions = tunnel.streams = 1;
+  tunnel.traffic.sent = sent;
+  SessionSnapshot& session = tunnel.open_sessions.emplace_back();
+  session.conv = 0xab;
+  session.remote = "192.0.2.1:29900";
+  session.traffic.sent = sent;
+  session.streams = 1;
+  session.round_trip = 0.0425;
+  session.open_streams.push_back({.sid = 7, .traffic = {sent, 0}});
+  return snapshot;
+}
+
+std::vector<std::string> lines_of(const std::string& frame) {
+  std::vector<std::string> lines;
+  std::istringstream in(frame);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+TEST_CASE("a frame has totals, sessions and streams, with rates of the last second", "[top]") {
+  TopView view;
+  REQUIRE(view.handle_status(render_status_json(at(160, 1'000'000))));
+  const std::string first = view.frame({200, 40}, Style::kPlain);
+  CHECK(first.find("out - (1.00 MB)") != std::string::npos);  // no rate yet
+  REQUIRE(view.handle_status(render_status_json(at(162, 3'000'000))).value());
+  const std::string frame = view.frame({200, 40}, Style::kPlain);
+  INFO(frame);
+  CHECK(frame.find("kcptun-client " KCPTUN_VERSION "  up 1 min 2 s  :12948 to server.example:29900") == 0);
+  CHECK(frame.find("out 8.00 Mbit/s (3.00 MB)  in 0 bit/s (0 B)") != std::string::npos);
+  CHECK(frame.find("sessions 1  streams 1") != std::string::npos);
+  CHECK(frame.find("192.0.2.1:29900  000000ab        1  8.00 Mbit/s  0 bit/s  42.5 ms") != std::string::npos);
+  CHECK(frame.find("7       000000ab  3.00 MB       0 B      0 B") != std::string::npos);
+  CHECK_FALSE(view.handle_status(render_status_json(at(162, 4'000'000))).value());  // the same snapshot
+  CHECK(view.frame({200, 40}, Style::kPlain) == frame);
+}
+
+TEST_CASE("a frame fits its terminal, whatever that is", "[top]") {
+  TopView view;
+  REQUIRE(view.handle_status(render_status_json(at(160, 1))));
+  REQUIRE(view.handle_status(render_status_json(at(161, 2))));
+  for (std::size_t columns : {0u, 1u, 40u, 80u, 300u}) {
+    for (std::size_t rows : {0u, 1u, 3u, 5u, 100u}) {
+      const auto lines = lines_of(view.frame({columns, rows}, Style::kPlain));
+      CHECK(lines.size() <= rows);
+      for (const std::string& line : lines) CHECK(line.size() <= columns);
+    }
+  }
+  CHECK(view.frame({80, 24}, Style::kTerminal).find("\x1b[1mkcptun-client") == 0);
+}
+
+TEST_CASE("another process begins anew", "[top]") {
+  TopView view;
+  REQUIRE(view.handle_status(render_status_json(at(160, 1'000'000))));
+  ProcessSnapshot restarted = at(150, 10);
+  restarted.started = 149;
+  REQUIRE(view.handle_status(render_status_json(restarted)).value());
+  CHECK(view.frame({200, 40}, Style::kPlain).find("out - (10 B)") != std::string::npos);
+}
+
+TEST_CASE("what is no status is an error, and what is odd in one does no harm", "[top]") {
+  TopView view;
+  for (const char* text :
+       {"", "[]", "{", "null", "7", "{}", R"({"tunnels": 1})", R"({"tunnels": [1]})",
+        R"({"tunnels": [{"open_sessions": {}}]})", R"({"tunnels": [{"open_sessions": [3]}]})"}) {
+    INFO(text);
+    CHECK_FALSE(view.handle_status(text));
+  }
+  CHECK(view.frame({80, 24}, Style::kPlain).empty());
+  const std::string whole = render_status_json(at(160, 1));
+  for (std::size_t size = 0; size + 2 < whole.size(); ++size)
+    CHECK_FALSE(view.handle_status(whole.substr(0, size)));
+  REQUIRE(
+      view.handle_status(R"({"time": "x", "program": "\u001b[2J", "tunnels": [{"sent_bytes": {}, "name": 7,
+    "open_sessions": [{"conv": [], "remote": "\u001b]0;x\u0007", "open_streams": [4, {"sid": "s"}]}]}]})"));
+  const std::string frame = view.frame({200, 40}, Style::kPlain);
+  CHECK(std::ranges::none_of(frame, [](char c) { return c == '\x1b' || c == '\x07'; }));
+}
+
+}  // namespace
+}  // namespace kcptun

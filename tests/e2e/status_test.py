@@ -1,0 +1,493 @@
+"""Watching a tunnel: /status.json, /metrics, /healthz and `top`, on real programs.
+
+    status_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
+
+Page and Promtool need chromium-headless-shell and promtool (install-deps.sh watch); they run on request.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import time
+import urllib.error
+import urllib.request
+
+import tunnel as t
+from lossy_relay import LossyRelay
+from tunnel import HOST, OPTIONS, TunnelCase
+
+TOKEN = "token-of-the-status-test"
+SAMPLE = re.compile(r'^([a-z_]+)(?:\{(.*)\})? (\S+)$')
+LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
+
+
+def fetch(port, path, fields=None, host=HOST):
+    request = urllib.request.Request(f"http://{host}:{port}{path}", headers=fields or {})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read().decode()
+
+
+def status_code(port, path, fields=None):
+    try:
+        fetch(port, path, fields)
+        return 200
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def samples(text):
+    """{(name, labels): value} of a page of metrics."""
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, labels, value = SAMPLE.match(line).groups()
+            key = (name, tuple(sorted(LABEL.findall(labels or ""))))
+            assert key not in found, key
+            found[key] = float(value)
+    return found
+
+
+def metric(found, prefix, field, labels):
+    """The sample of a field of status.json: counters end in _total."""
+    for suffix in ("", "_total"):
+        key = (prefix + field + suffix, tuple(sorted(labels.items())))
+        if key in found:
+            return found[key]
+    return None
+
+
+def differences(status, found):
+    """Fields of tunnels and sessions in which a status and a page of metrics differ."""
+    for tunnel in status["tunnels"]:
+        labels = {"tunnel": tunnel["name"]}
+        for field, value in tunnel.items():
+            if isinstance(value, (int, float)) and metric(found, "kcptun_tunnel_", field, labels) != value:
+                yield field
+        for session in tunnel["open_sessions"]:
+            its_labels = {**labels, "conv": session["conv"], "remote": session["remote"]}
+            for field, value in session.items():
+                if field in ("conv", "remote", "loop", "open_streams", "streams_left_out"):
+                    continue
+                if metric(found, "kcptun_session_", field, its_labels) != value:
+                    yield f"{session['conv']} {field}"
+
+
+class Watched(TunnelCase):
+    """A tunnel of which both ends are watched."""
+
+    def watched(self, *client_args, **options):
+        self.client_port, self.server_port = t.free_port(), t.free_port()
+        common = [*options.pop("common", ["--mode", "fast3"])]
+        return self.tunnel(common, client_args=["--status", f":{self.client_port}", *client_args],
+                           server_args=["--status", f"{HOST}:{self.server_port}"], **options)
+
+    def settled(self, port):
+        """A status and metrics of one moment, when nothing moves any more."""
+        def both():
+            before = fetch(port, "/metrics")
+            status = json.loads(fetch(port, "/status.json"))
+            return (status, samples(before)) if not list(differences(status, samples(before))) else None
+        return t.wait_until(both, 60, "metrics and status.json agree", 0.1)
+
+
+class Agreement(Watched):
+    def test_all_views_agree_with_each_other_and_with_what_was_sent(self):
+        tunnel = self.watched("--conn", 3)
+        sizes = [1, 1000, 70_000, 500_000, 1_500_000, 300_000, 12_345]
+
+        async def transfers():
+            held = []
+            for index, size in enumerate(sizes):
+                connection = await tunnel.connect()
+                held.append(connection)
+                data = t.payload(self.seed + index, size)
+                await t.send(connection, b"echo\n")
+                writing = asyncio.ensure_future(t.send(connection, data))
+                await t.receive_exactly(connection, size)
+                await writing
+            return held
+        held = t.run(transfers(), 120)
+        up, down = sum(sizes) + len(sizes) * len("echo\n"), sum(sizes)
+        client, client_metrics = self.settled(self.client_port)
+        server, server_metrics = self.settled(self.server_port)
+        for status, metrics, program, sent, received in (
+                (client, client_metrics, "kcptun-client", up, down), (server, server_metrics, "kcptun-server", down, up)):
+            with self.subTest(program=program):
+                self.assertEqual(status["program"], program)
+                [one] = status["tunnels"]
+                self.assertEqual((one["sent_bytes"], one["received_bytes"]), (sent, received))
+                self.assertEqual((one["sessions"], one["streams"]), (3, len(sizes)))
+                self.assertEqual(metric(metrics, "kcptun_tunnel_", "sent_bytes", {"tunnel": one["name"]}), sent)
+                self.assertEqual(sum(s["sent_bytes"] for s in one["open_sessions"]), sent)
+                streams = [s for session in one["open_sessions"] for s in session["open_streams"]]
+                self.assertEqual(sum(s["received_bytes"] for s in streams), received)
+                self.assertEqual(sorted(min(s["sent_bytes"], s["received_bytes"]) for s in streams), sorted(sizes))
+        of_client = {s["conv"]: s for s in client["tunnels"][0]["open_sessions"]}
+        of_server = {s["conv"]: s for s in server["tunnels"][0]["open_sessions"]}
+        self.assertEqual(of_client.keys(), of_server.keys())
+        for conv, session in of_client.items():
+            self.assertEqual(session["sent_bytes"], of_server[conv]["received_bytes"])
+            self.assertGreater(session["round_trip_seconds"], 0)
+            self.assertGreater(session["fec_parity_sent_packets"], 0)
+            self.assertGreaterEqual(session["sent_packets"], of_server[conv]["received_packets"])
+        self.check_top(OPTIONS.client, self.client_port, client)
+        self.check_top(OPTIONS.server, self.server_port, server)
+        for connection in held:
+            connection.close()
+        # Sessions stay, streams go, and the sums stand.
+        ended = t.wait_until(lambda: next((s for s in [json.loads(fetch(self.client_port, "/status.json"))]
+                                           if s["tunnels"][0]["streams"] == 0), None), 60, "all streams have ended", 0.1)
+        self.assertEqual(ended["tunnels"][0]["sent_bytes"], up)
+
+    def check_top(self, program, port, status):
+        shown = subprocess.run([program, "top", "--once", f"{HOST}:{port}"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        lines = shown.stdout.splitlines()
+        [tunnel] = status["tunnels"]
+        self.assertTrue(lines[0].startswith(f"{status['program']} {status['version']}  up "), lines[0])
+        self.assertIn(f"sessions {tunnel['sessions']}  streams {tunnel['streams']} ", shown.stdout)
+        for session in tunnel["open_sessions"]:
+            [row] = [line.split() for line in lines if line.startswith(session["remote"]) and session["conv"] in line]
+            self.assertEqual(int(row[2]), session["streams"])
+        self.assertIn(f"({tunnel['sent_bytes'] / 1e6:.2f} MB)", shown.stdout)
+
+    def test_a_lossy_path_shows_in_loss_and_recovery(self):
+        tunnel = self.watched(relay=lambda port: LossyRelay(port, t.free_port(), self.seed, loss=0.05))
+        t.run(t.echo_once(tunnel, self.seed, 3_000_000), 180)
+        for port in (self.client_port, self.server_port):
+            status, _ = self.settled(port)
+            [session] = status["tunnels"][0]["open_sessions"]
+            self.assertGreater(session["fec_recovered_packets"], 0)
+            self.assertGreater(session["fec_wasted_packets"], 0)
+            self.assertLessEqual(session["fec_recovered_packets"] + session["fec_wasted_packets"],
+                                 session["fec_parity_received_packets"])
+            self.assertGreater(session["lost_segments"] + session["retransmitted_segments"], 0)
+
+    def test_many_sessions_and_streams_have_bounded_rows_and_are_counted(self):
+        tunnel = self.watched("--conn", 130)
+        count = 150
+
+        async def open_all():
+            held = []
+            for _ in range(count):
+                connection = await tunnel.connect()
+                held.append(connection)
+                await t.send(connection, b"echo\n!")
+                await t.receive_exactly(connection, 1)
+            return held
+        held = t.run(open_all(), 180)
+        status, metrics = self.settled(self.client_port)
+        [one] = status["tunnels"]
+        self.assertEqual((one["sessions"], one["streams"], one["sessions_left_out"]), (130, count, 30))
+        self.assertEqual(len(one["open_sessions"]), 100)
+        self.assertEqual(len([key for key in metrics if key[0] == "kcptun_session_streams"]), 100)
+        for connection in held:
+            connection.close()
+
+    def test_every_metric_stands_in_the_documentation(self):
+        self.watched()
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "docs",
+                               "observability.md")) as page:
+            documented = set(re.findall(r"`((?:kcptun|process)_\w+)`", page.read()))
+        names = set(re.findall("^# TYPE ([a-z_]+) ", fetch(self.client_port, "/metrics"), re.MULTILINE))
+        self.assertGreater(len(names), 50)
+        self.assertEqual(names - documented, set())
+        self.assertEqual({name for name in documented if name not in names and not name.endswith("left_out")}, set())
+
+
+class Access(Watched):
+    def test_a_foreign_host_name_is_refused_on_loopback(self):
+        self.watched()
+        self.assertEqual(status_code(self.client_port, "/"), 200)
+        self.assertEqual(status_code(self.client_port, "/healthz", {"Host": f"localhost:{self.client_port}"}), 200)
+        for path in ("/", "/status.json", "/metrics", "/healthz"):
+            self.assertEqual(status_code(self.client_port, path, {"Host": "attacker.example"}), 421)
+
+    def test_elsewhere_a_token_is_needed(self):
+        port = t.free_port()
+        refused = subprocess.run([OPTIONS.server, "--key", "k", "--status", f"0.0.0.0:{port}"], capture_output=True,
+                                 text=True, timeout=30)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn(f"--status 0.0.0.0:{port}: not loopback, so it needs a status-token", refused.stderr)
+        self.tunnel(server_args=["--status", f"0.0.0.0:{port}", "--status-token", TOKEN])
+        for path in ("/", "/metrics", "/status.json", "/healthz", "/nothing"):
+            self.assertEqual(status_code(port, path), 401)
+            self.assertEqual(status_code(port, f"{path}?token={TOKEN}x"), 401)
+        self.assertEqual(fetch(port, "/healthz", {"Authorization": "Bearer " + TOKEN}), "ok\n")
+        self.assertEqual(fetch(port, "/healthz?token=" + TOKEN), "ok\n")
+
+    def test_top_says_the_token_and_reads_a_profile(self):
+        port = t.free_port()
+        self.tunnel(client_args=["--status", f":{port}", "--status-token", TOKEN])
+        top = [OPTIONS.client, "top", "--once"]
+        environment = {**os.environ, "KCPTUN_STATUS_TOKEN": TOKEN}
+        profile = os.path.join(self.directory, "profile.json")
+        with open(profile, "w") as file:
+            json.dump({"key": "k", "status": f":{port}", "status-token": TOKEN}, file)
+        for arguments, variables, code in (([f":{port}"], os.environ, 1), ([f":{port}"], environment, 0),
+                                           (["-c", profile], os.environ, 0), ([], os.environ, 2),
+                                           (["--status-token", TOKEN, "--status", f":{port}"], os.environ, 0)):
+            done = subprocess.run([*top, *arguments], capture_output=True, text=True, timeout=60, env=variables)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertNotIn(TOKEN, done.stdout + done.stderr)
+        self.assertIn("401", subprocess.run([*top, f":{port}"], capture_output=True, text=True, timeout=60).stderr)
+
+    def test_a_unix_socket_serves_and_is_gone_afterwards(self):
+        path = os.path.join(self.directory, "status.sock")
+        tunnel = self.tunnel(client_args=["--status", path])
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertTrue(connection.makefile("rb").read().endswith(b"\r\n\r\nok\n"))
+        shown = subprocess.run([OPTIONS.client, "top", "--once", path], capture_output=True, text=True, timeout=60)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        tunnel.client_program.signal(signal.SIGTERM)
+        self.assertEqual(tunnel.client_program.wait_exit(30), 0)
+        self.assertFalse(os.path.exists(path))
+
+    def test_a_port_in_use_ends_the_start_with_one_line(self):
+        with socket.socket() as taken:
+            taken.bind((HOST, 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            done = subprocess.run([OPTIONS.server, "--key", "k", "-l", f"{HOST}:{t.free_port()}", "--status", f":{port}"],
+                                  capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"status: cannot listen on TCP {HOST}:{port}", done.stderr.splitlines()[-1])
+
+    def test_hostile_requests_do_not_disturb_the_tunnel(self):
+        tunnel = self.watched()
+        hostile = [b"", b"\0" * 9000, b"GET /" + b"a" * 100_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5000,
+                   b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
+                   b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
+                   b"\r\n" * 5000, os.urandom(20_000)]
+        slow = []
+        for data in hostile * 4:
+            connection = socket.create_connection((HOST, self.client_port))
+            connection.setblocking(False)
+            try:
+                connection.send(data)
+            except OSError:
+                pass
+            slow.append(connection)
+        t.run(t.echo_many(tunnel, self.seed, 5, 100_000), 60)
+        for connection in slow:
+            connection.close()
+        t.wait_until(lambda: self._answers(), 30, "the status is served again")
+
+    def _answers(self):
+        try:
+            return status_code(self.client_port, "/healthz") == 200
+        except OSError:
+            return False
+
+
+class TopInTerminal(Watched):
+    """`top` in a pseudo terminal: draws, follows the size, ends with q."""
+
+    def setUp(self):
+        super().setUp()
+        self.watched()
+        self.screen, other = pty.openpty()
+        self.addCleanup(os.close, self.screen)
+        self.resize(24, 100)
+        self.program = subprocess.Popen([OPTIONS.client, "top", f":{self.client_port}"], stdin=other, stdout=other,
+                                        stderr=other, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(other)
+        self.addCleanup(self.end)
+        self.shown = b""
+
+    def end(self):
+        if self.program.poll() is None:
+            self.program.kill()
+            self.program.wait()
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.screen, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_until(self, condition, what):
+        def more():
+            if select.select([self.screen], [], [], 0)[0]:
+                try:
+                    self.shown += os.read(self.screen, 65536)
+                except OSError:  # the other side is closed
+                    pass
+            return condition(self.shown)
+        t.wait_until(more, 30, what)
+
+    def test_it_draws_resizes_and_ends(self):
+        self.read_until(lambda shown: b"kcptun-client" in shown and b"GOODPUT" not in shown and b"PEER" in shown,
+                        "a frame that fits 100 columns")
+        self.resize(24, 200)
+        self.read_until(lambda shown: b"GOODPUT" in shown, "a frame for 200 columns")
+        os.write(self.screen, b"q")
+        self.read_until(lambda shown: shown.rstrip().endswith(b"\x1b[?25h\x1b[?1049l"), "the screen is given back")
+        self.assertEqual(self.program.wait(30), 0)
+
+    def test_a_signal_gives_the_terminal_back(self):
+        self.read_until(lambda shown: b"kcptun-client" in shown, "a frame")
+        self.program.send_signal(signal.SIGTERM)
+        self.read_until(lambda shown: shown.rstrip().endswith(b"\x1b[?25h\x1b[?1049l"), "the screen is given back")
+        self.assertEqual(self.program.wait(30), 0)
+
+
+def thread_seconds(pid, name=None):
+    """CPU seconds of a process's threads, or of the one with that name, in nanoseconds' resolution."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/comm") as file:
+            if name and file.read().strip() != name:
+                continue
+        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+class Cost(Watched):
+    """What watching costs while data moves: the status thread's own time, which all rendering and HTTP is on."""
+
+    LIMIT = 0.01  # of a core
+    SECONDS = 8
+
+    def test_watching_costs_less_than_a_hundredth_of_a_core(self):
+        tunnel = self.watched("--conn", 4)
+        pids = [program.pid for program in tunnel.programs]
+
+        async def flow(index, until):
+            connection = await tunnel.connect()
+            with connection:
+                data = t.payload(self.seed + index, t.CHUNK)
+                await t.send(connection, b"echo\n")
+                while time.monotonic() < until:
+                    writing = asyncio.ensure_future(t.send(connection, data))
+                    await t.receive_exactly(connection, len(data))
+                    await writing
+
+        async def look(until):
+            looks = 0
+            while time.monotonic() < until:
+                for port in (self.client_port, self.server_port):
+                    for path in ("/status.json", "/metrics"):
+                        await asyncio.to_thread(fetch, port, path)
+                looks += 1
+                await asyncio.sleep(1)  # the pace of one who watches
+            return looks
+
+        async def both():
+            until = time.monotonic() + self.SECONDS
+            return (await asyncio.gather(look(until), *(flow(i, until) for i in range(8))))[0]
+        before = [thread_seconds(pid, "status") for pid in pids]
+        started = time.monotonic()
+        looks = t.run(both(), 120)
+        seconds = time.monotonic() - started
+        for name, pid, cpu in zip(("client", "server"), pids, before):
+            share = (thread_seconds(pid, "status") - cpu) / seconds
+            moved = json.loads(fetch(self.client_port, "/status.json"))["tunnels"][0]["sent_bytes"]
+            print(f"{name}: {looks} looks in {seconds:.1f} s cost {100 * share:.3f} % of a core, {moved / 1e6:.0f} MB moved")
+            self.assertLess(share, self.LIMIT)
+
+    def test_nobody_watching_costs_nothing(self):
+        tunnel = self.watched()
+        pid = tunnel.client_program.pid
+        fetch(self.client_port, "/healthz")
+        seen = []
+
+        def at_rest():
+            seen.append(thread_seconds(pid, "status"))
+            return len(seen) > 1 and seen[-1] == seen[-2]
+        t.wait_until(at_rest, 60, "the status thread is at rest", 0.3)
+        before = seen[-1]
+        t.run(t.echo_once(tunnel, self.seed, 2_000_000), 60)
+        self.assertEqual(thread_seconds(pid, "status"), before)
+
+
+class Promtool(Watched):
+    def test_the_metrics_are_what_prometheus_wants(self):
+        tunnel = self.watched("--conn", 2)
+        t.run(t.echo_many(tunnel, self.seed, 4, 50_000), 60)
+        for port in (self.client_port, self.server_port):
+            checked = subprocess.run(["promtool", "check", "metrics"], input=fetch(port, "/metrics"), capture_output=True,
+                                     text=True, timeout=60)
+            self.assertEqual((checked.returncode, checked.stdout, checked.stderr), (0, "", ""))
+
+
+class Page(Watched):
+    """The page in headless Chromium. KCPTUN_TEST_PICTURES: a folder for its pictures."""
+
+    def pictures(self):
+        return os.environ.get("KCPTUN_TEST_PICTURES") or self.directory
+
+    def test_it_shows_what_status_json_says_and_complains_of_nothing(self):
+        from chromium import Browser
+        tunnel = self.watched("--conn", 2, relay=lambda port: LossyRelay(port, t.free_port(), self.seed, loss=0.02))
+        t.run(t.echo_many(tunnel, self.seed, 4, 200_000), 120)
+
+        async def hold():
+            connection = await tunnel.connect()
+            await t.send(connection, b"echo\n" + b"x" * 5000)
+            await t.receive_exactly(connection, 5000)
+            return connection
+        held = t.run(hold(), 60)
+        for name, width, dark in (("desktop-light", 1280, False), ("desktop-dark", 1280, True),
+                                  ("phone-light", 390, False), ("phone-dark", 390, True)):
+            with self.subTest(name=name), Browser(width=width, height=844, dark=dark) as browser:
+                browser.open(f"http://{HOST}:{self.client_port}/")
+                t.wait_until(lambda: int(browser.value("document.body?.dataset.looks || 0")) >= 4, 60, "four looks", 0.1)
+                self.check_numbers(browser)
+                self.assertEqual(browser.value("document.getElementById('live').textContent"), "live")
+                self.assertEqual(browser.value("getComputedStyle(document.body).backgroundColor"),
+                                 "rgb(16, 21, 28)" if dark else "rgb(246, 247, 249)")
+                self.assertLessEqual(browser.value("document.documentElement.scrollWidth"), width)
+                self.assertGreater(browser.value("document.querySelectorAll('.chart path.line[d^=M]').length"), 5)
+                picture = os.path.join(self.pictures(), name + ".png")
+                browser.screenshot(picture)
+                self.assertGreater(os.path.getsize(picture), 10_000)
+                self.assertEqual(browser.messages, [])
+        held.close()
+
+    def check_numbers(self, browser):
+        """What the page shows is what it was told, and what it was told is what status.json says."""
+        told = json.loads(browser.value("latestStatus"))
+        rows = browser.value("[...document.querySelectorAll('#sessions tbody tr')].map(r => [...r.cells].map(c => c.textContent))")
+        head = browser.value("[...document.querySelectorAll('#sessions th')].map(c => c.textContent)")
+        [tunnel] = told["tunnels"]
+        self.assertEqual(len(rows), len(tunnel["open_sessions"]))
+        for row, session in zip(rows, tunnel["open_sessions"]):
+            shown = dict(zip(head, row))
+            self.assertEqual((shown["Peer"], shown["Conv"]), (session["remote"], session["conv"]))
+            for column, field in (("Streams", "streams"), ("Sent again", "retransmitted_segments"),
+                                  ("Recovered", "fec_recovered_packets"), ("Wasted", "fec_wasted_packets"),
+                                  ("In flight", "in_flight_segments"), ("Loop", "loop")):
+                self.assertEqual(int(shown[column].replace(",", "")), session[field], column)
+            self.assertEqual(shown["RTT"], browser.value(f"time({session['round_trip_seconds']})"))
+            self.assertEqual(shown["Sent"], browser.value(f"bytes({session['sent_bytes']})"))
+        now = json.loads(fetch(self.client_port, "/status.json"))["tunnels"][0]
+        for field in ("sent_bytes", "received_bytes", "sessions", "streams", "local", "remote"):
+            self.assertEqual(tunnel[field], now[field])
+        streams = browser.value("[...document.querySelectorAll('#streams tbody tr')].map(r => r.cells[3].textContent)")
+        self.assertEqual(streams, [browser.value(f"bytes({s['sent_bytes']})") for one in tunnel["open_sessions"]
+                                   for s in one["open_streams"]])
+
+    def test_it_works_with_a_token_and_says_so_without(self):
+        from chromium import Browser
+        port = t.free_port()
+        self.tunnel(client_args=["--status", f":{port}", "--status-token", TOKEN])
+        with Browser() as browser:
+            browser.open(f"http://{HOST}:{port}/?token={TOKEN}")
+            t.wait_until(lambda: int(browser.value("document.body?.dataset.looks || 0")) >= 1, 60, "a look", 0.1)
+            self.assertEqual(browser.value("document.getElementById('live').textContent"), "live")
+            self.assertEqual(browser.messages, [])
+
+
+if __name__ == "__main__":
+    t.main()
