@@ -66,7 +66,7 @@ bool until(A& one, B& other, Condition condition) {
 }
 
 void push(TransmitBatch& batch, const Datagram& datagram) {
-  std::memcpy(batch.next_slot(), datagram.data(), datagram.size());
+  std::ranges::copy(datagram, batch.next_slot());  // memcpy does not take an empty one
   batch.push(datagram.size());
 }
 
