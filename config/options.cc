@@ -52,9 +52,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kRateLimit, kKcp, kB, kNumber, kLive, "ratelimit", "", "ratelimit", {0, kMaxRate}, "0", "0",
      "the most bytes per second that one session sends, 0: no limit"},
     {kSendWindow, kKcp, kB, kNumber, kLive, "sndwnd", "", "sndwnd", {1, 65535}, "128", "1024",
-     "send window in packets"},
+     "send window in packets; unless set, it grows with the path up to 16384"},
     {kReceiveWindow, kKcp, kB, kNumber, kLive, "rcvwnd", "", "rcvwnd", {1, 65535}, "512", "1024",
-     "receive window in packets"},
+     "receive window in packets; unless set, it grows with the path up to 16384"},
     {kAckNodelay, kKcp, kB, kSwitch, kLive, "acknodelay", "", "acknodelay", {}, "", "",
      "changes nothing: acknowledgements always leave with each batch"},
 
@@ -65,12 +65,17 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kResend, kManual, kB, kNumber, kLive, "resend", "", "resend", {0, 65535}, "0", "0",
      "with nc 0: retransmit once this many later packets have arrived, 0: wait for the timer"},
     {kNc, kManual, kB, kNumber, kNextSession, "nc", "", "nc", {0, 1}, "0", "0",
-     "1: no congestion control"},
+     "1: no congestion window as KCP has it"},
+
+    {kCongestion, kKcp, kB, kChoice, kNextSession, "cc", "", "cc", {}, "auto", "auto",
+     "congestion control: auto measures the path where nc is 1, kcp does as kcptun, off does nothing"},
 
     {kDataShard, kFec, kB, kNumber, kNextSession, "datashard", "ds", "datashard", {0, 255}, "10", "10",
      "data packets in a group, 0: no forward error correction"},
     {kParityShard, kFec, kB, kNumber, kNextSession, "parityshard", "ps", "parityshard", {0, 255}, "3", "3",
      "parity packets in a group, 0: no forward error correction"},
+    {kFecPolicy, kFec, kB, kChoice, kNextSession, "fec", "", "fec", {}, "adaptive", "adaptive",
+     "adaptive leaves out the parity packets that don't help, fixed sends them all"},
 
     {kNoComp, kMultiplexing, kB, kSwitch, kNextSession, "nocomp", "", "nocomp", {}, "", "",
      "turn compression off, the same on both sides"},
@@ -210,6 +215,10 @@ std::vector<std::string_view> choices_of(OptionId id) {
     words = {"debug", "info", "warning", "error"};  // LogLevel's order
   } else if (id == kLogFormat) {
     words = {"text", "json"};  // LogFormat's order
+  } else if (id == kCongestion) {
+    for (const auto& row : kCongestionNames) words.push_back(row.name);
+  } else if (id == kFecPolicy) {
+    words = {"adaptive", "fixed"};
   }
   return words;
 }

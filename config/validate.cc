@@ -187,8 +187,28 @@ Check read_status(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
+Congestion congestion_of(std::string_view name) {
+  const auto row = std::ranges::find(kCongestionNames, name, &CongestionName::name);
+  KCPTUN_CHECK(row != kCongestionNames.end());
+  return row->congestion;
+}
+
 std::uint32_t u32(const Settings& settings, OptionId id) {
   return static_cast<std::uint32_t>(settings.number(id));
+}
+
+// Nobody should have to tune windows: what the user left alone follows the path.
+void read_windows(const Settings& settings, LinkSettings& link) {
+  const auto left_alone = [&settings](OptionId id) { return settings.source(id) == Source::kDefault; };
+  const bool modelled =
+      link.kcp.tuning.congestion == Congestion::kModel && link.kcp.tuning.no_congestion_control;
+  link.kcp.send_window = u32(settings, kSendWindow);
+  link.kcp.receive_window = u32(settings, kReceiveWindow);
+  if (modelled && left_alone(kSendWindow)) link.kcp.largest_send_window = kLargestFollowingWindow;
+  if (left_alone(kReceiveWindow)) link.kcp.largest_receive_window = kLargestFollowingWindow;
+  link.smux.receive_buffer = u32(settings, kSmuxBuf);
+  link.smux.stream_buffer = u32(settings, kStreamBuf);
+  link.smux.buffers_follow_window = left_alone(kSmuxBuf) && left_alone(kStreamBuf);
 }
 
 void read_link(const Settings& settings, LinkSettings& link) {
@@ -196,8 +216,8 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.kcp.tuning = {settings.number(kNodelay) != 0, milliseconds(settings.number(kInterval)),
                      u32(settings, kResend), settings.number(kNc) != 0};
   link.kcp.mtu = u32(settings, kMtu);
-  link.kcp.send_window = u32(settings, kSendWindow);
-  link.kcp.receive_window = u32(settings, kReceiveWindow);
+  link.kcp.tuning.congestion = congestion_of(settings.text(kCongestion));
+  read_windows(settings, link);
   link.kcp.ack_nodelay = settings.on(kAckNodelay);
   link.fec.data_shards = u32(settings, kDataShard);
   link.fec.parity_shards = u32(settings, kParityShard);
@@ -207,8 +227,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.smux.dead_after = std::max<Duration>(link.smux.dead_after, 3 * link.smux.keepalive);
   link.smux.max_streams = u32(settings, kMaxStreams);
   link.smux.frame_size = u32(settings, kFrameSize);
-  link.smux.receive_buffer = u32(settings, kSmuxBuf);
-  link.smux.stream_buffer = u32(settings, kStreamBuf);
+  link.adaptive_parity = settings.text(kFecPolicy) == "adaptive";
   link.compress = !settings.on(kNoComp);
 }
 

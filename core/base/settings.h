@@ -31,12 +31,30 @@ inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between our own programs only
 }};
 
+/// What bounds the data under way beside the two windows (core/kcp/congestion.h).
+enum class Congestion : std::uint8_t {
+  kModel,    // bandwidth and round trip are measured where nc is 1; KCP's own controller where it is 0
+  kClassic,  // what kcptun does: nc 1 is none, nc 0 KCP's own controller
+  kOff,
+};
+
+struct CongestionName {
+  std::string_view name;
+  Congestion congestion;
+};
+inline constexpr std::array<CongestionName, 3> kCongestionNames{
+    {{"auto", Congestion::kModel}, {"kcp", Congestion::kClassic}, {"off", Congestion::kOff}}};
+/// Segments up to which a window grows that follows the path: 24 MiB of the largest, per session and
+/// direction.
+inline constexpr std::uint32_t kLargestFollowingWindow = 16384;
+
 /// Timing knobs of KCP, by kcptun's meaning (docs/protocol.md section 5).
 struct KcpTuning {
   bool nodelay = false;               // lower RTO floor and arithmetic back-off
   Duration interval = milliseconds(30);  // the longest time data or ACKs may wait; ours leave at once
-  std::uint32_t resend = 2;           // fast retransmission after this many later acknowledgements, 0: off
-  bool no_congestion_control = true;  // nc 1
+  std::uint32_t resend = 2;              // fast retransmission after this many later acknowledgements, 0: off
+  bool no_congestion_control = true;     // nc 1
+  Congestion congestion = Congestion::kModel;
 };
 struct ModePreset {
   std::string_view name;
@@ -54,6 +72,10 @@ struct KcpSettings {
   std::uint32_t mtu = 1350;  // UDP payload, crypto and FEC headers included
   std::uint32_t send_window = 128;     // segments
   std::uint32_t receive_window = 512;  // segments
+  // Up to how many segments the windows follow the path by themselves; 0: they stay as they are.
+  std::uint32_t largest_send_window = 0;
+  std::uint32_t largest_receive_window = 0;
+  bool repeat_thin = true;   // packets of thin streams repeat segments that are not acknowledged yet
   bool ack_nodelay = false;  // accepted for kcptun's sake: acknowledgements always leave with the batch
 };
 
@@ -68,16 +90,18 @@ inline constexpr std::uint32_t kMaxShards = 256;
 struct SmuxSettings {
   std::uint32_t version = 2;
   Duration keepalive = seconds(10);
-  Duration dead_after = seconds(30);            // nothing arrived for so long: the session is over
-  std::uint32_t frame_size = 8192;              // largest PSH payload that we send
-  std::uint64_t receive_buffer = 4194304;       // smuxbuf: bytes over all streams not yet taken by their readers
-  std::uint32_t stream_buffer = 2097152;        // streambuf: the same per stream, version 2
-  std::uint32_t max_streams = 65536;            // streams open at once in one session; further SYNs are refused
+  Duration dead_after = seconds(30);       // nothing arrived for so long: the session is over
+  std::uint32_t frame_size = 8192;         // largest PSH payload that we send
+  std::uint64_t receive_buffer = 4194304;  // smuxbuf: bytes over all streams not yet taken by their readers
+  std::uint32_t stream_buffer = 2097152;   // streambuf: the same per stream, version 2
+  bool buffers_follow_window = false;      // both grow with the receive window (Smux::fit_buffers())
+  std::uint32_t max_streams = 65536;       // streams open at once in one session; further SYNs are refused
 };
 
 struct LinkSettings {
   KcpSettings kcp;
   FecSettings fec;
+  bool adaptive_parity = true;  // parity packets are left out where they don't help; false: all are sent
   SmuxSettings smux;
   bool compress = true;
   std::uint64_t rate_limit = 0;  // bytes of UDP payload per second that leave, 0: as fast as windows allow

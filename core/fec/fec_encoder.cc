@@ -21,8 +21,14 @@ void stamp(std::uint8_t* body, std::uint32_t seqid, FecType type) {
 
 }  // namespace
 
-FecEncoder::FecEncoder(const FecCode& code, std::uint32_t first_seqid) : code_(code), next_(first_seqid) {
+FecEncoder::FecEncoder(const FecCode& code, std::uint32_t first_seqid)
+    : code_(code), planned_(code.parity_shards()), next_(first_seqid) {
   KCPTUN_CHECK(first_seqid < code.wrap() && first_seqid % code.shards() == 0);
+}
+
+void FecEncoder::plan_parity(std::uint32_t count) {
+  KCPTUN_CHECK(begins_group() && count <= code_.parity_shards());
+  planned_ = count;
 }
 
 bool FecEncoder::add(TimePoint now, MutableBytes body) {
@@ -35,12 +41,12 @@ bool FecEncoder::add(TimePoint now, MutableBytes body) {
   last_ = now;
   ++next_;
   longest_ = std::max(longest_, shard.size());
-  views_.push_back(shard);
+  if (planned_ > 0) views_.push_back(shard);
   return ++count_ == code_.data_shards();
 }
 
 std::size_t FecEncoder::finish_group(std::span<std::uint8_t* const> outs) {
-  KCPTUN_CHECK(count_ == code_.data_shards() && outs.size() <= code_.parity_shards());
+  KCPTUN_CHECK(count_ == code_.data_shards() && outs.size() <= planned_);
   if (skip_) outs = {};
   std::array<std::uint8_t*, kMaxShards> shards;
   for (std::size_t i = 0; i < outs.size(); ++i) {
@@ -50,8 +56,9 @@ std::size_t FecEncoder::finish_group(std::span<std::uint8_t* const> outs) {
     std::memcpy(shards[i], partial_.data() + i * partial_width_, partial_width_);
     std::memset(shards[i] + partial_width_, 0, longest_ - partial_width_);
   }
-  code_.encode(count_ - views_.size(), views_, std::span(shards.data(), outs.size()), longest_,
-               partial_width_ == 0 ? gf::Store::kSet : gf::Store::kAdd);
+  if (!outs.empty())
+    code_.encode(count_ - views_.size(), views_, std::span(shards.data(), outs.size()), longest_,
+                 partial_width_ == 0 ? gf::Store::kSet : gf::Store::kAdd);
   next_ = (next_ + code_.parity_shards()) % code_.wrap();
   count_ = 0;
   longest_ = 0;
@@ -66,8 +73,8 @@ void FecEncoder::end_batch() {
   const gf::Store store = partial_width_ == 0 ? gf::Store::kSet : gf::Store::kAdd;
   widen_partial();
   std::array<std::uint8_t*, kMaxShards> rows;
-  for (std::size_t i = 0; i < code_.parity_shards(); ++i) rows[i] = partial_.data() + i * partial_width_;
-  code_.encode(count_ - views_.size(), views_, std::span(rows.data(), code_.parity_shards()), partial_width_, store);
+  for (std::size_t i = 0; i < planned_; ++i) rows[i] = partial_.data() + i * partial_width_;
+  code_.encode(count_ - views_.size(), views_, std::span(rows.data(), planned_), partial_width_, store);
   views_.clear();
 }
 
@@ -76,9 +83,9 @@ void FecEncoder::widen_partial() {
   if (longest_ <= partial_width_) return;
   const std::size_t old = partial_width_;
   partial_width_ = longest_;
-  if (partial_.size() < partial_width_ * code_.parity_shards()) partial_.resize(partial_width_ * code_.parity_shards());
+  if (partial_.size() < partial_width_ * planned_) partial_.resize(partial_width_ * planned_);
   if (old == 0) return;
-  for (std::size_t i = code_.parity_shards(); i-- > 0;) {
+  for (std::size_t i = planned_; i-- > 0;) {
     std::uint8_t* row = partial_.data() + i * partial_width_;
     std::memmove(row, partial_.data() + i * old, old);
     std::memset(row + old, 0, partial_width_ - old);

@@ -8,5 +8,6 @@ target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/fec_encoder.cc
   ${CMAKE_CURRENT_LIST_DIR}/gf_kernels.cc
   ${CMAKE_CURRENT_LIST_DIR}/gf_kernels_x86.cc
+  ${CMAKE_CURRENT_LIST_DIR}/parity_policy.cc
   ${CMAKE_CURRENT_LIST_DIR}/shard_evidence.cc)
 target_link_libraries(kcptun_core PRIVATE ${KCPTUN_JERASURE} ${KCPTUN_GF_COMPLETE})

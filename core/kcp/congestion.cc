@@ -3,24 +3,25 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/kcp/path_model.h"
+
 namespace kcptun {
 namespace {
 
 class NoCongestionControl final : public CongestionController {
  public:
-  void handle_acked(std::uint32_t, std::uint32_t) override {}
+  void handle_batch(const AckedBatch&) override {}
   void handle_overtaken(std::uint32_t) override {}
   void handle_timed_out() override {}
   void handle_spurious() override {}
-  std::uint32_t window() const override { return std::numeric_limits<std::int32_t>::max(); }
 };
 
 class ClassicCongestionControl final : public CongestionController {
  public:
   explicit ClassicCongestionControl(std::uint32_t resend) : resend_(resend) {}
 
-  void handle_acked(std::uint32_t segments, std::uint32_t peer_window) override {
-    for (; segments > 0 && window_ < peer_window; --segments) {
+  void handle_batch(const AckedBatch& batch) override {
+    for (std::uint32_t segments = batch.segments; segments > 0 && window_ < batch.peer_window; --segments) {
       if (window_ < threshold_) {
         ++window_;  // slow start: one for each acknowledged
       } else if (++credit_ >= window_) {
@@ -64,9 +65,13 @@ class ClassicCongestionControl final : public CongestionController {
 
 }  // namespace
 
-std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning) {
-  if (tuning.no_congestion_control) return std::make_unique<NoCongestionControl>();
-  return std::make_unique<ClassicCongestionControl>(tuning.resend);
+std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning,
+                                                                 std::uint32_t segment_size,
+                                                                 std::uint32_t phase) {
+  if (tuning.congestion == Congestion::kOff) return std::make_unique<NoCongestionControl>();
+  if (!tuning.no_congestion_control) return std::make_unique<ClassicCongestionControl>(tuning.resend);
+  if (tuning.congestion == Congestion::kModel) return std::make_unique<PathModel>(segment_size, phase);
+  return std::make_unique<NoCongestionControl>();
 }
 
 }  // namespace kcptun

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/serial.h"
@@ -17,8 +18,27 @@ constexpr Duration kRestartProof = seconds(2);
 constexpr std::uint32_t kRestartSegments = 2;
 constexpr Duration kFirstProbe = milliseconds(500);
 constexpr Duration kLongestProbe = seconds(120);
-// Acknowledgements waiting for a flush. More only come while the socket takes nothing; the peer then sends again.
+// What may be queued behind what leaves now. What is written later waits for it, so it is short.
+constexpr Duration kBacklogTime = milliseconds(4);
+constexpr std::uint32_t kSmallestBacklog = 8;  // segments
+// How many round trips' worth a receive window has that follows the path.
+constexpr std::uint64_t kReceiveRoundTrips = 4;
+constexpr Duration kAssumedRoundTrip =
+    milliseconds(100);  // of a side that sends nothing that is acknowledged
+constexpr Duration kShortestMeasure = milliseconds(1);
+// Small segments are repeated where the path loses more than this, and is longer than that.
+constexpr double kRepeatedLoss = 0.001;
+constexpr Duration kRepeatedRoundTrip = milliseconds(5);
+// Windows' worth of data for which it is remembered that they were the limit.
+constexpr std::uint64_t kWindowMemory = 2;
+constexpr double kTwiceLoss = 0.01;  // share of packets from which on retransmissions leave twice
+constexpr std::size_t kDatagramHeaders = 48;  // IP, UDP, nonce: they are the thin stream's, too
+constexpr Duration kRepeatSlack = milliseconds(4);
+// Acknowledgements waiting for a flush. More only come while the socket takes nothing; the peer then sends
+// again.
 constexpr std::size_t kMaxPendingAcks = 65536;
+// A flush of more acknowledgements is not told twice: at such a rate una, or a retransmission, comes as soon.
+constexpr std::size_t kMostRepeatedAcks = 64;
 
 SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_size) {
   return {segment_size, tuning.resend, tuning.nodelay, 0, tuning.no_congestion_control};
@@ -53,12 +73,14 @@ class Kcp::PacketWriter {
 Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_size, BufferPool& pool)
     : conv_(conv),
       packet_size_(packet_size),
-      send_window_limit_(settings.send_window),
+      send_window_limit_(std::max(settings.send_window, settings.largest_send_window)),
+      largest_receive_window_(settings.largest_receive_window),
+      repeats_thin_(settings.repeat_thin && settings.tuning.no_congestion_control),
       detects_by_time_(settings.tuning.no_congestion_control),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
       rtt_(rto_floor(settings.tuning), settings.tuning.interval),
-      congestion_(make_congestion_controller(settings.tuning)),
+      congestion_(make_congestion_controller(settings.tuning, static_cast<std::uint32_t>(packet_size), conv)),
       told_window_(settings.receive_window) {
   KCPTUN_CHECK(packet_size > kSegmentHeader && packet_size <= pool.buffer_size());
 }
@@ -110,6 +132,7 @@ void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
         return;
       }
       if (verdict == ReceiveWindow::Verdict::kDuplicate) ++counters_.repeated;
+      if (verdict == ReceiveWindow::Verdict::kNew) ++arrivals_;
       add_ack(segment.sn, segment.ts);
       break;
     }
@@ -123,16 +146,18 @@ void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
 }
 
 void Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin) {
-  std::uint32_t newly_acked = 0;
   if (segment.command == KcpCommand::kAck) {  // before una, which may cover it and knows no copy
     const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
-    if (ack.rtt && origin == Origin::kArrived) rtt_.add_sample(*ack.rtt);
-    newly_acked += ack.newly_acked;
+    if (ack.rtt && origin == Origin::kArrived) {
+      rtt_.add_sample(*ack.rtt);
+      acked_.rtt = std::min(acked_.rtt.value_or(*ack.rtt), *ack.rtt);
+    }
+    acked_.segments += ack.newly_acked;
     if (ack.spurious) congestion_->handle_spurious();
   }
-  if (send_.plausible_una(segment.una)) newly_acked += send_.handle_una(now, segment.una);  // else old and reordered
+  if (send_.plausible_una(segment.una))
+    acked_.segments += send_.handle_una(now, segment.una);  // else old and reordered
   if (origin == Origin::kArrived) handle_peer_window(segment.window);
-  if (newly_acked > 0) congestion_->handle_acked(newly_acked, peer_window_);
 }
 
 void Kcp::handle_peer_window(std::uint32_t window) {
@@ -146,12 +171,48 @@ void Kcp::handle_peer_window(std::uint32_t window) {
 
 void Kcp::end_batch(TimePoint now) {
   receive_.end_batch();
-  if (detects_by_time_) {
-    send_.detect_late(now, rtt_);
-    return;
-  }
   const std::uint32_t in_flight = send_.in_flight();
-  if (send_.detect_overtaken() > 0) congestion_->handle_overtaken(in_flight);
+  const std::uint32_t lost = detects_by_time_ ? send_.detect_late(now, rtt_) : send_.detect_overtaken();
+  acked_.lost += lost;
+  if (acked_.segments > 0 || lost > 0) end_acked_batch(now);
+  follow_arrivals(now);
+  if (!detects_by_time_ && lost > 0) congestion_->handle_overtaken(in_flight);
+}
+
+void Kcp::end_acked_batch(TimePoint now) {
+  acked_.now = now;
+  acked_.peer_window = peer_window_;
+  acked_.in_flight = send_.in_flight_bytes();
+  acked_.bytes = send_.rate().delivered() - acked_.delivered;
+  acked_.delivered = send_.rate().delivered();
+  acked_.rate = send_.rate().take_sample(rtt_.minimum().value_or(Duration(0)));
+  const SendWindow::Counters& sent = send_.counters();
+  loss_.handle(
+      static_cast<std::uint32_t>(sent.bare_arrived - std::exchange(counted_arrived_, sent.bare_arrived)),
+      static_cast<std::uint32_t>(sent.bare_lost - std::exchange(counted_lost_, sent.bare_lost)));
+  acked_.loss_events = static_cast<std::uint32_t>(sent.loss_events - std::exchange(counted_events_, sent.loss_events));
+  congestion_->handle_batch(acked_);
+  pacer_.set_rate(congestion_->pacing_rate());
+  acked_.segments = acked_.lost = 0;
+  acked_.rtt.reset();
+}
+
+// The receive window grows with what arrives in a round trip, so that the peer can send on while what was
+// lost, and lost again, is repaired: kReceiveRoundTrips of them. The smallest round trip counts: one that
+// contains a queue would make the queue longer.
+void Kcp::follow_arrivals(TimePoint now) {
+  if (receive_.window() >= largest_receive_window_) return;
+  const Duration round_trip =
+      std::max<Duration>(rtt_.minimum().value_or(kAssumedRoundTrip), kShortestMeasure);
+  const Duration elapsed = now - arrivals_since_;
+  if (elapsed < round_trip) return;
+  const std::uint64_t wanted = static_cast<std::uint64_t>(arrivals_) * kReceiveRoundTrips *
+                               static_cast<std::uint64_t>(round_trip.count()) /
+                               static_cast<std::uint64_t>(elapsed.count());
+  arrivals_ = 0;
+  arrivals_since_ = now;
+  if (wanted > receive_.window())
+    receive_.set_window(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, largest_receive_window_)));
 }
 
 void Kcp::add_ack(std::uint32_t sn, std::uint32_t ts) {
@@ -221,9 +282,28 @@ std::uint32_t Kcp::send_quota() const {
   return std::min({send_window_limit_, std::max(peer_window_, 1u), congestion_->window()});
 }
 
+// Segments that may be queued and have not left: what the congestion window takes now, or what paced segments
+// leave in kBacklogTime.
+std::uint32_t Kcp::backlog_limit() const {
+  if (pacer_.rate() > 0) {
+    const auto paced =
+        static_cast<std::uint64_t>(kBacklogTime.count()) * pacer_.rate() / 1000000 / packet_size_;
+    return std::max(
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kNoWindow)),
+        kSmallestBacklog);
+  }
+  const std::uint64_t window = congestion_->byte_window();
+  if (window == CongestionController::kNoByteWindow) return CongestionController::kNoWindow;
+  if (window <= send_.in_flight_bytes()) return 0;
+  return static_cast<std::uint32_t>((window - send_.in_flight_bytes()) / packet_size_ + 1);
+}
+
 std::size_t Kcp::send_room() const {
   const std::uint32_t quota = send_quota();
-  return send_.size() < quota ? (quota - send_.size()) * segment_size() : 0;
+  const std::uint32_t backlog = send_.end() - send_.next();
+  const std::uint32_t limit = backlog_limit();
+  if (send_.size() >= quota || backlog >= limit) return 0;
+  return std::min(quota - send_.size(), limit - backlog) * segment_size();
 }
 
 // The peer waits for the news that a window which was 0, or as good as 0, is open again.
@@ -233,8 +313,8 @@ bool Kcp::window_worth_telling() const {
 
 void Kcp::handle_timeout(TimePoint now) {
   if (detects_by_time_) {
-    send_.detect_late(now, rtt_);
-    send_.probe_if_silent(now, rtt_);
+    acked_.lost += send_.detect_late(now, rtt_);
+    probe_due_ |= send_.probe_if_silent(now, rtt_);
   } else if (send_.detect_timed_out(now, rtt_) > 0) {
     congestion_->handle_timed_out();
   }
@@ -254,16 +334,34 @@ Segment Kcp::blank_segment(KcpCommand command) const {
   return segment;
 }
 
-void Kcp::write_acks(PacketWriter& writer) {
-  if (!acks_pruned_) drop_covered_acks();
-  for (; acks_written_ < acks_.size() && writer.fits(0); ++acks_written_) {
-    Segment segment = blank_segment(KcpCommand::kAck);
-    segment.sn = acks_[acks_written_].sn;
-    segment.ts = acks_[acks_written_].ts;
-    writer.write(segment);
-    ++counters_.out_segments;
+void Kcp::write_ack(PacketWriter& writer, const PendingAck& ack) {
+  Segment segment = blank_segment(KcpCommand::kAck);
+  segment.sn = ack.sn;
+  segment.ts = ack.ts;
+  writer.write(segment);
+  ++counters_.out_segments;
+}
+
+// An acknowledgement that is lost makes the peer send the segment again, unless una covers it soon: where una is held
+// back, the last flush's acknowledgements go with this one's. Before them, because kcp-go takes its RTT from the last.
+void Kcp::repeat_told_acks(PacketWriter& writer) {
+  for (const PendingAck& ack : told_acks_) {
+    if (!writer.fits(kSegmentHeader)) break;  // one of the new ones must fit
+    if (!serial_less(ack.sn, receive_.next())) write_ack(writer, ack);
   }
+  told_acks_.clear();
+}
+
+void Kcp::write_acks(PacketWriter& writer) {
+  if (acks_.empty()) return;
+  if (!acks_pruned_) drop_covered_acks();
+  if (acks_written_ == 0) repeat_told_acks(writer);
+  for (; acks_written_ < acks_.size() && writer.fits(0); ++acks_written_) write_ack(writer, acks_[acks_written_]);
   if (acks_written_ < acks_.size()) return;
+  if (acks_.size() <= kMostRepeatedAcks) {
+    std::swap(told_acks_, acks_);
+    std::erase_if(told_acks_, [this](const PendingAck& ack) { return serial_less(ack.sn, receive_.next()); });
+  }
   acks_.clear();
   acks_written_ = 0;
 }
@@ -282,10 +380,73 @@ void Kcp::write_window_commands(PacketWriter& writer) {
   }
 }
 
+// Nothing lost waits, and nothing queued that the windows would take: who is it that leaves the path idle?
+void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
+  if (send_.has_lost() || (send_.next() != send_.end() && serial_less(send_.next(), limit))) return;
+  const std::uint64_t in_flight = send_.in_flight_bytes();
+  if (!pacer_.allows(now) || in_flight >= congestion_->byte_window()) return;
+  if (send_.size() < send_quota()) return send_.rate().handle_app_limited(in_flight);
+  window_limited_until_ = send_.rate().delivered() + kWindowMemory * send_quota() * packet_size_;
+}
+
+bool Kcp::may_send_data(TimePoint now) {
+  if (std::exchange(probe_due_, false)) return true;  // what it finds lost makes room
+  if (send_.in_flight_bytes() >= congestion_->byte_window()) return false;
+  if (pacer_.allows(now)) return true;
+  if (send_.has_lost() || send_.end() != send_.next()) paced_until_ = pacer_.ready_at(now);
+  return false;
+}
+
+std::optional<SendWindow::Copy> Kcp::next_copy(TimePoint now, std::uint32_t limit, std::size_t room) {
+  if (!send_.has_lost())
+    if (std::optional<SendWindow::Copy> second = send_.poll_second(now, false, room)) return second;
+  send_.set_twice(twice_worthwhile());
+  if (std::optional<SendWindow::Copy> copy = send_.poll_copy(now, limit, room)) return copy;
+  return send_.poll_second(now, true, room);
+}
+
+// Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
+bool Kcp::twice_worthwhile() const { return repeats_thin_ && path_has_room() && loss_.share() >= kTwiceLoss; }
+
 void Kcp::write_data(TimePoint now, PacketWriter& writer) {
+  paced_until_.reset();
+  if (!may_send_data(now)) return;
   const std::uint32_t limit = send_limit();
+  const std::size_t before = writer.size();
+  std::uint64_t weight = 0;
+  const std::uint64_t first_order = send_.next_order();
   while (writer.fits(1)) {
-    const std::optional<SendWindow::Copy> copy = send_.poll_copy(now, limit, writer.room());
+    const std::optional<SendWindow::Copy> copy = next_copy(now, limit, writer.room());
+    if (!copy) break;
+    Segment segment = blank_segment(KcpCommand::kPush);
+    segment.ts = wire_ms(now);
+    segment.sn = copy->sn;
+    segment.data = copy->data;
+    writer.write(segment);
+    weight += send_.weight(copy->data.size());
+    ++counters_.out_segments;
+    if (copy->retransmission && !copy->repeat) ++counters_.retransmitted;
+  }
+  if (writer.size() == before) {
+    note_idle_path(now, limit);
+  } else {
+    pacer_.charge(now, weight);
+    repeat_credit_ = std::min(repeat_credit_ + writer.size() - before + kDatagramHeaders, packet_size_);
+  }
+  if (writer.size() > 0) write_repeats(now, writer, first_order);
+}
+
+// A lost keystroke then costs the gap to the next packet, not a retransmission time-out. Twice the bytes at
+// most, and only where the path loses something and a retransmission takes its time.
+void Kcp::write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before) {
+  const bool thin =
+      send_.in_flight() <= SendWindow::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
+  if (!repeats_thin_ || !thin || loss_.share() < kRepeatedLoss) return;
+  if (rtt_.minimum().value_or(Duration(0)) < kRepeatedRoundTrip) return;
+  const Duration overdue = *rtt_.smoothed() + kRepeatSlack;
+  while (writer.fits(1) && repeat_credit_ > kSegmentHeader) {
+    const std::size_t room = std::min({writer.room(), repeat_credit_ - kSegmentHeader, segment_size() / 4});
+    const std::optional<SendWindow::Copy> copy = send_.poll_repeat(now, overdue, room, before);
     if (!copy) return;
     Segment segment = blank_segment(KcpCommand::kPush);
     segment.ts = wire_ms(now);
@@ -293,7 +454,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
     segment.data = copy->data;
     writer.write(segment);
     ++counters_.out_segments;
-    if (copy->retransmission) ++counters_.retransmitted;
+    repeat_credit_ -= kSegmentHeader + copy->data.size();
   }
 }
 
@@ -310,11 +471,14 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
   return writer.size();
 }
 
-std::optional<TimePoint> Kcp::next_timeout() const { return earliest(send_.next_timeout(rtt_), probe_at_); }
+std::optional<TimePoint> Kcp::next_timeout() const {
+  return earliest(paced_until_, earliest(send_.next_timeout(rtt_), probe_at_));
+}
 
 void Kcp::retune(const KcpSettings& settings) {
-  send_window_limit_ = settings.send_window;
-  receive_.set_window(settings.receive_window);
+  send_window_limit_ = std::max(settings.send_window, settings.largest_send_window);
+  largest_receive_window_ = settings.largest_receive_window;
+  receive_.set_window(settings.receive_window);  // from where it follows the path again
   rtt_.retune(rto_floor(settings.tuning), settings.tuning.interval);
   send_.retune(settings.tuning.resend, settings.tuning.nodelay);
 }
@@ -323,6 +487,7 @@ void Kcp::trim() {
   send_.trim();
   receive_.trim();
   if (acks_.empty()) acks_.shrink_to_fit();
+  told_acks_ = {};
 }
 
 }  // namespace kcptun

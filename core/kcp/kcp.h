@@ -12,6 +12,8 @@
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/kcp/congestion.h"
+#include "core/kcp/loss_estimate.h"
+#include "core/kcp/pacer.h"
 #include "core/kcp/receive_window.h"
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/segment.h"
@@ -52,7 +54,7 @@ class Kcp {
 
   /// Segments that may be queued or under way together, as the windows stand: at least 1.
   std::uint32_t send_quota() const;
-  /// Bytes that may be appended now, such that about one send window is queued or under way.
+  /// Bytes that may be appended now: what is queued is about what may leave at once, or within kBacklogTime.
   std::size_t send_room() const;
   /// See SendWindow. Control data may be appended beyond send_room(); the caller bounds it.
   void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces) { send_.prepare(bytes, pieces); }
@@ -80,7 +82,10 @@ class Kcp {
 
   // --- the caller must do ---
 
-  /// Writes the next packet due at `now` into `out`, which has packet_size bytes; returns its length, 0 when none is.
+  /// Packets that are polled from now on are in groups of `data` with `parity` more packets.
+  void set_group(std::uint32_t data, std::uint32_t parity) { send_.set_group(data, parity); }
+  /// Writes the next packet due at `now` into `out`, which has packet_size bytes; returns its length, 0 when
+  /// none is.
   std::size_t poll_packet(TimePoint now, std::uint8_t* out);
   std::optional<TimePoint> next_timeout() const;
 
@@ -90,6 +95,13 @@ class Kcp {
   std::size_t segment_size() const { return packet_size_ - kSegmentHeader; }
   const RttEstimator& rtt() const { return rtt_; }
   const SendWindow& send_window() const { return send_; }
+  PathEstimate path_estimate() const { return congestion_->estimate(); }
+  /// The share of packets that the path loses, as far as is known.
+  double loss() const { return loss_.share(); }
+  /// True while the application, or a window, keeps the sender from filling the path.
+  bool path_has_room() const { return send_.rate().app_limited() || window_limited(); }
+  /// True while a window does, and for some round trips afterwards.
+  bool window_limited() const { return send_.rate().delivered() < window_limited_until_; }
   const ReceiveWindow& receive_window() const { return receive_; }
   std::uint32_t peer_window() const { return peer_window_; }
   const Counters& counters() const { return counters_; }
@@ -113,27 +125,52 @@ class Kcp {
   void handle_peer_window(std::uint32_t window);
   void add_ack(std::uint32_t sn, std::uint32_t ts);
   void drop_covered_acks();
+  void repeat_told_acks(PacketWriter& writer);
+  void write_ack(PacketWriter& writer, const PendingAck& ack);
   Segment blank_segment(KcpCommand command) const;
   void write_acks(PacketWriter& writer);
   void write_window_commands(PacketWriter& writer);
   void write_data(TimePoint now, PacketWriter& writer);
+  void end_acked_batch(TimePoint now);
+  void follow_arrivals(TimePoint now);
+  bool may_send_data(TimePoint now);
+  std::optional<SendWindow::Copy> next_copy(TimePoint now, std::uint32_t limit, std::size_t room);
+  bool twice_worthwhile() const;
+  void write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before);
+  void note_idle_path(TimePoint now, std::uint32_t limit);
+  std::uint32_t backlog_limit() const;
   std::uint32_t send_limit() const;
   bool window_worth_telling() const;
 
   const std::uint32_t conv_;
   const std::size_t packet_size_;
   std::uint32_t send_window_limit_;
+  std::uint32_t largest_receive_window_;  // up to which it follows arrivals; below the window: it stays
+  const bool repeats_thin_;
   const bool detects_by_time_;  // nc 1: RACK and probes; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;
   RttEstimator rtt_;
   std::unique_ptr<CongestionController> congestion_;
+  Pacer pacer_;
+  std::optional<TimePoint> paced_until_;  // the pacer holds data back
+  bool probe_due_ = false;                // one packet may leave whatever is under way
+  LossEstimate loss_;
+  std::uint64_t counted_arrived_ = 0;  // of the send window's counters, in loss_
+  std::uint64_t counted_lost_ = 0;
+  std::uint64_t counted_events_ = 0;
+  std::uint64_t window_limited_until_ = 0;  // delivered bytes: until then the windows were the limit
+  std::size_t repeat_credit_ = 0;  // bytes that may be repeated
+  AckedBatch acked_;               // of the batch that is being handled
 
   std::uint32_t peer_window_ = 32;  // assumed until the first segment arrives
   std::vector<PendingAck> acks_;
+  std::vector<PendingAck> told_acks_;  // that left in the last flush, and una did not cover
   std::size_t acks_written_ = 0;  // of acks_, in the flush that is going on
   bool acks_pruned_ = true;       // no acknowledgement came since drop_covered_acks()
 
+  std::uint32_t arrivals_ = 0;  // new segments since arrivals_since_
+  TimePoint arrivals_since_{};
   std::optional<TimePoint> probe_at_;  // next WASK; set while the peer's window is 0
   Duration probe_wait_{0};
   bool ask_window_ = false;

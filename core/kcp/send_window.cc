@@ -75,7 +75,9 @@ void SendWindow::append_to(std::uint8_t list, std::uint32_t sn) {
     ring_[l.tail].next = sn;
   }
   l.tail = sn;
-  if (list != kLostList) ++in_flight_;
+  if (list == kLostList) return;
+  ++in_flight_;
+  in_flight_bytes_ += slot.weight;
 }
 
 void SendWindow::remove_from_list(std::uint32_t sn) {
@@ -93,7 +95,10 @@ void SendWindow::remove_from_list(std::uint32_t sn) {
     ring_[slot.next].previous = slot.previous;
   }
   --l.size;
-  if (slot.list != kLostList) --in_flight_;
+  if (slot.list != kLostList) {
+    --in_flight_;
+    in_flight_bytes_ -= slot.weight;
+  }
   slot.list = kNoList;
 }
 
@@ -109,9 +114,14 @@ SendWindow::Copy SendWindow::send(TimePoint now, std::uint32_t sn, bool retransm
   slot.sent = true;
   slot.resent = retransmission;
   slot.sent_at = now;
+  slot.repeats = 0;
+  slot.bare = group_parity_ == 0 && !retransmission;
+  slot.weight = weight(slot.length);
   slot.order = ++order_;
+  slot.departure = rate_.handle_sent(now, in_flight_bytes_);
   append_to(std::min<std::uint8_t>(slot.timeouts, kLevels - 1), sn);
-  return {sn, {slot.data, slot.length}, retransmission};
+  if (retransmission && twice_ && seconds_.size() < kMostSeconds) seconds_.push_back({sn, order_});
+  return {sn, {slot.data, slot.length}, retransmission, false};
 }
 
 std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32_t limit, std::size_t room) {
@@ -126,15 +136,50 @@ std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32
   return send(now, next_++, false);
 }
 
+std::optional<SendWindow::Copy> SendWindow::poll_repeat(TimePoint now, Duration overdue, std::size_t room,
+                                                        std::uint64_t before) {
+  std::uint32_t sn = lists_[0].head;
+  for (std::uint32_t left = std::min(lists_[0].size, kThinSegments); left > 0; --left, sn = ring_[sn].next) {
+    Slot& slot = ring_[sn];
+    if (slot.order >= before) return std::nullopt;
+    const bool late =
+        slot.repeats < kMostRepeats && now - (slot.repeats > 0 ? slot.repeated_at : slot.sent_at) > overdue;
+    if (slot.length > room || !(slot.repeats == 0 || late)) continue;
+    ++slot.repeats;
+    slot.repeated_at = now;
+    ++counters_.repeats;
+    return Copy{sn, {slot.data, slot.length}, true, true};
+  }
+  return std::nullopt;
+}
+
+std::optional<SendWindow::Copy> SendWindow::poll_second(TimePoint now, bool idle, std::size_t room) {
+  for (; !seconds_.empty(); seconds_.pop_front()) {
+    const auto [sn, order] = seconds_.front();
+    if (sn - una_ >= next_ - una_ || !ring_[sn].data || ring_[sn].order != order) continue;  // it has arrived, or left again
+    Slot& slot = ring_[sn];
+    if (slot.length > room || (!idle && order_ - order < kTwiceGap)) return std::nullopt;
+    seconds_.pop_front();
+    slot.repeats = kMostRepeats;
+    slot.repeated_at = now;
+    ++counters_.repeats;
+    return Copy{sn, {slot.data, slot.length}, true, true};
+  }
+  return std::nullopt;
+}
+
 // --- what the peer told ---
 
 void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_copy) {
   Slot& slot = ring_[sn];
   // Which copy arrived is known when there was only one, or when its time stamp says so.
-  if ((last_copy || !slot.resent) && slot.order > largest_acked_order_) {
+  const bool known = last_copy || !slot.resent;
+  if (known && slot.order > largest_acked_order_) {
     largest_acked_order_ = slot.order;
     newest_rtt_ = now - slot.sent_at;
   }
+  rate_.handle_acked(now, slot.weight, known ? &slot.departure : nullptr, slot.sent_at);
+  if (slot.bare) ++counters_.bare_arrived;
   progress_at_ = now;
   probes_ = 0;
   remove_from_list(sn);
@@ -155,11 +200,13 @@ std::uint32_t SendWindow::handle_una(TimePoint now, std::uint32_t una) {
 SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts) {
   AckResult result;
   if (sn - una_ >= next_ - una_ || !ring_[sn].data) return result;
-  const Slot& slot = ring_[sn];
+  Slot& slot = ring_[sn];
   const bool last_copy = wire_ms(slot.sent_at) == ts;
+  const bool repeat = !last_copy && slot.repeats > 0 && wire_ms(slot.repeated_at) == ts;
   if (last_copy) result.rtt = now - slot.sent_at;
-  if (slot.resent && !last_copy) ++counters_.spurious;
-  result.spurious = slot.found_lost && (!last_copy || slot.list == kLostList);
+  if (repeat) count_lost(slot);
+  if (slot.resent && !last_copy && !repeat) ++counters_.spurious;
+  result.spurious = slot.found_lost && !repeat && (!last_copy || slot.list == kLostList);
   if (result.spurious) learn_reordering(slot);
   acknowledge(now, sn, last_copy);
   result.newly_acked = 1;
@@ -217,6 +264,10 @@ void SendWindow::learn_reordering(const Slot& slot) {
   reordering_ = std::min(reordering_ + 1, kMostReordering);
 }
 
+void SendWindow::count_lost(Slot& slot) {
+  if (std::exchange(slot.bare, false)) ++counters_.bare_lost;
+}
+
 Duration SendWindow::reordering_window(const RttEstimator& rtt) const {
   const Duration first =
       std::clamp<Duration>(rtt.minimum().value_or(Duration(0)) / 4, kSmallestReordering, kLargestFirstReordering);
@@ -237,6 +288,8 @@ std::uint32_t SendWindow::detect_late(TimePoint now, const RttEstimator& rtt) {
       break;
     }
     slot.found_lost = true;
+    count_lost(slot);
+    if (slot.order != std::exchange(last_lost_order_, slot.order) + 1) ++counters_.loss_events;
     mark_lost(sn);
   }
   counters_.late_lost += found;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -11,7 +12,9 @@
 #include "core/base/bytes.h"
 #include "core/base/ring.h"
 #include "core/base/time.h"
+#include "core/kcp/delivery_rate.h"
 #include "core/kcp/rtt_estimator.h"
+#include "core/kcp/segment.h"
 
 namespace kcptun {
 
@@ -30,11 +33,16 @@ class SendWindow {
     bool by_time = false;  // losses are found by detect_late() and probes; `resend` and the time-outs don't count
   };
   struct Counters {
-    std::uint64_t fast_lost = 0;     // found lost by order
-    std::uint64_t timed_out = 0;     // found lost by time
-    std::uint64_t late_lost = 0;     // found lost by order and time
-    std::uint64_t probes = 0;        // sent again to make a silent peer speak
-    std::uint64_t spurious = 0;      // sent again, and then an older copy was acknowledged
+    std::uint64_t fast_lost = 0;  // found lost by order
+    std::uint64_t timed_out = 0;  // found lost by time
+    std::uint64_t late_lost = 0;  // found lost by order and time
+    std::uint64_t loss_events = 0;  // the same, but copies that left one after another count once
+    std::uint64_t probes = 0;     // sent again to make a silent peer speak
+    std::uint64_t spurious = 0;   // sent again, and then an older copy was acknowledged
+    std::uint64_t repeats = 0;    // poll_repeat()
+    // What became of first copies that no parity protected: their sum tells the path's loss.
+    std::uint64_t bare_arrived = 0;
+    std::uint64_t bare_lost = 0;
   };
   /// What an acknowledgement told.
   struct AckResult {
@@ -47,6 +55,7 @@ class SendWindow {
     std::uint32_t sn = 0;
     Bytes data;
     bool retransmission = false;
+    bool repeat = false;  // for safety: the segment is not believed to be lost
   };
 
   /// `pool` outlives the window; its buffers hold at least segment_size bytes.
@@ -69,6 +78,30 @@ class SendWindow {
   /// sn); marks it as sent at `now`.
   /// Nothing if there is none, or if its data is longer than `room`.
   std::optional<Copy> poll_copy(TimePoint now, std::uint32_t limit, std::size_t room);
+
+  /// Copies that leave from now on are in groups of `data` packets with `parity` more. What a segment takes on the path
+  /// includes its share of those.
+  void set_group(std::uint32_t data, std::uint32_t parity) {
+    group_data_ = data;
+    group_parity_ = parity;
+  }
+  /// Bytes of a segment with `data` bytes, header and share of parity included.
+  std::uint32_t weight(std::size_t data) const {
+    const auto size = static_cast<std::uint32_t>(kSegmentHeader + data);
+    return group_parity_ == 0 ? size : size + size * group_parity_ / group_data_;
+  }
+  /// A small segment that is under way and worth repeating in a packet that leaves anyhow, with `room` bytes
+  /// of data left: it has not been repeated, or its acknowledgement is overdue, `overdue` after the last
+  /// copy. Copies from number `before` on don't count: they are in this packet. Looks at kThinSegments
+  /// segments at most.
+  std::optional<Copy> poll_repeat(TimePoint now, Duration overdue, std::size_t room, std::uint64_t before);
+  /// Segments found lost leave twice from now on, or don't: the second time kTwiceGap copies later, with poll_second().
+  void set_twice(bool twice) { twice_ = twice; }
+  /// The next segment that leaves a second time and is not acknowledged yet. `idle`: nothing else waits, so that the gap
+  /// does not matter. Nothing if there is none, or if its data is longer than `room`.
+  std::optional<Copy> poll_second(TimePoint now, bool idle, std::size_t room);
+  /// Number of the copy that leaves next.
+  std::uint64_t next_order() const { return order_ + 1; }
 
   // --- what the peer told ---
 
@@ -114,6 +147,10 @@ class SendWindow {
   bool has_lost() const { return lists_[kLostList].size > 0; }
   /// Segments with a copy under way that is not known to be lost.
   std::uint32_t in_flight() const { return in_flight_; }
+  /// The same in bytes, headers and their shares of parity included.
+  std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
+  DeliveryRate& rate() { return rate_; }
+  const DeliveryRate& rate() const { return rate_; }
   const Counters& counters() const { return counters_; }
   /// How much later than a newer copy one may be acknowledged before it counts as lost: a quarter of the smallest RTT
   /// at first, kLargestFirstReordering at most; wider by as much in each round trip that proved a loss to be none, up
@@ -125,6 +162,11 @@ class SendWindow {
   static constexpr Duration kLargestFirstReordering = milliseconds(10);
   static constexpr std::uint32_t kMostReordering = 64;  // times the first window
   static constexpr std::uint32_t kCalmLosses = 64;
+  /// A stream is thin while no more than so many segments are under way.
+  static constexpr std::uint32_t kThinSegments = 16;
+  static constexpr std::uint8_t kMostRepeats = 3;  // of one copy
+  static constexpr std::uint64_t kTwiceGap = 16;   // copies: longer than most bursts of losses
+  static constexpr std::size_t kMostSeconds = 1024;  // that wait; others leave once
 
   /// Gives idle memory back when the window is empty.
   void trim();
@@ -143,11 +185,16 @@ class SendWindow {
     std::uint8_t timeouts = 0;
     bool sent = false;
     bool resent = false;
-    bool found_lost = false;  // by order or time, not by a probe
+    bool found_lost = false;     // by order or time, not by a probe
+    bool bare = false;           // the first copy, without parity, has not been counted
+    std::uint32_t weight = 0;  // of the copy under way
+    std::uint8_t repeats = 0;    // since sent_at
     std::uint32_t previous = 0;  // neighbours in `list`, by sn; meaningless at its ends
     std::uint32_t next = 0;
     std::uint64_t order = 0;   // counts copies in the order of leaving
     TimePoint sent_at{};
+    TimePoint repeated_at{};
+    DepartureState departure;
   };
   struct List {
     std::uint32_t head = 0;
@@ -160,6 +207,7 @@ class SendWindow {
   void mark_lost(std::uint32_t sn);
   void acknowledge(TimePoint now, std::uint32_t sn, bool last_copy);
   void learn_reordering(const Slot& slot);
+  void count_lost(Slot& slot);
   std::optional<TimePoint> probe_at(const RttEstimator& rtt) const;
   bool fillable_tail() const;
   Duration timeout_of_level(std::uint8_t level, Duration rto) const;
@@ -173,17 +221,28 @@ class SendWindow {
   std::uint32_t next_ = 0;  // first segment never sent
   std::uint32_t end_ = 0;   // behind the last queued segment
   std::uint32_t in_flight_ = 0;
+  std::uint64_t in_flight_bytes_ = 0;
   std::uint32_t prepared_ = 0;  // buffers laid out behind end_ by prepare()
   std::uint64_t order_ = 0;     // of the last copy that left; the first is 1
   std::uint64_t largest_acked_order_ = 0;
   Duration newest_rtt_{0};               // of the copy of that order
   std::optional<TimePoint> late_at_;     // when detect_late() will find the next one
   std::uint32_t reordering_ = 1;         // reordering window, in units of the first
+  std::uint64_t last_lost_order_ = 0;
   std::uint64_t widened_at_order_ = 0;   // copies up to this one have had their say in reordering_
   std::uint32_t calm_losses_ = 0;        // found late since the last one that was none
   TimePoint progress_at_{};              // when something was last acknowledged
   TimePoint probed_at_{};
-  std::uint32_t probes_ = 0;             // since then
+  std::uint32_t probes_ = 0;  // since then
+  DeliveryRate rate_;
+  std::uint32_t group_data_ = 1;
+  std::uint32_t group_parity_ = 0;
+  bool twice_ = false;
+  struct Second {
+    std::uint32_t sn;
+    std::uint64_t order;  // of the first of the two
+  };
+  std::deque<Second> seconds_;
   Counters counters_;
 };
 

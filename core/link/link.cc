@@ -12,6 +12,9 @@ namespace kcptun {
 namespace {
 
 constexpr std::size_t kSmallestBody = 12;        // docs/protocol.md section 2: shorter ones are dropped
+// Receive windows' worth that streams may have waiting: what was consumed is told in the other direction's stream, and
+// late when that loses something.
+constexpr std::uint64_t kBufferedWindows = 2;
 // Control frames gathered before they go to KCP.
 constexpr std::size_t kControlChunk = 16 * 1024;
 // Segments of control frames that may wait for a full window.
@@ -58,11 +61,11 @@ Link::Link(Role role, ConversationId id, LinkContext& context, TimePoint now)
     : context_(context),
       role_(role),
       frame_size_(context.settings.smux.frame_size),
-      parity_shards_(context.settings.fec.parity_shards),
       sends_fec_(context.settings.fec.enabled()),
       kcp_(id.conv, context.settings.kcp, kcp_packet_size(context), context.segments),
       smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(id.conv) : 0),
       decoder_(context.settings.fec, context.codes),
+      parity_policy_(context.settings.fec),
       silence_(now) {
   if (context.session_header > 0) guard_.emplace(role, id.session, now, context.wall);
   if (sends_fec_) {
@@ -103,6 +106,8 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
   kcp_.end_batch(now);
+  if (smux_.buffers_follow_window())
+    smux_.fit_buffers(kBufferedWindows * kcp_.receive_window().window() * kcp_.segment_size());
   if (heard && role_ == Role::kClient) handle_arrival(now, stream_bytes);
 }
 
@@ -330,6 +335,7 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
       break;
     }
     if (!may_send(now)) break;
+    if (sends_fec_ && encoder_->begins_group()) begin_group();
     std::uint8_t* body = batch.next_slot() + context_.crypto_header;
     const std::size_t size = kcp_.poll_packet(now, body + fec_header);
     if (size == 0) break;
@@ -364,8 +370,19 @@ void Link::push(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
   charge(packet.size);
 }
 
+// The settings may have been read again since; a session keeps its shards.
+void Link::begin_group() {
+  const FecSettings& fec = parity_policy_.settings();
+  const std::uint32_t group = encoder_->next_seqid() / (fec.data_shards + fec.parity_shards);
+  encoder_->plan_parity(context_.settings.adaptive_parity
+                            ? parity_policy_.next_group({group, kcp_.loss(), kcp_.path_has_room(),
+                                                         kcp_.window_limited(), kcp_.send_window().in_flight()})
+                            : fec.parity_shards);
+  kcp_.set_group(fec.data_shards, encoder_->planned_parity());
+}
+
 void Link::append_parity(TimePoint now, TransmitBatch& batch) {
-  const std::size_t count = encoder_->parity_skipped() ? 0 : parity_shards_;
+  const std::size_t count = encoder_->parity_skipped() ? 0 : encoder_->planned_parity();
   const std::size_t size = encoder_->parity_size();
   std::array<std::uint8_t*, kMaxShards> outs;
   std::uint8_t* const first = batch.next_slot() + context_.crypto_header;

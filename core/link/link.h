@@ -18,6 +18,7 @@
 #include "core/fec/code_cache.h"
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
+#include "core/fec/parity_policy.h"
 #include "core/kcp/kcp.h"
 #include "core/link/first_bytes.h"
 #include "core/link/rate_limiter.h"
@@ -174,6 +175,7 @@ class Link {
   void append_stream(Bytes bytes);
   void append_frames(Bytes bytes);
   void flush_control();
+  void begin_group();
   void append_parity(TimePoint now, TransmitBatch& batch);
   void push(TimePoint now, TransmitBatch& batch, std::size_t body_size);
   bool may_send(TimePoint now);
@@ -183,7 +185,6 @@ class Link {
   LinkContext& context_;
   const Role role_;
   const std::size_t frame_size_;  // the largest smux frame sent; the context's settings may be newer than the link
-  const std::size_t parity_shards_;
   const bool sends_fec_;
   std::optional<SessionGuard> guard_;
   Kcp kcp_;
@@ -191,6 +192,7 @@ class Link {
   FecDecoder decoder_;
   FecCodeCache::Use code_;  // of encoder_
   std::optional<FecEncoder> encoder_;
+  ParityPolicy parity_policy_;
   std::optional<SnappyFramer> framer_;
   std::optional<SnappyDeframer> deframer_;
   FirstBytes first_;           // of the peer's stream

@@ -16,12 +16,17 @@ constexpr Duration kKeepaliveGrid = milliseconds(50);
 constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 // Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
 // sent is negative as a signed number, which is what the Go peers look at.
+// A window is told of again each time such a part of it was consumed. Go peers do so at every half; the sender can use
+// little more than what is not part of the last one.
+constexpr std::uint32_t kUpdatesPerWindow = 8;
 constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
 }  // namespace
 
 Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread)
     : role_(role),
       settings_(settings),
+      receive_buffer_(settings.receive_buffer),
+      stream_buffer_(settings.stream_buffer),
       last_arrival_(now),
       next_nop_(now + settings.keepalive - settings.keepalive / 2 * spread / 65536) {
   KCPTUN_CHECK(settings.version == 1 || settings.version == 2);
@@ -250,7 +255,7 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   stream->consumed += static_cast<std::uint32_t>(bytes);
   buffered_ -= bytes;
   if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
-  if (!stream->told || stream->consumed - stream->told_consumed >= settings_.stream_buffer / 2) {
+  if (!stream->told || stream->consumed - stream->told_consumed >= stream_buffer_ / kUpdatesPerWindow) {
     stream->update_due = true;
     queue_control(sid, *stream);
   }
@@ -295,7 +300,7 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
   if ((stream.update_due && !stream.gone) || stream.break_due) {
     std::uint8_t payload[kUpdatePayload];
     store_u32(payload, stream.break_due ? stream.received + kImpossibleConsumed : stream.consumed);
-    store_u32(payload + 4, settings_.stream_buffer);
+    store_u32(payload + 4, stream_buffer_);
     if (settings_.version == 2) append_frame(out, SmuxCommand::kUpdate, sid, payload);
     stream.told_consumed = stream.consumed;
     stream.told = true;
@@ -345,6 +350,12 @@ void Smux::handle_departure(TimePoint now) {
 
 std::optional<TimePoint> Smux::next_timeout() const {
   return std::min(next_nop_, last_arrival_ + settings_.dead_after);
+}
+
+void Smux::fit_buffers(std::uint64_t bytes) {
+  KCPTUN_CHECK(settings_.buffers_follow_window && bytes <= kLargestStreamBuffer);
+  stream_buffer_ = std::max(stream_buffer_, static_cast<std::uint32_t>(bytes));
+  receive_buffer_ = std::max(receive_buffer_, 2 * bytes);  // one stream that nobody reads stops no other
 }
 
 void Smux::trim() {

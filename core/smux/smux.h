@@ -50,10 +50,9 @@ class Smux {
 
   /// Events that wait: tiny frames must not cost more memory than their bytes' budget allows.
   static constexpr std::size_t kMaxEvents = 65536;
+  static constexpr std::uint64_t kLargestStreamBuffer = 0x7fffffff;
   /// False while the receive budget is used up, or too many events wait: feed nothing then.
-  bool willing() const {
-    return buffered_ < settings_.receive_buffer && events_.size() - events_read_ < kMaxEvents;
-  }
+  bool willing() const { return buffered_ < receive_buffer_ && events_.size() - events_read_ < kMaxEvents; }
   /// Takes the next bytes. On a protocol error the session is over: see error().
   void handle_bytes(TimePoint now, MutableBytes bytes);
   /// Why the session is over by the peer's fault; empty while it isn't.
@@ -97,6 +96,10 @@ class Smux {
   /// True when nothing came for SmuxSettings::dead_after: the session is over.
   bool dead() const { return dead_; }
 
+  /// A whole receive window of `bytes` may arrive at once: the streams' windows, and with twice as much the
+  /// receive budget, grow with it. They never shrink. REQUIRES: SmuxSettings::buffers_follow_window.
+  void fit_buffers(std::uint64_t bytes);
+  bool buffers_follow_window() const { return settings_.buffers_follow_window; }
   bool has_stream(std::uint32_t sid) const { return find(sid) != nullptr; }
   std::size_t streams() const { return streams_.size(); }
   std::size_t buffered() const { return buffered_; }
@@ -147,6 +150,8 @@ class Smux {
 
   const Role role_;
   const SmuxSettings settings_;
+  std::uint64_t receive_buffer_;
+  std::uint32_t stream_buffer_;
   Streams streams_;
   // Most frames are for the stream of the frame before. Nodes of an unordered_map keep their place.
   mutable std::uint32_t cached_sid_ = 0;

@@ -16,6 +16,7 @@ import tunnel as t  # noqa: E402  (found by the line above)
 
 TUNED = ("--nocomp", "--mode", "fast3", "--sndwnd", "4096", "--rcvwnd", "4096", "--smuxver", "2")
 FEC = ("--ds", "10", "--ps", "3")
+ALL_PARITY = ("--fec", "fixed")  # of cases that name shards, for ours: Debian's knows no other
 NO_FEC = ("--ds", "0", "--ps", "0")
 AES_128 = ("--crypt", "aes-128", *TUNED, *FEC)
 MB = 1e6
@@ -32,6 +33,7 @@ class Setting:
     idle_seconds: float  # of CPU accounting while nothing happens
     close_seconds: float  # that memory has to come back
     pingpong: str        # the program
+    ours: tuple = ()     # our programs
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -192,8 +194,10 @@ class Case:
             if programs is None:
                 way = Direct(port)
             else:
-                way = t.Tunnel(*programs, [*self.flags, "--quiet"], client_args=self.client_flags,
-                               target_name=f"{t.HOST}:{port}")
+                client, server = (ALL_PARITY if "--ds" in self.flags and program in setting.ours else ()
+                                  for program in programs)
+                way = t.Tunnel(*programs, [*self.flags, "--quiet"], client_args=(*self.client_flags, *client),
+                               server_args=server, target_name=f"{t.HOST}:{port}")
             with way:
                 try:
                     return self.through(setting, way)

@@ -158,7 +158,7 @@ def main():
         print("not there: " + ", ".join(missing) + " (Debian's: apt-get install kcptun; ours and pingpong: "
               "scripts/bench.sh builds them)", file=sys.stderr)
         return 1
-    setting = cases.Setting(options.seconds, 10 if options.quick else 20, 10 if options.quick else 30, options.pingpong)
+    setting = cases.Setting(options.seconds, 10 if options.quick else 20, 10 if options.quick else 30, options.pingpong, ours)
     began = time.monotonic()
     results = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(),
                "ours_version": version_of([options.ours_client, "--version"]), "rounds": options.rounds,

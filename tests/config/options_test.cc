@@ -142,7 +142,7 @@ TEST_CASE("kcptun's names and defaults are all there") {
   const auto client =
       nlohmann::json::parse(R"json({"localaddr": ":12948", "remoteaddr": "vps:29900", "key": "(hidden)",
     "crypt": "aes", "mode": "fast", "qpp": false, "qpp-count": 61, "conn": 1, "autoexpire": 0, "scavengettl": 600,
-    "mtu": 1350, "ratelimit": 0, "sndwnd": 128, "rcvwnd": 512, "datashard": 10, "parityshard": 3, "dscp": 0,
+    "mtu": 1350, "ratelimit": 0, "sndwnd": 128, "rcvwnd": 512, "datashard": 10, "parityshard": 3, "cc": "auto", "fec": "adaptive", "dscp": 0,
     "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304,
     "smuxver": 2, "smuxbuf": 4194304, "framesize": 8192, "streambuf": 2097152, "keepalive": 10, "closewait": 0,
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false,

@@ -20,6 +20,7 @@ Path path_from(std::uint16_t port, std::uint32_t socket = 0) {
 
 LinkSettings settings() {
   LinkSettings s;
+  s.adaptive_parity = false;
   s.compress = false;
   s.kcp.tuning = kModePresets[3].tuning;
   return s;

@@ -31,6 +31,7 @@ struct End {
   }
   static LinkSettings settings() {
     LinkSettings s;
+    s.adaptive_parity = false;
     s.compress = false;
     s.fec = {2, 1};
     return s;

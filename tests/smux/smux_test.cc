@@ -201,7 +201,24 @@ TEST_CASE("a window smaller than what is under way gives no room") {
   CHECK(server.smux.stream_room(3) == 1);
 }
 
-TEST_CASE("consumption is told at the first read and after each half of the stream buffer") {
+TEST_CASE("buffers that follow the receive window are told of, and only grow") {
+  SmuxSettings s = settings();
+  s.stream_buffer = 1000;
+  s.receive_buffer = 1000;
+  s.buffers_follow_window = true;
+  End server = server_with_stream(s);
+  const std::string text(8000, 'x');
+  server.give(frame(SmuxCommand::kPush, 3, text));
+  CHECK_FALSE(server.smux.willing());
+  server.smux.fit_buffers(9000);
+  CHECK(server.smux.willing());
+  server.smux.fit_buffers(500);
+  server.events();
+  server.smux.consume(3, 8000);
+  CHECK(server.control() == Frames{update(3, 8000, 9000)});
+}
+
+TEST_CASE("consumption is told at the first read and after each eighth of the stream buffer") {
   SmuxSettings s = settings();
   s.stream_buffer = 1000;
   End server = server_with_stream(s);
@@ -210,11 +227,11 @@ TEST_CASE("consumption is told at the first read and after each half of the stre
   server.events();
   server.smux.consume(3, 1);
   CHECK(server.control() == Frames{update(3, 1, 1000)});
-  server.smux.consume(3, 499);
+  server.smux.consume(3, 124);
   CHECK(server.control().empty());
   server.smux.consume(3, 1);
-  CHECK(server.control() == Frames{update(3, 501, 1000)});
-  server.smux.consume(3, 4499);
+  CHECK(server.control() == Frames{update(3, 126, 1000)});
+  server.smux.consume(3, 4874);
   CHECK(server.control() == Frames{update(3, 5000, 1000)});
   End one = server_with_stream(settings(1));
   one.give(frame(SmuxCommand::kPush, 3, text, 1));

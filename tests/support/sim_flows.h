@@ -30,7 +30,13 @@ struct FlowPlan {
   Duration longest_pause{0};
   bool server_reads = true;  // false: the server's reader never takes anything
   TimePoint opens_at{};
+  // Both sides write a message of so many bytes at opens_at and every message_gap from then on; 0: all that is taken.
+  std::size_t message_size = 0;
+  Duration message_gap{0};
 
+  TimePoint message_at(std::size_t offset) const {
+    return opens_at + message_gap * static_cast<std::int64_t>(offset / message_size);
+  }
   bool abandoned() const { return client_abandons != kNever || server_abandons != kNever; }
 };
 
@@ -75,6 +81,8 @@ class SimFlows {
   /// What went wrong first; empty if nothing did.
   const std::string& failure() const { return failure_; }
   std::uint64_t received() const { return received_; }
+  /// How long after its time each message came, in their order.
+  const std::vector<Duration>& message_delays() const { return delays_; }
   std::size_t received_on(std::size_t index) const {
     for (const Flow& flow : flows_)
       if (flow.plan == &plans_[index]) return flow.received;
@@ -211,12 +219,20 @@ class SimFlows {
         return fail("sid " + std::to_string(flow.sid) + ": wrong byte at " +
                     std::to_string(flow.received - 1));
     received_ += data.size();
+    note_messages(now, flow, data.size());
     if (!flow.reads) return;
     if (!flow.read_at) {
       flow.read_at = maybe_pause(now, flow);
       if (!flow.read_at) return link.consume(flow.sid, data.size());
     }
     flow.unread += data.size();
+  }
+
+  void note_messages(TimePoint now, const Flow& flow, std::size_t news) {
+    const std::size_t size = flow.plan->message_size;
+    if (size == 0) return;
+    for (std::size_t i = (flow.received - news) / size; i < flow.received / size; ++i)
+      delays_.push_back(now - flow.plan->message_at(i * size));
   }
 
   /// True if something was written or ended.
@@ -230,6 +246,7 @@ class SimFlows {
 
   bool write(TimePoint now, Link& link, Flow& flow) {
     if (flow.over || flow.finished || !flow.may_send) return false;
+    if (flow.plan->message_size > 0) flow.write_at = flow.plan->message_at(flow.sent);
     if (flow.write_at && *flow.write_at > now) return false;
     flow.write_at.reset();
     bool progress = false;
@@ -238,6 +255,7 @@ class SimFlows {
       if (written == kNever) return progress;
       progress |= written > 0;
       if ((flow.write_at = maybe_pause(now, flow))) return progress;
+      if (flow.plan->message_size > 0 && (flow.write_at = flow.plan->message_at(flow.sent)) > now) return progress;
     }
     if (flow.sent >= flow.abandon_at) {
       link.abandon(flow.sid);
@@ -250,7 +268,9 @@ class SimFlows {
 
   /// Bytes written, kNever when there was no room.
   std::size_t write_some(Link& link, Flow& flow) {
-    const std::size_t wish = std::min<std::size_t>(flow.to_send - flow.sent, 1 + random_.below(20000));
+    const std::size_t message = flow.plan->message_size;
+    const std::size_t wish = message > 0 ? message - flow.sent % message
+                                         : std::min<std::size_t>(flow.to_send - flow.sent, 1 + random_.below(20000));
     const auto pieces = link.prepare_write(flow.sid, wish);
     if (pieces.empty()) return kNever;
     const std::uint64_t salt = flow.plan->salt * 2 + (role_ == Role::kServer);
@@ -258,7 +278,7 @@ class SimFlows {
     for (const MutableBytes piece : pieces)
       for (std::uint8_t& byte : piece) byte = pattern(salt, flow.sent + size++);
     if (size > wish) fail("more room than asked for");
-    if (random_.chance(0.1)) size = random_.next() % (size + 1);
+    if (message == 0 && random_.chance(0.1)) size = random_.next() % (size + 1);
     link.commit_write(flow.sid, size);
     flow.sent += size;
     return size;
@@ -272,6 +292,7 @@ class SimFlows {
   std::size_t opened_ = 0;
   std::size_t first_ = 0;
   std::uint64_t received_ = 0;
+  std::vector<Duration> delays_;
   std::string failure_;
 };
 

@@ -30,6 +30,7 @@ struct SimPath {
   double flip = 0;          // one to three bits change
   std::uint64_t rate = 0;   // bytes per second, 0: no limit
   std::uint64_t queue = 0;  // bytes that wait for the rate; more are dropped
+  std::uint64_t header = 0;  // bytes that each datagram has on the wire beside its own
   Duration grain{0};        // arrivals come at multiples of this, so that the receiver reads batches
 };
 
@@ -55,7 +56,7 @@ class SimNetwork {
       ++d.counters.dropped;
       return;
     }
-    const std::optional<TimePoint> out = through_bottleneck(d, now, bytes.size());
+    const std::optional<TimePoint> out = through_bottleneck(d, now, bytes.size() + d.path.header);
     if (!out) {
       ++d.counters.dropped;
       return;
@@ -64,6 +65,10 @@ class SimNetwork {
     if (d.path.duplicate > 0 && d.random.chance(d.path.duplicate)) deliver(d, *out, bytes);
   }
 
+  /// Both have the same bottlenecks from now on. `other` outlives this network, and its paths are like these.
+  void share_bottlenecks(SimNetwork& other) {
+    for (std::size_t i = 0; i < directions_.size(); ++i) directions_[i].free_at = other.directions_[i].free_at;
+  }
   /// Until then, everything sent is lost.
   void black_out(TimePoint until) { dark_until_ = until; }
 
@@ -94,11 +99,13 @@ class SimNetwork {
     }
   };
   struct Direction {
+    Direction(const Direction&) = delete;
     Direction(std::uint64_t seed, const SimPath& sim_path) : path(sim_path), random(seed) {}
     SimPath path;
     Random random;
     bool bad = false;
-    TimePoint free_at{};  // the bottleneck is busy until then
+    TimePoint own_free_at{};
+    TimePoint* free_at = &own_free_at;  // the bottleneck is busy until then
     std::priority_queue<Arrival> arrivals;
     Counters counters;
   };
@@ -117,10 +124,11 @@ class SimNetwork {
     const auto time_of = [&d](std::uint64_t bytes) {
       return microseconds(static_cast<std::int64_t>(bytes * 1000000 / d.path.rate));
     };
-    d.free_at = std::max(d.free_at, now);
-    if (d.free_at - now > time_of(d.path.queue)) return std::nullopt;
-    d.free_at += time_of(size);
-    return d.free_at;
+    TimePoint& free_at = *d.free_at;
+    free_at = std::max(free_at, now);
+    if (free_at - now > time_of(d.path.queue)) return std::nullopt;
+    free_at += time_of(size);
+    return free_at;
   }
 
   static Duration up_to(Random& random, Duration most) {

@@ -1,0 +1,40 @@
+#include "core/fec/parity_policy.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kcptun {
+
+std::uint32_t parity_for(std::uint32_t data, std::uint32_t most, double loss, double failures) {
+  if (loss <= 0) return 0;
+  if (loss >= 1) return most;
+  for (std::uint32_t parity = 0; parity < most; ++parity) {
+    const std::uint32_t packets = data + parity;
+    double exactly = std::pow(1 - loss, packets);  // the chance to lose exactly `lost`
+    double at_most = exactly;
+    for (std::uint32_t lost = 1; lost <= parity; ++lost) {
+      exactly *= static_cast<double>(packets - lost + 1) / lost * loss / (1 - loss);
+      at_most += exactly;
+    }
+    if (1 - at_most <= failures) return parity;
+  }
+  return most;
+}
+
+std::uint32_t ParityPolicy::needed(double loss, double failures) {
+  // An estimate that moves a little moves the answer seldom; computing it takes thousands of operations.
+  if (failures != failures_of_needed_ || std::abs(loss - loss_of_needed_) > std::max(loss_of_needed_ / 16, 0.0002)) {
+    loss_of_needed_ = loss;
+    failures_of_needed_ = failures;
+    needed_ = parity_for(settings_.data_shards, settings_.parity_shards, loss, failures);
+  }
+  return needed_;
+}
+
+std::uint32_t ParityPolicy::next_group(const Situation& situation) {
+  if (!situation.path_has_room || 2 * situation.in_flight < settings_.data_shards) return 0;
+  if (situation.group % kMeasuredGroup == 0) return 0;
+  return needed(situation.loss, situation.window_limited ? kFailuresOfWindow : kFailures);
+}
+
+}  // namespace kcptun

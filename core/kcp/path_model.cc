@@ -1,0 +1,301 @@
+#include "core/kcp/path_model.h"
+
+#include <algorithm>
+
+namespace kcptun {
+namespace {
+
+// 2/ln 2: the smallest gain that doubles the delivered rate each round trip (the BBR draft, section 4.3.1.1).
+constexpr double kStartupGain = 2.89;
+constexpr double kDrainGain = 1 / kStartupGain;
+constexpr double kStartupWindowGain = 2.0;
+constexpr std::array kCycle{1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
+constexpr std::size_t kProbeSeen = 2;  // the phase at whose end the probe has told what it found
+constexpr double kProbeGrowth = 1.1;  // of a probe that found more
+constexpr std::uint64_t kBandwidthRounds = 10;
+constexpr Duration kBandwidthTime = milliseconds(500);  // rounds of a loopback are over in no time
+constexpr double kGrowth = 1.25;  // of the bandwidth in a round: the pipe is not full yet
+constexpr std::uint32_t kFullRounds = 3;
+
+constexpr Duration kRoundTripAge = seconds(10);
+constexpr Duration kRoundTripProbe = milliseconds(200);
+constexpr double kRoundTripProbeGain = 0.5;
+
+// A round trip below this is that of a loopback or a fast LAN: timers are coarser than it, so nothing is
+// paced, and the window holds kUnpacedQueue's worth.
+constexpr Duration kPacedRoundTrip = milliseconds(1);
+constexpr Duration kUnpacedQueue = milliseconds(3);
+
+// What may stand in the path's queue: as much delay, whatever the number of conversations that share it. A probe, which
+// sends a quarter more for a round trip, leaves kProbeQueue of it at most.
+constexpr Duration kQueue = milliseconds(10);
+constexpr Duration kProbeQueue = milliseconds(20);
+
+// The same for everybody: conversations that share a bottleneck meet, because who has less of it gets as much more.
+constexpr std::uint64_t kShare = 32;  // segments
+
+constexpr std::uint64_t kFirstWindow = 32;    // segments; what KCP assumes of its peer, too
+constexpr std::uint64_t kSmallestWindow = 8;  // segments
+
+// A queue: even the fastest of a round's acknowledgements, of so many at least, took so much longer than the
+// path does.
+constexpr std::uint32_t kQueueSamples = 8;
+constexpr std::uint32_t kEarlySamples = 32;  // before the round is over
+constexpr Duration kQueueSlack = milliseconds(4);
+// With a queue, losing more than this share of a round is a sign of its end.
+constexpr double kCongestiveLoss = 0.01;
+constexpr std::uint64_t kJudgedPackets = 400;
+constexpr double kYield = 0.85;
+// A round that loses so much more than the ones before has overflowed the path.
+constexpr double kOverflow = 0.1;
+constexpr std::uint32_t kOverflowEvents = 8;  // one burst is none
+// Packets of a round whose loss is worth looking at; the share of losses that is made up for, at most.
+constexpr std::uint64_t kLossSamples = 32;
+constexpr double kMostMadeUpFor = 0.25;
+constexpr double kCeilingGrowth = 1.0 / 16;  // per round without such losses
+
+}  // namespace
+
+PathModel::PathModel(std::uint32_t segment_size, std::uint32_t phase)
+    : segment_size_(segment_size),
+      bandwidth_(kBandwidthRounds, kBandwidthTime),
+      cycle_(2 + phase % (kCycle.size() - 2)),
+      extra_acked_(kBandwidthRounds, kBandwidthTime),
+      window_(kFirstWindow * segment_size) {}
+
+PathEstimate PathModel::estimate() const { return {bandwidth_.value(), round_trip_, window_, pacing_rate_}; }
+
+// The bandwidth-delay product, times `gain`.
+std::uint64_t PathModel::product(double gain) const {
+  return static_cast<std::uint64_t>(static_cast<double>(bandwidth_.value()) *
+                                    static_cast<double>(round_trip_.count()) * 1e-6 * gain);
+}
+
+void PathModel::handle_batch(const AckedBatch& batch) {
+  current_.acked += batch.segments;
+  current_.lost += batch.lost;
+  current_.loss_events += batch.loss_events;
+  current_.most_in_flight = std::max(current_.most_in_flight, batch.in_flight + batch.bytes);
+  cycle_lost_ |= batch.lost > 0;
+  update_round_trip(batch);
+  update_round(batch);
+  update_bandwidth(batch);
+  update_aggregation(batch);
+  if (!pipe_filled_) pipe_filled_ = overflows(current_, kEarlySamples);
+  if (round_trip_.count() == 0) return;
+  advance(batch);
+  set_outputs(batch);
+}
+
+// --- the model ---
+
+void PathModel::update_round_trip(const AckedBatch& batch) {
+  if (!batch.rtt) return;
+  ++current_.samples;
+  const Duration rtt = std::max<Duration>(*batch.rtt, Duration(1));
+  current_.shortest = std::min(current_.shortest, rtt);
+  if (round_trip_.count() != 0 && rtt > round_trip_) return;
+  round_trip_ = rtt;
+  round_trip_at_ = batch.now;
+}
+
+void PathModel::update_round(const AckedBatch& batch) {
+  if (!batch.rate) return;
+  current_.app_limited |= batch.rate->app_limited;
+  if (batch.rate->prior_delivered < round_ends_at_) return;
+  round_ends_at_ = batch.delivered;
+  ++round_;
+  finish_round();
+}
+
+void PathModel::finish_round() {
+  last_ = current_;
+  current_ = Round{};
+  note_loss();
+  if (!pipe_filled_) return check_full_pipe();
+  yield_to_queue();
+}
+
+// What the path loses whatever we do: the smallest share of a round's packets in one cycle, which has a round that sends
+// less than the path takes. What a policer, or a full queue, takes from us is none in that round.
+void PathModel::note_loss() {
+  if (last_.packets() < kLossSamples || !pipe_filled_) return;
+  cycle_loss_ = std::min(cycle_loss_, last_.loss());
+  if (++cycle_rounds_ < kCycle.size()) return;
+  path_loss_ = std::min(cycle_loss_, kMostMadeUpFor);
+  cycle_rounds_ = 0;
+  cycle_loss_ = 1;
+}
+
+void PathModel::update_bandwidth(const AckedBatch& batch) {
+  if (!batch.rate) return;
+  if (batch.rate->app_limited && batch.rate->rate < bandwidth_.value()) return;
+  bandwidth_.update(batch.rate->rate, round_, batch.now);
+}
+
+void PathModel::update_aggregation(const AckedBatch& batch) {
+  const auto expected = static_cast<std::uint64_t>(
+      static_cast<double>(bandwidth_.value()) * static_cast<double>((batch.now - epoch_at_).count()) * 1e-6);
+  if (epoch_acked_ <= expected || epoch_acked_ > kNoByteWindow / 2) {
+    epoch_at_ = batch.now;
+    epoch_acked_ = 0;
+    extra_acked_.update(std::min(batch.bytes, window_), round_, batch.now);
+    epoch_acked_ = batch.bytes;
+    return;
+  }
+  epoch_acked_ += batch.bytes;
+  extra_acked_.update(std::min(epoch_acked_ - expected, window_), round_, batch.now);
+}
+
+bool PathModel::shows_queue(const Round& round, std::uint32_t samples) const {
+  if (round.samples < samples || round_trip_.count() == 0) return false;
+  return round.shortest > round_trip_ + std::max<Duration>(round_trip_ / 8, kQueueSlack);
+}
+
+// Startup has gone beyond what the path takes.
+bool PathModel::overflows(const Round& round, std::uint32_t samples) const {
+  return shows_queue(round, samples) ||
+         (round.loss_events >= kOverflowEvents && round.loss() > startup_loss_ + kOverflow);
+}
+
+void PathModel::check_full_pipe() {
+  pipe_filled_ = overflows(last_, kQueueSamples);
+  if (pipe_filled_) return;
+  if (last_.packets() >= kLossSamples) startup_loss_ = std::min(startup_loss_, last_.loss());
+  if (last_.app_limited) return;
+  if (static_cast<double>(bandwidth_.value()) >= static_cast<double>(full_bandwidth_) * kGrowth) {
+    full_bandwidth_ = bandwidth_.value();
+    rounds_without_growth_ = 0;
+    return;
+  }
+  pipe_filled_ = ++rounds_without_growth_ >= kFullRounds;
+}
+
+// A queue that overflows is shared: everybody who fills it has to take less of it (BBRv2's upper bound on inflight).
+// Few packets tell nothing: who has the smaller share would give way more often.
+void PathModel::yield_to_queue() {
+  judged_packets_ += last_.packets();
+  judged_lost_ += last_.lost;
+  if (judged_packets_ < kJudgedPackets) return;
+  const double loss = static_cast<double>(judged_lost_) / static_cast<double>(judged_packets_);
+  judged_packets_ = judged_lost_ = 0;
+  if (loss > path_loss_ + kCongestiveLoss && shows_queue(last_, kQueueSamples)) {
+    const auto less = static_cast<std::uint64_t>(static_cast<double>(std::min(last_.most_in_flight, ceiling_)) * kYield);
+    ceiling_ = std::max(less, product(1));
+    return;
+  }
+  if (ceiling_ == kNoByteWindow) return;
+  ceiling_ +=
+      std::max(static_cast<std::uint64_t>(static_cast<double>(ceiling_) * kCeilingGrowth), segment_size_);
+  if (ceiling_ > product(2 * kStartupWindowGain)) ceiling_ = kNoByteWindow;
+}
+
+// --- states ---
+
+void PathModel::begin_probing(TimePoint now) {
+  state_ = State::kProbeBandwidth;
+  cycle_at_ = now;
+  cycle_lost_ = false;
+}
+
+void PathModel::advance(const AckedBatch& batch) {
+  if (state_ == State::kStartup && pipe_filled_) state_ = State::kDrain;
+  if (state_ == State::kDrain && batch.in_flight <= product(1)) begin_probing(batch.now);
+  if (state_ == State::kProbeBandwidth) advance_cycle(batch);
+  if (state_ == State::kProbeRoundTrip) return advance_round_trip_probe(batch);
+  if (batch.now - round_trip_at_ < kRoundTripAge) return;
+  if (current_.app_limited || last_.app_limited || round_trip_ < kPacedRoundTrip) {
+    // The application leaves gaps that would have shown a shorter one: this is what the path takes now.
+    if (last_.samples > 0) round_trip_ = last_.shortest;
+    round_trip_at_ = batch.now;
+    return;
+  }
+  state_ = State::kProbeRoundTrip;
+  probe_reached_floor_ = false;
+  current_.shortest = Duration::max();
+}
+
+void PathModel::advance_cycle(const AckedBatch& batch) {
+  const bool long_enough = batch.now - cycle_at_ >= round_trip_;
+  const double gain = kCycle[cycle_];
+  bool over = long_enough;
+  if (gain > 1) over = long_enough && (cycle_lost_ || batch.in_flight + batch.bytes >= product(gain));
+  if (gain < 1) over = long_enough || batch.in_flight <= product(1);
+  if (!over) return;
+  // What the probe found shows a round trip later. A path that took so much more has more: go on until it doesn't.
+  const bool grew = static_cast<double>(bandwidth_.value()) > static_cast<double>(cycle_bandwidth_) * kProbeGrowth;
+  cycle_ = cycle_ == kProbeSeen && grew && !shows_queue(last_, kQueueSamples) ? 0 : (cycle_ + 1) % kCycle.size();
+  if (cycle_ == 0) cycle_bandwidth_ = bandwidth_.value();
+  cycle_at_ = batch.now;
+  cycle_lost_ = false;
+}
+
+void PathModel::advance_round_trip_probe(const AckedBatch& batch) {
+  if (!probe_reached_floor_) {
+    if (batch.in_flight > product(kRoundTripProbeGain) + kSmallestWindow * segment_size_) return;
+    probe_reached_floor_ = true;
+    probe_done_at_ = batch.now + std::max(kRoundTripProbe, round_trip_);
+    current_.shortest = Duration::max();
+    return;
+  }
+  if (batch.now < probe_done_at_) return;
+  const Duration seen = std::min(current_.shortest, last_.samples > 0 ? last_.shortest : Duration::max());
+  if (seen != Duration::max()) round_trip_ = seen;
+  round_trip_at_ = batch.now;
+  if (pipe_filled_) return begin_probing(batch.now);
+  state_ = State::kStartup;
+}
+
+// --- what comes out ---
+
+double PathModel::pacing_gain() const {
+  switch (state_) {
+    case State::kStartup:
+      return kStartupGain;
+    case State::kDrain:
+      return kDrainGain;
+    case State::kProbeBandwidth:
+      return kCycle[cycle_];
+    case State::kProbeRoundTrip:
+      return 1;
+  }
+  return 1;
+}
+
+void PathModel::set_outputs(const AckedBatch& batch) {
+  const bool paced = round_trip_ >= kPacedRoundTrip;
+  const std::uint64_t bandwidth = bandwidth_.value();
+  // What arrives is to be as much as the path delivers at most: what it loses is sent on top.
+  const double rate = pacing_gain() * static_cast<double>(bandwidth) / (1 - path_loss_);
+  // The window is limit enough for a handful of segments: a sample taken across an outage must not hold them back.
+  const double least = static_cast<double>(kSmallestWindow * segment_size_) * 1e6 / static_cast<double>(round_trip_.count());
+  if (!paced) {
+    pacing_rate_ = 0;
+  } else if (pipe_filled_) {
+    pacing_rate_ = static_cast<std::uint64_t>(std::max(rate, least));
+  } else {  // the first window's worth in a round trip, and never less than before
+    const double first = kStartupGain * static_cast<double>(kFirstWindow) / static_cast<double>(kSmallestWindow) * least;
+    pacing_rate_ = std::max(pacing_rate_, static_cast<std::uint64_t>(std::max(rate, pacing_rate_ == 0 ? first : 0)));
+  }
+
+  const Duration queue = paced ? kQueue + std::min<Duration>(round_trip_ / 4, kProbeQueue) : kUnpacedQueue;
+  const auto slack =
+      static_cast<std::uint64_t>(static_cast<double>(bandwidth) * static_cast<double>(queue.count()) * 1e-6);
+  const std::uint64_t share = std::min(kShare * segment_size_, 2 * slack);
+  const std::uint64_t floor = kSmallestWindow * segment_size_;
+  // While the bandwidth is not known yet, everything looks like a bunch; so it does where scheduling takes longer than
+  // the round trip.
+  const std::uint64_t bunch = pipe_filled_ && paced ? extra_acked_.value() : 0;
+  const std::uint64_t target = pipe_filled_ ? product(1 / (1 - path_loss_)) + std::max(slack, bunch) + share
+                                            : product(kStartupWindowGain) + slack;
+  if (pipe_filled_) {
+    window_ = std::min(window_ + batch.bytes, target);
+  } else if (window_ < target || batch.delivered < kFirstWindow * segment_size_) {
+    window_ += batch.bytes;
+  }
+  window_ = std::min(window_, ceiling_);
+  if (state_ == State::kProbeRoundTrip) window_ = std::min(window_, product(kRoundTripProbeGain));
+  window_ = std::max(window_, floor);
+}
+
+}  // namespace kcptun

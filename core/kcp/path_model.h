@@ -1,0 +1,106 @@
+// The congestion controller that models its path: what it delivers at most and how long it takes at least.
+// After BBR (Cardwell et al., ACM Queue 14(5), 2016; draft-cardwell-iccrg-bbr-congestion-control-02): losses
+// alone slow nobody down.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/kcp/congestion.h"
+#include "core/kcp/windowed_max.h"
+
+namespace kcptun {
+
+/// Startup doubles the rate each round trip until the path delivers no more or its queue grows; Drain empties
+/// that queue; ProbeBandwidth then sends at the measured rate and tries a quarter more in one of eight round
+/// trips; ProbeRoundTrip lets the queue run empty for a moment where nothing else showed the smallest round
+/// trip for 10 s. Losses count only together with a queue: then they are our own, or a neighbour's whose
+/// share we take.
+class PathModel final : public CongestionController {
+ public:
+  PathModel(std::uint32_t segment_size, std::uint32_t phase);
+
+  void handle_batch(const AckedBatch& batch) override;
+  void handle_overtaken(std::uint32_t) override {}
+  void handle_timed_out() override {}
+  void handle_spurious() override {}
+  std::uint64_t byte_window() const override { return window_; }
+  std::uint64_t pacing_rate() const override { return pacing_rate_; }
+  PathEstimate estimate() const override;
+
+ private:
+  enum class State : std::uint8_t { kStartup, kDrain, kProbeBandwidth, kProbeRoundTrip };
+
+  // What one round trip has told so far.
+  struct Round {
+    std::uint64_t acked = 0;  // segments
+    std::uint64_t lost = 0;
+    std::uint32_t loss_events = 0;
+    std::uint32_t samples = 0;
+    Duration shortest = Duration::max();
+    bool app_limited = false;
+    std::uint64_t most_in_flight = 0;
+    std::uint64_t packets() const { return acked + lost; }
+    double loss() const { return packets() > 0 ? static_cast<double>(lost) / static_cast<double>(packets()) : 0; }
+  };
+
+  void update_round(const AckedBatch& batch);
+  void update_bandwidth(const AckedBatch& batch);
+  void update_round_trip(const AckedBatch& batch);
+  void update_aggregation(const AckedBatch& batch);
+  void finish_round();
+  void note_loss();
+  void check_full_pipe();
+  void yield_to_queue();
+  void advance(const AckedBatch& batch);
+  void begin_probing(TimePoint now);
+  void advance_cycle(const AckedBatch& batch);
+  void advance_round_trip_probe(const AckedBatch& batch);
+  void set_outputs(const AckedBatch& batch);
+  bool shows_queue(const Round& round, std::uint32_t samples) const;
+  bool overflows(const Round& round, std::uint32_t samples) const;
+  double pacing_gain() const;
+  std::uint64_t product(double gain) const;
+
+  const std::uint64_t segment_size_;
+  State state_ = State::kStartup;
+
+  WindowedMax<std::uint64_t> bandwidth_;
+  Duration round_trip_{0};  // 0: none yet
+  TimePoint round_trip_at_{};
+  std::uint64_t round_ = 0;
+  std::uint64_t round_ends_at_ = 0;  // delivered bytes
+  Round current_;
+  Round last_;
+
+  bool pipe_filled_ = false;
+  double startup_loss_ = 0.1;  // the smallest of its rounds, where they told
+  std::uint64_t full_bandwidth_ = 0;
+  std::uint32_t rounds_without_growth_ = 0;
+
+  std::size_t cycle_ = 0;
+  TimePoint cycle_at_{};
+  bool cycle_lost_ = false;
+  std::uint64_t cycle_bandwidth_ = 0;  // when the cycle began
+
+  double path_loss_ = 0;       // share of packets
+  double cycle_loss_ = 1;      // the smallest of the rounds so far
+  std::size_t cycle_rounds_ = 0;
+
+  TimePoint probe_done_at_{};
+  bool probe_reached_floor_ = false;
+
+  // Acknowledgements beyond what the bandwidth explains: the receiver holds them back and sends them in
+  // bunches.
+  WindowedMax<std::uint64_t> extra_acked_;
+  TimePoint epoch_at_{};
+  std::uint64_t epoch_acked_ = 0;
+
+  std::uint64_t judged_packets_ = 0;  // of the rounds that yield_to_queue() judges together
+  std::uint64_t judged_lost_ = 0;
+  std::uint64_t ceiling_ = kNoByteWindow;  // of the window: what the queue took without loss
+  std::uint64_t window_;
+  std::uint64_t pacing_rate_ = 0;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,45 @@
+#include "core/fec/parity_policy.h"
+
+#include <catch2/catch.hpp>
+
+namespace kcptun {
+
+TEST_CASE("parity is as much as a group's chance to fail asks for") {
+  CHECK(parity_for(10, 3, 0, 0.02) == 0);
+  CHECK(parity_for(10, 3, 0.001, 0.02) == 0);  // one group in a hundred loses a packet
+  CHECK(parity_for(10, 3, 0.01, 0.02) == 1);
+  CHECK(parity_for(10, 3, 0.05, 0.02) == 2);
+  CHECK(parity_for(10, 3, 0.1, 0.02) == 3);
+  CHECK(parity_for(10, 3, 0.9, 0.02) == 3);
+  CHECK(parity_for(10, 3, 1, 0.02) == 3);
+  CHECK(parity_for(1, 255, 0.5, 0.02) == 5);  // all six are lost in one of 64 groups
+}
+
+TEST_CASE("parity is left out where bandwidth is short, or it comes too late, or the loss is measured") {
+  ParityPolicy policy({10, 3});
+  const ParityPolicy::Situation lossy{1, 0.05, true, false, 100};
+  CHECK(policy.next_group(lossy) == 2);
+  ParityPolicy::Situation other = lossy;
+  other.path_has_room = false;
+  CHECK(policy.next_group(other) == 0);
+  other = lossy;
+  other.in_flight = 4;
+  CHECK(policy.next_group(other) == 0);
+  other.in_flight = 5;
+  CHECK(policy.next_group(other) == 2);
+  other = lossy;
+  other.window_limited = true;
+  CHECK(policy.next_group(other) == 3);
+  other = lossy;
+  other.loss = 0;
+  CHECK(policy.next_group(other) == 0);
+  std::uint32_t measured = 0;
+  for (std::uint32_t group = 0; group < 80; ++group) {
+    other = lossy;
+    other.group = group;
+    measured += policy.next_group(other) == 0;
+  }
+  CHECK(measured == 80 / ParityPolicy::kMeasuredGroup);
+}
+
+}  // namespace kcptun

@@ -1,0 +1,181 @@
+#include "core/kcp/path_model.h"
+
+#include <catch2/catch.hpp>
+
+#include "core/kcp/delivery_rate.h"
+#include "core/kcp/loss_estimate.h"
+#include "core/kcp/pacer.h"
+#include "core/kcp/windowed_max.h"
+
+namespace kcptun {
+namespace {
+
+constexpr std::uint32_t kSegment = 1350;
+const TimePoint kStart{seconds(100)};
+
+/// A path of fixed rate and round trip that acknowledges what it is told was sent, a batch each millisecond.
+struct FakePath {
+  explicit FakePath(std::uint64_t bytes_per_second, Duration rtt) : rate(bytes_per_second), round_trip(rtt) {}
+
+  void run(PathModel& model, Duration time, double loss = 0, Duration queue = Duration(0)) {
+    for (const TimePoint end = now + time; now < end;) {
+      now += milliseconds(1);
+      const auto sent = std::min<std::uint64_t>(
+          model.byte_window(), model.pacing_rate() == 0 ? model.byte_window() : model.pacing_rate() / 1000);
+      const std::uint64_t bytes = std::min(sent, rate / 1000);
+      AckedBatch batch;
+      batch.now = now;
+      batch.segments = static_cast<std::uint32_t>(std::max<std::uint64_t>(bytes / kSegment, 1));
+      batch.bytes = bytes;
+      lost += loss * batch.segments;
+      batch.lost = static_cast<std::uint32_t>(lost);
+      batch.loss_events = batch.lost;
+      lost -= batch.lost;
+      delivered += bytes;
+      batch.delivered = delivered;
+      const auto under_way = bytes * static_cast<std::uint64_t>((round_trip + queue) / milliseconds(1));
+      batch.in_flight = under_way;
+      batch.rtt = round_trip + queue;
+      batch.rate = RateSample{bytes * 1000, delivered > under_way ? delivered - under_way : 0, false};
+      model.handle_batch(batch);
+    }
+  }
+
+  std::uint64_t rate;
+  Duration round_trip;
+  TimePoint now = kStart;
+  std::uint64_t delivered = 0;
+  double lost = 0;
+};
+
+}  // namespace
+
+TEST_CASE("the model finds a path's bandwidth and round trip") {
+  PathModel model(kSegment, 0);
+  CHECK(model.pacing_rate() == 0);  // nothing is known: what the first window holds may leave at once
+  CHECK(model.byte_window() == 32 * kSegment);
+  FakePath path(12'500'000, milliseconds(50));
+  path.run(model, seconds(5));
+  CHECK(model.estimate().round_trip == milliseconds(50));
+  CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.01));
+  CHECK(model.pacing_rate() <= 12'500'000 * 1.26);
+  CHECK(model.pacing_rate() >= 12'500'000 * 0.74);
+  // The product, and 30 ms of queue at most with everybody's own share.
+  CHECK(model.byte_window() >= 12'500'000 / 20);
+  CHECK(model.byte_window() <= 12'500'000 * 0.081 + 32 * kSegment);
+}
+
+TEST_CASE("losses alone do not slow the model down; what they take is sent on top") {
+  PathModel model(kSegment, 0);
+  FakePath path(12'500'000, milliseconds(50));
+  path.run(model, seconds(10), 0.1);
+  CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.01));
+  CHECK(model.byte_window() >= 12'500'000 / 20);
+}
+
+TEST_CASE("losses with a queue make the model give way, down to what the path holds") {
+  PathModel model(kSegment, 0);
+  FakePath path(12'500'000, milliseconds(50));
+  path.run(model, seconds(5));
+  const std::uint64_t before = model.byte_window();
+  path.run(model, milliseconds(400), 0.1, milliseconds(40));  // for longer it would be the path's own loss
+  CHECK(model.byte_window() < before);
+  CHECK(model.byte_window() >= 12'500'000 / 20 * 99 / 100);
+}
+
+TEST_CASE("a sample taken across an outage holds nobody back") {
+  PathModel model(kSegment, 0);
+  AckedBatch batch;
+  batch.now = kStart;
+  batch.segments = 1;
+  batch.bytes = batch.delivered = 36;
+  batch.rtt = milliseconds(50);
+  batch.rate = RateSample{7, 0, false};  // bytes per second
+  model.handle_batch(batch);
+  CHECK(model.pacing_rate() >= 8 * kSegment * 20);
+  FakePath path(1'000, milliseconds(50));
+  path.run(model, seconds(5));
+  CHECK(model.pacing_rate() >= 8 * kSegment * 20);
+}
+
+TEST_CASE("a loopback is not paced, and its queue is short") {
+  PathModel model(kSegment, 0);
+  FakePath path(1'000'000'000, microseconds(100));
+  path.run(model, seconds(1));
+  CHECK(model.pacing_rate() == 0);
+  CHECK(model.byte_window() <= 1'000'000'000 / 1000 * 4);
+}
+
+TEST_CASE("a windowed maximum forgets after so many rounds, but not before its time") {
+  WindowedMax<int> max(10, milliseconds(100));
+  max.update(50, 1, kStart);
+  max.update(20, 5, kStart + milliseconds(40));
+  CHECK(max.value() == 50);
+  max.update(20, 14, kStart + milliseconds(50));  // the rounds are over, the time is not
+  CHECK(max.value() == 50);
+  max.update(30, 15, kStart + milliseconds(200));
+  CHECK(max.value() == 30);
+  max.update(60, 15, kStart + milliseconds(200));
+  CHECK(max.value() == 60);
+}
+
+TEST_CASE("a pacer spreads bytes over time and makes up for little") {
+  Pacer pacer;
+  CHECK(pacer.allows(kStart));
+  pacer.charge(kStart, 1'000'000);
+  CHECK(pacer.allows(kStart));  // no rate: nothing is held back
+  pacer.set_rate(1'000'000);
+  const auto burst = [&pacer](TimePoint now) {
+    std::uint64_t bytes = 0;
+    for (; pacer.allows(now); bytes += 100) pacer.charge(now, 100);
+    return bytes;
+  };
+  const std::uint64_t first = burst(kStart);
+  CHECK(first <= 3100);  // kCatchUp
+  CHECK_FALSE(pacer.allows(kStart));
+  CHECK(pacer.ready_at(kStart) >= kStart + Pacer::kGrain);
+  CHECK(burst(kStart + milliseconds(10)) <= 3100);
+  std::uint64_t total = 0;
+  for (int ms = 11; ms <= 1010; ++ms) total += burst(kStart + milliseconds(ms));
+  CHECK(total == Approx(1'000'000).epsilon(0.01));
+}
+
+TEST_CASE("a delivery rate is no larger than the rate of sending, however bunched acknowledgements are") {
+  DeliveryRate rate;
+  std::vector<std::pair<DepartureState, TimePoint>> copies;
+  for (int i = 0; i < 100; ++i) {  // 1,000 bytes each millisecond: 1 MB/s
+    const TimePoint now = kStart + milliseconds(i);
+    copies.emplace_back(rate.handle_sent(now, i == 0 ? 0 : 1000), now);
+  }
+  const TimePoint now = kStart + milliseconds(200);
+  for (const auto& [state, sent_at] : copies) rate.handle_acked(now, 1000, &state, sent_at);
+  const std::optional<RateSample> sample = rate.take_sample(milliseconds(10));
+  REQUIRE(sample);
+  CHECK(sample->rate <= 1'011'000);
+  CHECK_FALSE(sample->app_limited);
+  CHECK_FALSE(rate.take_sample(milliseconds(10)));  // nothing new
+}
+
+TEST_CASE("a sample taken while the application was the limit says so") {
+  DeliveryRate rate;
+  rate.handle_app_limited(0);
+  const DepartureState state = rate.handle_sent(kStart, 0);
+  rate.handle_acked(kStart + milliseconds(50), 1000, &state, kStart);
+  const std::optional<RateSample> sample = rate.take_sample(milliseconds(1));
+  REQUIRE(sample);
+  CHECK(sample->app_limited);
+  CHECK_FALSE(rate.app_limited());  // what was under way then has been acknowledged
+}
+
+TEST_CASE("a loss estimate follows the path") {
+  LossEstimate estimate;
+  CHECK(estimate.share() == Approx(LossEstimate::kFirstGuess));
+  for (int i = 0; i < 2000; ++i) estimate.handle(1, 0);
+  CHECK(estimate.share() < 0.0001);
+  for (int i = 0; i < 200; ++i) estimate.handle(9, 1);
+  CHECK(estimate.share() == Approx(0.1).margin(0.01));
+  estimate.handle(0, 0);
+  CHECK(estimate.share() == Approx(0.1).margin(0.01));
+}
+
+}  // namespace kcptun

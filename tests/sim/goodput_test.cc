@@ -1,0 +1,180 @@
+// What the sender makes of a path, in virtual time: goodput, fairness, delay beside bulk, thin streams. Paths are those of
+// tests/lab/rows.py, and each bound leaves a little to what the simulation reaches.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "tests/support/sim_pair.h"
+
+namespace kcptun::test {
+namespace {
+
+constexpr double kMbit = 125000;  // bytes per second
+
+struct PathPlan {
+  int rtt_ms = 50;
+  double mbit = 100;
+  double loss = 0;
+  double burst_begin = 0, burst_end = 1;
+};
+
+/// fast3, FEC 10/3 configured, no compression; windows of `segments`, or such that follow the path (0).
+SimSettings settings_on(const PathPlan& plan, std::uint32_t segments) {
+  SimSettings s;
+  s.client.kcp.tuning = kModePresets[3].tuning;
+  s.client.smux.buffers_follow_window = true;
+  s.client.compress = false;
+  if (segments > 0) s.client.kcp.send_window = s.client.kcp.receive_window = segments;
+  if (segments == 0) s.client.kcp.largest_send_window = s.client.kcp.largest_receive_window = kLargestFollowingWindow;
+  s.server = s.client;
+  if (segments == 0) s.server.kcp.send_window = s.server.kcp.receive_window = 1024;
+  for (SimPath* path : {&s.to_server, &s.to_client}) {
+    path->delay = milliseconds(plan.rtt_ms) / 2;
+    path->loss = plan.loss;
+    path->burst_begin = plan.burst_begin;
+    path->burst_end = plan.burst_end;
+    path->rate = static_cast<std::uint64_t>(plan.mbit * kMbit);
+    path->queue = 512 * 1024;
+    path->header = 28;  // IPv4 and UDP
+  }
+  return s;
+}
+
+const TimePoint kBegin{seconds(1)};
+
+FlowPlan bulk(std::uint64_t salt = 1, TimePoint at = kBegin) {
+  FlowPlan plan;
+  plan.salt = salt;
+  plan.request = std::size_t{1} << 30;
+  plan.opens_at = at;
+  return plan;
+}
+
+FlowPlan messages(std::size_t size, Duration gap, std::size_t count) {
+  FlowPlan plan;
+  plan.request = size * count;
+  plan.message_size = size;
+  plan.message_gap = gap;
+  plan.opens_at = kBegin;
+  return plan;
+}
+
+double mbit_per_second(std::uint64_t bytes, Duration time) {
+  return static_cast<double>(bytes) * 8 / static_cast<double>(time.count());
+}
+
+Duration percentile(std::vector<Duration> delays, double share) {
+  std::sort(delays.begin(), delays.end());
+  return delays.at(std::min(delays.size() - 1, static_cast<std::size_t>(share * static_cast<double>(delays.size()))));
+}
+
+double share_of(std::uint64_t part, std::uint64_t whole) {
+  return static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+TEST_CASE("a bulk stream makes the most of paths that lose packets") {
+  struct Row {
+    PathPlan path;
+    std::uint32_t windows;
+    int seconds;
+    double goodput;  // Mbit/s, the ramp included
+  };
+  const auto row = GENERATE(Row{{50, 100, 0}, 2048, 10, 90}, Row{{50, 100, 0.02}, 2048, 10, 87},
+                            Row{{50, 100, 0.1}, 2048, 10, 74}, Row{{200, 100, 0.05}, 4096, 20, 62},
+                            Row{{50, 100, 0, 0.01 / 8, 1.0 / 8}, 2048, 10, 87}, Row{{30, 300, 0.005}, 2048, 10, 250},
+                            Row{{100, 200, 0.005}, 0, 10, 155});
+  SimPair pair(settings_on(row.path, row.windows), {bulk()}, 1);
+  pair.run(kBegin + seconds(row.seconds), [] { return false; });
+  CHECK(pair.failure().empty());
+  const Kcp& kcp = pair.client_link().kcp();
+  const SimNetwork::Counters& sent = pair.network().sent_to(Role::kServer);
+  const double goodput = mbit_per_second(pair.server().flows.received(), seconds(row.seconds));
+  const double again = share_of(kcp.counters().retransmitted, kcp.counters().out_segments);
+  CAPTURE(row.path.rtt_ms, row.path.mbit, row.path.loss, row.windows, goodput, again, kcp.loss());
+  CHECK(goodput >= row.goodput);
+  CHECK(again <= 1.3 * share_of(sent.dropped, sent.packets) + 0.002);  // acknowledgements are lost, too
+  if (row.path.loss == 0 && row.path.burst_begin == 0) {
+    CHECK(sent.dropped * 200 < sent.packets);                           // it fills no queue until it overflows
+    CHECK(pair.client_link().parity_sent() * 100 < sent.packets);       // and protects nothing in vain
+  }
+}
+
+TEST_CASE("all parity is sent where it is fixed, at the rate that the path takes") {
+  SimSettings s = settings_on({50, 100, 0.01}, 2048);
+  s.client.adaptive_parity = false;
+  SimPair pair(s, {bulk()}, 1);
+  pair.run(kBegin + seconds(10), [] { return false; });
+  const SimNetwork::Counters& sent = pair.network().sent_to(Role::kServer);
+  CHECK(share_of(pair.client_link().parity_sent(), sent.packets) == Approx(3.0 / 13).epsilon(0.01));
+  CHECK(mbit_per_second(pair.server().flows.received(), seconds(10)) >= 66);  // of 72 that the parity leaves
+}
+
+TEST_CASE("two conversations share a path within 40:60, the second one late") {
+  const auto rtt = GENERATE(20, 50);
+  CAPTURE(rtt);
+  const SimSettings s = settings_on({rtt, 100, 0}, 4096);
+  SimPair one(s, {bulk()}, 1);
+  SimPair two(s, {bulk(1, kBegin + seconds(5))}, 2);
+  two.network().share_bottlenecks(one.network());
+  std::uint64_t before_one = 0, before_two = 0;
+  for (int slice = 0; slice < 30 * 5000; ++slice) {
+    const TimePoint until = kBegin + microseconds(200) * slice;
+    SimPair* const first = slice % 2 ? &one : &two;  // neither is always first in the queue
+    SimPair* const second = slice % 2 ? &two : &one;
+    first->run(until, [] { return false; });
+    second->run(until, [] { return false; });
+    if (slice != 10 * 5000) continue;
+    before_one = one.server().flows.received();
+    before_two = two.server().flows.received();
+  }
+  const std::uint64_t by_one = one.server().flows.received() - before_one;
+  const std::uint64_t by_two = two.server().flows.received() - before_two;
+  const double share = share_of(by_one, by_one + by_two);
+  CHECK(share >= 0.4);
+  CHECK(share <= 0.6);
+  CHECK(mbit_per_second(by_one + by_two, seconds(20)) >= 85);
+}
+
+TEST_CASE("a small message beside a bulk stream waits for no queue") {
+  const auto rtt = GENERATE(20, 50);
+  SimPair pair(settings_on({rtt, 100, 0}, 4096), {bulk(7), messages(64, milliseconds(10), 1000)}, 1);
+  pair.run(kBegin + seconds(11), [] { return false; });
+  CHECK(pair.failure().empty());
+  const std::vector<Duration>& delays = pair.server().flows.message_delays();
+  REQUIRE(delays.size() > 900);
+  CHECK(percentile(delays, 0.5) <= milliseconds(rtt) / 2 + milliseconds(12));
+  CHECK(percentile(delays, 0.95) <= milliseconds(rtt) / 2 + milliseconds(40));
+}
+
+TEST_CASE("a thin stream loses no message for longer than a gap or two") {
+  struct Row {
+    double loss;
+    Duration p99;
+  };
+  const auto row = GENERATE(Row{0, milliseconds(26)}, Row{0.02, milliseconds(75)}, Row{0.1, milliseconds(110)});
+  CAPTURE(row.loss);
+  constexpr std::size_t kCount = 1500;
+  SimPair pair(settings_on({50, 100, row.loss}, 2048), {messages(100, milliseconds(20), kCount)}, 1);
+  CHECK(pair.run(kBegin + seconds(60), [&] { return pair.server().flows.received() == 100 * kCount; }));
+  const std::vector<Duration>& delays = pair.server().flows.message_delays();
+  REQUIRE(delays.size() == kCount);
+  CHECK(percentile(delays, 0.99) <= row.p99);
+  // Twice the bytes at most: a message alone takes 100 + smux 8 + KCP 24 + FEC 8 + nonce and checksum 20.
+  CHECK(pair.network().sent_to(Role::kServer).bytes <= kCount * 2 * 160 * 11 / 10);
+}
+
+TEST_CASE("windows that follow the path grow with it, and no further than it takes") {
+  SimPair slow(settings_on({50, 10, 0}, 0), {bulk()}, 1);
+  slow.run(kBegin + seconds(10), [] { return false; });
+  CHECK(slow.server_link().kcp().receive_window().window() == 1024);  // 50 segments are a round trip's worth
+  CHECK(slow.client_link().kcp().send_window().size() < 200);
+  SimPair fast(settings_on({100, 200, 0}, 0), {bulk()}, 1);
+  fast.run(kBegin + seconds(10), [] { return false; });
+  const std::uint32_t window = fast.server_link().kcp().receive_window().window();
+  CHECK(window >= 3 * 1900);  // a round trip is 1,900 segments
+  CHECK(window <= kLargestFollowingWindow);
+}
+
+}  // namespace kcptun::test
