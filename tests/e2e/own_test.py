@@ -428,7 +428,7 @@ class Roaming(TunnelCase):
 
     def test_a_download_goes_on_when_a_nat_forgets_the_client(self):
         # Who only receives asks after a second whether the sender is still there.
-        self.check(2.5, lambda tunnel: t.ask(tunnel, self.seed, 1000, 16 * MB))
+        self.check(2.5, lambda tunnel: t.ask(tunnel, self.seed, 1000, 40 * MB))
 
 
 class Addresses(TunnelCase):
