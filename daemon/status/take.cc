@@ -37,6 +37,20 @@ void take_path(const Kcp& kcp, SessionSnapshot& to) {
   to.retransmission_timeout = in_seconds(rtt.timeout());
 }
 
+// 0 is what the controller does not know, or does not limit.
+std::optional<double> if_any(std::uint64_t value) {
+  if (value == 0) return std::nullopt;
+  return static_cast<double>(value);
+}
+
+void take_congestion(const Kcp& kcp, SessionSnapshot& to) {
+  const PathEstimate path = kcp.path_estimate();
+  to.delivery_rate = if_any(path.bandwidth);
+  to.pacing_rate = if_any(path.pacing_rate);
+  to.congestion_window = if_any(path.window);
+  to.loss_ratio = kcp.loss();
+}
+
 void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   const SendWindow& sending = kcp.send_window();
   to.segments_sent = kcp.counters().out_segments;
@@ -95,6 +109,7 @@ SessionSnapshot take_session(const Session& session) {
   snapshot.remote = to_string(session.path().remote);
   snapshot.traffic = session.traffic();
   take_path(session.link().kcp(), snapshot);
+  take_congestion(session.link().kcp(), snapshot);
   take_segments(session.link().kcp(), snapshot);
   take_packets(session.link(), snapshot);
   take_streams(session, snapshot);

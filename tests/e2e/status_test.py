@@ -137,7 +137,7 @@ class Agreement(Watched):
         for conv, session in of_client.items():
             self.assertEqual(session["sent_bytes"], of_server[conv]["received_bytes"])
             self.assertGreater(session["round_trip_seconds"], 0)
-            self.assertGreater(session["fec_parity_sent_packets"], 0)
+            self.assertTrue(0 <= session["loss_ratio"] <= 1)
             self.assertGreaterEqual(session["sent_packets"], of_server[conv]["received_packets"])
         self.check_top(OPTIONS.client, self.client_port, client)
         self.check_top(OPTIONS.server, self.server_port, server)
@@ -171,6 +171,9 @@ class Agreement(Watched):
             self.assertLessEqual(session["fec_recovered_packets"] + session["fec_wasted_packets"],
                                  session["fec_parity_received_packets"])
             self.assertGreater(session["lost_segments"] + session["retransmitted_segments"], 0)
+            for field in ("delivery_rate_bytes_per_second", "pacing_rate_bytes_per_second", "congestion_window_bytes",
+                          "loss_ratio"):
+                self.assertGreater(session[field], 0, field)
 
     def test_many_sessions_and_streams_have_bounded_rows_and_are_counted(self):
         tunnel = self.watched("--conn", 130)
