@@ -58,11 +58,11 @@ TEST_CASE("the model finds a path's bandwidth and round trip") {
   path.run(model, seconds(5));
   CHECK(model.estimate().round_trip == milliseconds(50));
   CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.01));
-  CHECK(model.pacing_rate() <= 12'500'000 * 1.26);
-  CHECK(model.pacing_rate() >= 12'500'000 * 0.74);
+  CHECK(model.pacing_rate() <= 12'500'000 * 126 / 100);
+  CHECK(model.pacing_rate() >= 12'500'000 * 74 / 100);
   // The product, and 30 ms of queue at most with everybody's own share.
   CHECK(model.byte_window() >= 12'500'000 / 20);
-  CHECK(model.byte_window() <= 12'500'000 * 0.081 + 32 * kSegment);
+  CHECK(model.byte_window() <= 12'500'000 * 81 / 1000 + 32 * kSegment);
 }
 
 TEST_CASE("losses alone do not slow the model down; what they take is sent on top") {
