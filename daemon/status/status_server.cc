@@ -258,13 +258,17 @@ void StatusServer::handle_request(Exchange& exchange) {
 
 std::optional<HttpResponse> StatusServer::fresh_response(const std::string& path) {
   if (!latest_ || uv_now(uv_.get()) - latest_->taken_ms >= limits_.snapshot_life_ms) return std::nullopt;
+  return latest_response(path);
+}
+
+HttpResponse StatusServer::latest_response(const std::string& path) {
   if (path == "/healthz") return text_response(200, "ok\n");
   if (path == "/metrics") {
     if (latest_->metrics.empty()) latest_->metrics = render_metrics(latest_->snapshot);
-    return HttpResponse{.type = "text/plain; version=0.0.4; charset=utf-8", .body = latest_->metrics};
+    return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = latest_->metrics};
   }
   if (latest_->json.empty()) latest_->json = render_status_json(latest_->snapshot);
-  return HttpResponse{.type = "application/json", .body = latest_->json};
+  return {.type = "application/json", .body = latest_->json};
 }
 
 void StatusServer::begin_gathering() {
@@ -287,7 +291,7 @@ void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapsho
   latest_->snapshot = std::move(snapshot);
   latest_->taken_ms = uv_now(uv_.get());
   for (Exchange* exchange : std::exchange(waiting_, {}))
-    exchange->respond(*fresh_response(exchange->request().path));
+    exchange->respond(latest_response(exchange->request().path));
 }
 
 void StatusServer::give_up_gathering() {

@@ -69,8 +69,9 @@ class StatusServer {
   void begin_gathering();
   void handle_snapshot(std::uint64_t number, ProcessSnapshot snapshot);
   void give_up_gathering();
-  void answer_waiting();
   std::optional<HttpResponse> fresh_response(const std::string& path);
+  /// REQUIRES: latest_.
+  HttpResponse latest_response(const std::string& path);
 
   const Gather gather_;
   const Limits limits_;

@@ -68,7 +68,7 @@ TEST_CASE("A subcommand is a first argument, of its program only, and has flags 
   CHECK(printed(run_flags({"probe", "--help"})).find("kcptun-client probe [flags]") != std::string::npos);
   CHECK(refusal_line(run_flags({"probe"}, Role::kServer)) == "kcptun-server: \"probe\": unexpected argument");
   CHECK(refusal_line(run_flags({"-r", "h:1", "probe"})) == "kcptun-client: \"probe\": unexpected argument");
-  const auto& warnings = started(run_flags({"--key", "k", "--duration", "3"})).warnings;
+  const auto warnings = started(run_flags({"--key", "k", "--duration", "3"})).warnings;
   CHECK(warnings == std::vector<std::string>{"--duration is ignored: it is for kcptun-client probe"});
   CHECK(exit_code(run_flags({"probe", "--duration", "0"})) == 2);
 }
