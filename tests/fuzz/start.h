@@ -35,7 +35,8 @@ inline ParsedCommand start(CommandInput command, const std::string& file = {}) {
   command.read_file = [&file](const std::string&) -> Result<std::string> { return file; };
   command.library_versions = "none";
   ParsedCommand parsed = parse_command(command);
-  if (const auto* run = std::get_if<RunTunnel>(&parsed)) check_profile(run->profile);
+  if (const auto* run = std::get_if<RunTunnels>(&parsed))
+    for (const ConfiguredTunnel& tunnel : run->tunnels) check_profile(tunnel.profile);
   if (const auto* text = std::get_if<PrintText>(&parsed)) KCPTUN_CHECK(text->text.ends_with('\n'));
   if (const auto* refusal = std::get_if<Refusal>(&parsed)) check_refusal(*refusal);
   return parsed;
