@@ -442,9 +442,12 @@ TEST_CASE("a wildcard server answers from the address that was asked, IPv6") {
     for (std::string asked : {"fd00::1", "fd00::2", "::1"}) {
       INFO(asked);
       UdpSocket client = must(UdpSocket::connect(with_port(asked, server.local().port), {}));
-      send_one(client, path_to(client.remote()), pattern(1, 500));
-      const auto arrivals = read_some(server, arena, 1);
-      REQUIRE(arrivals.size() == 1);
+      auto arrivals = read_some(server, arena, 0);
+      for (int attempt = 0; attempt < 10 && arrivals.empty(); ++attempt) {  // a new address is not routed at once
+        send_one(client, path_to(client.remote()), pattern(1, 500));
+        arrivals = read_some(server, arena, 1);
+      }
+      REQUIRE_FALSE(arrivals.empty());
       CHECK(arrivals[0].path.local == client.remote());
       send_one(server, arrivals[0].path, pattern(2, 600));
       const auto answers = read_some(client, arena, 1);

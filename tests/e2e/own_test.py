@@ -605,7 +605,7 @@ class SnmpLog(TunnelCase):
     def test_counters_are_what_was_sent(self):
         names = {side: self.log_path(side) for side in ("client", "server")}
         tunnel = self.tunnel(
-            [*FAST, "--smuxver", 2, "--nocomp", "--snmpperiod", self.SECONDS, "--keepalive", 30],
+            [*FAST, "--smuxver", 2, "--nocomp", "--fec", "fixed", "--snmpperiod", self.SECONDS, "--keepalive", 30],
             client_args=["--conn", self.SESSIONS, "--snmplog", names["client"][0]],
             server_args=["--snmplog", names["server"][0]])
         paths = [names["client"][1], names["server"][1]]
