@@ -404,7 +404,9 @@ class Secrets(TunnelCase):
     def test_the_log_says_what_the_suite_does_and_does_not_protect(self):
         for crypt, words in (("aes", "can change packets"), ("null", "protects nothing"),
                              ("xchacha20-poly1305", "refuses packets that were changed, sent back or played again")):
-            log = self.start(["--key", self.KEY, "--crypt", crypt]).log()
+            program = self.start(["--key", self.KEY, "--crypt", crypt])
+            t.wait_until(lambda: "tunnel started" in program.log(), 10, "the start is logged")
+            log = program.log()
             self.assertEqual(log.count(f"crypt suite={crypt} "), 1)
             self.assertIn(words, log)
 
