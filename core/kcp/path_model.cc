@@ -24,7 +24,7 @@ constexpr double kRoundTripProbeGain = 0.5;
 // A round trip below this is that of a loopback or a fast LAN: timers are coarser than it, so nothing is
 // paced, and the window holds kUnpacedQueue's worth.
 constexpr Duration kPacedRoundTrip = milliseconds(1);
-constexpr Duration kUnpacedQueue = milliseconds(3);
+constexpr Duration kUnpacedQueue = milliseconds(10);
 
 // What may stand in the path's queue: as much delay, whatever the number of conversations that share it. A probe, which
 // sends a quarter more for a round trip, leaves kProbeQueue of it at most.

@@ -15,6 +15,7 @@ constexpr std::size_t kSmallestBody = 12;        // docs/protocol.md section 2: 
 // Receive windows' worth that streams may have waiting: what was consumed is told in the other direction's stream, and
 // late when that loses something.
 constexpr std::uint64_t kBufferedWindows = 2;
+constexpr Duration kBufferedRoundTrip = milliseconds(5);  // a shorter path needs no more; it would only be a queue
 // Control frames gathered before they go to KCP.
 constexpr std::size_t kControlChunk = 16 * 1024;
 // Segments of control frames that may wait for a full window.
@@ -106,7 +107,7 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
   kcp_.end_batch(now);
-  if (smux_.buffers_follow_window())
+  if (smux_.buffers_follow_window() && kcp_.rtt().minimum().value_or(Duration(0)) >= kBufferedRoundTrip)
     smux_.fit_buffers(kBufferedWindows * kcp_.receive_window().window() * kcp_.segment_size());
   if (heard && role_ == Role::kClient) handle_arrival(now, stream_bytes);
 }

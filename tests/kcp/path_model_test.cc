@@ -103,7 +103,7 @@ TEST_CASE("a loopback is not paced, and its queue is short") {
   FakePath path(1'000'000'000, microseconds(100));
   path.run(model, seconds(1));
   CHECK(model.pacing_rate() == 0);
-  CHECK(model.byte_window() <= 1'000'000'000 / 1000 * 4);
+  CHECK(model.byte_window() <= 1'000'000'000 / 1000 * 11);
 }
 
 TEST_CASE("a windowed maximum forgets after so many rounds, but not before its time") {
