@@ -390,7 +390,7 @@ void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
 }
 
 bool Kcp::may_send_data(TimePoint now) {
-  if (std::exchange(probe_due_, false)) return true;  // what it finds lost makes room
+  if (probe_due_) return true;  // what it finds lost makes room
   if (send_.in_flight_bytes() >= congestion_->byte_window()) return false;
   if (pacer_.allows(now)) return true;
   if (send_.has_lost() || send_.end() != send_.next()) paced_until_ = pacer_.ready_at(now);
@@ -408,6 +408,15 @@ std::optional<SendWindow::Copy> Kcp::next_copy(TimePoint now, std::uint32_t limi
 // Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
 bool Kcp::twice_worthwhile() const { return repeats_thin_ && path_has_room() && loss_.share() >= kTwiceLoss; }
 
+void Kcp::write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy) {
+  Segment segment = blank_segment(KcpCommand::kPush);
+  segment.ts = wire_ms(now);
+  segment.sn = copy.sn;
+  segment.data = copy.data;
+  writer.write(segment);
+  ++counters_.out_segments;
+}
+
 void Kcp::write_data(TimePoint now, PacketWriter& writer) {
   paced_until_.reset();
   if (!may_send_data(now)) return;
@@ -418,18 +427,14 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
   while (writer.fits(1)) {
     const std::optional<SendWindow::Copy> copy = next_copy(now, limit, writer.room());
     if (!copy) break;
-    Segment segment = blank_segment(KcpCommand::kPush);
-    segment.ts = wire_ms(now);
-    segment.sn = copy->sn;
-    segment.data = copy->data;
-    writer.write(segment);
+    write_copy(now, writer, *copy);
     weight += send_.weight(copy->data.size());
-    ++counters_.out_segments;
     if (copy->retransmission && !copy->repeat) ++counters_.retransmitted;
   }
   if (writer.size() == before) {
     note_idle_path(now, limit);
   } else {
+    probe_due_ = false;
     pacer_.charge(now, weight);
     repeat_credit_ = std::min(repeat_credit_ + writer.size() - before + kDatagramHeaders, packet_size_);
   }
@@ -448,12 +453,7 @@ void Kcp::write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t befor
     const std::size_t room = std::min({writer.room(), repeat_credit_ - kSegmentHeader, segment_size() / 4});
     const std::optional<SendWindow::Copy> copy = send_.poll_repeat(now, overdue, room, before);
     if (!copy) return;
-    Segment segment = blank_segment(KcpCommand::kPush);
-    segment.ts = wire_ms(now);
-    segment.sn = copy->sn;
-    segment.data = copy->data;
-    writer.write(segment);
-    ++counters_.out_segments;
+    write_copy(now, writer, *copy);
     repeat_credit_ -= kSegmentHeader + copy->data.size();
   }
 }

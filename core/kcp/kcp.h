@@ -130,6 +130,7 @@ class Kcp {
   Segment blank_segment(KcpCommand command) const;
   void write_acks(PacketWriter& writer);
   void write_window_commands(PacketWriter& writer);
+  void write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy);
   void write_data(TimePoint now, PacketWriter& writer);
   void end_acked_batch(TimePoint now);
   void follow_arrivals(TimePoint now);
