@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 programs='e2e|interop|bench|browser' # labels that run the built programs: under release
-built_programs='kcptun-client kcptun-server man-pages' # and all that these need
+built_programs='kcptun-client kcptun-server man-pages link_emulator' # and all that these need
 
 usage() {
   sed -n '2,8s/^# \{0,1\}//p' "$0"
