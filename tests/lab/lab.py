@@ -1,135 +1,95 @@
-"""Goodput over emulated paths: our pair, mixed pairs, Debian's pair and plain TCP on the same link.
+"""Emulated paths: our pair, mixed pairs, Debian's pair and plain TCP on the same link.
 
-    lab.py [--row NAME ...] [--pair NAME ...] [--seconds S] [--rounds N] [--json F] [--list]
+    lab.py [--row NAME ...] [--pair NAME ...] [--seconds S] [--rounds N] [--json F] [--markdown F --svg F] [--list]
 
-Each row of rows.py is measured for each pair in turn, `rounds` times; the figures are medians. Each measurement has a
-path of its own with the same seed. Goodput is what iperf3's receiver counted, over the whole run. A measurement during
-which packets were dropped beside the path is marked, for it says nothing about the path. The JSON is written after
-each row. Exit code: 0 measured (goals met or not), 1 a program failed, 2 usage, 77 no lab here.
+Each row of rows.py (goodput) and each scenario of scenarios.py is measured for each pair in turn, `rounds` times; the
+figures are medians. Each measurement has a path of its own with the same seed. Goodput is what iperf3's receiver
+counted, over the whole run. A measurement during which packets were dropped beside the path is marked, for it says
+nothing about the path. The JSON is written after each row.
+Exit code: 0 measured (goals met or not), 1 a program failed, 2 usage, 77 no lab here.
 """
 
 import argparse
-import contextlib
+import dataclasses
 import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
+import lab_report
 import path as p
 from path import t
-from rows import PAIRS, ROWS, TCP, TUNNELS, WITH_DEBIAN
+from rows import PAIRS, ROWS, TCP, TUNNELS, Row
+from runs import iperf_goodput, iperf_server, program_counters, tunnel_of
+from scenarios import SCENARIOS
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "bench"))
 from compare import machine  # noqa: E402  (found by the line above)
 
-SKIPPED = 77
-PATIENCE = 30  # seconds that iperf3 may take beyond its own time, for its start and for draining
+WHOLE = [*ROWS, *SCENARIOS]
 
 
-class Tunnel(t.Tunnel):
-    """A tunnel whose server program is at one end of the path and whose client program at the other."""
-
-    def __init__(self, path, *arguments, **options):
-        self._path = path
-        super().__init__(*arguments, **options)
-
-    def start_server(self):
-        with self._path.server.entered():
-            super().start_server()
-
-    def start_client(self):
-        with self._path.client.entered():
-            super().start_client()
+def sender_figures(row, pair, tunnel):
+    """What our program says of the segments that it sent: percent sent again, and percent of parity in all packets."""
+    sender, _ = TUNNELS[pair]
+    if sender != "ours":
+        return {}
+    sent = program_counters(tunnel.client_program if row.way == "up" else tunnel.server_program)
+    received = program_counters(tunnel.server_program if row.way == "up" else tunnel.client_program) \
+        if TUNNELS[pair][1] == "ours" else {}
+    figures = {"again": 100 * sent["RetransSegs"] / sent["OutSegs"]}
+    if received:
+        figures["parity"] = 100 * received["FECParityShards"] / received["InPkts"]
+    return figures
 
 
-@contextlib.contextmanager
-def iperf_server(space, *flags):
-    """The port of an iperf3 server inside."""
-    port = t.free_port()
-    with space.entered():
-        server = subprocess.Popen(["iperf3", "-s", "-p", str(port), *flags], stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, preexec_fn=t._die_with_parent)
-        try:
-            t.wait_until(lambda: t.can_listen_tcp(port), 10, "iperf3 listens")
-        except BaseException:
-            server.kill()
-            server.wait()
-            raise
-    try:
-        yield port
-    finally:
-        server.kill()
-        server.wait()
-
-
-def iperf_goodput(space, address, port, seconds, flags):
-    """Mbit/s that arrived at the receiving application."""
-    command = ["iperf3", "-c", address, "-p", str(port), "-t", str(seconds), "-J", *flags]
-    with space.entered():
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + PATIENCE,
-                                  preexec_fn=t._die_with_parent)
-        except subprocess.TimeoutExpired:
-            raise t.Failure(f"{' '.join(command)}: still runs {PATIENCE} s after its time") from None
-    try:
-        answer = json.loads(done.stdout)
-        if "error" in answer:
-            raise t.Failure(f"{' '.join(command)}: {answer['error']}")
-        return answer["end"]["sum_received"]["bits_per_second"] / 1e6
-    except (ValueError, KeyError):
-        raise t.Failure(f"{' '.join(command)}: code {done.returncode}, no report: {done.stderr.strip()}") from None
-
-
-def measure(row, pair, seconds, options):
-    """One run: goodput in Mbit/s, and what the path counted."""
+def measure_goodput(path, row, pair, options):
+    """One run of a row: goodput in Mbit/s, and what our sender counted."""
     flags = ["-R"] if row.way == "down" else []
-    with p.Path(options.emulator, options.seed) as path, iperf_server(path.server) as port:
+    with iperf_server(path.server) as port:
+        if pair in TCP:
+            return {"goodput": iperf_goodput(path.client, p.SERVER, port, row.seconds, [*flags, "-C", TCP[pair]])}
+        with tunnel_of(path, pair, port, row.flags, options, row.way) as tunnel:
+            goodput = iperf_goodput(path.client, t.HOST, tunnel.local_port, row.seconds, flags)
+            return {"goodput": goodput, **sender_figures(row, pair, tunnel)}
+
+
+def measure(row, pair, options):
+    """One run of a row or a scenario on a path of its own: its metrics, and what the path counted."""
+    with p.Path(options.emulator, options.seed) as path:
         path.set("both", **row.path)
         path.reset_counters()
-        if pair in TCP:
-            goodput = iperf_goodput(path.client, p.SERVER, port, seconds, [*flags, "-C", TCP[pair]])
+        if isinstance(row, Row):
+            metrics = measure_goodput(path, row, pair, options)
         else:
-            sender, receiver = TUNNELS[pair]
-            client, server = (sender, receiver) if row.way == "up" else (receiver, sender)
-            common = row.flags + (WITH_DEBIAN if "debian" in (client, server) else ())
-            with Tunnel(path, getattr(options, client + "_client"), getattr(options, server + "_server"), common,
-                        target_name=f"{t.HOST}:{port}", listen_host="0.0.0.0", remote_host=p.SERVER) as tunnel:
-                try:
-                    goodput = iperf_goodput(path.client, t.HOST, tunnel.local_port, seconds, flags)
-                except t.Failure as failure:
-                    raise t.Failure(f"{failure}\n{tunnel.logs()}") from None
-        counters = path.counters()
-        return {"goodput": goodput, "sent_bytes": counters[row.way]["carried_bytes"],
-                "max_queue": counters[row.way]["max_queue"], "device_drops": path.device_drops()}
+            metrics = row.measure(path, row, pair, options)
+        queue = max(way["max_queue"] for way in path.counters().values())
+        return {"metrics": metrics, "max_queue": queue, "device_drops": path.device_drops()}
+
+
+def figures(metrics):
+    return "  ".join(f"{name} {value:.1f}" for name, value in metrics.items())
 
 
 def measure_row(row, pairs, options):
-    seconds = options.seconds or row.seconds
     runs = {pair: [] for pair in pairs}
     for number in range(options.rounds):
         for pair in pairs:
             began = time.monotonic()
-            run = measure(row, pair, seconds, options)
+            run = measure(row, pair, options)
             runs[pair].append(run)
             beside = f"  ({run['device_drops']} packets dropped beside the path)" if run["device_drops"] else ""
-            print(f"  {row.name:14} {number + 1}/{options.rounds}  {pair:15} {run['goodput']:7.1f} Mbit/s"
+            print(f"  {row.name:14} {number + 1}/{options.rounds}  {pair:15} {figures(run['metrics'])}"
                   f"   [{time.monotonic() - began:.0f} s]{beside}", flush=True)
-    goodput = {pair: statistics.median(run["goodput"] for run in taken) for pair, taken in runs.items()}
-    return {"row": row.name, "text": row.text, "path": row.path, "flags": row.flags, "way": row.way,
-            "seconds": seconds, "least": row.least, "runs": runs, "goodput": goodput}
-
-
-def table(measured, pairs):
-    """The rows as Markdown."""
-    lines = ["| path | " + " | ".join(pairs) + " | goal |", "|---|" + "--:|" * (len(pairs) + 1)]
-    for row in measured:
-        figures = [f"{row['goodput'][pair]:.1f}" for pair in pairs]
-        lines.append(f"| {row['text']} | " + " | ".join(figures) + f" | {row['least']} |")
-    return "\n".join(lines)
+    medians = {pair: {name: statistics.median(run["metrics"][name] for run in taken) for name in taken[0]["metrics"]}
+               for pair, taken in runs.items()}
+    goals = [{**dataclasses.asdict(goal), "met": goal.met(medians["ours"][goal.metric])}
+             for goal in row.goals if "ours" in medians]
+    return {"row": row.name, "text": row.text, "path": row.path, "flags": row.flags, "seconds": row.seconds,
+            "goodput": isinstance(row, Row), "runs": runs, "medians": medians, "goals": goals}
 
 
 def write_json(name, results):
@@ -141,9 +101,11 @@ def write_json(name, results):
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--row", action="append", choices=[row.name for row in ROWS], help="default: all")
+    parser.add_argument("--row", action="append", choices=[row.name for row in WHOLE], help="default: all")
     parser.add_argument("--pair", action="append", choices=PAIRS, help="default: all that this machine has")
     parser.add_argument("--seconds", type=int, help="of each run; default: the row's")
+    parser.add_argument("--markdown", metavar="F", help="write the report here")
+    parser.add_argument("--svg", metavar="F", help="and its plot here")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1, help="of the path's decisions")
     parser.add_argument("--json", metavar="F", help="write results here")
@@ -154,6 +116,8 @@ def parse():
     parser.add_argument("--debian-client", default="/usr/bin/kcptun-client")
     parser.add_argument("--debian-server", default="/usr/bin/kcptun-server")
     options = parser.parse_args()
+    if options.svg and not options.markdown:
+        parser.error("--svg: needs --markdown, which shows it")
     for name in ("seconds", "rounds"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             parser.error(f"--{name}: must be at least 1")
@@ -186,22 +150,25 @@ def usable_pairs(options):
 def main():
     options = parse()
     if options.list:
-        print("\n".join(f"{row.name:14} {row.text}" for row in ROWS))
+        print("\n".join(f"{row.name:14} {row.text}" for row in WHOLE))
         print("pairs:", ", ".join(PAIRS))
         return 0
     reason = p.missing()
     if reason:
         print(f"lab.py: {reason}", file=sys.stderr)
-        return SKIPPED
+        return p.SKIPPED
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that everything is closed on the way out
     pairs = usable_pairs(options)
-    results = {"machine": machine(), "seed": options.seed, "rounds": options.rounds, "pairs": pairs, "rows": []}
+    results = {"machine": machine(), "time": time.strftime("%Y-%m-%d"), "seed": options.seed,
+               "rounds": options.rounds, "pairs": pairs, "rows": []}
     try:
-        for row in ROWS:
+        for row in WHOLE:
             if options.row and row.name not in options.row:
                 continue
-            results["rows"].append(measure_row(row, pairs, options))
+            if options.seconds:
+                row = dataclasses.replace(row, seconds=options.seconds)
+            results["rows"].append(measure_row(row, [pair for pair in pairs if pair in row.pairs], options))
             if options.json:
                 write_json(options.json, results)
     except t.Failure as failure:
@@ -209,7 +176,8 @@ def main():
         return 1
     except KeyboardInterrupt:
         return 130
-    print("\nGoodput in Mbit/s; the goal is for our pair.\n\n" + table(results["rows"], pairs))
+    lab_report.write(results, options.markdown, options.svg)
+    print("\n" + lab_report.tables(results))
     return 0
 
 

@@ -28,6 +28,7 @@ CLIENT, SERVER = "10.77.0.1", "10.77.0.2"
 OTHER_CLIENT = "10.77.0.9"  # where the client is after its address has changed
 TUN = "lab0"
 MTU = 1500
+SKIPPED = 77  # exit code where there can be no lab
 # Packets that wait for the emulator; it looks each 0.2 ms. The device drops more, which device_drops() tells.
 DEVICE_QUEUE = 10000
 

@@ -11,7 +11,6 @@ import path as p
 from path import t
 
 EMULATOR = os.environ.get("LINK_EMULATOR", "build/release/bin/link_emulator")
-SKIPPED = 77
 
 
 def iperf(path, *flags):
@@ -108,5 +107,5 @@ if __name__ == "__main__":
     reason = p.missing()
     if reason:
         print(f"skipped, no lab here: {reason}")
-        sys.exit(SKIPPED)
+        sys.exit(p.SKIPPED)
     unittest.main(verbosity=2)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-import lab
+import runs
 import path as p
 from path import t
 
@@ -41,7 +41,7 @@ class RoamingTest(t.TunnelCase):
     def run_moving(self, flags, moves):
         """iperf3's report, from the receiving end, of a run in which the client moves."""
         seconds = 2 + 2 * moves
-        with lab.iperf_server(self.path.server, "-J", "-i", str(STEP)) as port, lab.Tunnel(
+        with runs.iperf_server(self.path.server, "-J", "-i", str(STEP)) as port, runs.Tunnel(
                 self.path, t.OPTIONS.client, t.OPTIONS.server, FLAGS, target_name=f"{t.HOST}:{port}",
                 listen_host="0.0.0.0", remote_host=p.SERVER, directory=self.directory,
                 server_args=["--threads", 4]) as tunnel:
@@ -83,5 +83,5 @@ if __name__ == "__main__":
     reason = p.missing()
     if reason:
         print(f"skipped, no lab here: {reason}")
-        sys.exit(lab.SKIPPED)
+        sys.exit(p.SKIPPED)
     t.main()
