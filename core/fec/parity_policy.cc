@@ -21,20 +21,19 @@ std::uint32_t parity_for(std::uint32_t data, std::uint32_t most, double loss, do
   return most;
 }
 
-std::uint32_t ParityPolicy::needed(double loss, double failures) {
+std::uint32_t ParityPolicy::needed(double loss) {
   // An estimate that moves a little moves the answer seldom; computing it takes thousands of operations.
-  if (failures != failures_of_needed_ || std::abs(loss - loss_of_needed_) > std::max(loss_of_needed_ / 16, 0.0002)) {
+  if (std::abs(loss - loss_of_needed_) > std::max(loss_of_needed_ / 16, 0.0002)) {
     loss_of_needed_ = loss;
-    failures_of_needed_ = failures;
-    needed_ = parity_for(settings_.data_shards, settings_.parity_shards, loss, failures);
+    needed_ = parity_for(settings_.data_shards, settings_.parity_shards, loss, kFailures);
   }
   return needed_;
 }
 
 std::uint32_t ParityPolicy::next_group(const Situation& situation) {
-  if (!situation.path_has_room || 2 * situation.in_flight < settings_.data_shards) return 0;
-  if (situation.group % kMeasuredGroup == 0) return 0;
-  return needed(situation.loss, situation.window_limited ? kFailuresOfWindow : kFailures);
+  if (2 * situation.in_flight < settings_.data_shards) return 0;
+  if (situation.group % kMeasurePeriod < kMeasuredGroups) return 0;
+  return std::min(needed(situation.loss), situation.spare);
 }
 
 }  // namespace kcptun

@@ -17,28 +17,26 @@ class ParityPolicy {
   const FecSettings& settings() const { return settings_; }
   /// What the sender knows when a group begins.
   struct Situation {
-    std::uint32_t group = 0;     // its number
-    double loss = 0;             // share of packets that the path loses
-    bool path_has_room = false;   // the application or a window limits the sender
-    bool window_limited = false;  // it is a window, which every packet lost twice keeps shut
-    std::uint32_t in_flight =
-        0;  // packets: a group that takes longer than a round trip repairs nothing in time
+    std::uint32_t group = 0;         // its number
+    double loss = 0;                 // share of packets that the path loses
+    std::uint32_t spare = 0;         // packets that the path would take beside the data
+    std::uint32_t in_flight = 0;     // packets: a group that takes longer than a round trip repairs nothing in time
   };
-  /// Parity packets of the next group, 0..parity_shards. Every kMeasuredGroup-th has none, so that the loss
-  /// shows.
+  /// Parity packets of the next group, 0..parity_shards. Of kMeasurePeriod groups the first kMeasuredGroups have none,
+  /// so that the loss shows; they are in a row, because what they lose is then repaired in one round trip.
   std::uint32_t next_group(const Situation& situation);
 
-  /// Groups that the receiver cannot complete are to be rarer than this.
-  static constexpr double kFailures = 0.02;
-  static constexpr double kFailuresOfWindow = 0.002;
-  static constexpr std::uint32_t kMeasuredGroup = 8;
+  /// Groups that the receiver cannot complete are to be rarer than this: each keeps all that follows waiting, and shuts
+  /// the window of a stream, or of the session, meanwhile.
+  static constexpr double kFailures = 0.001;
+  static constexpr std::uint32_t kMeasuredGroups = 8;
+  static constexpr std::uint32_t kMeasurePeriod = 1024;
 
  private:
-  std::uint32_t needed(double loss, double failures);
+  std::uint32_t needed(double loss);
 
   const FecSettings settings_;
   double loss_of_needed_ = 0;  // what needed_ was computed for
-  double failures_of_needed_ = 0;
   std::uint32_t needed_ = 0;
 };
 

@@ -31,8 +31,11 @@ constexpr double kRepeatedLoss = 0.001;
 constexpr Duration kRepeatedRoundTrip = milliseconds(5);
 // Windows' worth of data for which it is remembered that they were the limit.
 constexpr std::uint64_t kWindowMemory = 2;
+// Idle time of at most so many round trips is remembered.
+constexpr int kSpareRoundTrips = 8;
 constexpr double kTwiceLoss = 0.01;  // share of packets from which on retransmissions leave twice
-constexpr std::size_t kDatagramHeaders = 48;  // IP, UDP, nonce: they are the thin stream's, too
+constexpr double kTwiceRepeatedLoss = 0.03;  // from here on twice: one message in a hundred would be lost twice on one of two ways
+constexpr std::size_t kDatagramHeaders = 56;  // IP, UDP, nonce, FEC: they are the thin stream's, too
 constexpr Duration kRepeatSlack = milliseconds(4);
 // Acknowledgements waiting for a flush. More only come while the socket takes nothing; the peer then sends
 // again.
@@ -131,7 +134,10 @@ void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
         ++counters_.beyond_window;
         return;
       }
-      if (verdict == ReceiveWindow::Verdict::kDuplicate) ++counters_.repeated;
+      if (verdict == ReceiveWindow::Verdict::kDuplicate) {
+        ++counters_.repeated;
+        if (!segment.data.empty() && peer_will_know(now, segment.sn)) break;
+      }
       if (verdict == ReceiveWindow::Verdict::kNew) ++arrivals_;
       add_ack(segment.sn, segment.ts);
       break;
@@ -143,6 +149,12 @@ void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
     case KcpCommand::kWindowTell:
       break;
   }
+}
+
+// A copy that comes within a round trip of our telling that we have it left before the peer could read that: it was sent
+// for safety. An answer would be a packet for nothing. Empty ones are questions (write_echo_request()).
+bool Kcp::peer_will_know(TimePoint now, std::uint32_t sn) const {
+  return serial_less(sn, told_una_) && now - told_at_ < rtt_.minimum().value_or(Duration(0));
 }
 
 void Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin) {
@@ -187,10 +199,13 @@ void Kcp::end_acked_batch(TimePoint now) {
   acked_.delivered = send_.rate().delivered();
   acked_.rate = send_.rate().take_sample(rtt_.minimum().value_or(Duration(0)));
   const SendWindow::Counters& sent = send_.counters();
-  loss_.handle(
-      static_cast<std::uint32_t>(sent.bare_arrived - std::exchange(counted_arrived_, sent.bare_arrived)),
-      static_cast<std::uint32_t>(sent.bare_lost - std::exchange(counted_lost_, sent.bare_lost)));
-  acked_.loss_events = static_cast<std::uint32_t>(sent.loss_events - std::exchange(counted_events_, sent.loss_events));
+  const auto since = [&](std::uint64_t SendWindow::Counters::*counter) {
+    return static_cast<std::uint32_t>(sent.*counter - counted_.*counter);
+  };
+  loss_.handle_bare(since(&SendWindow::Counters::bare_arrived), since(&SendWindow::Counters::bare_lost));
+  loss_.handle_protected(since(&SendWindow::Counters::protected_arrived), since(&SendWindow::Counters::protected_lost));
+  acked_.loss_events = since(&SendWindow::Counters::loss_events);
+  counted_ = sent;
   congestion_->handle_batch(acked_);
   pacer_.set_rate(congestion_->pacing_rate());
   acked_.segments = acked_.lost = 0;
@@ -385,8 +400,30 @@ void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
   if (send_.has_lost() || (send_.next() != send_.end() && serial_less(send_.next(), limit))) return;
   const std::uint64_t in_flight = send_.in_flight_bytes();
   if (!pacer_.allows(now) || in_flight >= congestion_->byte_window()) return;
+  if (!idle_since_) idle_since_ = now;
   if (send_.size() < send_quota()) return send_.rate().handle_app_limited(in_flight);
   window_limited_until_ = send_.rate().delivered() + kWindowMemory * send_quota() * packet_size_;
+}
+
+// What the path would have carried since the sender fell idle may be spent on parity.
+void Kcp::end_idle(TimePoint now) {
+  if (!idle_since_) return;
+  const PathEstimate path = congestion_->estimate();
+  const auto carried = [&](Duration time) {
+    return static_cast<std::uint64_t>(static_cast<double>(path.bandwidth) * static_cast<double>(time.count()) * 1e-6);
+  };
+  spare_bytes_ = std::min(spare_bytes_ + carried(now - *idle_since_), carried(kSpareRoundTrips * path.round_trip));
+  idle_since_.reset();
+}
+
+std::uint32_t Kcp::spare_packets() const {
+  if (congestion_->estimate().bandwidth == 0) return path_has_room() ? kMaxShards : 0;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(spare_bytes_ / packet_size_, kMaxShards));
+}
+
+void Kcp::set_group(std::uint32_t data, std::uint32_t parity) {
+  send_.set_group(data, parity);
+  spare_bytes_ -= std::min<std::uint64_t>(spare_bytes_, parity * packet_size_);
 }
 
 bool Kcp::may_send_data(TimePoint now) {
@@ -406,7 +443,9 @@ std::optional<SendWindow::Copy> Kcp::next_copy(TimePoint now, std::uint32_t limi
 }
 
 // Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
-bool Kcp::twice_worthwhile() const { return repeats_thin_ && path_has_room() && loss_.share() >= kTwiceLoss; }
+bool Kcp::twice_worthwhile() const {
+  return repeats_thin_ && (path_has_room() || spare_packets() > 0) && loss_.share() >= kTwiceLoss;
+}
 
 void Kcp::write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy) {
   Segment segment = blank_segment(KcpCommand::kPush);
@@ -423,7 +462,6 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
   const std::uint32_t limit = send_limit();
   const std::size_t before = writer.size();
   std::uint64_t weight = 0;
-  const std::uint64_t first_order = send_.next_order();
   while (writer.fits(1)) {
     const std::optional<SendWindow::Copy> copy = next_copy(now, limit, writer.room());
     if (!copy) break;
@@ -435,23 +473,31 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
     note_idle_path(now, limit);
   } else {
     probe_due_ = false;
+    end_idle(now);
     pacer_.charge(now, weight);
-    repeat_credit_ = std::min(repeat_credit_ + writer.size() - before + kDatagramHeaders, packet_size_);
   }
-  if (writer.size() > 0) write_repeats(now, writer, first_order);
+}
+
+// How much a small segment that is repeated may have.
+std::size_t Kcp::repeat_room() const {
+  const bool thin =
+      send_.in_flight() <= SendWindow::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
+  if (!repeats_thin_ || !thin || loss_.share() < kRepeatedLoss || repeat_credit_ <= kSegmentHeader) return 0;
+  if (rtt_.minimum().value_or(Duration(0)) < kRepeatedRoundTrip) return 0;
+  return std::min(repeat_credit_ - kSegmentHeader, segment_size() / 4);
 }
 
 // A lost keystroke then costs the gap to the next packet, not a retransmission time-out. Twice the bytes at
-// most, and only where the path loses something and a retransmission takes its time.
+// most, those of acknowledgements included, and only where the path loses something and a retransmission takes its time.
 void Kcp::write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before) {
-  const bool thin =
-      send_.in_flight() <= SendWindow::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
-  if (!repeats_thin_ || !thin || loss_.share() < kRepeatedLoss) return;
-  if (rtt_.minimum().value_or(Duration(0)) < kRepeatedRoundTrip) return;
-  const Duration overdue = *rtt_.smoothed() + kRepeatSlack;
-  while (writer.fits(1) && repeat_credit_ > kSegmentHeader) {
-    const std::size_t room = std::min({writer.room(), repeat_credit_ - kSegmentHeader, segment_size() / 4});
-    const std::optional<SendWindow::Copy> copy = send_.poll_repeat(now, overdue, room, before);
+  if (writer.size() == 0) return;
+  repeat_credit_ = std::min(repeat_credit_ + writer.size() + kDatagramHeaders, packet_size_);
+  const std::uint8_t times = loss_.share() < kTwiceRepeatedLoss ? 1 : 2;
+  while (writer.fits(1)) {
+    const std::size_t room = std::min(repeat_room(), writer.room());
+    if (room == 0) return;
+    const std::optional<SendWindow::Copy> copy =
+        send_.poll_repeat(now, times, *rtt_.smoothed() + kRepeatSlack, room, before);
     if (!copy) return;
     write_copy(now, writer, *copy);
     repeat_credit_ -= kSegmentHeader + copy->data.size();
@@ -466,8 +512,13 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
   PacketWriter writer(out, packet_size_);
   write_acks(writer);
   write_window_commands(writer);
+  const std::uint64_t first_order = send_.next_order();
   write_data(now, writer);
-  if (writer.size() > 0) told_window_ = receive_.free();
+  write_repeats(now, writer, first_order);
+  if (writer.size() == 0) return 0;
+  told_window_ = receive_.free();
+  told_una_ = receive_.next();
+  told_at_ = now;
   return writer.size();
 }
 

@@ -83,7 +83,7 @@ class Kcp {
   // --- the caller must do ---
 
   /// Packets that are polled from now on are in groups of `data` with `parity` more packets.
-  void set_group(std::uint32_t data, std::uint32_t parity) { send_.set_group(data, parity); }
+  void set_group(std::uint32_t data, std::uint32_t parity);
   /// Writes the next packet due at `now` into `out`, which has packet_size bytes; returns its length, 0 when
   /// none is.
   std::size_t poll_packet(TimePoint now, std::uint8_t* out);
@@ -100,6 +100,8 @@ class Kcp {
   double loss() const { return loss_.share(); }
   /// True while the application, or a window, keeps the sender from filling the path.
   bool path_has_room() const { return send_.rate().app_limited() || window_limited(); }
+  /// Packets that may leave beside the data because the path would have carried them while the sender was idle.
+  std::uint32_t spare_packets() const;
   /// True while a window does, and for some round trips afterwards.
   bool window_limited() const { return send_.rate().delivered() < window_limited_until_; }
   const ReceiveWindow& receive_window() const { return receive_; }
@@ -121,6 +123,7 @@ class Kcp {
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
   bool tells_of_restart(TimePoint now, const Segment& segment);
+  bool peer_will_know(TimePoint now, std::uint32_t sn) const;
   void handle_peer_state(TimePoint now, const Segment& segment, Origin origin);
   void handle_peer_window(std::uint32_t window);
   void add_ack(std::uint32_t sn, std::uint32_t ts);
@@ -137,8 +140,10 @@ class Kcp {
   bool may_send_data(TimePoint now);
   std::optional<SendWindow::Copy> next_copy(TimePoint now, std::uint32_t limit, std::size_t room);
   bool twice_worthwhile() const;
+  std::size_t repeat_room() const;
   void write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before);
   void note_idle_path(TimePoint now, std::uint32_t limit);
+  void end_idle(TimePoint now);
   std::uint32_t backlog_limit() const;
   std::uint32_t send_limit() const;
   bool window_worth_telling() const;
@@ -157,10 +162,10 @@ class Kcp {
   std::optional<TimePoint> paced_until_;  // the pacer holds data back
   bool probe_due_ = false;                // one packet may leave whatever is under way
   LossEstimate loss_;
-  std::uint64_t counted_arrived_ = 0;  // of the send window's counters, in loss_
-  std::uint64_t counted_lost_ = 0;
-  std::uint64_t counted_events_ = 0;
+  SendWindow::Counters counted_;  // what the last batch saw
   std::uint64_t window_limited_until_ = 0;  // delivered bytes: until then the windows were the limit
+  std::optional<TimePoint> idle_since_;     // the path would take more than there is, or than the windows take
+  std::uint64_t spare_bytes_ = 0;           // what it would have carried meanwhile
   std::size_t repeat_credit_ = 0;  // bytes that may be repeated
   AckedBatch acked_;               // of the batch that is being handled
 
@@ -178,6 +183,8 @@ class Kcp {
   bool asked_ = false;  // a WASK left, and nothing has arrived since
   bool tell_window_ = false;
   std::uint32_t told_window_;  // the window in the last segment that left
+  std::uint32_t told_una_ = 0;      // and its una
+  TimePoint told_at_{};             // and when it did
   TimePoint last_good_una_{};       // when a segment last came whose una was not behind ours
   std::uint32_t forgetful_ = 0;     // segments since then that knew of nothing
   bool peer_restarted_ = false;

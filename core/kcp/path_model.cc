@@ -11,11 +11,13 @@ constexpr double kDrainGain = 1 / kStartupGain;
 constexpr double kStartupWindowGain = 2.0;
 constexpr std::array kCycle{1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
 constexpr std::size_t kProbeSeen = 2;  // the phase at whose end the probe has told what it found
+constexpr int kLongestDrain = 2;  // round trips: a queue that was there before the probe goes with the probe's
 constexpr double kProbeGrowth = 1.1;  // of a probe that found more
 constexpr std::uint64_t kBandwidthRounds = 10;
 constexpr Duration kBandwidthTime = milliseconds(500);  // rounds of a loopback are over in no time
 constexpr double kGrowth = 1.25;  // of the bandwidth in a round: the pipe is not full yet
 constexpr std::uint32_t kFullRounds = 3;
+constexpr std::uint32_t kLimitedRounds = 5;
 
 constexpr Duration kRoundTripAge = seconds(10);
 constexpr Duration kRoundTripProbe = milliseconds(200);
@@ -46,8 +48,10 @@ constexpr Duration kQueueSlack = milliseconds(4);
 constexpr double kCongestiveLoss = 0.01;
 constexpr std::uint64_t kJudgedPackets = 400;
 constexpr double kYield = 0.85;
-// A round that loses so much more than the ones before has overflowed the path.
-constexpr double kOverflow = 0.1;
+// A round that loses so much more than the ones before has overflowed a path that has no queue to show: Startup sends up
+// to twice what it takes. Less may be acknowledgements that got lost, which Go's programs send in bunches.
+constexpr double kOverflow = 0.3;
+constexpr std::uint64_t kOverflowPackets = 64;
 constexpr std::uint32_t kOverflowEvents = 8;  // one burst is none
 // Packets of a round whose loss is worth looking at; the share of losses that is made up for, at most.
 constexpr std::uint64_t kLossSamples = 32;
@@ -155,20 +159,23 @@ bool PathModel::shows_queue(const Round& round, std::uint32_t samples) const {
 // Startup has gone beyond what the path takes.
 bool PathModel::overflows(const Round& round, std::uint32_t samples) const {
   return shows_queue(round, samples) ||
-         (round.loss_events >= kOverflowEvents && round.loss() > startup_loss_ + kOverflow);
+         (round.loss_events >= kOverflowEvents && round.packets() >= kOverflowPackets &&
+          round.loss() > startup_loss_ + kOverflow);
 }
 
 void PathModel::check_full_pipe() {
   pipe_filled_ = overflows(last_, kQueueSamples);
   if (pipe_filled_) return;
   if (last_.packets() >= kLossSamples) startup_loss_ = std::min(startup_loss_, last_.loss());
-  if (last_.app_limited) return;
+  if (last_.packets() < kLossSamples && last_.app_limited) return;
   if (static_cast<double>(bandwidth_.value()) >= static_cast<double>(full_bandwidth_) * kGrowth) {
     full_bandwidth_ = bandwidth_.value();
     rounds_without_growth_ = 0;
     return;
   }
-  pipe_filled_ = ++rounds_without_growth_ >= kFullRounds;
+  // Who sends in bursts, because the application or a window stops him between them, never sees the whole bandwidth; but
+  // he must not go on to burst at three times of what he saw.
+  pipe_filled_ = ++rounds_without_growth_ >= (last_.app_limited ? kLimitedRounds : kFullRounds);
 }
 
 // A queue that overflows is shared: everybody who fills it has to take less of it (BBRv2's upper bound on inflight).
@@ -220,7 +227,7 @@ void PathModel::advance_cycle(const AckedBatch& batch) {
   const double gain = kCycle[cycle_];
   bool over = long_enough;
   if (gain > 1) over = long_enough && (cycle_lost_ || batch.in_flight + batch.bytes >= product(gain));
-  if (gain < 1) over = long_enough || batch.in_flight <= product(1);
+  if (gain < 1) over = batch.in_flight <= product(1) || batch.now - cycle_at_ >= kLongestDrain * round_trip_;
   if (!over) return;
   // What the probe found shows a round trip later. A path that took so much more has more: go on until it doesn't.
   const bool grew = static_cast<double>(bandwidth_.value()) > static_cast<double>(cycle_bandwidth_) * kProbeGrowth;

@@ -115,7 +115,8 @@ SendWindow::Copy SendWindow::send(TimePoint now, std::uint32_t sn, bool retransm
   slot.resent = retransmission;
   slot.sent_at = now;
   slot.repeats = 0;
-  slot.bare = group_parity_ == 0 && !retransmission;
+  slot.uncounted = !retransmission;
+  slot.bare = group_parity_ == 0;
   slot.weight = weight(slot.length);
   slot.order = ++order_;
   slot.departure = rate_.handle_sent(now, in_flight_bytes_);
@@ -136,21 +137,26 @@ std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32
   return send(now, next_++, false);
 }
 
-std::optional<SendWindow::Copy> SendWindow::poll_repeat(TimePoint now, Duration overdue, std::size_t room,
-                                                        std::uint64_t before) {
+std::optional<SendWindow::Copy> SendWindow::poll_repeat(TimePoint now, std::uint8_t times, Duration overdue,
+                                                        std::size_t room, std::uint64_t before) {
+  Slot* best = nullptr;  // who was repeated least, so that the newest is not the last
+  std::uint32_t best_sn = 0;
   std::uint32_t sn = lists_[0].head;
   for (std::uint32_t left = std::min(lists_[0].size, kThinSegments); left > 0; --left, sn = ring_[sn].next) {
     Slot& slot = ring_[sn];
-    if (slot.order >= before) return std::nullopt;
-    const bool late =
-        slot.repeats < kMostRepeats && now - (slot.repeats > 0 ? slot.repeated_at : slot.sent_at) > overdue;
-    if (slot.length > room || !(slot.repeats == 0 || late)) continue;
-    ++slot.repeats;
-    slot.repeated_at = now;
-    ++counters_.repeats;
-    return Copy{sn, {slot.data, slot.length}, true, true};
+    if (slot.order >= before) break;
+    const Duration age = now - (slot.repeats > 0 ? slot.repeated_at : slot.sent_at);
+    const bool due = slot.repeats == 0 || (slot.repeats < times && age > Duration(0));
+    const bool late = slot.repeats < kMostRepeats && age > overdue;
+    if (slot.length > room || !(due || late) || (best && best->repeats <= slot.repeats)) continue;
+    best = &slot;
+    best_sn = sn;
   }
-  return std::nullopt;
+  if (!best) return std::nullopt;
+  ++best->repeats;
+  best->repeated_at = now;
+  ++counters_.repeats;
+  return Copy{best_sn, {best->data, best->length}, true, true};
 }
 
 std::optional<SendWindow::Copy> SendWindow::poll_second(TimePoint now, bool idle, std::size_t room) {
@@ -179,7 +185,7 @@ void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_copy) {
     newest_rtt_ = now - slot.sent_at;
   }
   rate_.handle_acked(now, slot.weight, known ? &slot.departure : nullptr, slot.sent_at);
-  if (slot.bare) ++counters_.bare_arrived;
+  if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_arrived : counters_.protected_arrived);
   progress_at_ = now;
   probes_ = 0;
   remove_from_list(sn);
@@ -202,7 +208,7 @@ SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, st
   if (sn - una_ >= next_ - una_ || !ring_[sn].data) return result;
   Slot& slot = ring_[sn];
   const bool last_copy = wire_ms(slot.sent_at) == ts;
-  const bool repeat = !last_copy && slot.repeats > 0 && wire_ms(slot.repeated_at) == ts;
+  const bool repeat = slot.repeats > 0 && serial_less(wire_ms(slot.sent_at), ts);
   if (last_copy) result.rtt = now - slot.sent_at;
   if (repeat) count_lost(slot);
   if (slot.resent && !last_copy && !repeat) ++counters_.spurious;
@@ -265,7 +271,7 @@ void SendWindow::learn_reordering(const Slot& slot) {
 }
 
 void SendWindow::count_lost(Slot& slot) {
-  if (std::exchange(slot.bare, false)) ++counters_.bare_lost;
+  if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_lost : counters_.protected_lost);
 }
 
 Duration SendWindow::reordering_window(const RttEstimator& rtt) const {

@@ -43,6 +43,9 @@ class SendWindow {
     // What became of first copies that no parity protected: their sum tells the path's loss.
     std::uint64_t bare_arrived = 0;
     std::uint64_t bare_lost = 0;
+    // And of those that some did: lost are those that it could not bring back.
+    std::uint64_t protected_arrived = 0;
+    std::uint64_t protected_lost = 0;
   };
   /// What an acknowledgement told.
   struct AckResult {
@@ -91,10 +94,11 @@ class SendWindow {
     return group_parity_ == 0 ? size : size + size * group_parity_ / group_data_;
   }
   /// A small segment that is under way and worth repeating in a packet that leaves anyhow, with `room` bytes
-  /// of data left: it has not been repeated, or its acknowledgement is overdue, `overdue` after the last
-  /// copy. Copies from number `before` on don't count: they are in this packet. Looks at kThinSegments
-  /// segments at most.
-  std::optional<Copy> poll_repeat(TimePoint now, Duration overdue, std::size_t room, std::uint64_t before);
+  /// of data left: it has not been repeated `times` times, in packets of different moments, or its acknowledgement is
+  /// overdue, `overdue` after the last copy. Copies from number `before` on don't count: they are in this packet.
+  /// Looks at kThinSegments segments at most.
+  std::optional<Copy> poll_repeat(TimePoint now, std::uint8_t times, Duration overdue, std::size_t room,
+                                  std::uint64_t before);
   /// Segments found lost leave twice from now on, or don't: the second time kTwiceGap copies later, with poll_second().
   void set_twice(bool twice) { twice_ = twice; }
   /// The next segment that leaves a second time and is not acknowledged yet. `idle`: nothing else waits, so that the gap
@@ -159,7 +163,7 @@ class SendWindow {
 
   static constexpr Duration kLongestProbeWait = milliseconds(500);
   static constexpr Duration kSmallestReordering = milliseconds(1);  // batches at the receiver reorder by so much
-  static constexpr Duration kLargestFirstReordering = milliseconds(10);
+  static constexpr Duration kLargestFirstReordering = milliseconds(5);
   static constexpr std::uint32_t kMostReordering = 64;  // times the first window
   static constexpr std::uint32_t kCalmLosses = 64;
   /// A stream is thin while no more than so many segments are under way.
@@ -186,7 +190,8 @@ class SendWindow {
     bool sent = false;
     bool resent = false;
     bool found_lost = false;     // by order or time, not by a probe
-    bool bare = false;           // the first copy, without parity, has not been counted
+    bool uncounted = false;      // what became of the first copy is not known yet
+    bool bare = false;           // no parity protected it
     std::uint32_t weight = 0;  // of the copy under way
     std::uint8_t repeats = 0;    // since sent_at
     std::uint32_t previous = 0;  // neighbours in `list`, by sn; meaningless at its ends

@@ -376,8 +376,8 @@ void Link::begin_group() {
   const FecSettings& fec = parity_policy_.settings();
   const std::uint32_t group = encoder_->next_seqid() / (fec.data_shards + fec.parity_shards);
   encoder_->plan_parity(context_.settings.adaptive_parity
-                            ? parity_policy_.next_group({group, kcp_.loss(), kcp_.path_has_room(),
-                                                         kcp_.window_limited(), kcp_.send_window().in_flight()})
+                            ? parity_policy_.next_group(
+                                  {group, kcp_.loss(), kcp_.spare_packets(), kcp_.send_window().in_flight()})
                             : fec.parity_shards);
   kcp_.set_group(fec.data_shards, encoder_->planned_parity());
 }

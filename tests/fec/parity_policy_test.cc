@@ -17,10 +17,12 @@ TEST_CASE("parity is as much as a group's chance to fail asks for") {
 
 TEST_CASE("parity is left out where bandwidth is short, or it comes too late, or the loss is measured") {
   ParityPolicy policy({10, 3});
-  const ParityPolicy::Situation lossy{1, 0.05, true, false, 100};
+  const ParityPolicy::Situation lossy{ParityPolicy::kMeasuredGroups, 0.01, 100, 100};
   CHECK(policy.next_group(lossy) == 2);
   ParityPolicy::Situation other = lossy;
-  other.path_has_room = false;
+  other.spare = 1;
+  CHECK(policy.next_group(other) == 1);
+  other.spare = 0;
   CHECK(policy.next_group(other) == 0);
   other = lossy;
   other.in_flight = 4;
@@ -28,18 +30,18 @@ TEST_CASE("parity is left out where bandwidth is short, or it comes too late, or
   other.in_flight = 5;
   CHECK(policy.next_group(other) == 2);
   other = lossy;
-  other.window_limited = true;
+  other.loss = 0.05;
   CHECK(policy.next_group(other) == 3);
   other = lossy;
   other.loss = 0;
   CHECK(policy.next_group(other) == 0);
   std::uint32_t measured = 0;
-  for (std::uint32_t group = 0; group < 80; ++group) {
+  for (std::uint32_t group = 0; group < 3 * ParityPolicy::kMeasurePeriod; ++group) {
     other = lossy;
     other.group = group;
     measured += policy.next_group(other) == 0;
   }
-  CHECK(measured == 80 / ParityPolicy::kMeasuredGroup);
+  CHECK(measured == 3 * ParityPolicy::kMeasuredGroups);
 }
 
 }  // namespace kcptun

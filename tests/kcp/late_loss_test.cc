@@ -43,11 +43,11 @@ using Numbers = std::vector<std::uint32_t>;
 
 TEST_CASE("a segment is lost once a later one was acknowledged and the reordering window has passed, not before") {
   Fixture f;
-  REQUIRE(f.window.reordering_window(f.rtt) == milliseconds(10));
+  REQUIRE(f.window.reordering_window(f.rtt) == milliseconds(5));
   f.send_new(kStart, 2);
   f.ack(kStart + kRtt, 1, kStart);
   CHECK(f.window.detect_late(kStart + kRtt, f.rtt) == 0);
-  const TimePoint late = kStart + kRtt + milliseconds(10);
+  const TimePoint late = kStart + kRtt + milliseconds(5);
   CHECK(f.window.next_timeout(f.rtt) == late);
   CHECK(f.window.detect_late(late - Duration(1), f.rtt) == 0);
   CHECK(f.window.detect_late(late, f.rtt) == 1);
@@ -80,7 +80,7 @@ TEST_CASE("a loss that was none widens the reordering window, once per round tri
   TimePoint now = kStart;
   std::uint32_t sn = 0;
   std::vector<Duration> windows;
-  for (int round = 0; round < 12; ++round, now += seconds(1), sn += 3) {
+  for (int round = 0; round < 20; ++round, now += seconds(1), sn += 3) {
     f.send_new(now, 3);
     f.ack(now + kRtt, sn + 2, now);
     const TimePoint late = now + kRtt + f.window.reordering_window(f.rtt);
@@ -91,11 +91,11 @@ TEST_CASE("a loss that was none widens the reordering window, once per round tri
     f.window.handle_una(late + milliseconds(1), sn + 3);
     windows.push_back(f.window.reordering_window(f.rtt));
   }
-  CHECK(windows[0] == milliseconds(20));  // two in one round trip count once
-  CHECK(windows[1] == milliseconds(30));
-  CHECK(windows[5] == milliseconds(70));
-  CHECK(windows[11] == kRtt);
-  CHECK(f.window.counters().spurious == 24);
+  CHECK(windows[0] == milliseconds(10));  // two in one round trip count once
+  CHECK(windows[1] == milliseconds(15));
+  CHECK(windows[5] == milliseconds(35));
+  CHECK(windows[15] == kRtt);  // sixteen of 5 ms
+  CHECK(f.window.counters().spurious == 40);
 }
 
 TEST_CASE("real losses narrow the reordering window again") {
@@ -104,13 +104,13 @@ TEST_CASE("real losses narrow the reordering window again") {
   f.ack(kStart + kRtt, 1, kStart);
   f.window.detect_late(kStart + milliseconds(90), f.rtt);
   CHECK(f.ack(kStart + milliseconds(95), 0, kStart).spurious);  // before it was even sent again
-  REQUIRE(f.window.reordering_window(f.rtt) == milliseconds(20));
+  REQUIRE(f.window.reordering_window(f.rtt) == milliseconds(10));
   const TimePoint later = kStart + seconds(1);
   f.window.handle_una(later, 2);
   f.send_new(later, SendWindow::kCalmLosses + 1);
   f.ack(later + kRtt, 2 + SendWindow::kCalmLosses, later);
   CHECK(f.window.detect_late(later + milliseconds(100), f.rtt) == SendWindow::kCalmLosses);
-  CHECK(f.window.reordering_window(f.rtt) == milliseconds(10));
+  CHECK(f.window.reordering_window(f.rtt) == milliseconds(5));
 }
 
 TEST_CASE("a silent peer is asked by the oldest segment alone, at growing intervals of at most 500 ms, for ever") {
@@ -140,7 +140,7 @@ TEST_CASE("a probe is no loss: the original's acknowledgement proves nothing abo
   REQUIRE(f.window.probe_if_silent(at, f.rtt));
   f.resend(at);
   CHECK_FALSE(f.ack(at + milliseconds(1), 0, kStart).spurious);
-  CHECK(f.window.reordering_window(f.rtt) == milliseconds(10));
+  CHECK(f.window.reordering_window(f.rtt) == milliseconds(5));
 }
 
 TEST_CASE("an empty window waits for nothing") {

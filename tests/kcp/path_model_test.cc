@@ -170,12 +170,21 @@ TEST_CASE("a sample taken while the application was the limit says so") {
 TEST_CASE("a loss estimate follows the path") {
   LossEstimate estimate;
   CHECK(estimate.share() == Approx(LossEstimate::kFirstGuess));
-  for (int i = 0; i < 2000; ++i) estimate.handle(1, 0);
+  for (int i = 0; i < 2000; ++i) estimate.handle_bare(1, 0);
   CHECK(estimate.share() < 0.0001);
-  for (int i = 0; i < 200; ++i) estimate.handle(9, 1);
+  for (int i = 0; i < 200; ++i) estimate.handle_bare(9, 1);
   CHECK(estimate.share() == Approx(0.1).margin(0.01));
-  estimate.handle(0, 0);
+  estimate.handle_bare(0, 0);
   CHECK(estimate.share() == Approx(0.1).margin(0.01));
+}
+
+TEST_CASE("a loss that parity cannot bring back shows before the next copies without parity do") {
+  LossEstimate estimate;
+  for (int i = 0; i < 2000; ++i) estimate.handle_bare(1, 0);
+  for (int i = 0; i < 200; ++i) estimate.handle_protected(19, 1);
+  CHECK(estimate.share() == Approx(0.05).margin(0.005));
+  for (int i = 0; i < 200; ++i) estimate.handle_protected(20, 0);
+  CHECK(estimate.share() < 0.0001);
 }
 
 }  // namespace kcptun
