@@ -35,6 +35,8 @@ constexpr Field kFields[] = {
     {"reorder_ms", 0, 10000, "how long", [](LinkSettings& s, double v) { s.reorder_delay = ms(v); }},
     {"mtu", 0, 65535, "larger packets are dropped, 0: none",
      [](LinkSettings& s, double v) { s.mtu = static_cast<std::uint32_t>(v); }},
+    {"fragments", 0, 1, "1: larger IPv4 packets without DF are cut, not dropped",
+     [](LinkSettings& s, double v) { s.fragments = v != 0; }},
     {"blackhole", 0, 1, "1: nothing passes", [](LinkSettings& s, double v) { s.black_hole = v != 0; }},
 };
 

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "tests/lab/commands.h"
+#include "tests/lab/fragments.h"
 #include "tests/lab/link_model.h"
 #include "tests/lab/packet_store.h"
 #include "tests/lab/tun_device.h"
@@ -57,8 +58,12 @@ class Direction {
       if (!spare_ && !(spare_ = pool_.take())) return drop_one(taken);
       spare_->size = static_cast<std::uint32_t>(from_.read(spare_->bytes));
       if (spare_->size == 0) return taken > 0;
-      const LinkModel::Verdict verdict = model_.offer(clock_now(), spare_->size);
-      if (verdict.fate == Fate::kPasses) in_flight_.add(verdict.out, std::move(spare_));
+      const LinkSettings& settings = model_.settings();
+      if (settings.fragments && settings.mtu != 0 && Fragments::can_cut(spare_->view(), settings.mtu)) {
+        offer_fragments(settings.mtu);
+      } else {
+        offer(std::move(spare_));
+      }
     }
     return true;
   }
@@ -80,15 +85,37 @@ class Direction {
             {"carried_bytes", c.carried_bytes}, {"lost", c.lost},               {"queue_drops", c.queue_drops},
             {"too_big", c.too_big},         {"black_holed", c.black_holed},     {"reordered", c.reordered},
             {"max_queue", c.max_queue},     {"queued", model_.queued(clock_now())},
-            {"overflow", overflow_},        {"refused", refused_}};
+            {"overflow", overflow_},        {"refused", refused_},              {"cut", cut_}};
   }
   void reset_counters() {
     model_.reset_counters();
-    overflow_ = refused_ = 0;
+    overflow_ = refused_ = cut_ = 0;
   }
 
  private:
   static constexpr int kMostPerPass = 256;  // so that neither direction waits long for the other
+
+  void offer(std::unique_ptr<Packet> packet) {
+    const LinkModel::Verdict verdict = model_.offer(clock_now(), packet->size);
+    if (verdict.fate == Fate::kPasses) return in_flight_.add(verdict.out, std::move(packet));
+    pool_.give_back(std::move(packet));
+  }
+
+  /// Of the packet just read.
+  void offer_fragments(std::size_t mtu) {
+    ++cut_;
+    Fragments fragments(spare_->view(), mtu);
+    for (;;) {
+      std::unique_ptr<Packet> part = pool_.take();
+      if (!part) {
+        ++overflow_;
+        return;
+      }
+      part->size = static_cast<std::uint32_t>(fragments.next(part->bytes));
+      if (part->size == 0) return pool_.give_back(std::move(part));
+      offer(std::move(part));
+    }
+  }
 
   /// The pool is empty: what waits is lost, and the run worth nothing, which `overflow` tells.
   bool drop_one(int taken) {
@@ -106,6 +133,7 @@ class Direction {
   std::unique_ptr<Packet> spare_;
   std::uint64_t overflow_ = 0;  // dropped because kMostInside were inside
   std::uint64_t refused_ = 0;   // not taken by the device
+  std::uint64_t cut_ = 0;       // packets that went on as fragments
 };
 
 class Emulator {

@@ -33,6 +33,7 @@ struct LinkSettings {
   double reorder = 0;             // probability that a packet is held back, so that later ones overtake it
   LinkDuration reorder_delay{0};  // held back so long
   std::uint32_t mtu = 0;          // larger packets are dropped, 0: none
+  bool fragments = false;         // but the caller cuts those that allow it, and offers their parts (fragments.h)
   bool black_hole = false;        // nothing passes
 };
 

@@ -25,12 +25,17 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 import tunnel as t  # noqa: E402  (found by the line above)
 
 CLIENT, SERVER = "10.77.0.1", "10.77.0.2"
+CLIENT6, SERVER6 = "fd77::1", "fd77::2"
 OTHER_CLIENT = "10.77.0.9"  # where the client is after its address has changed
 TUN = "lab0"
 MTU = 1500
 SKIPPED = 77  # exit code where there can be no lab
 # Packets that wait for the emulator; it looks each 0.2 ms. The device drops more, which device_drops() tells.
 DEVICE_QUEUE = 10000
+
+# Without DF, and with it (linux/in.h; Python's socket has no names for them).
+IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE = 0, 3
+_IP_MTU_DISCOVER = 10
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -112,8 +117,8 @@ class Path:
         try:
             self.client, self.server = NameSpace(), NameSpace()
             self._start(emulator, seed)
-            self._address(self.client, CLIENT)
-            self._address(self.server, SERVER)
+            self._address(self.client, CLIENT, CLIENT6)
+            self._address(self.server, SERVER, SERVER6)
             self._drops_before = self._drops_at_devices()
         except BaseException:
             self.close()
@@ -133,10 +138,11 @@ class Path:
         self.scheduling = self._answer()["scheduling"]
 
     @staticmethod
-    def _address(space, address):
+    def _address(space, address, address6):
         space.ip("link", "set", TUN, "addrgenmode", "none")  # nothing but the measurement's packets
         space.ip("link", "set", TUN, "up", "mtu", str(MTU), "txqueuelen", str(DEVICE_QUEUE))
         space.ip("address", "add", address + "/24", "dev", TUN)
+        space.ip("address", "add", address6 + "/64", "dev", TUN, "nodad")
         space.ip("route", "add", "default", "dev", TUN)
 
     def _answer(self):
@@ -214,10 +220,12 @@ def _checksum(data):
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def ping(space, address, count=10, interval=0.02, patience=2.0, size=56):
+def ping(space, address, count=10, interval=0.02, patience=2.0, size=56, discover=None):
     """Round-trip times in seconds of ICMP echoes that came back within `patience`; lost ones are left out."""
     with space.entered():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    if discover is not None:
+        raw.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, discover)
     times = []
     identifier = os.getpid() & 0xFFFF
     with raw:

@@ -84,6 +84,16 @@ class PathTest(unittest.TestCase):
         self.assertEqual(len(p.ping(self.path.client, p.SERVER, 2, size=1000 - 28)), 2)
         self.assertEqual(p.ping(self.path.client, p.SERVER, 2, size=1001 - 28, patience=0.2), [])
 
+    def test_routers_cut_packets_that_allow_it_and_drop_the_others(self):
+        def echoes(size, discover):
+            return p.ping(self.path.client, p.SERVER, 2, size=size - 28, patience=0.2, discover=discover)
+
+        self.path.set(mtu=1000, fragments=1)
+        self.assertEqual(len(echoes(1400, p.IP_PMTUDISC_DONT)), 2)
+        self.assertGreaterEqual(self.path.counters()["up"]["cut"], 2)
+        self.assertEqual(echoes(1400, p.IP_PMTUDISC_PROBE), [])
+        self.assertEqual(len(echoes(1000, p.IP_PMTUDISC_PROBE)), 2)
+
     def test_a_moved_client_is_reached_at_its_new_address(self):
         self.path.move_client()
         self.assertEqual(len(p.ping(self.path.server, p.OTHER_CLIENT, 2)), 2)
