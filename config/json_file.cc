@@ -171,10 +171,13 @@ Result<Value> typed_value(const Option& option, const JsonField& field) {
   if (option.kind == OptionKind::kNumber && field.kind == JsonKind::kHuge) {
     return Error{"is out of range " + value_hint(option)};
   }
+  const bool is_word = field.kind == JsonKind::kString && !option.word.empty() && field.text == option.word;
+  if (option.kind == OptionKind::kNumber && is_word) return Value{field.text};
   const bool wants_text = option.kind != OptionKind::kSwitch && option.kind != OptionKind::kNumber;
   if (wants_text && field.kind == JsonKind::kString) return Value{field.text};
-  return Error{"is " + std::string(kind_name(field.kind)) + ", expected " +
-               std::string(expected_kind(option))};
+  std::string expected(expected_kind(option));
+  if (!option.word.empty()) expected.append(" or \"").append(option.word).append("\"");
+  return Error{"is " + std::string(kind_name(field.kind)) + ", expected " + expected};
 }
 
 std::string unknown_field_warning(const JsonField& field, std::string_view file, Role role) {

@@ -48,7 +48,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kMode, kKcp, kB, kChoice, kLive, "mode", "", "mode", {}, "fast", "fast",
      "the profile of nodelay, interval, resend and nc; those four count with manual only"},
     {kMtu, kKcp, kB, kNumber, kNextSession, "mtu", "", "mtu", {128, 1500}, "1350", "1350",
-     "the largest UDP payload in bytes"},
+     "the largest UDP payload in bytes; auto finds the largest that the path carries", "auto"},
     {kRateLimit, kKcp, kB, kNumber, kLive, "ratelimit", "", "ratelimit", {0, kMaxRate}, "0", "0",
      "the most bytes per second that one session sends, 0: no limit"},
     {kSendWindow, kKcp, kB, kNumber, kLive, "sndwnd", "", "sndwnd", {1, 65535}, "128", "1024",
@@ -263,8 +263,10 @@ std::string_view program_name(Role role) { return role == Role::kClient ? "kcptu
 bool is_secret(OptionId id) { return id == kKey || id == kStatusToken; }
 
 std::string value_hint(const Option& option) {
-  if (option.kind == kNumber)
-    return std::to_string(option.range.min) + ".." + std::to_string(option.range.max);
+  if (option.kind == kNumber) {
+    const std::string range = std::to_string(option.range.min) + ".." + std::to_string(option.range.max);
+    return option.word.empty() ? range : range + " or " + std::string(option.word);
+  }
   std::string words;
   for (const auto word : choices_of(option.id)) words.append(words.empty() ? "" : ", ").append(word);
   return words;

@@ -74,6 +74,7 @@ struct Option {
   std::string_view client_default;  // as text; "" is false, or empty
   std::string_view server_default;
   std::string_view help;
+  std::string_view word = "";  // of a kNumber: may stand in place of a number; its value is then that text
 
   bool applies_to(Role r) const {
     return role == OptionRole::kBoth || (role == OptionRole::kClient) == (r == Role::kClient);

@@ -79,7 +79,8 @@ void Settings::set(OptionId id, Value value, Source source) {
 }
 
 Result<Value> value_from_text(const Option& option, std::string_view text) {
-  if (option.kind == OptionKind::kNumber) return parse_number(option, text);
+  const bool is_word = !option.word.empty() && text == option.word;
+  if (option.kind == OptionKind::kNumber && !is_word) return parse_number(option, text);
   if (option.kind != OptionKind::kSwitch) return Value{std::string(text)};
   const auto on = parse_bool(text);
   if (!on) return Error{"must be true or false"};

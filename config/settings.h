@@ -41,6 +41,8 @@ class Settings {
 
   /// REQUIRES: the option is of that kind.
   bool on(OptionId id) const { return std::get<bool>(value(id)); }
+  /// True if a number option has its word.
+  bool has_word(OptionId id) const { return std::holds_alternative<std::string>(value(id)); }
   std::int64_t number(OptionId id) const { return std::get<std::int64_t>(value(id)); }
   const std::string& text(OptionId id) const { return std::get<std::string>(value(id)); }
 

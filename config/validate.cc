@@ -38,6 +38,7 @@ std::string range_predicate(const Option& option) {
 }
 
 Check check_alone(const Settings& settings, const Option& option) {
+  if (option.kind == OptionKind::kNumber && settings.has_word(option.id)) return std::nullopt;
   if (option.kind == OptionKind::kNumber && !option.range.contains(settings.number(option.id))) {
     return Complaint{option.id, range_predicate(option)};
   }
@@ -215,7 +216,8 @@ void read_link(const Settings& settings, LinkSettings& link) {
   static_assert(kMostHeaders < 128, "the range of mtu must leave room for payload");
   link.kcp.tuning = {settings.number(kNodelay) != 0, milliseconds(settings.number(kInterval)),
                      u32(settings, kResend), settings.number(kNc) != 0};
-  link.kcp.mtu = u32(settings, kMtu);
+  link.kcp.find_mtu = settings.has_word(kMtu);  // from the default on
+  if (!link.kcp.find_mtu) link.kcp.mtu = u32(settings, kMtu);
   link.kcp.tuning.congestion = congestion_of(settings.text(kCongestion));
   read_windows(settings, link);
   link.kcp.ack_nodelay = settings.on(kAckNodelay);

@@ -37,10 +37,14 @@ struct Packet {
 /// A slot has kPacketStride bytes; those behind the packet may be overwritten (FEC pads there).
 class TransmitBatch {
  public:
+  /// What may become of packets that are too large on their way: kAllowed ones are cut by who notices (under IPv6
+  /// that is their sender only, once it was told), kWhole ones are rather lost.
+  enum class Fragments : std::uint8_t { kAllowed, kWhole };
   struct Run {
     Path path;
     std::uint32_t first = 0;
     std::uint32_t count = 0;
+    Fragments fragments = Fragments::kAllowed;
   };
 
   TransmitBatch()
@@ -55,10 +59,10 @@ class TransmitBatch {
   std::size_t room() const { return size() < kBatchPackets ? kBatchPackets - size() : 0; }
 
   /// Packets added from now on go to `path`.
-  void begin_run(const Path& path) {
-    if (!runs_.empty() && runs_.back().path == path) return;
+  void begin_run(const Path& path, Fragments fragments = Fragments::kAllowed) {
+    if (!runs_.empty() && runs_.back().path == path && runs_.back().fragments == fragments) return;
     if (!runs_.empty() && runs_.back().count == 0) runs_.pop_back();
-    runs_.push_back({path, static_cast<std::uint32_t>(packets_.size()), 0});
+    runs_.push_back({path, static_cast<std::uint32_t>(packets_.size()), 0, fragments});
   }
   /// The next slot, without taking it. REQUIRES: a run was begun.
   std::uint8_t* next_slot() { return arena_.get() + packets_.size() * kPacketStride; }

@@ -70,6 +70,7 @@ inline constexpr std::array<ModePreset, 4> kModePresets{{
 struct KcpSettings {
   KcpTuning tuning;
   std::uint32_t mtu = 1350;  // UDP payload, crypto and FEC headers included
+  bool find_mtu = false;     // the path's own is searched (core/link/path_mtu.h), and `mtu` says nothing
   std::uint32_t send_window = 128;     // segments
   std::uint32_t receive_window = 512;  // segments
   // Up to how many segments the windows follow the path by themselves; 0: they stay as they are.

@@ -1,10 +1,12 @@
 #include "core/kcp/kcp.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/packet.h"
 #include "core/base/serial.h"
 
 namespace kcptun {
@@ -119,6 +121,7 @@ bool Kcp::tells_of_restart(TimePoint now, const Segment& segment) {
 
 void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
   if (origin == Origin::kArrived && tells_of_restart(now, segment)) return;
+  if (origin == Origin::kArrived) size_probe_.handle_segment(now, segment, rtt_.timeout());
   // An una ahead of what we sent is a lie, or we are the other life of a peer that it remembers: nothing that it says of
   // our segments counts, but what it sends and asks is answered.
   if (serial_less(send_.next(), segment.una)) {
@@ -258,6 +261,26 @@ bool Kcp::brings_news(Bytes packet) const {
   return false;
 }
 
+void Kcp::set_packet_size(std::size_t bytes) {
+  if (bytes < packet_size_)
+    oversize_ = Oversize{send_.end(), has_oversize() ? std::max(oversize_->packet_size, packet_size_) : packet_size_};
+  packet_size_ = bytes;
+  send_.set_segment_size(segment_size());
+}
+
+void Kcp::write_size_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out) {
+  PacketWriter writer(out, size);
+  static constexpr std::array<std::uint8_t, kMaxDatagram> kPadding{};
+  Segment segment = blank_segment(KcpCommand::kPush);
+  segment.ts = ts;
+  segment.sn = send_.una() - 1;
+  segment.data = Bytes(kPadding).first(size - kProbeHeaders);
+  writer.write(segment);
+  writer.write(blank_segment(KcpCommand::kWindowAsk));
+  counters_.out_segments += 2;
+  size_probe_.begin(ts, peer_window_);
+}
+
 bool Kcp::echoes(Bytes packet, std::uint32_t ts) const {
   while (const std::optional<Segment> segment = take_segment(packet))
     if (segment->conv == conv_ && segment->command == KcpCommand::kAck && segment->ts == ts) return true;
@@ -381,11 +404,12 @@ void Kcp::write_acks(PacketWriter& writer) {
   acks_written_ = 0;
 }
 
-void Kcp::write_window_commands(PacketWriter& writer) {
+void Kcp::write_window_commands(TimePoint now, PacketWriter& writer) {
   if (ask_window_ && writer.fits(0)) {
     writer.write(blank_segment(KcpCommand::kWindowAsk));
     ask_window_ = false;
     asked_ = true;
+    size_probe_.handle_ask(now);
     ++counters_.out_segments;
   }
   if ((tell_window_ || (writer.size() == 0 && window_worth_telling())) && writer.fits(0)) {
@@ -511,9 +535,13 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
   }
   PacketWriter writer(out, packet_size_);
   write_acks(writer);
-  write_window_commands(writer);
+  write_window_commands(now, writer);
   const std::uint64_t first_order = send_.next_order();
   write_data(now, writer);
+  if (writer.size() == 0 && has_oversize()) {  // what is next may be too large
+    writer = PacketWriter(out, oversize_->packet_size);
+    write_data(now, writer);
+  }
   write_repeats(now, writer, first_order);
   if (writer.size() == 0) return 0;
   told_window_ = receive_.free();

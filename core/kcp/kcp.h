@@ -9,6 +9,7 @@
 
 #include "core/base/buffer_pool.h"
 #include "core/base/bytes.h"
+#include "core/base/serial.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/kcp/congestion.h"
@@ -18,6 +19,7 @@
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/segment.h"
 #include "core/kcp/send_window.h"
+#include "core/kcp/size_probe.h"
 
 namespace kcptun {
 
@@ -76,6 +78,21 @@ class Kcp {
   bool brings_news(Bytes packet) const;
   /// True if `packet` acknowledges a copy with the time stamp `ts`.
   bool echoes(Bytes packet, std::uint32_t ts) const;
+
+  // --- how large may packets be? ---
+
+  /// Packets are this large at most from now on, but for those that carry a segment that was cut larger before.
+  /// REQUIRES: nothing is prepared.
+  void set_packet_size(std::size_t bytes);
+  /// True while such segments are not acknowledged.
+  bool has_oversize() const { return oversize_ && serial_less(send_.una(), oversize_->until); }
+  /// Writes a packet of `size` bytes that carries nothing: a padded copy of a segment that the peer has, with the time
+  /// stamp `ts`, and a WASK (see SizeProbe). REQUIRES: size >= kProbeHeaders.
+  void write_size_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out);
+  static constexpr std::size_t kProbeHeaders = 2 * kSegmentHeader;
+  /// True, once, if the last such packet has been answered.
+  bool take_probe_answer() { return size_probe_.take_answer(); }
+
   /// Writes a packet that any peer answers with an echo of `ts`, and that changes nothing: an empty copy of a segment
   /// that it has. REQUIRES: kSegmentHeader bytes of room. Returns the packet's length.
   std::size_t write_echo_request(std::uint32_t ts, std::uint8_t* out);
@@ -84,8 +101,8 @@ class Kcp {
 
   /// Packets that are polled from now on are in groups of `data` with `parity` more packets.
   void set_group(std::uint32_t data, std::uint32_t parity);
-  /// Writes the next packet due at `now` into `out`, which has packet_size bytes; returns its length, 0 when
-  /// none is.
+  /// Writes the next packet due at `now` into `out`, which has room for the largest packet size that was ever set;
+  /// returns its length, 0 when none is.
   std::size_t poll_packet(TimePoint now, std::uint8_t* out);
   std::optional<TimePoint> next_timeout() const;
 
@@ -119,6 +136,11 @@ class Kcp {
     std::uint32_t sn;
     std::uint32_t ts;
   };
+  /// Segments before `until` may be as large as packets of `packet_size` bytes can carry.
+  struct Oversize {
+    std::uint32_t until = 0;
+    std::size_t packet_size = 0;
+  };
   class PacketWriter;
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
@@ -132,7 +154,7 @@ class Kcp {
   void write_ack(PacketWriter& writer, const PendingAck& ack);
   Segment blank_segment(KcpCommand command) const;
   void write_acks(PacketWriter& writer);
-  void write_window_commands(PacketWriter& writer);
+  void write_window_commands(TimePoint now, PacketWriter& writer);
   void write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy);
   void write_data(TimePoint now, PacketWriter& writer);
   void end_acked_batch(TimePoint now);
@@ -149,7 +171,8 @@ class Kcp {
   bool window_worth_telling() const;
 
   const std::uint32_t conv_;
-  const std::size_t packet_size_;
+  std::size_t packet_size_;
+  std::optional<Oversize> oversize_;
   std::uint32_t send_window_limit_;
   std::uint32_t largest_receive_window_;  // up to which it follows arrivals; below the window: it stays
   const bool repeats_thin_;
@@ -181,6 +204,7 @@ class Kcp {
   Duration probe_wait_{0};
   bool ask_window_ = false;
   bool asked_ = false;  // a WASK left, and nothing has arrived since
+  SizeProbe size_probe_;
   bool tell_window_ = false;
   std::uint32_t told_window_;  // the window in the last segment that left
   std::uint32_t told_una_ = 0;      // and its una

@@ -19,6 +19,11 @@ SendWindow::~SendWindow() {
 
 // --- the byte stream ---
 
+void SendWindow::set_segment_size(std::size_t bytes) {
+  KCPTUN_CHECK(prepared_ == 0 && bytes > 0 && bytes <= pool_.buffer_size());
+  settings_.segment_size = bytes;
+}
+
 bool SendWindow::fillable_tail() const {
   return end_ != next_ && ring_[end_ - 1].length < settings_.segment_size;
 }

@@ -72,6 +72,8 @@ class SendWindow {
   /// Lays out room for `bytes` more bytes at the end of the stream and appends the pieces to `pieces`, in order.
   /// The pieces are writable until commit(), which must follow before anything else is called.
   void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces);
+  /// Data bytes of segments from now on. Those that are cut already stay as they are.
+  void set_segment_size(std::size_t bytes);
   /// Adds the first `bytes` of what was prepared to the stream; the rest is taken back.
   void commit(std::size_t bytes);
 

@@ -24,6 +24,9 @@ constexpr std::uint32_t kControlBacklog = 16;
 // would else learn late that its peer has restarted, or that its own address has changed on the way.
 constexpr Duration kWonderAfter = seconds(1);
 
+// How long a segment that was cut for a larger path may take to get through in fragments, of a peer that is heard.
+constexpr Duration kOversizePatience = seconds(15);
+
 // The KCP packet in an opened packet that has one in the clear; else empty.
 Bytes kcp_packet(Bytes body) {
   const FecType type = fec_type(body);
@@ -51,7 +54,8 @@ void LinkContext::trim() {
 }
 
 std::size_t kcp_packet_size(const LinkContext& context) {
-  const std::size_t mtu = std::min<std::size_t>(context.settings.kcp.mtu, kMaxDatagram);
+  const KcpSettings& kcp = context.settings.kcp;
+  const std::size_t mtu = std::min<std::size_t>(kcp.find_mtu ? PathMtu::kFloor : kcp.mtu, kMaxDatagram);
   const std::size_t overhead =
       context.crypto_header + context.crypto_trailer + (context.settings.fec.enabled() ? kFecHeader : 0);
   KCPTUN_CHECK(mtu > overhead + kSegmentHeader);
@@ -73,6 +77,7 @@ Link::Link(Role role, ConversationId id, LinkContext& context, TimePoint now)
     code_ = context.codes.use(context.settings.fec);
     encoder_.emplace(*code_);
   }
+  if (context.settings.kcp.find_mtu) path_mtu_.emplace();
   if (context.settings.rate_limit > 0) limiter_.emplace(context.settings.rate_limit, now);
   if (context.settings.compress) {
     framer_.emplace();
@@ -110,6 +115,7 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   if (smux_.buffers_follow_window() && kcp_.rtt().minimum().value_or(Duration(0)) >= kBufferedRoundTrip)
     smux_.fit_buffers(kBufferedWindows * kcp_.receive_window().window() * kcp_.segment_size());
   if (heard && role_ == Role::kClient) handle_arrival(now, stream_bytes);
+  if (heard && path_mtu_) handle_mtu_answers(now);
 }
 
 void Link::handle_arrival(TimePoint now, std::uint64_t stream_bytes_before) {
@@ -319,6 +325,55 @@ void Link::ask_if_silent(TimePoint now) {
   if (silence_.poll_ask(now, window.end() != window.next())) kcp_.ask();
 }
 
+// --- the path's MTU ---
+
+std::size_t Link::packet_overhead() const {
+  return context_.crypto_header + context_.crypto_trailer + (sends_fec_ ? kFecHeader : 0);
+}
+
+void Link::handle_mtu_answers(TimePoint now) {
+  path_mtu_->handle_arrival(now);
+  watch_oversize(now);
+  if (!kcp_.take_probe_answer()) return;
+  path_mtu_->handle_answer(now);
+  fit_to_path();
+}
+
+void Link::fit_to_path() {
+  const std::size_t size = path_mtu_->size() - packet_overhead();
+  if (size != kcp_.segment_size() + kSegmentHeader) kcp_.set_packet_size(size);
+}
+
+// Called when the peer is heard, as silence says nothing about sizes.
+void Link::watch_oversize(TimePoint now) {
+  const std::uint32_t una = kcp_.send_window().una();
+  const bool was_silent = now - std::exchange(heard_at_, now) > kOversizePatience / 2;
+  if (!kcp_.has_oversize() || was_silent || una != oversize_una_) {
+    oversize_una_ = una;
+    oversize_since_ = now;
+  } else if (now - oversize_since_ >= kOversizePatience) {
+    error_ = "the path carries packets of the size of before neither whole nor in fragments";
+  }
+}
+
+// A probe has no FEC header, as nothing in it is worth protecting.
+void Link::probe_path_mtu(TimePoint now, const Path& path, TransmitBatch& batch) {
+  if (kcp_.counters().in_segments == 0 || batch.room() < 2) return;
+  const Duration round_trip = kcp_.rtt().smoothed().value_or(kcp_.rtt().timeout());
+  const std::optional<std::uint32_t> size = path_mtu_->poll_probe(now, round_trip + kcp_.rtt().timeout());
+  fit_to_path();  // one that got no answer may have been the last
+  if (!size) return;
+  batch.begin_run(path, TransmitBatch::Fragments::kWhole);
+  const std::size_t crypto = context_.crypto_header + context_.crypto_trailer;
+  // Apart from all time stamps of these days, and from those of other sizes.
+  const std::uint32_t ts = wire_ms(now) + 0x60000000 + *size;
+  kcp_.write_size_probe(ts, *size - crypto, batch.next_slot() + context_.crypto_header);
+  push(now, batch, *size - crypto);
+  if (!path_mtu_->last_of_its_size()) return;
+  batch.begin_run(path);
+  push(now, batch, kcp_.write_echo_request(ts + 0x10000000, batch.next_slot() + context_.crypto_header));
+}
+
 bool Link::suspect(TimePoint now) const {
   return silence_.suspect(now, kcp_.rtt().smoothed().value_or(Duration(0)));
 }
@@ -341,10 +396,12 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
     const std::size_t size = kcp_.poll_packet(now, body + fec_header);
     if (size == 0) break;
     push(now, batch, fec_header + size);
+    if (path_mtu_ && size >= PathMtu::kFloor - packet_overhead()) path_mtu_->handle_large_packet(now);
     if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(now, batch);
   }
   if (sends_fec_) encoder_->end_batch();
   if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_answer());
+  if (path_mtu_) probe_path_mtu(now, path, batch);
   return more;
 }
 
@@ -428,7 +485,9 @@ void Link::handle_timeout(TimePoint now) {
 
 std::optional<TimePoint> Link::next_timeout() const {
   const std::optional<TimePoint> sending = earliest(held_until_, earliest(kcp_.next_timeout(), smux_.next_timeout()));
-  return earliest(sending, earliest(silence_.next_timeout(), wonder_at_));
+  const std::optional<TimePoint> probing =
+      path_mtu_ && kcp_.counters().in_segments > 0 ? path_mtu_->next_timeout() : std::nullopt;
+  return earliest(earliest(sending, probing), earliest(silence_.next_timeout(), wonder_at_));
 }
 
 // Streams come and go; the pairs of those that are gone are swept when they outnumber the others.

@@ -21,6 +21,7 @@
 #include "core/fec/parity_policy.h"
 #include "core/kcp/kcp.h"
 #include "core/link/first_bytes.h"
+#include "core/link/path_mtu.h"
 #include "core/link/rate_limiter.h"
 #include "core/link/session_guard.h"
 #include "core/link/silence_watch.h"
@@ -154,6 +155,8 @@ class Link {
   /// Packets of any kind that left, and those that came.
   std::uint64_t packets_sent() const { return packets_sent_; }
   std::uint64_t packets_received() const { return packets_received_; }
+  /// What a packet may have on its path; none unless KcpSettings::find_mtu.
+  const std::optional<PathMtu>& path_mtu() const { return path_mtu_; }
   /// Packets that arrived beside the conversation; dropped.
   std::uint64_t out_of_band() const { return out_of_band_; }
 
@@ -166,6 +169,11 @@ class Link {
   std::span<const Packet> fresh_packets(std::span<const Packet> packets);
   void handle_arrival(TimePoint now, std::uint64_t stream_bytes_before);
   void ask_if_silent(TimePoint now);
+  void handle_mtu_answers(TimePoint now);
+  void fit_to_path();
+  void watch_oversize(TimePoint now);
+  void probe_path_mtu(TimePoint now, const Path& path, TransmitBatch& batch);
+  std::size_t packet_overhead() const;
   void handle_packet(TimePoint now, MutableBytes body);
   void handle_fec_data(TimePoint now, MutableBytes body);
   void handle_recovered(TimePoint now);
@@ -209,6 +217,10 @@ class Link {
   std::optional<RateLimiter> limiter_;
   std::optional<TimePoint> held_until_;  // the limiter holds packets back
   SilenceWatch silence_;
+  std::optional<PathMtu> path_mtu_;
+  TimePoint heard_at_{};            // with path_mtu_
+  std::uint32_t oversize_una_ = 0;  // una since oversize_since_, while segments are out that are too large for the path
+  TimePoint oversize_since_{};
   std::optional<TimePoint> wonder_at_;   // the peer sent data, and it may be gone since
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;

@@ -255,6 +255,7 @@ struct DisguisedSocket::Outgoing {
   Outgoing() {}  // NOLINT(modernize-use-equals-default): = default would let {} zero it
   std::size_t count = 0;
   std::size_t lost = 0;  // packets at the front that have no connection
+  TransmitBatch::Fragments fragments = TransmitBatch::Fragments::kAllowed;
   bool ipv4 = false;
   std::array<RawTcpSocket::Departure, RawTcpSocket::kBatch> departures;
   std::array<DisguisedConnection*, RawTcpSocket::kBatch> connections;
@@ -279,14 +280,16 @@ struct DisguisedSocket::Outgoing {
   }
 };
 
-// Fills `out` with the packets from `position` on, as far as they are this socket's, of one family, and there
-// is room.
+// Fills `out` with the packets from `position` on, as far as they are this socket's, of one family and one kind, and
+// there is room.
 void DisguisedSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) {
   out.count = out.lost = 0;
+  out.fragments = batch.runs()[run_at(batch, position)].fragments;
   for (std::size_t r = run_at(batch, position); r < batch.runs().size(); ++r) {
     const TransmitBatch::Run& run = batch.runs()[r];
     if (run.count == 0) continue;
-    if (run.path.socket != options_.index || !add_run(batch, run, position, out)) return;
+    if (run.path.socket != options_.index || run.fragments != out.fragments) return;
+    if (!add_run(batch, run, position, out)) return;
     position = end_of(run);
   }
 }
@@ -334,7 +337,9 @@ DisguisedSocket::SendResult DisguisedSocket::send(const TransmitBatch& batch, st
 // Packets dealt with. What stops it is in the result.
 std::size_t DisguisedSocket::send_planned(Outgoing& out, SendResult& result) {
   ++counters_.send_calls;
-  const int sent = raw_of(out.ipv4).socket->send({out.departures.data(), out.count});
+  RawTcpSocket& raw = *raw_of(out.ipv4).socket;
+  raw.set_fragments(out.fragments);
+  const int sent = raw.send({out.departures.data(), out.count});
   if (sent > 0) {
     const auto done = static_cast<std::size_t>(sent);
     for (std::size_t i = 0; i < done; ++i) counters_.bytes_sent += out.departures[i].payload.size;

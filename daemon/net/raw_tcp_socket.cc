@@ -206,6 +206,12 @@ void RawTcpSocket::set_buffers(int bytes) {
   send_buffer_ = granted_buffer(fd(), SO_SNDBUF);
 }
 
+void RawTcpSocket::set_fragments(TransmitBatch::Fragments fragments) {
+  if (fragments == fragments_) return;
+  fragments_ = fragments;
+  set_fragments_option(fd(), family_, fragments);
+}
+
 bool RawTcpSocket::set_dscp(std::uint8_t dscp) {
   return family_ == AF_INET ? set_traffic_class(fd(), IPPROTO_IP, IP_TOS, dscp)
                             : set_traffic_class(fd(), IPPROTO_IPV6, IPV6_TCLASS, dscp);

@@ -63,6 +63,8 @@ class RawTcpSocket {
   /// One sendmmsg of at most kBatch: how many were sent, or -1 with errno.
   int send(std::span<Departure> departures);
   bool set_dscp(std::uint8_t dscp);
+  /// Of what is sent from now on. Until the first that must stay whole, the system decides.
+  void set_fragments(TransmitBatch::Fragments fragments);
   void set_buffers(int bytes);
 
   int fd() const { return fd_.get(); }
@@ -75,6 +77,7 @@ class RawTcpSocket {
 
   FileDescriptor fd_;
   int family_;
+  TransmitBatch::Fragments fragments_ = TransmitBatch::Fragments::kAllowed;
   int receive_buffer_ = 0;
   int send_buffer_ = 0;
 };

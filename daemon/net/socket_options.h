@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/base/packet.h"
 #include "core/base/result.h"
 
 namespace kcptun {
@@ -37,6 +38,15 @@ inline int granted_buffer(int fd, int name) { return get_option(fd, SOL_SOCKET, 
 inline bool set_traffic_class(int fd, int level, int name, std::uint8_t dscp) {
   const int now = get_option(fd, level, name);
   return set_option(fd, level, name, (dscp << 2) | (now > 0 ? now & 3 : 0));
+}
+
+/// What must stay whole may be as large as the interface takes, whatever the kernel believes of the path; the rest may
+/// be cut by any router, and by the kernel for a path that it knows to be smaller. `family` is that of the packets.
+inline bool set_fragments_option(int fd, int family, TransmitBatch::Fragments fragments) {
+  const bool whole = fragments == TransmitBatch::Fragments::kWhole;
+  if (family == AF_INET)
+    return set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
+  return set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
 }
 
 template <typename T>

@@ -357,7 +357,7 @@ void UdpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing&
   out.count = 0;
   for (std::size_t r = run_at(batch, position); r < batch.runs().size(); ++r) {
     const TransmitBatch::Run& run = batch.runs()[r];
-    if (run.path.socket != index_) return;
+    if (run.path.socket != index_ || run.fragments != fragments_) return;
     while (position < end_of(run)) {
       if (out.count == kSendMessages) return;
       const std::uint32_t size = packets[position].size;
@@ -420,11 +420,20 @@ bool UdpSocket::refused_gso(const Path& path, std::uint32_t size, int error) {
   return true;
 }
 
+/// Until the first packet that must stay whole, the system decides.
+void UdpSocket::set_fragments(TransmitBatch::Fragments fragments) {
+  if (fragments == fragments_) return;
+  fragments_ = fragments;
+  if (family_ == AF_INET6) set_fragments_option(fd(), AF_INET6, fragments);
+  if (family_ == AF_INET || dual_stack()) set_fragments_option(fd(), AF_INET, fragments);
+}
+
 UdpSocket::SendResult UdpSocket::send(const TransmitBatch& batch, std::size_t position) {
   Outgoing out;
   SendResult result;
   while (position + result.taken < batch.size()) {
     const std::size_t front = position + result.taken;
+    set_fragments(batch.runs()[run_at(batch, front)].fragments);
     plan(batch, front, out);
     if (out.count == 0) break;
     ++counters_.send_calls;

@@ -165,6 +165,7 @@ class UdpSocket final : public DatagramSocket {
   static Result<UdpSocket> open(int family, const Options& options, const std::string& name);
   void learn_local();
 
+  void set_fragments(TransmitBatch::Fragments fragments);
   bool may_segment(const IpEndpoint& remote, std::uint32_t size) const;
   void plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) const;
   void address(const Path& path, Outgoing& out, mmsghdr& message) const;
@@ -187,6 +188,7 @@ class UdpSocket final : public DatagramSocket {
   IpEndpoint local_;
   IpEndpoint remote_;
   bool connected_ = false;
+  TransmitBatch::Fragments fragments_ = TransmitBatch::Fragments::kAllowed;  // of what is sent now
   bool is_any_ = false;        // bound to a wildcard
   bool receive_info_ = false;  // only true when is_any_: else there is one local address
   bool gso_;

@@ -105,7 +105,15 @@ void Session::pump(TimePoint now) {
     if (!transmit(now)) loop_.wake(*this);
   } while (pulled && !loop_.blocked());
   park_unserved();
+  tell_path_mtu();
   loop_.deadlines().set(*this, link_.next_timeout());
+}
+
+void Session::tell_path_mtu() {
+  const std::optional<PathMtu>& path_mtu = link_.path_mtu();
+  if (!path_mtu || !path_mtu->settled() || path_mtu->size() == told_mtu_) return;
+  told_mtu_ = path_mtu->size();
+  log().info("session fits its path", {{"conv", hex_id(link_.conv())}, {"mtu", told_mtu_}});
 }
 
 void Session::drain_events(TimePoint now) {

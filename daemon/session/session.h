@@ -73,12 +73,14 @@ class Session : public Deadline {
   bool pull_ready();
   void park_unserved();
   bool transmit(TimePoint now);
+  void tell_path_mtu();
 
   Loop& loop_;
   Link& link_;
   Owner& owner_;
   Path path_;
   const Profile& profile_;
+  std::uint32_t told_mtu_ = 0;
   bool awake_ = false;
   bool closed_ = false;
   Traffic traffic_;

@@ -58,6 +58,19 @@ TEST_CASE("A value may look like a flag, be empty, or have brackets and equals s
   CHECK(profile_of(run_flags({"--log", ""})).log.file.empty());
 }
 
+TEST_CASE("mtu takes a number or the word auto, from each source, and --check shows it") {
+  const auto flag = profile_of(run_flags({"--mtu", "auto"}));
+  CHECK(flag.link.kcp.find_mtu);
+  CHECK(flag.link.kcp.mtu == 1350);
+  CHECK(profile_of(run_json(R"({"mtu": "auto"})")).link.kcp.find_mtu);
+  CHECK_FALSE(profile_of(run_flags({"--mtu", "1350"})).link.kcp.find_mtu);
+  CHECK_FALSE(profile_of(run_flags({})).link.kcp.find_mtu);
+  CHECK(refusal_line(run_flags({"--mtu", "Auto"})) == "kcptun-client: --mtu Auto: not a whole number");
+  CHECK(refusal_line(run_flags({"--sndwnd", "auto"})) == "kcptun-client: --sndwnd auto: not a whole number");
+  CHECK(refusal_line(run_json(R"({"mtu": "1400"})")) ==
+        "kcptun-client: x.json: field \"mtu\": \"1400\" is a string, expected a whole number or \"auto\"");
+}
+
 TEST_CASE("Numbers are decimal or hexadecimal, whole, and never guessed") {
   CHECK(profile_of(run_flags({"--mtu", "0x500"})).link.kcp.mtu == 1280);
   CHECK(profile_of(run_flags({"--mtu", "+1400"})).link.kcp.mtu == 1400);
@@ -68,9 +81,9 @@ TEST_CASE("Numbers are decimal or hexadecimal, whole, and never guessed") {
     CHECK(exit_code(command) == 2);
   }
   CHECK(refusal_line(run_flags({"--mtu", "99999999999999999999"})) ==
-        "kcptun-client: --mtu 99999999999999999999: out of range 128..1500");
+        "kcptun-client: --mtu 99999999999999999999: out of range 128..1500 or auto");
   CHECK(refusal_line(run_flags({"--mtu", "-9223372036854775807"})) ==
-        "kcptun-client: --mtu -9223372036854775807: out of range 128..1500");
+        "kcptun-client: --mtu -9223372036854775807: out of range 128..1500 or auto");
 }
 
 TEST_CASE("Usage errors are one line with exit code 2") {

@@ -130,7 +130,7 @@ TEST_CASE("What cannot become a pair is refused in one line") {
   CHECK(server({"--public-address", ":5"}) == "kcptun-server: --public-address :5: has no host");
   CHECK(server({"--public-address", "a b"}).find("has a host with a character that no host has") !=
         std::string::npos);
-  CHECK(server({"--mtu", "1"}) == "kcptun-server: --mtu 1: out of range 128..1500");
+  CHECK(server({"--mtu", "1"}) == "kcptun-server: --mtu 1: out of range 128..1500 or auto");
   CHECK(server({"--key", "\xff"}).find("not valid UTF-8") != std::string::npos);
   CHECK(server({"-c", "kcptun://v1/x"}).find("writes a file") != std::string::npos);
   CHECK(refusal_line(run_flags({"--init", "client"})).find("--remoteaddr vps:29900: kcptun's example") !=

@@ -113,13 +113,13 @@ TEST_CASE("A value of the wrong type is refused with file, field, value and what
     std::string text, line;
   };
   const std::vector<Row> rows{
-      {R"({"mtu": "1350"})", R"(field "mtu": "1350" is a string, expected a whole number)"},
-      {R"({"mtu": 1350.5})", R"(field "mtu": 1350.5 is a number, expected a whole number)"},
-      {R"({"mtu": true})", R"(field "mtu": true is a boolean, expected a whole number)"},
-      {R"({"mtu": [1]})", R"(field "mtu": [...] is an array, expected a whole number)"},
-      {R"({"mtu": {"a": 1}})", R"(field "mtu": {...} is an object, expected a whole number)"},
-      {R"({"mtu": 99999999999999999999})", R"(field "mtu": 99999999999999999999 is out of range 128..1500)"},
-      {R"({"mtu": 18446744073709551615})", R"(field "mtu": 18446744073709551615 is out of range 128..1500)"},
+      {R"({"mtu": "1350"})", R"(field "mtu": "1350" is a string, expected a whole number or "auto")"},
+      {R"({"mtu": 1350.5})", R"(field "mtu": 1350.5 is a number, expected a whole number or "auto")"},
+      {R"({"mtu": true})", R"(field "mtu": true is a boolean, expected a whole number or "auto")"},
+      {R"({"mtu": [1]})", R"(field "mtu": [...] is an array, expected a whole number or "auto")"},
+      {R"({"mtu": {"a": 1}})", R"(field "mtu": {...} is an object, expected a whole number or "auto")"},
+      {R"({"mtu": 99999999999999999999})", R"(field "mtu": 99999999999999999999 is out of range 128..1500 or auto)"},
+      {R"({"mtu": 18446744073709551615})", R"(field "mtu": 18446744073709551615 is out of range 128..1500 or auto)"},
       {R"({"nocomp": 1})", R"(field "nocomp": 1 is a number, expected true or false)"},
       {R"({"nocomp": "true"})", R"(field "nocomp": "true" is a string, expected true or false)"},
       {R"({"crypt": 3})", R"(field "crypt": 3 is a number, expected a string)"},

@@ -115,9 +115,9 @@ TEST_CASE("Plugin options are named as flags, aliases and JSON fields") {
 TEST_CASE("A bad plugin option is refused by its name") {
   const auto line = [](const std::string& options) { return refusal_line(run_options(options)); };
   CHECK(line("mtu=1500") == "not refused");
-  CHECK(line("mtu=1501") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu 1501: out of range 128..1500");
+  CHECK(line("mtu=1501") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu 1501: out of range 128..1500 or auto");
   CHECK(line("mtu=128") == "not refused");
-  CHECK(line("mtu=127") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu 127: out of range 128..1500");
+  CHECK(line("mtu=127") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu 127: out of range 128..1500 or auto");
   CHECK(line("mtu=x") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu x: not a whole number");
   CHECK(line("mtu") == "kcptun-client: SS_PLUGIN_OPTIONS: mtu: needs a value");
   CHECK(line("nocomp=maybe") == "kcptun-client: SS_PLUGIN_OPTIONS: nocomp maybe: must be true or false");

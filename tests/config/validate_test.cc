@@ -21,7 +21,8 @@ ParsedCommand run_number(const Option& option, Role role, std::int64_t n) {
 std::string range_text(const Option& option) {
   const auto [min, max] = option.range;
   if (max - min == 1) return "must be " + std::to_string(min) + " or " + std::to_string(max);
-  return "out of range " + std::to_string(min) + ".." + std::to_string(max);
+  const std::string text = "out of range " + std::to_string(min) + ".." + std::to_string(max);
+  return option.word.empty() ? text : text + " or " + std::string(option.word);
 }
 
 TEST_CASE("Each number is taken at both ends of its range and refused one beyond") {

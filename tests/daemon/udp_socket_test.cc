@@ -316,6 +316,31 @@ TEST_CASE("a path whose MTU is below the segment size loses GSO for that size; o
   }
 }
 
+TEST_CASE("runs that must stay whole forbid fragments, the others allow them again, in one batch") {
+  auto [server, client] = make_pair("127.0.0.1", {}, {});
+  ReceiveArena arena;
+  const auto option = [&socket = client] {
+    int value = -1;
+    socklen_t size = sizeof value;
+    REQUIRE(getsockopt(socket.fd(), IPPROTO_IP, IP_MTU_DISCOVER, &value, &size) == 0);
+    return value;
+  };
+  const int system = option();
+  send_one(client, path_to(client.remote()), pattern(0, 100));
+  CHECK(option() == system);  // nobody asked for anything
+  TransmitBatch batch;
+  for (const auto fragments : {TransmitBatch::Fragments::kAllowed, TransmitBatch::Fragments::kWhole}) {
+    batch.begin_run(path_to(client.remote()), fragments);
+    for (std::uint32_t i = 0; i < 3; ++i) push(batch, pattern(i, 1200));
+  }
+  CHECK(batch.runs().size() == 2);
+  REQUIRE(send_all(client, batch) == 0);
+  CHECK(option() == IP_PMTUDISC_PROBE);
+  CHECK(read_some(server, arena, 7).size() == 7);
+  send_one(client, path_to(client.remote()), pattern(0, 100));
+  CHECK(option() == IP_PMTUDISC_DONT);
+}
+
 TEST_CASE("a send that stops midway is gone on with, at any place, and nothing is lost or doubled") {
   for (int error : {EAGAIN, ENOBUFS, ENOMEM}) {
     for (unsigned allow : {1u, 2u, 63u}) {

@@ -109,6 +109,93 @@ TEST_CASE("before the first segment arrives, 32 segments may be under way") {
   CHECK(count(a.segments(), KcpCommand::kPush) == 10);
 }
 
+TEST_CASE("after sizes went down, up and down again, each segment leaves in a packet no larger than it needs") {
+  Peer a;
+  a.kcp.set_packet_size(150);
+  a.write(1000);
+  a.packets();
+  std::size_t largest = 150;
+  for (const std::size_t size : {std::size_t{100}, kPacketSize, std::size_t{90}}) {
+    a.kcp.set_packet_size(size);
+    a.write(1000);
+    largest = std::max(largest, size);
+  }
+  CHECK(a.kcp.has_oversize());
+  std::size_t written = 0, seen = 0;
+  for (int i = 0; i < 50; ++i, a.now += milliseconds(100)) {  // nothing is acknowledged: copies are among them
+    a.kcp.handle_timeout(a.now);
+    for (const auto& bytes : a.packets()) {
+      CHECK(bytes.size() <= largest);
+      Bytes rest = bytes;
+      const auto first = take_segment(rest);
+      CHECK((bytes.size() <= 90 || kSegmentHeader + first->data.size() > 90));
+      seen = std::max<std::size_t>(seen, first->sn + 1);
+    }
+  }
+  while (!a.kcp.send_window().empty() && written++ < 100) {
+    a.give(packet(KcpCommand::kWindowTell, 0, a.kcp.send_window().next()));
+    for (const auto& bytes : a.packets()) CHECK(bytes.size() <= largest);
+  }
+  CHECK(a.kcp.send_window().empty());
+  CHECK_FALSE(a.kcp.has_oversize());
+  a.write(1000);
+  for (const auto& bytes : a.packets()) CHECK(bytes.size() <= 90);
+}
+
+TEST_CASE("a size probe is answered by its own echo, or by a window that nothing else asked for") {
+  Peer a;
+  a.write(10);
+  a.packets();
+  a.give(packet(KcpCommand::kAck, 0, 1, 128, wire_ms(a.now)));
+  std::uint8_t out[kPacketSize];
+  const auto probe = [&a, &out](std::uint32_t ts) { a.kcp.write_size_probe(ts, kPacketSize, out); };
+
+  probe(1);
+  a.give(packet(KcpCommand::kAck, 0, 1, 128, 2));
+  CHECK_FALSE(a.kcp.take_probe_answer());
+  a.give(packet(KcpCommand::kAck, 0, 1, 128, 1));
+  CHECK(a.kcp.take_probe_answer());
+  CHECK_FALSE(a.kcp.take_probe_answer());
+
+  probe(3);
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  CHECK(a.kcp.take_probe_answer());
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));  // the second answer to the same
+  CHECK_FALSE(a.kcp.take_probe_answer());
+
+  a.kcp.ask();
+  a.packets();
+  probe(4);
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));  // perhaps of the WASK before it
+  CHECK_FALSE(a.kcp.take_probe_answer());
+  a.now += seconds(2);
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  CHECK(a.kcp.take_probe_answer());
+
+  a.give(packet(KcpCommand::kAck, 0, 1, 3));
+  probe(5);
+  a.give(packet(KcpCommand::kAck, 0, 1, 60));
+  a.give(packet(KcpCommand::kWindowTell, 0, 1, 60));  // it was nearly closed, and is told without being asked
+  CHECK_FALSE(a.kcp.take_probe_answer());
+}
+
+TEST_CASE("a size probe has its size, and all that a peer knows in it") {
+  Peer a, b;
+  a.write(10);
+  for (const auto& bytes : a.packets()) b.give(bytes);
+  b.read();
+  for (const auto& bytes : b.packets()) a.give(bytes);
+  std::vector<std::uint8_t> probe(kPacketSize);
+  for (std::size_t size = Kcp::kProbeHeaders; size <= kPacketSize; ++size) {
+    a.kcp.write_size_probe(static_cast<std::uint32_t>(size), size, probe.data());
+    b.give({probe.begin(), probe.begin() + static_cast<std::ptrdiff_t>(size)});
+    CHECK(b.read() == 0);
+    for (const auto& bytes : b.packets()) a.give(bytes);
+    CHECK(a.kcp.take_probe_answer());
+  }
+  CHECK(b.kcp.counters().errors == 0);
+}
+
 TEST_CASE("an own send window below the peer's window is kept") {
   Peer a(settings(5));
   a.give(packet(KcpCommand::kWindowTell, 0, 0, 50));

@@ -29,6 +29,8 @@ struct SimPath {
   double duplicate = 0;
   double flip = 0;          // one to three bits change
   std::uint64_t rate = 0;   // bytes per second, 0: no limit
+  std::uint32_t mtu = 0;    // larger datagrams that must stay whole are dropped, 0: none
+  bool fragments = true;    // else all larger ones are
   std::uint64_t queue = 0;  // bytes that wait for the rate; more are dropped
   std::uint64_t header = 0;  // bytes that each datagram has on the wire beside its own
   Duration grain{0};        // arrivals come at multiples of this, so that the receiver reads batches
@@ -46,13 +48,14 @@ class SimNetwork {
       : directions_{Direction(seed * 2 + 1, to_server), Direction(seed * 2 + 2, to_client)} {}
 
   /// A datagram leaves for `to`.
-  void send(TimePoint now, Role to, Bytes bytes) {
+  void send(TimePoint now, Role to, Bytes bytes, bool whole = false) {
     Direction& d = direction(to);
     ++d.counters.packets;
     d.counters.bytes += bytes.size();
     digest(static_cast<std::uint64_t>(now.time_since_epoch().count()) * 2 + (to == Role::kServer));
     digest(bytes);
-    if (now < dark_until_ || lost(d)) {
+    const bool too_large = d.path.mtu > 0 && bytes.size() > d.path.mtu && (whole || !d.path.fragments);
+    if (now < dark_until_ || lost(d) || too_large) {
       ++d.counters.dropped;
       return;
     }
@@ -68,6 +71,12 @@ class SimNetwork {
   /// Both have the same bottlenecks from now on. `other` outlives this network, and its paths are like these.
   void share_bottlenecks(SimNetwork& other) {
     for (std::size_t i = 0; i < directions_.size(); ++i) directions_[i].free_at = other.directions_[i].free_at;
+  }
+  void set_mtu(std::uint32_t mtu) {
+    for (Direction& d : directions_) d.path.mtu = mtu;
+  }
+  void refuse_fragments() {
+    for (Direction& d : directions_) d.path.fragments = false;
   }
   /// Until then, everything sent is lost.
   void black_out(TimePoint until) { dark_until_ = until; }

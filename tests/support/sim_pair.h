@@ -204,9 +204,13 @@ class SimPair {
       end.batch.clear();
       link.poll_transmit(now_, path, end.batch);
       end.suite->seal(end.batch.packets());
-      for (const Packet& packet : end.batch.packets()) {
-        if (packet.size > end.context.settings.kcp.mtu) fail("a datagram beyond the MTU");
-        network_.send(now_, to, packet.bytes());
+      for (const TransmitBatch::Run& run : end.batch.runs()) {
+        const bool whole = run.fragments == TransmitBatch::Fragments::kWhole;
+        for (const Packet& packet : end.batch.packets().subspan(run.first, run.count)) {
+          if (!end.context.settings.kcp.find_mtu && packet.size > end.context.settings.kcp.mtu)
+            fail("a datagram beyond the MTU");
+          network_.send(now_, to, packet.bytes(), whole);
+        }
       }
       end.flows.act(now_, link);  // the room may be back
     } while (!end.batch.empty());
