@@ -1,5 +1,6 @@
 // Two links and whatever can happen to them: commands of both applications, packets lost, repeated and overtaken, time.
 // The model knows what was written on each stream; what comes out must be that, in order, and at the end all of it.
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -40,6 +41,9 @@ class Pair {
       links_[end] = std::make_unique<Link>(end == 0 ? Role::kClient : Role::kServer, 0x01020304, *contexts_[end], now_);
     }
   }
+
+  /// Packets that must stay whole pass up to so many bytes, and after three seconds up to `later`.
+  void limit_whole(std::uint32_t first, std::uint32_t later) { passes_ = {first, later}; }
 
   void act(Input& input) {
     const int end = input.u8() & 1;
@@ -170,10 +174,17 @@ class Pair {
     for (bool more = true; more;) {
       batch_.clear();
       more = link.poll_transmit(now_, {}, batch_);
-      for (const Packet& packet : batch_.packets()) {
-        KCPTUN_CHECK(packet.size <= contexts_[end]->settings.kcp.mtu);
-        if (wires_[1 - end].size() < 2000) wires_[1 - end].emplace_back(packet.data, packet.data + packet.size);
-      }
+      for (const TransmitBatch::Run& run : batch_.runs()) send(end, run);
+    }
+  }
+
+  void send(int end, const TransmitBatch::Run& run) {
+    const KcpSettings& kcp = contexts_[end]->settings.kcp;
+    const bool whole = run.fragments == TransmitBatch::Fragments::kWhole;
+    for (const Packet& packet : batch_.packets().subspan(run.first, run.count)) {
+      KCPTUN_CHECK(packet.size <= (kcp.find_mtu ? kMaxDatagram : kcp.mtu));
+      if (whole && packet.size > passes_[now_ - born_ > seconds(3)]) continue;
+      if (wires_[1 - end].size() < 2000) wires_[1 - end].emplace_back(packet.data, packet.data + packet.size);
     }
   }
 
@@ -232,6 +243,7 @@ class Pair {
   std::map<std::uint32_t, std::size_t> unread_[2];
   std::size_t appetite_[2] = {0, 0};
   bool hungry_ = false;
+  std::array<std::uint32_t, 2> passes_{kMaxDatagram, kMaxDatagram};
   TransmitBatch batch_;
 };
 
@@ -251,7 +263,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   settings.smux.receive_buffer = how & 64 ? 65536 : 4194304;
   settings.smux.stream_buffer = 65536;
   settings.smux.frame_size = 1 + input.u16() % 8192;
+  settings.kcp.find_mtu = how & 128;
   Pair pair(settings, how & 8);
+  if (settings.kcp.find_mtu) {
+    const std::uint32_t first = 1000 + input.u8() * 2, later = 1000 + input.u8() * 2;
+    pair.limit_whole(first, later);
+  }
   while (!input.empty()) pair.act(input);
   pair.settle();
   return 0;
