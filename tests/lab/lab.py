@@ -46,12 +46,21 @@ def sender_figures(row, pair, tunnel):
     return figures
 
 
+def plain_tcp(path, pair, port, seconds, flags):
+    """No figure where iperf3's own control connection, which is TCP as well, does not get through any more."""
+    try:
+        return {"goodput": iperf_goodput(path.client, p.SERVER, port, seconds, [*flags, "-C", TCP[pair]])}
+    except t.Failure as failure:
+        print(f"  no figure: {failure}")
+        return {}
+
+
 def measure_goodput(path, row, pair, options):
     """One run of a row: goodput in Mbit/s, and what our sender counted."""
     flags = ["-R"] if row.way == "down" else []
     with iperf_server(path.server) as port:
         if pair in TCP:
-            return {"goodput": iperf_goodput(path.client, p.SERVER, port, row.seconds, [*flags, "-C", TCP[pair]])}
+            return plain_tcp(path, pair, port, row.seconds, flags)
         with tunnel_of(path, pair, port, row.flags, options, row.way) as tunnel:
             goodput = iperf_goodput(path.client, t.HOST, tunnel.local_port, row.seconds, flags)
             return {"goodput": goodput, **sender_figures(row, pair, tunnel)}
@@ -74,6 +83,11 @@ def figures(metrics):
     return "  ".join(f"{name} {value:.1f}" for name, value in metrics.items())
 
 
+def medians_of(taken):
+    names = dict.fromkeys(name for metrics in taken for name in metrics)
+    return {name: statistics.median(metrics[name] for metrics in taken if name in metrics) for name in names}
+
+
 def measure_row(row, pairs, options):
     runs = {pair: [] for pair in pairs}
     for number in range(options.rounds):
@@ -84,8 +98,7 @@ def measure_row(row, pairs, options):
             beside = f"  ({run['device_drops']} packets dropped beside the path)" if run["device_drops"] else ""
             print(f"  {row.name:14} {number + 1}/{options.rounds}  {pair:15} {figures(run['metrics'])}"
                   f"   [{time.monotonic() - began:.0f} s]{beside}", flush=True)
-    medians = {pair: {name: statistics.median(run["metrics"][name] for run in taken) for name in taken[0]["metrics"]}
-               for pair, taken in runs.items()}
+    medians = {pair: medians_of([run["metrics"] for run in taken]) for pair, taken in runs.items()}
     goals = [{**dataclasses.asdict(goal), "met": goal.met(medians["ours"][goal.metric])}
              for goal in row.goals if "ours" in medians]
     return {"row": row.name, "text": row.text, "path": row.path, "flags": row.flags, "seconds": row.seconds,

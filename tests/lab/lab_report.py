@@ -23,7 +23,7 @@ METRICS = {
 
 
 def figure(metrics, name):
-    return f"{metrics[name]:,.{METRICS[name][1]}f}" if name in metrics else ""
+    return f"{metrics[name]:,.{METRICS[name][1]}f}" if name in metrics else "-"
 
 
 def goal_text(row, name):

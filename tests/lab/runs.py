@@ -10,7 +10,7 @@ import path as p
 from path import t
 from rows import TUNNELS, WITH_DEBIAN
 
-PATIENCE = 120  # seconds that iperf3 may take beyond its own time: CUBIC drains megabytes at 0.3 Mbit/s
+PATIENCE = 30  # seconds that iperf3 may take beyond its own time, for its start and for draining
 COUNTER = re.compile(r"(\w+)[=:](\d+)")
 
 
