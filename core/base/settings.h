@@ -76,7 +76,6 @@ struct KcpSettings {
   // Up to how many segments the windows follow the path by themselves; 0: they stay as they are.
   std::uint32_t largest_send_window = 0;
   std::uint32_t largest_receive_window = 0;
-  bool repeat_thin = true;   // packets of thin streams repeat segments that are not acknowledged yet
   bool ack_nodelay = false;  // accepted for kcptun's sake: acknowledgements always leave with the batch
 };
 

@@ -23,4 +23,14 @@ inline FecType fec_type(Bytes body) {
   return type >= 0x00f1 && type <= 0x00f3 ? FecType{type} : FecType::kNone;
 }
 
+/// The KCP packet that a decrypted body carries in the clear, with or without the FEC header; no data if there is none.
+inline Bytes kcp_packet_in(Bytes body) {
+  const FecType type = fec_type(body);
+  if (type == FecType::kNone) return body;
+  if (type != FecType::kData) return {};
+  const std::size_t size = load_u16(body.data() + kFecShardOffset);
+  if (size < 2 || size > body.size() - kFecShardOffset) return {};
+  return body.subspan(kFecHeader, size - 2);
+}
+
 }  // namespace kcptun

@@ -80,7 +80,6 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
       packet_size_(packet_size),
       send_window_limit_(std::max(settings.send_window, settings.largest_send_window)),
       largest_receive_window_(settings.largest_receive_window),
-      repeats_thin_(settings.repeat_thin && settings.tuning.no_congestion_control),
       detects_by_time_(settings.tuning.no_congestion_control),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
@@ -468,7 +467,7 @@ std::optional<SendWindow::Copy> Kcp::next_copy(TimePoint now, std::uint32_t limi
 
 // Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
 bool Kcp::twice_worthwhile() const {
-  return repeats_thin_ && (path_has_room() || spare_packets() > 0) && loss_.share() >= kTwiceLoss;
+  return detects_by_time_ && (path_has_room() || spare_packets() > 0) && loss_.share() >= kTwiceLoss;
 }
 
 void Kcp::write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy) {
@@ -506,7 +505,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
 std::size_t Kcp::repeat_room() const {
   const bool thin =
       send_.in_flight() <= SendWindow::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
-  if (!repeats_thin_ || !thin || loss_.share() < kRepeatedLoss || repeat_credit_ <= kSegmentHeader) return 0;
+  if (!detects_by_time_ || !thin || loss_.share() < kRepeatedLoss || repeat_credit_ <= kSegmentHeader) return 0;
   if (rtt_.minimum().value_or(Duration(0)) < kRepeatedRoundTrip) return 0;
   return std::min(repeat_credit_ - kSegmentHeader, segment_size() / 4);
 }

@@ -175,8 +175,7 @@ class Kcp {
   std::optional<Oversize> oversize_;
   std::uint32_t send_window_limit_;
   std::uint32_t largest_receive_window_;  // up to which it follows arrivals; below the window: it stays
-  const bool repeats_thin_;
-  const bool detects_by_time_;  // nc 1: RACK and probes; nc 0: as KCP does, `resend` and time-outs
+  const bool detects_by_time_;  // nc 1: RACK, probes and copies for safety; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;
   RttEstimator rtt_;

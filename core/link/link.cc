@@ -27,16 +27,6 @@ constexpr Duration kWonderAfter = seconds(1);
 // How long a segment that was cut for a larger path may take to get through in fragments, of a peer that is heard.
 constexpr Duration kOversizePatience = seconds(15);
 
-// The KCP packet in an opened packet that has one in the clear; else empty.
-Bytes kcp_packet(Bytes body) {
-  const FecType type = fec_type(body);
-  if (type == FecType::kNone) return body;
-  if (type != FecType::kData) return {};
-  const std::size_t size = load_u16(body.data() + kFecShardOffset);
-  if (size < 2 || size > body.size() - kFecShardOffset) return {};
-  return body.subspan(kFecHeader, size - 2);
-}
-
 }  // namespace
 
 LinkContext::LinkContext(const LinkSettings& link_settings) : settings(link_settings) {}
@@ -141,7 +131,7 @@ void Link::handle_packet(TimePoint now, MutableBytes body) {
 }
 
 void Link::handle_fec_data(TimePoint now, MutableBytes body) {
-  const Bytes packet = kcp_packet(body);
+  const Bytes packet = kcp_packet_in(body);
   if (!packet.data()) return;
   kcp_.handle_packet(now, packet, Kcp::Origin::kArrived);
   decoder_.handle(body);
@@ -405,9 +395,9 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   return more;
 }
 
-bool Link::brings_news(Bytes body) const { return kcp_.brings_news(kcp_packet(body)); }
+bool Link::brings_news(Bytes body) const { return kcp_.brings_news(kcp_packet_in(body)); }
 
-bool Link::echoes(Bytes body, std::uint32_t token) const { return kcp_.echoes(kcp_packet(body), token); }
+bool Link::echoes(Bytes body, std::uint32_t token) const { return kcp_.echoes(kcp_packet_in(body), token); }
 
 // Without an FEC header: every receiver takes such packets too, and no group is disturbed.
 void Link::append_challenge(const Path& path, std::uint32_t token, TransmitBatch& batch) {

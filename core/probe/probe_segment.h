@@ -10,16 +10,6 @@
 
 namespace kcptun {
 
-/// The KCP packet in an opened body, with or without the FEC header; empty if there is none.
-inline Bytes kcp_packet_in(Bytes body) {
-  const FecType type = fec_type(body);
-  if (type == FecType::kNone) return body;
-  if (type != FecType::kData) return {};
-  const std::size_t size = load_u16(body.data() + kFecShardOffset);
-  if (size < 2 || size > body.size() - kFecShardOffset) return {};
-  return body.subspan(kFecHeader, size - 2);
-}
-
 /// handle(segment) for each segment of that conversation in an opened body.
 template <typename Handle>
 void for_each_segment(Bytes body, std::uint32_t conv, Handle handle) {
