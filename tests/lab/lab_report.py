@@ -1,5 +1,6 @@
 """Writes what lab.py measured as Markdown and as an SVG plot."""
 
+import textwrap
 from xml.sax.saxutils import escape
 
 # metric -> (what it is, digits)
@@ -75,7 +76,8 @@ def markdown(results, svg_name):
              "* An emulated IP path between two network namespaces (`tests/lab`), with a queue of 512 KB; both ways have "
              "the path's loss. Both programs: aes-128, fast3, nocomp, FEC 10/3, windows 2048, unless said.",
              "* \"ours-to-debian\": our program sends, Debian's receives. \"tcp-…\": iperf3 on the path with no tunnel. A "
-             "tunnel cannot fill the link as plain TCP does: its headers take 5.8 % of a packet of 1378 bytes.", ""]
+             "tunnel cannot fill the link as plain TCP does: its headers take 5.8 % of a packet of 1378 bytes. \"-\": not "
+             "measured, or iperf3 hung with its own control connection, which is TCP on the same path.", ""]
     if svg_name:
         lines += [f"![Goodput on emulated paths]({svg_name})", ""]
     return "\n".join(lines) + "\n" + tables(results)
@@ -110,9 +112,12 @@ def svg(results):
     for number, row in enumerate(rows):
         y = top + number * step
         rate = row["path"]["rate"] * 8 / 1e6
-        parts.append(f'<text class="name" x="12" y="{y + step / 2:.0f}">{escape(row["text"][:52])}</text>')
+        for line, words in enumerate(textwrap.wrap(row["text"], 48)):
+            parts.append(f'<text class="name" x="12" y="{y + bar * (line + 1)}">{escape(words)}</text>')
         for line, pair in enumerate(pairs):
-            value = row["medians"].get(pair, {}).get("goodput", 0)
+            value = row["medians"].get(pair, {}).get("goodput")
+            if value is None:
+                continue
             width = wide * value / rate
             parts.append(f'<rect class="{pair}" x="{left}" y="{y + line * bar}" width="{width:.1f}" height="{bar - 2}"/>'
                          f'<text class="small" x="{left + width + 5:.1f}" y="{y + line * bar + bar - 3}">{value:.0f}</text>')

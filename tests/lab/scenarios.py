@@ -225,9 +225,9 @@ _NOT_STARVED = (Goal("share", ">=", 20), Goal("share", "<=", 80))
 
 SCENARIOS = [
     Scenario("messages-2", "a 100-byte message each 20 ms and its echo, RTT 50 ms, 2 % loss", messages, _LOSSY,
-             (Goal("one_way_p99", "<=", 75),)),
+             (Goal("echo_p99", "<=", 75),)),
     Scenario("messages-10", "a 100-byte message each 20 ms and its echo, RTT 50 ms, 10 % loss", messages,
-             rows.path_of(50, 100, loss=0.1), (Goal("one_way_p99", "<=", 90),)),
+             rows.path_of(50, 100, loss=0.1), (Goal("echo_p99", "<=", 90),)),
     Scenario("ping-bulk", "a 64-byte ping beside a bulk stream, RTT 50 ms", ping_beside_bulk, _LINK,
              (Goal("above_p99", "<=", 40),), seconds=10),
     Scenario("black-hole", "a path that is dark for 10 s, RTT 50 ms", black_hole, _LINK,
