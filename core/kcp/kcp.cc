@@ -33,8 +33,8 @@ constexpr double kRepeatedLoss = 0.001;
 constexpr Duration kRepeatedRoundTrip = milliseconds(5);
 // Windows' worth of data for which it is remembered that they were the limit.
 constexpr std::uint64_t kWindowMemory = 2;
-// Idle time of at most so many round trips is remembered.
-constexpr int kSpareRoundTrips = 8;
+// Idle time of at most so many round trips is remembered: more would take room that the data wants by now.
+constexpr int kSpareRoundTrips = 1;
 constexpr double kTwiceLoss = 0.01;  // share of packets from which on retransmissions leave twice
 constexpr double kTwiceRepeatedLoss = 0.03;  // from here on twice: one message in a hundred would be lost twice on one of two ways
 constexpr std::size_t kDatagramHeaders = 56;  // IP, UDP, nonce, FEC: they are the thin stream's, too

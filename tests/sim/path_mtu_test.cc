@@ -69,7 +69,6 @@ TEST_CASE("a path that shrinks in mid transfer is followed, and nothing is lost"
 
 TEST_CASE("thin streams' repeats and second copies fit a path that shrinks") {
   SimSettings s = settings_with_mtu(1472);
-  s.client.kcp.repeat_thin = s.server.kcp.repeat_thin = true;
   s.to_server.loss = s.to_client.loss = 0.1;
   std::vector<FlowPlan> plans;
   for (int i = 0; i < 400; ++i) {
