@@ -142,7 +142,7 @@ class SessionLife(TunnelCase):
         t.run(upload(tunnel, self.seed, 4 * MB), 30)
         took = time.monotonic() - begun
         self.assertGreater(took, 2.0)   # 4 MB and their headers at 2 MB/s
-        self.assertLess(took, 3.0)
+        self.assertLess(took, 3.5)      # a busy machine wakes it late, and what it missed does not come back in a burst
 
     def test_expired_sessions_make_room_and_no_connection_fails(self):
         tunnel = self.tunnel(FAST, client_args=["--autoexpire", 1, "--scavengettl", 1])
