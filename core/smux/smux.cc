@@ -255,7 +255,9 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   stream->consumed += static_cast<std::uint32_t>(bytes);
   buffered_ -= bytes;
   if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
-  if (!stream->told || stream->consumed - stream->told_consumed >= stream_buffer_ / kUpdatesPerWindow) {
+  // Parts of the window that the peer knows: it may have none left when a part of a larger one is full.
+  const bool told = stream->told_window > 0;
+  if (!told || stream->consumed - stream->told_consumed >= stream->told_window / kUpdatesPerWindow) {
     stream->update_due = true;
     queue_control(sid, *stream);
   }
@@ -303,7 +305,7 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
     store_u32(payload + 4, stream_buffer_);
     if (settings_.version == 2) append_frame(out, SmuxCommand::kUpdate, sid, payload);
     stream.told_consumed = stream.consumed;
-    stream.told = true;
+    stream.told_window = stream_buffer_;
   }
   if (stream.fin_due) append_frame(out, SmuxCommand::kFin, sid, {});
   stream.syn_due = stream.update_due = stream.break_due = stream.fin_due = stream.queued = false;

@@ -117,7 +117,7 @@ class Smux {
     std::uint32_t received = 0;        // payload bytes given out in events
     std::uint32_t consumed = 0;        // of those, passed on
     std::uint32_t told_consumed = 0;   // in the last UPD
-    bool told = false;                 // an UPD has left
+    std::uint32_t told_window = 0;     // and the window told with it, which may have grown since; 0: none has left
     bool queued = false;               // is in control_
     bool syn_due = false;
     bool update_due = false;

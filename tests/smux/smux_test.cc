@@ -218,6 +218,24 @@ TEST_CASE("buffers that follow the receive window are told of, and only grow") {
   CHECK(server.control() == Frames{update(3, 8000, 9000)});
 }
 
+TEST_CASE("a buffer that grew is told of after an eighth of the window that the peer knows, which may be all that it has") {
+  SmuxSettings s = settings();
+  s.stream_buffer = 1000;
+  s.buffers_follow_window = true;
+  End server = server_with_stream(s);
+  server.give(frame(SmuxCommand::kPush, 3, std::string(1001, 'x')));
+  server.events();
+  server.smux.consume(3, 1);
+  CHECK(server.control() == Frames{update(3, 1, 1000)});
+  server.smux.fit_buffers(9000);  // an eighth of which the peer cannot send
+  server.smux.consume(3, 124);
+  CHECK(server.control().empty());
+  server.smux.consume(3, 1);
+  CHECK(server.control() == Frames{update(3, 126, 9000)});
+  server.smux.consume(3, 875);
+  CHECK(server.control().empty());
+}
+
 TEST_CASE("consumption is told at the first read and after each eighth of the stream buffer") {
   SmuxSettings s = settings();
   s.stream_buffer = 1000;
