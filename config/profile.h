@@ -58,7 +58,7 @@ struct Profile {
   Duration autoexpire{0};               // client: age at which a session takes no new streams, 0: never
   std::optional<Duration> scavengettl;  // client: how long an expired session may live on, none: for ever
   Duration closewait{0};                // how long a connection whose one end is gone may drain
-  std::uint32_t max_sessions = 16384;   // server: conversations on all loops together, 1..1048576
+  std::uint32_t max_sessions = 32768;   // server: conversations on all loops together, 1..1048576
   std::uint64_t ratelimit = 0;          // bytes of UDP payload per second and session, 0: unlimited
   std::uint8_t dscp = 0;                // 0..63
   std::uint32_t sockbuf = 4194304;      // bytes, each of send and receive

@@ -154,7 +154,7 @@ TEST_CASE("kcptun's names and defaults are all there") {
     server.erase(field);
   server.update(nlohmann::json::parse(
       R"({"listen": ":29900", "target": "127.0.0.1:12948", "sndwnd": 1024, "rcvwnd": 1024, "closewait": 30,
-          "max-sessions": 16384})"));
+          "max-sessions": 32768})"));
   CHECK(nlohmann::json::parse(printed(run_flags({"--check"}, Role::kServer))) == server);
 }
 
