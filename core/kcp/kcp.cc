@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "core/base/check.h"
@@ -33,8 +32,6 @@ constexpr double kRepeatedLoss = 0.001;
 constexpr Duration kRepeatedRoundTrip = milliseconds(5);
 // Windows' worth of data for which it is remembered that they were the limit.
 constexpr std::uint64_t kWindowMemory = 2;
-// Idle time of at most so many round trips is remembered: more would take room that the data wants by now.
-constexpr int kSpareRoundTrips = 1;
 constexpr double kTwiceLoss = 0.01;  // share of packets from which on retransmissions leave twice
 constexpr double kTwiceRepeatedLoss = 0.03;  // from here on twice: one message in a hundred would be lost twice on one of two ways
 constexpr std::size_t kDatagramHeaders = 56;  // IP, UDP, nonce, FEC: they are the thin stream's, too
@@ -52,28 +49,6 @@ SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_
 Duration rto_floor(const KcpTuning& tuning) { return tuning.nodelay ? kRtoFloorNodelay : kRtoFloor; }
 
 }  // namespace
-
-// Puts segments into one packet.
-class Kcp::PacketWriter {
- public:
-  PacketWriter(std::uint8_t* out, std::size_t capacity) : out_(out), capacity_(capacity) {}
-
-  std::size_t size() const { return size_; }
-  bool fits(std::size_t data) const { return size_ + kSegmentHeader + data <= capacity_; }
-  /// Data bytes that the next segment may have. REQUIRES: fits(0).
-  std::size_t room() const { return capacity_ - size_ - kSegmentHeader; }
-  void write(const Segment& segment) {
-    write_segment_header(out_ + size_, segment, segment.data.size());
-    if (!segment.data.empty())
-      std::memcpy(out_ + size_ + kSegmentHeader, segment.data.data(), segment.data.size());
-    size_ += kSegmentHeader + segment.data.size();
-  }
-
- private:
-  std::uint8_t* out_;
-  std::size_t capacity_;
-  std::size_t size_ = 0;
-};
 
 Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_size, BufferPool& pool)
     : conv_(conv),
@@ -423,30 +398,19 @@ void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
   if (send_.has_lost() || (send_.next() != send_.end() && serial_less(send_.next(), limit))) return;
   const std::uint64_t in_flight = send_.in_flight_bytes();
   if (!pacer_.allows(now) || in_flight >= congestion_->byte_window()) return;
-  if (!idle_since_) idle_since_ = now;
+  spare_room_.begin_idle(now);
   if (send_.size() < send_quota()) return send_.rate().handle_app_limited(in_flight);
   window_limited_until_ = send_.rate().delivered() + kWindowMemory * send_quota() * packet_size_;
 }
 
-// What the path would have carried since the sender fell idle may be spent on parity.
-void Kcp::end_idle(TimePoint now) {
-  if (!idle_since_) return;
-  const PathEstimate path = congestion_->estimate();
-  const auto carried = [&](Duration time) {
-    return static_cast<std::uint64_t>(static_cast<double>(path.bandwidth) * static_cast<double>(time.count()) * 1e-6);
-  };
-  spare_bytes_ = std::min(spare_bytes_ + carried(now - *idle_since_), carried(kSpareRoundTrips * path.round_trip));
-  idle_since_.reset();
-}
-
 std::uint32_t Kcp::spare_packets() const {
   if (congestion_->estimate().bandwidth == 0) return path_has_room() ? kMaxShards : 0;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(spare_bytes_ / packet_size_, kMaxShards));
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(spare_room_.bytes() / packet_size_, kMaxShards));
 }
 
 void Kcp::set_group(std::uint32_t data, std::uint32_t parity) {
   send_.set_group(data, parity);
-  spare_bytes_ -= std::min<std::uint64_t>(spare_bytes_, parity * packet_size_);
+  spare_room_.spend(parity * packet_size_);
 }
 
 bool Kcp::may_send_data(TimePoint now) {
@@ -467,7 +431,7 @@ std::optional<SendWindow::Copy> Kcp::next_copy(TimePoint now, std::uint32_t limi
 
 // Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
 bool Kcp::twice_worthwhile() const {
-  return detects_by_time_ && (path_has_room() || spare_packets() > 0) && loss_.share() >= kTwiceLoss;
+  return detects_by_time_ && loss_.share() >= kTwiceLoss && (path_has_room() || spare_packets() > 0);
 }
 
 void Kcp::write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy) {
@@ -496,7 +460,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
     note_idle_path(now, limit);
   } else {
     probe_due_ = false;
-    end_idle(now);
+    spare_room_.end_idle(now, congestion_->estimate());
     pacer_.charge(now, weight);
   }
 }

@@ -15,11 +15,13 @@
 #include "core/kcp/congestion.h"
 #include "core/kcp/loss_estimate.h"
 #include "core/kcp/pacer.h"
+#include "core/kcp/packet_writer.h"
 #include "core/kcp/receive_window.h"
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/segment.h"
 #include "core/kcp/send_window.h"
 #include "core/kcp/size_probe.h"
+#include "core/kcp/spare_room.h"
 
 namespace kcptun {
 
@@ -141,7 +143,6 @@ class Kcp {
     std::uint32_t until = 0;
     std::size_t packet_size = 0;
   };
-  class PacketWriter;
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
   bool tells_of_restart(TimePoint now, const Segment& segment);
@@ -165,7 +166,6 @@ class Kcp {
   std::size_t repeat_room() const;
   void write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before);
   void note_idle_path(TimePoint now, std::uint32_t limit);
-  void end_idle(TimePoint now);
   std::uint32_t backlog_limit() const;
   std::uint32_t send_limit() const;
   bool window_worth_telling() const;
@@ -186,8 +186,7 @@ class Kcp {
   LossEstimate loss_;
   SendWindow::Counters counted_;  // what the last batch saw
   std::uint64_t window_limited_until_ = 0;  // delivered bytes: until then the windows were the limit
-  std::optional<TimePoint> idle_since_;     // the path would take more than there is, or than the windows take
-  std::uint64_t spare_bytes_ = 0;           // what it would have carried meanwhile
+  SpareRoom spare_room_;
   std::size_t repeat_credit_ = 0;  // bytes that may be repeated
   AckedBatch acked_;               // of the batch that is being handled
 

@@ -11,7 +11,6 @@ import pathlib
 import pwd
 import random
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -78,17 +77,6 @@ class Stranger:
             return None
 
 
-def counters(program, number):
-    """The counters that the program logs when it is asked for the number-th time."""
-    program.signal(signal.SIGUSR1)
-
-    def found():
-        lines = re.findall(r"counters.*?(BytesSent=\S.*)", program.log())
-        return lines[number - 1] if len(lines) >= number else None
-    line = t.wait_until(found, 10, "the counters in the log")
-    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
-
-
 class Sessions(TunnelCase):
     """The suite xchacha20-poly1305 between our own programs."""
 
@@ -125,13 +113,13 @@ class Sessions(TunnelCase):
                               log)
             self.addCleanup(other.end)
             other.wait_ready(lambda: t.can_listen_tcp(port))
-            before = counters(tunnel.server_program, tunnel.server_program.log().count("counters") + 1)
+            before = tunnel.server_program.counters()
             with socket.create_connection((t.HOST, port)) as connection:
                 connection.sendall(b"echo\nhello")
-                t.wait_until(lambda: counters(other, other.log().count("counters") + 1)["OutPkts"] > 3, 20,
+                t.wait_until(lambda: other.counters()["OutPkts"] > 3, 20,
                              "the stranger has sent packets")
-                self.assertEqual(counters(other, other.log().count("counters") + 1)["InPkts"], 0)
-            after = counters(tunnel.server_program, tunnel.server_program.log().count("counters") + 1)
+                self.assertEqual(other.counters()["InPkts"], 0)
+            after = tunnel.server_program.counters()
             self.assertGreater(after["InCsumErrors"], before["InCsumErrors"])
             self.assertEqual(after["PassiveOpens"], before["PassiveOpens"])
 
@@ -147,7 +135,7 @@ class Sessions(TunnelCase):
             changed = bytearray(datagram)
             changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
             return bytes(changed)
-        before = counters(tunnel.server_program, 1)
+        before = tunnel.server_program.counters()
         stranger = Stranger(self, tunnel.udp_port)
         stranger.send(to_server)                                        # played again
         stranger.send(to_client)                                        # sent back
@@ -159,7 +147,7 @@ class Sessions(TunnelCase):
         t.run(t.echo_once(tunnel, self.seed + 1, 2 * MB), 30)
         tunnel.wait_idle()
         self.assertIsNone(stranger.heard(), "the server answered")
-        after = counters(tunnel.server_program, 2)
+        after = tunnel.server_program.counters()
         self.assertEqual(after["PassiveOpens"], 1)
         self.assertEqual(after["MaxConn"], 1)
         self.assertGreater(after["InPkts"], before["InPkts"])
@@ -183,7 +171,7 @@ class Sessions(TunnelCase):
                 stranger.send(recorded)
             rounds += 1
         self.assertGreater(rounds, 3)
-        seen = t.wait_until(lambda: counters(tunnel.server_program, tunnel.server_program.log().count("counters") + 1)
+        seen = t.wait_until(lambda: tunnel.server_program.counters()
                             .get("InPkts", 0), 10, "the server reads them")
         self.assertGreater(seen, len(recorded))
         for stranger in strangers:
@@ -235,7 +223,7 @@ class Clocks(TunnelCase):
             return stranger.heard()
         t.wait_until(answered, START, "a packet with the right date is answered", 0.2)
         self.assertEqual(log().count("session refused"), 1)
-        self.assertEqual(counters(tunnel.server_program, 1)["PassiveOpens"], 1)
+        self.assertEqual(tunnel.server_program.counters()["PassiveOpens"], 1)
 
 
 NET_BIND_SERVICE, DAC_OVERRIDE = 1 << 10, 1 << 1

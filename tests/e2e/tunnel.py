@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -385,6 +386,16 @@ class Program:
                 return log.read()
         except FileNotFoundError:
             return ""
+
+    def counters(self):
+        """What our program, asked with SIGUSR1, logs of its one tunnel: name -> value."""
+        before = len(self._counter_lines())
+        self.signal(signal.SIGUSR1)
+        line = wait_until(lambda: self._counter_lines()[before:], 10, "the counters in the log")[0]
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
+
+    def _counter_lines(self):
+        return re.findall(r"counters (BytesSent=.*)\n", self.log())
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -23,7 +23,7 @@ import lab_report
 import path as p
 from path import t
 from rows import PAIRS, ROWS, TCP, TUNNELS, Row
-from runs import iperf_goodput, iperf_server, program_counters, tunnel_of
+from runs import iperf_goodput, iperf_server, tunnel_of
 from scenarios import SCENARIOS
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "bench"))
@@ -34,16 +34,16 @@ WHOLE = [*ROWS, *SCENARIOS]
 
 def sender_figures(row, pair, tunnel):
     """What our program says of the segments that it sent: percent sent again, and percent of parity in all packets."""
-    sender, _ = TUNNELS[pair]
+    sender, receiver = TUNNELS[pair]
     if sender != "ours":
         return {}
-    sent = program_counters(tunnel.client_program if row.way == "up" else tunnel.server_program)
-    received = program_counters(tunnel.server_program if row.way == "up" else tunnel.client_program) \
-        if TUNNELS[pair][1] == "ours" else {}
-    figures = {"again": 100 * sent["RetransSegs"] / sent["OutSegs"]}
-    if received:
-        figures["parity"] = 100 * received["FECParityShards"] / received["InPkts"]
-    return figures
+    ends = tunnel.programs if row.way == "up" else tunnel.programs[::-1]
+    sent = ends[0].counters()
+    taken = {"again": 100 * sent["RetransSegs"] / sent["OutSegs"]}
+    if receiver == "ours":
+        received = ends[1].counters()
+        taken["parity"] = 100 * received["FECParityShards"] / received["InPkts"]
+    return taken
 
 
 def plain_tcp(path, pair, port, seconds, flags):

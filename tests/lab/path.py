@@ -54,6 +54,14 @@ def missing():
     return None
 
 
+def leave_if_missing():
+    """Ends a test program where there can be no lab, and says why."""
+    reason = missing()
+    if reason:
+        print(f"skipped, no lab here: {reason}")
+        sys.exit(SKIPPED)
+
+
 def _check(code, what):
     if code < 0:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")

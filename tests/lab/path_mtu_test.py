@@ -8,14 +8,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 import unittest
 
-import runs
 import path as p
+import runs
 from path import t
-from roaming_test import STEP, longest_gap
 from rows import WITH_DEBIAN
+from runs import STEP, longest_gap
 
 EMULATOR = os.environ.get("LINK_EMULATOR", "build/release/bin/link_emulator")
 DEBIAN_SERVER = "/usr/bin/kcptun-server"
@@ -178,8 +177,5 @@ class PathMtuTest(t.TunnelCase):
 
 
 if __name__ == "__main__":
-    reason = p.missing()
-    if reason:
-        print(f"skipped, no lab here: {reason}")
-        sys.exit(p.SKIPPED)
+    p.leave_if_missing()
     t.main()

@@ -6,29 +6,18 @@
 import json
 import os
 import subprocess
-import sys
 import time
 
-import runs
 import path as p
+import runs
 from path import t
+from runs import STEP, longest_gap
 
 EMULATOR = os.environ.get("LINK_EMULATOR", "build/release/bin/link_emulator")
 FLAGS = ["--mode", "fast3", "--crypt", "aes-128", "--nocomp", "--sndwnd", 2048, "--rcvwnd", 2048]
-STEP = 0.1     # seconds of one of iperf3's intervals
 LONGEST_GAP = 2.0
 MOVES = 6      # so that on four loops some come to one that does not have the conversation
 ADDRESSES = (p.OTHER_CLIENT, p.CLIENT)
-
-
-def longest_gap(report):
-    """Seconds in which nothing arrived, at most."""
-    longest = gap = 0.0
-    for interval in report["intervals"]:
-        spent = interval["sum"]
-        gap = gap + spent["seconds"] if spent["bytes"] == 0 else 0.0
-        longest = max(longest, gap)
-    return longest
 
 
 class RoamingTest(t.TunnelCase):
@@ -80,8 +69,5 @@ class RoamingTest(t.TunnelCase):
 
 
 if __name__ == "__main__":
-    reason = p.missing()
-    if reason:
-        print(f"skipped, no lab here: {reason}")
-        sys.exit(p.SKIPPED)
+    p.leave_if_missing()
     t.main()

@@ -1,17 +1,15 @@
-"""What measurements in the lab are made of: a tunnel across the path, iperf3, counters of the programs."""
+"""What measurements in the lab are made of: a tunnel across the path, iperf3 and its report."""
 
 import contextlib
 import json
-import re
-import signal
 import subprocess
 
 import path as p
 from path import t
 from rows import TUNNELS, WITH_DEBIAN
 
+STEP = 0.1     # seconds of one of iperf3's intervals, where gaps count
 PATIENCE = 30  # seconds that iperf3 may take beyond its own time, for its start and for draining
-COUNTER = re.compile(r"(\w+)[=:](\d+)")
 
 
 class Tunnel(t.Tunnel):
@@ -68,13 +66,14 @@ def iperf_goodput(space, address, port, seconds, flags):
         raise t.Failure(f"{' '.join(command)}: code {done.returncode}, no report: {done.stderr.strip()}") from None
 
 
-def program_counters(program):
-    """What one of our programs answers to SIGUSR1: name -> value."""
-    def found():
-        lines = [line for line in program.log().splitlines() if "counters" in line]
-        return {name: int(value) for name, value in COUNTER.findall(lines[-1])} if lines else None
-    program.signal(signal.SIGUSR1)
-    return t.wait_until(found, 5, "the log line with the counters")
+def longest_gap(report):
+    """Seconds in which nothing arrived, at most."""
+    longest = gap = 0.0
+    for interval in report["intervals"]:
+        spent = interval["sum"]
+        gap = gap + spent["seconds"] if spent["bytes"] == 0 else 0.0
+        longest = max(longest, gap)
+    return longest
 
 
 @contextlib.contextmanager
