@@ -13,10 +13,6 @@ namespace {
 
 constexpr Duration kRtoFloor = milliseconds(100);
 constexpr Duration kRtoFloorNodelay = milliseconds(30);
-// A restarted peer knows of nothing that we sent: its una is 0 for good, because what it has acknowledged before is
-// never sent again. A segment of its former life may say so too, but not so long after newer ones, and again.
-constexpr Duration kRestartProof = seconds(2);
-constexpr std::uint32_t kRestartSegments = 2;
 constexpr Duration kFirstProbe = milliseconds(500);
 constexpr Duration kLongestProbe = seconds(120);
 // What may be queued behind what leaves now. What is written later waits for it, so it is short.
@@ -78,23 +74,18 @@ void Kcp::handle_packet(TimePoint now, Bytes packet, Origin origin) {
   }
 }
 
-// What such a segment carries belongs to another stream of bytes, and must not enter this one.
-bool Kcp::tells_of_restart(TimePoint now, const Segment& segment) {
-  const bool forgetful = segment.una == 0 && send_.una() != 0 && !send_.plausible_una(0);
-  if (!forgetful) {
-    if (serial_less(segment.una, send_.una())) return false;  // old and reordered
-    last_good_una_ = now;
-    forgetful_ = 0;
+// True if the segment must be dropped. Beyond 2^31 segments una 0 is ahead, not behind: nothing is told from it there.
+bool Kcp::tells_of_restart(TimePoint now, const Segment& segment, Origin origin) {
+  if (send_.plausible_una(segment.una)) {
+    restart_.handle_good_una(now);
     return false;
   }
-  if (now - last_good_una_ < kRestartProof) return false;
-  if (++forgetful_ >= kRestartSegments) peer_restarted_ = true;
-  ask_window_ = true;  // the next proof is a round trip away
-  return true;
+  const bool forgetful = segment.una == 0 && serial_less(0, send_.una());  // else old and reordered, or a lie
+  return forgetful && origin == Origin::kArrived && restart_.handle_forgetful(now, segment);
 }
 
 void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
-  if (origin == Origin::kArrived && tells_of_restart(now, segment)) return;
+  if (tells_of_restart(now, segment, origin)) return;
   if (origin == Origin::kArrived) size_probe_.handle_segment(now, segment, rtt_.timeout());
   // An una ahead of what we sent is a lie, or we are the other life of a peer that it remembers: nothing that it says of
   // our segments counts, but what it sends and asks is answered.
@@ -378,6 +369,15 @@ void Kcp::write_acks(PacketWriter& writer) {
   acks_written_ = 0;
 }
 
+void Kcp::ask_whether_restarted(TimePoint now, PacketWriter& writer) {
+  if (!writer.fits(0) || !restart_.poll_question(now, rtt_.timeout())) return;
+  Segment segment = blank_segment(KcpCommand::kPush);
+  segment.ts = wire_ms(now);
+  segment.sn = RestartProof::kQuestion;
+  writer.write(segment);
+  ++counters_.out_segments;
+}
+
 void Kcp::write_window_commands(TimePoint now, PacketWriter& writer) {
   if (ask_window_ && writer.fits(0)) {
     writer.write(blank_segment(KcpCommand::kWindowAsk));
@@ -499,6 +499,7 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
   PacketWriter writer(out, packet_size_);
   write_acks(writer);
   write_window_commands(now, writer);
+  ask_whether_restarted(now, writer);
   const std::uint64_t first_order = send_.next_order();
   write_data(now, writer);
   if (writer.size() == 0 && has_oversize()) {  // what is next may be too large

@@ -17,6 +17,7 @@
 #include "core/kcp/pacer.h"
 #include "core/kcp/packet_writer.h"
 #include "core/kcp/receive_window.h"
+#include "core/kcp/restart_proof.h"
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/segment.h"
 #include "core/kcp/send_window.h"
@@ -127,7 +128,7 @@ class Kcp {
   std::uint32_t peer_window() const { return peer_window_; }
   const Counters& counters() const { return counters_; }
   /// True once the peer has proved to be in another life: what it acknowledged is unacknowledged again.
-  bool peer_restarted() const { return peer_restarted_; }
+  bool peer_restarted() const { return restart_.proved(); }
   /// Gives idle memory back.
   void trim();
   /// Takes over both windows, nodelay, interval and resend. A conversation keeps its mtu and its congestion controller.
@@ -145,7 +146,8 @@ class Kcp {
   };
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
-  bool tells_of_restart(TimePoint now, const Segment& segment);
+  bool tells_of_restart(TimePoint now, const Segment& segment, Origin origin);
+  void ask_whether_restarted(TimePoint now, PacketWriter& writer);
   bool peer_will_know(TimePoint now, std::uint32_t sn) const;
   void handle_peer_state(TimePoint now, const Segment& segment, Origin origin);
   void handle_peer_window(std::uint32_t window);
@@ -207,9 +209,7 @@ class Kcp {
   std::uint32_t told_window_;  // the window in the last segment that left
   std::uint32_t told_una_ = 0;      // and its una
   TimePoint told_at_{};             // and when it did
-  TimePoint last_good_una_{};       // when a segment last came whose una was not behind ours
-  std::uint32_t forgetful_ = 0;     // segments since then that knew of nothing
-  bool peer_restarted_ = false;
+  RestartProof restart_;
   Counters counters_;
 };
 

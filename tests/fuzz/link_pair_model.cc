@@ -171,6 +171,7 @@ class Pair {
     } while (hungry_ && link.event_ready());
     link.release_views();
     KCPTUN_CHECK(link.closed_reason().empty() || now_ - born_ > seconds(20));
+    KCPTUN_CHECK(link.closed_reason() != "the peer has restarted");  // it never does, however late its packets come
     for (bool more = true; more;) {
       batch_.clear();
       more = link.poll_transmit(now_, {}, batch_);

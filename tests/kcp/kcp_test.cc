@@ -433,7 +433,7 @@ TEST_CASE("two conversations exchange bytes through a network that loses a third
   CHECK(got_b == 10000);
 }
 
-TEST_CASE("a peer that has forgotten everything, twice and long after it knew, has restarted") {
+TEST_CASE("a peer that has forgotten everything is asked, and its answer proves that it has restarted") {
   Peer a;
   a.write(100);
   a.segments();
@@ -442,15 +442,74 @@ TEST_CASE("a peer that has forgotten everything, twice and long after it knew, h
 
   a.now += milliseconds(1999);  // still may be reordered
   a.give(packet(KcpCommand::kWindowTell, 0, 0));
-  a.give(packet(KcpCommand::kWindowTell, 0, 0));
-  CHECK_FALSE(a.kcp.peer_restarted());
+  CHECK(a.segments().empty());
 
   a.now += milliseconds(1);
   a.give(packet(KcpCommand::kPush, 0, 0, 128, 0, "of another life"));
-  CHECK_FALSE(a.kcp.peer_restarted());
   CHECK_FALSE(a.kcp.readable());  // its bytes are not ours
-  a.give(packet(KcpCommand::kWindowTell, 0, 0));
+  const auto question = a.segments();
+  REQUIRE(question.size() == 1);
+  CHECK(question[0].command == KcpCommand::kPush);
+  CHECK(question[0].sn == 0xffffffff);
+  CHECK(question[0].ts == wire_ms(a.now));
+  CHECK_FALSE(a.kcp.peer_restarted());
+
+  Peer reborn;  // knows of nothing, and answers
+  reborn.give(packet(question[0].command, question[0].sn, question[0].una, 128, question[0].ts));
+  CHECK(reborn.read() == 0);
+  a.now += milliseconds(50);
+  for (const auto& answer : reborn.packets()) a.give(answer);
   CHECK(a.kcp.peer_restarted());
+}
+
+TEST_CASE("a live peer answers the question of whether it has restarted, and nothing changes") {
+  Peer a, b;
+  const auto recorded = [&] {  // from before it had heard anything
+    b.write(300);
+    return b.packets();
+  }();
+  for (const auto& bytes : recorded) a.give(bytes);
+  a.write(100);
+  for (const auto& bytes : a.packets()) b.give(bytes);
+  for (const auto& bytes : b.packets()) a.give(bytes);
+  REQUIRE(a.kcp.send_window().una() == 1);
+  a.read();
+  b.read();
+
+  for (int round = 0; round < 100; ++round) {
+    a.now = b.now = a.now + seconds(3);
+    for (const auto& bytes : recorded) a.give(bytes);
+    const auto questions = a.packets();
+    REQUIRE(questions.size() == 1);
+    for (const auto& bytes : questions) b.give(bytes);
+    CHECK(b.read() == 0);
+    const auto answers = b.packets();
+    REQUIRE(answers.size() == 1);
+    a.give(answers[0]);
+    CHECK(a.packets().empty());
+  }
+  CHECK(a.read() == 0);
+  CHECK_FALSE(a.kcp.peer_restarted());
+}
+
+TEST_CASE("old packets end no conversation, however many are played again while the peer is not heard") {
+  Peer a;
+  a.write(100);
+  a.segments();
+  const std::uint32_t before = wire_ms(a.now);
+  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  std::size_t questions = 0;
+  for (int i = 0; i < 20000; ++i) {
+    a.now += milliseconds(1);
+    a.give(packet(KcpCommand::kPush, 0, 0, 128, before, "recorded"));
+    a.give(packet(KcpCommand::kWindowTell, 0, 0));
+    a.give(packet(KcpCommand::kAck, 5, 0, 128, before));              // of a copy of then
+    a.give(packet(KcpCommand::kAck, 5, 0, 128, before + 0x60000000));  // of a probe for a size
+    questions += count(a.segments(), KcpCommand::kPush);
+  }
+  CHECK_FALSE(a.kcp.peer_restarted());
+  CHECK(questions > 1);
+  CHECK(questions <= 20000 / 30);  // one each time-out at most
 }
 
 TEST_CASE("old packets after an outage are no restart when newer ones come between") {

@@ -22,7 +22,9 @@ struct FakePath {
       now += milliseconds(1);
       const auto sent = std::min<std::uint64_t>(
           model.byte_window(), model.pacing_rate() == 0 ? model.byte_window() : model.pacing_rate() / 1000);
-      const std::uint64_t bytes = std::min(sent, rate / 1000);
+      const auto held = static_cast<std::uint64_t>((round_trip + queue) / milliseconds(1));  // milliseconds' worth
+      const std::uint64_t bytes =
+          std::min({sent, rate / 1000, heeds_window ? model.byte_window() / held : CongestionController::kNoByteWindow});
       AckedBatch batch;
       batch.now = now;
       batch.segments = static_cast<std::uint32_t>(std::max<std::uint64_t>(bytes / kSegment, 1));
@@ -33,7 +35,7 @@ struct FakePath {
       lost -= batch.lost;
       delivered += bytes;
       batch.delivered = delivered;
-      const auto under_way = bytes * static_cast<std::uint64_t>((round_trip + queue) / milliseconds(1));
+      const auto under_way = bytes * held;
       batch.in_flight = under_way;
       batch.rtt = round_trip + queue;
       batch.rate = RateSample{bytes * 1000, delivered > under_way ? delivered - under_way : 0, false};
@@ -43,6 +45,7 @@ struct FakePath {
 
   std::uint64_t rate;
   Duration round_trip;
+  bool heeds_window = false;  // no more is under way than the model allows
   TimePoint now = kStart;
   std::uint64_t delivered = 0;
   double lost = 0;
@@ -117,6 +120,39 @@ TEST_CASE("a windowed maximum forgets after so many rounds, but not before its t
   CHECK(max.value() == 30);
   max.update(60, 15, kStart + milliseconds(200));
   CHECK(max.value() == 60);
+}
+
+TEST_CASE("a windowed maximum falls step by step as the values do") {
+  WindowedMax<int> max(10, milliseconds(100));
+  const auto update = [&](int value, std::uint64_t round) { max.update(value, round, kStart + round * milliseconds(20)); };
+  update(100, 1);
+  update(80, 4);
+  update(60, 10);
+  update(1, 11);
+  CHECK(max.value() == 100);
+  update(1, 12);
+  CHECK(max.value() == 80);
+  update(1, 15);
+  CHECK(max.value() == 60);
+  for (std::uint64_t round = 16; round <= 40; ++round) update(1, round);
+  CHECK(max.value() == 1);
+}
+
+TEST_CASE("a path that has become longer is measured anew, with half of what it held under way meanwhile") {
+  PathModel model(kSegment, 0);
+  FakePath path(12'500'000, milliseconds(50));
+  path.run(model, seconds(5));
+  const std::uint64_t before = model.byte_window();
+  path.round_trip = milliseconds(80);
+  path.heeds_window = true;
+  std::uint64_t smallest = before;
+  for (int i = 0; i < 15'000; ++i) {
+    path.run(model, milliseconds(1));
+    smallest = std::min(smallest, model.byte_window());
+  }
+  CHECK(smallest <= before / 2);
+  CHECK(model.estimate().round_trip == milliseconds(80));
+  CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.05));
 }
 
 TEST_CASE("a pacer spreads bytes over time and makes up for little") {
