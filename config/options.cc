@@ -99,7 +99,8 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kCloseWait, kSessions, kB, kNumber, kLive, "closewait", "", "closewait", {0, kMaxSeconds}, "0", "30",
      "seconds that a connection whose one end is gone may still drain, below 35: 35"},
     {kMaxSessions, kSessions, kS, kNumber, kRestart, "max-sessions", "", "max-sessions", {1, 1048576}, "", "32768",
-     "sessions at once; an address may have a quarter, those that never had a stream make room first"},
+     "sessions at once; the last quarter is for addresses that have less than a quarter, those that never had a stream "
+     "make room first"},
     {kMaxStreams, kSessions, kB, kNumber, kNextSession, "max-streams", "", "max-streams", {1, 65536}, "65536", "65536",
      "streams at once in one session, further ones are refused"},
 

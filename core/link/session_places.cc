@@ -34,7 +34,7 @@ SessionPlaces::Owner SessionPlaces::owner_of(const IpEndpoint& remote) {
 
 SessionPlaces::Decision SessionPlaces::decide(const IpEndpoint& remote) {
   const auto owner = owners_.find(owner_of(remote));
-  if (owner != owners_.end() && owner->second.sessions >= share_) {
+  if (short_of_places() && owner != owners_.end() && owner->second.sessions >= share_) {
     if (owner->second.half_open.empty()) {
       ++counters_.refused_share;
       return {Answer::kRefuse};

@@ -23,7 +23,7 @@ class SessionPlaces {
   struct Counters {
     std::uint64_t evicted = 0;       // half-open ones that had to go
     std::uint64_t refused_full = 0;  // all places are taken by sessions with streams
-    std::uint64_t refused_share = 0;  // those of one address are
+    std::uint64_t refused_share = 0;  // places are short, and all that this address has are
   };
   enum class Answer : std::uint8_t { kAdmit, kEvictThenAdmit, kRefuse };
   struct Decision {
@@ -31,7 +31,8 @@ class SessionPlaces {
     Id victim = 0;  // of a kEvictThenAdmit: remove() it first
   };
 
-  /// One address may have this part of all sessions: a quarter, so that four must conspire to fill a server.
+  /// The part of all places that is an address's share, and that is kept for those which have not used up theirs: a
+  /// quarter. An address alone may so have three quarters; the last one no address gets that has more than its share.
   static constexpr std::size_t kShare = 4;
 
   explicit SessionPlaces(std::size_t most);
@@ -72,6 +73,7 @@ class SessionPlaces {
   };
 
   static Owner owner_of(const IpEndpoint& remote);
+  bool short_of_places() const { return most_ - sessions_.size() <= share_; }
   void leave_lists(Session& session);
 
   const std::size_t most_;

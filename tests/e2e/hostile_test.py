@@ -8,6 +8,7 @@ KCPTUN_HOSTILE_DATAGRAMS sets how many bad datagrams arrive (default: a million)
 import hashlib
 import os
 import random
+import resource
 import socket
 import threading
 import time
@@ -198,6 +199,32 @@ class SessionFlood(HostileCase):
             peer.send(w.frame(w.PSH, 3, b" second"))
         for peer in peers:
             self.assertTrue(peer.pump_until(lambda p=peer: p.payload(3) == b"first second", 20))
+
+
+    def test_one_address_alone_has_thousands_of_sessions_and_leaves_the_last_quarter_to_others(self):
+        most, alone = 6000, 4500
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        tunnel = self.tunnel(w.PLAIN, server_args=["--max-sessions", most, "--threads", 1])
+
+        def opened():
+            return tunnel.server_program.counters()["PassiveOpens"]
+        peers = []
+        for count in range(100, alone + 1, 100):  # no more at once than the server's socket holds
+            for _ in range(100):
+                peers.append(self.peer(tunnel))
+                peers[-1].tell(w.WASK)
+            if count % 500 == 0:
+                t.wait_until(lambda n=count: opened() == n, 60, f"{count} sessions of one address are open")
+        self.assertEqual(tunnel.server_program.counters()["CurrEstab"], alone)
+        first, beyond, other = peers[0], self.peer(tunnel), self.peer(tunnel, address="127.0.0.9")
+        for peer in (first, beyond, other):
+            peer.send(w.frame(w.SYN, 3) + w.frame(w.PSH, 3, b"echo\nhello"))
+            self.assertTrue(peer.pump_until(lambda p=peer: p.payload(3) == b"hello", 30))
+        # The one beyond took the place of one of its own, and not of the first, which was heard later.
+        counters = tunnel.server_program.counters()
+        self.assertEqual((counters["PassiveOpens"], counters["CurrEstab"]), (alone + 2, alone + 1))
 
 
 class StreamFlood(HostileCase):

@@ -46,31 +46,75 @@ TEST_CASE("a session with a stream is never put out; when all have one, newcomer
   CHECK(places.decide(v4(5)).answer == Answer::kAdmit);
 }
 
-TEST_CASE("an address has a share, and beyond it puts out only its own") {
+TEST_CASE("an address alone has all places but the quarter that is kept for others") {
   SessionPlaces places(16);
   REQUIRE(places.share() == 4);
-  places.add(99, v4(200));  // older than all of the others
-  for (std::uint16_t i = 1; i <= 4; ++i) {
+  for (std::uint16_t i = 1; i <= 12; ++i) {
     REQUIRE(places.decide(v4(1, i)).answer == Answer::kAdmit);
     places.add(i, v4(1, i));
+    places.establish(i);
   }
-  CHECK(places.decide(v4(1, 5)).victim == 1);
-  for (std::uint16_t i = 1; i <= 4; ++i) places.establish(i);
-  CHECK(places.decide(v4(1, 5)).answer == Answer::kRefuse);
+  CHECK(places.decide(v4(1, 13)).answer == Answer::kRefuse);
   CHECK(places.counters().refused_share == 1);
+  places.remove(12);
+  CHECK(places.decide(v4(1, 13)).answer == Answer::kAdmit);
+}
+
+TEST_CASE("where places are short, an address beyond its share puts out only its own") {
+  SessionPlaces places(16);
+  places.add(99, v4(200));  // older than all of the others
+  for (std::uint16_t i = 1; i <= 11; ++i) places.add(i, v4(1, i));
+  CHECK(places.decide(v4(1, 12)).victim == 1);
+  for (std::uint16_t i = 1; i <= 11; ++i) places.establish(i);
+  CHECK(places.decide(v4(1, 12)).answer == Answer::kRefuse);
+  CHECK(places.decide(v4(200)).answer == Answer::kAdmit);
+}
+
+TEST_CASE("whoever has taken all that one address can, others have their share still") {
+  SessionPlaces places(16);
+  for (std::uint16_t i = 1; i <= 12; ++i) {
+    places.add(i, v4(1, i));
+    places.establish(i);
+  }
+  for (std::uint16_t i = 1; i <= 4; ++i) {
+    REQUIRE(places.decide(v4(2, i)).answer == Answer::kAdmit);
+    places.add(100 + i, v4(2, i));
+  }
+  CHECK(places.decide(v4(2, 5)).victim == 101);  // it has used up its share
+  const auto third = places.decide(v4(3));       // and who has not gets in
+  CHECK(third.answer == Answer::kEvictThenAdmit);
+  CHECK(third.victim == 101);
+}
+
+TEST_CASE("a flood from one address leaves a place to a newcomer, and to one that is quiet and half-open") {
+  SessionPlaces places(64);
+  places.add(5000, v4(9));
+  SessionPlaces::Id next = 1;
+  const auto open = [&](const IpEndpoint& remote) {
+    const auto decision = places.decide(remote);
+    if (decision.answer == Answer::kRefuse) return false;
+    if (decision.answer == Answer::kEvictThenAdmit) {
+      CHECK(decision.victim != 5000);
+      places.remove(decision.victim);
+    }
+    places.add(next++, remote);
+    return true;
+  };
+  for (std::uint16_t i = 1; i <= 1000; ++i) REQUIRE(open(v4(1, i)));
+  CHECK(places.size() == 48);
   CHECK(places.decide(v4(2)).answer == Answer::kAdmit);
 }
 
 TEST_CASE("the 64 bits of an IPv6 network are one address") {
   SessionPlaces places(8);
-  places.add(1, v6(1, 1));
-  places.add(2, v6(1, 2));
-  CHECK(places.decide(v6(1, 3)).victim == 1);
-  CHECK(places.decide(v6(2, 3)).answer == Answer::kAdmit);
+  for (std::uint8_t i = 1; i <= 6; ++i) places.add(i, v6(1, i));
+  CHECK(places.decide(v6(1, 7)).victim == 1);
+  CHECK(places.decide(v6(2, 7)).answer == Answer::kAdmit);
 }
 
 TEST_CASE("who moves takes the place along to the other address") {
-  SessionPlaces places(8);
+  SessionPlaces places(8);  // two are a share, and short when two are left
+  for (std::uint8_t i = 10; i < 14; ++i) places.add(i, v4(i));
   places.add(1, v4(1));
   places.add(2, v4(1, 2));
   places.establish(2);
@@ -79,6 +123,7 @@ TEST_CASE("who moves takes the place along to the other address") {
   CHECK(places.decide(v4(1, 3)).answer == Answer::kAdmit);
   places.move(2, v4(7));
   CHECK(places.decide(v4(7, 3)).victim == 1);
+  for (std::uint8_t i = 10; i < 14; ++i) places.remove(i);
   places.remove(1);
   places.remove(2);
   CHECK(places.size() == 0);
