@@ -1,6 +1,6 @@
 """Lines of core/ that were reached, from gcov's counters.
 
-    coverage.py PERCENT FILE    FILE lists the .gcda files; exits with 1 below PERCENT
+    coverage.py PERCENT FILE    FILE lists the .gcno files; exits with 1 below PERCENT
 
 Headers are compiled into many objects: a line counts as reached if it was in one of them.
 """
@@ -44,7 +44,7 @@ def main():
         objects = [name.strip() for name in names if name.strip()]
     root = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir))
     files = reached_lines([os.path.abspath(name) for name in objects], root)
-    rows = sorted(((sum(not count for count in lines.values()), len(lines), name) for name, lines in files.items()),
+    rows = sorted(((sum(not count for count in lines.values()), len(lines), name) for name, lines in files.items() if lines),
                   key=lambda row: (-row[0], row[2]))
     if not rows:
         sys.exit("coverage.py: nothing of core/ was counted")
