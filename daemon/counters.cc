@@ -78,7 +78,7 @@ void Counters::add_udp(const UdpSocket::Counters& udp) {
   out_pkts += udp.datagrams_sent;
   in_bytes += udp.bytes_received;
   out_bytes += udp.bytes_sent;
-  in_errs += udp.receive_errors + udp.truncated;
+  in_errs += udp.receive_errors + udp.truncated + udp.malformed + udp.strays;
 }
 
 void Counters::add(const Counters& other) {

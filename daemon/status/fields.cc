@@ -82,7 +82,7 @@ constexpr std::array kTunnelFields{
     OfTunnel{"udp_received", kBytes, kCounter, "UDP payload received.", counter<&C::in_bytes>},
     OfTunnel{"udp_sent", kPackets, kCounter, "Datagrams sent.", counter<&C::out_pkts>},
     OfTunnel{"udp_received", kPackets, kCounter, "Datagrams received.", counter<&C::in_pkts>},
-    OfTunnel{"udp_receive_errors", kNone, kCounter, "Datagrams that could not be received whole.", counter<&C::in_errs>},
+    OfTunnel{"udp_receive_errors", kNone, kCounter, "Datagrams that could not be received whole; in tcp mode also segments that are none of ours, or of no connection.", counter<&C::in_errs>},
     OfTunnel{"rejected", kPackets, kCounter, "Datagrams that failed their checksum or tag.", counter<&C::in_csum_errors>},
     OfTunnel{"malformed", kPackets, kCounter, "Packets that were no valid KCP.", counter<&C::kcp_in_errors>},
     OfTunnel{"sent", kSegments, kCounter, "KCP segments sent, acknowledgements and repetitions included.", counter<&C::out_segs>},

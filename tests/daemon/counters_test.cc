@@ -88,13 +88,15 @@ TEST_CASE("what a socket did is counted under the names of packets and bytes") {
   udp.bytes_received = 400;
   udp.receive_errors = 1;
   udp.truncated = 2;
+  udp.malformed = 4;
+  udp.strays = 8;
   Counters counters;
   counters.add_udp(udp);
   CHECK(counters.out_pkts == 3);
   CHECK(counters.out_bytes == 300);
   CHECK(counters.in_pkts == 4);
   CHECK(counters.in_bytes == 400);
-  CHECK(counters.in_errs == 3);
+  CHECK(counters.in_errs == 15);
 }
 
 }  // namespace kcptun
