@@ -109,6 +109,8 @@ std::optional<Complaint> check_text(const Settings& settings) {
 }
 
 std::optional<Complaint> check_client(const Settings& settings) {
+  if (settings.text(kRemoteAddr).find(',') != std::string::npos)
+    return Complaint{kRemoteAddr, "names several servers; --init makes the profiles of one client and one server"};
   if (is_chosen(settings, kRemoteAddr)) return std::nullopt;
   return Complaint{kRemoteAddr, "is kcptun's example; --init needs the server's address"};
 }

@@ -13,13 +13,15 @@ namespace {
 
 enum class JsonKind : std::uint8_t { kNull, kBool, kWhole, kHuge, kFraction, kString, kArray, kObject };
 
-/// One member of the top-level object, or of a tunnel. Arrays and objects come without what is in them.
+/// One member of the top-level object, or of a tunnel. Objects come without what is in them.
 struct JsonField {
   std::string name{};
   JsonKind kind = JsonKind::kNull;
   bool on = false;
   std::int64_t whole = 0;
   std::string text{};  // a string's value, or a number as it would be shown
+  std::vector<std::string> items{};  // an array's, while they are strings; at most kMaxServers + 1
+  bool only_strings = true;          // of an array
 };
 
 std::string_view kind_name(JsonKind kind) {
@@ -118,12 +120,22 @@ class FieldReader : public nlohmann::json::json_sax_t {
     if (depth_ == 0) top_ = field.kind;
     if (depth_ == 1 && top_ == JsonKind::kObject) {
       fields_.push_back(std::move(field));
+    } else if (depth_ == 2 && !in_tunnels_ && !fields_.empty()) {
+      add_item(fields_.back(), field);
+    } else if (depth_ == 4 && in_tunnels_ && !tunnels_.back().fields.empty()) {
+      add_item(tunnels_.back().fields.back(), field);
     } else if (depth_ == 2 && in_tunnels_) {
       if (tunnels_.size() <= kMaxTunnels) tunnels_.push_back({field.kind});  // one too many is enough to know
     } else if (depth_ == 3 && in_tunnels_ && tunnels_.back().kind == JsonKind::kObject) {
       tunnels_.back().fields.push_back(std::move(field));
     }
     return true;
+  }
+  static void add_item(JsonField& array, JsonField& item) {
+    if (array.kind != JsonKind::kArray) return;
+    array.only_strings &= item.kind == JsonKind::kString;
+    const bool room = array.items.size() <= kMaxServers;  // one too many is enough to know
+    if (item.kind == JsonKind::kString && room) array.items.push_back(std::move(item.text));
   }
   bool open(JsonKind kind) {
     add({.kind = kind});
@@ -152,7 +164,18 @@ class FieldReader : public nlohmann::json::json_sax_t {
 std::string_view expected_kind(const Option& option) {
   if (option.kind == OptionKind::kSwitch) return "true or false";
   if (option.kind == OptionKind::kNumber) return "a whole number";
-  return "a string";
+  return option.id == OptionId::kRemoteAddr ? "a string or an array of strings" : "a string";
+}
+
+/// One or several addresses, as the flag has them.
+Result<Value> joined(const JsonField& array) {
+  if (!array.only_strings || array.items.empty()) return Error{"is not an array of one or more strings"};
+  std::string text;
+  for (const std::string& item : array.items) {
+    if (item.find(',') != item.npos) return Error{"has a string with a comma; each server is a string of its own"};
+    text.append(text.empty() ? "" : ",").append(item.empty() ? "\"\"" : item);
+  }
+  return Value{text};
 }
 
 /// How the value stands in an error, and what it is.
@@ -175,6 +198,7 @@ Result<Value> typed_value(const Option& option, const JsonField& field) {
   if (option.kind == OptionKind::kNumber && is_word) return Value{field.text};
   const bool wants_text = option.kind != OptionKind::kSwitch && option.kind != OptionKind::kNumber;
   if (wants_text && field.kind == JsonKind::kString) return Value{field.text};
+  if (option.id == OptionId::kRemoteAddr && field.kind == JsonKind::kArray) return joined(field);
   std::string expected(expected_kind(option));
   if (!option.word.empty()) expected.append(" or \"").append(option.word).append("\"");
   return Error{"is " + std::string(kind_name(field.kind)) + ", expected " + expected};

@@ -28,7 +28,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kLocalAddr, kAddresses, kC, kAddress, kRestart, "localaddr", "l", "localaddr", {}, ":12948", "",
      "accept connections here: host:port or a unix socket path"},
     {kRemoteAddr, kAddresses, kC, kAddress, kNextSession, "remoteaddr", "r", "remoteaddr", {}, "vps:29900", "",
-     "the kcptun server: host:port, or host:min-max for a port range"},
+     "the kcptun server: host:port, or host:min-max for a port range; several, with commas between: the fastest that answers"},
     {kListen, kAddresses, kS, kAddress, kRestart, "listen", "l", "listen", {}, "", ":29900",
      "accept tunnels here: host:port, or host:min-max for a port range"},
     {kTarget, kAddresses, kS, kAddress, kLive, "target", "t", "target", {}, "", "127.0.0.1:12948",

@@ -107,6 +107,8 @@ Result<std::string> for_server(const std::string& text) {
   if (!json.is_object() || !json.contains("remoteaddr") || !json["remoteaddr"].is_string()) {
     return Error{"names no server"};
   }
+  if (json["remoteaddr"].get<std::string>().find(',') != std::string::npos)
+    return Error{"names several servers, and cannot say which of them this is"};
   const auto address = parse_address(json["remoteaddr"].get<std::string>(), AddressUse::kDatagramDial);
   if (!address) return Error{"names a server whose address " + address.error()};
   const auto& server = std::get<HostPort>(address.value());

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/base/settings.h"
 #include "core/base/time.h"
@@ -30,6 +31,9 @@ struct UnixPath {
 
 using Address = std::variant<HostPort, UnixPath>;
 
+/// The most servers that one client's remoteaddr may name.
+inline constexpr std::size_t kMaxServers = 16;
+
 /// Least serious first: a log has what is at least as serious as its level.
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 enum class LogFormat : std::uint8_t { kText, kJson };
@@ -48,6 +52,7 @@ struct Profile {
   Role role = Role::kClient;
   Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
   Address remote;         // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
+  std::vector<HostPort> servers;  // client: all of remoteaddr, 1..kMaxServers, no two the same; the first is `remote`
 
   std::string key;
   Cipher crypt = Cipher::kAes;

@@ -191,7 +191,7 @@ std::string render_help(Role role) {
   std::string out = "Usage: " + program + " [flags]\n";
   for (const auto& command : all_subcommands()) {
     if (find_subcommand(role, command.name) == nullptr) continue;
-    out += "       " + program + ' ' + std::string(command.name) + " [flags]\n         " +
+    out += "       " + program + ' ' + std::string(command.name) + ' ' + std::string(command.usage) + "\n         " +
            std::string(command.help) + '\n';
   }
   out += '\n';

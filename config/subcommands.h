@@ -10,12 +10,13 @@
 
 namespace kcptun {
 
-enum class SubcommandId : std::uint8_t { kProbe, kBench };
+enum class SubcommandId : std::uint8_t { kProbe, kBench, kTop };
 
 struct Subcommand {
   SubcommandId id;
   OptionRole role;
   std::string_view name;
+  std::string_view usage;  // what follows the name
   std::string_view help;
 };
 

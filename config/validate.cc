@@ -119,6 +119,9 @@ Check check_init(const Settings& settings) {
 // The kernel would choose one port for UDP and another for TCP.
 Check check_tcp(const Settings& settings, const Profile& profile) {
   const auto* listened = std::get_if<HostPort>(&profile.local_address);
+  if (settings.on(kTcp) && profile.servers.size() > 1)
+    return Complaint{kRemoteAddr,
+                     "names several servers, which tcp cannot have: a check of each would be one more disguised connection"};
   if (settings.role() != Role::kServer || !settings.on(kTcp) || !listened || listened->port_min != 0) return std::nullopt;
   return Complaint{kListen, "needs a port with tcp, not 0"};
 }
@@ -144,10 +147,35 @@ Check read_address(const Settings& settings, OptionId id, Address& to) {
   return std::nullopt;
 }
 
+// Entries are separated by commas, which no host has.
+Check read_servers(const Settings& settings, Profile& profile) {
+  const std::string& text = settings.text(kRemoteAddr);
+  if (text.find(',') == text.npos) {
+    if (auto bad = read_address(settings, kRemoteAddr, profile.remote)) return bad;
+    profile.servers = {std::get<HostPort>(profile.remote)};
+    return std::nullopt;
+  }
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string entry = text.substr(begin, end - begin);
+    const auto address = parse_address(entry, AddressUse::kDatagramDial);
+    if (!address) return Complaint{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
+    const HostPort& server = std::get<HostPort>(address.value());
+    if (std::ranges::find(profile.servers, server) != profile.servers.end())
+      return Complaint{kRemoteAddr, "names \"" + printable(entry) + "\" twice"};
+    if (profile.servers.size() == kMaxServers)
+      return Complaint{kRemoteAddr, "names more than " + std::to_string(kMaxServers) + " servers"};
+    profile.servers.push_back(server);
+    begin = end + 1;
+  }
+  profile.remote = profile.servers.front();
+  return std::nullopt;
+}
+
 Check read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
   if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
-  return read_address(settings, client ? kRemoteAddr : kTarget, profile.remote);
+  return client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote);
 }
 
 // Literals and the one name that always means this machine; the daemon looks again at what the name became.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/dialled_session.h"
 #include "daemon/net/address.h"
 #include "daemon/net/async_resolve.h"
 #include "daemon/net/disguised_client.h"
@@ -13,8 +14,12 @@
 namespace kcptun {
 namespace {
 
+// Sessions set aside are looked after while there are any.
+constexpr Duration kScavengeEvery = seconds(1);
 // After a refused send.
 constexpr Duration kLookAgainAfter = milliseconds(500);
+// Then a server that was never heard, and owes its first answer, is worth a word.
+constexpr Duration kSilencePatience = seconds(5);
 
 std::uint64_t random_seed() {
   std::uint64_t seed;
@@ -24,100 +29,20 @@ std::uint64_t random_seed() {
 
 }  // namespace
 
-// One session: its socket, link and connections.
-struct ClientPart::Dialled final : PacketReceiver {
-  Dialled(ClientPart& owner, Loop& on_loop, ConversationId id, const Path& path)
-      : part(owner),
-        loop(on_loop),
-        dialled_at(on_loop.now()),
-        link(Role::kClient, id, on_loop.context(), dialled_at),
-        session(on_loop, link, owner, path, owner.profile_),
-        socket(path.socket) {}
-  ~Dialled() override { loop.remove_socket(socket); }
-
-  void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
-    link.handle_packets(now, packets);
-    loop.wake(session);
-  }
-  void handle_refused_send(TimePoint now) override { part.handle_refused_send(now); }
-
-  ClientPart& part;
-  Loop& loop;
-  TimePoint dialled_at;  // before the link: reading it sets the time of day that the link dates its packets with
-  Link link;
-  Session session;
-  std::uint32_t socket;
-};
-
-// Looks after the sessions set aside once a second while there are any.
-class ClientPart::Scavenger final : public Deadline {
- public:
-  explicit Scavenger(ClientPart& part) : part_(part) {}
-  ~Scavenger() override { part_.loop_.deadlines().set(*this, std::nullopt); }
-  /// Looks within a second, however often it is asked to.
-  void start() {
-    if (std::exchange(started_, true)) return;
-    part_.loop_.deadlines().set(*this, part_.loop_.now() + seconds(1));
-  }
-  void handle_deadline(TimePoint now) override {
-    started_ = false;
-    part_.scavenge(now);
-  }
-
- private:
-  ClientPart& part_;
-  bool started_ = false;
-};
-
-// Looks at the way to the server anew, soon after somebody said that it may be another one.
-class ClientPart::Mover final : public Deadline {
- public:
-  explicit Mover(ClientPart& part) : part_(part) {}
-  ~Mover() override { part_.loop_.deadlines().set(*this, std::nullopt); }
-  void look_at(TimePoint at) {
-    if (at_ && *at_ <= at) return;
-    at_ = at;
-    part_.loop_.deadlines().set(*this, at);
-  }
-  void handle_deadline(TimePoint now) override {
-    at_.reset();
-    part_.follow_network(now);
-  }
-
- private:
-  ClientPart& part_;
-  std::optional<TimePoint> at_;
-};
-
-// Looks once whether a server that was never heard still owes its first answer.
-class ClientPart::Silence final : public Deadline {
- public:
-  static constexpr Duration kPatience = seconds(5);
-  explicit Silence(ClientPart& part) : part_(part) {}
-  ~Silence() override { part_.loop_.deadlines().set(*this, std::nullopt); }
-  void start() {
-    if (std::exchange(started_, true)) return;
-    part_.loop_.deadlines().set(*this, part_.loop_.now() + kPatience);
-  }
-  void handle_deadline(TimePoint now) override {
-    started_ = false;
-    part_.explain_silence(now);
-  }
-
- private:
-  ClientPart& part_;
-  bool started_ = false;
-};
-
 ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
-    : profile_(profile), loop_(loop), shared_(shared), remotes_(std::move(remotes)), random_(random_seed()) {
-  scavenger_ = std::make_unique<Scavenger>(*this);
-  mover_ = std::make_unique<Mover>(*this);
+    : profile_(profile),
+      loop_(loop),
+      shared_(shared),
+      remotes_(std::move(remotes)),
+      random_(random_seed()),
+      scavenge_(loop, [this](TimePoint now) { scavenge(now); }),
+      look_at_network_(loop, [this](TimePoint now) { follow_network(now); }),
+      look_for_silence_(loop, [this](TimePoint now) { explain_silence(now); }) {
   network_ = std::make_unique<NetworkWatch>(loop.uv(), [this] {
     follow_network(loop_.now());
     loop_.flush();  // from a timer: the loop may wait before its next turn
   });
-  silence_ = std::make_unique<Silence>(*this);
+  watch_servers();
 }
 
 ClientPart::~ClientPart() = default;
@@ -127,36 +52,49 @@ ClientPart::~ClientPart() = default;
 Result<bool> ClientPart::add_slot(std::size_t slot) {
   KCPTUN_CHECK(slot / shared_.parts.size() == slots_.size());
   slots_.emplace_back();
+  if (servers_) return true;
   return dial(slots_.back());
 }
 
-// Takes the first of the server's addresses that this host has a route to.
 Result<bool> ClientPart::dial(Slot& slot) {
+  if (!servers_) return dial_one(slot);
+  if (!servers_->best() && !servers_->hopeless()) return Error{"no server has answered yet"};
+  const auto target = servers_->target();
+  if (!target) return Error{"no server's address is known"};
+  return dial_at(slot, profile_.servers[target->server], target->address);
+}
+
+// Takes the first of the server's addresses that this host has a route to.
+Result<bool> ClientPart::dial_one(Slot& slot) {
   std::string error = "no address";
   const HostPort& server = std::get<HostPort>(profile_.remote);
   for (std::size_t i = 0; i < remotes_.size(); ++i) {
     IpEndpoint remote = remotes_[(first_remote_ + i) % remotes_.size()];
     // A port range: each session takes its own chance.
     remote.port = static_cast<std::uint16_t>(server.port_min + random_.below(server.port_max - server.port_min + 1u));
-    const std::uint32_t index = loop_.next_socket_index();
-    Result<std::unique_ptr<DatagramSocket>> socket = open_socket(remote, index);
-    if (!socket) {
-      error = socket.error();
-      continue;
-    }
-    set_up_socket(**socket, profile_);
-    Path path;
-    path.remote = remote;
-    path.local = (*socket)->local();
-    path.socket = index;
-    slot.session = std::make_unique<Dialled>(*this, loop_, ConversationId(random_.next32(), random_.next()), path);
-    loop_.add_socket(std::move(*socket), *slot.session);
-    ++dialled_;
-    most_ = std::max<std::uint64_t>(most_, live_sessions());
-    log().info("session dialled", {{"conv", hex_id(slot.session->link.conv())}, {"remote", to_string(remote)}});
-    return true;
+    const Result<bool> dialled = dial_at(slot, server, remote);
+    if (dialled) return dialled;
+    error = dialled.error();
   }
   return Error{error};
+}
+
+Result<bool> ClientPart::dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote) {
+  const std::uint32_t index = loop_.next_socket_index();
+  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(remote, index);
+  if (!socket) return Error{socket.error()};
+  set_up_socket(**socket, profile_);
+  Path path;
+  path.remote = remote;
+  path.local = (*socket)->local();
+  path.socket = index;
+  const ConversationId id(random_.next32(), random_.next());
+  slot.session = std::make_unique<Dialled>(*this, loop_, id, server, path);
+  loop_.add_socket(std::move(*socket), *slot.session);
+  ++dialled_;
+  most_ = std::max<std::uint64_t>(most_, live_sessions());
+  log().info("session dialled", {{"conv", hex_id(slot.session->link.conv())}, {"remote", to_string(remote)}});
+  return true;
 }
 
 Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint& remote, std::uint32_t index) {
@@ -176,6 +114,7 @@ std::size_t ClientPart::live_sessions() const {
 }
 
 void ClientPart::redial(Slot& slot) {
+  if (servers_) return serve_waiting(slot);
   if (std::exchange(slot.resolving, true)) return;
   const std::size_t index = static_cast<std::size_t>(&slot - slots_.data());
   const HostPort& server = std::get<HostPort>(profile_.remote);
@@ -189,14 +128,50 @@ void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoin
   Slot& slot = slots_[index];
   slot.resolving = false;
   if (shut_down_) return;
+  if (servers_) return serve_waiting(slot);  // several by now
   if (addresses) {
     remotes_ = std::move(*addresses);
   } else {
     log().warning("the addresses known before are used", {{"error", addresses.error()}});
   }
-  if (const Result<bool> dialled = dial(slot); !dialled) log().error("cannot dial", {{"error", dialled.error()}});
+  serve_waiting(slot);
+}
+
+// Dials, and closes those that wait if that cannot be. With several servers, one's answer may come yet.
+void ClientPart::serve_waiting(Slot& slot) {
+  if (!slot.session) {
+    const Result<bool> dialled = dial(slot);
+    if (!dialled && servers_ && !servers_->hopeless()) return;
+    if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
+  }
   for (FileDescriptor& fd : std::exchange(slot.waiting, {}))
     if (slot.session) serve(std::move(fd), slot);
+}
+
+// --- several servers ---
+
+void ClientPart::watch_servers() {
+  servers_.reset();
+  if (profile_.servers.size() < 2) return;
+  servers_ = std::make_unique<ServerWatch>(
+      profile_, loop_, random_,
+      [this](const IpEndpoint& remote, std::uint32_t index) { return open_socket(remote, index); },
+      [this] { handle_servers_changed(); });
+}
+
+void ClientPart::handle_servers_changed() {
+  if (shut_down_) return;
+  const std::optional<std::size_t> best = servers_->best();
+  for (Slot& slot : slots_) {
+    if (best && slot.session && !(slot.session->server == profile_.servers[*best])) {
+      log().info("session left", {{"conv", hex_id(slot.session->link.conv())},
+                                  {"streams", slot.session->session.connections()},
+                                  {"server", to_text(slot.session->server)},
+                                  {"better", to_text(profile_.servers[*best])}});
+      set_aside(slot);
+    }
+    if (!slot.waiting.empty() && !slot.resolving) serve_waiting(slot);
+  }
 }
 
 void ClientPart::account(const Dialled& session) {
@@ -227,7 +202,7 @@ void ClientPart::give_up_on(Slot& slot) {
 
 void ClientPart::set_aside(Slot& slot) {
   expired_.push_back(std::move(slot.session));
-  scavenger_->start();
+  scavenge_.ring_by(loop_.now() + kScavengeEvery);
 }
 
 // Ends sessions set aside: at once when their last stream is over, else scavengettl after they expired.
@@ -245,7 +220,7 @@ void ClientPart::scavenge(TimePoint now) {
     loop_.dispose(std::move(old));
     return true;
   });
-  if (!expired_.empty()) scavenger_->start();
+  if (!expired_.empty()) scavenge_.ring_by(now + kScavengeEvery);
 }
 
 void ClientPart::handle_stream(Session& session, std::uint32_t sid) { session.link().abandon(sid); }
@@ -272,13 +247,14 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
 // --- networks that change ---
 
 // One refusal may be an accident; the way is looked at when they have had time to go on. Never here: the loop is sending.
-void ClientPart::handle_refused_send(TimePoint now) { mover_->look_at(now + kLookAgainAfter); }
+void ClientPart::handle_refused_send(TimePoint now) { look_at_network_.ring_by(now + kLookAgainAfter); }
 
 void ClientPart::follow_network(TimePoint now) {
   if (shut_down_) return;
   for (Slot& slot : slots_)
     if (slot.session) follow_network(*slot.session, now);
   for (const auto& old : expired_) follow_network(*old, now);
+  if (servers_) servers_->follow_network();
 }
 
 // A new socket shows the address that packets to the server leave from now. Where there is no route there is nothing to
@@ -364,7 +340,7 @@ void ClientPart::serve(FileDescriptor fd, Slot& slot) {
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(fd)));
-  if (session.link().kcp().counters().in_segments == 0) silence_->start();
+  if (session.link().kcp().counters().in_segments == 0) look_for_silence_.ring_by(loop_.now() + kSilencePatience);
 }
 
 // --- the whole ---
@@ -397,6 +373,11 @@ void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) {
     remotes_ = *remote;
     first_remote_ = 0;
+    watch_servers();
+    for (Slot& slot : slots_)
+      if (!slot.waiting.empty()) redial(slot);  // nobody else would, where one server is left of several
+  } else if (servers_) {
+    servers_->retune();
   }
   loop_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
   for_each_session([this](Dialled& one) {
@@ -408,12 +389,15 @@ void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
 TunnelSnapshot ClientPart::share() const {
   std::vector<const Session*> sessions;
   for_each_session([&sessions](const Dialled& one) { sessions.push_back(&one.session); });
-  return take_share(std::move(sessions), past_traffic_);
+  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  if (servers_) share.servers = servers_->snapshot();
+  return share;
 }
 
 void ClientPart::shut_down() {
   shut_down_ = true;
   listeners_.clear();
+  if (servers_) servers_->shut_down();
   for (Slot& slot : slots_) {
     slot.waiting.clear();
     if (slot.session) slot.session->session.shut_down();

@@ -11,10 +11,12 @@
 #include "core/base/random.h"
 #include "daemon/hints.h"
 #include "daemon/log.h"
+#include "daemon/loop/alarm.h"
 #include "daemon/loop/loop.h"
 #include "daemon/net/firewall.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/network_watch.h"
+#include "daemon/server_watch.h"
 #include "daemon/session/session.h"
 #include "daemon/tunnel.h"
 
@@ -34,14 +36,19 @@ struct ClientShared {
 /// (Link::suspect): it keeps its streams, which go on if the path comes back, but it never takes new ones again.
 /// A session whose packets would leave from another address than its socket's, because the network has changed, gets a
 /// new socket: servers of this project follow it (Demux).
+/// With several servers each session goes to the best of them by ServerWatch; connections wait until the first has
+/// answered or all have failed. When another one becomes the best, sessions keep their streams, and new connections go to
+/// a session to that one.
 /// Bounds: kMaxWaiting connections wait for a dial per slot.
 class ClientPart final : public TunnelPart, private Session::Owner {
  public:
-  /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses as resolved at start.
+  /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses as resolved at
+  /// start; empty with several servers.
   ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes);
   ~ClientPart() override;
 
-  /// Adds slot number `slot` (of all parts) and dials it; the error names the server's address.
+  /// Adds slot number `slot` (of all parts) and dials it, unless there are several servers to choose from; the error
+  /// names the server's address.
   Result<bool> add_slot(std::size_t slot);
   /// Accepts from `listening` too, on behalf of all parts.
   void listen(FileDescriptor listening);
@@ -58,9 +65,6 @@ class ClientPart final : public TunnelPart, private Session::Owner {
 
  private:
   struct Dialled;
-  class Scavenger;
-  class Mover;
-  class Silence;
   struct Slot {
     std::unique_ptr<Dialled> session;     // takes new connections
     std::vector<FileDescriptor> waiting;  // for the dial that is under way
@@ -78,6 +82,11 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void redial(Slot& slot);
   void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
   Result<bool> dial(Slot& slot);
+  Result<bool> dial_one(Slot& slot);
+  Result<bool> dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote);
+  void serve_waiting(Slot& slot);
+  void watch_servers();
+  void handle_servers_changed();
   Result<std::unique_ptr<DatagramSocket>> open_socket(const IpEndpoint& remote, std::uint32_t index);
   void account(const Dialled& session);
   void forget_silent_remote(const Dialled& session);
@@ -101,10 +110,11 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets
   // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectAfter.
   std::vector<std::unique_ptr<Dialled>> expired_;
-  std::unique_ptr<Scavenger> scavenger_;
-  std::unique_ptr<Mover> mover_;
+  Alarm scavenge_;
+  Alarm look_at_network_;  // soon after somebody said that the way to the server may be another one
   std::unique_ptr<NetworkWatch> network_;
-  std::unique_ptr<Silence> silence_;
+  Alarm look_for_silence_;
+  std::unique_ptr<ServerWatch> servers_;  // null with one server: then nothing is asked, and nothing moves
   HintLimiter hints_;
   Counters past_;   // of sessions that are gone
   Traffic past_traffic_;

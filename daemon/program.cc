@@ -139,6 +139,8 @@ int run_subcommand(const RunSubcommand& run) {
         const auto read_again = [] { return Refusal{"kcptun-client: bench reads nothing again", kExitFailure}; };
         return run_tunnels(Role::kClient, std::move(tunnels), read_again);
       });
+    case SubcommandId::kTop:
+      break;  // has flags of its own: run_program
   }
   return kExitFailure;
 }

@@ -19,6 +19,13 @@ std::string to_text(const Address& address) {
   return text;
 }
 
+std::string remote_text(const Profile& profile) {
+  if (profile.servers.empty()) return to_text(profile.remote);
+  std::string text;
+  for (const HostPort& server : profile.servers) text.append(text.empty() ? "" : ",").append(to_text(server));
+  return text;
+}
+
 std::string dialled_host(const HostPort& address) { return address.host.empty() ? "localhost" : address.host; }
 
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {

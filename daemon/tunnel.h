@@ -15,7 +15,8 @@
 
 namespace kcptun {
 
-/// The addresses of a tunnel's two ends, as their names were resolved; empty for a unix path.
+/// The addresses of a tunnel's two ends, as their names were resolved; empty for a unix path, and where the client has
+/// several servers: it looks for them while it runs, for one whose name is not known must not stop it.
 struct TunnelAddresses {
   std::vector<IpEndpoint> local;
   std::vector<IpEndpoint> remote;
@@ -44,6 +45,8 @@ LinkSettings link_settings(const Profile& profile);
 
 /// An address as the user wrote it.
 std::string to_text(const Address& address);
+/// The client's servers with commas between, or the server's target.
+std::string remote_text(const Profile& profile);
 /// The host to dial: none means this machine.
 std::string dialled_host(const HostPort& address);
 /// What a socket is opened with, by the profile.

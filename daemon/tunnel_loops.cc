@@ -200,7 +200,7 @@ TunnelSnapshot TunnelLoops::described() const {
   TunnelSnapshot tunnel;
   tunnel.name = profile_.name.empty() ? "default" : profile_.name;
   tunnel.local = to_text(profile_.local_address);
-  tunnel.remote = to_text(profile_.remote);
+  tunnel.remote = remote_text(profile_);
   return tunnel;
 }
 
@@ -225,7 +225,7 @@ Result<TunnelAddresses> resolve_tunnel(const Profile& profile) {
     to = std::move(*resolved);
     return true;
   };
-  if (const auto* remote = std::get_if<HostPort>(&profile.remote))
+  if (const auto* remote = std::get_if<HostPort>(&profile.remote); remote && profile.servers.size() < 2)
     if (const Result<bool> added = add(profile.remote, dialled_host(*remote), addresses.remote); !added)
       return Error{added.error()};
   if (const auto* local = std::get_if<HostPort>(&profile.local_address)) {

@@ -34,7 +34,9 @@ TunnelReload::TunnelReload(ReloadPlan plan, const RunTunnels& running)
       process_changes_(std::move(plan.process_changes)) {
   for (ReloadPlan::Kept& one : plan.kept) {
     Kept& next = kept.emplace_back(Kept{std::move(one), std::nullopt});
-    if (!(next.plan.next.profile.remote == running.tunnels[next.plan.running].profile.remote))
+    const Profile& wanted = next.plan.next.profile;
+    const Profile& had = running.tunnels[next.plan.running].profile;
+    if (!(wanted.remote == had.remote) || wanted.servers != had.servers)
       next.remote.emplace();
   }
   for (ConfiguredTunnel& one : plan.added) added.push_back({std::move(one), {}, nullptr});
@@ -68,6 +70,7 @@ std::vector<NameQuery> TunnelReload::queries(const std::function<void(std::vecto
   };
   const auto ask_remote = [&ask](const Profile& profile, std::vector<IpEndpoint>& to) {
     const auto* remote = std::get_if<HostPort>(&profile.remote);
+    if (profile.servers.size() > 1) return;  // TunnelAddresses
     ask(remote, remote ? dialled_host(*remote) : "", to);
   };
   for (Kept& one : kept)

@@ -117,7 +117,7 @@ void TunnelThreads::log_start(const TunnelLoops& tunnel) const {
   EventLog(profile.name)
       .info("tunnel started", {{"version", KCPTUN_VERSION},
                                {"from", to_text(profile.local_address)},
-                               {"to", to_text(profile.remote)},
+                               {"to", remote_text(profile)},
                                {"loops", tunnel.loops()}});
 }
 

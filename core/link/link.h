@@ -91,6 +91,8 @@ class Link {
   void handle_packets(TimePoint now, std::span<const Packet> packets);
   /// Our own address has changed (client): tells the peer at once, with something that is news to it.
   void handle_new_address(TimePoint now);
+  /// Asks a peer that may be gone for a sign of life, with a keepalive that also measures the round trip.
+  void ask_for_life(TimePoint now) { smux_.show_life(now); }
   /// Time passed: call when next_timeout() is due.
   void handle_timeout(TimePoint now);
 
@@ -137,6 +139,8 @@ class Link {
   /// True while the peer owes an answer for longer than a live one would: new streams are better off elsewhere. Clients
   /// only; a server's peer that is gone is noticed by the keepalive.
   bool suspect(TimePoint now) const;
+  /// Since when the peer has owed an answer without a word; none: it owes nothing.
+  std::optional<TimePoint> owed_since() const { return silence_.owed_since(); }
   /// Which setting the two ends do not share, if the peer's first bytes tell. REQUIRES: the conversation is over.
   Mismatch mismatch() const {
     return find_mismatch(first_, first_inflated_, context_.settings.compress, context_.settings.smux.version);

@@ -50,6 +50,7 @@ class SilenceWatch {
     return owed_since_ ? std::optional(ask_at_) : std::nullopt;
   }
 
+  std::optional<TimePoint> owed_since() const { return owed_since_; }
   bool suspect(TimePoint now, Duration round_trip) const {
     return owed_since_ &&
            now - *owed_since_ >= std::max<Duration>(kSuspectAfter, round_trip + kBeyondRoundTrip);

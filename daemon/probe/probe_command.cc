@@ -75,32 +75,49 @@ Result<bool> measure(const ProbePeer& peer, const Settings& asked, PathReport& r
   return true;
 }
 
-}  // namespace
-
-int run_probe(const RunSubcommand& run) {
-  if (run.profile.crypt == Cipher::kXChaCha20Poly1305) {
-    return give_up("a server with crypt xchacha20-poly1305 answers whole sessions only; bench measures through one");
-  }
-  const auto& server = std::get<HostPort>(run.profile.remote);
+/// One server: asks, measures and prints. Returns the exit code.
+int probe_server(const RunSubcommand& run, const HostPort& server, const MasterKey& key, Settings settings) {
   const auto remotes = resolve(dialled_host(server), server.port_min);
   if (!remotes) return give_up(remotes.error());
-  const Result<MasterKey> derived = MasterKey::derive(run.profile.key, run.profile.crypt);
-  if (!derived) return give_up(derived.error());
-  const MasterKey& key = derived.value();
   const auto reached = reach(run.profile, key, remotes.value());
   if (!reached) return give_up(reached.error());
   PathReport report;
   report.remote = reached.value().remote;
   report.greeting = reached.value().greeting;
   if (!report.greeting.answered) {
-    say(describe_silence(report.greeting, report.remote, run.settings));
+    say(describe_silence(report.greeting, report.remote, settings));
     return kExitFailure;
   }
-  const auto measured = measure({run.profile, key, report.remote}, run.settings, report);
+  const auto measured = measure({run.profile, key, report.remote}, settings, report);
   if (!measured) return give_up(measured.error());
   say("\nA profile that fits (it has the key in it):\n\n" +
-      render_profile(fitting_settings(report, run.settings), default_path(Role::kClient)));
+      render_profile(fitting_settings(report, settings), default_path(Role::kClient)));
   return 0;
+}
+
+/// Of several servers each for itself, as if it were the only one. Fails if one of them does.
+int probe_each(const RunSubcommand& run, const MasterKey& key) {
+  int worst = 0;
+  for (const HostPort& server : run.profile.servers) {
+    const std::string name = to_text(server);
+    say((server == run.profile.servers.front() ? "--- " : "\n--- ") + name + " ---\n");
+    Settings only = run.settings;
+    only.set(OptionId::kRemoteAddr, name, run.settings.source(OptionId::kRemoteAddr));
+    worst = std::max(worst, probe_server(run, server, key, std::move(only)));
+  }
+  return worst;
+}
+
+}  // namespace
+
+int run_probe(const RunSubcommand& run) {
+  if (run.profile.crypt == Cipher::kXChaCha20Poly1305) {
+    return give_up("a server with crypt xchacha20-poly1305 answers whole sessions only; bench measures through one");
+  }
+  const Result<MasterKey> derived = MasterKey::derive(run.profile.key, run.profile.crypt);
+  if (!derived) return give_up(derived.error());
+  if (run.profile.servers.size() > 1) return probe_each(run, derived.value());
+  return probe_server(run, run.profile.servers.front(), derived.value(), run.settings);
 }
 
 }  // namespace kcptun

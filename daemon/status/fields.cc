@@ -10,6 +10,7 @@ using enum FieldKind;
 
 using OfSession = StatusField<SessionSnapshot>;
 using OfTunnel = StatusField<TunnelSnapshot>;
+using OfServer = StatusField<ServerSnapshot>;
 
 template <auto kMember>
 std::optional<double> member(const SessionSnapshot& session) {
@@ -93,6 +94,12 @@ constexpr std::array kTunnelFields{
     OfTunnel{"fec_recovered", kPackets, kCounter, "Lost packets that parity brought back.", counter<&C::fec_recovered>},
     OfTunnel{"fec_errors", kNone, kCounter, "Malformed parity packets and groups that do not fit together.", counter<&C::fec_errs>},
 };
+
+constexpr std::array kServerFields{
+    OfServer{"healthy", kNone, kGauge, "1 while the server answers, else 0; only where a client has several servers.", [](const ServerSnapshot& s) -> std::optional<double> { return s.healthy; }},
+    OfServer{"chosen", kNone, kGauge, "1 for the server that new sessions go to, else 0.", [](const ServerSnapshot& s) -> std::optional<double> { return s.chosen; }},
+    OfServer{"round_trip", kSeconds, kGauge, "Shortest round-trip time of the last four checks; absent while the server does not answer.", [](const ServerSnapshot& s) -> std::optional<double> { return s.round_trip; }},
+};
 // clang-format on
 
 std::string_view unit_suffix(FieldUnit unit) {
@@ -119,6 +126,7 @@ std::string_view unit_suffix(FieldUnit unit) {
 
 std::span<const OfSession> session_fields() { return kSessionFields; }
 std::span<const OfTunnel> tunnel_fields() { return kTunnelFields; }
+std::span<const OfServer> server_fields() { return kServerFields; }
 
 std::string json_name(std::string_view name, FieldUnit unit) {
   return std::string(name).append(unit_suffix(unit));

@@ -29,6 +29,8 @@ struct StatusField {
 
 std::span<const StatusField<SessionSnapshot>> session_fields();
 std::span<const StatusField<TunnelSnapshot>> tunnel_fields();
+/// Of one of several servers.
+std::span<const StatusField<ServerSnapshot>> server_fields();
 
 /// "round_trip_seconds", "streams".
 std::string json_name(std::string_view name, FieldUnit unit);

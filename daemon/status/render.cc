@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -48,6 +49,14 @@ Json to_json(const SessionSnapshot& session) {
 Json to_json(const TunnelSnapshot& tunnel) {
   Json json{{"name", tunnel.name}, {"local", tunnel.local}, {"remote", tunnel.remote}};
   add_fields(json, tunnel_fields(), tunnel);
+  if (!tunnel.servers.empty()) {
+    Json& servers = json["servers"] = Json::array();
+    for (const ServerSnapshot& server : tunnel.servers) {
+      Json one{{"server", server.server}};
+      add_fields(one, server_fields(), server);
+      servers.push_back(std::move(one));
+    }
+  }
   Json& sessions = json["open_sessions"] = Json::array();
   for (const SessionSnapshot& session : tunnel.open_sessions) sessions.push_back(to_json(session));
   return json;
@@ -108,6 +117,19 @@ void append_tunnels(std::string& out, const ProcessSnapshot& snapshot) {
   }
 }
 
+void append_servers(std::string& out, const ProcessSnapshot& snapshot) {
+  const auto several = [](const TunnelSnapshot& tunnel) { return !tunnel.servers.empty(); };
+  if (std::ranges::none_of(snapshot.tunnels, several)) return;
+  for (const auto& field : server_fields()) {
+    const std::string name = metric_name("kcptun_server_", field.name, field.unit, field.kind);
+    append_head(out, name, field.kind, field.help);
+    for (const TunnelSnapshot& tunnel : snapshot.tunnels)
+      for (const ServerSnapshot& server : tunnel.servers)
+        if (const auto value = field.value(server))
+          append_sample(out, name, fmt::format("{},server=\"{}\"", tunnel_label(tunnel), escape_label(server.server)), *value);
+  }
+}
+
 void append_sessions(std::string& out, const ProcessSnapshot& snapshot) {
   std::vector<Labelled> sessions;
   std::set<std::string>
@@ -148,6 +170,7 @@ std::string render_metrics(const ProcessSnapshot& snapshot) {
   std::string out;
   append_process(out, snapshot);
   append_tunnels(out, snapshot);
+  append_servers(out, snapshot);
   append_sessions(out, snapshot);
   return out;
 }

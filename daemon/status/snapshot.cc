@@ -11,6 +11,19 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   traffic.add(other.traffic);
   sessions += other.sessions;
   streams += other.streams;
+  if (other.servers.empty()) {
+    // one server, or none
+  } else if (servers.size() != other.servers.size()) {
+    servers = std::move(other.servers);
+  } else {  // each loop has its own view: one that a loop reaches is healthy
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      ServerSnapshot& mine = servers[i];
+      const ServerSnapshot& theirs = other.servers[i];
+      mine.healthy |= theirs.healthy;
+      mine.chosen |= theirs.chosen;
+      if (theirs.round_trip) mine.round_trip = std::min(mine.round_trip.value_or(*theirs.round_trip), *theirs.round_trip);
+    }
+  }
   std::ranges::move(other.open_sessions, std::back_inserter(open_sessions));
 }
 

@@ -53,6 +53,14 @@ struct SessionSnapshot {
   std::uint64_t streams_left_out() const { return streams - open_streams.size(); }
 };
 
+/// One of several servers of a client. The names of its fields stand in fields.h.
+struct ServerSnapshot {
+  std::string server;  // as the profile has it
+  bool healthy = false;
+  bool chosen = false;  // new sessions go there
+  std::optional<double> round_trip;  // seconds
+};
+
 /// One loop's share of a tunnel, or all of them added up.
 struct TunnelSnapshot {
   std::string name;
@@ -62,6 +70,8 @@ struct TunnelSnapshot {
   std::uint64_t sessions = 0, streams = 0;
   std::vector<SessionSnapshot> open_sessions;  // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
+
+  std::vector<ServerSnapshot> servers;         // empty where there is one, which nobody checks
 
   /// Takes over the other's numbers and rows; the name is of the same tunnel. Keep the rows within bounds
   /// afterwards.

@@ -166,9 +166,31 @@ std::vector<TopView::Line> TopView::lines() const {
   lines.push_back(
       {fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
                    sum(status_, "streams"), as_share(cpu), as_bytes(number(status_, "resident_bytes")))});
+  add_servers(lines);
   add_sessions(lines);
   add_streams(lines);
   return lines;
+}
+
+// Of clients with several servers.
+void TopView::add_servers(std::vector<Line>& lines) const {
+  std::vector<Row> rows{{"SERVER", "STATE", "RTT"}};
+  const bool several = status_["tunnels"].size() > 1;
+  if (several) rows[0].insert(rows[0].begin(), "TUNNEL");
+  for (const Json& tunnel : status_["tunnels"]) {
+    const auto servers = tunnel.find("servers");
+    if (servers == tunnel.end() || !servers->is_array()) continue;
+    for (const Json& server : *servers) {
+      if (!server.is_object()) continue;
+      const char* state = number(server, "chosen") == 1    ? "in use"
+                          : number(server, "healthy") == 1 ? "answers"
+                                                           : "does not answer";
+      Row& row = rows.emplace_back();
+      if (several) row.push_back(text(tunnel, "name"));
+      row.insert(row.end(), {text(server, "server"), state, as_time(number(server, "round_trip_seconds"))});
+    }
+  }
+  add_table(lines, rows, several ? 3 : 2);
 }
 
 void TopView::add_sessions(std::vector<Line>& lines) const {
@@ -201,8 +223,9 @@ void TopView::add_sessions(std::vector<Line>& lines) const {
     row.insert(row.end(), rest.begin(), rest.end());
   }
   lines.push_back({});
+  const std::size_t head = lines.size();
   for (std::string& line : aligned(rows, several ? 3 : 2))
-    lines.push_back({std::move(line), lines.size() == 4});
+    lines.push_back({std::move(line), lines.size() == head});
   if (order_.empty()) lines.push_back({"no session yet"});
   if (const double left = sum(status_, "sessions_left_out"); left > 0)
     lines.push_back({fmt::format("and {:.0f} more that moved less", left)});
@@ -221,10 +244,15 @@ void TopView::add_streams(std::vector<Line>& lines) const {
                       as_bytes(number(stream, "waiting_bytes"))});
     }
   }
+  add_table(lines, rows, 2);
+}
+
+// Nothing if it has a head only.
+void TopView::add_table(std::vector<Line>& lines, const std::vector<Row>& rows, std::size_t left) {
   if (rows.size() == 1) return;
   lines.push_back({});
   const std::size_t head = lines.size();
-  for (std::string& line : aligned(rows, 2)) lines.push_back({std::move(line), lines.size() == head});
+  for (std::string& line : aligned(rows, left)) lines.push_back({std::move(line), lines.size() == head});
 }
 
 std::string TopView::frame(const Size& size, Style style) const {

@@ -46,8 +46,10 @@ class TopView {
 
   void take(const nlohmann::json& status);
   std::vector<Line> lines() const;
+  void add_servers(std::vector<Line>& lines) const;
   void add_sessions(std::vector<Line>& lines) const;
   void add_streams(std::vector<Line>& lines) const;
+  static void add_table(std::vector<Line>& lines, const std::vector<std::vector<std::string>>& rows, std::size_t left);
 
   nlohmann::json status_;
   double seconds_ = 0;  // between the last two statuses

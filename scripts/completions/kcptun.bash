@@ -13,6 +13,11 @@ _kcptun_flags() {
     }'
 }
 
+# _kcptun_commands PROGRAM: what may stand in place of the first flag.
+_kcptun_commands() {
+  "$1" --help 2>/dev/null | awk '/^$/ { exit } $1 ~ /kcptun/ && $2 ~ /^[a-z]+$/ { print $2 }'
+}
+
 _kcptun() {
   local program=$1 word=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD - 1]} values
   COMPREPLY=()
@@ -33,7 +38,9 @@ _kcptun() {
       *) return ;; # a number, an address or a secret: nothing to offer
     esac
   fi
-  mapfile -t COMPREPLY < <(compgen -W "$(_kcptun_flags "$program" | cut -f 1)" -- "$word")
+  mapfile -t COMPREPLY < <(
+    compgen -W "$( ((COMP_CWORD == 1)) && _kcptun_commands "$program"
+      _kcptun_flags "$program" | cut -f 1)" -- "$word")
 }
 
 complete -F _kcptun kcptun-client kcptun-server

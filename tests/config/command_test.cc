@@ -66,6 +66,8 @@ TEST_CASE("A subcommand is a first argument, of its program only, and has flags 
   CHECK(std::get<HostPort>(run.profile.remote) == HostPort{"h", 1, 1});
   CHECK(run.settings.number(OptionId::kBandwidth) == 50);
   CHECK(printed(run_flags({"probe", "--help"})).find("kcptun-client probe [flags]") != std::string::npos);
+  CHECK(printed(run_flags({"--help"})).find("kcptun-client top [--once] ADDRESS | -c FILE") != std::string::npos);
+  CHECK(printed(run_flags({"--help"}, Role::kServer)).find("kcptun-server top ") != std::string::npos);
   CHECK(refusal_line(run_flags({"probe"}, Role::kServer)) == "kcptun-server: \"probe\": unexpected argument");
   CHECK(refusal_line(run_flags({"-r", "h:1", "probe"})) == "kcptun-client: \"probe\": unexpected argument");
   const auto warnings = started(run_flags({"--key", "k", "--duration", "3"})).warnings;

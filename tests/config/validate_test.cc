@@ -251,5 +251,41 @@ TEST_CASE("A status token has 16 to 256 characters that a header can hold, and i
   CHECK(check.find(R"x("status-token": "(hidden)")x") != std::string::npos);
 }
 
+TEST_CASE("A client's remoteaddr names one server or several, as a flag and as a JSON array") {
+  const std::vector<HostPort> two{{"a", 1, 1}, {"::1", 2, 5}};
+  const Profile flags = profile_of(run_flags({"-r", "a:1,[::1]:2-5"}));
+  CHECK(flags.servers == two);
+  CHECK(flags.remote == Address{two[0]});
+  CHECK(profile_of(run_json(R"({"remoteaddr": ["a:1", "[::1]:2-5"]})")).servers == two);
+  CHECK(profile_of(run_json(R"({"remoteaddr": "a:1,[::1]:2-5"})")).servers == two);
+  CHECK(profile_of(run_json(R"({"remoteaddr": ["a:1"]})")).servers == std::vector<HostPort>{{"a", 1, 1}});
+  CHECK(profile_of(run_flags({"-r", "a:1"})).servers == std::vector<HostPort>{{"a", 1, 1}});
+  CHECK(profile_of(run_json(R"({"tunnels": [{"name": "x", "remoteaddr": ["a:1", "[::1]:2-5"]}]})")).servers == two);
+  CHECK(profile_of(run_flags({}, Role::kServer)).servers.empty());
+  std::string most = "a:1";
+  for (std::size_t i = 2; i <= kMaxServers; ++i) most += ",a:" + std::to_string(i);
+  CHECK(profile_of(run_flags({"-r", most})).servers.size() == kMaxServers);
+  const std::string before = "kcptun-client: --remoteaddr ";
+  CHECK(refusal_line(run_flags({"-r", most + ",b:1"})) == before + most + ",b:1: names more than 16 servers");
+}
+
+TEST_CASE("A bad list of servers is refused with the entry that is bad") {
+  const auto refused = [](const std::string& list) { return refusal_line(run_flags({"-r", list})); };
+  const std::string before = "kcptun-client: --remoteaddr ";
+  CHECK(refused("a:1,b") == before + "a:1,b: names \"b\", which has no port");
+  CHECK(refused("a:1,") == before + "a:1,: names \"\", which is empty");
+  CHECK(refused("a:1,b:2,a:1") == before + "a:1,b:2,a:1: names \"a:1\" twice");
+  CHECK(refusal_line(run_flags({"-r", "a:1,b:2", "--tcp"})).find("names several servers, which tcp cannot have") !=
+        std::string::npos);
+  CHECK(refusal_line(run_flags({"--init", "client", "-r", "a:1,b:2"})).find("names several servers; --init makes") !=
+        std::string::npos);
+  const std::string field = R"(x.json: field "remoteaddr": [...] )";
+  for (const std::string bad : {"[]", "[1]", R"(["a:1", null])", R"(["a:1", ["b:2"]])"})
+    CHECK(refusal_line(run_json(R"({"remoteaddr": )" + bad + "}")).find(field + "is not an array of one or more strings") !=
+          std::string::npos);
+  CHECK(refusal_line(run_json(R"({"remoteaddr": ["a:1,b:2"]})")).find(field + "has a string with a comma") != std::string::npos);
+  CHECK(refusal_line(run_json(R"({"remoteaddr": 5})")).find("expected a string or an array of strings") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace kcptun::test

@@ -3,6 +3,7 @@
 
 #include <deque>
 
+#include "daemon/loop/alarm.h"
 #include "daemon/session/session.h"
 #include "tests/daemon/daemon_harness.h"
 
@@ -112,6 +113,26 @@ struct Rig final : PacketReceiver, Session::Owner {
 };
 
 }  // namespace
+
+TEST_CASE("an alarm rings at the earliest time asked for, once, and never after its end") {
+  const auto loop = test::make_loop(test::plain_profile(Role::kClient));
+  const TimePoint start = loop->now();
+  std::vector<TimePoint> rung;
+  std::optional<Alarm> alarm;
+  alarm.emplace(*loop, [&](TimePoint now) {
+    rung.push_back(now);
+    if (rung.size() == 1) alarm->ring_by(now + seconds(2));
+  });
+  alarm->ring_by(start + seconds(3));
+  alarm->ring_by(start + seconds(1));
+  alarm->ring_by(start + seconds(5));  // by then it has rung
+  for (int i = 1; i <= 9; ++i) loop->deadlines().run(start + seconds(i));
+  CHECK(rung == std::vector{start + seconds(1), start + seconds(3)});
+  alarm->ring_by(start + seconds(10));
+  alarm.reset();
+  loop->deadlines().run(start + seconds(11));
+  CHECK(rung.size() == 2);
+}
 
 TEST_CASE("an idle loop waits, and stop() from its mailbox ends run()") {
   const auto loop = test::make_loop(test::plain_profile(Role::kServer));

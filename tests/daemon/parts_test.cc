@@ -400,6 +400,27 @@ TEST_CASE("sessions that expire faster than they are looked at are looked at all
   CHECK(rig.part->counters().curr_estab < 14);
 }
 
+TEST_CASE("a connection that waits for one of several servers goes to the one that a reload leaves") {
+  ClientRig rig;
+  RawPeer silent[2];
+  const auto at = [](const RawPeer& peer) { return HostPort{"127.0.0.1", peer.port(), peer.port()}; };
+  const Address left = rig.profile.remote;
+  const auto reload = [&rig](std::vector<HostPort> servers) {
+    rig.profile.servers = std::move(servers);
+    rig.profile.remote = rig.profile.servers.front();
+    const std::vector<IpEndpoint> remotes{loopback(rig.raw.port())};
+    rig.part->apply_profile(&remotes);
+  };
+  reload({at(silent[0]), at(silent[1])});
+  REQUIRE(rig.part->add_slot(0));
+  test::TcpPair pair = test::tcp_pair();
+  rig.part->take(std::move(pair.near), 0);
+  rig.owned->flush();
+  REQUIRE(rig.log.count("no server answers") == 0);  // so it waits
+  reload({std::get<HostPort>(left)});
+  CHECK(rig.world.until([&] { return rig.conversations().size() == 1; }));
+}
+
 TEST_CASE("after shut_down a client takes no more connections") {
   ClientRig rig;
   rig.add_slots();

@@ -56,6 +56,23 @@ TEST_CASE("a frame has totals, sessions and streams, with rates of the last seco
   CHECK(view.frame({200, 40}, Style::kPlain) == frame);
 }
 
+TEST_CASE("of several servers a frame has each one's state", "[top]") {
+  ProcessSnapshot snapshot = at(160, 1);
+  snapshot.tunnels[0].servers = {{"a.example:29900", true, false, 0.0802},
+                                 {"b.example:29900", true, true, 0.0305},
+                                 {"c.example:3000-3100", false, false, std::nullopt}};
+  TopView view;
+  REQUIRE(view.handle_status(render_status_json(snapshot)));
+  const std::string frame = view.frame({200, 40}, Style::kPlain);
+  INFO(frame);
+  CHECK(frame.find("SERVER               STATE                RTT\n"
+                   "a.example:29900      answers          80.2 ms\n"
+                   "b.example:29900      in use           30.5 ms\n"
+                   "c.example:3000-3100  does not answer        -\n") != std::string::npos);
+  const auto head = view.frame({200, 40}, Style::kTerminal).find("\x1b[1mPEER");
+  CHECK(head != std::string::npos);
+}
+
 TEST_CASE("a frame fits its terminal, whatever that is", "[top]") {
   TopView view;
   REQUIRE(view.handle_status(render_status_json(at(160, 1))));
@@ -93,6 +110,7 @@ TEST_CASE("what is no status is an error, and what is odd in one does no harm", 
     CHECK_FALSE(view.handle_status(whole.substr(0, size)));
   REQUIRE(
       view.handle_status(R"({"time": "x", "program": "\u001b[2J", "tunnels": [{"sent_bytes": {}, "name": 7,
+    "servers": [5, {}, {"server": "\u001b]0;y\u0007", "chosen": [], "healthy": "x"}],
     "open_sessions": [{"conv": [], "remote": "\u001b]0;x\u0007", "open_streams": [4, {"sid": "s"}]}]}]})"));
   const std::string frame = view.frame({200, 40}, Style::kPlain);
   CHECK(std::ranges::none_of(frame, [](char c) { return c == '\x1b' || c == '\x07'; }));

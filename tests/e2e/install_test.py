@@ -15,6 +15,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = ("client", "server")
+COMMANDS = {"client": ["probe", "bench", "top"], "server": ["top"]}
 BUILD = None
 
 
@@ -79,6 +80,12 @@ printf '%s\\n' "${COMPREPLY[@]}"
             self.assertEqual(sorted(self.bash(role, "--nocomp", "")), sorted(options(role)))
             self.assertEqual(sorted(self.bash(role, "--smux")), ["--smuxbuf", "--smuxver"])
 
+    def test_bash_offers_commands_in_first_place(self):
+        for role in ROLES:
+            self.assertEqual(sorted(self.bash(role, "")), sorted([*COMMANDS[role], *options(role)]))
+        self.assertEqual(self.bash("client", "pro"), ["probe"])
+        self.assertEqual(self.bash("client", "--nocomp", "pro"), [])
+
     def test_bash_offers_every_value_of_a_choice(self):
         for words in (("--crypt", ""), ("-crypt", ""), ("--crypt", "="), ("--crypt", "=", "")):
             self.assertEqual(self.bash("client", *words), options("client")["--crypt"].split(", "))
@@ -105,6 +112,7 @@ source $completion
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             specs = done.stdout.splitlines()
             self.assertEqual(specs.pop(0), "-S")
+            self.assertEqual(specs.pop(), f"1:command:({' '.join(COMMANDS[role])})")
             self.assertEqual(sorted(re.match(r"[-\w]+", spec)[0] for spec in specs), sorted(options(role)))
             for name, values in options(role).items():
                 spec = next(spec for spec in specs if re.match(rf"{name}=?\[", spec))

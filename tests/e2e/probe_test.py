@@ -127,6 +127,19 @@ class Probe(TunnelCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("The network says so itself (ICMP)", done.stdout)
 
+    def test_each_of_several_servers_has_a_report_and_a_profile(self):
+        self.path.set("both", delay_ms=5)
+        self.serve(OPTIONS.server)
+        with self.path.client.entered():
+            done = subprocess.run([OPTIONS.client, "probe", "-r", f"{lab.SERVER}:{PORT + 1},{lab.SERVER}:{PORT}",
+                                   "--key", "k", "--duration", "1"], capture_output=True, text=True, timeout=170)
+        self.assertEqual(done.returncode, 1, done.stderr)  # one of them does not answer
+        silent, answers = done.stdout.split(f"--- {lab.SERVER}:{PORT} ---")
+        self.assertTrue(silent.startswith(f"--- {lab.SERVER}:{PORT + 1} ---"), silent)
+        self.assertIn("The network says so itself (ICMP)", silent)
+        self.assertAlmostEqual(number(r"min ([\d.]+) ms", answers), 10, delta=2)
+        self.check_profile(answers, f'"remoteaddr": "{lab.SERVER}:{PORT}"')
+
     def echo(self, port):
         """A target in the server's name space that sends back what it gets."""
         listener = self.path.server.listen("127.0.0.1", port)

@@ -72,6 +72,11 @@ def differences(status, found):
         for field, value in tunnel.items():
             if isinstance(value, (int, float)) and metric(found, "kcptun_tunnel_", field, labels) != value:
                 yield field
+        for server in tunnel.get("servers", []):
+            its_labels = {**labels, "server": server["server"]}
+            for field, value in server.items():
+                if field != "server" and metric(found, "kcptun_server_", field, its_labels) != value:
+                    yield f"{server['server']} {field}"
         for session in tunnel["open_sessions"]:
             its_labels = {**labels, "conv": session["conv"], "remote": session["remote"]}
             for field, value in session.items():
@@ -196,7 +201,8 @@ class Agreement(Watched):
             connection.close()
 
     def test_every_metric_stands_in_the_documentation(self):
-        self.watched()
+        port = t.free_port()
+        self.watched("--remoteaddr", f"{HOST}:{port},{HOST}:{t.free_port()}", udp_port=port)  # several servers have more
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "docs",
                                "observability.md")) as page:
             documented = set(re.findall(r"`((?:kcptun|process)_\w+)`", page.read()))
@@ -456,6 +462,25 @@ class Page(Watched):
                 self.assertGreater(os.path.getsize(picture), 10_000)
                 self.assertEqual(browser.messages, [])
         held.close()
+
+    def test_it_shows_the_states_of_several_servers(self):
+        from chromium import Browser
+        port, silent = t.free_port(), t.free_port()
+        tunnel = self.watched("--remoteaddr", f"{HOST}:{silent},{HOST}:{port}", udp_port=port)
+        t.run(t.echo_many(tunnel, self.seed, 1, 1000), 60)
+        with Browser() as browser:
+            browser.open(f"http://{HOST}:{self.client_port}/")
+
+            def states():
+                return browser.value("[...document.querySelectorAll('#servers tbody tr')].map(r => [...r.cells].map(c => c.textContent))")
+            t.wait_until(lambda: [row[:2] for row in states() or []] ==
+                         [[f"{HOST}:{silent}", "does not answer"], [f"{HOST}:{port}", "in use"]], 60, "both states", 0.1)
+            self.assertFalse(browser.value("document.getElementById('servers-part').hidden"))
+            self.assertEqual(browser.messages, [])
+            browser.open(f"http://{HOST}:{self.server_port}/")  # which has none
+            t.wait_until(lambda: int(browser.value("document.body?.dataset.looks || 0")) >= 1, 60, "a look", 0.1)
+            self.assertTrue(browser.value("document.getElementById('servers-part').hidden"))
+        self.settled(self.client_port)
 
     def check_numbers(self, browser):
         """What the page shows is what it was told, and what it was told is what status.json says."""
