@@ -219,7 +219,7 @@ void PathModel::advance(const AckedBatch& batch) {
   }
   state_ = State::kProbeRoundTrip;
   probe_reached_floor_ = false;
-  current_.shortest = Duration::max();
+  current_.forget_round_trips();
 }
 
 void PathModel::advance_cycle(const AckedBatch& batch) {
@@ -242,7 +242,7 @@ void PathModel::advance_round_trip_probe(const AckedBatch& batch) {
     if (batch.in_flight > product(kRoundTripProbeGain) + kSmallestWindow * segment_size_) return;
     probe_reached_floor_ = true;
     probe_done_at_ = batch.now + std::max(kRoundTripProbe, round_trip_);
-    current_.shortest = Duration::max();
+    current_.forget_round_trips();
     return;
   }
   if (batch.now < probe_done_at_) return;

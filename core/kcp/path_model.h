@@ -37,7 +37,8 @@ class PathModel final : public CongestionController {
     std::uint64_t lost = 0;
     std::uint32_t loss_events = 0;
     std::uint32_t samples = 0;
-    Duration shortest = Duration::max();
+    Duration shortest = Duration::max();  // of these
+    void forget_round_trips() { samples = 0, shortest = Duration::max(); }
     bool app_limited = false;
     std::uint64_t most_in_flight = 0;
     std::uint64_t packets() const { return acked + lost; }

@@ -155,6 +155,28 @@ TEST_CASE("a path that has become longer is measured anew, with half of what it 
   CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.05));
 }
 
+TEST_CASE("a round trip that could not be measured again stays as it was") {
+  PathModel model(kSegment, 0);
+  FakePath path(12'500'000, milliseconds(50));
+  path.run(model, seconds(5));
+  path.round_trip = milliseconds(80);
+  path.heeds_window = true;
+  const std::uint64_t before = model.byte_window();
+  for (int i = 0; i < 15'000 && model.byte_window() > before / 2; ++i) path.run(model, milliseconds(1));
+  REQUIRE(model.byte_window() <= before / 2);  // it measures, and from here on nothing that arrives tells a round trip
+  AckedBatch batch;
+  batch.segments = 1;
+  batch.bytes = kSegment;
+  for (int i = 0; i < 20'000; ++i) {
+    batch.now = path.now += milliseconds(1);
+    batch.delivered = path.delivered += kSegment;
+    batch.rate = RateSample{12'500'000, i == 0 ? path.delivered : 0, true};  // one round ends, the next one does not
+    model.handle_batch(batch);
+  }
+  CHECK(model.estimate().round_trip == milliseconds(50));
+  CHECK(model.byte_window() < 12'500'000);
+}
+
 TEST_CASE("a pacer spreads bytes over time and makes up for little") {
   Pacer pacer;
   CHECK(pacer.allows(kStart));
