@@ -26,7 +26,7 @@ all_targets() {
 # One target, in the background: its log in build/fuzz/log/TARGET, its findings in build/fuzz/findings/TARGET.
 run_one() { # TARGET SECONDS
   mkdir -p "build/fuzz/corpus/$1" "build/fuzz/findings/$1" "tests/fuzz/corpus/$1"
-  "build/fuzz/bin/fuzz_$1" -max_total_time="$2" -max_len="$longest" -timeout=60 -rss_limit_mb=2048 \
+  "build/fuzz/bin/fuzz_$1" -max_total_time="$2" -max_len="$longest" -timeout=60 -report_slow_units=60 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix="build/fuzz/findings/$1/" \
     "build/fuzz/corpus/$1" "tests/fuzz/corpus/$1" >"build/fuzz/log/$1" 2>&1 || true
   # Edges only: counters would keep an input for every number of rounds of a loop.

@@ -12,6 +12,8 @@ import random
 import resource
 import signal
 import socket
+import struct
+import subprocess
 import sys
 import time
 
@@ -178,6 +180,69 @@ class Stopped(FaultCase):
 
     def test_the_client_for_a_while(self):
         self.check("client_program")
+
+
+class Clock(FaultCase):
+    """The clock of the machine is set in the middle of transfers: of both programs, then of one."""
+
+    def setUp(self):
+        super().setUp()
+        library = os.path.join(self.directory, "clock_shift.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library,
+                        os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shift.c")], check=True)
+        self.shifts = [os.path.join(self.directory, f"shift{number}") for number in range(2)]
+        self.set_clocks(0, 0)
+        self.environments = [{"LD_PRELOAD": library, "KCPTUN_CLOCK_SHIFT": name,
+                              "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
+                             for name in self.shifts]
+
+    def set_clocks(self, *seconds):
+        for name, shift in zip(self.shifts, seconds):
+            with open(name, "r+b" if os.path.exists(name) else "wb") as file:  # in place: it is mapped
+                file.write(struct.pack("=q", shift))
+
+    def shifted_tunnel(self, common):
+        return self.tunnel([*FAST, *common], environment=self.environments[0], server_environment=self.environments[1])
+
+    def check_transfers_go_on(self, tunnel, steps):
+        async def across():
+            running = asyncio.ensure_future(t.echo_once(tunnel, self.seed, 8 * MB))
+            for step in steps:
+                await t.echo_once(tunnel, self.seed, 256 << 10)
+                self.set_clocks(*step)
+                await t.echo_once(tunnel, self.seed + 1, 256 << 10)
+            await running
+        t.run(across(), 90)
+
+    def test_a_clock_that_is_set_forward_and_back_disturbs_no_session(self):
+        hour = 3600
+        for crypt in ("aes-128", "xchacha20-poly1305"):
+            with self.subTest(crypt=crypt):
+                self.set_clocks(0, 0)
+                tunnel = self.shifted_tunnel(["--crypt", crypt, "--ratelimit", 4 * MB])
+                self.echo_within(tunnel, 40)
+                self.check_transfers_go_on(tunnel, [(hour, hour), (-hour, -hour), (24 * hour, 24 * hour), (0, 0),
+                                                    (hour, 0), (0, hour), (0, 0)])
+                self.assertEqual(tunnel.server_program.counters()["PassiveOpens"], 1)
+                tunnel.wait_idle(20)
+                tunnel.close()
+
+    def test_a_new_session_needs_clocks_that_agree_and_no_more(self):
+        tunnel = self.shifted_tunnel(["--crypt", "xchacha20-poly1305"])
+        self.echo_within(tunnel, 40)
+        self.set_clocks(7200, 7200)
+        tunnel.client_program.kill()
+        tunnel.start_client()
+        self.echo_within(tunnel, 40)
+        tunnel.client_program.kill()
+        self.set_clocks(7200, 0)  # the server's is set back
+        tunnel.start_client()
+        connection = socket.create_connection((t.HOST, tunnel.local_port))
+        with connection:
+            connection.sendall(b"echo\nhello")
+            t.wait_until(lambda: "session refused" in tunnel.server_program.log(), 20, "the server says why")
+        self.set_clocks(0, 0)
+        self.echo_within(tunnel, 60)
 
 
 class Interface(FaultCase):

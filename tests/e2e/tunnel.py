@@ -428,7 +428,7 @@ class Tunnel:
 
     def __init__(self, client, server, common=(), client_args=(), server_args=(), target=None, relay=None,
                  listen_host=HOST, remote_host=None, local=None, directory=None, target_name=None, keyless=False,
-                 udp_port=None, environment=None):
+                 udp_port=None, environment=None, server_environment=None):
         self.client_path, self.server_path = client, server
         self.common = [*([] if keyless else ["--key", "kcptun-uv test key"]), *common]
         self.client_args, self.server_args = list(client_args), list(server_args)
@@ -439,6 +439,7 @@ class Tunnel:
         self.target_name = target_name or self.target.name
         self.udp_port = udp_port or free_port()
         self.environment = environment  # further variables of the client
+        self.server_environment = server_environment
         self.local = local  # a unix socket path, "[::1]", a host name, or None for 127.0.0.1
         self.local_port = None if local and local.startswith("/") else free_port()
         self.listen_host = listen_host
@@ -463,7 +464,8 @@ class Tunnel:
     def start_server(self):
         self.server_program = Program(
             self.server_path, ["--listen", f"{self.listen_host}:{self.udp_port}", "--target", self.target_name,
-                               *self.common, *self.server_args], os.path.join(self.directory, "server.log"))
+                               *self.common, *self.server_args], os.path.join(self.directory, "server.log"),
+            self.server_environment)
         self.server_program.wait_ready(lambda: udp_bound(self.udp_port))
 
     def start_client(self):
