@@ -1,10 +1,41 @@
 #include "core/fec/shard_evidence.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/serial.h"
 
 namespace kcptun {
+namespace {
+
+// Finds places in groups of one size.
+struct GroupDivisor {
+  std::uint64_t reciprocal = 0;  // 2^64 / period, rounded up
+  std::uint32_t numbers = 0;     // sequence numbers are below it: the last group, which would be incomplete, is left out
+
+  // The remainder of a division by invariant multiplication, exact for any 32-bit number (Lemire, Kaser, Kurz, "Faster
+  // remainder by direct computation", 2019): an observation has one for each candidate, and idle sessions little else.
+  constexpr std::uint32_t position(std::uint32_t seqid, std::uint32_t period) const {
+    const std::uint64_t fraction = reciprocal * seqid;
+    return static_cast<std::uint32_t>((static_cast<unsigned __int128>(fraction) * period) >> 64);
+  }
+};
+
+constexpr std::array<GroupDivisor, kMaxShards + 1> kDivisors = [] {
+  std::array<GroupDivisor, kMaxShards + 1> divisors{};
+  for (std::uint32_t period = 2; period <= kMaxShards; ++period)
+    divisors[period] = {~std::uint64_t{0} / period + 1, 0xffffffffu / period * period};
+  return divisors;
+}();
+
+static_assert([] {
+  for (std::uint32_t period = 2; period <= kMaxShards; ++period)
+    for (std::uint32_t seqid : {0u, 1u, period - 1, period, 0x7fffffffu, 0xfffffffeu - period, 0xfffffffeu, 0xffffffffu})
+      if (kDivisors[period].position(seqid, period) != seqid % period) return false;
+  return true;
+}());
+
+}  // namespace
 
 ShardEvidence::ShardEvidence() {
   candidates_.reserve(kMaxShards - 1);
@@ -21,8 +52,9 @@ void ShardEvidence::observe(std::uint32_t seqid, bool is_data) {
   }
   std::erase_if(candidates_, [=](Candidate& candidate) {
     const std::uint32_t period = candidate.period;
-    if (seqid >= 0xffffffffu / period * period) return true;
-    const std::uint32_t position = seqid % period;
+    const GroupDivisor& divisor = kDivisors[period];
+    if (seqid >= divisor.numbers) return true;
+    const std::uint32_t position = divisor.position(seqid, period);
     if (is_data) {
       if (position + 1 > candidate.most) return true;
       candidate.least = std::max(candidate.least, static_cast<std::uint8_t>(position + 1));

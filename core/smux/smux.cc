@@ -11,7 +11,7 @@ namespace kcptun {
 namespace {
 // Keepalives come due on this grid, so that a wake-up serves many sessions; they are spread over its points, because
 // thousands at once would overflow socket buffers.
-constexpr Duration kKeepaliveGrid = milliseconds(50);
+constexpr Duration kKeepaliveGrid = milliseconds(200);
 // The last client sid; behind it, sids would wrap to even numbers' neighbours that the peer may still hold.
 constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 // Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer

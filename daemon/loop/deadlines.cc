@@ -4,64 +4,67 @@
 
 namespace kcptun {
 
-void DeadlineHeap::place(std::size_t index, Deadline* entry) {
+void DeadlineHeap::place(std::size_t index, Entry entry) {
   heap_[index] = entry;
-  entry->place_ = index;
+  entry.deadline->place_ = index;
 }
 
 void DeadlineHeap::sift_up(std::size_t index) {
-  Deadline* entry = heap_[index];
+  const Entry entry = heap_[index];
+  const std::size_t from = index;
   while (index > 0) {
     const std::size_t parent = (index - 1) / 2;
-    if (heap_[parent]->at_ <= entry->at_) break;
+    if (heap_[parent].at <= entry.at) break;
     place(index, heap_[parent]);
     index = parent;
   }
-  place(index, entry);
+  if (index != from) place(index, entry);
 }
 
 void DeadlineHeap::sift_down(std::size_t index) {
-  Deadline* entry = heap_[index];
+  const Entry entry = heap_[index];
+  const std::size_t from = index;
   for (std::size_t child = 2 * index + 1; child < heap_.size(); child = 2 * index + 1) {
-    if (child + 1 < heap_.size() && heap_[child + 1]->at_ < heap_[child]->at_) ++child;
-    if (entry->at_ <= heap_[child]->at_) break;
+    if (child + 1 < heap_.size() && heap_[child + 1].at < heap_[child].at) ++child;
+    if (entry.at <= heap_[child].at) break;
     place(index, heap_[child]);
     index = child;
   }
-  place(index, entry);
+  if (index != from) place(index, entry);
 }
 
-void DeadlineHeap::set(Deadline& entry, std::optional<TimePoint> at) {
+void DeadlineHeap::set(Deadline& deadline, std::optional<TimePoint> at) {
   if (!at) {
-    if (entry.place_ == Deadline::kNowhere) return;
-    const std::size_t index = std::exchange(entry.place_, Deadline::kNowhere);
-    Deadline* last = heap_.back();
+    if (deadline.place_ == Deadline::kNowhere) return;
+    const std::size_t index = std::exchange(deadline.place_, Deadline::kNowhere);
+    const Entry last = heap_.back();
     heap_.pop_back();
-    if (last == &entry) return;
+    if (last.deadline == &deadline) return;
     place(index, last);
     sift_up(index);
-    sift_down(last->place_);
+    sift_down(last.deadline->place_);
     return;
   }
-  entry.at_ = *at;
-  if (entry.place_ == Deadline::kNowhere) {
-    heap_.push_back(&entry);
-    entry.place_ = heap_.size() - 1;
+  if (deadline.place_ == Deadline::kNowhere) {
+    deadline.place_ = heap_.size();
+    heap_.push_back({*at, &deadline});
+  } else {
+    heap_[deadline.place_].at = *at;
   }
-  sift_up(entry.place_);
-  sift_down(entry.place_);
+  sift_up(deadline.place_);
+  sift_down(deadline.place_);
 }
 
 std::optional<TimePoint> DeadlineHeap::soonest() const {
   if (heap_.empty()) return std::nullopt;
-  return heap_.front()->at_;
+  return heap_.front().at;
 }
 
 void DeadlineHeap::run(TimePoint now) {
-  while (!heap_.empty() && heap_.front()->at_ <= now) {
-    Deadline* entry = heap_.front();
-    set(*entry, std::nullopt);
-    entry->handle_deadline(now);
+  while (!heap_.empty() && heap_.front().at <= now) {
+    Deadline& deadline = *heap_.front().deadline;
+    set(deadline, std::nullopt);
+    deadline.handle_deadline(now);
   }
 }
 

@@ -20,7 +20,6 @@ class Deadline {
   friend class DeadlineHeap;
   static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
   std::size_t place_ = kNowhere;
-  TimePoint at_{};
 };
 
 class DeadlineHeap {
@@ -33,10 +32,14 @@ class DeadlineHeap {
   std::size_t size() const { return heap_.size(); }
 
  private:
-  void place(std::size_t index, Deadline* entry);
+  struct Entry {
+    TimePoint at;  // here, not in the deadline: thousands of those are in no cache
+    Deadline* deadline;
+  };
+  void place(std::size_t index, Entry entry);
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
-  std::vector<Deadline*> heap_;
+  std::vector<Entry> heap_;
 };
 
 }  // namespace kcptun

@@ -263,6 +263,9 @@ def main():
             print(f"{'pass' if met else 'MISS'}  {goal.row:26} "
                   + ("not measured" if value is None else f"{amount(value, goal.seconds)}, {times:.2f} times kcp-go's")
                   + f" (goal >= {goal.times:g})")
+        for name, message in core.failed.items():
+            print(f"FAIL  {name}: {message}", file=sys.stderr)
+        return 2 if core.failed else 0
     return 0
 
 
