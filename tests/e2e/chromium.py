@@ -1,6 +1,7 @@
 """Headless Chromium over its debugging pipe (Chrome DevTools Protocol): messages are JSON, each ended by a NUL."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -23,8 +24,7 @@ class Browser:
         self._in, from_browser = os.pipe()
 
         def place_pipes():  # the browser reads descriptor 3 and writes descriptor 4
-            read_end, write_end = os.dup(to_browser), os.dup(from_browser)
-            high = [os.dup2(read_end, 60), os.dup2(write_end, 61)]
+            high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser)]  # clear of 3 and 4
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 
