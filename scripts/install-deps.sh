@@ -20,7 +20,6 @@ build    libgcrypt20-dev       block ciphers, PBKDF2
 build    libjerasure-dev       Reed-Solomon
 build    libgf-complete-dev    Galois fields for Jerasure
 build    libisal-dev           CRC-32
-build    libdeflate-dev        CRC-32, portable
 build    libsnappy-dev         compression
 build    libcli11-dev          command line
 build    nlohmann-json3-dev    JSON
@@ -50,6 +49,7 @@ watch    chromium-headless-shell  shows the status page
 bench    libbenchmark-dev      core_bench
 bench    wrk                   HTTP through the tunnel
 bench    nginx-light           its server
+bench    haproxy               plain relays beside the tunnel
 '
 
 if [ "${1:-}" = --list ]; then

@@ -23,7 +23,9 @@ MB = 1e6
 
 PAIRS = ("debian", "ours")
 MIXED = ("debian", "our client", "our server")
-WITH_DIRECT = ("debian", "ours", "direct")  # direct: the application on its target, no tunnel between
+# direct: the application on its target, no tunnel between; relays: two haproxy that only pass TCP on, in the programs'
+# places, which is what the machine can do with as many sockets.
+BESIDE = ("debian", "ours", "direct", "relays")
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,51 @@ class Direct:
         pass
 
 
+class Relays:
+    """In a tunnel's place: two haproxy, a thread each, one behind the other."""
+    programs = ()
+
+    def __init__(self, port):
+        self.local_port = t.free_port()
+        middle = t.free_port()
+        self.hops = ((self.local_port, middle), (middle, port))
+
+    def __enter__(self):
+        self.stack = contextlib.ExitStack()
+        try:
+            home = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="kcptun-bench-haproxy-"))
+            for listen, to in reversed(self.hops):
+                path = os.path.join(home, str(listen))
+                with open(path, "w") as conf:
+                    conf.write(HAPROXY.format(host=t.HOST, listen=listen, to=to))
+                self.stack.enter_context(running(["haproxy", "-db", "-f", path], listen, stdin=subprocess.DEVNULL,
+                                                 stderr=subprocess.DEVNULL))
+        except BaseException:
+            self.stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+
+UNTUNNELLED = {"direct": Direct, "relays": Relays}  # subjects that have no pair of programs
+
+HAPROXY = """\
+global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 600s
+  timeout server 600s
+listen relay
+  bind {host}:{listen}
+  server next {host}:{to}
+"""
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -189,10 +236,10 @@ class Case:
         return pingpong_target(setting)
 
     def measure(self, setting, programs):
-        """Metrics of one run; `programs`: client and server, or None for no tunnel."""
+        """Metrics of one run; `programs`: client and server, or the class that stands in a tunnel's place."""
         with self.target(setting) as port:
-            if programs is None:
-                way = Direct(port)
+            if isinstance(programs, type):
+                way = programs(port)
             else:
                 client, server = (ALL_PARITY if "--ds" in self.flags and program in setting.ours else ()
                                   for program in programs)
@@ -202,7 +249,7 @@ class Case:
                 try:
                     return self.through(setting, way)
                 except Exception:
-                    if programs:
+                    if way.programs:
                         print(way.logs(), file=sys.stderr)
                     raise
 
@@ -327,11 +374,11 @@ CASES = (
     Bulk("mixed-up", "one program ours, the other Debian's, aes-128, FEC 10/3, up", AES_128, subjects=MIXED),
     Bulk("mixed-down", "one program ours, the other Debian's, aes-128, FEC 10/3, down", AES_128, subjects=MIXED,
          iperf=("-R",)),
-    Latency("latency-idle", "64-byte request and response, idle tunnel", AES_128, subjects=WITH_DIRECT),
+    Latency("latency-idle", "64-byte request and response, idle tunnel", AES_128, subjects=BESIDE),
     LoadedLatency("latency-loaded", "64-byte request and response beside a saturating bulk stream", AES_128,
-                  subjects=WITH_DIRECT),
-    Http("http-keep-alive", "wrk -c 64 to nginx, keep-alive", AES_128, subjects=WITH_DIRECT),
-    Connections("connections", "new connections, one request each, 16 at a time", AES_128, subjects=WITH_DIRECT),
+                  subjects=BESIDE),
+    Http("http-keep-alive", "wrk -c 64 to nginx, keep-alive", AES_128, subjects=BESIDE),
+    Connections("connections", "new connections, one request each, 16 at a time", AES_128, subjects=BESIDE),
     IdleSessions("idle-1-session", "one idle session", AES_128, accounts_cpu=False),
     IdleSessions("idle-5000-sessions", "5,000 idle sessions", AES_128, ("--conn", "5000"), sessions=5000,
                  settle_seconds=5.0),

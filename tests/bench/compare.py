@@ -38,7 +38,7 @@ def compare(case, pairs, rounds, setting):
     medians = {name: {key: statistics.median(run[key] for run in taken) for key in taken[0]}
                for name, taken in runs.items()}
     ratios = {name: {key: ratio(values[key], medians["debian"][key]) for key in values}
-              for name, values in medians.items() if name not in ("debian", "direct")}
+              for name, values in medians.items() if name != "debian" and name not in cases.UNTUNNELLED}
     return {"case": case.name, "text": case.text, "flags": case.flags, "client_flags": case.client_flags,
             "subjects": case.subjects, "runs": runs, "medians": medians, "ratios": ratios}
 
@@ -138,7 +138,8 @@ def parse():
 
 
 def missing_programs(chosen, pairs, options):
-    wanted = {program for case in chosen for name in case.subjects for program in pairs[name] or ()}
+    wanted = {program for case in chosen for name in case.subjects if name not in cases.UNTUNNELLED
+              for program in pairs[name]}
     if any(not isinstance(case, (cases.Bulk, cases.Http)) for case in chosen):
         wanted.add(options.pingpong)
     return sorted(path for path in wanted if not os.access(path, os.X_OK))
@@ -151,7 +152,7 @@ def main():
     ours = (options.ours_client, options.ours_server)
     debian = (options.debian_client, options.debian_server)
     pairs = {"debian": debian, "ours": ours, "our client": (ours[0], debian[1]), "our server": (debian[0], ours[1]),
-             "direct": None}
+             **cases.UNTUNNELLED}
     chosen = [case for case in cases.CASES if not options.case or case.name in options.case]
     missing = missing_programs(chosen, pairs, options)
     if missing:
