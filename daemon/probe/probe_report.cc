@@ -58,7 +58,9 @@ std::string describe_quality(const PathReport& report) {
         milliseconds_of(quantile(quality.round_trips, 0.99)), milliseconds_of(quality.jitter),
         quality.round_trips.size());
   }
-  text += "loss         to the server " + percent(quality.up) + ", back " + percent(quality.down) + '\n';
+  // A server whose packets have no numbers may say everything twice: then what is lost once does not show.
+  const std::string_view bound = quality.server_shards ? "" : "at least ";
+  text += fmt::format("loss         to the server {}, back {}{}\n", percent(quality.up), bound, percent(quality.down));
   text += "server       window " + std::to_string(report.greeting.window) +
           " packets, forward error correction " +
           (quality.server_shards ? shards_text(*quality.server_shards) : "off or unknown") + '\n';
