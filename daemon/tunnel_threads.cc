@@ -84,12 +84,21 @@ Result<bool> TunnelThreads::open_all() {
   Result<std::unique_ptr<LoopThreads>> threads = LoopThreads::open(count);
   if (!threads) return Error{threads.error()};
   threads_ = std::move(*threads);
+  const auto prefix = [this](const ConfiguredTunnel& tunnel) {
+    return running_.several ? "tunnel " + tunnel.profile.name + ": " : "";
+  };
+  std::vector<TunnelAddresses> addresses;
   for (const ConfiguredTunnel& tunnel : running_.tunnels) {
-    const std::string prefix = running_.several ? "tunnel " + tunnel.profile.name + ": " : "";
-    const Result<TunnelAddresses> addresses = resolve_tunnel(tunnel.profile);
-    if (!addresses) return Error{prefix + addresses.error()};
-    if (Result<bool> opened = open_one(tunnel.profile, addresses.value()); !opened)
-      return Error{prefix + opened.error()};
+    Result<TunnelAddresses> found = resolve_tunnel(tunnel.profile);
+    if (!found) return Error{prefix(tunnel) + found.error()};
+    addresses.push_back(std::move(*found));
+  }
+  // Names may take long, and a signal ends that. Whoever can connect may also end us in order: what opens is cleaned up.
+  signals_ = std::make_unique<Signals>(threads_->uv(0), *this);
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const ConfiguredTunnel& tunnel = running_.tunnels[i];
+    if (Result<bool> opened = open_one(tunnel.profile, addresses[i]); !opened)
+      return Error{prefix(tunnel) + opened.error()};
   }
   for (ConfiguredTunnel& tunnel : running_.tunnels) {
     forget_key(tunnel);
@@ -123,7 +132,6 @@ void TunnelThreads::log_start(const TunnelLoops& tunnel) const {
 
 void TunnelThreads::run(ServiceNotifier& service) {
   service_ = &service;
-  const Signals signals(threads_->uv(0), *this);
   std::optional<Pulse> pulse;
   if (service.watchdog()) pulse.emplace(*this, *service.watchdog());
   std::optional<ServiceStatus> status;
@@ -139,6 +147,7 @@ void TunnelThreads::run(ServiceNotifier& service) {
   threads_->run();
   status_.reset();  // no other thread is left that could answer it
   reload_.reset();
+  signals_.reset();
 }
 
 // Each tunnel ends its streams, and tells the peer in one last round.

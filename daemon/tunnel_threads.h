@@ -61,6 +61,7 @@ class TunnelThreads {
   RunTunnels running_;  // what the tunnels are, in the order of tunnels_
   const ReadAgain read_again_;
   std::unique_ptr<LoopThreads> threads_;
+  std::unique_ptr<Signals> signals_;  // from before anything opens until the threads have ended
   std::vector<Running> tunnels_;
   std::size_t next_thread_ = 0;           // where the next tunnel's first loop lies
   std::unique_ptr<TunnelReload> reload_;  // while one is under way

@@ -26,5 +26,5 @@ find build/coverage -name '*.gcda' -delete
 names=$(printf '%s\n' $programs | sed 's/^fuzz_/fuzz./' | tr '\n' '|')
 ctest --test-dir build/coverage --parallel "$jobs" --no-tests=error -R "^(${names%|})\$" --output-on-failure |
   tail -n 4
-find build/coverage/core -name '*.gcno' >build/coverage/counted # what nothing ran is counted, too
+find build/coverage/core build/coverage/tests -name '*.gcno' >build/coverage/counted # what nothing ran, and headers in tests, too
 python3 tests/fuzz/coverage.py "$goal" build/coverage/counted

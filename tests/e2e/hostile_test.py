@@ -20,7 +20,7 @@ from tunnel import TunnelCase
 
 MB = 1 << 20
 FAST = ["--mode", "fast3", "--sndwnd", 1024, "--rcvwnd", 1024]
-IS_SANITIZED = "KCPTUN_SANITIZED" in os.environ  # a dev build: its memory figures mean nothing
+IS_SANITIZED = "KCPTUN_SANITIZED" in os.environ  # a dev build: its figures of memory and speed mean nothing
 DATAGRAMS = int(os.environ.get("KCPTUN_HOSTILE_DATAGRAMS", "1000000"))
 
 
@@ -180,7 +180,8 @@ class SessionFlood(HostileCase):
             stop.set()
             flooder.join()
         print(f"{counts['sent']} opening packets; {alone / MB:.2f} MB/s alone, {beside / MB:.2f} beside", flush=True)
-        self.assertGreater(beside, alone / 2)
+        if not IS_SANITIZED:  # such a server has no time for so many packets, whatever it does with them
+            self.assertGreater(beside, alone / 2)
         self.assert_alive(tunnel)
         self.assert_log_is_short(tunnel.server_program)
         self.assert_grew_less(tunnel.server_program, rss, 64 * MB)

@@ -648,7 +648,8 @@ class SnmpLog(TunnelCase):
         self.assertEqual((server["ActiveOpens"], server["PassiveOpens"]), (0, self.SESSIONS))
         for path in paths:
             moments = [row["Unix"] for row in self.rows(path)]
-            self.assertEqual(moments, sorted(set(moments)), "a row a second")
+            self.assertEqual(moments, sorted(moments))
+            self.assertLessEqual(len(moments), moments[-1] - moments[0] + 2, "a row a second; one may be late")
 
         # SIGUSR1 logs the same.
         logged = tunnel.server_program.counters()
