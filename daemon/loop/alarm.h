@@ -20,20 +20,22 @@ class Alarm final : public Deadline {
   Alarm& operator=(const Alarm&) = delete;
 
   void ring_by(TimePoint at) {
-    if (at_ && *at_ <= at) return;
+    if (at_ <= at) return;
     at_ = at;
     loop_.deadlines().set(*this, at);
   }
 
  private:
+  static constexpr TimePoint kNever = TimePoint::max();
+
   void handle_deadline(TimePoint now) override {
-    at_.reset();
+    at_ = kNever;
     ring_(now);
   }
 
   Loop& loop_;
   std::function<void(TimePoint)> ring_;
-  std::optional<TimePoint> at_;
+  TimePoint at_ = kNever;
 };
 
 }  // namespace kcptun
