@@ -70,8 +70,7 @@ Result<bool> ClientPart::dial_one(Slot& slot) {
   const HostPort& server = std::get<HostPort>(profile_.remote);
   for (std::size_t i = 0; i < remotes_.size(); ++i) {
     IpEndpoint remote = remotes_[(first_remote_ + i) % remotes_.size()];
-    // A port range: each session takes its own chance.
-    remote.port = static_cast<std::uint16_t>(server.port_min + random_.below(server.port_max - server.port_min + 1u));
+    remote.port = random_port(server, random_);
     const Result<bool> dialled = dial_at(slot, server, remote);
     if (dialled) return dialled;
     error = dialled.error();
@@ -80,14 +79,9 @@ Result<bool> ClientPart::dial_one(Slot& slot) {
 }
 
 Result<bool> ClientPart::dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote) {
-  const std::uint32_t index = loop_.next_socket_index();
-  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(remote, index);
+  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(remote, loop_.next_socket_index());
   if (!socket) return Error{socket.error()};
-  set_up_socket(**socket, profile_);
-  Path path;
-  path.remote = remote;
-  path.local = (*socket)->local();
-  path.socket = index;
+  const Path path = path_from(**socket, remote);
   const ConversationId id(random_.next32(), random_.next());
   slot.session = std::make_unique<Dialled>(*this, loop_, id, server, path);
   loop_.add_socket(std::move(*socket), *slot.session);
@@ -101,10 +95,12 @@ Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint
   if (shared_.firewall) {
     auto opened = DisguisedClient::connect(remote, disguise_options(profile_, index), *shared_.firewall);
     if (!opened) return Error{opened.error()};
+    set_up_socket(**opened, profile_);
     return std::unique_ptr<DatagramSocket>(std::move(*opened));
   }
   auto opened = UdpSocket::connect(remote, udp_options(profile_, index));
   if (!opened) return Error{opened.error()};
+  set_up_socket(*opened, profile_);
   return std::unique_ptr<DatagramSocket>(std::make_unique<UdpSocket>(std::move(*opened)));
 }
 
@@ -257,20 +253,16 @@ void ClientPart::follow_network(TimePoint now) {
   if (servers_) servers_->follow_network();
 }
 
-// A new socket shows the address that packets to the server leave from now. Where there is no route there is nothing to
-// do: its coming will be announced. With the same address the old socket is as good, and the server knows it.
+// With the same address the old socket is as good, and the server knows it.
 void ClientPart::follow_network(Dialled& session, TimePoint now) {
-  Path path = session.session.path();
-  path.socket = loop_.next_socket_index();
-  Result<UdpSocket> look = UdpSocket::connect(path.remote, udp_options(profile_, path.socket));
-  if (!look || look->local().ip == path.local.ip) return;
-  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(path.remote, path.socket);
+  const Path old = session.session.path();
+  if (!leaves_from_elsewhere(old, profile_)) return;
+  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(old.remote, loop_.next_socket_index());
   if (!socket) return;
-  set_up_socket(**socket, profile_);
+  const Path path = path_from(**socket, old.remote);
   log().info("session moved", {{"conv", hex_id(session.link.conv())},
-                               {"from", to_string(path.local)},
-                               {"local", to_string((*socket)->local())}});
-  path.local = (*socket)->local();
+                               {"from", to_string(old.local)},
+                               {"local", to_string(path.local)}});
   loop_.add_socket(std::move(*socket), session);
   loop_.remove_socket(std::exchange(session.socket, path.socket));
   session.session.set_path(path);

@@ -66,10 +66,7 @@ ServerWatch::ServerWatch(const Profile& profile, Loop& loop, Random& random, Ope
       open_(std::move(open)),
       changed_(std::move(changed)),
       choice_(profile.servers.size()) {
-  for (const HostPort& name : profile.servers) {
-    Server& server = servers_.emplace_back();
-    server.name = name;
-  }
+  for (const HostPort& name : profile.servers) servers_.emplace_back().name = name;
   for (std::size_t i = 0; i < servers_.size(); ++i) try_server(i);
   look_ = std::make_unique<Alarm>(loop_, [this](TimePoint now) { look(now); });
   looked_at_ = loop_.now();
@@ -83,8 +80,7 @@ std::optional<ServerWatch::Target> ServerWatch::target() {
     const Server& server = servers_[index];
     if (!server.address) return std::nullopt;
     Target target{index, *server.address};
-    target.address.port = static_cast<std::uint16_t>(
-        server.name.port_min + random_.below(server.name.port_max - server.name.port_min + 1u));
+    target.address.port = random_port(server.name, random_);
     return target;
   };
   if (auto chosen = at(choice_.chosen())) return chosen;
@@ -101,11 +97,7 @@ std::optional<std::size_t> ServerWatch::best() const {
 void ServerWatch::follow_network() {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     Server& server = servers_[i];
-    if (!server.session) continue;
-    const Path& path = server.session->session.path();
-    Result<UdpSocket> look =
-        UdpSocket::connect(path.remote, udp_options(profile_, loop_.next_socket_index()));
-    if (!look || look->local().ip == path.local.ip) continue;
+    if (!server.session || !leaves_from_elsewhere(server.session->session.path(), profile_)) continue;
     loop_.dispose(std::move(server.session));
     if (!dial(i)) fail(i, "cannot be dialled");
   }
@@ -247,19 +239,12 @@ bool ServerWatch::dial(std::size_t index) {
   Server& server = servers_[index];
   for (std::size_t i = 0; i < server.addresses.size(); ++i) {
     IpEndpoint remote = server.addresses[(server.next_address + i) % server.addresses.size()];
-    remote.port = static_cast<std::uint16_t>(server.name.port_min +
-                                             random_.below(server.name.port_max - server.name.port_min + 1u));
-    const std::uint32_t socket_index = loop_.next_socket_index();
-    Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, socket_index);
+    remote.port = random_port(server.name, random_);
+    Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, loop_.next_socket_index());
     if (!socket) continue;
-    set_up_socket(**socket, profile_);
-    Path path;
-    path.remote = remote;
-    path.local = (*socket)->local();
-    path.socket = socket_index;
     server.address = remote;
     server.session = std::make_unique<Watched>(*this, loop_, ConversationId(random_.next32(), random_.next()),
-                                               path, profile_);
+                                               path_from(**socket, remote), profile_);
     loop_.add_socket(std::move(*socket), *server.session);
     server.session->ask(loop_.now());
     return true;

@@ -37,6 +37,7 @@ class ServerWatch final : private Session::Owner {
   /// How often states are looked at.
   static constexpr Duration kLookEvery = milliseconds(250);
 
+  /// Gives a socket that is set up by the profile.
   using OpenSocket =
       std::function<Result<std::unique_ptr<DatagramSocket>>(const IpEndpoint&, std::uint32_t index)>;
 

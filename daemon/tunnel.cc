@@ -28,6 +28,20 @@ std::string remote_text(const Profile& profile) {
 
 std::string dialled_host(const HostPort& address) { return address.host.empty() ? "localhost" : address.host; }
 
+std::uint16_t random_port(const HostPort& server, Random& random) {
+  return static_cast<std::uint16_t>(server.port_min + random.below(server.port_max - server.port_min + 1u));
+}
+
+Path path_from(const DatagramSocket& socket, const IpEndpoint& remote) {
+  return {.remote = remote, .local = socket.local(), .socket = socket.index()};
+}
+
+// A new socket shows the address.
+bool leaves_from_elsewhere(const Path& path, const Profile& profile) {
+  Result<UdpSocket> look = UdpSocket::connect(path.remote, udp_options(profile, path.socket));
+  return look && look->local().ip != path.local.ip;
+}
+
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   UdpSocket::Options options;
   options.index = index;

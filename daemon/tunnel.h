@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/profile.h"
+#include "core/base/random.h"
 #include "daemon/counters.h"
 #include "daemon/loop/loop.h"
 #include "daemon/net/disguised_socket.h"
@@ -49,6 +50,13 @@ std::string to_text(const Address& address);
 std::string remote_text(const Profile& profile);
 /// The host to dial: none means this machine.
 std::string dialled_host(const HostPort& address);
+/// One of the server's ports: where it has a range, each session takes its own chance.
+std::uint16_t random_port(const HostPort& server, Random& random);
+/// From a client's socket to `remote`.
+Path path_from(const DatagramSocket& socket, const IpEndpoint& remote);
+/// True if packets to the path's peer would leave from another address by now. Where there is no route there is nothing
+/// to do: its coming will be announced.
+bool leaves_from_elsewhere(const Path& path, const Profile& profile);
 /// What a socket is opened with, by the profile.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
 DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t index);
