@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -10,11 +9,7 @@
 
 namespace kcptun::test {
 
-inline nlohmann::json load_vectors(const std::string& file) {
-  std::ifstream in(std::string(KCPTUN_VECTORS) + "/" + file);
-  if (!in) throw std::runtime_error("cannot open test vectors " + file);
-  return nlohmann::json::parse(in);
-}
+nlohmann::json load_vectors(const std::string& file);
 
 inline std::vector<std::uint8_t> from_hex(const std::string& text) {
   if (text.size() % 2) throw std::runtime_error("odd number of hexadecimal digits");
