@@ -16,6 +16,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/left_out.h"
+
 namespace kcptun::test {
 
 /// Runs `body` on a thread with a network of its own, whose loopback is up. Says so and returns where that is
@@ -47,7 +49,7 @@ void in_own_network(Body body) {
   });
   thread.join();
   if (failure) std::rethrow_exception(failure);
-  if (!refusal.empty()) WARN("left out, no network namespace: " << refusal);
+  if (!refusal.empty()) left_out("namespaces", refusal);
 }
 
 }  // namespace kcptun::test

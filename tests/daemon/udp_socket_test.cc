@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "daemon/net/address.h"
+#include "tests/support/left_out.h"
 
 namespace kcptun {
 namespace {
@@ -209,17 +210,16 @@ UdpOptions scripted() {
 int no_such_send(int, mmsghdr*, unsigned, int) { return refuse(ENOSYS); }
 int no_such_receive(int, mmsghdr*, unsigned, int, timespec*) { return refuse(ENOSYS); }
 
-/// Runs `body` on a thread in a network namespace of its own, set up by a shell command. False: no such
-/// privilege.
+/// Runs `body` on a thread in a network namespace of its own, set up by a shell command. Left out where that fails,
+/// which is a failure where the machine has what the setup needs.
 template <typename Body>
-bool in_namespace(const std::string& setup, Body body) {
+void in_namespace(const std::string& need, const std::string& setup, Body body) {
   bool made = false;
   std::thread([&] {
     made = unshare(CLONE_NEWNET) == 0 && std::system(("(" + setup + ") >/dev/null 2>&1").c_str()) == 0;
     if (made) body();
   }).join();
-  if (!made) WARN("skipped, needs root, ip and tc: " + setup);
-  return made;
+  if (!made) test::left_out(need, setup);
 }
 
 struct Pair {
@@ -404,7 +404,7 @@ TEST_CASE("an unreachable peer costs its run only, a refused packet itself only"
 }
 
 TEST_CASE("a send buffer that is really full loses nothing") {
-  in_namespace("ip link set lo up && tc qdisc add dev lo root tbf rate 200mbit burst 16kb limit 4mb", [] {
+  in_namespace("shaping", "ip link set lo up && tc qdisc add dev lo root tbf rate 200mbit burst 16kb limit 4mb", [] {
     for (bool gso : {false, true}) {
       UdpOptions tiny, large;
       tiny.gso = gso;
@@ -462,7 +462,7 @@ TEST_CASE("a wildcard server answers from the address that was asked, IPv6") {
       "ip link set lo up && ip addr add fd00::1/128 dev lo nodad && ip addr add fd00::2/128 dev lo nodad && "
       "for a in ::1 fd00::1 fd00::2; do timeout 60 sh -c \"until ip -6 route get $a | grep -q ^local; do sleep 0.02; done\" "
       "|| exit 1; done";
-  in_namespace(setup, [] {
+  in_namespace("namespaces", setup, [] {
     UdpOptions info;
     info.receive_info = true;
     UdpSocket server = must(UdpSocket::bind(at("[::]:0"), info));

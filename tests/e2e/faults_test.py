@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 
+import machine
 import tunnel as t
 from tunnel import TunnelCase
 
@@ -245,10 +246,9 @@ class Clock(FaultCase):
         self.echo_within(tunnel, 60)
 
 
+@machine.needs("namespaces")
 class Interface(FaultCase):
     def test_an_interface_that_goes_down_and_comes_up(self):
-        if lab.missing():
-            self.skipTest(lab.missing())
         space = lab.NameSpace()
         self.addCleanup(space.close)
         with space.entered():

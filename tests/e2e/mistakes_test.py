@@ -7,8 +7,8 @@ either end.
 import contextlib
 import os
 import socket
-import unittest
 
+import machine
 import tunnel as t
 from tunnel import HOST, OPTIONS, TunnelCase
 
@@ -20,7 +20,7 @@ NOTHING = "nothing at all comes from"
 REJECTED = "do not open, and none did: its key or its crypt"
 
 
-@unittest.skipUnless(all(map(os.path.exists, DEBIAN.values())), "Debian's kcptun is not there")
+@machine.needs("debian-kcptun")
 class Mistakes(TunnelCase):
     def setUp(self):
         super().setUp()

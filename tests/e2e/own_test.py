@@ -14,6 +14,7 @@ import struct
 import subprocess
 import time
 
+import machine
 import tunnel as t
 from lossy_relay import LossyRelay
 from tunnel import OPTIONS, TunnelCase
@@ -336,9 +337,8 @@ class LostPeer(TunnelCase):
         for idle in (0, 4):
             self.assertLess(self.served_after_restart(idle), 3)
 
+    @machine.needs("debian-kcptun")
     def test_the_same_with_a_server_of_debian(self):
-        if not os.access("/usr/bin/kcptun-server", os.X_OK):
-            self.skipTest("no kcptun-server of Debian")
         ours, t.OPTIONS.server = t.OPTIONS.server, "/usr/bin/kcptun-server"
         self.addCleanup(setattr, t.OPTIONS, "server", ours)
         for idle in (0, 4):

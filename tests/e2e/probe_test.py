@@ -9,10 +9,10 @@ import re
 import subprocess
 import sys
 import threading
-import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "lab"))
 import path as lab  # noqa: E402  (found by the line above)
+import machine  # noqa: E402
 import tunnel as t  # noqa: E402
 from tunnel import OPTIONS, TunnelCase  # noqa: E402
 
@@ -74,7 +74,7 @@ class Probe(TunnelCase):
             self.assertAlmostEqual(down, self.dropped_share("down"), delta=0.2)
         self.assertEqual(number(r"path MTU +([\d.]+) bytes", text), 1400)
 
-    @unittest.skipUnless(os.path.exists(DEBIAN_SERVER), "Debian's kcptun is not there")
+    @machine.needs("debian-kcptun")
     def test_debians_server_over_40_ms_with_2_percent_loss_and_an_mtu_of_1400(self):
         self.path.set("both", delay_ms=20, loss=0.02, mtu=1400)
         self.serve(DEBIAN_SERVER)
@@ -187,7 +187,5 @@ class Probe(TunnelCase):
 
 
 if __name__ == "__main__":
-    if lab.missing():
-        print("skipped:", lab.missing())
-        sys.exit(77)
+    machine.leave_without("tun")
     t.main()

@@ -2,7 +2,7 @@
 
     tcp_mode_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
 
-Needs root, and says so where it is left out: the namespaces, joined by a veth pair, end with this process.
+The namespaces, joined by a veth pair, end with this process.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 
+import machine
 import tunnel as t
 from tunnel import OPTIONS, TunnelCase
 
@@ -74,11 +75,10 @@ def tables(space):
                                                 check=True).stdout.splitlines() if line.startswith(PREFIX)]
 
 
+@machine.needs("tcp-mode")
 class TcpModeCase(TunnelCase):
     def setUp(self):
         super().setUp()
-        if os.geteuid() != 0:
-            self.skipTest("not root: tcp mode and network namespaces need CAP_NET_RAW, CAP_NET_ADMIN, CAP_SYS_ADMIN")
         self.client_space, self.server_space = NameSpace(), NameSpace()
         for space in (self.client_space, self.server_space):
             self.addCleanup(space.close)

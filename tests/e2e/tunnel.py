@@ -22,6 +22,8 @@ import threading
 import time
 import unittest
 
+import machine
+
 HOST = "127.0.0.1"
 CHUNK = 64 * 1024
 TCP_STATES = {"01": "ESTABLISHED", "02": "SYN-SENT", "03": "SYN-RECV", "04": "FIN-WAIT-1", "05": "FIN-WAIT-2",
@@ -710,4 +712,4 @@ def main():
     if not options.client or not options.server:
         sys.exit("usage: --client PROGRAM --server PROGRAM [unittest arguments]")
     vars(OPTIONS).update(vars(options))
-    unittest.main(module="__main__", argv=[sys.argv[0], *rest], verbosity=2)
+    machine.end(unittest.main(module="__main__", argv=[sys.argv[0], *rest], verbosity=2, exit=False).result)

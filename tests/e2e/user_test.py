@@ -2,7 +2,7 @@
 
     user_test.py --client PROGRAM --server PROGRAM [CLASS[.test] ...]
 
-Needs root: each test that wants addresses of its own makes network namespaces, which end with it.
+A test that wants addresses of its own makes network namespaces, which end with it.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 
+import machine
 import tunnel as t
 from tunnel import OPTIONS, TunnelCase
 
@@ -86,8 +87,6 @@ class WatchingRelay:
 
 class UserCase(TunnelCase):
     def space(self):
-        if os.geteuid() != 0:
-            self.skipTest("not root: network namespaces need CAP_SYS_ADMIN and CAP_NET_ADMIN")
         space = NameSpace()
         self.addCleanup(space.close)
         return space
@@ -102,6 +101,7 @@ class UserCase(TunnelCase):
         return self.tunnel(common, listen_host=host, relay=relay), relays[0]
 
 
+@machine.needs("namespaces")
 class Examples(UserCase):
     """The files in docs/examples as they are: in a namespace that has the address they name."""
 
@@ -150,6 +150,7 @@ class Examples(UserCase):
         self.assertEqual(sorted(set(ports)), list(range(3000, 3101)))
 
 
+@machine.needs("namespaces")
 class AnsweringAddress(UserCase):
     """A server with two addresses on one device answers from the one that was asked: else a client hears nothing."""
 
@@ -210,6 +211,7 @@ class Wire(UserCase):
 
 
 class Life(UserCase):
+    @machine.needs("namespaces")
     def test_a_listener_of_1000_ports_uses_no_processor_time_when_idle(self):
         with self.space().entered():
             program = t.Program(OPTIONS.server, ["--key", "k", "--listen", "127.0.0.1:20000-20999", "--target",

@@ -166,10 +166,10 @@ def main():
         print("\n".join(f"{row.name:14} {row.text}" for row in WHOLE))
         print("pairs:", ", ".join(PAIRS))
         return 0
-    reason = p.missing()
+    reason = p.machine.lacks("tun")
     if reason:
         print(f"lab.py: {reason}", file=sys.stderr)
-        return p.SKIPPED
+        return p.machine.LEFT_OUT
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that everything is closed on the way out
     pairs = usable_pairs(options)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import unittest
 
 import path as p
 import runs
@@ -25,7 +24,7 @@ LONGEST_GAP = 5.0   # seconds without a byte at the receiver when the path shrin
 LONG_RUN = 35       # seconds of the transfer during which the path shrinks
 MANY = 300          # packets of a transfer that is well under way
 
-with_debian = unittest.skipUnless(os.access(DEBIAN_SERVER, os.X_OK), "no kcptun-server of Debian")
+with_debian = p.machine.needs("debian-kcptun")
 
 
 def found(program):
@@ -87,6 +86,7 @@ class PathMtuTest(t.TunnelCase):
             self.assertEqual(found(program), [1420 - HEADERS6])
         self.transfer(tunnel)
 
+    @p.machine.needs("tcp-mode")
     def test_both_ends_find_it_in_disguise(self):
         self.path.set(mtu=1400)
         tunnel = self.tunnel_in_path(t.OPTIONS.server, ["--mtu", "auto", "--tcp"])
@@ -177,5 +177,5 @@ class PathMtuTest(t.TunnelCase):
 
 
 if __name__ == "__main__":
-    p.leave_if_missing()
+    p.machine.leave_without("tun")
     t.main()

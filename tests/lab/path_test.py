@@ -113,5 +113,5 @@ class PathTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    p.leave_if_missing()
-    unittest.main(verbosity=2)
+    p.machine.leave_without("tun")
+    p.machine.end(unittest.main(verbosity=2, exit=False).result)
