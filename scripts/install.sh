@@ -86,7 +86,7 @@ install_all() {
   [ -n "$build" ] || build_release
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  DESTDIR=$work/tree cmake --install "$build" --prefix "$prefix" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+  DESTDIR=$work/tree cmake --install "$build" --component Unspecified --prefix "$prefix" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
   if [ -f "$root$manifest" ]; then cp "$root$manifest" "$work/manifest"; else : >"$work/manifest"; fi
 
   mkdir -p "$work/tree$etc" "$work/tree${manifest%/*}"

@@ -26,4 +26,5 @@ foreach(script conffiles postinst prerm postrm)
 endforeach()
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_GENERATOR DEB)
+set(CPACK_INSTALL_CMAKE_PROJECTS "${CMAKE_BINARY_DIR};kcptun-uv;Unspecified;/")  # the programs, not the core library
 include(CPack)

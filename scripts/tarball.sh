@@ -33,7 +33,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 root=$stage/$name
-cmake --install "$build" --strip --prefix "$root" >/dev/null
+cmake --install "$build" --component Unspecified --strip --prefix "$root" >/dev/null
 
 # The C library's own files stay the system's.
 libc='/(libc|libm|libpthread|libdl|librt|ld-linux[^/]*|ld-musl[^/]*)\.so'
