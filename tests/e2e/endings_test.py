@@ -129,7 +129,7 @@ async def aborted_there(connection):
 async def half_closed_then_reset(connection):
     await t.send(connection, b"flow\n")
     connection.shutdown(socket.SHUT_WR)
-    await asyncio.wait_for(receive_tolerantly(connection), STEP_LIMIT)
+    await t.within(receive_tolerantly(connection), STEP_LIMIT)
     reset(connection)
 
 
@@ -224,7 +224,7 @@ class Pair:
             connection = await self.tunnel.connect()
             with connection:
                 try:
-                    await asyncio.wait_for(way(connection), STEP_LIMIT)
+                    await t.within(way(connection), STEP_LIMIT)
                     self.ended[way.__name__] += 1
                 except (ConnectionResetError, BrokenPipeError):
                     self.ended[way.__name__] += 1  # the peer was quicker: ended all the same

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 
+import machine
 import tunnel as t
 import wire as w
 from lossy_relay import LossyRelay
@@ -181,7 +182,7 @@ class SessionFlood(HostileCase):
             flooder.join()
         print(f"{counts['sent']} opening packets; {alone / MB:.2f} MB/s alone, {beside / MB:.2f} beside", flush=True)
         if not IS_SANITIZED:  # such a server has no time for so many packets, whatever it does with them
-            self.assertGreater(beside, alone / 2)
+            self.assertGreater(beside, alone / 2 / machine.busy())
         self.assert_alive(tunnel)
         self.assert_log_is_short(tunnel.server_program)
         self.assert_grew_less(tunnel.server_program, rss, 64 * MB)
@@ -202,6 +203,7 @@ class SessionFlood(HostileCase):
             self.assertTrue(peer.pump_until(lambda p=peer: p.payload(3) == b"first second", 20))
 
 
+    @machine.needs("many-files")
     def test_one_address_alone_has_thousands_of_sessions_and_leaves_the_last_quarter_to_others(self):
         most, alone = 6000, 4500
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

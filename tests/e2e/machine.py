@@ -13,6 +13,7 @@ import fcntl
 import functools
 import os
 import pwd
+import re
 import resource
 import signal
 import socket
@@ -22,6 +23,7 @@ import sys
 import unittest
 
 LEFT_OUT = 77  # exit code of a test program of which nothing ran
+MOST_BUSY = 10.0  # beyond, a time limit would say nothing any more
 MOST_DESCRIPTORS = 10_000  # what the largest test needs of the hard limit on open files
 
 _CLONE_NEWNET = 0x40000000
@@ -44,7 +46,7 @@ def _reason_in_child(probe):
         try:
             probe()
         except Exception as error:  # whatever it is, it is the reason
-            reason = str(error) or type(error).__name__
+            reason = re.sub(r"^\[Errno \d+\] ", "", str(error)) or type(error).__name__
         os.write(writing, reason.encode()[:4000])
         os._exit(0)
     os.close(writing)
@@ -148,6 +150,13 @@ NEEDS = {
     "many-files": _open_many_files,            # ulimit -Hn
     "debian-kcptun": _find_debians_kcptun,     # the package kcptun, which scripts/test.sh installs
 }
+
+
+def busy():
+    """How many times longer than alone a program takes here now, at most: what wants to run for each processor."""
+    with open("/proc/loadavg") as file:
+        load = float(file.read().split()[0])
+    return min(max(1.0, load / (os.cpu_count() or 1)), MOST_BUSY)
 
 
 @functools.cache

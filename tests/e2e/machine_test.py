@@ -66,7 +66,7 @@ class Decorated(unittest.TestCase):
         return done.returncode, done.stdout
 
     def test_all_or_some_or_none_is_left_out(self):
-        said = "left out: __main__.Case.test_there: moon: [Errno 2] No such file or directory: '/moon'\n"
+        said = "left out: __main__.Case.test_there: moon: No such file or directory: '/moon'\n"
         here = "    def test_here(self): pass\n"
         there = "    @machine.needs('moon')\n    def test_there(self): pass\n"
         for tests, expected in ((here, (0, "")), (here + there, (0, said)), (there, (machine.LEFT_OUT, said))):

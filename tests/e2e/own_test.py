@@ -133,7 +133,7 @@ class SessionLife(TunnelCase):
         begun = time.monotonic()
         tunnel = self.tunnel(FAST, server_args=["--listen", f"{t.HOST}:{first}-{first + 999}"],
                              client_args=["--remoteaddr", f"{t.HOST}:{first + 999}"], udp_port=first + 999)
-        self.assertLess(time.monotonic() - begun, 2 if not IS_SANITIZED else 20)
+        self.assertLess(time.monotonic() - begun, (2 if not IS_SANITIZED else 20) * machine.busy())
         t.run(t.echo_once(tunnel, self.seed, 1 * MB), 10)
 
     def test_the_rate_limit_holds_and_is_used(self):
@@ -143,7 +143,8 @@ class SessionLife(TunnelCase):
         t.run(upload(tunnel, self.seed, 4 * MB), 30)
         took = time.monotonic() - begun
         self.assertGreater(took, 2.0)   # 4 MB and their headers at 2 MB/s
-        self.assertLess(took, 3.5)      # a busy machine wakes it late, and what it missed does not come back in a burst
+        # A busy machine wakes it late, and what it missed does not come back in a burst.
+        self.assertLess(took, 3.5 * machine.busy())
 
     def test_expired_sessions_make_room_and_no_connection_fails(self):
         tunnel = self.tunnel(FAST, client_args=["--autoexpire", 1, "--scavengettl", 1])
@@ -205,6 +206,7 @@ class HalfClose(TunnelCase):
             t.wait_until(lambda p=program, c=count: p.descriptors() <= c, 5, "descriptors returned to their count")
 
 
+@machine.needs("many-files")
 class ManyStreams(TunnelCase):
     STREAMS, SIZE = 2000, 64 << 10
 
@@ -239,12 +241,11 @@ class TargetTrouble(TunnelCase):
                 await t.send(first, b"echo\nhello")
                 self.assertEqual(await t.receive_exactly(first, 5), b"hello")
                 target.refuse()
-                second = await tunnel.connect()
-                with second:
-                    try:
+                try:  # the reset may come before connect() has told that it is connected
+                    with await tunnel.connect() as second:
                         self.assertEqual(await t.receive_all(second), b"")
-                    except ConnectionResetError:
-                        pass
+                except ConnectionResetError:
+                    pass
                 await t.send(first, b"still here")
                 self.assertEqual(await t.receive_exactly(first, 10), b"still here")
         target = self.target()
@@ -274,7 +275,7 @@ class TargetTrouble(TunnelCase):
             self.assertEqual(t.run(talk(), 20), b"")
             took = time.monotonic() - started
             self.assertGreater(took, 8)
-            self.assertLess(took, 13)
+            self.assertLess(took, 13 * machine.busy())
             t.wait_until(lambda: tunnel.server_program.descriptors() <= before + 1, 5,
                          "the attempt's descriptor closed")
 
@@ -323,7 +324,7 @@ class LostPeer(TunnelCase):
                 t.run(t.echo_once(tunnel, self.seed, 1000), 1)
                 break
             except (t.Failure, OSError, asyncio.TimeoutError):
-                self.assertLess(time.monotonic() - started, 20, "no connection was served")
+                self.assertLess(time.monotonic() - started, 20 * machine.busy(), "no connection was served")
         seconds = time.monotonic() - started
         print(f"    served again after {seconds:.2f} s")
         self.assertIn("the peer has restarted", tunnel.client_program.log())
@@ -335,14 +336,14 @@ class LostPeer(TunnelCase):
 
     def test_a_client_that_reconnects_is_served_within_3_s_of_a_restart(self):
         for idle in (0, 4):
-            self.assertLess(self.served_after_restart(idle), 3)
+            self.assertLess(self.served_after_restart(idle), 3 * machine.busy())
 
     @machine.needs("debian-kcptun")
     def test_the_same_with_a_server_of_debian(self):
         ours, t.OPTIONS.server = t.OPTIONS.server, "/usr/bin/kcptun-server"
         self.addCleanup(setattr, t.OPTIONS, "server", ours)
         for idle in (0, 4):
-            self.assertLess(self.served_after_restart(idle), 3)
+            self.assertLess(self.served_after_restart(idle), 3 * machine.busy())
 
     def test_streams_survive_a_silence_of_10_s_while_new_connections_get_a_new_session(self):
         relays = []
@@ -371,7 +372,7 @@ class LostPeer(TunnelCase):
                 return time.monotonic() - back
         seconds = t.run(through_the_silence(), 30)
         print(f"    back after {seconds:.2f} s")
-        self.assertLess(seconds, 1)
+        self.assertLess(seconds, machine.busy())
         self.assertIn("session suspect", tunnel.client_program.log())
         self.assertEqual(tunnel.client_program.log().count("session dialled"), 2)
         tunnel.wait_idle(40)
@@ -616,29 +617,33 @@ class SnmpLog(TunnelCase):
         for path in paths:
             self.rows_after(path, over)
         client, server = self.quiet_rows(paths)
-        print({name: (client[name], server[name]) for name in client})
+        drops = [program.udp_drops() for program in tunnel.programs]
+        print({name: (client[name], server[name]) for name in client}, drops)
 
         # The stream's bytes: payload, the target's orders, and smux's headers of 8 bytes each, under 1 in 100.
         for sender, receiver, least in ((client, server, 3 * MB), (server, client, 2 * MB)):
             self.assertEqual(sender["BytesSent"], receiver["BytesReceived"])
             self.assertGreaterEqual(sender["BytesSent"], least)
             self.assertLess(sender["BytesSent"], least * 1.01)
-            # Loopback drops a datagram only where a socket's buffer is full; copies that were not needed come twice.
+            # Loopback drops a datagram only where a socket's buffer is full, as on a busy machine; copies that were not
+            # needed come twice.
+            arrived = 0.95 * (1 - drops[receiver is server] / sender["OutPkts"])
             self.assertLessEqual(receiver["InPkts"], sender["OutPkts"])
-            self.assertGreater(receiver["InPkts"], sender["OutPkts"] * 0.95)
-            self.assertGreater(receiver["InBytes"], sender["OutBytes"] * 0.95)
+            self.assertGreater(receiver["InPkts"], sender["OutPkts"] * arrived)
+            self.assertGreater(receiver["InBytes"], sender["OutBytes"] * arrived)
             self.assertLessEqual(receiver["InBytes"], sender["OutBytes"])
             self.assertGreater(sender["OutBytes"], sender["BytesSent"] * 1.3, "FEC 10/3 and headers are part of it")
             # A segment that FEC recovered counts in too, so that it may count twice.
             self.assertLessEqual(receiver["InSegs"], sender["OutSegs"] + receiver["FECRecovered"])
-            self.assertGreater(receiver["InSegs"], sender["OutSegs"] * 0.95)
+            self.assertGreater(receiver["InSegs"], sender["OutSegs"] * arrived)
             self.assertLessEqual(receiver["RepeatSegs"], sender["RetransSegs"] + receiver["FECRecovered"])
             self.assertGreaterEqual(sender["RetransSegs"], sender["FastRetransSegs"])
             self.assertGreater(receiver["FECParityShards"], receiver["FECFullShards"])
             for name in ("InErrs", "InCsumErrors", "KCPInErrors", "FECErrs", "OOBPackets", "RingBufferSndQueue",
                          "RingBufferRcvQueue", "RingBufferSndBuffer"):
                 self.assertEqual(receiver[name], 0, name)
-            self.assertLessEqual(receiver["FECShardSet"], 4 * self.SESSIONS, "groups that wait for packets")
+            self.assertLessEqual(receiver["FECShardSet"], 4 * self.SESSIONS + drops[receiver is server],
+                                 "groups that wait for packets")
             # Groups number from 0: with FEC 10/3 and two sessions, at least half of the groups.
             self.assertGreater(receiver["FECShardMin"], least / 1350 / 10 / self.SESSIONS * 0.9)
         for end in (client, server):

@@ -11,15 +11,16 @@ import pathlib
 import pwd
 import random
 import re
+import shutil
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-import unittest
 import zlib
 
+import machine
 import tunnel as t
 from lossy_relay import LossyRelay
 from tunnel import OPTIONS, TunnelCase
@@ -243,7 +244,7 @@ def capabilities(pid):
     return {name: int(fields[name], 16) for name in ("CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb")}
 
 
-@unittest.skipUnless(os.geteuid() == 0, "needs root, to give it up")
+@machine.needs("another-user")
 class Privileges(TunnelCase):
     def check_user(self, program, uid, gid, groups):
         for thread in os.listdir(f"/proc/{program.pid}/task"):
@@ -288,6 +289,7 @@ class Privileges(TunnelCase):
             caps = capabilities(program.pid)
             self.assertEqual((caps["CapPrm"], caps["CapEff"], caps["CapBnd"]), (DAC_OVERRIDE,) * 3)
 
+    @machine.needs("low-port")
     def test_a_port_below_1024_keeps_the_capability_to_bind_it_again(self):
         port = next(port for port in range(600, 1000) if not t.udp_bound(port) and not t.can_listen_tcp(port))
         tunnel = self.tunnel(["--user", ANOTHER, "--mode", "fast3"], udp_port=port)
@@ -296,9 +298,18 @@ class Privileges(TunnelCase):
         self.assertEqual((caps["CapPrm"], caps["CapEff"], caps["CapBnd"]), (NET_BIND_SERVICE,) * 3)
         self.assertEqual(capabilities(tunnel.client_program.pid)["CapPrm"], 0)
 
+    def program_for_all(self):
+        """Our client where another user can start it: this tree may be in a folder that only its owner may enter."""
+        folder = tempfile.TemporaryDirectory(prefix="kcptun-e2e-", dir="/tmp")
+        self.addCleanup(folder.cleanup)
+        os.chmod(folder.name, 0o755)
+        return shutil.copy(OPTIONS.client, folder.name)
+
     def test_a_user_that_cannot_be_had_ends_the_start_with_one_line(self):
+        client = self.program_for_all()
+
         def start(name, **options):
-            done = subprocess.run([OPTIONS.client, "-l", f"{t.HOST}:{t.free_port()}", "-r", f"{t.HOST}:1", "--key", "k",
+            done = subprocess.run([client, "-l", f"{t.HOST}:{t.free_port()}", "-r", f"{t.HOST}:1", "--key", "k",
                                    "--user", name], capture_output=True, text=True, timeout=20, **options)
             self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
             return done.stderr
@@ -364,7 +375,7 @@ class Secrets(TunnelCase):
         program = self.start(["--key", self.KEY])
         with open(f"/proc/{program.pid}/limits") as limits:
             self.assertRegex(limits.read(), r"Max core file size +0 +0 ")
-        if "KCPTUN_SANITIZED" not in os.environ and os.geteuid() == 0:
+        if "KCPTUN_SANITIZED" not in os.environ and not machine.first_lack(("another-user", "processes")):
             nobody = pwd.getpwnam(ANOTHER).pw_uid
             owned = self.start(["--key", self.KEY, "--user", ANOTHER])
             self.assertEqual(os.stat(f"/proc/{owned.pid}/mem").st_uid, 0, "the process is dumpable")

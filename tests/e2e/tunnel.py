@@ -6,8 +6,10 @@ started them. Ports are reserved across test processes, so that any number of th
 
 import argparse
 import asyncio
+import atexit
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import random
@@ -34,14 +36,33 @@ class Failure(AssertionError):
     """What the programs did is not what they must do."""
 
 
+class Deadline:
+    """`seconds` of a machine that has nothing else to do; on one that has, as many times longer as it is busy."""
+
+    def __init__(self, seconds):
+        self._begun = time.monotonic()
+        self._seconds = seconds
+        self._busy = 1.0
+
+    def left(self):
+        """Seconds; none when it is over."""
+        passed = time.monotonic() - self._begun
+        if passed >= self._seconds * self._busy:
+            self._busy = max(self._busy, machine.busy())
+        return self._seconds * self._busy - passed
+
+    def is_over(self):
+        return self.left() <= 0
+
+
 def wait_until(condition, seconds, what, step=0.01):
-    """Returns the first true value of condition(); raises Failure naming `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Returns the first true value of condition(); raises Failure naming `what` after `seconds` (see Deadline)."""
+    deadline = Deadline(seconds)
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        if deadline.is_over():
             raise Failure(f"not within {seconds} s: {what}")
         time.sleep(step)
 
@@ -337,6 +358,26 @@ def _die_with_parent():
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no program outlives a test that ctest killed
 
 
+@functools.cache
+def _variables():
+    """Further variables of each program: where the machine does not let us look into an undumpable one, it stays dumpable."""
+    if not machine.lacks("processes"):
+        return {}
+    directory = tempfile.TemporaryDirectory(prefix="kcptun-e2e-")
+    atexit.register(directory.cleanup)
+    os.chmod(directory.name, 0o755)
+    library = os.path.join(directory.name, "dumpable.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library,
+                    os.path.join(os.path.dirname(os.path.abspath(__file__)), "dumpable.c")], check=True)
+    return {"LD_PRELOAD": library, "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
+
+
+def _environment(more):
+    merged = {**os.environ, **_variables(), **(more or {})}
+    libraries = [variables["LD_PRELOAD"] for variables in (_variables(), more or {}) if "LD_PRELOAD" in variables]
+    return {**merged, "LD_PRELOAD": ":".join(libraries)} if libraries else merged
+
+
 class Program:
     """One started client or server, its log and what /proc knows about it."""
 
@@ -346,7 +387,7 @@ class Program:
         with open(log_path, "ab") as log:
             self._process = subprocess.Popen(
                 self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent,
-                env={**os.environ, **(environment or {})})
+                env=_environment(environment))
         self.pid = self._process.pid
 
     def exit_code(self):
@@ -364,10 +405,11 @@ class Program:
         self._process.send_signal(number)
 
     def wait_exit(self, seconds):
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"{self.arguments[0]} still runs after {seconds} s") from None
+        deadline = Deadline(seconds)
+        while not deadline.is_over():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(max(0.01, deadline.left()))
+        raise Failure(f"{self.arguments[0]} still runs after {seconds} s")
 
     def end(self):
         if self._process.poll() is None:
@@ -402,14 +444,26 @@ class Program:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def udp_ports(self):
+    def _socket_inodes(self):
         inodes = set()
         for name in os.listdir(f"/proc/{self.pid}/fd"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(FileNotFoundError):
                 link = os.readlink(f"/proc/{self.pid}/fd/{name}")
                 if link.startswith("socket:["):
                     inodes.add(link[8:-1])
+        return inodes
+
+    def udp_ports(self):
+        inodes = self._socket_inodes()
         return sorted(local for local, _, _, inode in kernel_sockets("udp") if inode in inodes)
+
+    def udp_drops(self):
+        """Datagrams that the kernel dropped because the buffer of one of the program's sockets was full."""
+        inodes, drops = self._socket_inodes(), 0
+        for name in ("udp", "udp6"):
+            with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{name}") as table:
+                drops += sum(int(fields[12]) for fields in map(str.split, table.readlines()[1:]) if fields[9] in inodes)
+        return drops
 
     def rss(self):
         """Resident bytes now."""
@@ -544,9 +598,23 @@ class Tunnel:
 # ---------------------------------------------------------------------------------------------------------------------
 # The application's side. All are coroutines; run() drives one with a deadline.
 
+async def within(awaitable, seconds):
+    """What `awaitable` gives, or asyncio.TimeoutError after `seconds` (see Deadline)."""
+    task, deadline = asyncio.ensure_future(awaitable), Deadline(seconds)
+    try:
+        while not task.done():
+            left = deadline.left()
+            if left <= 0:
+                raise asyncio.TimeoutError
+            await asyncio.wait([task], timeout=left)
+        return task.result()
+    finally:
+        task.cancel()
+
+
 def run(coroutine, seconds):
     async def bounded():
-        return await asyncio.wait_for(coroutine, seconds)
+        return await within(coroutine, seconds)
     try:
         return asyncio.run(bounded())
     except (asyncio.TimeoutError, TimeoutError):
