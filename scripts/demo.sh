@@ -14,6 +14,7 @@ esac
 if [ -z "${CLIENT:-}" ] || [ -z "${SERVER:-}" ]; then
   scripts/install-deps.sh build test
   launcher=
+  export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 # as test.sh
   command -v ccache >/dev/null && launcher='-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache'
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT

@@ -4,14 +4,16 @@
 #
 #   scripts/test.sh                        unit tests with sanitizers (dev), then end-to-end and interop tests (release)
 #   scripts/test.sh --preset PRESET        everything under one preset
-#   scripts/test.sh [--preset P] LABEL...  only these ctest labels; e2e and interop under release, others under dev
+#   scripts/test.sh [--preset P] LABEL...  only these ctest labels; e2e, interop, lab under release, others under dev
 #
 # A label or preset that finds no test fails. JOBS sets the parallel jobs (default: all cores).
 set -eu
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
-programs='e2e|interop|bench|browser' # labels that run the built programs: under release
+programs='e2e|interop|lab|bench|browser' # labels that run the built programs: under release
 built_programs='kcptun-client kcptun-server man-pages link_emulator' # and all that these need
+# ccache knows what it compiled in another clone of the same text.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 usage() {
   sed -n '2,9s/^# \{0,1\}//p' "$0"
@@ -36,8 +38,9 @@ summary() { # the last lines: what was left out, and the count
   scripts/count_tests.py --lacks "$directory/lacks" --failed "$failed" $reports
 }
 
-headline() {
-  printf '\n== %s\n' "$*"
+begun=$(date +%s)
+headline() { # with the seconds since the start
+  printf '\n== %s s  %s\n' "$(($(date +%s) - begun))" "$*"
 }
 
 # Every way out ends with the count; a step that could not be done is one failure.
@@ -60,15 +63,16 @@ build() { # PRESET [TARGET...]
     give_up "building $build_preset failed"
 }
 
-run_tests() { # PRESET CTEST-SELECTION...
+run_tests() { # PRESET SLOTS CTEST-SELECTION...
   run_preset=$1
-  shift
+  slots=$2
+  shift 2
   headline "test $run_preset $*"
   number=$((${number:-0} + 1))
   report=$directory/$number.xml
   started=$(date +%s)
   code=0
-  ctest --test-dir "build/$run_preset" --no-tests=error --output-on-failure --parallel "$jobs" \
+  ctest --test-dir "build/$run_preset" --no-tests=error --output-on-failure --parallel "$slots" \
     --output-junit "$report" --test-output-size-passed 10000000 --test-output-size-failed 10000000 "$@" || code=$?
   if [ ! -s "$report" ]; then
     echo "test.sh: no test under $run_preset for: $*" >&2
@@ -77,7 +81,7 @@ run_tests() { # PRESET CTEST-SELECTION...
   fi
   counted=$(scripts/count_tests.py --lacks "$directory/lacks" "$report" | sed -n '$p')
   case $code:$counted in
-    0:* | *, [1-9]*\ failed*) ;;
+    0:* | *", "[1-9]*" failed"*) ;;
     *) failed=$((failed + 1)) ;; # ctest failed, and no test of it did
   esac
   reports="$reports $report"
@@ -107,24 +111,26 @@ if [ -n "$labels" ]; then
       scripts/install-deps.sh watch || give_up "installing packages failed"
     fi
     where=${preset:-dev}
+    slots=$jobs
+    [ -n "$preset" ] || targets=test_programs
     if printf '%s\n' "$label" | grep -Eqx "$programs"; then
       where=${preset:-release}
       targets=$built_programs
+      slots=$((3 * jobs))
     fi
     # shellcheck disable=SC2086
     build "$where" $targets
-    run_tests "$where" --label-regex "^$label\$"
+    run_tests "$where" "$slots" --label-regex "^$label\$"
   done
 elif [ -n "$preset" ]; then
   build "$preset"
-  run_tests "$preset" --label-exclude '^(bench|browser)$'
+  run_tests "$preset" "$jobs" --label-exclude '^(bench|browser)$'
 else
   # shellcheck disable=SC2086
   build release $built_programs
-  build dev
-  run_tests dev --label-exclude "^($programs)\$"
-  run_tests release --label-regex '^e2e$'
-  run_tests release --label-regex '^interop$'
+  build dev test_programs
+  run_tests dev "$jobs" --label-exclude "^($programs)\$"
+  run_tests release $((3 * jobs)) --label-regex '^(e2e|interop|lab)$' # see tests/e2e/CMakeLists.txt
 fi
 
 headline result
