@@ -96,6 +96,7 @@ log=$directory/log
 
 scripts/install-deps.sh build test || give_up "installing packages failed"
 headline machine
+[ -e /proc/self/status ] || give_up "there is no /proc, which the tests look at: mount -t proc proc /proc"
 python3 tests/e2e/machine.py >"$directory/lacks" || give_up "the machine could not be looked at"
 if [ -s "$directory/lacks" ]; then
   echo "This machine lacks, and the tests that need it are left out:"

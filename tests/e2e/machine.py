@@ -132,6 +132,10 @@ def _open_many_files():
         raise OSError(f"the hard limit on open files is {hard}, not over {MOST_DESCRIPTORS} (ulimit -Hn)")
 
 
+def _open_terminal():
+    os.openpty()
+
+
 def _find_debians_kcptun():
     for path in ("/usr/bin/kcptun-client", "/usr/bin/kcptun-server"):
         if not os.access(path, os.X_OK):
@@ -147,6 +151,7 @@ NEEDS = {
     "low-port": _bind_low_port,                # CAP_NET_BIND_SERVICE
     "ipv6": _use_ipv6,                         # ::1
     "processes": _look_into_processes,         # CAP_SYS_PTRACE
+    "terminal": _open_terminal,                # /dev/pts
     "many-files": _open_many_files,            # ulimit -Hn
     "debian-kcptun": _find_debians_kcptun,     # the package kcptun, which scripts/test.sh installs
 }

@@ -62,8 +62,8 @@ class Probe(TunnelCase):
 
     def check_path(self, text, tells_twice=False):
         """What the emulator does, within 10 %; the MTU exactly."""
-        self.assertAlmostEqual(number(r"min ([\d.]+) ms", text), 40, delta=4)
-        self.assertAlmostEqual(number(r"median ([\d.]+) ms", text), 40, delta=4)
+        self.assertAlmostEqual(number(r"min ([\d.]+) ms", text), 40, delta=4 * machine.busy())
+        self.assertAlmostEqual(number(r"median ([\d.]+) ms", text), 40, delta=4 * machine.busy())
         up, down = number(r"to the server ([\d.]+) %", text), number(r"back (?:at least )?([\d.]+) %", text)
         self.assertEqual("back at least" in text, tells_twice)
         # The emulator draws at random: what it did drop is the truth, and that is about 2 %.
@@ -103,10 +103,10 @@ class Probe(TunnelCase):
         self.path.set("both", delay_ms=10, rate=2_500_000, queue=200_000)
         self.serve(OPTIONS.server)
         narrow = self.probe("--duration", 1, "--bandwidth", 200).stdout
-        self.assertAlmostEqual(number(r"to the server about ([\d.]+) Mbit/s", narrow), 20, delta=2)
+        self.assertAlmostEqual(number(r"to the server about ([\d.]+) Mbit/s", narrow), 20, delta=2 * machine.busy())
         self.path.set("both", rate=0)
         wide = self.probe("--duration", 1, "--bandwidth", 20).stdout
-        self.assertAlmostEqual(number(r"to the server at least ([\d.]+) Mbit/s", wide), 20, delta=2)
+        self.assertAlmostEqual(number(r"to the server at least ([\d.]+) Mbit/s", wide), 20, delta=2 * machine.busy())
 
     def check_profile(self, text, *fields):
         profile = os.path.join(self.directory, "client.json")
@@ -138,7 +138,7 @@ class Probe(TunnelCase):
         silent, answers = done.stdout.split(f"--- {lab.SERVER}:{PORT} ---")
         self.assertTrue(silent.startswith(f"--- {lab.SERVER}:{PORT + 1} ---"), silent)
         self.assertIn("The network says so itself (ICMP)", silent)
-        self.assertAlmostEqual(number(r"min ([\d.]+) ms", answers), 10, delta=2)
+        self.assertAlmostEqual(number(r"min ([\d.]+) ms", answers), 10, delta=2 * machine.busy())
         self.check_profile(answers, f'"remoteaddr": "{lab.SERVER}:{PORT}"')
 
     def echo(self, port):
@@ -170,9 +170,9 @@ class Probe(TunnelCase):
         self.echo(7)
         done = self.bench("--duration", 5, "--ds", 0)
         self.assertEqual(done.returncode, 0)
-        self.assertAlmostEqual(number(r"round trip +min ([\d.]+) ms", done.stdout), 20, delta=4)
+        self.assertAlmostEqual(number(r"round trip +min ([\d.]+) ms", done.stdout), 20, delta=4 * machine.busy())
         goodput = number(r"goodput +([\d.]+) Mbit/s", done.stdout)
-        self.assertTrue(4 < goodput < 20, goodput)  # of 20 Mbit/s each way, which echo and acknowledgements share
+        self.assertTrue(4 / machine.busy() < goodput < 20, goodput)  # of 20 Mbit/s each way, which echo and acknowledgements share
 
     def test_bench_tells_of_a_target_that_is_not_there(self):
         self.path.set("both", delay_ms=5)
