@@ -48,12 +48,12 @@ class FaultCase(TunnelCase):
 
     def echo_within(self, tunnel, seconds):
         """A transfer that may fail at first, and must succeed in time."""
-        deadline = time.monotonic() + seconds
+        deadline = t.Deadline(seconds)
         while True:
             try:
-                return self.echo(tunnel, seconds=max(5, deadline - time.monotonic()))
+                return self.echo(tunnel, seconds=max(5, deadline.left()))
             except (t.Failure, OSError):
-                if time.monotonic() > deadline:
+                if deadline.is_over():
                     raise
                 time.sleep(0.2)
 

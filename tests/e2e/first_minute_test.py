@@ -21,7 +21,6 @@ import sys
 import tempfile
 import termios
 import threading
-import time
 import unittest
 import urllib.request
 
@@ -58,9 +57,9 @@ class Terminal:
 
     def wait_for(self, text, seconds=30):
         """What the terminal showed since the last call up to `text`."""
-        deadline = time.monotonic() + seconds
+        deadline = t.Deadline(seconds)
         while text not in self._shown:
-            left = deadline - time.monotonic()
+            left = deadline.left()
             if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
                 raise t.Failure(f"the terminal does not show {text!r}, but {self._shown!r}")
             self._shown += self._decode(os.read(self._terminal, 65536))

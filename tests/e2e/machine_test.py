@@ -3,7 +3,6 @@
     machine_test.py [CLASS[.test] ...]
 """
 
-import os
 import pathlib
 import subprocess
 import sys

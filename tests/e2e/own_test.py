@@ -732,7 +732,7 @@ class BackPressure(TunnelCase):
                 digest = hashlib.sha256()
                 total = await self.write_for(connection, self.STALL, digest, tunnel, peak)
                 if smux == 2:
-                    await asyncio.wait_for(t.echo_once(tunnel, self.seed, MB), 5)  # another stream goes on
+                    await t.within(t.echo_once(tunnel, self.seed, MB), 5)  # another stream goes on
                 tunnel.target.release()
                 total += await self.write_for(connection, 1.0, digest, tunnel, peak)
                 connection.shutdown(socket.SHUT_WR)
@@ -759,7 +759,7 @@ class BackPressure(TunnelCase):
                     self.note(tunnel, peak)
                     await asyncio.sleep(0.01)
                 if smux == 2:
-                    await asyncio.wait_for(t.echo_once(tunnel, self.seed, MB), 5)
+                    await t.within(t.echo_once(tunnel, self.seed, MB), 5)
                 digest, left = hashlib.sha256(), size
                 while left:
                     data = await t.receive(connection, min(left, MB))

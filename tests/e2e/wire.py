@@ -8,6 +8,8 @@ import socket
 import struct
 import time
 
+from tunnel import Deadline
+
 PUSH, ACK, WASK, WINS = 81, 82, 83, 84
 SYN, FIN, PSH, NOP, UPD = range(5)
 PLAIN = ["--crypt", "null", "--nocomp", "--ds", "0", "--ps", "0"]  # what the programs need to be spoken to
@@ -101,9 +103,9 @@ class Peer:
 
     def pump_until(self, condition, seconds):
         """True once condition() is; sends again what is not acknowledged."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         repeat_at = time.monotonic() + 0.2
-        while time.monotonic() < deadline:
+        while not deadline.is_over():
             if not self.pump():
                 time.sleep(0.002)
             if time.monotonic() > repeat_at:

@@ -61,19 +61,19 @@ class RoamingTest(t.TunnelCase):
         report = self.run_moving([], MOVES)
         gap = longest_gap(report["server_output_json"])
         print(f"    longest gap of an upload with {MOVES} moves: {gap:.1f} s")
-        self.assertLess(gap, LONGEST_GAP)
+        self.assertLess(gap, LONGEST_GAP * p.machine.busy())
 
     def test_a_download_goes_on_to_each_new_address(self):
         report = self.run_moving(["-R"], MOVES)
         gap = longest_gap(report)
         print(f"    longest gap of a download with {MOVES} moves: {gap:.1f} s")
-        self.assertLess(gap, LONGEST_GAP)
+        self.assertLess(gap, LONGEST_GAP * p.machine.busy())
 
     def test_one_of_several_servers_does_not_count_as_failed(self):
         port = t.free_port()
         silent = f"{p.SERVER}:{t.free_port()}"
         report = self.run_moving([], MOVES, port, ["--remoteaddr", f"{silent},{p.SERVER}:{port}"])
-        self.assertLess(longest_gap(report["server_output_json"]), LONGEST_GAP)
+        self.assertLess(longest_gap(report["server_output_json"]), LONGEST_GAP * p.machine.busy())
         self.assertIn(f"server failed server={silent}", self.client_log)
         self.assertNotIn(f"server failed server={p.SERVER}:{port}", self.client_log)
         self.assertNotIn("session left", self.client_log)
