@@ -1,8 +1,16 @@
 #include "config/address.h"
 
+#include <arpa/inet.h>
+#include <netdb.h>
+
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <charconv>
 #include <optional>
+#include <utility>
+
+#include "config/text.h"
 
 namespace kcptun {
 namespace {
@@ -17,8 +25,43 @@ bool allows_any_port(AddressUse use) {
   return use == AddressUse::kStreamListen || use == AddressUse::kDatagramListen;
 }
 
+bool is_digits(std::string_view text) { return text.find_first_not_of("0123456789") == text.npos; }
+
+bool is_ipv4(std::string_view text) {
+  return text.find('.') != text.npos && text.find_first_not_of("0123456789.") == text.npos;
+}
+
 bool looks_like_path(std::string_view text) {
   return text.front() == '@' || text.find('/') != text.npos || text.find(':') == text.npos;
+}
+
+/// "http" of "http://h:1", "unix" of "unix:/run/x"; "" without one.
+std::string_view scheme_of(std::string_view text) {
+  const auto colon = text.find(':');
+  const auto scheme = text.substr(0, colon);
+  if (colon == text.npos || scheme.empty() || text.substr(colon + 1, 1) != "/") return {};
+  const auto in_scheme = [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '-'; };
+  return std::ranges::all_of(scheme, in_scheme) ? scheme : std::string_view();
+}
+
+/// What users write where an address belongs and is none, as a predicate; "" if it may be one. The scheme only is
+/// repeated: a URL may hold a secret.
+std::string misplaced(std::string_view text, AddressUse use) {
+  if (is_digits(text)) return "has no host and no colon: write :" + std::string(text);
+  if (const auto scheme = scheme_of(text); !scheme.empty()) {
+    if (scheme == "kcptun") return "is a pairing string, which belongs to -c";
+    if (scheme == "unix") return "begins with unix:; write the path alone";
+    if (scheme == "udp" && use == AddressUse::kStreamDial)
+      return "asks for UDP, and a tunnel carries TCP: write host:port of a TCP service";
+    return "is a URL: write host:port without " + std::string(scheme) + "://";
+  }
+  if (is_ipv4(text)) return "has no port";
+  const auto slash = text.find('/');
+  const auto colon = text.find(':');
+  const bool port_and_path = slash != text.npos && colon != text.npos && colon > 0 && colon + 1 < slash &&
+                             text.front() != '.' && text.front() != '@' &&
+                             is_digits(text.substr(colon + 1, slash - colon - 1));
+  return port_and_path ? "has a path behind its port; write host:port" : "";
 }
 
 Result<Address> parse_path(std::string_view text) {
@@ -26,6 +69,46 @@ Result<Address> parse_path(std::string_view text) {
     return Error{"is longer than 107 bytes, the most that a unix socket's path can have"};
   }
   return Address{UnixPath{std::string(text)}};
+}
+
+struct Service {
+  std::string_view name;
+  std::uint16_t port;
+};
+/// Those that Go knows without a file of services.
+constexpr std::array<Service, 11> kServices{{{"domain", 53},
+                                             {"ftp", 21},
+                                             {"ftps", 990},
+                                             {"http", 80},
+                                             {"https", 443},
+                                             {"imaps", 993},
+                                             {"pop3", 110},
+                                             {"pop3s", 995},
+                                             {"smtp", 25},
+                                             {"ssh", 22},
+                                             {"telnet", 23}}};
+
+bool is_stream(AddressUse use) { return use == AddressUse::kStreamListen || use == AddressUse::kStreamDial; }
+
+/// RFC 6335 section 5.1: at most 15 letters, digits and hyphens, one letter among them.
+bool may_be_service(std::string_view text) {
+  const auto in_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; };
+  return !text.empty() && text.size() <= 15 && std::ranges::all_of(text, in_name) &&
+         std::ranges::any_of(text, [](unsigned char c) { return std::isalpha(c) != 0; });
+}
+
+std::optional<std::uint16_t> service_port(std::string_view text, AddressUse use) {
+  if (!may_be_service(text)) return std::nullopt;
+  const auto row = std::ranges::find(kServices, text, &Service::name);
+  if (row != kServices.end()) return row->port;
+  std::array<char, 4096> memory;
+  servent entry{};
+  servent* found = nullptr;
+  const char* protocol = is_stream(use) ? "tcp" : "udp";
+  if (::getservbyname_r(std::string(text).c_str(), protocol, &entry, memory.data(), memory.size(), &found) != 0 ||
+      !found)
+    return std::nullopt;
+  return ntohs(static_cast<std::uint16_t>(found->s_port));
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
@@ -62,9 +145,12 @@ bool is_bad_host_byte(char c) {
 }
 
 Result<Address> with_ports(const SplitAddress& split, AddressUse use) {
+  if (const auto port = service_port(split.ports, use)) return Address{HostPort{std::string(split.host), *port, *port}};
+  if (may_be_service(split.ports))
+    return Error{"has a port that is neither a number in 1..65535 nor a service of this machine"};
   const auto dash = split.ports.find('-');
-  const auto first = parse_port(split.ports.substr(0, dash));
-  const auto last = dash == split.ports.npos ? first : parse_port(split.ports.substr(dash + 1));
+  const auto first = parse_port(without_blanks(split.ports.substr(0, dash)));
+  const auto last = dash == split.ports.npos ? first : parse_port(without_blanks(split.ports.substr(dash + 1)));
   if (!first || !last) return Error{"has a port that is not a number in 1..65535"};
   if (dash != split.ports.npos && !allows_range(use))
     return Error{"has a port range where only one port can be used"};
@@ -75,15 +161,20 @@ Result<Address> with_ports(const SplitAddress& split, AddressUse use) {
 
 }  // namespace
 
-Result<Address> parse_address(std::string_view text, AddressUse use) {
+Result<Address> parse_address(std::string_view given, AddressUse use) {
+  const auto text = without_blanks(given);
   if (text.empty()) return Error{"is empty"};
+  if (auto reason = misplaced(text, use); !reason.empty()) return Error{std::move(reason)};
+  if (text.find("\uff1a") != text.npos) return Error{"has a full-width colon (U+FF1A): write an ordinary one"};
   if (allows_path(use) && looks_like_path(text)) return parse_path(text);
-  const auto split = split_host_port(text);
+  auto split = split_host_port(text);
   if (!split) return Error{split.error()};
-  if (std::ranges::any_of(split.value().host, is_bad_host_byte)) {
+  split->host = without_blanks(split->host);
+  split->ports = without_blanks(split->ports);
+  if (std::ranges::any_of(split->host, is_bad_host_byte)) {
     return Error{"has a host with a character that no host has"};
   }
-  return with_ports(split.value(), use);
+  return with_ports(*split, use);
 }
 
 }  // namespace kcptun

@@ -1,5 +1,5 @@
 // Addresses as kcptun's users write them: ":12948", "vps:29900", "[fe80::1%eth0]:29900", "host:3000-3100", a
-// path. Pure text: names are resolved by the daemon.
+// path. Names of hosts are resolved by the daemon; names of services (":http") are looked up here, as Go does.
 #pragma once
 
 #include <string_view>
@@ -21,8 +21,8 @@ enum class AddressUse : std::uint8_t {
 };
 
 /// Where a unix path is allowed, text with a '/', with a leading '@' or without ':' is one. (kcptun takes
-/// whatever does not split into host and port for a path, typing errors included.) The error is a predicate:
-/// "has no port", to stand behind the text it is about.
-Result<Address> parse_address(std::string_view text, AddressUse use);
+/// whatever does not split into host and port for a path, typing errors included.) Blanks around it, around the host
+/// and around the port do not count. The error is a predicate: "has no port", to stand behind the text it is about.
+Result<Address> parse_address(std::string_view given, AddressUse use);
 
 }  // namespace kcptun

@@ -13,8 +13,10 @@
 
 #include "config/command_line.h"
 #include "config/json_file.h"
+#include "config/normalise.h"
 #include "config/pairing.h"
 #include "config/render.h"
+#include "config/text.h"
 #include "config/validate.h"
 #include "core/base/check.h"
 
@@ -32,7 +34,9 @@ Result<std::string> json_of(const CommandInput& input, Settings& settings) {
   if (!is_pairing(word)) {
     auto text = input.read_file(word);
     if (!text) return Error{printable_path(word) + ": cannot read: " + text.error()};
-    if (!is_pairing(text.value())) return text;
+    text = text_of_file(std::move(text.value()));
+    if (!text) return Error{printable_path(word) + ' ' + text.error()};
+    if (!is_pairing(without_blanks(text.value()))) return text;
     pairing = std::move(text.value());
   } else {
     settings.set(OptionId::kConfigFile, std::string(kPairingName), Source::kFlag);
@@ -59,17 +63,20 @@ std::string_view source_name(Source source) {
   return source == Source::kPluginOption ? "SS_PLUGIN_OPTIONS" : "the command line";
 }
 
-/// The host program's addresses rule over all else; a user who wrote another one is told.
+/// The host program's addresses rule over all else; a user who wrote another one is told. It has one port for the
+/// server, so a range that holds this port counts.
 void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings,
                             std::vector<std::string>& warnings) {
   const auto [remote, local] = plugin_addresses(settings.role());
   for (const auto& [id, address, variables] :
        {std::tuple{remote, &plugin.remote, "SS_REMOTE_*"}, std::tuple{local, &plugin.local, "SS_LOCAL_*"}}) {
-    if (const Source source = settings.source(id); source != Source::kDefault) {
+    const Source source = settings.source(id);
+    const bool written = source != Source::kDefault;
+    std::string used = written && id == remote ? with_ports_of(*address, settings.text(id)) : std::string();
+    if (written && used.empty())
       warnings.push_back(std::string(option_of(id).flag) + " from " + std::string(source_name(source)) +
                          " is ignored: " + variables + " of the shadowsocks host rule");
-    }
-    settings.set(id, *address, Source::kPluginAddress);
+    settings.set(id, used.empty() ? *address : std::move(used), Source::kPluginAddress);
   }
 }
 
@@ -110,16 +117,23 @@ void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>
   }
 }
 
+/// A server's file given to the client leaves it with kcptun's example.
+std::string example_server_warning(const Settings& settings) {
+  if (settings.role() != Role::kClient || settings.source(OptionId::kRemoteAddr) != Source::kDefault) return {};
+  return "remoteaddr is not set, so the server is kcptun's example, " + settings.text(OptionId::kRemoteAddr) +
+         ": set --remoteaddr, or remoteaddr in the file";
+}
+
 /// Settings of one tunnel to its profile. Warnings that are of it begin with `prefix`.
 std::variant<ConfiguredTunnel, Refusal> configure(const CommandInput& input, Settings settings,
                                                   const std::string& prefix,
                                                   std::vector<std::string>& warnings) {
   if (const auto complaint = resolve_key(settings, input.read_key_file)) return refusal_of(settings, *complaint);
-  const auto mode_warning = apply_mode(settings);
-  if (!mode_warning.empty()) warnings.push_back(prefix + mode_warning);
+  for (const auto& warning : normalise(settings)) warnings.push_back(prefix + warning);
   auto validated = validate(settings);
   if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
   auto& profile = std::get<Profile>(validated);
+  if (auto warning = example_server_warning(settings); !warning.empty()) warnings.push_back(prefix + warning);
   for (const auto& warning : profile_warnings(profile)) warnings.push_back(prefix + warning);
   return ConfiguredTunnel{std::move(settings), std::move(profile)};
 }

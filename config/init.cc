@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/normalise.h"
 #include "config/pairing.h"
+#include "config/text.h"
 #include "config/validate.h"
 
 namespace kcptun {
@@ -78,7 +80,7 @@ std::string bracketed(const std::string& host) {
 /// --public-address with the port of --listen if it has none. REQUIRES: prepare_init() took the settings.
 std::string public_address(const Settings& server, const std::string& own_host) {
   const HostPort listen = listen_of(server);
-  const std::string& asked = server.text(kPublicAddress);
+  const std::string asked(without_blanks(server.text(kPublicAddress)));
   if (asked.empty()) {
     return bracketed(is_every_address(listen.host) ? own_host : listen.host) + ':' + ports_of(listen);
   }
@@ -157,7 +159,7 @@ std::variant<InitPair, Refusal> prepare_init(Settings settings) {
     return refusal_of(settings, {kInit, "writes a file, and -c names a pairing string"});
   }
   apply_start(settings);
-  if (auto warning = apply_mode(settings); !warning.empty()) init.warnings.push_back(std::move(warning));
+  init.warnings = normalise(settings);
   auto validated = validate(settings);
   if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
   if (const auto bad = check_text(settings)) return refusal_of(settings, *bad);

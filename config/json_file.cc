@@ -6,7 +6,9 @@
 #include <optional>
 #include <set>
 
+#include "config/json_fault.h"
 #include "config/suggest.h"
+#include "config/text.h"
 
 namespace kcptun {
 namespace {
@@ -44,24 +46,13 @@ std::string_view kind_name(JsonKind kind) {
   return {};
 }
 
-/// "3:17", both from 1. `offset` counts the bytes before the place.
-std::string line_and_column(std::string_view text, std::size_t offset) {
-  const auto before = text.substr(0, offset);
-  const auto line = 1 + std::ranges::count(before, '\n');
-  const auto newline = before.rfind('\n');
-  const auto column = newline == before.npos ? before.size() + 1 : before.size() - newline;
-  return std::to_string(line) + ':' + std::to_string(column);
-}
-
-constexpr std::size_t kLongestReason = 200;
-
 /// The library's sentence without its number and position, and without the piece of the file that it quotes,
 /// which may be the key.
-std::string reason_of(std::string_view what) {
+std::string_view reason_of(std::string_view what) {
   const auto position = what.find(", column ");
   const auto colon = position == what.npos ? what.find("] ") : what.find(": ", position);
   std::string_view reason = colon == what.npos ? what : what.substr(colon + 2);
-  return printable(reason.substr(0, reason.find("; last read: ")), kLongestReason);
+  return reason.substr(0, reason.find("; last read: "));
 }
 
 constexpr std::string_view kTunnels = "tunnels";
@@ -105,7 +96,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::json::exception& fault) override {
     const std::size_t offset = position > 0 ? position - 1 : 0;
-    error_ = line_and_column(text_, std::min(offset, text_.size())) + ": " + reason_of(fault.what());
+    error_ = explain_json_fault(text_, std::min(offset, text_.size()), reason_of(fault.what()));
     return false;
   }
 
@@ -317,18 +308,37 @@ std::optional<Error> read_tunnels(const FieldReader& reader, std::string_view fi
   return find_same_name(result.tunnels);
 }
 
+// KCPTUN-QUIRK: as Go's reader, which stops behind the first value and reads what is not UTF-8 as U+FFFD.
+std::string text_behind_warning(std::string_view text, std::size_t behind, std::string_view file) {
+  return printable_path(file) + ':' + line_and_column(text, behind) + ": text behind the object is ignored";
+}
+
+std::string not_utf8_warning(std::string_view text, std::string_view file) {
+  std::size_t at = 0;
+  for (Character c = first_character(text); c.valid(); c = first_character(text.substr(at))) at += c.size;
+  return printable_path(file) + ':' + line_and_column(valid_utf8(text.substr(0, at)), at) +
+         ": bytes that are not UTF-8 are read as U+FFFD, as Go's kcptun does; save the file as UTF-8";
+}
+
 }  // namespace
 
-Result<FileSettings> parse_json_settings(std::string_view text, std::string_view file, Role role) {
+Result<FileSettings> parse_json_settings(std::string_view given, std::string_view file, Role role) {
+  FileSettings result;
+  const std::string readable = valid_utf8(given);
+  const bool is_utf8 = readable == given;
+  if (!is_utf8) result.warnings.push_back(not_utf8_warning(given, file));
+  const std::size_t behind = find_text_behind(readable);
+  if (behind < readable.size()) result.warnings.push_back(text_behind_warning(readable, behind, file));
+  const std::string_view text = std::string_view(readable).substr(0, behind);
   FieldReader reader(text);
   constexpr auto kFormat = nlohmann::json::input_format_t::json;
   constexpr bool kStrict = true, kIgnoreComments = true;  // as --init writes them
-  if (!nlohmann::json::sax_parse(text, &reader, kFormat, kStrict, kIgnoreComments)) return Error{printable_path(file) + ':' + reader.error()};
+  if (!nlohmann::json::sax_parse(text, &reader, kFormat, kStrict, kIgnoreComments))
+    return Error{printable_path(file) + ':' + reader.error() + (is_utf8 ? "" : "; the file is not in UTF-8")};
   if (reader.top() != JsonKind::kObject) {
     return Error{printable_path(file) + ": the top level is " + std::string(kind_name(reader.top())) +
                  ", expected an object"};
   }
-  FileSettings result;
   auto assignments = assign_fields(reader.fields(), file, role, result.warnings);
   if (!assignments) return Error{assignments.error()};
   result.assignments = std::move(assignments.value());

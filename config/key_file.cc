@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 
+#include "config/text.h"
+
 namespace kcptun {
 namespace {
 
@@ -60,11 +62,15 @@ std::optional<Complaint> resolve_key(Settings& settings, const KeyFileReader& re
   return std::nullopt;
 }
 
-Result<std::string> key_of_text(std::string text) {
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
-  if (text.empty()) return Error{"is empty"};
-  if (text.size() > kMaxKeyFile) return Error{"holds more than " + std::to_string(kMaxKeyFile) + " bytes"};
+Result<std::string> key_of_text(std::string given) {
+  const bool cut = given.size() >= kMaxKeyFile + kAroundKey;
+  auto text = text_of_file(std::move(given));
+  if (!text) return text;
+  std::string& key = text.value();
+  key.erase(key.find_last_not_of("\r\n") + 1);  // npos + 1 is 0
+  key.erase(0, key.find_first_not_of("\r\n"));
+  if (key.empty()) return Error{"is empty"};
+  if (cut || key.size() > kMaxKeyFile) return Error{"holds more than " + std::to_string(kMaxKeyFile) + " bytes"};
   return text;
 }
 
@@ -76,7 +82,7 @@ Result<std::string> read_key_file(const std::string& path) {
   if (!file) return system_error("cannot be read");
   std::setvbuf(file.get(), nullptr, _IONBF, 0);  // no copy of the key in a buffer
   if (const Result<bool> good = check_permissions(::fileno(file.get())); !good) return Error{good.error()};
-  std::string text(kMaxKeyFile + 3, '\0');  // room for the end of its line, and to see that there is more
+  std::string text(kMaxKeyFile + kAroundKey, '\0');
   const std::size_t got = std::fread(text.data(), 1, text.size(), file.get());
   if (std::ferror(file.get())) return system_error("cannot be read");
   text.resize(got);

@@ -229,6 +229,14 @@ bool is_process_wide(OptionId id) {
   return std::ranges::find(kOfTheProcess, id) != kOfTheProcess.end();
 }
 
+BeyondRange beyond_range_of(OptionId id) {
+  constexpr std::array kNegativeIsNone{kAutoExpire, kScavengeTtl, kCloseWait,   kRateLimit,
+                                       kSnmpPeriod, kDataShard,   kParityShard, kResend};
+  constexpr std::array kTruth{kNodelay, kNc};
+  if (std::ranges::find(kNegativeIsNone, id) != kNegativeIsNone.end()) return BeyondRange::kBelowIsMin;
+  return std::ranges::find(kTruth, id) == kTruth.end() ? BeyondRange::kRefused : BeyondRange::kAboveIsMax;
+}
+
 std::string_view group_title(OptionGroup group) {
   switch (group) {
     case kAddresses:

@@ -96,6 +96,11 @@ std::vector<std::string_view> choices_of(OptionId id);
 /// An option of the process: of a file with several tunnels it may stand beside them only, not inside one.
 bool is_process_wide(OptionId id);
 
+/// What becomes of a number beyond its range: most are refused; where Go's kcptun takes it for the end of the range, it
+/// is moved there, and the user is told.
+enum class BeyondRange : std::uint8_t { kRefused, kBelowIsMin, kAboveIsMax };
+BeyondRange beyond_range_of(OptionId id);
+
 std::string_view group_title(OptionGroup group);
 std::string_view program_name(Role role);
 

@@ -285,9 +285,9 @@ std::string render_key(const std::array<std::uint8_t, 32>& bytes) {
 }
 
 std::string render_version(std::string_view library_versions) {
-  std::string out = "kcptun-uv " KCPTUN_VERSION "\n";
-  if (!library_versions.empty()) out.append(library_versions).append("\n");
-  return out;
+  std::string out = "kcptun version " KCPTUN_VERSION " kcptun-uv";
+  if (!library_versions.empty()) out.append(" (").append(library_versions).append(")");
+  return out + '\n';
 }
 
 }  // namespace kcptun

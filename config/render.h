@@ -31,7 +31,7 @@ std::string render_check_of_several(std::span<const Settings* const> tunnels);
 /// A key that is easy to pass on: 43 letters, digits, '-' and '_' (base64url, RFC 4648 section 5, without padding).
 std::string render_key(const std::array<std::uint8_t, 32>& bytes);
 
-/// "kcptun-uv 1.2.3", and the libraries' line if there is one.
+/// "kcptun version 1.2.3 kcptun-uv (libuv 1.44.2)". One line that begins as Go's does: tools take its third word.
 std::string render_version(std::string_view library_versions);
 
 }  // namespace kcptun

@@ -12,6 +12,8 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kHiddenValue = "(hidden)";
+// A pairing string holds the key behind it, other URLs may hold a password.
+constexpr std::string_view kBehindScheme = "://";
 
 // Go's strconv.ParseBool.
 std::optional<bool> parse_bool(std::string_view text) {
@@ -104,7 +106,7 @@ Refusal refusal_of(const Settings& settings, const Complaint& complaint) {
   }
   const std::string shown = shown_on_command_line(value);
   if (settings.source(complaint.option) == Source::kPluginOption) {
-    return usage_refusal(settings.role(), plugin_option_message(option, shown, complaint.predicate));
+    return usage_refusal(settings.role(), plugin_option_message(option, complaint.predicate));
   }
   return usage_refusal(settings.role(), flag_message(option, shown, complaint.predicate));
 }
@@ -132,6 +134,8 @@ std::string shown_value(const Option& option, const Value& value) {
 
 std::string printable(std::string_view text, std::size_t longest) {
   std::string shown;
+  if (const auto url = text.find(kBehindScheme); url != text.npos)
+    longest = std::min(longest, url + kBehindScheme.size());
   for (const char c : text.substr(0, longest)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x20 && byte != 0x7f) {

@@ -89,9 +89,10 @@ std::string field_message(std::string_view file, const Option& option, std::stri
 /// A value as a message shows it: text in quotes, the key hidden.
 std::string shown_value(const Option& option, const Value& value);
 
-/// Fit for one line of a terminal: control bytes as \xNN, cut after `longest` bytes.
+/// Fit for one line of a terminal: control bytes as \xNN, cut after `longest` bytes, and behind the scheme of a URL, as
+/// a pairing string is one.
 std::string printable(std::string_view text, std::size_t longest = 100);
-/// The same for a file's name, which is never cut.
+/// The same for a file's name, which is not cut for its length.
 std::string printable_path(std::string_view path);
 
 }  // namespace kcptun

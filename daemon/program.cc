@@ -115,12 +115,12 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
       std::ranges::any_of(run.tunnels, [](const ConfiguredTunnel& tunnel) { return tunnel.profile.tcp; });
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
-  const std::vector<std::string> warnings = std::move(run.warnings);
+  // Before anything is resolved or opened: a warning may be the reason why that fails.
+  for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"warning", warning}});
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(std::move(run), std::move(read_again));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound, and there is no thread yet.
   if (const Result<bool> gone = give_up_privileges(low_ports, tcp_mode, identity); !gone) return give_up(role, gone.error());
-  for (const std::string& warning : warnings) EventLog().warning("configuration", {{"warning", warning}});
   forget_start_up_code();
   (*threads)->run(*service);
   close_log();

@@ -22,7 +22,7 @@ command -v ccache >/dev/null && launcher='-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -
 cmake --preset release -B "$build" -DKCPTUN_ARCHIVES=ON -DKCPTUN_TESTS=OFF $launcher >/dev/null
 cmake --build "$build" --target kcptun-client kcptun-server man-pages
 
-version=$("$build/kcptun-client" --version | sed -n '1s/^kcptun-uv //p')
+version=$("$build/kcptun-client" --version | cut -d" " -f3)
 name=kcptun-uv-$version-$(uname -m)
 stage=$(mktemp -d)
 empty=$stage/empty
@@ -62,7 +62,7 @@ if [ -n "$test" ]; then
   mkdir "$empty/proc"
   mount -t proc proc "$empty/proc"  # the loader asks it where the program lies
   for program in kcptun-client kcptun-server; do
-    chroot "$empty" "/$name/bin/$program" --version | grep -q "^kcptun-uv $version" || { echo "FAILED: $program" >&2; exit 1; }
+    chroot "$empty" "/$name/bin/$program" --version | grep -q "^kcptun version $version kcptun-uv" || { echo "FAILED: $program" >&2; exit 1; }
     chroot "$empty" "/$name/bin/$program" -c "/$name/share/doc/kcptun-uv/examples/profile-${program#kcptun-}.json" --check \
       >/dev/null || { echo "FAILED: the example of $program" >&2; exit 1; }
   done

@@ -76,16 +76,59 @@ TEST_CASE("What has a slash, a leading @ or no colon is a unix path where one is
         "has a host with a character that no host has");
 }
 
+TEST_CASE("Blanks around an address, its host and its port do not count") {
+  for (const auto use : kAnyUse) {
+    for (const std::string_view text :
+         {" h:1", "h:1 ", "\th:1\r\n", "h :1", "h: 1", " h : 1 ", "\u3000h:1\u00a0", "\ufeffh:1"})
+      CHECK(host_port(text, use) == HostPort{"h", 1, 1});
+  }
+  CHECK(host_port(" h:1 - 5 ", AddressUse::kDatagramDial) == HostPort{"h", 1, 5});
+  CHECK(std::get<UnixPath>(parse_address(" /run/x ", AddressUse::kStreamDial).value()).path == "/run/x");
+  CHECK(fault("h o:1", AddressUse::kStreamDial) == "has a host with a character that no host has");
+}
+
+TEST_CASE("A port may be a service's name") {
+  for (const auto use : kAnyUse) {
+    CHECK(host_port(":http", use) == HostPort{"", 80, 80});
+    CHECK(host_port("[::1]:https", use) == HostPort{"::1", 443, 443});
+    CHECK(host_port("h:domain", use) == HostPort{"h", 53, 53});
+  }
+  CHECK(fault("h:http-https", AddressUse::kDatagramDial).starts_with("has a port that is neither"));
+  CHECK(fault("h:sixteen-letters-", AddressUse::kStreamDial) == "has a port that is not a number in 1..65535");
+}
+
+TEST_CASE("What is written in an address's place and is none is refused with the reason") {
+  struct Row {
+    std::string_view text, fault;
+  };
+  // Each but the kcptun:// one was taken for a unix path where one is allowed.
+  for (const auto& row : {Row{"http://h:1", "is a URL: write host:port without http://"},
+                          Row{"https://h/", "is a URL: write host:port without https://"},
+                          Row{" tcp://127.0.0.1:80 ", "is a URL: write host:port without tcp://"},
+                          Row{"kcptun://v1/AAAA", "is a pairing string, which belongs to -c"},
+                          Row{"unix:///run/x", "begins with unix:; write the path alone"},
+                          Row{"unix:/run/x", "begins with unix:; write the path alone"},
+                          Row{"h:80/path", "has a path behind its port; write host:port"},
+                          Row{"12948", "has no host and no colon: write :12948"}, Row{"192.0.2.1", "has no port"},
+                          Row{"h\uff1a80", "has a full-width colon (U+FF1A): write an ordinary one"}}) {
+    for (const auto use : kAnyUse) CHECK(fault(row.text, use) == row.fault);
+  }
+  CHECK(fault("udp://8.8.8.8:53", AddressUse::kStreamDial) ==
+        "asks for UDP, and a tunnel carries TCP: write host:port of a TCP service");
+  CHECK(fault("udp://8.8.8.8:53", AddressUse::kDatagramDial) == "is a URL: write host:port without udp://");
+}
+
 TEST_CASE("A malformed address is refused with its fault") {
   for (const auto use : kAnyUse) {
-    CHECK(fault("", use) == "is empty");
+    for (const std::string_view blank : {"", " ", "\t\r\n", "\u00a0"}) CHECK(fault(blank, use) == "is empty");
     CHECK(fault("::1:80", use) ==
           "has more than one colon; an IPv6 address goes in brackets, like [::1]:29900");
     CHECK(fault("[::1:80", use) == "has no closing ]");
     CHECK(fault("[::1]", use) == "has no port after the ]");
     CHECK(fault("[::1]80:1", use) == "has no port after the ]");
     CHECK(fault("host:", use) == "has a port that is not a number in 1..65535");
-    CHECK(fault("host:http", use) == "has a port that is not a number in 1..65535");
+    CHECK(fault("host:no-such-service", use) ==
+          "has a port that is neither a number in 1..65535 nor a service of this machine");
     CHECK(fault("host:65536", use) == "has a port that is not a number in 1..65535");
     CHECK(fault("host:+80", use) == "has a port that is not a number in 1..65535");
     CHECK(fault("ho st:80", use) == "has a host with a character that no host has");

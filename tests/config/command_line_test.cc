@@ -93,11 +93,25 @@ TEST_CASE("Usage errors are one line with exit code 2") {
   };
   const std::vector<Row> rows{
       {{"--nocmp"}, "--nocmp: unknown flag (did you mean --nocomp?)"},
-      {{"-qpp"}, "--qpp: unknown flag (did you mean --QPP?)"},
-      {{"-cx"}, "--cx: unknown flag"},
+      {{"-qpp"}, "-qpp: unknown flag (did you mean --QPP?)"},
+      {{"-cx"}, "-cx: unknown flag"},
       {{"--wholly-else=3"}, "--wholly-else: unknown flag"},
       {{"--target", "x"}, "--target: unknown flag"},
       {{"---mode", "fast"}, "---mode: unknown flag (did you mean --mode?)"},
+      {{"-V"}, "-V: unknown flag (did you mean -v?)"},
+      {{"--V"}, "--V: unknown flag (did you mean -v?)"},
+      {{"\u2013mode", "fast"}, "an argument begins with a dash (U+2013) where a flag has a hyphen"},
+      {{"\u2014key=hush"}, "an argument begins with a dash (U+2014) where a flag has a hyphen"},
+      {{"-key:hush"}, "-key...: unknown flag"},
+      {{"--keyhush"}, "--key...: unknown flag"},
+      {{"--k:hush"}, "--k...: unknown flag"},
+      {{"--", "-key=hush"}, "-key: unexpected argument after --"},
+      {{"-key", "my", "hush"}, "unexpected argument behind a secret (hidden); a value with blanks stands in quotes"},
+      {{"-key=my", "hush"}, "unexpected argument behind a secret (hidden); a value with blanks stands in quotes"},
+      {{"kcptun://v1/AAAA"}, "\"kcptun://...\": unexpected argument"},
+      {{"-r", "kcptun://v1/AAAA"}, "--remoteaddr kcptun://...: a pairing string, which belongs to -c"},
+      {{"-crypt", "kcptun://v1/AAAA", "-mode", "x"}, "--crypt kcptun://...: must be one of " +
+       value_hint(option_of(OptionId::kCrypt)) + "; Go's kcptun takes every other name as aes: write aes"},
       {{"--mode"}, "--mode: needs a value"},
       {{"-l"}, "--localaddr: needs a value"},
       {{"--conn", "2", "-c"}, "-c: needs a value"},
@@ -121,6 +135,8 @@ TEST_CASE("Normal form is a known flag and a value, pairwise, up to the first st
       normalise_arguments({"-ds=1", "-quiet", "--crypt", "-x", "what", "-mode", "fast"}, Role::kClient);
   CHECK(normal.words == Arguments{"--datashard", "1", "--quiet", "true", "--crypt", "-x"});
   CHECK(normal.stranger == "what");
+  CHECK_FALSE(normal.behind_secret);
+  CHECK(normalise_arguments({"-key", "x", "y"}, Role::kClient).behind_secret);
   CHECK(normalise_arguments({}, Role::kServer).stranger == std::nullopt);
 }
 

@@ -16,11 +16,11 @@ TEST_CASE("Help is printed however it is asked for") {
   }
 }
 
-TEST_CASE("The version is printed with the libraries' versions") {
+TEST_CASE("The version is printed as Go's kcptun has it, on one line, with our name and the libraries behind") {
   for (const std::string word : {"--version", "-version", "-v"}) {
-    CHECK(printed(run_flags({word})) == "kcptun-uv " KCPTUN_VERSION "\nlibuv 1.44\n");
+    CHECK(printed(run_flags({word})) == "kcptun version " KCPTUN_VERSION " kcptun-uv (libuv 1.44)\n");
   }
-  CHECK(printed(parse_command({.arguments = {"-v"}})) == "kcptun-uv " KCPTUN_VERSION "\n");
+  CHECK(printed(parse_command({.arguments = {"-v"}})) == "kcptun version " KCPTUN_VERSION " kcptun-uv\n");
 }
 
 TEST_CASE("A check prints a profile that can be pasted back, without the key") {
@@ -29,7 +29,7 @@ TEST_CASE("A check prints a profile that can be pasted back, without the key") {
   const auto command = run_flags(arguments);
   const auto text = printed(command);
   CHECK(text.find("hush") == std::string::npos);
-  CHECK(std::get<PrintText>(command).warnings ==
+  CHECK(warnings_of(command) ==
         std::vector<std::string>{"interval 3 is outside 10..5000; using 10"});
   const auto fields = nlohmann::json::parse(text);
   CHECK(fields["key"] == "(hidden)");
@@ -37,7 +37,7 @@ TEST_CASE("A check prints a profile that can be pasted back, without the key") {
   CHECK(fields["localaddr"] == "/run/x");
   const auto again = run({.arguments = {"-c", "f", "--check"}, .files = {{"f", text}}});
   CHECK(printed(again) == text);
-  CHECK(std::get<PrintText>(again).warnings.empty());
+  CHECK(warnings_of(again).empty());
 }
 
 TEST_CASE("A check survives text that is not UTF-8") {
@@ -70,8 +70,7 @@ TEST_CASE("A subcommand is a first argument, of its program only, and has flags 
   CHECK(printed(run_flags({"--help"}, Role::kServer)).find("kcptun-server top ") != std::string::npos);
   CHECK(refusal_line(run_flags({"probe"}, Role::kServer)) == "kcptun-server: \"probe\": unexpected argument");
   CHECK(refusal_line(run_flags({"-r", "h:1", "probe"})) == "kcptun-client: \"probe\": unexpected argument");
-  const auto warnings = started(run_flags({"--key", "k", "--duration", "3"})).warnings;
-  CHECK(warnings == std::vector<std::string>{"--duration is ignored: it is for kcptun-client probe"});
+  CHECK(warnings_of(run_flags({"--key", "k", "--duration", "3"})) == std::vector<std::string>{"--duration is ignored: it is for kcptun-client probe"});
   CHECK(exit_code(run_flags({"probe", "--duration", "0"})) == 2);
 }
 

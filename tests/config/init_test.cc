@@ -50,7 +50,7 @@ TEST_CASE("Both profiles of a pair start as they are, without a warning, and agr
   CHECK(std::get<HostPort>(client.local_address) == HostPort{"127.0.0.1", 12948, 12948});
   for (const auto* settings : {&pair.client, &pair.server}) {
     const auto text = render_profile(*settings, "x.json");
-    CHECK(started(run_json(text, settings->role())).warnings.empty());
+    CHECK(warnings_of(run_json(text, settings->role())).empty());
   }
 }
 

@@ -44,7 +44,7 @@ const std::string kServerExample = R"({"listen": ":2000", "target": "127.0.0.1:9
 
 TEST_CASE("kcptun's example for the client runs unchanged") {
   const auto command = run_json(kClientExample);
-  CHECK(started(command).warnings.empty());
+  CHECK(warnings_of(command).empty());
   const auto& profile = profile_of(command);
   CHECK(std::get<HostPort>(profile.local_address) == HostPort{"", 2000, 2000});
   CHECK(std::get<HostPort>(profile.remote) == HostPort{"11.22.33.44", 2000, 2000});
@@ -60,7 +60,7 @@ TEST_CASE("kcptun's example for the client runs unchanged") {
 
 TEST_CASE("kcptun's example for the server runs unchanged") {
   const auto command = run_json(kServerExample, Role::kServer);
-  CHECK(started(command).warnings.empty());
+  CHECK(warnings_of(command).empty());
   CHECK(std::get<HostPort>(profile_of(command).remote) == HostPort{"127.0.0.1", 9999, 9999});
   CHECK(profile_of(command).link.kcp.send_window == 2048);
 }
@@ -84,28 +84,90 @@ TEST_CASE("A malformed file is refused with line and column, and never quotes th
   struct Row {
     std::string text, line;
   };
+  const std::string wrong_word = "a word without quotes is true, false, null or a number; text stands in quotes";
+  // Behind some: what was said before.
   const std::vector<Row> rows{
-      {"",
-       "x.json:1:1: syntax error while parsing value - unexpected end of input; expected '[', '{', or a "
-       "literal"},
-      {"{",
-       "x.json:1:2: syntax error while parsing object key - unexpected end of input; expected string "
-       "literal"},
+      {"", "1:1: the file is empty"},
+      {" // nothing\n", "2:1: the file is empty"},
+      {"{", "1:2: syntax error while parsing object key - unexpected end of input; expected string literal"},
       {"{\n  \"mtu\": 1350,\n}",
-       "x.json:3:1: syntax error while parsing object key - unexpected '}'; expected string "
-       "literal"},
-      {"{\"mtu\": 1350} x", "x.json:1:15: syntax error while parsing value - invalid literal"},
+       "3:1: the comma before this is one too many"},  // unexpected '}'; expected string literal
+      {"{\"a\": [1,]}", "1:10: the comma before this is one too many"},
       {"{\n\"key\": \"hush\n\"}",
-       "x.json:2:13: syntax error while parsing value - invalid string: control character "
-       "U+000A (LF) must be escaped to \\u000A or \\n"},
-      {"{\"mtu\": 1e999}", "x.json:1:13: number overflow parsing '1e999'"},
+       "2:8: the quote that ends this text is missing on its line"},  // control character U+000A
+      {"{\"mtu\": 1e999}", "1:9: a number is out of range"},          // number overflow parsing '1e999'
+      {"{\"mtu\": 1350\n  \"key\": \"hush\"}",
+       "2:3: a comma is missing before this"},  // 2:7: unexpected string literal
+      {"{\"key\": \"hush\" // \"\n  \"mtu\": 1}", "2:3: a comma is missing before this"},
+      {"{\"a\": {} \"b\": 1}", "1:10: a comma is missing before this"},
+      {"{\"remoteaddr\": [\"h:1\" \"h:2\"]}", "1:23: a comma is missing before this"},
+      {"{\"a\": [1 2]}", "1:10: a comma is missing before this"},
+      {"{\"mtu\" 1350}", "1:8: a colon is missing before this"},  // 1:11: unexpected number literal; expected ':'
+      {"{\u201cmtu\u201d: 1}", "1:2: a curly quote (U+201C) stands where JSON has \""},  // invalid literal
+      {"{\"mtu\": \u201cauto\u201d}", "1:9: a curly quote (U+201C) stands where JSON has \""},
+      {"{\"key\": \"hush\u201d,\n\"mtu\": 1}",
+       "1:9: the quote that ends this text is missing on its line; a curly quote (U+201D) ends none"},
+      {"{\"mtu\"\uff1a1}", "1:7: a full-width colon (U+FF1A) stands where JSON has :"},
+      {"{\"mtu\": 1\uff0c\"a\": 1}", "1:10: a full-width comma (U+FF0C) stands where JSON has ,"},
+      {"{\u00a0\"mtu\": 1}", "1:2: a blank (U+00A0) that JSON does not know: write an ordinary one"},
+      {"{\"mtu\": \u4e2d}", "1:9: the character U+4E2D cannot stand outside of quotes"},
+      {"{'key': 'hush'}", "1:2: a single quote stands where JSON has \""},
+      {"{key: \"hush\"}", "1:2: the name of a field stands in quotes"},
+      {"{\"key\": hush}", "1:9: " + wrong_word},
+      {"{\"nocomp\": True}", "1:12: " + wrong_word},
+      {"# a\n{}", "1:1: a comment begins with //"},
+      {"{\"mtu\" = 1350}", "1:8: an equals sign stands where JSON has a colon"},
+      {"{\"key\": \"a\tb\"}", "1:9: a tab stands in quotes as \\t"},
+      {std::string("{\0\"\0", 4), "1:2: a NUL byte stands here, as UTF-16 has them: save the file as UTF-8"},
+      {"{\"a\": \"\xd6\xd0\" \"key\": \"hush\"}", "1:12: a comma is missing before this; the file is not in UTF-8"},
   };
   for (const auto& row : rows) {
     const auto command = run_json(row.text);
-    CHECK(refusal_line(command) == "kcptun-client: " + row.line);
+    CHECK(refusal_line(command) == "kcptun-client: x.json:" + row.line);
     CHECK(exit_code(command) == 1);
   }
-  CHECK(refusal_line(run_json("{\"key\": \"hush\xff\"}")).find("hush") == std::string::npos);
+  for (const std::string mark : {"\xff\xfe", "\xfe\xff"})
+    CHECK(refusal_line(run_json(mark + std::string("{\0}\0", 4))) ==
+          "kcptun-client: x.json is in UTF-16; save it as UTF-8");
+}
+
+TEST_CASE("Bytes that are not UTF-8 and text behind the object are read as Go reads them, with a warning") {
+  using Lines = std::vector<std::string>;
+  const std::string not_utf8 =
+      ": bytes that are not UTF-8 are read as U+FFFD, as Go's kcptun does; save the file as UTF-8";
+  // A remark in GBK: was "invalid string: ill-formed UTF-8 byte".
+  CHECK(warnings_of(run_json("{\"key\": \"k\",\n\"remarks\": \"\xd6\xd0\"}")) ==
+        Lines{"x.json:2:13" + not_utf8, "x.json: unknown field \"remarks\" is ignored"});
+  CHECK(profile_of(run_json("{\"key\": \"\xd6\xd0k\"}")).key == "\ufffd\ufffdk");
+  CHECK(warnings_of(run_json("{\"key\": \"\xd6\xd0k\"}")) == Lines{"x.json:1:10" + not_utf8});
+  // Was "syntax error while parsing value".
+  for (const std::string behind : {"x", "{\"mtu\": 1}", "}", ",", "\"hush", "\xff"}) {
+    const auto command = run_json("{\"key\": \"k\", \"mtu\": 1400}\n // \n " + behind);
+    CHECK(profile_of(command).link.kcp.mtu == 1400);
+    CHECK(warnings_of(command).back() == "x.json:3:2: text behind the object is ignored");
+  }
+  for (const std::string nothing : {"", "\n\n", " // }\n", "/* } */"})
+    CHECK(warnings_of(run_json("{\"key\": \"k\", \"a}\": null}" + nothing)).size() == 1);  // "a}" is unknown
+  CHECK(warnings_of(run_json("\xef\xbb\xbf{\"key\": \"k\"}")).empty());
+}
+
+TEST_CASE("Every prefix and every changed byte of a broken file has one line that does not tell the key") {
+  const std::string text =
+      "{\n \"key\": \"hush-hush\", \"mtu\": \u201c1\u201d, 'x': [1 2,], // \xd6\n \"a\" = {}}} tail";
+  const auto check = [](const std::string& broken) {
+    const auto line = refusal_line(run_json(broken));
+    INFO(line);
+    CHECK(line.find('\n') == std::string::npos);
+    CHECK(line.find("hush") == std::string::npos);
+  };
+  for (std::size_t size = 0; size <= text.size(); ++size) check(text.substr(0, size));
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    std::string changed = text;
+    for (const char c : {'"', '\\', '}', '\n', '\xff', '\0'}) {
+      changed[at] = c;
+      check(changed);
+    }
+  }
 }
 
 TEST_CASE("A value of the wrong type is refused with file, field, value and what was expected") {
@@ -159,8 +221,7 @@ TEST_CASE("Unknown, foreign and repeated fields are warned of and do not stop th
       {R"({"key":"k", "mtu": 1000, "MTU": 1100})",
        R"(x.json: field "MTU" stands there more than once; the last one counts)"},
   };
-  for (const auto& row : rows)
-    CHECK(started(run_json(row.text)).warnings == std::vector<std::string>{row.warning});
+  for (const auto& row : rows) CHECK(warnings_of(run_json(row.text)) == std::vector<std::string>{row.warning});
   CHECK(profile_of(run_json(R"({"mtu": 1000, "mtu": 1100})")).link.kcp.mtu == 1100);
 }
 
@@ -184,7 +245,7 @@ TEST_CASE("A file cut at any length is refused with a position, and nothing wors
   const auto whole = kClientExample.find_last_of('}') + 1;
   for (std::size_t length = 0; length < kClientExample.size(); ++length) {
     const auto command = run_json(kClientExample.substr(0, length));
-    if (length >= whole) {
+    if (length >= whole) {  // and what is behind it may be cut
       CHECK(std::holds_alternative<RunTunnels>(command));
     } else {
       CHECK(refusal_line(command).starts_with("kcptun-client: x.json:"));
@@ -279,7 +340,7 @@ TEST_CASE("1024 tunnels are taken and 1025 are not") {
 
 TEST_CASE("Warnings about a tunnel say which") {
   const auto command = run_json(R"({"tunnels": [{"name": "a", "mtuu": 5}, {"name": "b", "key": "k", "key": "k"}]})");
-  const auto& warnings = started(command).warnings;
+  const auto warnings = warnings_of(command);
   REQUIRE(warnings.size() == 3);
   CHECK(warnings[0] == R"(x.json: tunnels[0] (a): unknown field "mtuu" is ignored (did you mean "mtu"?))");
   CHECK(warnings[1].find("x.json: tunnels[1] (b): field \"key\" stands there more than once") == 0);

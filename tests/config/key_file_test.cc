@@ -32,15 +32,24 @@ std::string error_of(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("The key of a file counts, from a flag and from the JSON file, without its end of line") {
-  const std::map<std::string, std::string> files{
-      {"k", "file's key\n"}, {"crlf", "key\r\n"}, {"two", "a\n\n"}};
+TEST_CASE("The key of a file counts, from a flag and from the JSON file, without what an editor puts around it") {
+  const std::map<std::string, std::string> files{{"k", "file's key\n"},
+                                                 {"crlf", "key\r\n"},
+                                                 {"two", "a\n\n"},
+                                                 {"bom", "\xef\xbb\xbfkey\n"},
+                                                 {"around", "\xef\xbb\xbf\r\n\nkey\r\n\r\n"},
+                                                 {"lines", "\na\nb \n"},
+                                                 {"binary", std::string("\0\xff\xfe\n\xef\xbb\xbf", 7)}};
   const auto key_in = [&](const std::string& name) {
     return profile_of(run({.arguments = {"--key-file", name}, .key_files = files})).key;
   };
   CHECK(key_in("k") == "file's key");
   CHECK(key_in("crlf") == "key");
-  CHECK(key_in("two") == "a\n");
+  CHECK(key_in("two") == "a");    // was "a\n"
+  CHECK(key_in("bom") == "key");  // was the mark and "key"
+  CHECK(key_in("around") == "key");
+  CHECK(key_in("lines") == "a\nb ");
+  CHECK(key_in("binary") == std::string("\0\xff\xfe\n\xef\xbb\xbf", 7));
   const Start json{
       .arguments = {"-c", "x.json"}, .files = {{"x.json", R"({"key-file": "k"})"}}, .key_files = files};
   CHECK(profile_of(run(json)).key == "file's key");
@@ -74,6 +83,8 @@ TEST_CASE("A key file that cannot be had, is empty or too long is one error") {
   CHECK(line({}) == "kcptun-client: --key-file k: cannot be read: No such file or directory");
   CHECK(line({{"k", ""}}) == "kcptun-client: --key-file k: empty");
   CHECK(line({{"k", "\n"}}) == "kcptun-client: --key-file k: empty");
+  CHECK(line({{"k", "\xef\xbb\xbf\r\n"}}) == "kcptun-client: --key-file k: empty");
+  CHECK(line({{"k", std::string("\xff\xfek\0e\0", 6)}}) == "kcptun-client: --key-file k: in UTF-16; save it as UTF-8");
   CHECK(line({{"k", std::string(kMaxKeyFile + 1, 'x')}}) ==
         "kcptun-client: --key-file k: holds more than 65536 bytes");
   CHECK(profile_of(run({.arguments = {"--key-file", "k"},
@@ -108,7 +119,11 @@ TEST_CASE("A key file's size is bounded on both sides of the limit") {
   CHECK(key_of_text(read_key_file(longest.path).value()).value().size() == kMaxKeyFile);
   const File too_long(std::string(kMaxKeyFile + 1, 'k'));
   CHECK_FALSE(key_of_text(read_key_file(too_long.path).value()).ok());
-  CHECK(read_key_file("/dev/zero").value().size() <= kMaxKeyFile + 3);  // and not the machine's memory
+  const File fills_its_room(std::string(kMaxKeyFile - 1, 'k') + std::string(kAroundKey, '\n'));
+  CHECK(key_of_text(read_key_file(fills_its_room.path).value()).value().size() == kMaxKeyFile - 1);
+  const File more_than_its_room(std::string(kMaxKeyFile, 'k') + std::string(kAroundKey, '\n') + "more");
+  CHECK_FALSE(key_of_text(read_key_file(more_than_its_room.path).value()).ok());
+  CHECK(read_key_file("/dev/zero").value().size() <= kMaxKeyFile + kAroundKey);  // and not the machine's memory
 }
 
 TEST_CASE("systemd's credentials are found by the name of their folder") {

@@ -46,7 +46,7 @@ TEST_CASE("Every field of the table is accepted from JSON without a warning") {
       const auto text = "{\"key\": \"k\", \"" + std::string(option.json) +
                         "\": " + as_json(option, good_text(option, role)) + "}";
       INFO(text);
-      CHECK(started(run_json(text, role)).warnings.empty());
+      CHECK(warnings_of(run_json(text, role)).empty());
     }
   }
 }

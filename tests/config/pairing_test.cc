@@ -98,8 +98,21 @@ TEST_CASE("Both programs start from a pairing string, given itself or in a file"
     const auto server =
         run({.role = Role::kServer, .arguments = {"-c", word}, .files = {{"home.pair", pairing}}});
     CHECK(std::get<HostPort>(profile_of(server).local_address) == HostPort{"", 3000, 3010});
-    CHECK(started(server).warnings.empty());
+    CHECK(warnings_of(server).empty());
   }
+}
+
+TEST_CASE("A file with a pairing string may have what an editor puts around it") {
+  const auto pairing = encode_pairing(client_with({}));
+  // Each was called a JSON error.
+  for (const std::string& text :
+       {"\xef\xbb\xbf" + pairing, "\n\n" + pairing + "\n\n", "\xef\xbb\xbf\r\n  " + pairing + "\r\n"}) {
+    const auto command = run({.arguments = {"-c", "home.pair"}, .files = {{"home.pair", text}}});
+    CHECK(std::get<HostPort>(profile_of(command).remote) == HostPort{"2001:db8::1", 3000, 3010});
+  }
+  CHECK(refusal_line(
+            run({.arguments = {"-c", "home.pair"}, .files = {{"home.pair", std::string("\xff\xfek\0c\0", 6)}}})) ==
+        "kcptun-client: home.pair is in UTF-16; save it as UTF-8");
 }
 
 TEST_CASE("No message repeats a pairing string, for it holds the key") {

@@ -64,6 +64,14 @@ inline const RunTunnels& started(const ParsedCommand& command) {
   return std::get<RunTunnels>(command);
 }
 
+/// Of a start or of --check; without the one about a remoteaddr that is not set, as most of the starts here have none.
+inline std::vector<std::string> warnings_of(const ParsedCommand& command) {
+  const auto* print = std::get_if<PrintText>(&command);
+  std::vector<std::string> warnings = print ? print->warnings : started(command).warnings;
+  std::erase_if(warnings, [](const std::string& line) { return line.find("remoteaddr is not set") != line.npos; });
+  return warnings;
+}
+
 inline const Profile& profile_of(const ParsedCommand& command) { return started(command).tunnels.front().profile; }
 
 inline const std::string& printed(const ParsedCommand& command) {

@@ -113,7 +113,7 @@ class Shadowsocks(TunnelCase):
     def test_a_refused_option_ends_the_host_program(self):
         _, _, _, client = self.start_pair("127.0.0.1", "mtu=127")
         client.wait_exit(10)
-        self.assertIn("SS_PLUGIN_OPTIONS: mtu 127: out of range 128..1500", client.log())
+        self.assertIn("SS_PLUGIN_OPTIONS: mtu: out of range 128..1500", client.log())
 
 
 if __name__ == "__main__":
