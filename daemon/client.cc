@@ -276,6 +276,11 @@ void ClientPart::explain(const Link& link) {
     log().warning("hint", {{"text", why}});
 }
 
+void ClientPart::explain_vanishing(const Dialled& session, TimePoint now) {
+  if (!profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
+    log().warning("hint", {{"text", explain_full_size(session.session.path().remote, profile_)}});
+}
+
 void ClientPart::explain_silence(TimePoint now) {
   const auto owed = [](const std::unique_ptr<Dialled>& session) {
     return session && session->session.connections() > 0 && session->link.kcp().counters().in_segments == 0;

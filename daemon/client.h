@@ -98,6 +98,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void follow_network(TimePoint now);
   void follow_network(Dialled& session, TimePoint now);
   void explain(const Link& link);
+  void explain_vanishing(const Dialled& session, TimePoint now);
   void explain_silence(TimePoint now);
 
   const Profile& profile_;

@@ -18,6 +18,7 @@ struct ClientPart::Dialled final : PacketReceiver {
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
     link.handle_packets(now, packets);
+    if (full_size.handle_run(now, link.kcp())) part.explain_vanishing(*this, now);
     loop.wake(session);
   }
   void handle_refused_send(TimePoint now) override { part.handle_refused_send(now); }
@@ -29,6 +30,7 @@ struct ClientPart::Dialled final : PacketReceiver {
   Link link;
   Session session;
   std::uint32_t socket;
+  FullSizeWatch full_size;
 };
 
 }  // namespace kcptun

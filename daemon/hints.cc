@@ -38,6 +38,14 @@ std::string explain_mismatch(Mismatch mismatch, const Profile& profile) {
   return {};
 }
 
+/// True if something behind the first segment is acknowledged.
+bool acknowledged_later(const SendWindow& window) {
+  const std::uint32_t sent_later = std::min(window.next() - window.una() - 1, FullSizeWatch::kLook);
+  for (std::uint32_t i = 1; i <= sent_later; ++i)
+    if (!window.awaits(window.una() + i)) return true;
+  return false;
+}
+
 }  // namespace
 
 bool HintLimiter::take(Hint hint, TimePoint now) {
@@ -67,6 +75,20 @@ void RejectedPeers::handle_good(const IpEndpoint& remote) {
   }
 }
 
+bool FullSizeWatch::handle_run(TimePoint now, const Kcp& kcp) {
+  const SendWindow& window = kcp.send_window();
+  const Kcp::Counters& counters = kcp.counters();
+  if (window.una() == window.next()) {
+    begin_.reset();
+    return false;
+  }
+  if (!begin_ || begin_->first != window.una()) begin_ = Begin{now, window.una(), counters};
+  const Kcp::Counters& then = begin_->counters;
+  if (now - begin_->at < kPatience || counters.retransmitted - then.retransmitted < kCopies) return false;
+  const bool heard = counters.in_segments - then.in_segments >= kHeard && counters.repeated == then.repeated;
+  return heard || acknowledged_later(window);
+}
+
 std::string explain_end(const Link& link, const Profile& profile) {
   if (const auto text = explain_mismatch(link.mismatch(), profile); !text.empty()) return text;
   const bool ended_by_server = link.kcp().peer_restarted() && link.kcp().counters().stream_bytes_in == 0;
@@ -86,16 +108,29 @@ std::string explain_rejected(const IpEndpoint& remote, const Profile& profile) {
 }
 
 std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, bool refused) {
+  if (refused && profile.tcp)
+    return fmt::format(
+        "{} refuses the TCP connection: its server runs without tcp (here on), which must be on there too, or it is not "
+        "there; see remoteaddr",
+        to_string(remote));
   if (refused) {
     return fmt::format(
         "{} refuses (ICMP): no server listens on that UDP port, or a firewall rejects it; see remoteaddr",
         to_string(remote));
   }
   return fmt::format(
-      "nothing at all comes from {}: look at remoteaddr, at firewalls for UDP, then at key and crypt (here "
+      "nothing at all comes from {}: look at remoteaddr, at firewalls for {}, then at key and crypt (here "
       "{}), which "
       "must be the server's; kcptun-client probe tells more",
-      to_string(remote), cipher_name(profile.crypt));
+      to_string(remote), profile.tcp ? "TCP, at tcp (here on), which must be on at the server too" : "UDP",
+      cipher_name(profile.crypt));
+}
+
+std::string explain_full_size(const IpEndpoint& remote, const Profile& profile) {
+  return fmt::format(
+      "packets of full size (mtu {}) seem to vanish on the way to {} while smaller ones arrive: mtu auto finds the size "
+      "that the path carries, or set a smaller mtu",
+      profile.link.kcp.mtu, to_string(remote));
 }
 
 }  // namespace kcptun

@@ -14,8 +14,8 @@
 namespace kcptun {
 
 /// What is said once in a while, however often it happens.
-enum class Hint : std::uint8_t { kMismatch, kOnlyRejected, kNoAnswer };
-inline constexpr std::size_t kHints = 3;
+enum class Hint : std::uint8_t { kMismatch, kOnlyRejected, kNoAnswer, kFullSize };
+inline constexpr std::size_t kHints = 4;
 
 /// One loop's memory of what was said. Bounds: one line of each kind per kQuiet.
 class HintLimiter {
@@ -49,10 +49,34 @@ class RejectedPeers {
   std::size_t used_ = 0;
 };
 
+/// Whether packets of full size vanish on their way to a peer while smaller ones arrive. The first segment that waits for
+/// its acknowledgement stays the same however often it is sent again; yet the peer acknowledges what was sent later, or
+/// what it sends is new, so that it gets our acknowledgements.
+class FullSizeWatch {
+ public:
+  static constexpr Duration kPatience = seconds(5);   // ten tail-loss probes: no loss rate at which a tunnel is of use
+  static constexpr std::uint64_t kCopies = 5;         // sent again meanwhile
+  static constexpr std::uint64_t kHeard = 2;          // segments of the peer meanwhile, none of them repeated
+  static constexpr std::uint32_t kLook = 256;         // segments behind the first that are looked at
+
+  /// With each run of packets from the peer, when they are handled. True while packets of full size vanish.
+  bool handle_run(TimePoint now, const Kcp& kcp);
+
+ private:
+  struct Begin {  // when the first segment became the first
+    TimePoint at{};
+    std::uint32_t first = 0;
+    Kcp::Counters counters;
+  };
+  std::optional<Begin> begin_;
+};
+
 /// Why a session that is over could not work, if that can be told from it: names the field. Empty if not.
 std::string explain_end(const Link& link, const Profile& profile);
 std::string explain_rejected(const IpEndpoint& remote, const Profile& profile);
-/// `refused`: ICMP errors came.
+/// `refused`: ICMP errors came, or in tcp mode a reset.
 std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, bool refused);
+
+std::string explain_full_size(const IpEndpoint& remote, const Profile& profile);
 
 }  // namespace kcptun

@@ -84,9 +84,18 @@ void log_line(LogLevel level, std::string_view event, std::string_view tunnel, L
   spdlog::default_logger_raw()->log(names_of(level).level, spdlog::string_view_t(line.data(), line.size()));
 }
 
+// A client has up to 65535 sessions, and often the same happens to all of them at once.
+constexpr std::array<std::string_view, 4> kOfEverySession{"session dialled", "session expired", "session left",
+                                                          "session scavenged"};
+
+bool is_of_every_session(std::string_view event) {
+  return std::ranges::find(kOfEverySession, event) != kOfEverySession.end();
+}
+
 void tell_left_out(const std::vector<RepeatLimiter::LeftOut>& left_out) {
   for (const auto& [kind, lines] : left_out)
-    log_line(LogLevel::kWarning, "repeated lines left out", {},
+    log_line(is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
+             "repeated lines left out", {},
              std::array{LogField("of", kind), LogField("lines", lines)});
 }
 
@@ -150,7 +159,7 @@ void EventLog::write(LogLevel level, std::string_view event, LogFields fields) c
   if (!spdlog::default_logger_raw()->should_log(names_of(level).level)) return;
   if (EventLogger* logger = event_logger()) {
     tell_left_out(logger->take_finished());
-    if (level >= LogLevel::kWarning && !logger->admit(event, tunnel_)) return;
+    if ((level >= LogLevel::kWarning || is_of_every_session(event)) && !logger->admit(event, tunnel_)) return;
   }
   log_line(level, event, tunnel_, fields);
 }

@@ -69,6 +69,7 @@ struct ServerPart::Accepted {
       : conversation(of), session(part.loop_, of.link, part, of.path, part.profile_) {}
   Conversation& conversation;
   Session session;
+  FullSizeWatch full_size;
   bool announced = false;
 };
 
@@ -137,6 +138,9 @@ void ServerPart::follow(Conversation& conversation) {
                                  {"from", to_string(before)},
                                  {"remote", to_string(conversation.path.remote)}});
   accepted->session.set_path(conversation.path);
+  if (const TimePoint now = loop_.now(); accepted->full_size.handle_run(now, conversation.link.kcp()) &&
+                                         !profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
+    log().warning("hint", {{"text", explain_full_size(conversation.path.remote, profile_)}});
   loop_.wake(accepted->session);
 }
 

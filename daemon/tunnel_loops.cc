@@ -1,5 +1,7 @@
 #include "daemon/tunnel_loops.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <mutex>
 #include <string>
@@ -16,6 +18,22 @@ namespace {
 
 // Loops of a server that take part in tcp mode.
 constexpr std::size_t kDisguiseLoops = 4;
+// Descriptors that a server has beside its sockets, and some for connections: a start with fewer left is none.
+constexpr std::size_t kDescriptorsBeside = 32;
+
+// Each port of a range is a socket of each loop on each address.
+Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, std::size_t loops) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  const std::size_t ports = listened.port_max - listened.port_min + std::size_t{1};
+  const std::size_t needed = ports * addresses * loops;
+  if (!listened.is_range() || needed + kDescriptorsBeside <= limit.rlim_cur) return true;
+  return Error{"the port range of listen needs " + std::to_string(needed) + " descriptors (" + std::to_string(ports) +
+               " ports, " + std::to_string(addresses) + (addresses == 1 ? " address, " : " addresses, ") +
+               std::to_string(loops) + (loops == 1 ? " loop)" : " loops)") + " beside " +
+               std::to_string(kDescriptorsBeside) + " others, and the limit is " + std::to_string(limit.rlim_cur) +
+               ": raise it (ulimit -n, LimitNOFILE=), or take fewer ports or --threads"};
+}
 
 }  // namespace
 
@@ -113,6 +131,7 @@ Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses) {
     worker.part = std::move(part);
   }
   const HostPort& listened = std::get<HostPort>(profile_.local_address);
+  if (Result<bool> enough = check_descriptors(listened, addresses.local.size(), parts.size()); !enough) return enough;
   for (IpEndpoint address : addresses.local) {
     for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port) {
       address.port = static_cast<std::uint16_t>(port);

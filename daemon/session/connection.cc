@@ -125,7 +125,8 @@ void Connection::handle_writable() {
 void Connection::fail(const char* what, int error) {
   if (failed_) return;
   if (connecting_)
-    session_.log().warning(what, {{"conv", hex_id(session_.link().conv())},
+    session_.log().warning(what, {{"target", session_.target()},
+                                  {"conv", hex_id(session_.link().conv())},
                                   {"sid", sid_},
                                   {"error", std::strerror(error)}});
   session_.link().abandon(sid_);

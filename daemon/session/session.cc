@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/tunnel.h"
+
 namespace kcptun {
 namespace {
 
@@ -29,6 +31,8 @@ Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, const P
 }
 
 Session::~Session() { loop_.forget(*this); }
+
+std::string Session::target() const { return to_text(profile_.remote); }
 
 Duration Session::drain_limit() const { return std::max<Duration>(profile_.closewait, kShortestDrain); }
 

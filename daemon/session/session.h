@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -53,6 +54,8 @@ class Session : public Deadline {
   /// How long a stream whose peer has finished may be stuck.
   Duration drain_limit() const;
   EventLog log() const { return EventLog(profile_.name); }
+  /// Where the profile sends connections, for messages.
+  std::string target() const;
   Link& link() { return link_; }
   void add_traffic(const Traffic& moved) { traffic_.add(moved); }
 

@@ -131,6 +131,17 @@ TEST_CASE("a warning that repeats is left out beyond the burst and counted, life
   CHECK(lines.back().substr(20) == "warning repeated lines left out of=\"cannot dial tunnel=a\" lines=15");
 }
 
+TEST_CASE("what happens to each of three thousand sessions is ten lines and a count, for each tunnel") {
+  for (const char* event : {"session dialled", "session expired", "session left", "session scavenged"}) {
+    const auto lines = logged({}, [event] {
+      for (int i = 0; i < 3000; ++i) EventLog("a").info(event, {{"n", i}});
+      EventLog("b").info(event);
+    });
+    REQUIRE(lines.size() == RepeatLimiter::kBurst + 1 + 1);  // was 3001
+    CHECK(lines.back().substr(20) == "info repeated lines left out of=\"" + std::string(event) + " tunnel=a\" lines=2990");
+  }
+}
+
 TEST_CASE("the limiter begins anew after its period and tells then what it left out") {
   RepeatLimiter limiter;
   TimePoint now{seconds(100)};

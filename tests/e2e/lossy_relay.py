@@ -15,13 +15,14 @@ class LossyRelay:
     server keys sessions by address.
     """
 
-    def __init__(self, server_port, port, seed, loss=0.0, duplicate=0.0, reorder=0.0, hold=0.02):
+    def __init__(self, server_port, port, seed, loss=0.0, duplicate=0.0, reorder=0.0, hold=0.02, largest=65535):
         self.port = port
         self.counts = {"seen": 0, "lost": 0, "duplicated": 0, "reordered": 0}
         self._server = ("127.0.0.1", server_port)
         self._rng = random.Random(seed)
         self.loss = loss  # may be changed while it runs
         self._duplicate, self._reorder, self._hold = duplicate, reorder, hold
+        self._largest = largest  # bytes of a datagram; larger ones vanish, as on a path with a smaller MTU and no ICMP
         self._front = self._socket()
         self._front.bind(("127.0.0.1", port))
         self._back = {}     # client address: socket to the server
@@ -86,7 +87,7 @@ class LossyRelay:
 
     def _decide(self, out, address, datagram):
         self.counts["seen"] += 1
-        if self._rng.random() < self.loss:
+        if self._rng.random() < self.loss or len(datagram) > self._largest:
             self.counts["lost"] += 1
             return
         copies = 1

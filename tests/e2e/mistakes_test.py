@@ -10,12 +10,14 @@ import socket
 
 import machine
 import tunnel as t
+from lossy_relay import LossyRelay
 from tunnel import HOST, OPTIONS, TunnelCase
 
 DEBIAN = {"client": "/usr/bin/kcptun-client", "server": "/usr/bin/kcptun-server"}
 COMPRESSES = "compresses and this end does not: nocomp must be the same at both ends (here true)"
 ONLY_WE = "does not compress and this end does: nocomp must be the same at both ends (here false)"
 SERVER_ENDS = "the server ends the session as soon as it has read from it"
+VANISH = "packets of full size (mtu 1350) seem to vanish on the way to"
 NOTHING = "nothing at all comes from"
 REJECTED = "do not open, and none did: its key or its crypt"
 
@@ -115,6 +117,27 @@ class Mistakes(TunnelCase):
 
     def test_debians_server_with_another_key(self):
         self.check(["--key", "other"], [], at_client=NOTHING, debian="server")
+
+    def test_packets_of_full_size_that_vanish(self):
+        target = self.target()
+        server = self.start("server", ["--key", "k", "-t", target.name])
+        relay = LossyRelay(self.udp, t.free_port(), self.seed, largest=1252)
+        self.addCleanup(relay.close)
+        client = self.start("client", ["--key", "k", "-r", f"{HOST}:{relay.port}"])
+        with socket.create_connection((HOST, self.entry), 5) as connection:
+            connection.sendall(b"echo\n" + t.payload(1, 5000))
+            t.wait_until(lambda: VANISH in client.log(), 25, "the hint of the client")
+        self.assertIn("mtu auto", client.log())
+        self.assertNotIn(VANISH, server.log())
+
+    @unittest.skipUnless(os.geteuid() == 0, "tcp mode needs root")
+    def test_tcp_mode_at_the_client_only(self):
+        self.check(["--tcp"], [], at_client="refuses the TCP connection: its server runs without tcp (here on)")
+
+    def test_a_target_that_is_not_there_is_named(self):
+        server = self.start("server", ["--key", "k"])
+        self.start("client", ["--key", "k"])
+        self.expect(server, f"cannot reach the target target={HOST}:{self.tcp}", self.use())
 
     def test_ends_that_fit_are_told_nothing(self):
         target = self.target()

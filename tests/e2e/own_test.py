@@ -817,6 +817,25 @@ class StartErrors(TunnelCase):
             self.check(program, ["--log", os.path.join(folder, "such", "x.log")], [1], f"there is no folder {folder}")
         self.assertFalse(os.path.exists(folder))
 
+    def test_a_port_range_without_descriptors_says_how_many_it_needs(self):
+        port = 30000
+        limit = ["prlimit", "--nofile=64:64"]
+        result = subprocess.run([*limit, OPTIONS.server, *self.KEY, "-l", f"{t.HOST}:{port}-{port + 199}", "--threads", "2"],
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("the port range of listen needs 400 descriptors (200 ports, 1 address, 2 loops)", result.stderr)
+        self.assertIn("the limit is 64", result.stderr)
+
+    def test_a_servers_file_given_to_the_client_is_told_before_anything_is_resolved(self):
+        path = os.path.join(self.directory, "server.json")
+        with open(path, "w") as file:
+            file.write('{"listen": ":29900", "target": "127.0.0.1:9", "key": "k"}')
+        log = os.path.join(self.directory, "client.log")
+        client = t.Program(OPTIONS.client, ["-l", f"{t.HOST}:{t.free_port()}", "-c", path], log)
+        self.addCleanup(client.end)
+        t.wait_until(lambda: "remoteaddr is not set, so the server is kcptun's example" in client.log(), 10, "the warning")
+        self.assertIn('field \\"listen\\" is for kcptun-server', client.log())
+
     def test_usage_errors(self):
         for program in (OPTIONS.client, OPTIONS.server):
             self.check(program, ["--nosuchflag"], [2], "nosuchflag")
