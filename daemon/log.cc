@@ -2,8 +2,7 @@
 
 #include <fcntl.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -17,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "daemon/log_writer.h"
 #include "daemon/net/file_descriptor.h"
 #include "daemon/repeat_limiter.h"
 
@@ -42,11 +42,28 @@ TimePoint read_clock() {
   return TimePoint(seconds(t.tv_sec) + microseconds(t.tv_nsec / 1000));
 }
 
+class WriterSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit WriterSink(std::shared_ptr<LogWriter> writer) : writer_(std::move(writer)) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_->append({line.data(), line.size()});
+  }
+  void flush_() override {}
+
+  const std::shared_ptr<LogWriter> writer_;
+};
+
 // What the registered logger knows beside spdlog's things.
 class EventLogger final : public spdlog::logger {
  public:
-  EventLogger(spdlog::sink_ptr sink, LogFormat format) : logger("kcptun", std::move(sink)), format_(format) {}
+  EventLogger(std::shared_ptr<LogWriter> writer, LogFormat format)
+      : logger("kcptun", std::make_shared<WriterSink>(writer)), writer_(std::move(writer)), format_(format) {}
 
+  const std::shared_ptr<LogWriter>& writer() const { return writer_; }
   LogFormat format() const { return format_; }
   bool admit(std::string_view event, std::string_view tunnel) {
     std::string kind(event);
@@ -64,6 +81,7 @@ class EventLogger final : public spdlog::logger {
   }
 
  private:
+  const std::shared_ptr<LogWriter> writer_;
   const LogFormat format_;
   std::mutex mutex_;
   RepeatLimiter repeats_;
@@ -72,15 +90,17 @@ class EventLogger final : public spdlog::logger {
 // Null: a logger of somebody else's, which takes every line as text.
 EventLogger* event_logger() { return dynamic_cast<EventLogger*>(spdlog::default_logger_raw()); }
 
+std::string payload_of(LogFormat format, LogLevel level, std::string_view event, std::string_view tunnel,
+                       LogFields fields) {
+  if (format == LogFormat::kText) return text_of_event(event, tunnel, fields);
+  std::string members = "\"level\":\"";
+  members.append(names_of(level).word).append("\",");
+  return members + json_of_event(event, tunnel, fields);
+}
+
 void log_line(LogLevel level, std::string_view event, std::string_view tunnel, LogFields fields) {
   const EventLogger* logger = event_logger();
-  std::string line;
-  if (logger && logger->format() == LogFormat::kJson) {
-    line.append("\"level\":\"").append(names_of(level).word).append("\",");
-    line += json_of_event(event, tunnel, fields);
-  } else {
-    line = text_of_event(event, tunnel, fields);
-  }
+  const std::string line = payload_of(logger ? logger->format() : LogFormat::kText, level, event, tunnel, fields);
   spdlog::default_logger_raw()->log(names_of(level).level, spdlog::string_view_t(line.data(), line.size()));
 }
 
@@ -156,7 +176,8 @@ std::string json_of_event(std::string_view event, std::string_view tunnel, LogFi
 }
 
 void EventLog::write(LogLevel level, std::string_view event, LogFields fields) const {
-  if (!spdlog::default_logger_raw()->should_log(names_of(level).level)) return;
+  const spdlog::logger* any = spdlog::default_logger_raw();  // none: the log has ended
+  if (!any || !any->should_log(names_of(level).level)) return;
   if (EventLogger* logger = event_logger()) {
     tell_left_out(logger->take_finished());
     if ((level >= LogLevel::kWarning || is_of_every_session(event)) && !logger->admit(event, tunnel_)) return;
@@ -212,45 +233,79 @@ std::string missing_folder(const std::string& file) {
   return {};
 }
 
-// Tried beforehand, because spdlog makes the folders that are missing and doesn't say what else was wrong.
-Result<bool> try_file(const std::string& file) {
-  const FileDescriptor fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0666));
-  if (fd.valid()) return true;
+Result<FileDescriptor> open_file(const std::string& file) {
+  // Without waiting: the file may be a pipe that nobody reads.
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  FileDescriptor fd(::open(file.c_str(), kFlags, 0666));
+  if (fd.valid()) return fd;
   const int error = errno;
   const std::string folder = error == ENOENT || error == ENOTDIR ? missing_folder(file) : "";
   if (!folder.empty()) return Error{"cannot open log file " + file + ": there is no folder " + folder};
   return Error{"cannot open log file " + file + ": " + std::strerror(error)};
 }
 
+// Made as the log's other lines are, but by the thread that writes them.
+LogWriter::Notice notice_of_lost_lines(LogFormat format, std::shared_ptr<spdlog::formatter> formatter) {
+  return [format, formatter](std::uint64_t lines) {
+    const std::string payload = payload_of(format, LogLevel::kWarning, "lines of the log were lost", {},
+                                           std::array{LogField("lines", lines)});
+    const spdlog::details::log_msg message("", names_of(LogLevel::kWarning).level, payload);
+    spdlog::memory_buf_t line;
+    formatter->format(message, line);
+    return std::string(line.data(), line.size());
+  };
+}
+
+// That of the log in use: a reload adds no second one, which might be as stuck. Null: there is none.
+std::shared_ptr<LogWriter> writer_to_standard_error() {
+  const EventLogger* current = event_logger();
+  return current && current->writer()->to_standard_error() ? current->writer() : nullptr;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<spdlog::logger>> open_log(const LogSettings& settings) {
-  spdlog::sink_ptr sink;
-  if (settings.file.empty()) {
-    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  } else {
-    if (const Result<bool> tried = try_file(settings.file); !tried) return Error{tried.error()};
-    try {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
-    } catch (const spdlog::spdlog_ex&) {
-      return Error{"cannot open log file " + settings.file + ": " + std::strerror(errno)};
-    }
+  FileDescriptor file;
+  if (!settings.file.empty()) {
+    Result<FileDescriptor> opened = open_file(settings.file);
+    if (!opened) return Error{opened.error()};
+    file = std::move(*opened);
   }
-  auto logger = std::make_shared<EventLogger>(std::move(sink), settings.format);
-  logger->set_formatter(make_formatter(settings, settings.file.empty() && stderr_is_the_journal()));
+  const bool journal = settings.file.empty() && stderr_is_the_journal();
+  auto notice = notice_of_lost_lines(settings.format, make_formatter(settings, journal));
+  std::shared_ptr<LogWriter> writer = settings.file.empty() ? writer_to_standard_error() : nullptr;
+  if (writer) {
+    writer->set_notice(std::move(notice));
+  } else {
+    writer = std::make_shared<LogWriter>(std::move(file), std::move(notice));
+  }
+  auto logger = std::make_shared<EventLogger>(std::move(writer), settings.format);
+  logger->set_formatter(make_formatter(settings, journal));
   logger->set_level(names_of(settings.level).level);
-  logger->flush_on(spdlog::level::debug);
   return std::shared_ptr<spdlog::logger>(std::move(logger));
 }
 
+Result<bool> start_log(spdlog::logger& log) { return dynamic_cast<EventLogger&>(log).writer()->start(); }
+
 void use_log(std::shared_ptr<spdlog::logger> log) {
-  if (EventLogger* logger = event_logger()) tell_left_out(logger->take_all());
+  EventLogger* before = event_logger();
+  if (before) tell_left_out(before->take_all());
+  auto* next = dynamic_cast<EventLogger*>(log.get());
+  if (before && next && next->writer() != before->writer()) next->writer()->follow(*before->writer(), kLogPatience);
   spdlog::set_default_logger(std::move(log));
 }
 
 void close_log() {
-  if (EventLogger* logger = event_logger()) tell_left_out(logger->take_all());
+  if (EventLogger* logger = event_logger()) {
+    tell_left_out(logger->take_all());
+    logger->writer()->finish(kLogPatience);
+  }
   spdlog::shutdown();
+}
+
+void write_last_line(std::string line) {
+  close_log();
+  write_within(STDERR_FILENO, line.append("\n"), kLogPatience);
 }
 
 }  // namespace kcptun

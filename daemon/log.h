@@ -13,6 +13,7 @@
 
 #include "config/profile.h"
 #include "core/base/result.h"
+#include "core/base/time.h"
 
 namespace spdlog {
 class logger;
@@ -73,9 +74,19 @@ std::string json_of_event(std::string_view event, std::string_view tunnel, LogFi
 /// Of the process's environment: JOURNAL_STREAM tells that standard error is the journal, which then gets
 /// priorities and no times, as it has its own.
 Result<std::shared_ptr<spdlog::logger>> open_log(const LogSettings& settings);
-/// From now on events go there, each line flushed. REQUIRES: no other thread writes to the log meanwhile.
+/// Gives the log a thread of its own, so that whoever logs never waits for who reads; before, a line that cannot be
+/// written at once waits in the log's queue (LogWriter). The error says why the system gives no thread. REQUIRES: `log`
+/// is of open_log(); called once, when the process has given up its privileges: threads keep theirs.
+Result<bool> start_log(spdlog::logger& log);
+/// From now on events go there. The lines of the log before come first, for kLogPatience. REQUIRES: no other thread writes
+/// to the log meanwhile.
 void use_log(std::shared_ptr<spdlog::logger> log);
-/// Tells what was left out, and ends the log.
+/// Tells what was left out, and ends the log: waits for its lines to be written, for kLogPatience at most.
 void close_log();
+
+/// How long an end waits for who reads the log or standard error.
+constexpr Duration kLogPatience = seconds(2);
+/// A line to standard error from a process that is about to end, after what the log holds.
+void write_last_line(std::string line);
 
 }  // namespace kcptun

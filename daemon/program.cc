@@ -12,6 +12,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,11 +25,13 @@
 #include "core/crypt/suite_table.h"
 #include "daemon/first_start.h"
 #include "daemon/log.h"
+#include "daemon/log_writer.h"
 #include "daemon/probe/bench_command.h"
 #include "daemon/probe/probe_command.h"
 #include "daemon/privileges.h"
 #include "daemon/secrets.h"
 #include "daemon/status/top.h"
+#include "daemon/stop_signals.h"
 #include "daemon/tunnel_threads.h"
 
 namespace kcptun {
@@ -37,16 +42,21 @@ std::string library_versions() {
          gcry_check_version(nullptr);
 }
 
+// A reader that stands still holds nothing up for long.
+void warn(const std::string& warning) { write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogPatience); }
+
 int print(const PrintText& text) {
-  for (const std::string& warning : text.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& warning : text.warnings) warn(warning);
   std::fputs(text.text.c_str(), stdout);
   return std::fflush(stdout) == 0 ? 0 : 1;
 }
 
 const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
 
+// Whatever is still open is closed within the deadline.
 int give_up(Role role, const std::string& error) {
-  std::fprintf(stderr, "%s: %s\n", name_of(role), error.c_str());
+  begin_end_deadline();
+  write_last_line(std::string(name_of(role)) + ": " + error);
   return 1;
 }
 
@@ -64,6 +74,21 @@ void set_up_memory() {
   mallopt(M_MMAP_THRESHOLD, kMapFrom);
   mallopt(M_TRIM_THRESHOLD, 2 * kMapFrom);
   mallopt(M_ARENA_MAX, 2);
+}
+
+// Whoever runs out of memory cannot go on, and says so in one line.
+[[noreturn]] void end_for_exception() {
+  std::string_view line = "kcptun: ended by an exception\n";
+  try {
+    if (const std::exception_ptr current = std::current_exception()) std::rethrow_exception(current);
+  } catch (const std::bad_alloc&) {
+    line = "kcptun: out of memory: the system gives no more (ulimit -v, MemoryMax= of a service)\n";
+  } catch (...) {
+    write_within(STDERR_FILENO, line, Duration(0));
+    std::abort();
+  }
+  write_within(STDERR_FILENO, line, Duration(0));
+  _exit(kExitFailure);
 }
 
 // Unmaps the code that only the start needed (parsing, resolving, set-up) from this process; what runs on comes back
@@ -108,7 +133,7 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
   }
   auto log = open_log(process.log);
   if (!log) return give_up(role, log.error());
-  use_log(std::move(*log));
+  use_log(*log);
   const bool low_ports = std::ranges::any_of(
       run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
   const bool tcp_mode =
@@ -120,15 +145,20 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
   Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(std::move(run), std::move(read_again));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound, and there is no thread yet.
-  if (const Result<bool> gone = give_up_privileges(low_ports, tcp_mode, identity); !gone) return give_up(role, gone.error());
+  const Result<bool> gone = give_up_privileges(low_ports, tcp_mode, identity);
+  if (!gone) return give_up(role, gone.error());
+  if (!gone.value()) EventLog().info("capabilities stay: a filter of system calls forbids capset");
+  if (const Result<bool> started = start_log(**log); !started) return give_up(role, started.error());
+  log->reset();
   forget_start_up_code();
-  (*threads)->run(*service);
+  if (const Result<bool> ran = (*threads)->run(*service); !ran) return give_up(role, ran.error());
+  threads->reset();
   close_log();
   return 0;
 }
 
 int run_subcommand(const RunSubcommand& run) {
-  for (const std::string& warning : run.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& warning : run.warnings) warn(warning);
   switch (run.id) {
     case SubcommandId::kProbe:
       return run_probe(run);
@@ -152,20 +182,23 @@ int run_program(Role role, int argc, char** argv) {
   if (const Result<bool> hardened = harden_process(); !hardened) return give_up(role, hardened.error());
   if (sodium_init() < 0) return give_up(role, "libsodium cannot be initialised");
   set_up_memory();
+  std::set_terminate(end_for_exception);
   const CommandInput input = input_of_process(role, argc, argv, library_versions());
   hide_secrets(role, argc, argv);
   if (!input.arguments.empty() && input.arguments.front() == "top") return run_top(input);
   const auto read = [&input] { return parse_command(input); };
   ParsedCommand command = read();
   if (const auto* refusal = std::get_if<Refusal>(&command)) {
-    std::fprintf(stderr, "%s\n", refusal->line.c_str());
+    write_last_line(refusal->line);
     return refusal->exit_code;
   }
   if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
   if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
   if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
   raise_descriptor_limit();
-  return run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
+  const int code = run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
+  cancel_end_deadline();
+  return code;
 }
 
 }  // namespace kcptun

@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <mutex>
+#include <atomic>
 #include <string>
 #include <utility>
 #include <variant>
@@ -184,35 +184,71 @@ void TunnelLoops::shut_down() {
   }
 }
 
+// What comes from several loops; the last to come passes the sum on.
+struct TunnelLoops::Gathering {
+  struct Share {
+    TunnelTotals totals;
+    std::uint64_t at;  // Loop::activity()
+  };
+  std::function<void(const std::vector<Share>&)> then;  // on the first thread
+  std::weak_ptr<bool> alive;
+  std::vector<Share> shares;  // of each worker; each written by its own loop
+  std::atomic<std::size_t> missing;
+};
+
+void TunnelLoops::ask(const std::shared_ptr<Gathering>& gathering, std::size_t index) {
+  const Worker& worker = workers_[index];
+  worker.loop->mailbox().post(
+      [part = worker.part.get(), loop = worker.loop.get(), &threads = threads_, gathering, index] {
+        gathering->shares[index] = {{part->counters(), part->streams()}, loop->activity()};
+        if (gathering->missing.fetch_sub(1) > 1) return;
+        threads.post(0, [gathering] {
+          if (gathering->alive.lock()) gathering->then(gathering->shares);
+        });
+      });
+}
+
 namespace {
 
-// Sums that come from several loops; the last to come passes them on.
-struct Gathering {
-  std::function<void(const TunnelTotals&)> then;
-  std::weak_ptr<bool> alive;
-  std::mutex mutex;
-  TunnelTotals sum;
-  std::size_t missing;
-};
+void add(TunnelTotals& sum, const TunnelTotals& one) {
+  sum.counters.add(one.counters);
+  sum.streams += one.streams;
+}
 
 }  // namespace
 
 void TunnelLoops::gather(std::function<void(const TunnelTotals&)> then) {
   auto gathering = std::make_shared<Gathering>();
-  gathering->then = std::move(then);
   gathering->alive = alive_;
+  gathering->shares.resize(workers_.size());
   gathering->missing = workers_.size();
-  for (Worker& worker : workers_)
-    worker.loop->mailbox().post([part = worker.part.get(), &threads = threads_, gathering] {
-      const Counters counters = part->counters();
-      const std::lock_guard lock(gathering->mutex);
-      gathering->sum.counters.add(counters);
-      gathering->sum.streams += part->streams();
-      if (--gathering->missing > 0) return;
-      threads.post(0, [gathering] {
-        if (gathering->alive.lock()) gathering->then(gathering->sum);
-      });
-    });
+  gathering->then = [then = std::move(then)](const std::vector<Gathering::Share>& shares) {
+    TunnelTotals sum;
+    for (const Gathering::Share& share : shares) add(sum, share.totals);
+    then(sum);
+  };
+  for (std::size_t i = 0; i < workers_.size(); ++i) ask(gathering, i);
+}
+
+void TunnelLoops::gather_active(std::function<void(const TunnelTotals&)> then) {
+  std::vector<std::size_t> active;
+  for (std::size_t i = 0; i < workers_.size(); ++i)
+    if (workers_[i].loop->activity() != workers_[i].said_at) active.push_back(i);
+  auto gathering = std::make_shared<Gathering>();
+  gathering->alive = alive_;
+  gathering->shares.resize(workers_.size());
+  gathering->missing = active.size();
+  gathering->then = [this, active, then = std::move(then)](const std::vector<Gathering::Share>& shares) {
+    for (const std::size_t i : active) {
+      workers_[i].said = shares[i].totals;
+      workers_[i].said_at = shares[i].at;
+    }
+    TunnelTotals sum;
+    for (const Worker& worker : workers_) add(sum, worker.said);
+    then(sum);
+  };
+  if (active.empty()) return gathering->then(gathering->shares);
+  for (const std::size_t i : active) ask(gathering, i);
 }
 
 TunnelSnapshot TunnelLoops::described() const {

@@ -49,6 +49,9 @@ class TunnelLoops {
 
   /// Calls `then` on the first thread, while that runs; not at all if the tunnel is gone by then.
   void gather(std::function<void(const TunnelTotals&)> then);
+  /// The same, but loops whose sessions have done nothing since they were asked last are not woken: what they said then
+  /// holds, but for counters of packets that no session took.
+  void gather_active(std::function<void(const TunnelTotals&)> then);
 
   /// Its name and addresses, for the status.
   TunnelSnapshot described() const;
@@ -62,13 +65,17 @@ class TunnelLoops {
   struct Worker {
     std::unique_ptr<Loop> loop;
     std::unique_ptr<TunnelPart> part;
+    TunnelTotals said{};         // when it was asked last by gather_active()
+    std::uint64_t said_at = ~std::uint64_t{0};  // Loop::activity() then
   };
+  struct Gathering;
 
   TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads);
   void add_loops(std::size_t first_thread);
   Result<bool> open_client(const TunnelAddresses& addresses);
   Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals);
   Result<bool> open_server(const TunnelAddresses& addresses);
+  void ask(const std::shared_ptr<Gathering>& gathering, std::size_t index);
   static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
   Result<bool> listen_disguised(std::vector<IpEndpoint> addresses, std::span<ServerPart* const> parts);
 

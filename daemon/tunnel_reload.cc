@@ -56,6 +56,7 @@ Result<std::unique_ptr<TunnelReload>> TunnelReload::plan(const RunTunnels& runni
                                             : reload->kept.front().plan.next.profile;
   auto log = open_log(any.log);
   if (!log) return Error{log.error()};
+  if (const Result<bool> started = start_log(**log); !started) return Error{started.error()};
   reload->log = std::move(*log);
   return reload;
 }

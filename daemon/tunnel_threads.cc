@@ -7,12 +7,14 @@
 #include <thread>
 #include <utility>
 
+#include "core/base/check.h"
 #include "core/crypt/suite_table.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
 #include "daemon/service_status.h"
 #include "daemon/status/gathering.h"
 #include "daemon/status/take.h"
+#include "daemon/stop_signals.h"
 #include "daemon/tunnel_reload.h"
 
 namespace kcptun {
@@ -20,9 +22,7 @@ namespace kcptun {
 // Signals arrive on the first loop.
 class TunnelThreads::Signals {
  public:
-  Signals(uv_loop_t& loop, TunnelThreads& threads) {
-    add(loop, threads, SIGINT, [](uv_signal_t* s, int) { of(s).stop(); });
-    add(loop, threads, SIGTERM, [](uv_signal_t* s, int) { of(s).stop(); });
+  Signals(uv_loop_t& loop, TunnelThreads& threads) : stop_(loop, [&threads] { threads.stop(); }) {
     add(loop, threads, SIGUSR1, [](uv_signal_t* s, int) { of(s).log_counters(); });
     add(loop, threads, SIGHUP, [](uv_signal_t* s, int) { of(s).reload(); });
   }
@@ -36,11 +36,12 @@ class TunnelThreads::Signals {
   static TunnelThreads& of(uv_signal_t* handle) { return *static_cast<TunnelThreads*>(handle->data); }
   void add(uv_loop_t& loop, TunnelThreads& threads, int number, uv_signal_cb callback) {
     auto* handle = new uv_signal_t;
-    uv_signal_init(&loop, handle);
+    KCPTUN_CHECK(uv_signal_init(&loop, handle) == 0);  // the loop's opening has made what may be refused
     handle->data = &threads;
-    uv_signal_start(handle, callback, number);
+    KCPTUN_CHECK(uv_signal_start(handle, callback, number) == 0);
     handles_.push_back(handle);
   }
+  StopSignals stop_;
   std::vector<uv_signal_t*> handles_;
 };
 
@@ -130,24 +131,30 @@ void TunnelThreads::log_start(const TunnelLoops& tunnel) const {
                                {"loops", tunnel.loops()}});
 }
 
-void TunnelThreads::run(ServiceNotifier& service) {
+Result<bool> TunnelThreads::run(ServiceNotifier& service) {
+  if (Result<bool> started = start_threads(); !started) return started;
   service_ = &service;
   std::optional<Pulse> pulse;
   if (service.watchdog()) pulse.emplace(*this, *service.watchdog());
   std::optional<ServiceStatus> status;
   if (service.listened_to())
     status.emplace(threads_->uv(0), service, running_.tunnels.front().profile.role,
-                   [this](ServiceStatus::Take take) { gather(std::move(take)); });
+                   [this](ServiceStatus::Take take) { gather_active(std::move(take)); });
   for (const Running& tunnel : tunnels_) log_start(*tunnel.loops);
-  if (status_) {
-    EventLog().info("status served", {{"at", status_->place()}});
-    status_->start();
-  }
+  if (status_) EventLog().info("status served", {{"at", status_->place()}});
   service.ready();
   threads_->run();
   status_.reset();  // no other thread is left that could answer it
   reload_.reset();
   signals_.reset();
+  return true;
+}
+
+// All of them before the start is over: later there would be nobody to tell that one cannot be had.
+Result<bool> TunnelThreads::start_threads() {
+  if (status_)
+    if (Result<bool> started = status_->start(); !started) return started;
+  return threads_->start();
 }
 
 // Each tunnel ends its streams, and tells the peer in one last round.
@@ -194,10 +201,10 @@ void TunnelThreads::log_counters() {
         [&loops = *tunnel.loops](const TunnelTotals& totals) { log_totals(loops.profile(), totals); });
 }
 
-void TunnelThreads::gather(std::function<void(const TunnelTotals&)> then) {
+void TunnelThreads::gather_active(std::function<void(const TunnelTotals&)> then) {
   auto gathering = std::make_shared<Gathering>(Gathering{std::move(then), {}, tunnels_.size()});
   for (const Running& tunnel : tunnels_)
-    tunnel.loops->gather([gathering](const TunnelTotals& totals) {
+    tunnel.loops->gather_active([gathering](const TunnelTotals& totals) {
       gathering->sum.counters.add(totals.counters);
       gathering->sum.streams += totals.streams;
       if (--gathering->missing == 0) gathering->then(gathering->sum);

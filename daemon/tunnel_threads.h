@@ -30,8 +30,8 @@ class TunnelThreads {
 
   /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log, snmplog gets them every snmpperiod;
   /// SIGHUP reads the configuration again. `service` is told when it is ready, that every loop is alive, and
-  /// when it stops.
-  void run(ServiceNotifier& service);
+  /// when it stops. The error says why the system gives no threads; nothing has run then.
+  Result<bool> run(ServiceNotifier& service);
 
  private:
   struct Running {
@@ -44,6 +44,7 @@ class TunnelThreads {
   TunnelThreads(RunTunnels start, ReadAgain read_again);
   Result<bool> open_all();
   Result<bool> open_one(const Profile& profile, const TunnelAddresses& addresses);
+  Result<bool> start_threads();
   void log_start(const TunnelLoops& tunnel) const;
   void stop();
   void reload();
@@ -56,7 +57,7 @@ class TunnelThreads {
   void gather_status(StatusServer::Answer answer);
   /// Calls `then` on the first thread with the sums of all tunnels; not at all if one of them is gone by
   /// then.
-  void gather(std::function<void(const TunnelTotals&)> then);
+  void gather_active(std::function<void(const TunnelTotals&)> then);
 
   RunTunnels running_;  // what the tunnels are, in the order of tunnels_
   const ReadAgain read_again_;

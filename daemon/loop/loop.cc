@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "core/base/check.h"
+#include "daemon/log.h"
 #include "daemon/session/session.h"
 
 namespace kcptun {
@@ -24,6 +27,9 @@ constexpr Duration kTrimEvery = seconds(2);
 constexpr std::size_t kManySessions = 100;
 // The system was out of buffers (ENOBUFS): when to try again. No event tells.
 constexpr std::uint64_t kRetrySendMs = 1;
+// A socket that the system refuses to watch is asked for again, and that is said no more often than this.
+constexpr std::uint64_t kRewatchMs = 100;
+constexpr Duration kSayAgain = seconds(60);
 
 TimePoint read_clock() {
   timespec t;
@@ -70,11 +76,10 @@ void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters&
 
 Result<std::unique_ptr<Loop>> Loop::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
                                          const QppPads* qpp) {
-  Result<std::unique_ptr<uv_loop_t>> opened = open_uv_loop();
-  if (!opened) return Error{opened.error()};
-  std::unique_ptr<uv_loop_t>& uv = *opened;
-  auto loop = std::make_unique<Loop>(*uv, settings, cipher, key, qpp);
-  loop->uv_owner_ = std::move(uv);
+  Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
+  if (!uv) return Error{uv.error()};
+  auto loop = std::make_unique<Loop>((*uv)->get(), settings, cipher, key, qpp);
+  loop->uv_owner_ = std::move(*uv);
   return loop;
 }
 
@@ -94,6 +99,7 @@ Loop::Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const
     transmit_rest();
     pump();
   });
+  rewatch_ = std::make_unique<TimerHandle>(uv_, [this] { watch_sockets_again(); });
   check_ = std::make_unique<CheckHandle>(uv_, [this] { pump(); });
 }
 
@@ -101,12 +107,11 @@ Loop::~Loop() {
   empty_disposed();
   ports_.clear();
   check_.reset();
+  rewatch_.reset();
   retry_.reset();
   timer_.reset();
   mailbox_.reset();
-  if (!uv_owner_) return;  // the closed handles go with the loop's next turn
-  uv_run(&uv_, UV_RUN_DEFAULT);  // lets the closed handles go
-  KCPTUN_CHECK(uv_loop_close(&uv_) == 0);
+  uv_owner_.reset();  // on a shared loop the closed handles go with its next turn
 }
 
 void Loop::run() {
@@ -163,7 +168,19 @@ DatagramSocket::Counters Loop::udp_counters() const {
 
 void Loop::watch_socket(std::uint32_t index) {
   const bool writing = blocked_ && blocked_socket_ == index && !waits_for_memory_;
-  ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0));
+  if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
+  const int error = errno;
+  if (!rewatch_said_at_ || now() - *rewatch_said_at_ >= kSayAgain) {
+    EventLog().warning("the system refuses to watch a socket, which is tried again", {{"error", std::strerror(error)}});
+    rewatch_said_at_ = now();
+  }
+  rewatch_->start(kRewatchMs);
+}
+
+// Those that are watched stay as they are.
+void Loop::watch_sockets_again() {
+  for (std::uint32_t index = 0; index < ports_.size(); ++index)
+    if (ports_[index]) watch_socket(index);
 }
 
 void Loop::handle_socket(std::uint32_t index, int events) {
@@ -250,6 +267,7 @@ void Loop::wake(Session& session) {
 
 void Loop::forget(Session& session) {
   ++sessions_gone_;
+  note_activity();
   deadlines_.set(session, std::nullopt);
   std::erase(awake_, &session);
   std::replace(pumping_.begin(), pumping_.end(), &session, static_cast<Session*>(nullptr));
@@ -259,6 +277,7 @@ void Loop::forget(Session& session) {
 void Loop::pump() {
   deadlines_.run(now());
   std::swap(awake_, pumping_);
+  if (!pumping_.empty()) note_activity();
   for (std::size_t i = 0; i < pumping_.size(); ++i) {
     if (!pumping_[i]) continue;
     Session& session = *pumping_[i];

@@ -3,6 +3,7 @@
 
 #include <uv.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -100,6 +101,9 @@ class Loop {
   /// True while a batch waits for a socket: nothing may be added to it.
   bool blocked() const { return blocked_; }
 
+  /// Changes whenever a session had something to do, or ended. From any thread.
+  std::uint64_t activity() const { return activity_.load(std::memory_order_relaxed); }
+
   const Counters& counters() const { return counters_; }
   DatagramSocket::Counters udp_counters() const;
 
@@ -123,11 +127,13 @@ class Loop {
   void transmit_rest();
   void tell_of_refused_sends();
   void watch_socket(std::uint32_t index);
+  void watch_sockets_again();
+  void note_activity() { activity_.store(activity() + 1, std::memory_order_relaxed); }
   void trim();
   void arm_timer();
   void empty_disposed();
 
-  std::unique_ptr<uv_loop_t> uv_owner_;  // null on a shared one
+  std::unique_ptr<UvLoop> uv_owner_;  // null on a shared one
   uv_loop_t& uv_;
   TimePoint now_{};
   bool now_is_fresh_ = false;
@@ -152,11 +158,14 @@ class Loop {
   std::optional<TimePoint> armed_;
   std::optional<TimePoint> trim_at_;
   std::size_t sessions_gone_ = 0;  // since the last trim()
+  std::atomic<std::uint64_t> activity_{0};
   std::vector<Disposed> disposed_;
   Counters counters_;
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<TimerHandle> timer_;
   std::unique_ptr<TimerHandle> retry_;
+  std::unique_ptr<TimerHandle> rewatch_;
+  std::optional<TimePoint> rewatch_said_at_;  // when a refused watch was last logged
   std::unique_ptr<CheckHandle> check_;
 };
 

@@ -2,8 +2,10 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <string>
+#include <utility>
 
-#include "core/base/check.h"
+#include "daemon/loop/thread.h"
 
 namespace kcptun {
 namespace {
@@ -40,34 +42,50 @@ class Gate {
 Result<std::unique_ptr<LoopThreads>> LoopThreads::open(std::size_t count) {
   std::unique_ptr<LoopThreads> threads(new LoopThreads);
   for (std::size_t i = 0; i < count; ++i) {
-    Result<std::unique_ptr<uv_loop_t>> uv = open_uv_loop();
+    Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
     if (!uv) return Error{uv.error()};
     Thread& thread = threads->threads_.emplace_back();
     thread.uv = std::move(*uv);
-    thread.mailbox = std::make_unique<Mailbox>(*thread.uv);
+    thread.mailbox = std::make_unique<Mailbox>(thread.uv->get());
   }
   return threads;
 }
 
 LoopThreads::~LoopThreads() {
+  end_threads();
+  for (Thread& thread : threads_) thread.mailbox.reset();
+}
+
+Result<bool> LoopThreads::start() {
+  for (std::size_t i = 1; i < threads_.size(); ++i) {
+    Result<std::thread> started =
+        start_thread("loop " + std::to_string(i), [uv = &uv(i)] { uv_run(uv, UV_RUN_DEFAULT); });
+    if (!started) {
+      end_threads();
+      return Error{started.error()};
+    }
+    threads_[i].thread = std::move(*started);
+  }
+  running_ = true;
+  return true;
+}
+
+void LoopThreads::end_threads() {
   for (Thread& thread : threads_) {
-    thread.mailbox.reset();
-    uv_run(thread.uv.get(), UV_RUN_DEFAULT);  // lets the closed handles go
-    KCPTUN_CHECK(uv_loop_close(thread.uv.get()) == 0);
+    if (!thread.thread.joinable()) continue;
+    thread.mailbox->post([uv = &thread.uv->get()] { uv_stop(uv); });
+    thread.thread.join();
   }
 }
 
 void LoopThreads::run() {
-  running_ = true;
-  for (std::size_t i = 1; i < threads_.size(); ++i)
-    threads_[i].thread = std::thread([uv = threads_[i].uv.get()] { uv_run(uv, UV_RUN_DEFAULT); });
-  uv_run(threads_[0].uv.get(), UV_RUN_DEFAULT);
+  uv_run(&uv(0), UV_RUN_DEFAULT);
   for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].thread.join();
   running_ = false;
 }
 
 void LoopThreads::stop() {
-  for (Thread& thread : threads_) thread.mailbox->post([uv = thread.uv.get()] { uv_stop(uv); });
+  for (Thread& thread : threads_) thread.mailbox->post([uv = &thread.uv->get()] { uv_stop(uv); });
 }
 
 void LoopThreads::with_all_still(const std::function<void()>& work) {

@@ -26,11 +26,14 @@ class LoopThreads {
 
   std::size_t size() const { return threads_.size(); }
   /// REQUIRES: index < size().
-  uv_loop_t& uv(std::size_t index) { return *threads_[index].uv; }
+  uv_loop_t& uv(std::size_t index) { return threads_[index].uv->get(); }
   /// Runs the task on that loop, from any thread.
   void post(std::size_t index, Mailbox::Task task) { threads_[index].mailbox->post(std::move(task)); }
 
-  /// Until stop().
+  /// Starts the other threads, whose loops run at once. The error says why the system gives none; none runs then.
+  /// REQUIRES: called once.
+  Result<bool> start();
+  /// The first loop, until stop(). Returns when all have stopped. REQUIRES: start() succeeded.
   void run();
   /// All loops return soon.
   void stop();
@@ -42,11 +45,12 @@ class LoopThreads {
 
  private:
   struct Thread {
-    std::unique_ptr<uv_loop_t> uv;
+    std::unique_ptr<UvLoop> uv;
     std::unique_ptr<Mailbox> mailbox;
     std::thread thread;  // not of the first
   };
   LoopThreads() = default;
+  void end_threads();
 
   std::vector<Thread> threads_;
   bool running_ = false;

@@ -1,9 +1,15 @@
 #include "daemon/loop/uv_handles.h"
 
+#include <sys/eventfd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 
 #include "core/base/check.h"
+#include "daemon/net/file_descriptor.h"
 
 namespace kcptun {
 namespace {
@@ -16,59 +22,99 @@ void close_handle(Handle* handle) {
            [](uv_handle_t* closed) { delete reinterpret_cast<Handle*>(closed); });
 }
 
+Error refused(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
+
 template <typename Owner, typename Handle>
 Owner* owner_of(Handle* handle) {
   return static_cast<Owner*>(handle->data);
 }
 
+// libuv registers the two descriptors of its own, for signals and for tasks, when it first waits, and aborts if
+// it cannot. False, with errno: there are no two watches left.
+bool can_watch_two_more(uv_loop_t& loop) {
+  std::array<FileDescriptor, 2> probes;
+  for (FileDescriptor& probe : probes) {
+    probe = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
+    epoll_event event{};
+    if (!probe.valid() || ::epoll_ctl(uv_backend_fd(&loop), EPOLL_CTL_ADD, probe.get(), &event) != 0) return false;
+  }
+  return true;  // closing them takes them out
+}
+
 }  // namespace
 
-Result<std::unique_ptr<uv_loop_t>> open_uv_loop() {
-  auto uv = std::make_unique<uv_loop_t>();
-  int status = uv_loop_init(uv.get());
+Result<std::unique_ptr<UvLoop>> UvLoop::open() {
+  std::unique_ptr<UvLoop> loop(new UvLoop);
+  if (const Result<bool> started = loop->start(); !started) return Error{started.error()};
+  return loop;
+}
+
+Result<bool> UvLoop::start() {
+  int status = uv_loop_init(&uv_);
   if (status == 0) {
+    initialised_ = true;
+    Result<std::unique_ptr<Poller>> poller = Poller::open(uv_);
+    if (!poller) return Error{poller.error()};
+    poller_ = std::move(*poller);
+    uv_.data = poller_.get();
+    if (!can_watch_two_more(uv_)) return refused(std::strerror(errno));
     uv_async_t probe;  // the first one of a loop opens a descriptor
-    status = uv_async_init(uv.get(), &probe, nullptr);
+    status = uv_async_init(&uv_, &probe, nullptr);
     if (status == 0) uv_close(reinterpret_cast<uv_handle_t*>(&probe), nullptr);
-    uv_run(uv.get(), UV_RUN_NOWAIT);
-    if (status != 0) uv_loop_close(uv.get());
+    uv_run(&uv_, UV_RUN_NOWAIT);
   }
-  if (status != 0) return Error{std::string("cannot create an event loop: ") + uv_strerror(status)};
-  return uv;
+  if (status != 0) return refused(uv_strerror(status));
+  return true;
+}
+
+UvLoop::~UvLoop() {
+  if (!initialised_) return;
+  uv_run(&uv_, UV_RUN_DEFAULT);  // what is closing may hold watches
+  poller_.reset();
+  uv_run(&uv_, UV_RUN_DEFAULT);
+  KCPTUN_CHECK(uv_loop_close(&uv_) == 0);
 }
 
 PollHandle::PollHandle(uv_loop_t& loop, int fd, Callback callback)
-    : handle_(new uv_poll_t), callback_(std::move(callback)) {
-  KCPTUN_CHECK(uv_poll_init(&loop, handle_, fd) == 0);
-  handle_->data = this;
-}
+    : poller_(Poller::of(loop)), fd_(fd), callback_(std::move(callback)) {}
 
 PollHandle::~PollHandle() {
-  uv_poll_stop(handle_);
-  close_handle(handle_);
+  set_events(0);
+  if (added_) poller_.remove(*this, fd_);
 }
 
-void PollHandle::watch(int events) {
-  if (events == events_) return;
+void PollHandle::set_events(int events) {
+  poller_.count_active((events != 0) - (events_ != 0));
   events_ = events;
-  if (events == 0) {
-    uv_poll_stop(handle_);
-  } else {
-    KCPTUN_CHECK(uv_poll_start(handle_, events, &PollHandle::on_poll) == 0);
-  }
 }
 
-void PollHandle::on_poll(uv_poll_t* handle, int status, int events) {
-  auto* self = owner_of<PollHandle>(handle);
-  if (!self) return;
-  if (status < 0) {
-    // libuv stops the handle when epoll reports an error; the next watch() starts it again. The callback's system
-    // calls learn what it is.
-    const int wanted = std::exchange(self->events_, 0);
-    self->callback_(wanted);
-    return;
+bool PollHandle::watch(int events) {
+  if (events == events_) return true;
+  if (!added_ && !(added_ = poller_.add(*this, fd_))) return false;
+  poller_.change(*this, fd_, (events & UV_READABLE ? EPOLLIN : 0u) | (events & UV_WRITABLE ? EPOLLOUT : 0u) |
+                                 (events & UV_DISCONNECT ? EPOLLRDHUP : 0u));
+  stopped_ = false;
+  set_events(events);
+  return true;
+}
+
+void PollHandle::handle_events(std::uint32_t events) {
+  if (events_ == 0) return;  // a hang-up, which nobody waits for
+  const int wanted = events_;
+  int seen = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0) |
+             (events & EPOLLRDHUP ? UV_DISCONNECT : 0);
+  if (events & EPOLLERR) {
+    stopped_ = true;
+    set_events(0);
+    seen = wanted;
+  } else if (seen == 0) {
+    seen = wanted;  // EPOLLHUP alone
   }
-  self->callback_(events);
+  callback_(seen);
+}
+
+void PollHandle::settle() {
+  if (std::exchange(stopped_, false)) poller_.change(*this, fd_, 0);
 }
 
 TimerHandle::TimerHandle(uv_loop_t& loop, Callback callback)

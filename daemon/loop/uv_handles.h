@@ -3,39 +3,70 @@
 
 #include <uv.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "core/base/result.h"
+#include "daemon/loop/poller.h"
 
 namespace kcptun {
 
-/// A libuv loop that is ready for any handle. The error says what the system would not give. Close it with
-/// uv_loop_close() when all handles are gone.
-Result<std::unique_ptr<uv_loop_t>> open_uv_loop();
+/// A libuv loop that is ready for any handle.
+class UvLoop {
+ public:
+  /// The error says what the system would not give.
+  static Result<std::unique_ptr<UvLoop>> open();
+  /// Lets the closed handles go. REQUIRES: all handles are closing or closed.
+  ~UvLoop();
+  UvLoop(const UvLoop&) = delete;
+  UvLoop& operator=(const UvLoop&) = delete;
 
-/// Watches a file descriptor that somebody else owns. Stop or destroy it before the descriptor is closed.
+  uv_loop_t& get() { return uv_; }
+
+ private:
+  UvLoop() = default;
+  Result<bool> start();
+
+  uv_loop_t uv_{};
+  std::unique_ptr<Poller> poller_;
+  bool initialised_ = false;
+};
+
+/// Watches a file descriptor that somebody else owns. Destroy it before the descriptor is closed.
 class PollHandle {
  public:
-  /// `events`: UV_READABLE | UV_WRITABLE; both after an error, so that a system call finds out which.
+  /// `events`: UV_READABLE | UV_WRITABLE | UV_DISCONNECT; all that are watched after an error or a hang-up, so
+  /// that a system call finds out which.
   using Callback = std::function<void(int events)>;
 
+  /// `loop`: a UvLoop's.
   PollHandle(uv_loop_t& loop, int fd, Callback callback);
   ~PollHandle();
   PollHandle(const PollHandle&) = delete;
   PollHandle& operator=(const PollHandle&) = delete;
 
-  /// Watches for these events from now on; 0 stops. Costs nothing when they are watched already.
-  void watch(int events);
+  /// Watches for these events from now on; 0 stops. Costs nothing when they are watched already. False, with
+  /// errno: the system refuses to watch the descriptor (ENOSPC: fs.epoll.max_user_watches; ENOMEM); nothing is
+  /// watched then. Once it was true it stays true.
+  [[nodiscard]] bool watch(int events);
 
  private:
-  static void on_poll(uv_poll_t* handle, int status, int events);
+  friend class Poller;
+  /// Of epoll_wait(2). An error stops the watching; the next watch() starts it again.
+  void handle_events(std::uint32_t events);
+  /// After the callback: what an error has stopped and nobody started again reports nothing more.
+  void settle();
+  void set_events(int events);
 
-  uv_poll_t* handle_;
+  Poller& poller_;
+  const int fd_;
   Callback callback_;
   int events_ = 0;
+  bool added_ = false;
+  bool stopped_ = false;  // by an error; the poller does not know yet
 };
 
 /// A one-shot timer with the loop's resolution of 1 ms, rounded up.

@@ -160,8 +160,12 @@ void prepare_connection(int fd) {
 Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel)
     : loop_(loop), fd_(std::move(fd)), accepted_(std::move(accepted)), tunnel_(tunnel) {
   poll_ = std::make_unique<PollHandle>(loop, fd_.get(), [this](int) { accept_some(); });
-  resume_ = std::make_unique<TimerHandle>(loop, [this] { poll_->watch(UV_READABLE); });
-  poll_->watch(UV_READABLE);
+  resume_ = std::make_unique<TimerHandle>(loop, [this] { watch(); });
+  watch();
+}
+
+void Listener::watch() {
+  if (!poll_->watch(UV_READABLE)) pause(errno);
 }
 
 void Listener::accept_some() {
@@ -183,7 +187,7 @@ void Listener::pause(int error) {
     EventLog(tunnel_).warning("accepting pauses until there are resources again", {{"error", std::strerror(error)}});
     said_at_ = now;
   }
-  poll_->watch(0);
+  (void)poll_->watch(0);
   resume_->start(kPauseMs);
 }
 

@@ -50,8 +50,8 @@ FileDescriptor begin_connect(const UnixPath& path);
 /// What every connection gets: no delay for small writes, and TCP's keepalive.
 void prepare_connection(int fd);
 
-/// Accepts while the loop runs. When descriptors run out it pauses, says so once a minute at most, and goes on when there
-/// are some.
+/// Accepts while the loop runs. When descriptors or the system's watches run out it pauses, says so once a minute at most,
+/// and goes on when there are some.
 class Listener {
  public:
   using Accepted = std::function<void(FileDescriptor)>;
@@ -59,6 +59,7 @@ class Listener {
   Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel = {});
 
  private:
+  void watch();
   void accept_some();
   void pause(int error);
 

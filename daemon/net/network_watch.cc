@@ -32,7 +32,10 @@ NetworkWatch::NetworkWatch(uv_loop_t& loop, std::function<void()> changed) : soc
     told();
   });
   poll_ = std::make_unique<PollHandle>(loop, socket_.get(), [this](int) { drain(); });
-  poll_->watch(UV_READABLE);
+  if (!poll_->watch(UV_READABLE)) {  // no watch to be had: nothing is told
+    poll_.reset();
+    socket_ = FileDescriptor();
+  }
 }
 
 // ENOBUFS says that announcements were lost, which is an announcement too.
@@ -46,7 +49,7 @@ void NetworkWatch::drain() {
     if (got <= 0 && errno != ENOBUFS) break;
   }
   if (any && !std::exchange(settling_, true)) settle_->start(kSettleMs);
-  poll_->watch(UV_READABLE);  // an error event stops the watching
+  (void)poll_->watch(UV_READABLE);  // an error event stops the watching; a watch that was had is had again
 }
 
 }  // namespace kcptun

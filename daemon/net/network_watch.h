@@ -19,7 +19,7 @@ class NetworkWatch {
   /// A change comes as many announcements: the old address goes, its routes, then the new ones come.
   static constexpr std::uint64_t kSettleMs = 100;
 
-  /// Where the kernel has no such socket to give, nothing is ever told: see works().
+  /// Where the kernel has no such socket or no watch to give, nothing is ever told: see works().
   NetworkWatch(uv_loop_t& loop, std::function<void()> changed);
   bool works() const { return socket_.valid(); }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -83,7 +84,7 @@ bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error 
 ReceiveArena::ReceiveArena() {
   void* memory =
       mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  KCPTUN_CHECK(memory != MAP_FAILED);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
   madvise(memory, kBytes, MADV_NOHUGEPAGE);  // one huge page would be resident as a whole
   memory_ = static_cast<std::uint8_t*>(memory);
   std::memset(headers_.data(), 0, sizeof headers_);

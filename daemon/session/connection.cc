@@ -30,7 +30,7 @@ void set_reset_on_close(int fd) {
 
 Connection::Connection(Session& session, std::uint32_t sid, FileDescriptor fd)
     : session_(session), sid_(sid), backlog_(session.loop().backlog_pool()) {
-  use(std::move(fd));
+  if (!use(std::move(fd))) refuse(errno);
 }
 
 Connection::Connection(Session& session, std::uint32_t sid, NextAttempt next_attempt)
@@ -49,11 +49,18 @@ Connection::~Connection() {
   poll_.reset();  // before the descriptor is closed
 }
 
-void Connection::use(FileDescriptor fd) {
+// False, with errno: the system refuses to watch it.
+bool Connection::use(FileDescriptor fd) {
   poll_.reset();
   fd_ = std::move(fd);
   poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
-  update_watch();
+  return watch();
+}
+
+// From the loop, because this may be the constructor.
+void Connection::refuse(int error) {
+  watch_error_ = error;
+  session_.loop().deadlines().set(*this, session_.loop().now());
 }
 
 // --- events of the descriptor ---
@@ -63,17 +70,24 @@ void Connection::use(FileDescriptor fd) {
 void Connection::attempt() {
   errno = 0;
   FileDescriptor fd = next_attempt_();
-  if (fd.valid()) return use(std::move(fd));
+  if (fd.valid()) {
+    if (!use(std::move(fd))) refuse(errno);
+    return;
+  }
   if (errno != 0) dial_error_ = errno;  // else there was nothing left to try, and the last failure counts
   session_.loop().deadlines().set(*this, session_.loop().now());
 }
 
+// A watch that was had can be changed; what is refused has been from the beginning, and use() told.
 void Connection::update_watch() {
-  if (!poll_) return;
+  if (poll_ && watch_error_ == 0) (void)watch();
+}
+
+bool Connection::watch() {
   if (failed_) return poll_->watch(0);
   const bool reading = !connecting_ && !read_ended_ && !parked_;
   const bool writing = connecting_ || !backlog_.empty();
-  poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
+  return poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
 }
 
 void Connection::handle_poll(int events) {
@@ -103,6 +117,7 @@ void Connection::handle_connected() {
 }
 
 void Connection::handle_deadline(TimePoint) {
+  if (watch_error_ != 0) return fail("the system refuses to watch a connection, which is reset", watch_error_);
   if (connecting_) return fail("cannot reach the target", dial_error_);
   fail("the peer, which has finished, does not read", ETIMEDOUT);
 }
@@ -110,7 +125,7 @@ void Connection::handle_deadline(TimePoint) {
 // A peer that has finished and does not read either may be gone: the 2021 release ends both directions with one FIN
 // and says no more (docs/protocol.md section 6). What is left to send gets so much time, renewed by each progress.
 void Connection::bound_drain() {
-  if (!peer_finished_ || draining_) return;
+  if (!peer_finished_ || draining_ || watch_error_ != 0) return;
   draining_ = true;
   Loop& loop = session_.loop();
   loop.deadlines().set(*this, loop.now() + session_.drain_limit());
@@ -124,11 +139,13 @@ void Connection::handle_writable() {
 
 void Connection::fail(const char* what, int error) {
   if (failed_) return;
-  if (connecting_)
-    session_.log().warning(what, {{"target", session_.target()},
-                                  {"conv", hex_id(session_.link().conv())},
-                                  {"sid", sid_},
-                                  {"error", std::strerror(error)}});
+  const std::string conv = hex_id(session_.link().conv());
+  if (connecting_) {
+    session_.log().warning(
+        what, {{"target", session_.target()}, {"conv", conv}, {"sid", sid_}, {"error", std::strerror(error)}});
+  } else if (watch_error_ != 0) {
+    session_.log().warning(what, {{"conv", conv}, {"sid", sid_}, {"error", std::strerror(error)}});
+  }
   session_.link().abandon(sid_);
   reset();
   session_.detach(*this);
@@ -138,7 +155,7 @@ void Connection::reset() {
   failed_ = true;
   if (!poll_) return;
   set_reset_on_close(fd_.get());
-  poll_->watch(0);
+  update_watch();
 }
 
 void Connection::add_traffic(const Traffic& moved) {

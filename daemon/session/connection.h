@@ -74,11 +74,13 @@ class Connection : private Deadline {
   void handle_connected();
   void attempt();
   void bound_drain();
-  void use(FileDescriptor fd);
+  bool use(FileDescriptor fd);
+  void refuse(int error);
   void fail(const char* what, int error);
   void write_backlog();
   void shut_down_if_drained();
   void update_watch();
+  bool watch();
   void add_traffic(const Traffic& moved);
   std::size_t write_some(const iovec* vectors, std::size_t count);
 
@@ -91,6 +93,7 @@ class Connection : private Deadline {
   std::vector<iovec> gathered_;
   NextAttempt next_attempt_;
   int dial_error_ = ETIMEDOUT;  // of the last attempt
+  int watch_error_ = 0;         // why the system refuses to watch fd_
   static constexpr std::size_t kSmallestRead = 4 * 1024;
   static constexpr std::size_t kLargestRead = 64 * 1024;
   std::size_t read_size_ = kSmallestRead;  // bytes asked of the next read

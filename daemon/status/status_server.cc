@@ -1,6 +1,5 @@
 #include "daemon/status/status_server.h"
 
-#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -10,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "core/base/check.h"
+#include "daemon/loop/thread.h"
 #include "daemon/net/address.h"
 #include "daemon/status/page.h"
 #include "daemon/status/render.h"
@@ -38,9 +37,15 @@ bool needs_snapshot(std::string_view path) {
   return path == "/status.json" || path == "/metrics" || path == "/healthz";
 }
 
-// What can be said without asking the loops.
-std::optional<HttpResponse> immediate_response(const HttpRequest& request, const StatusAccess& access) {
-  if (const std::optional<HttpResponse> refused = access.refuse(request)) return refused;
+std::optional<IpEndpoint> peer_of(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return std::nullopt;
+  return from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
+}
+
+// What can be said without asking the loops, to whom may look.
+std::optional<HttpResponse> immediate_response(const HttpRequest& request) {
   if (request.method != "GET" && request.method != "HEAD") {
     HttpResponse response = text_response(405, kRefusedMethod);
     response.more_fields = "Allow: GET, HEAD\r\n";
@@ -67,13 +72,18 @@ class StatusServer::Exchange {
   Exchange(StatusServer& server, FileDescriptor fd)
       : server_(server),
         fd_(std::move(fd)),
-        poll_(*server.uv_, fd_.get(), [this](int events) { handle_poll(events); }),
-        timer_(*server.uv_, [this] { handle_deadline(); }) {
-    poll_.watch(UV_READABLE);
+        peer_(peer_of(fd_.get())),
+        poll_(server.uv_->get(), fd_.get(), [this](int events) { handle_poll(events); }),
+        timer_(server.uv_->get(), [this] { handle_deadline(); }) {
     timer_.start(server.limits_.request_ms);
+    watch(UV_READABLE);
   }
 
   const HttpRequest& request() const { return reader_.request(); }
+  /// Its request may be answered; from now on it keeps its place until it has the answer.
+  void admit() { admitted_ = true; }
+  bool may_be_displaced() const { return !admitted_ || answered(); }
+  const std::optional<IpEndpoint>& peer() const { return peer_; }  // none: a unix socket's
   void respond(const HttpResponse& response) {
     wire_ = to_wire(response, reads_ ? "GET" : request().method);
     reads_ = false;
@@ -94,7 +104,7 @@ class StatusServer::Exchange {
     if (n < 0 || (n == 0 && (reads_ || answered()))) return server_.finish(*this);
     if (n == 0) {  // it has said all it wants to, and may still listen
       peer_finished_ = true;
-      return poll_.watch(wire_.empty() ? 0 : UV_WRITABLE);
+      return watch(wire_.empty() ? 0 : UV_WRITABLE);
     }
     if (reads_) return handle_bytes({bytes.data(), static_cast<std::size_t>(n)});
     discarded_ += static_cast<std::size_t>(n);
@@ -120,13 +130,18 @@ class StatusServer::Exchange {
     while (sent_ < wire_.size()) {
       const ssize_t n = ::send(fd_.get(), wire_.data() + sent_, wire_.size() - sent_, MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EAGAIN) return poll_.watch(UV_WRITABLE | (peer_finished_ ? 0 : UV_READABLE));
+      if (n < 0 && errno == EAGAIN) return watch(UV_WRITABLE | (peer_finished_ ? 0 : UV_READABLE));
       if (n <= 0) return server_.finish(*this);
       sent_ += static_cast<std::size_t>(n);
     }
     if (peer_finished_) return server_.finish(*this);
     ::shutdown(fd_.get(), SHUT_WR);
-    poll_.watch(UV_READABLE);  // until the other side closes
+    watch(UV_READABLE);  // until the other side closes
+  }
+
+  // What the system refuses to watch ends by its deadline, in the loop's next turn.
+  void watch(int events) {
+    if (!poll_.watch(events)) timer_.start(0);
   }
 
   bool answered() const { return !wire_.empty() && sent_ == wire_.size(); }
@@ -138,11 +153,13 @@ class StatusServer::Exchange {
 
   StatusServer& server_;
   FileDescriptor fd_;
+  const std::optional<IpEndpoint> peer_;
   PollHandle poll_;
   TimerHandle timer_;
   HttpRequestReader reader_;
   bool reads_ = true;  // the request is not whole yet
   bool peer_finished_ = false;
+  bool admitted_ = false;
   std::string wire_;
   std::size_t sent_ = 0;
   std::size_t discarded_ = 0;
@@ -195,20 +212,19 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
                                                          Gather gather, const Limits& limits) {
   Result<Listening> listening = listen_for_status(address, token);
   if (!listening) return Error{listening.error()};
-  auto uv = std::make_unique<uv_loop_t>();
-  if (const int status = uv_loop_init(uv.get()); status != 0)
-    return Error{std::string("status: cannot create an event loop: ") + uv_strerror(status)};
+  Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
+  if (!uv) return Error{"status: " + uv.error()};
   std::unique_ptr<StatusServer> server(
       new StatusServer(std::move(gather), limits, StatusAccess(listening->place, token), listening->text));
-  server->uv_ = std::move(uv);
-  server->mailbox_ = std::make_shared<Mailbox>(*server->uv_);
+  server->uv_ = std::move(*uv);
+  server->mailbox_ = std::make_shared<Mailbox>(server->uv_->get());
   if (const auto* path = std::get_if<UnixPath>(&address))
     server->socket_file_ = std::make_unique<SocketFile>(*path);
   server->listener_ =
-      std::make_unique<Listener>(*server->uv_, std::move(listening->fd),
+      std::make_unique<Listener>(server->uv_->get(), std::move(listening->fd),
                                  [self = server.get()](FileDescriptor fd) { self->accept(std::move(fd)); });
   server->gather_timer_ =
-      std::make_unique<TimerHandle>(*server->uv_, [self = server.get()] { self->give_up_gathering(); });
+      std::make_unique<TimerHandle>(server->uv_->get(), [self = server.get()] { self->give_up_gathering(); });
   return server;
 }
 
@@ -217,7 +233,7 @@ StatusServer::StatusServer(Gather gather, const Limits& limits, StatusAccess acc
 
 StatusServer::~StatusServer() {
   if (thread_.joinable()) {
-    mailbox_->post([this] { uv_stop(uv_.get()); });
+    mailbox_->post([this] { uv_stop(&uv_->get()); });
     thread_.join();
   }
   if (!uv_) return;
@@ -225,17 +241,39 @@ StatusServer::~StatusServer() {
   gather_timer_.reset();
   listener_.reset();
   mailbox_.reset();
-  uv_run(uv_.get(), UV_RUN_DEFAULT);  // lets the closed handles go
-  KCPTUN_CHECK(uv_loop_close(uv_.get()) == 0);
 }
 
-void StatusServer::start() {
-  thread_ = std::thread([uv = uv_.get()] { uv_run(uv, UV_RUN_DEFAULT); });
-  pthread_setname_np(thread_.native_handle(), "status");
+Result<bool> StatusServer::start() {
+  Result<std::thread> started = start_thread("status", [uv = &uv_->get()] { uv_run(uv, UV_RUN_DEFAULT); });
+  if (!started) return Error{started.error()};
+  thread_ = std::move(*started);
+  return true;
+}
+
+// Called for a new connection only, so that none of the others is on the stack.
+bool StatusServer::make_room() {
+  const auto address = [](const Exchange& one) { return one.peer() ? one.peer()->ip : decltype(IpEndpoint::ip){}; };
+  const auto same_address = [&](const Exchange& one) {
+    return std::ranges::count_if(exchanges_, [&](const auto& other) {
+      return other->may_be_displaced() && address(*other) == address(one);
+    });
+  };
+  auto victim = exchanges_.end();
+  std::ptrdiff_t most = 0;
+  for (auto it = exchanges_.begin(); it != exchanges_.end(); ++it) {  // the oldest first
+    if (!(*it)->may_be_displaced()) continue;
+    if (const std::ptrdiff_t count = same_address(**it); count > most) {
+      most = count;
+      victim = it;
+    }
+  }
+  if (victim == exchanges_.end()) return false;
+  exchanges_.erase(victim);
+  return true;
 }
 
 void StatusServer::accept(FileDescriptor fd) {
-  if (exchanges_.size() >= limits_.exchanges) return;  // closed
+  if (exchanges_.size() >= limits_.exchanges && !make_room()) return;  // closed
   exchanges_.push_back(std::make_unique<Exchange>(*this, std::move(fd)));
 }
 
@@ -249,15 +287,16 @@ void StatusServer::finish(Exchange& exchange) {
 }
 
 void StatusServer::handle_request(Exchange& exchange) {
-  if (const auto response = immediate_response(exchange.request(), access_))
-    return exchange.respond(*response);
+  if (const auto refused = access_.refuse(exchange.request())) return exchange.respond(*refused);
+  exchange.admit();
+  if (const auto response = immediate_response(exchange.request())) return exchange.respond(*response);
   if (const auto response = fresh_response(exchange.request().path)) return exchange.respond(*response);
   waiting_.push_back(&exchange);
   if (!gathers_) begin_gathering();
 }
 
 std::optional<HttpResponse> StatusServer::fresh_response(const std::string& path) {
-  if (!latest_ || uv_now(uv_.get()) - latest_->taken_ms >= limits_.snapshot_life_ms) return std::nullopt;
+  if (!latest_ || uv_now(&uv_->get()) - latest_->taken_ms >= limits_.snapshot_life_ms) return std::nullopt;
   return latest_response(path);
 }
 
@@ -289,7 +328,7 @@ void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapsho
   snapshot.bound_rows();
   latest_ = std::make_unique<Rendered>();
   latest_->snapshot = std::move(snapshot);
-  latest_->taken_ms = uv_now(uv_.get());
+  latest_->taken_ms = uv_now(&uv_->get());
   for (Exchange* exchange : std::exchange(waiting_, {}))
     exchange->respond(latest_response(exchange->request().path));
 }

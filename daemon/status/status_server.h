@@ -23,7 +23,9 @@ namespace kcptun {
 /// What one who watches costs: at most one snapshot in Limits::snapshot_life_ms, however many watch; nothing
 /// while nobody does. Shares nothing with the loops: it asks for a snapshot and is posted a copy. Bounds:
 /// Limits, and HttpRequestReader::kMaxBytes for a request. A connection is for one request. What does not fit
-/// is answered with 408, 431 or 503, connections beyond the limit are closed.
+/// is answered with 408, 431 or 503. Beyond the limit of connections a new one takes the place of one that
+/// has shown no right to look, or has its answer: the oldest of the address that has most of them. When all are owed
+/// an answer it is closed.
 class StatusServer {
  public:
   /// Takes the snapshot, from any thread. Dropped without a call when there is none to be had.
@@ -52,8 +54,8 @@ class StatusServer {
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;
 
-  /// Begins to serve. REQUIRES: the process is set up; called once.
-  void start();
+  /// Begins to serve. The error says why the system gives no thread. REQUIRES: the process is set up; called once.
+  Result<bool> start();
   /// Where it listens: "http://127.0.0.1:9090/", or a unix socket's path.
   const std::string& place() const { return place_; }
 
@@ -63,6 +65,7 @@ class StatusServer {
   StatusServer(Gather gather, const Limits& limits, StatusAccess access, std::string place);
 
   void accept(FileDescriptor fd);
+  bool make_room();
   void finish(Exchange& exchange);
   /// Answers now, or when a snapshot is there.
   void handle_request(Exchange& exchange);
@@ -78,7 +81,7 @@ class StatusServer {
   const StatusAccess access_;
   const std::string place_;
   std::unique_ptr<SocketFile> socket_file_;
-  std::unique_ptr<uv_loop_t> uv_;
+  std::unique_ptr<UvLoop> uv_;
   std::shared_ptr<Mailbox> mailbox_;  // weakly held by answers
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;

@@ -91,18 +91,14 @@ bool run_uv_until(uv_loop_t& loop, Condition condition) {
   return true;
 }
 
-/// A bare libuv loop; checks that every handle was closed and freed.
+/// A bare libuv loop, which aborts at its end unless every handle was closed and freed.
 struct UvLoop {
-  UvLoop() { uv_loop_init(&uv); }
-  ~UvLoop() {
-    uv_run(&uv, UV_RUN_DEFAULT);
-    if (uv_loop_close(&uv) != 0) std::abort();
-  }
   template <typename Condition>
   bool until(Condition condition) {
     return run_uv_until(uv, condition);
   }
-  uv_loop_t uv;
+  std::unique_ptr<kcptun::UvLoop> owned = std::move(kcptun::UvLoop::open().value());
+  uv_loop_t& uv = owned->get();
 };
 
 inline std::uint16_t port_of(int fd) {

@@ -1,8 +1,11 @@
 // Loops on threads, and work that is done while all of them stand still. What the service manager is shown.
 #include "daemon/loop/loop_threads.h"
 
-#include <atomic>
+#include <pthread.h>
+
+#include <array>
 #include <catch2/catch.hpp>
+#include <string>
 
 #include "daemon/service_status.h"
 
@@ -30,9 +33,24 @@ TEST_CASE("while all threads stand still nobody else runs, and afterwards everyb
     threads->post(0, round);
   };
   threads->post(0, round);
+  REQUIRE(threads->start().ok());
   threads->run();
   CHECK(rounds == 50);
   for (const std::uint64_t count : turns) CHECK(count > 0);
+}
+
+TEST_CASE("threads that the system does not give are one error, and those that it gave have ended") {
+  auto threads = std::move(LoopThreads::open(4).value());
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, std::size_t{1} << 46);  // more than there is room for
+  pthread_setattr_default_np(&attributes);
+  const Result<bool> started = threads->start();
+  pthread_attr_setstacksize(&attributes, std::size_t{8} << 20);
+  pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
+  REQUIRE_FALSE(started.ok());
+  CHECK(started.error().starts_with("cannot start the thread \"loop 1\": "));
 }
 
 TEST_CASE("before the threads run, and with one alone, work is done at once") {
@@ -44,6 +62,7 @@ TEST_CASE("before the threads run, and with one alone, work is done at once") {
     threads->with_all_still([&done] { ++done; });
     threads->stop();
   });
+  REQUIRE(threads->start().ok());
   threads->run();
   CHECK(done == 2);
 }

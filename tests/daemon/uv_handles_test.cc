@@ -41,11 +41,11 @@ TEST_CASE("a poll handle calls back for what it watches, until it watches nothin
   pipe.fill();
   uv_run(&loop.uv, UV_RUN_NOWAIT);
   CHECK(calls == 0);
-  handle.watch(UV_READABLE);
-  handle.watch(UV_READABLE);
+  CHECK(handle.watch(UV_READABLE));
+  CHECK(handle.watch(UV_READABLE));
   uv_run(&loop.uv, UV_RUN_NOWAIT);
   CHECK(calls == 1);
-  handle.watch(0);
+  (void)handle.watch(0);
   uv_run(&loop.uv, UV_RUN_NOWAIT);
   CHECK(calls == 1);
 }
@@ -56,7 +56,7 @@ TEST_CASE("handles are silent after their owner is gone") {
   int calls = 0;
   {
     PollHandle poll(loop.uv, pipe.read.get(), [&calls](int) { ++calls; });
-    poll.watch(UV_READABLE);
+    CHECK(poll.watch(UV_READABLE));
     TimerHandle timer(loop.uv, [&calls] { ++calls; });
     timer.start(0);
     CheckHandle check(loop.uv, [&calls] { ++calls; });
@@ -78,7 +78,7 @@ TEST_CASE("a poll handle may be destroyed inside its own callback") {
     ++calls;
     handle.reset();
   });
-  handle->watch(UV_READABLE);
+  CHECK(handle->watch(UV_READABLE));
   pipe.fill();
   CHECK(loop.until([&] { return !handle; }));
   uv_run(&loop.uv, UV_RUN_NOWAIT);
@@ -93,7 +93,7 @@ TEST_CASE("a poll handle may be replaced inside its own callback by one for anot
       order += '1';
       handle.reset();
       handle = std::make_unique<PollHandle>(loop.uv, second.read.get(), [this](int) { second_ready(); });
-      handle->watch(UV_READABLE);
+      CHECK(handle->watch(UV_READABLE));
     }
     void second_ready() {
       order += '2';
@@ -105,7 +105,7 @@ TEST_CASE("a poll handle may be replaced inside its own callback by one for anot
     std::unique_ptr<PollHandle> handle;
   } owner;
   owner.handle = std::make_unique<PollHandle>(owner.loop.uv, owner.first.read.get(), [&owner](int) { owner.first_ready(); });
-  owner.handle->watch(UV_READABLE);
+  CHECK(owner.handle->watch(UV_READABLE));
   owner.first.fill();
   owner.second.fill();
   CHECK(owner.loop.until([&owner] { return !owner.handle; }));
@@ -142,8 +142,8 @@ TEST_CASE("two descriptors in one wake-up: the first callback may destroy the ha
     one.reset();
     two.reset();
   });
-  one->watch(UV_READABLE);
-  two->watch(UV_READABLE);
+  CHECK(one->watch(UV_READABLE));
+  CHECK(two->watch(UV_READABLE));
   a.fill();
   b.fill();
   CHECK(loop.until([&] { return !one && !two; }));
@@ -158,7 +158,7 @@ TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
   UdpSocket socket = test::must_connect(test::loopback(port));
   std::vector<int> seen;
   PollHandle handle(loop.uv, socket.fd(), [&seen](int events) { seen.push_back(events); });
-  handle.watch(UV_READABLE);
+  CHECK(handle.watch(UV_READABLE));
   const auto send = [&socket] { return ::send(socket.fd(), "x", 1, 0); };
   send();
   REQUIRE(loop.until([&] { return !seen.empty(); }));
@@ -169,9 +169,44 @@ TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
   char byte;
   CHECK(::recv(socket.fd(), &byte, 1, MSG_DONTWAIT) == -1);
   CHECK(errno == ECONNREFUSED);
-  handle.watch(UV_READABLE);  // the same events as before
+  CHECK(handle.watch(UV_READABLE));  // the same events as before
   send();
   REQUIRE(loop.until([&] { return seen.size() == 2; }));
+}
+
+TEST_CASE("what the system does not watch is refused, and the loop goes on") {
+  UvLoop loop;
+  const FileDescriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // epoll_ctl(2): EPERM
+  PollHandle handle(loop.uv, file.get(), [](int) {});
+  CHECK_FALSE(handle.watch(UV_READABLE));
+  CHECK(errno == EPERM);
+  CHECK(handle.watch(0));  // nothing is watched, as before
+  CHECK(uv_loop_alive(&loop.uv) == 0);
+  Pipe pipe;
+  int calls = 0;
+  PollHandle other(loop.uv, pipe.read.get(), [&calls](int) { ++calls; });
+  CHECK(other.watch(UV_READABLE));
+  pipe.fill();
+  CHECK(loop.until([&] { return calls > 0; }));
+}
+
+TEST_CASE("a watch that was had costs no new one: it changes where no other is to be had") {
+  UvLoop loop;
+  Pipe pipe;
+  int calls = 0;
+  PollHandle handle(loop.uv, pipe.read.get(), [&calls](int) { ++calls; });
+  CHECK(handle.watch(UV_READABLE));
+  for (int i = 0; i < 100; ++i) {
+    CHECK(handle.watch(0));
+    CHECK(handle.watch(i % 2 ? UV_READABLE : UV_READABLE | UV_DISCONNECT));
+  }
+  pipe.fill();
+  CHECK(loop.until([&] { return calls > 0; }));
+  pipe.write = FileDescriptor();  // hung up: nobody waits for that
+  CHECK(handle.watch(0));
+  calls = 0;
+  for (int i = 0; i < 3; ++i) uv_run(&loop.uv, UV_RUN_NOWAIT);
+  CHECK(calls == 0);
 }
 
 TEST_CASE("a timer runs once, can be stopped and started again") {
