@@ -1,7 +1,9 @@
 #include "config/command.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -46,6 +48,22 @@ Result<std::string> json_of(const CommandInput& input, Settings& settings) {
   return json;
 }
 
+bool sets_secret(const FileSettings::Assignments& assignments) {
+  return std::ranges::any_of(assignments, [](const FileSettings::Assignment& one) {
+    const auto* text = std::get_if<std::string>(&one.value);
+    return is_secret(one.option) && text && !text->empty();
+  });
+}
+
+/// Of a file with a key or a token that every user of the machine can read; "" of another.
+std::string readable_secret_warning(const CommandInput& input, const std::string& file, const FileSettings& settings) {
+  const bool secret = sets_secret(settings.assignments) ||
+                      std::ranges::any_of(settings.tunnels, sets_secret, &FileSettings::Tunnel::assignments);
+  if (!secret || file == kPairingName || !input.others_can_read || !input.others_can_read(file)) return {};
+  return printable_path(file) + " holds a secret, and every user of this machine can read it: chmod 600, or 640 with a "
+                                "group of its own";
+}
+
 /// The JSON file of -c; nothing of it without one.
 std::variant<FileSettings, Refusal> read_file(const CommandInput& input, Settings& settings) {
   if (settings.text(OptionId::kConfigFile).empty()) return FileSettings{};
@@ -54,6 +72,8 @@ std::variant<FileSettings, Refusal> read_file(const CommandInput& input, Setting
   const std::string& file = settings.text(OptionId::kConfigFile);
   auto parsed = parse_json_settings(text.value(), file, input.role);
   if (!parsed) return content_refusal(input.role, parsed.error());
+  if (auto warning = readable_secret_warning(input, file, parsed.value()); !warning.empty())
+    parsed.value().warnings.push_back(std::move(warning));
   return std::move(parsed.value());
 }
 
@@ -249,7 +269,7 @@ ParsedCommand parse_command(const CommandInput& input) {
 CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions) {
   CommandInput input{
       .role = role, .library_versions = std::string(library_versions), .read_file = read_text_file,
-      .read_key_file = read_key_file, .random_bytes = system_randomness};
+      .others_can_read = others_can_read, .read_key_file = read_key_file, .random_bytes = system_randomness};
   if (argc > 1) input.arguments.assign(argv + 1, argv + argc);
   if (const char* key = std::getenv("KCPTUN_KEY")) input.environment_key = key;
   input.plugin = plugin_environment_of_process();
@@ -258,6 +278,11 @@ CommandInput input_of_process(Role role, int argc, const char* const* argv, std:
 
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions) {
   return parse_command(input_of_process(role, argc, argv, library_versions));
+}
+
+bool others_can_read(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & S_IROTH) != 0;
 }
 
 Result<std::string> read_text_file(const std::string& path) {

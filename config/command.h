@@ -28,6 +28,8 @@ struct CommandInput {
   std::string library_versions{};                // what --version says besides our own
   /// The text of the file of -c, unless that is a pairing string; the error is what the system said of it.
   std::function<Result<std::string>(const std::string& path)> read_file{};
+  /// True for a file of -c that every user of the machine can read. None: nobody asks.
+  std::function<bool(const std::string& path)> others_can_read{};
   KeyFileReader read_key_file{};
   /// Fresh randomness for --genkey.
   std::function<std::array<std::uint8_t, 32>()> random_bytes{};
@@ -71,6 +73,8 @@ CommandInput input_of_process(Role role, int argc, const char* const* argv, std:
 /// The same, parsed.
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);
 
+/// True for a regular file whose mode lets everybody read it.
+bool others_can_read(const std::string& path);
 /// A whole file of at most 1 MiB. The error is the system's text, without the path.
 Result<std::string> read_text_file(const std::string& path);
 

@@ -136,10 +136,14 @@ std::string printable(std::string_view text, std::size_t longest) {
   std::string shown;
   if (const auto url = text.find(kBehindScheme); url != text.npos)
     longest = std::min(longest, url + kBehindScheme.size());
-  for (const char c : text.substr(0, longest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      shown += c;
+  const auto is_c1 = [&](std::size_t at) {  // U+0080 to U+009F, which terminals obey too
+    return text.substr(at, 2) >= "\xc2\x80" && text.substr(at, 2) <= "\xc2\x9f";
+  };
+  for (std::size_t i = 0; i < std::min(text.size(), longest); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool control = byte < 0x20 || byte == 0x7f || is_c1(i) || (i > 0 && is_c1(i - 1));
+    if (!control) {
+      shown += text[i];
       continue;
     }
     std::array<char, 5> escaped{};

@@ -93,6 +93,7 @@ struct CapabilitySet {
     return syscall(SYS_capset, &header, words.data()) == 0;
   }
   Capabilities permitted() const { return words[0].permitted | Capabilities{words[1].permitted} << 32; }
+  Capabilities inheritable() const { return words[0].inheritable | Capabilities{words[1].inheritable} << 32; }
   Capabilities effective() const { return words[0].effective | Capabilities{words[1].effective} << 32; }
   void assign(Capabilities kept) {
     for (std::size_t i = 0; i < words.size(); ++i) {
@@ -135,12 +136,22 @@ Result<bool> keep_only(Capabilities needed) {
   CapabilitySet set;
   if (!set.get()) return refused("capget");
   const Capabilities kept = set.permitted() & needed;
-  set.assign(kept);
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  if (!set.set()) return refused("capset");
+  if (set.permitted() == 0 && set.inheritable() == 0) return true;  // nothing to give up
+  set.assign(kept);
+  if (!set.set()) return refused("capset");  // errno is for the caller
   if (!set.get()) return refused("capget");
   if (set.permitted() != kept || set.effective() != kept)
     return Error{"the kernel did not take the capabilities"};
+  return true;
+}
+
+// Of an ordinary user. The filter of a service that runs as one may forbid capset(2), and ends nothing by it.
+Result<bool> give_up_ambient(Capabilities needed) {
+  errno = 0;
+  const Result<bool> kept = keep_only(needed);
+  if (!kept && errno == EPERM) return false;
+  if (!kept) return Error{"cannot give up capabilities: " + kept.error()};
   return true;
 }
 
@@ -199,8 +210,8 @@ Capabilities capabilities_for(LaterNeeds needs) {
 }
 
 Result<bool> give_up_privileges(const Identity* identity, Capabilities needed) {
-  if (geteuid() != 0) return true;  // find_identity() has made sure that there is nothing to become
   shrink_bounding_set(needed);
+  if (geteuid() != 0) return give_up_ambient(needed);  // find_identity() has made sure that there is nobody to become
   if (identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
     if (const Result<bool> became = become(*identity); !became)

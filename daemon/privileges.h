@@ -31,10 +31,10 @@ Result<bool> harden_process();
 /// Capabilities as a set of bits, 1 << CAP_...
 using Capabilities = std::uint64_t;
 
-/// Once the ports are bound and before any thread starts: becomes `identity` if there is one, and as root
-/// keeps only `needed` of the capabilities, then makes sure that it is so. `identity` may be null: who is not
-/// root loses nothing then, as there is nothing to lose. The error says what could not be given up; the
-/// process must end then.
+/// Once the ports are bound and before any thread starts: becomes `identity` if there is one (null: nobody), and
+/// keeps only `needed` of the capabilities, ambient ones of an ordinary user too, then makes sure that it is so.
+/// False: an ordinary user keeps what was given to it, since a filter of system calls forbids capset(2); no program
+/// that is executed gets it. The error says what could not be given up; the process must end then.
 Result<bool> give_up_privileges(const Identity* identity, Capabilities needed);
 
 /// What a tunnel that is open may still need: nothing for a user of its own; root's files for one that stays

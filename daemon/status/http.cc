@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "config/settings.h"
+
 namespace kcptun {
 namespace {
 
@@ -111,7 +113,7 @@ Result<std::string> body_of_response(std::string_view wire) {
   if (parser.status_code != 200)
     return Error{fmt::format("the answer is {} {}: {}", static_cast<int>(parser.status_code),
                              http_status_str(static_cast<http_status>(parser.status_code)),
-                             body.first.substr(0, body.first.find('\n')))};
+                             printable(std::string_view(body.first).substr(0, body.first.find('\n'))))};
   return body.first;
 }
 

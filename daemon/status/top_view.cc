@@ -51,7 +51,8 @@ std::string as_time(Number value) {
   return *value < 1 ? fmt::format("{:.1f} ms", *value * 1e3) : fmt::format("{:.1f} s", *value);
 }
 std::string as_age(double s) {
-  const auto total = static_cast<std::uint64_t>(std::max(0.0, s));
+  constexpr double kLongest = 1e15;  // what fits the integer
+  const auto total = static_cast<std::uint64_t>(std::clamp(s, 0.0, kLongest));
   if (total >= 86400) return fmt::format("{} d {} h", total / 86400, total / 3600 % 24);
   if (total >= 3600) return fmt::format("{} h {} min", total / 3600, total / 60 % 60);
   return total >= 60 ? fmt::format("{} min {} s", total / 60, total % 60) : fmt::format("{} s", total);
@@ -68,8 +69,9 @@ std::string graph(const std::deque<double>& values) {
   const double most = values.empty() ? 0 : *std::ranges::max_element(values);
   std::string out(TopView::kHistory - std::min(values.size(), TopView::kHistory), ' ');
   for (const double value : values) {
-    const double level = most > 0 ? value / most * static_cast<double>(kLevels.size() - 1) : 0;
-    out += kLevels[static_cast<std::size_t>(std::lround(level))];
+    // Numbers of any size come from the other end, and quotients of infinities are none.
+    const double share = most > 0 && std::isfinite(most) ? std::clamp(value / most, 0.0, 1.0) : 0;
+    out += kLevels[static_cast<std::size_t>(std::lround(share * static_cast<double>(kLevels.size() - 1)))];
   }
   return out;
 }

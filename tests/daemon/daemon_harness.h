@@ -92,7 +92,7 @@ bool run_uv_until(uv_loop_t& loop, Condition condition) {
 }
 
 /// A bare libuv loop, which aborts at its end unless every handle was closed and freed.
-struct UvLoop {
+struct BareLoop {
   template <typename Condition>
   bool until(Condition condition) {
     return run_uv_until(uv, condition);

@@ -18,7 +18,7 @@ namespace {
 using test::App;
 using test::LogCapture;
 using test::loopback;
-using test::UvLoop;
+using test::BareLoop;
 
 /// A directory of its own, removed at the end.
 struct TempDir {
@@ -42,7 +42,7 @@ bool contains(const std::string& text, const std::string& word) { return text.fi
 }  // namespace
 
 TEST_CASE("a listener accepts TCP connections, many in one wake-up") {
-  UvLoop loop;
+  BareLoop loop;
   std::vector<FileDescriptor> accepted;
   FileDescriptor listening = test::must_listen();
   const std::uint16_t port = test::port_of(listening.get());
@@ -89,7 +89,7 @@ TEST_CASE("the wildcard listens for both families") {
 }
 
 TEST_CASE("a unix listener accepts, in the file system and in the abstract name space") {
-  UvLoop loop;
+  BareLoop loop;
   TempDir dir;
   const UnixPath path = GENERATE_REF(dir.file("socket"), UnixPath{"@kcptun-test-" + std::to_string(getpid())});
   INFO(path.path);
@@ -159,7 +159,7 @@ TEST_CASE("a unix path in no directory is an error that names it") {
 }
 
 TEST_CASE("without descriptors a listener pauses, says so once, and recovers") {
-  UvLoop loop;
+  BareLoop loop;
   LogCapture log;
   std::vector<FileDescriptor> accepted;
   FileDescriptor listening = test::must_listen();
@@ -235,7 +235,7 @@ TEST_CASE("begin_connect fails at once, with errno, where that is known at once"
 }
 
 TEST_CASE("a literal is resolved inside the call") {
-  UvLoop loop;
+  BareLoop loop;
   for (const char* literal : {"127.0.0.1", "::1", "2001:db8::7"}) {
     int calls = 0;
     resolve_async(loop.uv, literal, 4000, [&](Result<std::vector<IpEndpoint>> addresses) {
@@ -248,7 +248,7 @@ TEST_CASE("a literal is resolved inside the call") {
 }
 
 TEST_CASE("a name is resolved later, on the loop") {
-  UvLoop loop;
+  BareLoop loop;
   int calls = 0;
   resolve_async(loop.uv, "localhost", 4000, [&](Result<std::vector<IpEndpoint>> addresses) {
     ++calls;
@@ -261,7 +261,7 @@ TEST_CASE("a name is resolved later, on the loop") {
 }
 
 TEST_CASE("a name that cannot be is an error that names it") {
-  UvLoop loop;
+  BareLoop loop;
   const std::string name = std::string(70, 'x') + ".invalid";  // a label has at most 63 bytes
   int calls = 0;
   resolve_async(loop.uv, name, 4000, [&](Result<std::vector<IpEndpoint>> addresses) {
@@ -274,7 +274,7 @@ TEST_CASE("a name that cannot be is an error that names it") {
 }
 
 TEST_CASE("many names are resolved at once") {
-  UvLoop loop;
+  BareLoop loop;
   int calls = 0;
   for (int i = 0; i < 50; ++i)
     resolve_async(loop.uv, "localhost", 1, [&](Result<std::vector<IpEndpoint>> addresses) { calls += addresses.ok(); });

@@ -133,4 +133,12 @@ TEST_CASE("a response goes over the wire and back; for HEAD without its body", "
 }
 
 }  // namespace
+TEST_CASE("what a server says instead of a status reaches a terminal as printable characters", "[status]") {
+  const std::string said = "\x1b]0;owned\x07\x1b[2J";
+  const auto body = body_of_response("HTTP/1.1 401 No\r\nContent-Length: " + std::to_string(said.size()) +
+                                     "\r\n\r\n" + said);
+  REQUIRE_FALSE(body.ok());
+  CHECK(body.error() == "the answer is 401 Unauthorized: \\x1b]0;owned\\x07\\x1b[2J");
+}
+
 }  // namespace kcptun

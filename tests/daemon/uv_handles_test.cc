@@ -13,7 +13,7 @@
 namespace kcptun {
 namespace {
 
-using test::UvLoop;
+using test::BareLoop;
 
 struct Pipe {
   Pipe() {
@@ -28,10 +28,10 @@ struct Pipe {
 
 }  // namespace
 
-// UvLoop aborts when a handle was not closed; the leak checker sees those that were not freed.
+// BareLoop aborts when a handle was not closed; the leak checker sees those that were not freed.
 
 TEST_CASE("a poll handle calls back for what it watches, until it watches nothing") {
-  UvLoop loop;
+  BareLoop loop;
   Pipe pipe;
   int calls = 0;
   PollHandle handle(loop.uv, pipe.read.get(), [&calls](int events) {
@@ -51,7 +51,7 @@ TEST_CASE("a poll handle calls back for what it watches, until it watches nothin
 }
 
 TEST_CASE("handles are silent after their owner is gone") {
-  UvLoop loop;
+  BareLoop loop;
   Pipe pipe;
   int calls = 0;
   {
@@ -70,7 +70,7 @@ TEST_CASE("handles are silent after their owner is gone") {
 }
 
 TEST_CASE("a poll handle may be destroyed inside its own callback") {
-  UvLoop loop;
+  BareLoop loop;
   Pipe pipe;
   int calls = 0;
   std::unique_ptr<PollHandle> handle;
@@ -99,7 +99,7 @@ TEST_CASE("a poll handle may be replaced inside its own callback by one for anot
       order += '2';
       handle.reset();
     }
-    UvLoop loop;
+    BareLoop loop;
     Pipe first, second;
     std::string order;
     std::unique_ptr<PollHandle> handle;
@@ -113,7 +113,7 @@ TEST_CASE("a poll handle may be replaced inside its own callback by one for anot
 }
 
 TEST_CASE("timer, check and mailbox may be destroyed inside their own callbacks") {
-  UvLoop loop;
+  BareLoop loop;
   std::unique_ptr<TimerHandle> timer;
   timer = std::make_unique<TimerHandle>(loop.uv, [&timer] { timer.reset(); });
   timer->start(0);
@@ -128,7 +128,7 @@ TEST_CASE("timer, check and mailbox may be destroyed inside their own callbacks"
 }
 
 TEST_CASE("two descriptors in one wake-up: the first callback may destroy the handle of the second") {
-  UvLoop loop;
+  BareLoop loop;
   Pipe a, b;
   int calls = 0;
   std::unique_ptr<PollHandle> one, two;
@@ -152,7 +152,7 @@ TEST_CASE("two descriptors in one wake-up: the first callback may destroy the ha
 }
 
 TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
-  UvLoop loop;
+  BareLoop loop;
   std::uint16_t port;
   { port = test::must_bind().local().port; }  // nobody is there now: what is sent comes back as an ICMP error
   UdpSocket socket = test::must_connect(test::loopback(port));
@@ -175,7 +175,7 @@ TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
 }
 
 TEST_CASE("what the system does not watch is refused, and the loop goes on") {
-  UvLoop loop;
+  BareLoop loop;
   const FileDescriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // epoll_ctl(2): EPERM
   PollHandle handle(loop.uv, file.get(), [](int) {});
   CHECK_FALSE(handle.watch(UV_READABLE));
@@ -191,7 +191,7 @@ TEST_CASE("what the system does not watch is refused, and the loop goes on") {
 }
 
 TEST_CASE("a watch that was had costs no new one: it changes where no other is to be had") {
-  UvLoop loop;
+  BareLoop loop;
   Pipe pipe;
   int calls = 0;
   PollHandle handle(loop.uv, pipe.read.get(), [&calls](int) { ++calls; });
@@ -210,7 +210,7 @@ TEST_CASE("a watch that was had costs no new one: it changes where no other is t
 }
 
 TEST_CASE("a timer runs once, can be stopped and started again") {
-  UvLoop loop;
+  BareLoop loop;
   int calls = 0;
   TimerHandle timer(loop.uv, [&calls] { ++calls; });
   timer.start(0);
@@ -224,7 +224,7 @@ TEST_CASE("a timer runs once, can be stopped and started again") {
 }
 
 TEST_CASE("a timer may start itself again from its callback") {
-  UvLoop loop;
+  BareLoop loop;
   int calls = 0;
   std::unique_ptr<TimerHandle> timer;
   timer = std::make_unique<TimerHandle>(loop.uv, [&] {
@@ -235,7 +235,7 @@ TEST_CASE("a timer may start itself again from its callback") {
 }
 
 TEST_CASE("a check handle runs once in each iteration") {
-  UvLoop loop;
+  BareLoop loop;
   int calls = 0;
   CheckHandle check(loop.uv, [&calls] { ++calls; });
   for (int i = 0; i < 10; ++i) uv_run(&loop.uv, UV_RUN_NOWAIT);
@@ -244,7 +244,7 @@ TEST_CASE("a check handle runs once in each iteration") {
 
 TEST_CASE("tasks from another thread arrive all, on the loop's thread and in order") {
   constexpr int kTasks = 20'000;
-  UvLoop loop;
+  BareLoop loop;
   Mailbox mailbox(loop.uv);
   std::vector<int> got;
   const auto loop_thread = std::this_thread::get_id();
@@ -266,7 +266,7 @@ TEST_CASE("tasks from another thread arrive all, on the loop's thread and in ord
 }
 
 TEST_CASE("a task may post another, which runs later") {
-  UvLoop loop;
+  BareLoop loop;
   Mailbox mailbox(loop.uv);
   std::string order;
   mailbox.post([&] {

@@ -16,12 +16,12 @@ import subprocess
 import tempfile
 import time
 
+import machine
 import tunnel as t
 from tunnel import OPTIONS, TunnelCase
 
 FAST = ["--mode", "fast3", "--threads", "1"]
 PIPE_BYTES = 4096
-SANITIZED = bool(os.environ.get("KCPTUN_SANITIZED"))
 
 
 class StuckReader(TunnelCase):
@@ -120,6 +120,7 @@ class StuckReader(TunnelCase):
         self.assertEqual(client.wait(20), 1)
 
 
+@machine.needs("processes")
 class Held(TunnelCase):
     def test_an_end_that_is_held_up_is_over_in_time(self):
         """Its first loop waits for the writer of a pipe in place of its profile, whatever else it is asked."""
@@ -149,7 +150,7 @@ class Refused(TunnelCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp()
+        cls.folder = tempfile.mkdtemp(prefix="kcptun-e2e-", dir="/tmp")
         cls.library = os.path.join(cls.folder, "few_watches.so")
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "few_watches.c")
         subprocess.run(["cc", "-shared", "-fPIC", "-o", cls.library, source], check=True)
@@ -160,7 +161,8 @@ class Refused(TunnelCase):
 
     def environment(self):
         self.switch = os.path.join(self.directory, "no-watches")
-        return {"LD_PRELOAD": self.library, "FEW_WATCHES": self.switch}
+        return {"LD_PRELOAD": self.library, "FEW_WATCHES": self.switch,
+                "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
 
     def check_refusals(self, role):
         """Without watches new connections are reset, one by one; the others go on, and so do later ones."""
@@ -201,9 +203,8 @@ class Refused(TunnelCase):
             self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
             self.assertIn("cannot create an event loop: no space left on device", done.stderr)
 
+    @machine.needs("another-user")
     def test_a_start_without_threads_is_one_line(self):
-        if os.geteuid() != 0:
-            self.skipTest("only root can become a user without processes")
         alone = 61234  # a user that nobody else is, so that its limit counts us alone
 
         def become():

@@ -298,12 +298,32 @@ class Privileges(TunnelCase):
         self.assertEqual((caps["CapPrm"], caps["CapEff"], caps["CapBnd"]), (NET_BIND_SERVICE,) * 3)
         self.assertEqual(capabilities(tunnel.client_program.pid)["CapPrm"], 0)
 
-    def program_for_all(self):
-        """Our client where another user can start it: this tree may be in a folder that only its owner may enter."""
+    def program_for_all(self, path=None):
+        """Our client, or another, where any user can start it: this tree may be in a folder that only its owner may enter."""
         folder = tempfile.TemporaryDirectory(prefix="kcptun-e2e-", dir="/tmp")
         self.addCleanup(folder.cleanup)
         os.chmod(folder.name, 0o755)
-        return shutil.copy(OPTIONS.client, folder.name)
+        return shutil.copy(path or OPTIONS.client, folder.name)
+
+    @machine.needs("another-user", "low-port", "tcp-mode")
+    def test_a_user_started_with_ambient_capabilities_keeps_what_is_needed(self):
+        user = pwd.getpwnam(ANOTHER)
+        program = self.program_for_all(OPTIONS.server)
+        wanted = "+net_raw,+net_admin,+net_bind_service"
+        low = next(port for port in range(600, 1000) if not t.udp_bound(port) and not t.can_listen_tcp(port))
+        for port, kept in ((t.free_port(), 0), (low, NET_BIND_SERVICE)):
+            started = subprocess.Popen(
+                ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", f"--inh-caps={wanted}",
+                 f"--ambient-caps={wanted}", program, "--key", "k", "-l", f"{t.HOST}:{port}", "-t", f"{t.HOST}:1",
+                 "--threads", "2"], stderr=subprocess.PIPE, text=True)
+            self.addCleanup(started.stderr.close)
+            self.addCleanup(started.wait)
+            self.addCleanup(started.kill)
+            while "tunnel started" not in (line := started.stderr.readline()):
+                self.assertTrue(line, "it has ended")
+            for thread in os.listdir(f"/proc/{started.pid}/task"):
+                caps = capabilities(f"{started.pid}/task/{thread}")
+                self.assertEqual((caps["CapPrm"], caps["CapEff"], caps["CapInh"], caps["CapAmb"]), (kept, kept, 0, 0))
 
     def test_a_user_that_cannot_be_had_ends_the_start_with_one_line(self):
         client = self.program_for_all()
@@ -347,6 +367,19 @@ class Secrets(TunnelCase):
         text = json.dumps({"remoteaddr": f"{t.HOST}:{t.free_port()}", "key": self.KEY}).encode()
         packed = struct.pack(">HI", len(text), zlib.crc32(text)) + text
         return "kcptun://v1/" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+    def test_a_profile_that_everybody_can_read_draws_a_warning(self):
+        path = os.path.join(self.directory, "profile.json")
+        for content, mode, warned in (({"key": self.KEY}, 0o644, True), ({"key": self.KEY}, 0o640, False),
+                                      ({"status-token": "t" * 20}, 0o604, True), ({"crypt": "aes"}, 0o644, False),
+                                      ({"tunnels": [{"name": "a", "key": self.KEY}]}, 0o644, True)):
+            with open(path, "w") as file:
+                json.dump(content, file)
+            os.chmod(path, mode)
+            done = subprocess.run([OPTIONS.client, "--check", "-c", path], capture_output=True, text=True, timeout=20)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("every user of this machine can read it" in done.stderr, warned, (content, mode, done.stderr))
+            self.assertNotIn(self.KEY, done.stderr)
 
     def sources(self):
         config = os.path.join(self.directory, "key.json")

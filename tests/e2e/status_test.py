@@ -249,6 +249,40 @@ class Access(Watched):
             self.assertNotIn(TOKEN, done.stdout + done.stderr)
         self.assertIn("401", subprocess.run([*top, f":{port}"], capture_output=True, text=True, timeout=60).stderr)
 
+    def test_connections_without_a_token_starve_nobody(self):
+        port = t.free_port()
+        self.tunnel(server_args=["--status", f"{HOST}:{port}", "--status-token", TOKEN])
+        idle = []
+        answered = 0
+        for _ in range(50):
+            while len(idle) % 33 < 32:
+                idle.append(socket.create_connection((HOST, port)))
+            idle.append(None)
+            try:
+                answered += fetch(port, "/healthz", {"Authorization": "Bearer " + TOKEN}) == "ok\n"
+            except OSError:
+                pass
+        for connection in filter(None, idle):
+            connection.close()
+        self.assertEqual(answered, 50)
+
+    def test_what_a_hostile_server_says_reaches_the_terminal_as_printable_characters(self):
+        said = "\x1b]0;owned\x07\x1b[2J\u009b31m"
+        status = {"time": 1, "started": 0, "program": said, "version": said, "tunnels": [
+            {"name": said, "local": said, "open_sessions": [{"remote": said, "conv": said, "sent_bytes": 1e308}]}]}
+        listener = socket.create_server((HOST, 0))
+        self.addCleanup(listener.close)
+        for answer in ("HTTP/1.1 401 No\r\n\r\n" + said, "HTTP/1.1 200 OK\r\n\r\n" + json.dumps(status), said):
+            top = subprocess.Popen([OPTIONS.client, "top", "--once", f"{HOST}:{listener.getsockname()[1]}"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            connection = listener.accept()[0]
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer.encode())
+            shown = b"".join(top.communicate(timeout=30))
+            self.assertNotRegex(shown, rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+            self.assertTrue(shown)
+
     def test_a_unix_socket_serves_and_is_gone_afterwards(self):
         path = os.path.join(self.directory, "status.sock")
         tunnel = self.tunnel(client_args=["--status", path])

@@ -37,10 +37,10 @@ class Units(TunnelCase):
 
 
 class Notify(TunnelCase):
-    def start(self, name, **variables):
+    def start(self, name, arguments=(), **variables):
         """A server that tells `name` what it does."""
         environment = dict(os.environ, NOTIFY_SOCKET=name, **variables)
-        program = subprocess.Popen([OPTIONS.server, "-l", f"{t.HOST}:{t.free_port()}", "-t", f"{t.HOST}:1"],
+        program = subprocess.Popen([OPTIONS.server, "-l", f"{t.HOST}:{t.free_port()}", "-t", f"{t.HOST}:1", *arguments],
                                    env=environment, stderr=subprocess.PIPE, text=True)
         self.addCleanup(program.stderr.close)
         self.addCleanup(program.wait)
@@ -99,6 +99,25 @@ class Notify(TunnelCase):
         self.assertTrue(any(" MB/s" in text or " kB/s" in text for _, text in texts), texts)
         for (before, _), (after, _) in zip(texts, texts[1:]):
             self.assertGreater(after - before, 1)
+
+    def test_an_idle_program_of_many_loops_sleeps(self):
+        def switches(pid):
+            total = 0
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/status") as status:
+                    total += int(next(line for line in status if line.startswith("voluntary_ctxt_switches")).split()[1])
+            return total
+        name = os.path.join(self.directory, "idle")
+        manager = self.manager(name)
+        program = self.start(name, arguments=["--threads", "16"])
+        self.assertEqual(manager.recv(4096), b"READY=1")
+        while not manager.recv(4096).startswith(b"STATUS="):
+            pass
+        before, began = switches(program.pid), time.monotonic()
+        time.sleep(5)  # nothing happens, which is what is measured
+        a_second = (switches(program.pid) - before) / (time.monotonic() - began)
+        print(f"    {a_second:.1f} wake-ups a second")
+        self.assertLess(a_second, 2)
 
     def test_ready_alive_and_stopping_are_told(self):
         for name in (os.path.join(self.directory, "notify"), f"@kcptun-uv-notify-{os.getpid()}"):
