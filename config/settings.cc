@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "config/exit_codes.h"
 #include "config/plugin.h"
 #include "core/base/check.h"
 
@@ -92,7 +93,7 @@ Result<Value> value_from_text(const Option& option, std::string_view text) {
 Refusal usage_refusal(Role role, std::string_view message) { return {prefixed(role, message), kExitUsage}; }
 
 Refusal content_refusal(Role role, std::string_view message) {
-  return {prefixed(role, message), kExitFailure};
+  return {prefixed(role, message), kExitConfig};
 }
 
 Refusal refusal_of(const Settings& settings, const Complaint& complaint) {

@@ -75,7 +75,7 @@ inline constexpr int kExitUsage = 2;
 
 /// "kcptun-client: message", exit code 2.
 Refusal usage_refusal(Role role, std::string_view message);
-/// "kcptun-client: message", exit code 1.
+/// "kcptun-client: message", exit code 78.
 Refusal content_refusal(Role role, std::string_view message);
 /// Names file, field and value, or flag and value, by where the option's value came from.
 Refusal refusal_of(const Settings& settings, const Complaint& complaint);

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "config/command.h"
+#include "config/exit_codes.h"
 #include "core/crypt/suite_table.h"
 #include "daemon/first_start.h"
 #include "daemon/log.h"
@@ -54,10 +55,10 @@ int print(const PrintText& text) {
 const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
 
 // Whatever is still open is closed within the deadline.
-int give_up(Role role, const std::string& error) {
+int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
   begin_end_deadline();
   write_last_line(std::string(name_of(role)) + ": " + error);
-  return 1;
+  return exit_code;
 }
 
 // Each connection is a descriptor: as many as the system lets us have.
@@ -128,7 +129,7 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
   std::optional<Identity> identity;
   if (!process.user.empty()) {
     Result<Identity> found = find_identity(process.user);
-    if (!found) return give_up(role, found.error());
+    if (!found) return give_up(role, found.error(), kExitConfig);
     identity = std::move(*found);
   }
   auto log = open_log(process.log);

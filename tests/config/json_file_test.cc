@@ -124,7 +124,7 @@ TEST_CASE("A malformed file is refused with line and column, and never quotes th
   for (const auto& row : rows) {
     const auto command = run_json(row.text);
     CHECK(refusal_line(command) == "kcptun-client: x.json:" + row.line);
-    CHECK(exit_code(command) == 1);
+    CHECK(exit_code(command) == 78);
   }
   for (const std::string mark : {"\xff\xfe", "\xfe\xff"})
     CHECK(refusal_line(run_json(mark + std::string("{\0}\0", 4))) ==
@@ -199,7 +199,7 @@ TEST_CASE("A value of the wrong type is refused with file, field, value and what
   for (const auto& row : rows) {
     const auto command = run_json(row.text);
     CHECK(refusal_line(command) == "kcptun-client: x.json: " + row.line);
-    CHECK(exit_code(command) == 1);
+    CHECK(exit_code(command) == 78);
   }
 }
 
@@ -233,7 +233,7 @@ TEST_CASE("As with Go's reader, case does not count and null changes nothing") {
 TEST_CASE("A file that cannot be read is named") {
   const auto command = run_flags({"-c", "/nowhere.json"});
   CHECK(refusal_line(command) == "kcptun-client: /nowhere.json: cannot read: No such file or directory");
-  CHECK(exit_code(command) == 1);
+  CHECK(exit_code(command) == 78);
   CHECK(read_text_file("/").error() == "Is a directory");
   CHECK(read_text_file("/nowhere/at/all").error() == "No such file or directory");
   CHECK(read_text_file("/dev/zero").error() == "longer than 1 MiB");
@@ -249,7 +249,7 @@ TEST_CASE("A file cut at any length is refused with a position, and nothing wors
       CHECK(std::holds_alternative<RunTunnels>(command));
     } else {
       CHECK(refusal_line(command).starts_with("kcptun-client: x.json:"));
-      CHECK(exit_code(command) == 1);
+      CHECK(exit_code(command) == 78);
     }
   }
 }
@@ -267,7 +267,7 @@ TEST_CASE("Random damage to a file never does more than refuse it") {
 }
 
 TEST_CASE("Nesting of hostile depth costs no stack") {
-  CHECK(exit_code(run_json(std::string(500000, '['))) == 1);
+  CHECK(exit_code(run_json(std::string(500000, '['))) == 78);
   CHECK(exit_code(run_json("{\"a\":" + std::string(200000, '[') + std::string(200000, ']') + "}")) == 0);
 }
 

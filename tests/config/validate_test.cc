@@ -82,7 +82,7 @@ TEST_CASE("The two kinds of shards share 256") {
   const auto file = run_json(R"({"datashard": 255})");
   CHECK(refusal_line(file) ==
         "kcptun-client: x.json: field \"datashard\": 255 with parityshard 3 makes 258 shards, more than 256");
-  CHECK(exit_code(file) == 1);
+  CHECK(exit_code(file) == 78);
   CHECK_FALSE(profile_of(run_flags({"--ds", "0"})).link.fec.enabled());
 }
 

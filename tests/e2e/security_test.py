@@ -331,7 +331,7 @@ class Privileges(TunnelCase):
         def start(name, **options):
             done = subprocess.run([client, "-l", f"{t.HOST}:{t.free_port()}", "-r", f"{t.HOST}:1", "--key", "k",
                                    "--user", name], capture_output=True, text=True, timeout=20, **options)
-            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (78, 1), done.stderr)
             return done.stderr
         self.assertIn("there is no user nobody-at-all", start("nobody-at-all"))
         self.assertIn("there is no group nothing-at-all", start("nobody:nothing-at-all"))

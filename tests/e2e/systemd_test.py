@@ -36,6 +36,28 @@ class Units(TunnelCase):
                 self.assertEqual(secure.returncode, 0, secure.stdout[-2000:])
 
 
+    def test_a_fault_of_the_configuration_ends_a_service_for_good_and_nothing_else_does(self):
+        broken = os.path.join(self.directory, "broken.json")
+        with open(broken, "w") as file:
+            file.write("{")
+        with socket.socket() as taken, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken_udp:
+            taken.bind((t.HOST, 0))
+            taken.listen()
+            taken_udp.bind((t.HOST, 0))
+            name, udp_name = ("%s:%d" % one.getsockname() for one in (taken, taken_udp))
+            for role, program, listening in (("client", OPTIONS.client, name), ("server", OPTIONS.server, udp_name)):
+                unit = (UNITS / f"kcptun-{role}@.service").read_text()
+                self.assertIn("\nStartLimitIntervalSec=0\n", unit.split("[Service]")[0])
+                self.assertIn("\nRestart=on-failure\n", unit)
+                final = unit.split("\nRestartPreventExitStatus=")[1].split("\n")[0].split()
+                for arguments, ends_for_good in ((["-c", broken], True), (["--user", "nobody-at-all"], True),
+                                                 (["--mtu", "9"], True), (["-l", listening], False)):
+                    done = subprocess.run([program, "--key", "k", *arguments], capture_output=True, text=True,
+                                          timeout=30)
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertEqual(str(done.returncode) in final, ends_for_good, (arguments, done.stderr))
+
+
 class Notify(TunnelCase):
     def start(self, name, arguments=(), **variables):
         """A server that tells `name` what it does."""

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/command.h"
+#include "config/exit_codes.h"
 #include "core/base/check.h"
 
 namespace kcptun::test {
@@ -16,7 +17,7 @@ namespace kcptun::test {
 inline void check_refusal(const Refusal& refusal) {
   KCPTUN_CHECK(!refusal.line.empty());
   KCPTUN_CHECK(refusal.line.find('\n') == std::string::npos && refusal.line.find('\0') == std::string::npos);
-  KCPTUN_CHECK(refusal.exit_code == kExitFailure || refusal.exit_code == kExitUsage);
+  KCPTUN_CHECK(refusal.exit_code == kExitConfig || refusal.exit_code == kExitUsage);
 }
 
 /// What core and daemon rely on.
