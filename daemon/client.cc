@@ -7,7 +7,6 @@
 
 #include "daemon/dialled_session.h"
 #include "daemon/net/address.h"
-#include "daemon/net/async_resolve.h"
 #include "daemon/net/disguised_client.h"
 #include "daemon/status/take.h"
 
@@ -33,11 +32,14 @@ ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared,
     : profile_(profile),
       loop_(loop),
       shared_(shared),
-      remotes_(std::move(remotes)),
       random_(random_seed()),
+      finder_(profile, loop, random_, [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
+              [this] { handle_found(); }),
       scavenge_(loop, [this](TimePoint now) { scavenge(now); }),
       look_at_network_(loop, [this](TimePoint now) { follow_network(now); }),
-      look_for_silence_(loop, [this](TimePoint now) { explain_silence(now); }) {
+      look_for_silence_(loop, [this](TimePoint now) { explain_silence(now); }),
+      overdue_(loop, [this](TimePoint now) { close_overdue(now); }) {
+  finder_.replace(std::move(remotes));
   network_ = std::make_unique<NetworkWatch>(loop.uv(), [this] {
     follow_network(loop_.now());
     loop_.flush();  // from a timer: the loop may wait before its next turn
@@ -49,11 +51,13 @@ ClientPart::~ClientPart() = default;
 
 // --- sessions ---
 
-Result<bool> ClientPart::add_slot(std::size_t slot) {
+void ClientPart::add_slot(std::size_t slot) {
   KCPTUN_CHECK(slot / shared_.parts.size() == slots_.size());
-  slots_.emplace_back();
-  if (servers_) return true;
-  return dial(slots_.back());
+  Slot& added = slots_.emplace_back();
+  if (servers_) return;
+  added.wanted = true;
+  if (finder_.in_order().size() == 1) return handle_found();
+  finder_.find();
 }
 
 Result<bool> ClientPart::dial(Slot& slot) {
@@ -68,8 +72,7 @@ Result<bool> ClientPart::dial(Slot& slot) {
 Result<bool> ClientPart::dial_one(Slot& slot) {
   std::string error = "no address";
   const HostPort& server = std::get<HostPort>(profile_.remote);
-  for (std::size_t i = 0; i < remotes_.size(); ++i) {
-    IpEndpoint remote = remotes_[(first_remote_ + i) % remotes_.size()];
+  for (IpEndpoint remote : finder_.in_order()) {
     remote.port = random_port(server, random_);
     const Result<bool> dialled = dial_at(slot, server, remote);
     if (dialled) return dialled;
@@ -111,37 +114,43 @@ std::size_t ClientPart::live_sessions() const {
 
 void ClientPart::redial(Slot& slot) {
   if (servers_) return serve_waiting(slot);
-  if (std::exchange(slot.resolving, true)) return;
-  const std::size_t index = static_cast<std::size_t>(&slot - slots_.data());
-  const HostPort& server = std::get<HostPort>(profile_.remote);
-  resolve_async(loop_.uv(), dialled_host(server), server.port_min,
-                [this, index, alive = std::weak_ptr<bool>(alive_)](auto addresses) {
-                  if (alive.lock()) handle_resolved(index, std::move(addresses));
-                });
+  slot.wanted = true;
+  finder_.find();
 }
 
-void ClientPart::handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses) {
-  Slot& slot = slots_[index];
-  slot.resolving = false;
+// The server's addresses are known anew: all slots that want a session may have one.
+void ClientPart::handle_found() {
   if (shut_down_) return;
-  if (servers_) return serve_waiting(slot);  // several by now
-  if (addresses) {
-    remotes_ = std::move(*addresses);
-  } else {
-    log().warning("the addresses known before are used", {{"error", addresses.error()}});
-  }
-  serve_waiting(slot);
+  for (Slot& slot : slots_)
+    if (std::exchange(slot.wanted, false)) serve_waiting(slot);
 }
 
-// Dials, and closes those that wait if that cannot be. With several servers, one's answer may come yet.
+// Dials. Where that cannot be, connections wait for a server to answer, for the network, or for kMaxWait. With several
+// servers they wait in vain when all have failed.
 void ClientPart::serve_waiting(Slot& slot) {
   if (!slot.session) {
     const Result<bool> dialled = dial(slot);
     if (!dialled && servers_ && !servers_->hopeless()) return;
+    if (!dialled && !servers_) {
+      slot.wanted = true;
+      return finder_.handle_failure(dialled.error());
+    }
     if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
+    if (!servers_) finder_.handle_dialled();
   }
-  for (FileDescriptor& fd : std::exchange(slot.waiting, {}))
-    if (slot.session) serve(std::move(fd), slot);
+  for (Waiting& one : std::exchange(slot.waiting, {}))
+    if (slot.session) serve(std::move(one.connection), slot);
+}
+
+void ClientPart::close_overdue(TimePoint now) {
+  std::size_t closed = 0;
+  std::optional<TimePoint> oldest;
+  for (Slot& slot : slots_) {
+    for (; !slot.waiting.empty() && now - slot.waiting.front().since >= kMaxWait; ++closed) slot.waiting.pop_front();
+    if (!slot.waiting.empty()) oldest = std::min(oldest.value_or(slot.waiting.front().since), slot.waiting.front().since);
+  }
+  if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"connections", closed}});
+  if (oldest) overdue_.ring_by(*oldest + kMaxWait);
 }
 
 // --- several servers ---
@@ -166,7 +175,7 @@ void ClientPart::handle_servers_changed() {
                                   {"better", to_text(profile_.servers[*best])}});
       set_aside(slot);
     }
-    if (!slot.waiting.empty() && !slot.resolving) serve_waiting(slot);
+    if (!slot.waiting.empty()) serve_waiting(slot);
   }
 }
 
@@ -175,9 +184,12 @@ void ClientPart::account(const Dialled& session) {
   past_traffic_.add(session.session.traffic());
 }
 
-// Every address of a name can be dialled by UDP, whether or not anybody answers there: the next dial tries the next.
-void ClientPart::forget_silent_remote(const Dialled& session) {
-  if (session.link.kcp().counters().in_segments == 0) ++first_remote_;
+// Every address of a name can be dialled by UDP, whether or not anybody answers there.
+void ClientPart::tell_finder(const Dialled& session) {
+  if (servers_) return;
+  const bool heard = session.link.kcp().counters().in_segments > 0;
+  if (!heard || session.link.suspect(loop_.now())) return finder_.handle_silence();
+  finder_.handle_answered(session.session.path().remote);
 }
 
 // The session has had its time: it keeps its streams, and the next connection gets a new one.
@@ -192,7 +204,7 @@ void ClientPart::give_up_on(Slot& slot) {
   log().warning("session suspect", {{"conv", hex_id(slot.session->link.conv())},
                                     {"streams", slot.session->session.connections()},
                                     {"reason", "its server owes an answer"}});
-  forget_silent_remote(*slot.session);
+  tell_finder(*slot.session);
   set_aside(slot);
 }
 
@@ -226,7 +238,7 @@ void ClientPart::handle_closed(Session& session, std::string_view reason) {
     if (!slot.session || &slot.session->session != &session) continue;
     log().warning("session closed", {{"conv", hex_id(session.link().conv())}, {"reason", reason}});
     explain(session.link());
-    forget_silent_remote(*slot.session);
+    tell_finder(*slot.session);
     account(*slot.session);
     return loop_.dispose(std::move(slot.session));
   }
@@ -251,6 +263,7 @@ void ClientPart::follow_network(TimePoint now) {
     if (slot.session) follow_network(*slot.session, now);
   for (const auto& old : expired_) follow_network(*old, now);
   if (servers_) servers_->follow_network();
+  if (!servers_) finder_.handle_network_change();
 }
 
 // With the same address the old socket is as good, and the server knows it.
@@ -320,7 +333,12 @@ void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
   if (slot.session && slot.session->link.suspect(loop_.now())) give_up_on(slot);
   if (slot.session) return serve(std::move(fd), slot);
   if (slot.waiting.size() >= kMaxWaiting) return;
-  slot.waiting.push_back(std::move(fd));
+  wait(std::move(fd), slot);
+}
+
+void ClientPart::wait(FileDescriptor fd, Slot& slot) {
+  slot.waiting.push_back({std::move(fd), loop_.now()});
+  overdue_.ring_by(loop_.now() + kMaxWait);
   redial(slot);
 }
 
@@ -329,8 +347,7 @@ void ClientPart::serve(FileDescriptor fd, Slot& slot) {
   const std::optional<std::uint32_t> sid = session.link().open_stream();
   if (!sid && session.link().smux().sids_used_up()) {
     expire(slot);
-    slot.waiting.push_back(std::move(fd));
-    return redial(slot);
+    return wait(std::move(fd), slot);
   }
   if (!sid) {
     log().warning("session takes no more streams", {{"conv", hex_id(session.link().conv())}});
@@ -368,8 +385,7 @@ std::size_t ClientPart::streams() const {
 // What sessions ask of the profile while they live, they find changed.
 void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) {
-    remotes_ = *remote;
-    first_remote_ = 0;
+    finder_.replace(*remote);
     watch_servers();
     for (Slot& slot : slots_)
       if (!slot.waiting.empty()) redial(slot);  // nobody else would, where one server is left of several
@@ -394,6 +410,7 @@ TunnelSnapshot ClientPart::share() const {
 void ClientPart::shut_down() {
   shut_down_ = true;
   listeners_.clear();
+  finder_.shut_down();
   if (servers_) servers_->shut_down();
   for (Slot& slot : slots_) {
     slot.waiting.clear();

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "daemon/net/firewall.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/network_watch.h"
+#include "daemon/server_finder.h"
 #include "daemon/server_watch.h"
 #include "daemon/session/session.h"
 #include "daemon/tunnel.h"
@@ -31,7 +33,8 @@ struct ClientShared {
   Firewall* firewall = nullptr;  // tcp mode; outlives the parts
 };
 
-/// Keeps the session slots of its loop: each holds a session or none; a session that ended is dialled again, its name
+/// Keeps the session slots of its loop: each holds a session or none. The first is dialled as soon as the server's address
+/// is known and this host has a way there (ServerFinder); a session that ended is dialled again, its name
 /// resolved anew, for the next connection that comes to the slot. So is one whose server has owed an answer for too long
 /// (Link::suspect): it keeps its streams, which go on if the path comes back, but it never takes new ones again.
 /// A session whose packets would leave from another address than its socket's, because the network has changed, gets a
@@ -39,17 +42,16 @@ struct ClientShared {
 /// With several servers each session goes to the best of them by ServerWatch; connections wait until the first has
 /// answered or all have failed. When another one becomes the best, sessions keep their streams, and new connections go to
 /// a session to that one.
-/// Bounds: kMaxWaiting connections wait for a dial per slot.
+/// Bounds: kMaxWaiting connections wait for a dial per slot, each for kMaxWait.
 class ClientPart final : public TunnelPart, private Session::Owner {
  public:
-  /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses as resolved at
-  /// start; empty with several servers.
+  /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses, as
+  /// far as they are known; empty with several servers.
   ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes);
   ~ClientPart() override;
 
-  /// Adds slot number `slot` (of all parts) and dials it, unless there are several servers to choose from; the error
-  /// names the server's address.
-  Result<bool> add_slot(std::size_t slot);
+  /// Adds slot number `slot` (of all parts), and dials it now or later.
+  void add_slot(std::size_t slot);
   /// Accepts from `listening` too, on behalf of all parts.
   void listen(FileDescriptor listening);
   /// A connection for slot number `slot`, which is on this loop.
@@ -62,25 +64,32 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void shut_down() override;
 
   static constexpr std::size_t kMaxWaiting = 1024;
+  static constexpr Duration kMaxWait = seconds(10);
 
  private:
   struct Dialled;
+  struct Waiting {
+    FileDescriptor connection;
+    TimePoint since;
+  };
   struct Slot {
     std::unique_ptr<Dialled> session;     // takes new connections
-    std::vector<FileDescriptor> waiting;  // for the dial that is under way
-    bool resolving = false;
+    std::deque<Waiting> waiting;          // for a session, the oldest first
+    bool wanted = false;                  // a session, as soon as one can be dialled
   };
 
   void handle_stream(Session& session, std::uint32_t sid) override;
   void handle_closed(Session& session, std::string_view reason) override;
   void accept(FileDescriptor fd);
   void serve(FileDescriptor fd, Slot& slot);
+  void wait(FileDescriptor fd, Slot& slot);
   std::size_t live_sessions() const;
   EventLog log() const { return EventLog(profile_.name); }
   template <typename Visit>
   void for_each_session(Visit visit) const;
   void redial(Slot& slot);
-  void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
+  void handle_found();
+  void close_overdue(TimePoint now);
   Result<bool> dial(Slot& slot);
   Result<bool> dial_one(Slot& slot);
   Result<bool> dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote);
@@ -89,7 +98,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void handle_servers_changed();
   Result<std::unique_ptr<DatagramSocket>> open_socket(const IpEndpoint& remote, std::uint32_t index);
   void account(const Dialled& session);
-  void forget_silent_remote(const Dialled& session);
+  void tell_finder(const Dialled& session);
   void expire(Slot& slot);
   void give_up_on(Slot& slot);
   void set_aside(Slot& slot);
@@ -104,8 +113,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   const Profile& profile_;
   Loop& loop_;
   ClientShared& shared_;
-  std::vector<IpEndpoint> remotes_;
   Random random_;
+  ServerFinder finder_;  // of the one server; with several ServerWatch looks for them
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets
@@ -115,15 +124,14 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   Alarm look_at_network_;  // soon after somebody said that the way to the server may be another one
   std::unique_ptr<NetworkWatch> network_;
   Alarm look_for_silence_;
+  Alarm overdue_;  // while connections wait
   std::unique_ptr<ServerWatch> servers_;  // null with one server: then nothing is asked, and nothing moves
   HintLimiter hints_;
   Counters past_;   // of sessions that are gone
   Traffic past_traffic_;
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;
-  std::size_t first_remote_ = 0;  // of remotes_: moves on when a session never heard from its server
   bool shut_down_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for names that are resolved when we are gone
 };
 
 }  // namespace kcptun

@@ -6,15 +6,11 @@
 #include <utility>
 
 #include "daemon/net/address.h"
-#include "daemon/net/async_resolve.h"
-#include "daemon/net/listener.h"
 #include "daemon/status/take.h"
 
 namespace kcptun {
 namespace {
 
-// How old the addresses of a target's name may be.
-constexpr Duration kTargetFreshness = seconds(10);
 // How often, at most, the log says that sessions are refused.
 constexpr Duration kTellRefusalsEvery = seconds(60);
 
@@ -30,36 +26,6 @@ DemuxPlace place_of(ServerShared& shared) {
 }
 
 }  // namespace
-
-// --- the target ---
-
-Target::Target(uv_loop_t& loop, Address address, std::vector<IpEndpoint> addresses)
-    : loop_(loop), address_(std::move(address)), addresses_(std::move(addresses)) {}
-
-Connection::NextAttempt Target::attempts(TimePoint now) {
-  if (const auto* path = std::get_if<UnixPath>(&address_)) {
-    return [path = *path, tried = false]() mutable {
-      if (std::exchange(tried, true)) return FileDescriptor();
-      return begin_connect(path);
-    };
-  }
-  refresh(now);
-  return [addresses = addresses_, next = std::size_t{0}]() mutable {
-    FileDescriptor fd;
-    while (!fd.valid() && next < addresses.size()) fd = begin_connect(addresses[next++]);
-    return fd;
-  };
-}
-
-void Target::refresh(TimePoint now) {
-  const HostPort& target = std::get<HostPort>(address_);
-  if (now < fresh_until_ || parse_ip(target.host, target.port_min)) return;
-  fresh_until_ = now + kTargetFreshness;
-  resolve_async(loop_, dialled_host(target), target.port_min,
-                [this, alive = std::weak_ptr<bool>(alive_)](Result<std::vector<IpEndpoint>> addresses) {
-                  if (alive.lock() && addresses) addresses_ = std::move(*addresses);
-                });
-}
 
 // --- conversations ---
 
@@ -78,7 +44,8 @@ ServerPart::ServerPart(const Profile& profile, Loop& loop, ServerShared& shared,
       loop_(loop),
       shared_(shared),
       demux_(loop.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
-      target_(std::in_place, loop.uv(), profile.remote, std::move(targets)) {
+      target_(loop, profile.remote, std::move(targets)) {
+  if (shared.parts.empty()) target_.look_up_early(log());
   shared.parts.push_back(this);
 }
 
@@ -253,7 +220,7 @@ void ServerPart::handle_closed(Session& session, std::string_view reason) {
 }
 
 void ServerPart::handle_stream(Session& session, std::uint32_t sid) {
-  session.attach(std::make_unique<Connection>(session, sid, target_->attempts(loop_.now())));
+  session.attach(std::make_unique<Connection>(session, sid, target_));
 }
 
 // --- the whole ---
@@ -277,7 +244,7 @@ std::size_t ServerPart::streams() const {
 // What sessions ask of the profile while they live, they find changed. Connections that are being made go on to the
 // target that they began with.
 void ServerPart::apply_profile(const std::vector<IpEndpoint>* remote) {
-  if (remote) target_.emplace(loop_.uv(), profile_.remote, *remote);
+  if (remote) target_.replace(profile_.remote, *remote);
   loop_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
   for (Accepted* accepted : accepted_) {
     accepted->conversation.link.retune(link_settings(profile_), loop_.now());

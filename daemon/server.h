@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -17,28 +16,11 @@
 #include "daemon/net/disguised_server.h"
 #include "daemon/passed_run.h"
 #include "daemon/session/session.h"
+#include "daemon/session/target.h"
 #include "daemon/shared_session_gate.h"
 #include "daemon/tunnel.h"
 
 namespace kcptun {
-
-/// Where streams go: addresses of a name, learnt anew in the background while they are used.
-class Target {
- public:
-  /// `addresses`: as resolved at start; none for a unix path.
-  Target(uv_loop_t& loop, Address address, std::vector<IpEndpoint> addresses);
-  /// Attempts at one connection to the target, address after address.
-  Connection::NextAttempt attempts(TimePoint now);
-
- private:
-  void refresh(TimePoint now);
-
-  uv_loop_t& loop_;
-  const Address address_;
-  std::vector<IpEndpoint> addresses_;
-  TimePoint fresh_until_{};
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for answers that come when we are gone
-};
 
 class ServerPart;
 
@@ -55,8 +37,8 @@ struct ServerShared {
 class ServerPart final : public TunnelPart, private Session::Owner, private PacketReceiver {
  public:
   /// `profile`, `loop` and `shared` outlive the part, which adds itself to `shared`. It takes its part of the
-  /// profile's sessions: as many as each of `shared.loops`. `targets`: the target's addresses as
-  /// resolved at start.
+  /// profile's sessions: as many as each of `shared.loops`. `targets`: the target's addresses, as
+  /// far as they are known.
   ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets);
   ~ServerPart() override;
 
@@ -100,7 +82,7 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   Demux demux_;
   std::vector<std::uint32_t> sockets_;     // their indices, in the order of listen(), which is the same on all loops
   std::atomic<std::size_t> passed_on_{0};  // packets that wait for us
-  std::optional<Target> target_;  // always there; a new one when the profile has another
+  Target target_;
   std::unordered_set<Accepted*> accepted_;  // owned; also the tags of their conversations
   Counters past_;
   RejectedPeers rejected_;

@@ -6,7 +6,6 @@
 
 #include "daemon/hints.h"
 #include "daemon/net/address.h"
-#include "daemon/net/async_resolve.h"
 #include "daemon/tunnel.h"
 
 namespace kcptun {
@@ -114,8 +113,11 @@ void ServerWatch::retune() {
 void ServerWatch::shut_down() {
   shut_down_ = true;
   look_.reset();
-  for (Server& server : servers_)
+  for (Server& server : servers_) {
+    server.lookup.reset();
+    server.race.reset();
     if (server.session) server.session->session.shut_down();
+  }
 }
 
 std::vector<ServerSnapshot> ServerWatch::snapshot() const {
@@ -191,6 +193,7 @@ void ServerWatch::fail(std::size_t index, std::string_view reason) {
                   {{"server", to_text(server.name)}, {"reason", why.empty() ? reason : why}});
   }
   if (server.session && server.session->link.kcp().counters().in_segments == 0) ++server.next_address;
+  server.answered.reset();
   loop_.dispose(std::move(server.session));
   choice_.handle_failure(index, loop_.now());
 }
@@ -214,31 +217,60 @@ void ServerWatch::choose() {
 
 void ServerWatch::try_server(std::size_t index) {
   Server& server = servers_[index];
-  if (std::exchange(server.resolving, true)) return;
-  resolve_async(loop_.uv(), dialled_host(server.name), server.name.port_min,
-                [this, index, alive = std::weak_ptr<bool>(alive_)](auto addresses) {
-                  if (alive.lock()) handle_resolved(index, std::move(addresses));
-                });
+  if (server.lookup || server.race) return;
+  server.lookup = std::make_unique<NameLookup>(
+      loop_.uv(), dialled_host(server.name), server.name.port_min,
+      [this, index](NameLookup::Addresses addresses) { handle_resolved(index, std::move(addresses)); });
 }
 
-void ServerWatch::handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses) {
+void ServerWatch::handle_resolved(std::size_t index, NameLookup::Addresses addresses) {
   Server& server = servers_[index];
-  server.resolving = false;
-  if (shut_down_) return;
+  server.lookup.reset();
   if (addresses) server.addresses = std::move(*addresses);
+  if (server.addresses.size() > 1 && !server.answered) {
+    server.race = std::make_unique<AddressRace>(
+        profile_, loop_, random_, open_, server.name, in_order(server),
+        [this, index](std::optional<IpEndpoint> winner) { handle_race(index, std::move(winner)); });
+    return;
+  }
   if (!addresses && server.addresses.empty()) {
     fail(index, addresses.error());
   } else if (!dial(index)) {
     fail(index, "cannot be dialled");
   }
-  if (look_) choose();  // else its owner is just making us
+  choose();
 }
 
-// The first of its addresses that this host has a route to, from the next one on that has not stayed silent.
+void ServerWatch::handle_race(std::size_t index, std::optional<IpEndpoint> winner) {
+  Server& server = servers_[index];
+  server.race.reset();
+  server.answered = std::move(winner);
+  if (!server.answered) {
+    ++server.next_address;
+    fail(index, "none of its addresses answers");
+  } else if (!dial(index)) {
+    fail(index, "cannot be dialled");
+  }
+  choose();
+}
+
+// The one that answered first, else from the next one on that has not stayed silent.
+std::vector<IpEndpoint> ServerWatch::in_order(const Server& server) {
+  std::vector<IpEndpoint> addresses = server.addresses;
+  if (addresses.empty()) return addresses;
+  auto first = addresses.begin() + static_cast<std::ptrdiff_t>(server.next_address % addresses.size());
+  if (server.answered) {
+    const auto known = std::ranges::find(addresses, *server.answered);
+    if (known != addresses.end()) first = known;
+  }
+  std::rotate(addresses.begin(), first, addresses.end());
+  return addresses;
+}
+
+// The first of its addresses that this host has a route to.
 bool ServerWatch::dial(std::size_t index) {
   Server& server = servers_[index];
-  for (std::size_t i = 0; i < server.addresses.size(); ++i) {
-    IpEndpoint remote = server.addresses[(server.next_address + i) % server.addresses.size()];
+  for (IpEndpoint remote : in_order(server)) {
     remote.port = random_port(server.name, random_);
     Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, loop_.next_socket_index());
     if (!socket) continue;

@@ -9,9 +9,11 @@
 
 #include "config/profile.h"
 #include "core/base/random.h"
+#include "daemon/address_race.h"
 #include "daemon/log.h"
 #include "daemon/loop/alarm.h"
 #include "daemon/loop/loop.h"
+#include "daemon/net/name_lookup.h"
 #include "daemon/server_choice.h"
 #include "daemon/session/session.h"
 #include "daemon/status/snapshot.h"
@@ -19,9 +21,10 @@
 namespace kcptun {
 
 /// Keeps one session without streams to each server, which any kcptun server understands: a keepalive asks,
-/// and its acknowledgement tells that the server lives and how far away it is. A server whose answer is owed
-/// for too long has failed; it is tried again with a new session, its name resolved anew, at ServerChoice's
-/// intervals. Bounds: one session per server and loop; packets as the intervals below say.
+/// and its acknowledgement tells that the server lives and how far away it is. Of a server's addresses it is the
+/// one that answers first (AddressRace). A server whose answer is owed for too long has failed; it is tried again
+/// with a new session, its name resolved anew, at ServerChoice's intervals.
+/// Bounds: one session per server and loop; packets as the intervals below say.
 class ServerWatch final : private Session::Owner {
  public:
   /// How often the best server is asked and those on probation, and how often the others. All are asked at
@@ -36,10 +39,6 @@ class ServerWatch final : private Session::Owner {
   static constexpr Duration kPatience = milliseconds(1500);
   /// How often states are looked at.
   static constexpr Duration kLookEvery = milliseconds(250);
-
-  /// Gives a socket that is set up by the profile.
-  using OpenSocket =
-      std::function<Result<std::unique_ptr<DatagramSocket>>(const IpEndpoint&, std::uint32_t index)>;
 
   /// `profile` and `loop` outlive it. `changed` is called, on the loop, when the best server may be another
   /// one, or all may have failed.
@@ -75,7 +74,9 @@ class ServerWatch final : private Session::Owner {
     std::vector<IpEndpoint> addresses;
     std::size_t next_address = 0;
     std::optional<IpEndpoint> address;  // the last that was dialled
-    bool resolving = false;
+    std::unique_ptr<NameLookup> lookup;  // while one is under way
+    std::unique_ptr<AddressRace> race;   // while one is under way
+    std::optional<IpEndpoint> answered;  // which of addresses won it; until the server fails
     std::optional<bool> said_healthy;  // the log's last word: not what happens while it is on probation
     std::unique_ptr<Watched> session;
   };
@@ -85,7 +86,9 @@ class ServerWatch final : private Session::Owner {
   void handle_word(TimePoint now);
   void look(TimePoint now);
   void try_server(std::size_t index);
-  void handle_resolved(std::size_t index, Result<std::vector<IpEndpoint>> addresses);
+  void handle_resolved(std::size_t index, NameLookup::Addresses addresses);
+  static std::vector<IpEndpoint> in_order(const Server& server);
+  void handle_race(std::size_t index, std::optional<IpEndpoint> winner);
   bool dial(std::size_t index);
   void check(std::size_t index, TimePoint now, bool urgent);
   void fail(std::size_t index, std::string_view reason);
@@ -104,8 +107,6 @@ class ServerWatch final : private Session::Owner {
   std::optional<std::size_t> announced_;  // the best server that the log knows of
   bool hopeless_ = false;                 // said in the log
   bool shut_down_ = false;
-  std::shared_ptr<bool> alive_ =
-      std::make_shared<bool>(true);  // for names that are resolved when we are gone
 };
 
 }  // namespace kcptun

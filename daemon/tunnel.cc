@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "daemon/log.h"
+#include "daemon/net/address.h"
 
 namespace kcptun {
 
@@ -64,7 +65,8 @@ DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t 
 
 Result<std::unique_ptr<Firewall>> open_tcp_mode() {
   const std::string needs = "tcp mode (--tcp) needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN, as root has them: ";
-  if (const Result<RawTcpSocket> probe = RawTcpSocket::open(AF_INET, 0); !probe) return Error{needs + probe.error()};
+  const int family = has_family(AF_INET) ? AF_INET : AF_INET6;
+  if (const Result<RawTcpSocket> probe = RawTcpSocket::open(family, 0); !probe) return Error{needs + probe.error()};
   Result<std::unique_ptr<Firewall>> firewall = Firewall::open();
   if (!firewall) return Error{needs + firewall.error()};
   return firewall;

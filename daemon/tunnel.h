@@ -16,8 +16,9 @@
 
 namespace kcptun {
 
-/// The addresses of a tunnel's two ends, as their names were resolved; empty for a unix path, and where the client has
-/// several servers: it looks for them while it runs, for one whose name is not known must not stop it.
+/// The addresses of a tunnel's two ends, as far as they are known; empty for a unix path, and where the client has
+/// several servers. A remote that is not known is looked for while the tunnel runs: no network, and a name that nobody
+/// knows, must not stop it.
 struct TunnelAddresses {
   std::vector<IpEndpoint> local;
   std::vector<IpEndpoint> remote;

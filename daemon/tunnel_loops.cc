@@ -10,6 +10,7 @@
 
 #include "daemon/log.h"
 #include "daemon/net/address.h"
+#include "daemon/net/name_lookup.h"
 #include "daemon/net/listener.h"
 #include "daemon/secrets.h"
 
@@ -92,7 +93,7 @@ Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses) {
   Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local);
   if (!listening) return Error{listening.error()};
   for (std::size_t slot = 0; slot < profile_.conn; ++slot)
-    if (Result<bool> added = client_.parts[slot % client_.parts.size()]->add_slot(slot); !added) return added;
+    client_.parts[slot % client_.parts.size()]->add_slot(slot);
   for (std::size_t i = 0; i < listening->size(); ++i)
     for (FileDescriptor& fd : (*listening)[i]) client_.parts[i]->listen(std::move(fd));
   return true;
@@ -273,20 +274,14 @@ void TunnelLoops::add_to(const std::shared_ptr<StatusGathering>& gathering, std:
 
 Result<TunnelAddresses> resolve_tunnel(const Profile& profile) {
   TunnelAddresses addresses;
-  const auto add = [](const Address& address, const std::string& host,
-                      std::vector<IpEndpoint>& to) -> Result<bool> {
-    Result<std::vector<IpEndpoint>> resolved = resolve(host, std::get<HostPort>(address).port_min);
-    if (!resolved) return Error{resolved.error()};
-    to = std::move(*resolved);
-    return true;
-  };
-  if (const auto* remote = std::get_if<HostPort>(&profile.remote); remote && profile.servers.size() < 2)
-    if (const Result<bool> added = add(profile.remote, dialled_host(*remote), addresses.remote); !added)
-      return Error{added.error()};
+  const auto* remote = std::get_if<HostPort>(&profile.remote);
+  if (const auto literal = remote ? parse_ip(remote->host, remote->port_min) : std::nullopt;
+      literal && !remote->host.empty() && profile.servers.size() < 2)
+    addresses.remote.push_back(*literal);
   if (const auto* local = std::get_if<HostPort>(&profile.local_address)) {
-    if (const Result<bool> added = add(profile.local_address, local->host, addresses.local); !added)
-      return Error{added.error()};
-    addresses.local = own_addresses(std::move(addresses.local));
+    Result<std::vector<IpEndpoint>> resolved = resolve(local->host, local->port_min);
+    if (!resolved) return Error{resolved.error()};
+    addresses.local = own_addresses(std::move(*resolved));
   }
   return addresses;
 }

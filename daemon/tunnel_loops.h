@@ -93,7 +93,8 @@ class TunnelLoops {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for totals that come when we are gone
 };
 
-/// The names of both ends, resolved. Blocks. The error names what cannot be resolved.
+/// The addresses to listen on, and that of the remote if it is a literal: its name is resolved while the tunnel runs, for
+/// the network may not be there yet. Blocks. The error names what cannot be resolved.
 Result<TunnelAddresses> resolve_tunnel(const Profile& profile);
 
 }  // namespace kcptun

@@ -94,17 +94,16 @@ void TunnelReload::resolve(LoopThreads& threads, std::function<void(std::optiona
     wipe(one.configured.profile.key);
     one.loops = std::move(*made);
   }
-  resolve_all_async(threads.uv(0), all,
-                    [this, places, done = std::move(done), alive = std::weak_ptr<bool>(alive_)](
-                        Result<std::vector<std::vector<IpEndpoint>>> found) {
-                      if (!alive.lock()) return;
-                      if (!found) return done(found.error());
-                      for (std::size_t i = 0; i < places.size(); ++i)
-                        *places[i] = std::move(found.value()[i]);
-                      for (Added& one : added)
-                        one.addresses.local = own_addresses(std::move(one.addresses.local));
-                      done(std::nullopt);
-                    });
+  if (all.empty()) return done(std::nullopt);
+  lookups_ = std::make_unique<NameLookups>(
+      threads.uv(0), all, [this, places, done = std::move(done)](NameLookups::Answers found) {
+        for (std::size_t i = 0; i < places.size(); ++i) {
+          if (!found[i]) return done(found[i].error());
+          *places[i] = std::move(*found[i]);
+        }
+        for (Added& one : added) one.addresses.local = own_addresses(std::move(one.addresses.local));
+        done(std::nullopt);
+      });
 }
 
 void TunnelReload::log_changes(const RunTunnels& before) const {

@@ -11,7 +11,7 @@
 
 #include "config/reload.h"
 #include "daemon/loop/loop_threads.h"
-#include "daemon/net/async_resolve.h"
+#include "daemon/net/name_lookup.h"
 #include "daemon/tunnel_loops.h"
 
 namespace spdlog {
@@ -54,7 +54,7 @@ class TunnelReload {
 
   std::vector<Change> process_changes_;
   std::vector<std::string> warnings_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<NameLookups> lookups_;
 };
 
 }  // namespace kcptun

@@ -15,6 +15,7 @@ build    g++                   compiles
 build    pkg-config            finds the libraries
 build    ccache                makes the next build quick
 build    libuv1-dev            event loops
+build    libc-ares-dev         names to addresses
 build    libsodium-dev         Salsa20, key wiping
 build    libgcrypt20-dev       block ciphers, PBKDF2
 build    libjerasure-dev       Reed-Solomon

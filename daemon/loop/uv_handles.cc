@@ -100,6 +100,7 @@ bool PollHandle::watch(int events) {
 
 void PollHandle::handle_events(std::uint32_t events) {
   if (events_ == 0) return;  // a hang-up, which nobody waits for
+  if (next_callback_) callback_ = std::exchange(next_callback_, nullptr);
   const int wanted = events_;
   int seen = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0) |
              (events & EPOLLRDHUP ? UV_DISCONNECT : 0);

@@ -48,6 +48,8 @@ class PollHandle {
   PollHandle(const PollHandle&) = delete;
   PollHandle& operator=(const PollHandle&) = delete;
 
+  /// Calls this one from the next event on. May be called from inside the callback that it replaces.
+  void set_callback(Callback callback) { next_callback_ = std::move(callback); }
   /// Watches for these events from now on; 0 stops. Costs nothing when they are watched already. False, with
   /// errno: the system refuses to watch the descriptor (ENOSPC: fs.epoll.max_user_watches; ENOMEM); nothing is
   /// watched then. Once it was true it stays true.
@@ -64,6 +66,7 @@ class PollHandle {
   Poller& poller_;
   const int fd_;
   Callback callback_;
+  Callback next_callback_;
   int events_ = 0;
   bool added_ = false;
   bool stopped_ = false;  // by an error; the poller does not know yet

@@ -2,15 +2,14 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <netdb.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
 
 #include "core/base/check.h"
+#include "daemon/net/file_descriptor.h"
 
 namespace kcptun {
 namespace {
@@ -48,11 +47,6 @@ std::optional<IpEndpoint> parse_ipv6(const std::string& text, std::uint16_t port
   return endpoint;
 }
 
-Error resolve_error(const std::string& host, int code) {
-  const char* reason = code == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(code);
-  return Error{"cannot resolve " + host + ": " + reason};
-}
-
 }  // namespace
 
 bool is_ipv4(const IpEndpoint& endpoint) {
@@ -62,6 +56,29 @@ bool is_ipv4(const IpEndpoint& endpoint) {
 bool is_wildcard(const IpEndpoint& endpoint) {
   const auto* rest = endpoint.ip.data() + (is_ipv4(endpoint) ? kMappedPrefix.size() : 0);
   return std::all_of(rest, endpoint.ip.data() + 16, [](std::uint8_t byte) { return byte == 0; });
+}
+
+bool has_family(int family) {
+  const FileDescriptor probe(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return probe.valid() || errno != EAFNOSUPPORT;
+}
+
+namespace {
+
+// False where the kernel has no IPv6 (ipv6.disable=1), does not let this process use it (seccomp), or has taken its
+// addresses away (disable_ipv6). What else goes wrong is for the caller's own socket to find out.
+bool has_ipv6() {
+  const FileDescriptor probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return errno != EAFNOSUPPORT;
+  const SocketAddress any = to_sockaddr(IpEndpoint{}, AF_INET6);
+  return ::bind(probe.get(), any.get(), any.size) == 0 || errno != EADDRNOTAVAIL;
+}
+
+}  // namespace
+
+IpEndpoint usable_wildcard(const IpEndpoint& endpoint) {
+  if (!is_wildcard(endpoint) || is_ipv4(endpoint) || has_ipv6()) return endpoint;
+  return {mapped_ipv4(in_addr{INADDR_ANY}), 0, endpoint.port};
 }
 
 bool is_loopback(const IpEndpoint& endpoint) {
@@ -176,28 +193,6 @@ std::optional<IpEndpoint> parse_endpoint(std::string_view text) {
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (bracketed != (host.find(':') != std::string_view::npos)) return std::nullopt;
   return parse_ip(host, *port);
-}
-
-Result<std::vector<IpEndpoint>> resolve(const std::string& host, std::uint16_t port) {
-  if (auto literal = parse_ip(host, port)) return std::vector{*literal};
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* list = nullptr;
-  if (int code = getaddrinfo(host.c_str(), nullptr, &hints, &list)) return resolve_error(host, code);
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, &freeaddrinfo);
-  std::vector<IpEndpoint> endpoints;
-  for (const addrinfo* entry = list; entry; entry = entry->ai_next) {
-    auto endpoint = from_sockaddr(entry->ai_addr, entry->ai_addrlen);
-    if (!endpoint) continue;
-    endpoint->port = port;
-    if (std::find(endpoints.begin(), endpoints.end(), *endpoint) == endpoints.end())
-      endpoints.push_back(*endpoint);
-  }
-  if (endpoints.empty()) return resolve_error(host, EAI_NONAME);
-  // IPv4 first, as kcptun chooses: a UDP dial cannot tell that nobody listens on the other.
-  std::ranges::stable_partition(endpoints, is_ipv4);
-  return endpoints;
 }
 
 }  // namespace kcptun

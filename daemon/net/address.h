@@ -1,4 +1,4 @@
-// IpEndpoint to and from socket addresses and text. Literals only, but for resolve(), which asks the system.
+// IpEndpoint to and from socket addresses and text. Literals only: names are for NameLookup.
 #pragma once
 
 #include <netinet/in.h>
@@ -26,6 +26,10 @@ struct SocketAddress {
 bool is_ipv4(const IpEndpoint& endpoint);
 /// True for "::" (every address of both families) and 0.0.0.0 (every IPv4 address).
 bool is_wildcard(const IpEndpoint& endpoint);
+/// True unless the kernel, or what confines this process, has no sockets of the family.
+bool has_family(int family);
+/// What a wildcard stands for on this machine: without IPv6 "::" is 0.0.0.0. Other addresses stay as they are.
+IpEndpoint usable_wildcard(const IpEndpoint& endpoint);
 /// True for 127.0.0.0/8 and ::1.
 bool is_loopback(const IpEndpoint& endpoint);
 /// True for fe80::/10: the only addresses whose scope counts.
@@ -53,9 +57,5 @@ std::string to_string(const IpEndpoint& endpoint);
 std::optional<IpEndpoint> parse_ip(std::string_view text, std::uint16_t port);
 /// "1.2.3.4:80", "[::1]:80", ":80". Nothing when the host is a name or anything is malformed.
 std::optional<IpEndpoint> parse_endpoint(std::string_view text);
-
-/// Every address of `host` for UDP or TCP, each once, IPv4 first, else in the system's order; "" is the wildcard. Literals
-/// don't ask the resolver. Blocks: for the start of the program only. The error names the host.
-Result<std::vector<IpEndpoint>> resolve(const std::string& host, std::uint16_t port);
 
 }  // namespace kcptun

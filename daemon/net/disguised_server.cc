@@ -14,11 +14,6 @@ namespace {
 
 constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
 
-bool has_ipv6() {
-  const FileDescriptor probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return probe.valid() || errno != EAFNOSUPPORT;
-}
-
 // A socket bound to the port that takes both families if it may; errno tells what failed.
 FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
   FileDescriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -39,10 +34,8 @@ FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
 Result<std::unique_ptr<DisguisedServer>> DisguisedServer::listen(const IpEndpoint& address,
                                                                  std::uint16_t port_max, Share share,
                                                                  const Options& options) {
-  std::unique_ptr<DisguisedServer> server(new DisguisedServer(address, share, options));
-  const bool ipv4 = is_ipv4(address) || (is_wildcard(address) && !has_ipv6());
-  if (ipv4 && !is_ipv4(address)) server->local_.ip = mapped_ipv4(in_addr{INADDR_ANY});
-  const int family = ipv4 ? AF_INET : AF_INET6;
+  std::unique_ptr<DisguisedServer> server(new DisguisedServer(usable_wildcard(address), share, options));
+  const int family = is_ipv4(server->local_) ? AF_INET : AF_INET6;
   if (Result<bool> opened = server->open_raw_sockets(family); !opened) return Error{opened.error()};
   if (!server->filter_raw({address.port, port_max, share.number, share.of}))
     return system_error("cannot filter what a raw socket gets");
@@ -52,8 +45,10 @@ Result<std::unique_ptr<DisguisedServer>> DisguisedServer::listen(const IpEndpoin
   return server;
 }
 
+// A wildcard's IPv4 may be missing.
 Result<bool> DisguisedServer::open_raw_sockets(int family) {
-  if (family == AF_INET || is_wildcard(local_))
+  const bool wants_ipv4 = family == AF_INET || (is_wildcard(local_) && has_family(AF_INET));
+  if (wants_ipv4)
     if (Result<bool> opened = open_raw(AF_INET); !opened) return opened;
   return family == AF_INET6 ? open_raw(AF_INET6) : true;
 }

@@ -75,10 +75,9 @@ bool is_stale(const UnixPath& path) {
 
 }  // namespace
 
-Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port) {
-  int family = family_of(address);
-  FileDescriptor fd = try_listen(address, share_port, family);
-  if (!fd.valid() && errno == EAFNOSUPPORT && is_wildcard(address)) fd = try_listen(address, share_port, AF_INET);
+Result<FileDescriptor> listen_tcp(const IpEndpoint& wanted, bool share_port) {
+  const IpEndpoint address = usable_wildcard(wanted);
+  FileDescriptor fd = try_listen(address, share_port, family_of(address));
   if (!fd.valid()) return system_error("cannot listen on TCP " + to_string(address), errno);
   return fd;
 }

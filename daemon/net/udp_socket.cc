@@ -32,14 +32,6 @@ constexpr int kErrorsPerReceive = 8;
 /// Room for UDP_SEGMENT's uint16 and the larger packet info.
 constexpr std::size_t kSendControl = CMSG_SPACE(sizeof(std::uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
-bool has_ipv6() {
-  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd >= 0) close(fd);
-  return fd >= 0 || errno != EAFNOSUPPORT;
-}
-
-IpEndpoint ipv4_wildcard(std::uint16_t port) { return {mapped_ipv4(in_addr{INADDR_ANY}), 0, port}; }
-
 std::size_t message_bytes(const msghdr& header) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < header.msg_iovlen; ++i) bytes += header.msg_iov[i].iov_len;
@@ -151,11 +143,11 @@ Result<UdpSocket> UdpSocket::open(int family, const Options& options, const std:
   return UdpSocket(fd, family, options);
 }
 
-Result<UdpSocket> UdpSocket::bind(const IpEndpoint& local, const Options& options) {
+Result<UdpSocket> UdpSocket::bind(const IpEndpoint& wanted, const Options& options) {
+  const IpEndpoint local = usable_wildcard(wanted);
   const std::string name = to_string(local);
   const bool both_families = is_wildcard(local) && !is_ipv4(local);
   const int family = is_ipv4(local) ? AF_INET : AF_INET6;
-  if (both_families && !has_ipv6()) return bind(ipv4_wildcard(local.port), options);
   auto made = open(family, options, name);
   if (!made) return made;
   UdpSocket& opened = *made;
@@ -164,10 +156,7 @@ Result<UdpSocket> UdpSocket::bind(const IpEndpoint& local, const Options& option
     return system_error("cannot share UDP " + name + " between loops");
   }
   const SocketAddress address = to_sockaddr(local, family);
-  if (::bind(opened.fd(), address.get(), address.size) != 0) {
-    if (both_families && errno == EADDRNOTAVAIL) return bind(ipv4_wildcard(local.port), options);
-    return system_error("cannot bind UDP " + name);
-  }
+  if (::bind(opened.fd(), address.get(), address.size) != 0) return system_error("cannot bind UDP " + name);
   opened.is_any_ = is_wildcard(local);
   opened.learn_local();
   if (!options.receive_info || !opened.is_any_) return made;

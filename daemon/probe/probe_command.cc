@@ -6,6 +6,7 @@
 
 #include "config/init.h"
 #include "daemon/net/address.h"
+#include "daemon/net/name_lookup.h"
 #include "daemon/probe/measurements.h"
 #include "daemon/probe/probe_report.h"
 #include "daemon/tunnel.h"

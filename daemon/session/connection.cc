@@ -15,7 +15,6 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kDialTimeout = seconds(10);  // docs/protocol.md section 9
 // Vectors of one readv: a read of 64 KiB into segments of the smallest useful MTU takes several calls.
 constexpr std::size_t kReadVectors = 192;
 constexpr std::size_t kWriteVectors = 512;
@@ -29,32 +28,23 @@ void set_reset_on_close(int fd) {
 }  // namespace
 
 Connection::Connection(Session& session, std::uint32_t sid, FileDescriptor fd)
-    : session_(session), sid_(sid), backlog_(session.loop().backlog_pool()) {
-  if (!use(std::move(fd))) refuse(errno);
+    : session_(session), sid_(sid), fd_(std::move(fd)), backlog_(session.loop().backlog_pool()) {
+  poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
+  if (!watch()) refuse(errno);
 }
 
-Connection::Connection(Session& session, std::uint32_t sid, NextAttempt next_attempt)
+Connection::Connection(Session& session, std::uint32_t sid, Target& target)
     : session_(session),
       sid_(sid),
       backlog_(session.loop().backlog_pool()),
-      next_attempt_(std::move(next_attempt)),
-      connecting_(true) {
-  Loop& loop = session.loop();
-  loop.deadlines().set(*this, loop.now() + kDialTimeout);
-  attempt();
+      dialer_(std::make_unique<Dialer>(session.loop(),
+                                       [this](Dialer::Outcome made) { handle_dialled(std::move(made)); })) {
+  target.dial(*dialer_);
 }
 
 Connection::~Connection() {
   session_.loop().deadlines().set(*this, std::nullopt);
   poll_.reset();  // before the descriptor is closed
-}
-
-// False, with errno: the system refuses to watch it.
-bool Connection::use(FileDescriptor fd) {
-  poll_.reset();
-  fd_ = std::move(fd);
-  poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
-  return watch();
 }
 
 // From the loop, because this may be the constructor.
@@ -65,61 +55,42 @@ void Connection::refuse(int error) {
 
 // --- events of the descriptor ---
 
-// The next address of the target; when there is none left, the deadline ends the connection at once, from the loop,
-// because this may be the constructor.
-void Connection::attempt() {
-  errno = 0;
-  FileDescriptor fd = next_attempt_();
-  if (fd.valid()) {
-    if (!use(std::move(fd))) refuse(errno);
-    return;
-  }
-  if (errno != 0) dial_error_ = errno;  // else there was nothing left to try, and the last failure counts
-  session_.loop().deadlines().set(*this, session_.loop().now());
-}
-
-// A watch that was had can be changed; what is refused has been from the beginning, and use() told.
+// A watch that was had can be changed; what is refused has been from the beginning, and the constructor told.
 void Connection::update_watch() {
   if (poll_ && watch_error_ == 0) (void)watch();
 }
 
 bool Connection::watch() {
   if (failed_) return poll_->watch(0);
-  const bool reading = !connecting_ && !read_ended_ && !parked_;
-  const bool writing = connecting_ || !backlog_.empty();
+  const bool reading = !read_ended_ && !parked_;
+  const bool writing = !backlog_.empty();
   return poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
 }
 
 void Connection::handle_poll(int events) {
   if (failed_) return;
-  if (connecting_) {
-    handle_connected();
-  } else {
-    if (events & UV_WRITABLE) write_backlog();
-    if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
-  }
+  if (events & UV_WRITABLE) write_backlog();
+  if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
   session_.loop().wake(session_);  // what was written may move windows
   update_watch();
 }
 
-void Connection::handle_connected() {
-  int error = 0;
-  socklen_t size = sizeof error;
-  getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error != 0) {
-    dial_error_ = error;
-    return attempt();
-  }
-  connecting_ = false;
+void Connection::handle_dialled(Dialer::Outcome outcome) {
+  if (!outcome.fd.valid()) return fail("cannot reach the target", outcome.error);
+  dialer_.reset();
+  fd_ = std::move(outcome.fd);
+  poll_ = std::move(outcome.poll);
+  poll_->set_callback([this](int events) { handle_poll(events); });
   prepare_connection(fd_.get());
-  session_.loop().deadlines().set(*this, std::nullopt);
   write_backlog();
+  session_.loop().wake(session_);
+  update_watch();
 }
 
 void Connection::handle_deadline(TimePoint) {
-  if (watch_error_ != 0) return fail("the system refuses to watch a connection, which is reset", watch_error_);
-  if (connecting_) return fail("cannot reach the target", dial_error_);
-  fail("the peer, which has finished, does not read", ETIMEDOUT);
+  if (watch_error_ != 0)
+    return fail("the system refuses to watch a connection, which is reset", std::strerror(watch_error_));
+  fail("the peer, which has finished, does not read", std::strerror(ETIMEDOUT));
 }
 
 // A peer that has finished and does not read either may be gone: the 2021 release ends both directions with one FIN
@@ -137,14 +108,13 @@ void Connection::handle_writable() {
   if (parked_) unpark();
 }
 
-void Connection::fail(const char* what, int error) {
+void Connection::fail(const char* what, const std::string& error) {
   if (failed_) return;
   const std::string conv = hex_id(session_.link().conv());
-  if (connecting_) {
-    session_.log().warning(
-        what, {{"target", session_.target()}, {"conv", conv}, {"sid", sid_}, {"error", std::strerror(error)}});
+  if (dialer_) {
+    session_.log().warning(what, {{"target", session_.target()}, {"conv", conv}, {"sid", sid_}, {"error", error}});
   } else if (watch_error_ != 0) {
-    session_.log().warning(what, {{"conv", conv}, {"sid", sid_}, {"error", std::strerror(error)}});
+    session_.log().warning(what, {{"conv", conv}, {"sid", sid_}, {"error", error}});
   }
   session_.link().abandon(sid_);
   reset();
@@ -153,7 +123,7 @@ void Connection::fail(const char* what, int error) {
 
 void Connection::reset() {
   failed_ = true;
-  if (!poll_) return;
+  if (!poll_) return dialer_.reset();
   set_reset_on_close(fd_.get());
   update_watch();
 }
@@ -196,7 +166,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   if (n < 0 && error == EINTR) return Pull::kMore;
   if (n < 0 && error == EAGAIN) return Pull::kDry;
   if (n < 0) {
-    fail("reading failed", error);
+    fail("reading failed", std::strerror(error));
     return Pull::kStopped;
   }
   read_ended_ = true;
@@ -220,7 +190,7 @@ void Connection::unpark() {
 
 void Connection::gather(Bytes view) {
   if (failed_) return;
-  if (connecting_ || !backlog_.empty() || write_ended_) {
+  if (dialer_ || !backlog_.empty() || write_ended_) {
     backlog_.append(view);
   } else {
     gathered_.push_back({const_cast<std::uint8_t*>(view.data()), view.size()});
@@ -235,7 +205,7 @@ std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
     add_traffic({.received = static_cast<std::size_t>(n)});
     return static_cast<std::size_t>(n);
   }
-  if (errno != EAGAIN && errno != EINTR) fail("writing failed", errno);
+  if (errno != EAGAIN && errno != EINTR) fail("writing failed", std::strerror(errno));
   return 0;
 }
 
@@ -279,7 +249,7 @@ void Connection::handle_peer_finished() {
 }
 
 void Connection::shut_down_if_drained() {
-  if (!peer_finished_ || write_ended_ || connecting_ || !backlog_.empty() || !gathered_.empty()) return;
+  if (!peer_finished_ || write_ended_ || dialer_ || !backlog_.empty() || !gathered_.empty()) return;
   write_ended_ = true;
   if (read_ended_) return session_.detach(*this);  // closing says the same, one system call earlier
   ::shutdown(fd_.get(), SHUT_WR);

@@ -1,11 +1,9 @@
 // One TCP or unix connection at this end of the tunnel, and the stream that it is joined to.
 #pragma once
 
-#include <errno.h>
 #include <sys/uio.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +15,7 @@
 #include "daemon/loop/loop.h"
 #include "daemon/net/file_descriptor.h"
 #include "daemon/session/backlog.h"
+#include "daemon/session/target.h"
 #include "daemon/session/traffic.h"
 
 namespace kcptun {
@@ -33,13 +32,11 @@ class Connection : private Deadline {
     kStarved,  // the stream has no window: kWritable will tell
     kStopped,  // the end was read, or the connection failed
   };
-  /// Begins the next attempt to reach a target; invalid, with errno set, when there is none left.
-  using NextAttempt = std::function<FileDescriptor()>;
 
   /// A connection that is there. `fd` is non-blocking.
   Connection(Session& session, std::uint32_t sid, FileDescriptor fd);
-  /// A connection that is being made: attempt after attempt within 10 s; when none succeeds the stream is abandoned.
-  Connection(Session& session, std::uint32_t sid, NextAttempt next_attempt);
+  /// A connection that is being made (Dialer); when it cannot be, the stream is abandoned.
+  Connection(Session& session, std::uint32_t sid, Target& target);
   ~Connection() override;
 
   std::uint32_t sid() const { return sid_; }
@@ -71,12 +68,10 @@ class Connection : private Deadline {
  private:
   void handle_deadline(TimePoint now) override;
   void handle_poll(int events);
-  void handle_connected();
-  void attempt();
+  void handle_dialled(Dialer::Outcome outcome);
   void bound_drain();
-  bool use(FileDescriptor fd);
   void refuse(int error);
-  void fail(const char* what, int error);
+  void fail(const char* what, const std::string& error);
   void write_backlog();
   void shut_down_if_drained();
   void update_watch();
@@ -91,13 +86,11 @@ class Connection : private Deadline {
   Backlog backlog_;
   Traffic traffic_;
   std::vector<iovec> gathered_;
-  NextAttempt next_attempt_;
-  int dial_error_ = ETIMEDOUT;  // of the last attempt
-  int watch_error_ = 0;         // why the system refuses to watch fd_
+  std::unique_ptr<Dialer> dialer_;  // while the connection is being made
+  int watch_error_ = 0;             // why the system refuses to watch fd_
   static constexpr std::size_t kSmallestRead = 4 * 1024;
   static constexpr std::size_t kLargestRead = 64 * 1024;
   std::size_t read_size_ = kSmallestRead;  // bytes asked of the next read
-  bool connecting_ = false;
   bool parked_ = false;
   bool starved_ = false;      // the stream has no window
   bool draining_ = false;     // peer_finished_ and the stream has no window: bounded by Session::drain_limit()

@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "daemon/net/address.h"
+#include "daemon/net/name_lookup.h"
 #include "daemon/net/file_descriptor.h"
 #include "daemon/net/listener.h"
 #include "daemon/status/http.h"

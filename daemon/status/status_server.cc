@@ -11,6 +11,7 @@
 
 #include "daemon/loop/thread.h"
 #include "daemon/net/address.h"
+#include "daemon/net/name_lookup.h"
 #include "daemon/status/page.h"
 #include "daemon/status/render.h"
 

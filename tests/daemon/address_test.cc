@@ -94,25 +94,4 @@ TEST_CASE("socket addresses too short for their family, or of another, are refus
   CHECK_FALSE(from_sockaddr(other.get(), sizeof other.storage));
 }
 
-TEST_CASE("literals resolve to themselves, names to at least one address, each once") {
-  auto literal = resolve("192.0.2.7", 4000);
-  REQUIRE(literal);
-  REQUIRE(literal->size() == 1);
-  CHECK(to_string(literal->front()) == "192.0.2.7:4000");
-  auto wildcard = resolve("", 4000);
-  REQUIRE(wildcard);
-  CHECK(to_string(wildcard->front()) == "[::]:4000");
-  auto local = resolve("localhost", 4000);
-  REQUIRE(local);
-  REQUIRE_FALSE(local->empty());
-  for (const IpEndpoint& endpoint : *local) CHECK(endpoint.port == 4000);
-}
-
-TEST_CASE("a name that doesn't resolve is named in the error") {
-  auto none = resolve("no-such-host.invalid", 4000);
-  REQUIRE_FALSE(none);
-  CHECK_THAT(none.error(), Catch::StartsWith("cannot resolve no-such-host.invalid: "));
-}
-
-}  // namespace
 }  // namespace kcptun

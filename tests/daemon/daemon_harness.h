@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <chrono>
@@ -108,14 +109,28 @@ inline std::uint16_t port_of(int fd) {
   return from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size)->port;
 }
 
-inline FileDescriptor must_listen() {
-  Result<FileDescriptor> listening = listen_tcp(loopback(), false);
+inline FileDescriptor must_listen(const IpEndpoint& address = loopback()) {
+  Result<FileDescriptor> listening = listen_tcp(address, false);
   if (!listening) FAIL(listening.error());
   return std::move(*listening);
 }
 
 /// A port where nobody listens (it was free a moment ago).
 inline std::uint16_t closed_port() { return port_of(must_listen().get()); }
+
+/// An address where nobody answers, not even with a refusal: the queue of connections not yet accepted is full.
+class SilentAddress {
+ public:
+  SilentAddress() : listening_(must_listen()) {
+    ::listen(listening_.get(), 0);
+    for (FileDescriptor& filler : fillers_) filler = begin_connect(address());
+  }
+  IpEndpoint address() const { return loopback(port_of(listening_.get())); }
+
+ private:
+  FileDescriptor listening_;
+  std::array<FileDescriptor, 3> fillers_;
+};
 
 /// An application at one end of a tunnel: a non-blocking socket, what it has still to send, and what it got.
 class App {
@@ -187,7 +202,8 @@ inline TcpPair tcp_pair() {
 /// A target or other listening application: accepts all there is.
 class AppServer {
  public:
-  AppServer() : listening_(must_listen()), port_(port_of(listening_.get())) {}
+  AppServer() : AppServer(loopback()) {}
+  explicit AppServer(const IpEndpoint& address) : listening_(must_listen(address)), port_(port_of(listening_.get())) {}
   std::uint16_t port() const { return port_; }
   void step() {
     for (;;) {
@@ -440,8 +456,9 @@ class World {
   }
   template <typename T>
   void add(T& actor) {
-    steps_.push_back([&actor] { actor.step(); });
+    add_step([&actor] { actor.step(); });
   }
+  void add_step(Step step) { steps_.push_back(std::move(step)); }
 
   template <typename Condition>
   bool until(Condition condition, std::chrono::milliseconds patience = kPatience) {

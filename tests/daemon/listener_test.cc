@@ -1,4 +1,4 @@
-// Listeners, connecting and resolving, on real sockets.
+// Listeners and connecting, on real sockets.
 #include "daemon/net/listener.h"
 
 #include <sys/stat.h>
@@ -9,7 +9,6 @@
 
 #include <filesystem>
 
-#include "daemon/net/async_resolve.h"
 #include "tests/daemon/daemon_harness.h"
 
 namespace kcptun {
@@ -232,53 +231,6 @@ TEST_CASE("begin_connect fails at once, with errno, where that is known at once"
   CHECK(errno == ECONNREFUSED);
   CHECK_FALSE(begin_connect(UnixPath{"@kcptun-test-nobody"}).valid());
   CHECK(errno == ECONNREFUSED);
-}
-
-TEST_CASE("a literal is resolved inside the call") {
-  BareLoop loop;
-  for (const char* literal : {"127.0.0.1", "::1", "2001:db8::7"}) {
-    int calls = 0;
-    resolve_async(loop.uv, literal, 4000, [&](Result<std::vector<IpEndpoint>> addresses) {
-      ++calls;
-      REQUIRE(addresses);
-      CHECK(*addresses == std::vector<IpEndpoint>{parse_ip(literal, 4000).value()});
-    });
-    CHECK(calls == 1);
-  }
-}
-
-TEST_CASE("a name is resolved later, on the loop") {
-  BareLoop loop;
-  int calls = 0;
-  resolve_async(loop.uv, "localhost", 4000, [&](Result<std::vector<IpEndpoint>> addresses) {
-    ++calls;
-    REQUIRE(addresses);
-    REQUIRE_FALSE(addresses->empty());
-    for (const IpEndpoint& address : *addresses) CHECK(address.port == 4000);
-  });
-  CHECK(calls == 0);
-  CHECK(loop.until([&] { return calls == 1; }));
-}
-
-TEST_CASE("a name that cannot be is an error that names it") {
-  BareLoop loop;
-  const std::string name = std::string(70, 'x') + ".invalid";  // a label has at most 63 bytes
-  int calls = 0;
-  resolve_async(loop.uv, name, 4000, [&](Result<std::vector<IpEndpoint>> addresses) {
-    ++calls;
-    REQUIRE_FALSE(addresses);
-    CHECK(contains(addresses.error(), name));
-  });
-  CHECK(calls == 0);
-  CHECK(loop.until([&] { return calls == 1; }));
-}
-
-TEST_CASE("many names are resolved at once") {
-  BareLoop loop;
-  int calls = 0;
-  for (int i = 0; i < 50; ++i)
-    resolve_async(loop.uv, "localhost", 1, [&](Result<std::vector<IpEndpoint>> addresses) { calls += addresses.ok(); });
-  CHECK(loop.until([&] { return calls == 50; }));
 }
 
 }  // namespace kcptun

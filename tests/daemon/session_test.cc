@@ -83,7 +83,7 @@ struct TunnelRig {
     client_loop = test::make_loop(client_profile);
     client = std::make_unique<ClientPart>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
     shared.parts.push_back(client.get());
-    for (std::size_t slot = 0; slot < conn; ++slot) REQUIRE(client->add_slot(slot).ok());
+    for (std::size_t slot = 0; slot < conn; ++slot) client->add_slot(slot);
     FileDescriptor listening = test::must_listen();
     entry = test::port_of(listening.get());
     client->listen(std::move(listening));
@@ -218,6 +218,84 @@ TEST_CASE("the target's next address is tried when one refuses") {
   rig.stream(sid).to_send = "hello";
   CHECK(rig.world.until([&] { return !alive.apps.empty() && alive.apps[0]->received == "hello"; }));
   CHECK(rig.log.count("cannot reach") == 0);
+}
+
+TEST_CASE("the target's next address is tried while the first is silent") {
+  const test::SilentAddress first, second;
+  AppServer alive;
+  ServerRig rig(test::plain_profile(Role::kServer), {first.address(), second.address(), loopback(alive.port())});
+  rig.world.add(alive);
+  const std::uint32_t sid = rig.peer->open_stream();
+  rig.stream(sid).to_send = "hello";
+  CHECK(rig.world.until([&] { return !alive.apps.empty() && alive.apps[0]->received == "hello"; }));
+  CHECK(rig.log.count("cannot reach") == 0);
+}
+
+TEST_CASE("a target all of whose addresses are silent is given up after a time") {
+  const test::SilentAddress first, second;
+  ServerRig rig(test::plain_profile(Role::kServer), {first.address(), second.address()});
+  const std::uint32_t sid = rig.peer->open_stream();
+  rig.world.for_a_while(std::chrono::milliseconds(700));  // both attempts are under way
+  CHECK_FALSE(rig.stream(sid).broken);
+  CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
+  CHECK(rig.log.count("error=\"Connection timed out\"") == 1);
+}
+
+TEST_CASE("the address that was reached last is tried first") {
+  const std::uint16_t first = test::closed_port();
+  auto second = std::make_unique<AppServer>();
+  ServerRig rig(test::plain_profile(Role::kServer), {loopback(first), loopback(second->port())});
+  rig.world.add_step([&] {
+    if (second) second->step();
+  });
+  rig.peer->open_stream();
+  REQUIRE(rig.world.until([&] { return second->apps.size() == 1; }));
+  AppServer returned{loopback(first)};
+  rig.world.add(returned);
+  rig.peer->open_stream();
+  REQUIRE(rig.world.until([&] { return second->apps.size() == 2; }));
+  CHECK(returned.apps.empty());
+  second.reset();
+  rig.peer->open_stream();
+  CHECK(rig.world.until([&] { return returned.apps.size() == 1; }));
+}
+
+TEST_CASE("a target whose name is not known yet is looked up when a stream comes") {
+  ServerRig rig;
+  rig.profile.remote = HostPort{"localhost", rig.target.port(), rig.target.port()};
+  Target target(*rig.owned, rig.profile.remote, {});
+  std::vector<Dialer::Outcome> outcomes;
+  Dialer dialer(*rig.owned, [&](Dialer::Outcome outcome) { outcomes.push_back(std::move(outcome)); });
+  target.dial(dialer);
+  rig.owned->flush();
+  REQUIRE(rig.world.until([&] { return outcomes.size() == 1; }));
+  CHECK(outcomes[0].fd.valid());
+  outcomes.clear();
+}
+
+TEST_CASE("a connection that waits for a name goes to the target that replaces it") {
+  ServerRig rig;
+  Target target(*rig.owned, HostPort{"nowhere.invalid", 1, 1}, {});
+  std::vector<Dialer::Outcome> outcomes;
+  Dialer dialer(*rig.owned, [&](Dialer::Outcome outcome) { outcomes.push_back(std::move(outcome)); });
+  target.dial(dialer);
+  target.replace(host(rig.target.port()), {loopback(rig.target.port())});
+  rig.owned->flush();
+  REQUIRE(rig.world.until([&] { return outcomes.size() == 1; }));
+  CHECK(outcomes[0].fd.valid());
+  outcomes.clear();
+}
+
+TEST_CASE("a target whose name cannot be resolved ends the connection with the reason") {
+  ServerRig rig;
+  const std::string name = std::string(70, 'x') + ".invalid";  // a label has at most 63 bytes
+  Target target(*rig.owned, HostPort{name, 1, 1}, {});
+  std::vector<std::string> errors;
+  Dialer dialer(*rig.owned, [&](Dialer::Outcome outcome) { errors.push_back(outcome.error); });
+  target.dial(dialer);
+  rig.owned->flush();
+  REQUIRE(rig.world.until([&] { return errors.size() == 1; }));
+  CHECK(errors[0].find("cannot resolve " + name) == 0);
 }
 
 TEST_CASE("a unix target is reached; one that is not there breaks the stream") {
