@@ -1,5 +1,6 @@
 #include "config/reload.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -53,6 +54,26 @@ std::optional<std::size_t> find_running(const RunTunnels& running, const RunTunn
   return std::nullopt;
 }
 
+bool same_place(const Address& one, const Address& other) {
+  if (std::holds_alternative<UnixPath>(one) || std::holds_alternative<UnixPath>(other)) return one == other;
+  const auto& a = std::get<HostPort>(one);
+  const auto& b = std::get<HostPort>(other);
+  return a.host == b.host && a.port_min <= b.port_max && b.port_min <= a.port_max;
+}
+
+// True if another of these tunnels has the place.
+bool has_place(const RunTunnels& tunnels, const Address& place, std::string_view but_for) {
+  return std::ranges::any_of(tunnels.tunnels, [&](const ConfiguredTunnel& other) {
+    return other.profile.name != but_for && same_place(place, other.profile.local_address);
+  });
+}
+
+// The tunnel is to listen elsewhere, and takes the place of another one, or makes room for it.
+bool must_move(const Profile& was, const Profile& is, const RunTunnels& running, const RunTunnels& wanted) {
+  if (same_place(was.local_address, is.local_address)) return false;
+  return has_place(wanted, was.local_address, is.name) || has_place(running, is.local_address, is.name);
+}
+
 std::variant<ReloadPlan::Kept, Refusal> keep(std::size_t index, const ConfiguredTunnel& running,
                                              const ConfiguredTunnel& wanted) {
   Settings settings = applicable_settings(running.settings, wanted.settings);
@@ -72,8 +93,15 @@ std::variant<ReloadPlan, Refusal> plan_reload(const RunTunnels& running, RunTunn
   for (Change& change : changes_between(running.tunnels.front().settings, wanted.tunnels.front().settings))
     if (is_process_wide(change.option)) plan.process_changes.push_back(std::move(change));
   std::vector<bool> wanted_still(running.tunnels.size());
-  for (ConfiguredTunnel& tunnel : wanted.tunnels) {
-    const auto index = find_running(running, wanted, tunnel.profile.name);
+  std::vector<std::optional<std::size_t>> goes_on_as;  // of each wanted tunnel, before any of them is moved from
+  for (const ConfiguredTunnel& tunnel : wanted.tunnels) {
+    auto index = find_running(running, wanted, tunnel.profile.name);
+    if (index && must_move(running.tunnels[*index].profile, tunnel.profile, running, wanted)) index.reset();
+    goes_on_as.push_back(index);
+  }
+  for (std::size_t i = 0; i < wanted.tunnels.size(); ++i) {
+    ConfiguredTunnel& tunnel = wanted.tunnels[i];
+    const auto index = goes_on_as[i];
     if (!index) {
       plan.added.push_back(std::move(tunnel));
       continue;

@@ -43,7 +43,9 @@ struct ReloadPlan {
   bool several = false;
 };
 
-/// Tunnels of several are the same if their names are; one alone is the same as one alone. The error is of a
+/// Tunnels of several are the same if their names are; one alone is the same as one alone. A tunnel whose listening
+/// address changes needs a restart, and keeps what it has, unless an address passes from one tunnel to another: then both
+/// end and begin anew. The error is of a
 /// combination that cannot be, because a part of it needs a restart.
 /// REQUIRES: both of one role.
 std::variant<ReloadPlan, Refusal> plan_reload(const RunTunnels& running, RunTunnels wanted);

@@ -53,22 +53,24 @@ ServerPart::~ServerPart() {
   for (Accepted* accepted : accepted_) delete accepted;
 }
 
-Result<bool> ServerPart::listen(const IpEndpoint& address, bool share_port) {
+Result<int> ServerPart::listen(const IpEndpoint& address, bool share_port, FileDescriptor bound) {
   UdpSocket::Options options = udp_options(profile_, loop_.next_socket_index());
   options.reuse_port = share_port;
   options.receive_info = is_wildcard(address);
-  Result<UdpSocket> socket = UdpSocket::bind(address, options);
+  Result<UdpSocket> socket =
+      bound.valid() ? UdpSocket::adopt(std::move(bound), address, options) : UdpSocket::bind(address, options);
   if (!socket) return Error{socket.error()};
   set_up_socket(*socket, profile_);
+  const int fd = socket->fd();
   sockets_.push_back(options.index);
   loop_.add_socket(std::move(*socket), *this);
-  return true;
+  return fd;
 }
 
-Result<bool> ServerPart::listen_disguised(const IpEndpoint& address, std::uint16_t port_max,
+Result<bool> ServerPart::listen_disguised(const IpEndpoint& address, std::span<const std::uint16_t> ports,
                                           DisguisedServer::Share share) {
   Result<std::unique_ptr<DisguisedServer>> socket =
-      DisguisedServer::listen(address, port_max, share, disguise_options(profile_, loop_.next_socket_index()));
+      DisguisedServer::listen(address, ports, share, disguise_options(profile_, loop_.next_socket_index()));
   if (!socket) return Error{socket.error()};
   set_up_socket(**socket, profile_);
   loop_.add_socket(std::move(*socket), *this);

@@ -42,10 +42,11 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets);
   ~ServerPart() override;
 
-  /// Listens on one more address; the error names it.
-  Result<bool> listen(const IpEndpoint& address, bool share_port);
-  /// Listens on the ports of the disguise too, from the address's to port_max; the error names the address.
-  Result<bool> listen_disguised(const IpEndpoint& address, std::uint16_t port_max, DisguisedServer::Share share);
+  /// Listens on one more address, or on a socket that is bound to it; gives the descriptor. The error names the address.
+  Result<int> listen(const IpEndpoint& address, bool share_port, FileDescriptor bound = FileDescriptor());
+  /// Listens on these ports of the disguise too; the error names the address.
+  Result<bool> listen_disguised(const IpEndpoint& address, std::span<const std::uint16_t> ports,
+                                DisguisedServer::Share share);
 
   Counters counters() const override;
   std::size_t streams() const override;

@@ -97,7 +97,7 @@ void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profil
 }  // namespace
 
 void set_up_socket(DatagramSocket& socket, const Profile& profile) {
-  if (profile.dscp > 0) set_dscp(socket, profile);
+  set_dscp(socket, profile);  // a socket of a session that is gone may have another
   warn_of_clamped_buffers(socket, profile);
 }
 

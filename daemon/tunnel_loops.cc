@@ -1,9 +1,12 @@
 #include "daemon/tunnel_loops.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <variant>
@@ -12,6 +15,7 @@
 #include "daemon/net/address.h"
 #include "daemon/net/name_lookup.h"
 #include "daemon/net/listener.h"
+#include "daemon/net/port_probe.h"
 #include "daemon/secrets.h"
 
 namespace kcptun {
@@ -34,6 +38,21 @@ Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, 
                std::to_string(loops) + (loops == 1 ? " loop)" : " loops)") + " beside " +
                std::to_string(kDescriptorsBeside) + " others, and the limit is " + std::to_string(limit.rlim_cur) +
                ": raise it (ulimit -n, LimitNOFILE=), or take fewer ports or --threads"};
+}
+
+// `ports`: those of the address's range that this tunnel has.
+void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std::span<const std::uint16_t> ports) {
+  const HostPort& listened = std::get<HostPort>(profile.local_address);
+  std::vector<std::uint16_t> taken;
+  for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port)
+    if (!std::ranges::binary_search(ports, static_cast<std::uint16_t>(port)))
+      taken.push_back(static_cast<std::uint16_t>(port));
+  if (taken.empty()) return;
+  IpEndpoint any = address;
+  any.port = listened.port_min;
+  EventLog(profile.name)
+      .warning("ports of the range are taken by another program and left out",
+               {{"listen", to_string(any)}, {"ports", ports_text(taken)}, {"used", ports.size()}});
 }
 
 }  // namespace
@@ -60,7 +79,8 @@ std::size_t TunnelLoops::loops_wanted() const {
   return std::min<std::size_t>(threads_.size(), profile_.conn);
 }
 
-Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t first_thread) {
+Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t first_thread,
+                               ListeningSockets& inherited) {
   add_loops(first_thread);
   if (profile_.tcp) {
     Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
@@ -68,7 +88,8 @@ Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t fir
     firewall_ = std::move(*firewall);
     client_.firewall = firewall_.get();
   }
-  Result<bool> opened = profile_.role == Role::kClient ? open_client(addresses) : open_server(addresses);
+  Result<bool> opened =
+      profile_.role == Role::kClient ? open_client(addresses, inherited) : open_server(addresses, inherited);
   if (!opened) return opened;
   for (Worker& worker : workers_) worker.loop->flush();  // what was set up before
   return true;
@@ -84,13 +105,13 @@ void TunnelLoops::add_loops(std::size_t first_thread) {
 }
 
 // Listening sockets first: a start that fails says so in one line, before any session is dialled.
-Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses) {
+Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
   for (Worker& worker : workers_) {
     auto part = std::make_unique<ClientPart>(profile_, *worker.loop, client_, addresses.remote);
     client_.parts.push_back(part.get());
     worker.part = std::move(part);
   }
-  Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local);
+  Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local, inherited);
   if (!listening) return Error{listening.error()};
   for (std::size_t slot = 0; slot < profile_.conn; ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
@@ -101,29 +122,60 @@ Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses) {
 
 // One for each part on each TCP address, one for the first part on a unix path.
 Result<std::vector<std::vector<FileDescriptor>>> TunnelLoops::open_listeners(
-    const std::vector<IpEndpoint>& locals) {
+    const std::vector<IpEndpoint>& locals, ListeningSockets& inherited) {
   std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
   if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
-    Result<FileDescriptor> listening = listen_unix(*path);
+    Result<FileDescriptor> listening = open_unix_listener(*path, inherited);
     if (!listening) return Error{listening.error()};
-    socket_file_ = std::make_unique<SocketFile>(*path);
+    listened_.push_back({ListeningSockets::place(*path), listening->get()});
     sockets[0].push_back(std::move(*listening));
     return sockets;
   }
   const bool shared = sockets.size() > 1;
   for (const IpEndpoint& address : locals) {
-    if (shared)  // with SO_REUSEPORT a port that another program has looks free
+    const std::string place = ListeningSockets::place(PortKind::kTcp, address);
+    std::vector<FileDescriptor> had = share_out(inherited.take(place), sockets.size());
+    if (shared && had.empty())  // with SO_REUSEPORT a port that another program has looks free
       if (Result<FileDescriptor> probe = listen_tcp(address, false); !probe) return Error{probe.error()};
-    for (std::vector<FileDescriptor>& of_part : sockets) {
-      Result<FileDescriptor> listening = listen_tcp(address, shared);
+    for (std::size_t i = 0; i < std::max(sockets.size(), had.size()); ++i) {
+      Result<FileDescriptor> listening = had.empty() ? listen_tcp(address, shared) : std::move(had[i]);
       if (!listening) return Error{listening.error()};
-      of_part.push_back(std::move(*listening));
+      listened_.push_back({place, listening->get()});
+      sockets[i % sockets.size()].push_back(std::move(*listening));
     }
   }
   return sockets;
 }
 
-Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses) {
+Result<FileDescriptor> TunnelLoops::open_unix_listener(const UnixPath& path, ListeningSockets& inherited) {
+  const std::string place = ListeningSockets::place(path);
+  std::vector<FileDescriptor> had = inherited.take(place);
+  if (!had.empty()) {
+    socket_file_ = inherited.file(place);
+    return std::move(had.front());
+  }
+  Result<FileDescriptor> listening = listen_unix(path);
+  if (listening) socket_file_ = std::make_shared<SocketFile>(path);
+  return listening;
+}
+
+// At least as many as there are parts, so that several accept from one where there are fewer; none if there are none.
+// More of them are listened on, too: they may have connections.
+std::vector<FileDescriptor> TunnelLoops::share_out(std::vector<FileDescriptor> sockets, std::size_t parts) {
+  const std::size_t had = sockets.size();
+  for (std::size_t i = 0; had > 0 && sockets.size() < parts; ++i)
+    sockets.emplace_back(::fcntl(sockets[i % had].get(), F_DUPFD_CLOEXEC, 0));
+  return sockets;
+}
+
+void TunnelLoops::lend_sockets(ListeningSockets& sockets) const {
+  for (const Listened& one : listened_) {
+    sockets.add(one.place, one.fd);
+    if (socket_file_) sockets.add_file(one.place, socket_file_);
+  }
+}
+
+Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses, ListeningSockets& inherited) {
   server_.loops = workers_.size();
   std::vector<ServerPart*> parts;
   for (Worker& worker : workers_) {
@@ -133,39 +185,56 @@ Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses) {
   }
   const HostPort& listened = std::get<HostPort>(profile_.local_address);
   if (Result<bool> enough = check_descriptors(listened, addresses.local.size(), parts.size()); !enough) return enough;
+  const std::uint16_t port_max = listened.port_max;
   for (IpEndpoint address : addresses.local) {
-    for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port) {
-      address.port = static_cast<std::uint16_t>(port);
-      if (Result<bool> opened = listen_on(address, parts); !opened) return opened;
+    const std::vector<std::uint16_t> ports =
+        free_ports(address, port_max, PortKind::kUdp, [&inherited](const IpEndpoint& at) {
+          return inherited.has(ListeningSockets::place(PortKind::kUdp, at));
+        });
+    warn_of_taken_ports(profile_, address, ports);
+    for (const std::uint16_t port : ports) {
+      address.port = port;
+      if (Result<bool> opened = listen_on(address, parts, inherited); !opened) return opened;
     }
   }
   return profile_.tcp ? listen_disguised(addresses.local, parts) : true;
 }
 
 // The first loops only: each takes its share by the clients' ports, but the kernel shows every segment to all of them.
-Result<bool> TunnelLoops::listen_disguised(std::vector<IpEndpoint> addresses, std::span<ServerPart* const> parts) {
-  const HostPort& listened = std::get<HostPort>(profile_.local_address);
-  Result<std::vector<FirewallRule>> rules = firewall_->silence_ports(listened.port_min, listened.port_max);
-  if (!rules) return Error{rules.error()};
-  firewall_rules_ = std::move(*rules);
+// The rules are for our own ports alone: they would silence the connections of other programs, too.
+Result<bool> TunnelLoops::listen_disguised(const std::vector<IpEndpoint>& addresses,
+                                           std::span<ServerPart* const> parts) {
+  const std::uint16_t port_max = std::get<HostPort>(profile_.local_address).port_max;
   const auto loops = static_cast<std::uint32_t>(std::min<std::size_t>(parts.size(), kDisguiseLoops));
-  for (IpEndpoint address : addresses) {
-    address.port = listened.port_min;
+  for (const IpEndpoint& address : addresses) {
+    const std::vector<std::uint16_t> ports = free_ports(address, port_max, PortKind::kTcp, {});
+    warn_of_taken_ports(profile_, address, ports);
+    for (const PortStretch& stretch : stretches_of(ports)) {
+      Result<std::vector<FirewallRule>> rules = firewall_->silence_ports(stretch.first, stretch.last);
+      if (!rules) return Error{rules.error()};
+      std::ranges::move(*rules, std::back_inserter(firewall_rules_));
+    }
     for (std::uint32_t i = 0; i < loops; ++i)
-      if (Result<bool> opened = parts[i]->listen_disguised(address, listened.port_max, {i, loops}); !opened)
-        return opened;
+      if (Result<bool> opened = parts[i]->listen_disguised(address, ports, {i, loops}); !opened) return opened;
   }
   return true;
 }
 
 // With SO_REUSEPORT, which several loops need, a port that another program has would look free: a probe
 // tells.
-Result<bool> TunnelLoops::listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts) {
+Result<bool> TunnelLoops::listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts,
+                                    ListeningSockets& inherited) {
+  const std::string place = ListeningSockets::place(PortKind::kUdp, address);
+  std::vector<FileDescriptor> had = inherited.take(place);
+  had.resize(parts.size());  // a server has a loop on every thread: as many as before
   const bool shared = parts.size() > 1;
-  if (shared)
+  if (shared && !had.back().valid())
     if (Result<UdpSocket> probe = UdpSocket::bind(address, {}); !probe) return Error{probe.error()};
-  for (ServerPart* part : parts)
-    if (Result<bool> listening = part->listen(address, shared); !listening) return listening;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Result<int> listening = parts[i]->listen(address, shared, std::move(had[i]));
+    if (!listening) return Error{listening.error()};
+    listened_.push_back({place, *listening});
+  }
   return true;
 }
 

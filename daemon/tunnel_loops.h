@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "config/profile.h"
@@ -13,6 +14,7 @@
 #include "daemon/client.h"
 #include "daemon/loop/loop.h"
 #include "daemon/loop/loop_threads.h"
+#include "daemon/net/listening_sockets.h"
 #include "daemon/server.h"
 #include "daemon/status/gathering.h"
 #include "daemon/tunnel.h"
@@ -40,7 +42,11 @@ class TunnelLoops {
   std::size_t loops_wanted() const;
   /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round and round. The
   /// error names what cannot be had. REQUIRES: all threads stand still, or have not begun; called once.
-  Result<bool> open(const TunnelAddresses& addresses, std::size_t first_thread);
+  /// `inherited`: takes from it what it finds there instead of binding.
+  Result<bool> open(const TunnelAddresses& addresses, std::size_t first_thread, ListeningSockets& inherited);
+  /// Adds copies of what it listens on to `sockets`, for a tunnel that takes its place. Goes on as before. Not those of
+  /// tcp mode.
+  void lend_sockets(ListeningSockets& sockets) const;
   /// Takes over what of the profile may change. `remote`: its addresses, if it changed.
   /// REQUIRES: all threads stand still; the options that need a restart are as they were.
   void apply(const Profile& next, const std::vector<IpEndpoint>* remote);
@@ -72,12 +78,15 @@ class TunnelLoops {
 
   TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads);
   void add_loops(std::size_t first_thread);
-  Result<bool> open_client(const TunnelAddresses& addresses);
-  Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals);
-  Result<bool> open_server(const TunnelAddresses& addresses);
   void ask(const std::shared_ptr<Gathering>& gathering, std::size_t index);
-  static Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts);
-  Result<bool> listen_disguised(std::vector<IpEndpoint> addresses, std::span<ServerPart* const> parts);
+  Result<bool> open_client(const TunnelAddresses& addresses, ListeningSockets& inherited);
+  Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals,
+                                                                   ListeningSockets& inherited);
+  Result<FileDescriptor> open_unix_listener(const UnixPath& path, ListeningSockets& inherited);
+  Result<bool> open_server(const TunnelAddresses& addresses, ListeningSockets& inherited);
+  Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts, ListeningSockets& inherited);
+  static std::vector<FileDescriptor> share_out(std::vector<FileDescriptor> sockets, std::size_t parts);
+  Result<bool> listen_disguised(const std::vector<IpEndpoint>& addresses, std::span<ServerPart* const> parts);
 
   Profile profile_;  // without its key; parts refer to it; changes only while all threads stand still
   LoopThreads& threads_;
@@ -89,7 +98,12 @@ class TunnelLoops {
   ServerShared server_;
   std::vector<Worker> workers_;
   std::size_t first_thread_ = 0;  // that of the first worker
-  std::unique_ptr<SocketFile> socket_file_;                     // of a client's localaddr
+  struct Listened {
+    std::string place;  // ListeningSockets::place()
+    int fd;             // of a part's, which lives as long
+  };
+  std::vector<Listened> listened_;
+  std::shared_ptr<SocketFile> socket_file_;                     // of a client's localaddr; a successor may have it too
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for totals that come when we are gone
 };
 

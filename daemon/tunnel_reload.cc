@@ -144,8 +144,10 @@ void TunnelThreads::begin_reload() {
 // While all threads stand still. An error changes nothing.
 std::optional<std::string> TunnelThreads::apply(TunnelReload& reload) {
   std::size_t thread = next_thread_;
+  ListeningSockets inherited;
+  for (const std::size_t index : reload.removed) tunnels_[index].loops->lend_sockets(inherited);
   for (TunnelReload::Added& one : reload.added) {
-    if (const Result<bool> opened = one.loops->open(one.addresses, thread); !opened) {
+    if (const Result<bool> opened = one.loops->open(one.addresses, thread, inherited); !opened) {
       for (TunnelReload::Added& all : reload.added) all.loops.reset();
       return "tunnel " + one.configured.profile.name + ": " + opened.error();
     }

@@ -112,7 +112,8 @@ Result<bool> TunnelThreads::open_one(const Profile& profile, const TunnelAddress
   Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(profile, *threads_);
   if (!made) return Error{made.error()};
   auto loops = std::move(*made);
-  if (Result<bool> opened = loops->open(addresses, next_thread_); !opened) return opened;
+  ListeningSockets none;
+  if (Result<bool> opened = loops->open(addresses, next_thread_, none); !opened) return opened;
   next_thread_ = (next_thread_ + loops->loops()) % threads_->size();
   auto writer = CounterWriter::make(threads_->uv(0), *loops);
   tunnels_.push_back({std::move(loops), std::move(writer)});

@@ -28,6 +28,7 @@ struct UdpCounters {
   std::uint64_t datagrams_dropped = 0;  // not sent, for any such reason
   std::uint64_t too_big = 0;            // of them: EMSGSIZE
   std::uint64_t pending_errors = 0;     // ICMP errors that a connected socket reported; nothing lost by them
+  std::uint64_t refusals = 0;           // of them: nobody listens on the peer's port
   std::uint64_t receive_errors = 0;     // anything else that recvmmsg said
   std::uint64_t truncated = 0;          // received, larger than a slot, dropped
   std::uint64_t malformed = 0;          // TCP segments whose lengths or checksum lie

@@ -52,8 +52,10 @@ bool DisguisedClient::begin() {
 void DisguisedClient::handle_ready(int fd) {
   if (fd != connecting_.get()) return;
   FileDescriptor done = std::exchange(connecting_, FileDescriptor());
-  if (get_option(done.get(), SOL_SOCKET, SO_ERROR) == 0) finish(std::move(done));
+  const int error = get_option(done.get(), SOL_SOCKET, SO_ERROR);
+  if (error == 0) finish(std::move(done));
   if (newest()) return send_held();
+  counters_.refusals += error == ECONNREFUSED;
   ++counters_.pending_errors;  // refused, or nobody there: begun anew with the next datagram
   counters_.datagrams_dropped += std::exchange(held_, {}).size();
 }

@@ -31,16 +31,17 @@ FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
 
 }  // namespace
 
-Result<std::unique_ptr<DisguisedServer>> DisguisedServer::listen(const IpEndpoint& address,
-                                                                 std::uint16_t port_max, Share share,
+Result<std::unique_ptr<DisguisedServer>> DisguisedServer::listen(IpEndpoint address,
+                                                                 std::span<const std::uint16_t> ports, Share share,
                                                                  const Options& options) {
+  address.port = ports.front();
   std::unique_ptr<DisguisedServer> server(new DisguisedServer(usable_wildcard(address), share, options));
   const int family = is_ipv4(server->local_) ? AF_INET : AF_INET6;
   if (Result<bool> opened = server->open_raw_sockets(family); !opened) return Error{opened.error()};
-  if (!server->filter_raw({address.port, port_max, share.number, share.of}))
+  if (!server->filter_raw({ports.front(), ports.back(), share.number, share.of}))
     return system_error("cannot filter what a raw socket gets");
-  for (std::uint32_t port = address.port; port <= port_max; ++port)
-    if (Result<bool> opened = server->open_listener(static_cast<std::uint16_t>(port), family); !opened)
+  for (const std::uint16_t port : ports)
+    if (Result<bool> opened = server->open_listener(port, family); !opened)
       return Error{opened.error()};
   return server;
 }

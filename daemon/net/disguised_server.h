@@ -3,7 +3,9 @@
 // connection and all its segments come to the same loop.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "daemon/net/disguised_socket.h"
@@ -18,10 +20,14 @@ class DisguisedServer final : public DisguisedSocket {
     std::uint32_t of = 1;
   };
 
-  /// Listens on address.port to port_max. The rules for these ports are the caller's. The error names the
-  /// address.
-  static Result<std::unique_ptr<DisguisedServer>> listen(const IpEndpoint& address, std::uint16_t port_max,
+  /// Listens on these ports of the address. The rules for them are the caller's. The error names the address.
+  /// REQUIRES: at least one port, in ascending order.
+  static Result<std::unique_ptr<DisguisedServer>> listen(IpEndpoint address, std::span<const std::uint16_t> ports,
                                                          Share share, const Options& options);
+  static Result<std::unique_ptr<DisguisedServer>> listen(const IpEndpoint& address, Share share,
+                                                         const Options& options) {
+    return listen(address, {&address.port, 1}, share, options);
+  }
 
   const IpEndpoint& local() const override { return local_; }
 

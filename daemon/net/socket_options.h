@@ -26,13 +26,15 @@ inline int get_option(int fd, int level, int name) {
 
 inline Error system_error(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
-/// SO_RCVBUFFORCE passes net.core.rmem_max by, for those with CAP_NET_ADMIN.
-inline void set_buffer(int fd, int force_name, int plain_name, int bytes) {
-  if (!set_option(fd, SOL_SOCKET, force_name, bytes)) set_option(fd, SOL_SOCKET, plain_name, bytes);
-}
-
 /// The kernel doubles what was asked, for its own overhead, and reports the double.
 inline int granted_buffer(int fd, int name) { return get_option(fd, SOL_SOCKET, name) / 2; }
+
+/// What a process without privileges is granted of so many bytes: net.core.rmem_max and wmem_max clamp it. 0: unknown.
+int grantable_buffer(int plain_name, int bytes);
+
+/// SO_RCVBUFFORCE passes net.core.rmem_max by, for those with CAP_NET_ADMIN. Who has lost that keeps what was granted
+/// before, unless less is wanted now.
+void set_buffer(int fd, int force_name, int plain_name, int bytes);
 
 /// Keeps the two ECN bits that are set now (RFC 3168 section 5, RFC 2474 section 3).
 inline bool set_traffic_class(int fd, int level, int name, std::uint8_t dscp) {

@@ -159,19 +159,34 @@ Result<UdpSocket> UdpSocket::bind(const IpEndpoint& wanted, const Options& optio
   if (::bind(opened.fd(), address.get(), address.size) != 0) return system_error("cannot bind UDP " + name);
   opened.is_any_ = is_wildcard(local);
   opened.learn_local();
-  if (!options.receive_info || !opened.is_any_) return made;
-  const int level = family == AF_INET ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6);
-  if (!set_option(opened.fd(), level, family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 1)) {
+  if (options.receive_info && !opened.ask_for_destinations())
     return system_error("cannot learn the addresses asked at UDP " + name);
-  }
-  opened.receive_info_ = true;
   return made;
 }
 
-Result<UdpSocket> UdpSocket::connect(const IpEndpoint& remote, const Options& options) {
+Result<UdpSocket> UdpSocket::adopt(FileDescriptor bound, const IpEndpoint& local, const Options& options) {
+  const int family = get_option(bound.get(), SOL_SOCKET, SO_DOMAIN);
+  UdpSocket adopted(bound.release(), family, options);
+  adopted.is_any_ = is_wildcard(local);
+  adopted.learn_local();
+  if (options.receive_info && !adopted.ask_for_destinations())
+    return system_error("cannot learn the addresses asked at UDP " + to_string(local));
+  return adopted;
+}
+
+// False: refused, errno.
+bool UdpSocket::ask_for_destinations() {
+  if (!is_any_) return true;
+  const int level = family_ == AF_INET ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6);
+  receive_info_ = set_option(fd(), level, family_ == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 1);
+  return receive_info_;
+}
+
+Result<UdpSocket> UdpSocket::connect(const IpEndpoint& remote, const Options& options, FileDescriptor reserved) {
   const std::string name = to_string(remote);
   const SocketAddress address = to_sockaddr(remote);
-  auto made = open(address.storage.ss_family, options, name);
+  const int family = address.storage.ss_family;
+  auto made = reserved.valid() ? UdpSocket(reserved.release(), family, options) : open(family, options, name);
   if (!made) return made;
   if (::connect(made->fd(), address.get(), address.size) != 0)
     return system_error("cannot connect UDP " + name);
@@ -231,6 +246,7 @@ UdpSocket::Received UdpSocket::receive(ReceiveArena& arena) {
     ++errors;
     // An ICMP error of what was sent before; it is gone with this call, and datagrams may wait behind it.
     ++(connected_ ? counters_.pending_errors : counters_.receive_errors);
+    counters_.refusals += connected_ && errno == ECONNREFUSED;
   }
   return {};
 }
@@ -314,7 +330,8 @@ struct UdpSocket::Outgoing {
 bool UdpSocket::may_segment(const IpEndpoint& remote, std::uint32_t size) const {
   const std::size_t known = std::min(refusal_count_, kRefusals);
   for (std::size_t i = 0; i < known; ++i) {
-    if (refusals_[i].remote == remote && size >= refusals_[i].size) return false;
+    const Refusal& refusal = refusals_[i];
+    if (refusal.remote == remote && size >= refusal.size && counters_.datagrams_sent < refusal.until) return false;
   }
   return true;
 }
@@ -352,7 +369,7 @@ void UdpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing&
       if (out.count == kSendMessages) return;
       const std::uint32_t size = packets[position].size;
       const std::size_t segments =
-          gso_ && may_segment(run.path.remote, size) ? segments_from(batch, position, end_of(run)) : 1;
+          uses_gso() && may_segment(run.path.remote, size) ? segments_from(batch, position, end_of(run)) : 1;
       mmsghdr& message = out.messages[out.count];
       message = {};
       message.msg_hdr.msg_iov = &out.vectors[vector];
@@ -387,26 +404,35 @@ std::size_t UdpSocket::account_sent(const mmsghdr* messages, int count) {
   std::size_t packets = 0;
   for (int i = 0; i < count; ++i) {
     packets += messages[i].msg_hdr.msg_iovlen;
-    counters_.gso_messages += messages[i].msg_hdr.msg_iovlen > 1;
+    if (messages[i].msg_hdr.msg_iovlen > 1) {
+      ++counters_.gso_messages;
+      refused_in_a_row_ = 0;
+    }
     counters_.bytes_sent += message_bytes(messages[i].msg_hdr);
   }
   counters_.datagrams_sent += packets;
   return packets;
 }
 
-/// True when `error`, of a message with UDP_SEGMENT, may be about the segmentation; the same packets are to
-/// go plain. EIO: the device has no checksum offload (or IPsec), so that nothing on this socket will. EINVAL,
+/// True when `error`, of a message with UDP_SEGMENT, may be about the segmentation; the same packets are to go plain.
+/// ENOPROTOOPT, EOPNOTSUPP: the kernel has no GSO for this socket, and never will. EIO: the device on the way to this
+/// peer has no checksum offload, or IPsec takes the packets; other peers may be reached through another device. EINVAL,
 /// and EMSGSIZE of newer kernels: the segments are larger than the MTU of this path, so plain ones have to be
 /// fragmented.
 bool UdpSocket::refused_gso(const Path& path, std::uint32_t size, int error) {
-  const bool by_device = error == EIO || error == ENOPROTOOPT || error == EOPNOTSUPP;
-  if (!by_device && error != EINVAL && error != EMSGSIZE) return false;
+  const bool by_kernel = error == ENOPROTOOPT || error == EOPNOTSUPP;
+  if (!by_kernel && error != EIO && error != EINVAL && error != EMSGSIZE) return false;
   ++counters_.fell_back_gso;
-  if (by_device) {
+  if (by_kernel) {
     gso_ = false;
-  } else {
-    refusals_[refusal_count_++ % kRefusals] = {connected_ ? remote_ : path.remote, size};
+    return true;
   }
+  const std::uint64_t until = counters_.datagrams_sent + kRetryGsoAfter;
+  refusals_[refusal_count_++ % kRefusals] = {connected_ ? remote_ : path.remote, error == EIO ? 0 : size, until};
+  if (error != EIO) return true;
+  if (++refused_in_a_row_ < kRefusals) return true;
+  refused_in_a_row_ = 0;
+  gso_paused_until_ = until;
   return true;
 }
 
@@ -448,6 +474,7 @@ bool UdpSocket::worth_repeating(int error, const TransmitBatch& batch, std::size
   if (connected_ &&
       !out.front_retried) {  // most likely an ICMP error of an earlier packet; these were not tried
     ++counters_.pending_errors;
+    counters_.refusals += error == ECONNREFUSED;
     return out.front_retried = true;
   }
   if (out.messages[0].msg_hdr.msg_iovlen == 1) return false;

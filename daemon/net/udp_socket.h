@@ -26,6 +26,7 @@
 #include "core/base/path.h"
 #include "core/base/result.h"
 #include "daemon/net/datagram_socket.h"
+#include "daemon/net/file_descriptor.h"
 
 namespace kcptun {
 
@@ -110,8 +111,12 @@ class UdpSocket final : public DatagramSocket {
   /// A socket that talks to everybody. IPv4 addresses get an AF_INET socket, IPv6 ones AF_INET6; "::" takes
   /// both families, or IPv4 alone when the host has no IPv6. The error names the address.
   static Result<UdpSocket> bind(const IpEndpoint& local, const Options& options);
-  /// A socket on a new local port that talks to `remote` only. The error names the address.
-  static Result<UdpSocket> connect(const IpEndpoint& remote, const Options& options);
+  /// One that bind(local) opened, or a copy of its descriptor: with its port, and what has arrived there.
+  static Result<UdpSocket> adopt(FileDescriptor bound, const IpEndpoint& local, const Options& options);
+  /// A socket on a new local port that talks to `remote` only. The error names the address. `reserved`: an unconnected
+  /// socket of the remote's family to be used, if there is one.
+  static Result<UdpSocket> connect(const IpEndpoint& remote, const Options& options,
+                                   FileDescriptor reserved = FileDescriptor());
 
   /// One recvmmsg into the arena. Errors are counted, never returned: for UDP none of them is final.
   Received receive(ReceiveArena& arena) override;
@@ -129,7 +134,8 @@ class UdpSocket final : public DatagramSocket {
   const IpEndpoint& remote() const { return remote_; }
   bool connected() const { return connected_; }
   bool dual_stack() const { return family_ == AF_INET6 && is_any_; }
-  bool uses_gso() const { return gso_; }
+  /// False while no message is segmented, whoever it is for.
+  bool uses_gso() const { return gso_ && counters_.datagrams_sent >= gso_paused_until_; }
   bool uses_gro() const { return gro_; }
   int receive_buffer_bytes() const override { return receive_buffer_; }
   int send_buffer_bytes() const override { return send_buffer_; }
@@ -154,16 +160,27 @@ class UdpSocket final : public DatagramSocket {
    private:
     int fd_;
   };
-  /// A peer whose path refused GSO with segments of `size` bytes (larger than its MTU).
+  /// A peer whose path refused GSO with segments of `size` bytes or more.
   struct Refusal {
     IpEndpoint remote;
     std::uint32_t size = 0;
+    std::uint64_t until = 0;  // Counters::datagrams_sent: then it is tried again
   };
+
+ public:
+  /// Peers that are remembered. When so many in a row refuse every size, it is the device's doing: nothing is segmented
+  /// for a while.
   static constexpr std::size_t kRefusals = 8;
+  /// A path, a route or a device may change. After so many datagrams of the socket GSO is tried again: one failed call
+  /// among thousands, where nothing has changed.
+  static constexpr std::uint64_t kRetryGsoAfter = 65536;
+
+ private:
 
   UdpSocket(int descriptor, int family, const Options& options);
   static Result<UdpSocket> open(int family, const Options& options, const std::string& name);
   void learn_local();
+  bool ask_for_destinations();
 
   void set_fragments(TransmitBatch::Fragments fragments);
   bool may_segment(const IpEndpoint& remote, std::uint32_t size) const;
@@ -198,6 +215,8 @@ class UdpSocket final : public DatagramSocket {
   int send_buffer_ = 0;
   std::array<Refusal, kRefusals> refusals_;  // the last ones
   std::size_t refusal_count_ = 0;            // ever
+  std::size_t refused_in_a_row_ = 0;         // by the device, each for another peer, and no GSO message since
+  std::uint64_t gso_paused_until_ = 0;       // Counters::datagrams_sent
   Counters counters_;
 };
 

@@ -107,6 +107,23 @@ TEST_CASE("Several tunnels are known by their names: kept, added and removed") {
   CHECK(plan.several);
 }
 
+TEST_CASE("A tunnel whose port another one is to have begins anew elsewhere; else its port needs a restart") {
+  const auto tunnels = [](const std::string& a, const std::string& b) {
+    return R"({"key": "k", "tunnels": [{"name": "a", "listen": ")" + a + R"("}, {"name": "b", "listen": ")" + b + R"("}]})";
+  };
+  const auto swapped = planned(tunnels(":1", ":2-5"), tunnels(":4", ":1"));
+  CHECK(swapped.kept.empty());
+  CHECK(swapped.removed == std::vector<std::size_t>{0, 1});
+  REQUIRE(swapped.added.size() == 2);
+  CHECK(swapped.added[0].profile.key == "k");
+  const auto moved = planned(tunnels(":1", ":2"), tunnels(":1", ":3"));
+  CHECK(moved.kept.size() == 2);
+  CHECK(moved.added.empty());
+  const auto followed = planned(tunnels(":1", ":2"), tunnels(":3", ":1"));
+  CHECK(followed.removed == std::vector<std::size_t>{0, 1});
+  CHECK(followed.added.size() == 2);
+}
+
 TEST_CASE("What is of the process is told once, not for each tunnel") {
   const auto file = [](const std::string& more) {
     return R"({"key": "k", )" + more + R"("tunnels": [{"name": "a"}, {"name": "b"}]})";

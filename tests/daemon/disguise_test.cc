@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "daemon/net/address.h"
@@ -99,7 +100,7 @@ T must(Result<T> made) {
 struct Pair {
   explicit Pair(const std::string& address, const DisguisedSocket::Options& options = roomy())
       : firewall(must(Firewall::open())),
-        server(DisguisedServer::listen(at(address), at(address).port, {}, options)),
+        server(DisguisedServer::listen(at(address), {}, options)),
         client(DisguisedClient::connect(at(address), roomy(), *firewall)) {}
   bool connect() {
     send(*client.socket, {}, {filled(1, 0)});
@@ -159,7 +160,8 @@ TEST_CASE("datagrams go both ways in the disguise, over IPv4 and IPv6, in batche
 
 TEST_CASE("a wildcard address serves both families, and each client is answered from the address it asked") {
   test::in_own_network([] {
-    End<DisguisedServer> server(DisguisedServer::listen(at(":4000"), 4010, {}, {}));
+    const std::array<std::uint16_t, 2> ports{4000, 4010};
+    End<DisguisedServer> server(DisguisedServer::listen(at(":4000"), ports, {}, {}));
     auto firewall = must(Firewall::open());
     for (const std::string address : {"127.0.0.3:4000", "[::1]:4010"}) {
       End<DisguisedClient> client(DisguisedClient::connect(at(address), {}, *firewall));
@@ -178,8 +180,8 @@ TEST_CASE("loops that share a port get each connection whole, by the clients' po
   test::in_own_network([] {
     auto firewall = must(Firewall::open());
     for (const std::string address : {"127.0.0.1:4000", "[::1]:4000"}) {
-      End<DisguisedServer> even(DisguisedServer::listen(at(":4000"), 4000, {0, 2}, {}));
-      End<DisguisedServer> odd(DisguisedServer::listen(at(":4000"), 4000, {1, 2}, {}));
+      End<DisguisedServer> even(DisguisedServer::listen(at(":4000"), {0, 2}, {}));
+      End<DisguisedServer> odd(DisguisedServer::listen(at(":4000"), {1, 2}, {}));
       std::vector<std::unique_ptr<End<DisguisedClient>>> clients;
       for (int i = 0; i < 16; ++i) {
         clients.push_back(
@@ -251,7 +253,7 @@ TEST_CASE("the server forgets a connection that ends, and the client begins a ne
     // A server that starts anew does not know the connection: its kernel says so to the first segment, whose
     // number it repeats.
     pair.server.socket.reset();
-    pair.server.socket = must(DisguisedServer::listen(at("127.0.0.1:4000"), 4000, {}, {}));
+    pair.server.socket = must(DisguisedServer::listen(at("127.0.0.1:4000"), {}, {}));
     REQUIRE(until(pair.client, pair.server, [&] {
       send(*pair.client.socket, {}, {filled(4, 4)});
       return pair.server.arrived.size() > 2;
@@ -265,7 +267,7 @@ TEST_CASE("a client whose server is not there yet finds it once it is") {
     auto firewall = must(Firewall::open());
     End<DisguisedClient> client(DisguisedClient::connect(at("127.0.0.1:4000"), {}, *firewall));
     REQUIRE(until(client, client, [&] { return client.socket->counters().pending_errors > 0; }));
-    End<DisguisedServer> server(DisguisedServer::listen(at("127.0.0.1:4000"), 4000, {}, {}));
+    End<DisguisedServer> server(DisguisedServer::listen(at("127.0.0.1:4000"), {}, {}));
     CHECK(until(client, server, [&] {
       send(*client.socket, {}, {filled(7, 7)});
       return !server.arrived.empty();

@@ -176,7 +176,7 @@ TEST_CASE("a sid that was broken may be opened again in the same datagram") {
 
 TEST_CASE("what a server's listening address has wrong is an error that names it") {
   ServerRig rig;
-  const Result<bool> taken = rig.part->listen(loopback(rig.raw.port()), false);
+  const Result<int> taken = rig.part->listen(loopback(rig.raw.port()), false);
   REQUIRE_FALSE(taken);
   CHECK(taken.error().find("127.0.0.1:" + std::to_string(rig.raw.port())) != std::string::npos);
 }

@@ -274,8 +274,8 @@ TEST_CASE("a kernel without sendmmsg and recvmmsg is found out at the first call
   check_round_trip(client, server, path_to(client.remote()), 1'000);
 }
 
-TEST_CASE("a device that refuses GSO gets the same packets plain, and is not asked again") {
-  for (int error : {EIO, ENOPROTOOPT, EOPNOTSUPP}) {
+TEST_CASE("a kernel that refuses GSO gets the same packets plain, and is not asked again") {
+  for (int error : {ENOPROTOOPT, EOPNOTSUPP}) {
     auto [server, client] = make_pair("127.0.0.1", {}, scripted());
     script.gso_error = error;
     check_round_trip(client, server, path_to(client.remote()), 1'000);
@@ -283,6 +283,55 @@ TEST_CASE("a device that refuses GSO gets the same packets plain, and is not ask
     CHECK(client.counters().fell_back_gso == 1);
     CHECK(client.counters().gso_messages == 0);
   }
+}
+
+/// A batch of ten packets to a peer whose datagrams nobody reads.
+void send_ten(UdpSocket& sender, const IpEndpoint& peer) {
+  TransmitBatch batch;
+  batch.begin_run(path_to(peer));
+  for (std::uint32_t i = 0; i < 10; ++i) push(batch, pattern(i, 100));
+  REQUIRE(send_all(sender, batch) == 0);
+}
+
+TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for a while") {
+  UdpSocket sender = must(UdpSocket::bind(at("127.0.0.1:0"), scripted()));
+  UdpSocket behind_it = must(UdpSocket::bind(at("127.0.0.1:0"), {}));
+  UdpSocket elsewhere = must(UdpSocket::bind(at("127.0.0.1:0"), {}));
+  script.gso_error = EIO;
+  send_ten(sender, behind_it.local());
+  script.gso_error = 0;
+  CHECK(sender.counters().fell_back_gso == 1);
+  CHECK(sender.uses_gso());
+  send_ten(sender, behind_it.local());
+  CHECK(sender.counters().gso_messages == 0);  // remembered
+  send_ten(sender, elsewhere.local());
+  CHECK(sender.counters().gso_messages == 1);
+  while (sender.counters().datagrams_sent < 10 + UdpSocket::kRetryGsoAfter - 10) send_ten(sender, elsewhere.local());
+  const std::uint64_t before = sender.counters().gso_messages;
+  while (sender.counters().datagrams_sent < UdpSocket::kRetryGsoAfter) send_ten(sender, behind_it.local());
+  CHECK(sender.counters().gso_messages == before);
+  send_ten(sender, behind_it.local());
+  CHECK(sender.counters().gso_messages == before + 1);  // the way there has changed
+  CHECK(sender.counters().fell_back_gso == 1);
+}
+
+TEST_CASE("a device that refuses GSO to peer after peer is left alone for a while") {
+  UdpSocket sender = must(UdpSocket::bind(at("127.0.0.1:0"), scripted()));
+  std::vector<UdpSocket> peers;
+  for (std::size_t i = 0; i <= UdpSocket::kRefusals; ++i) peers.push_back(must(UdpSocket::bind(at("127.0.0.1:0"), {})));
+  script.gso_error = EIO;
+  for (std::size_t i = 0; i < UdpSocket::kRefusals; ++i) {
+    CHECK(sender.uses_gso());
+    send_ten(sender, peers[i].local());
+  }
+  CHECK_FALSE(sender.uses_gso());
+  send_ten(sender, peers.back().local());
+  CHECK(sender.counters().fell_back_gso == UdpSocket::kRefusals);
+  script.gso_error = 0;
+  while (!sender.uses_gso()) send_ten(sender, peers.back().local());
+  CHECK(sender.counters().datagrams_sent <= 10 * UdpSocket::kRefusals + UdpSocket::kRetryGsoAfter);
+  send_ten(sender, peers.back().local());
+  CHECK(sender.counters().gso_messages == 1);
 }
 
 TEST_CASE("a path whose MTU is below the segment size loses GSO for that size; other peers keep it") {

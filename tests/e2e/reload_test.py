@@ -366,6 +366,47 @@ class Several(ReloadCase):
         t.run(self.use(["home", "lab", "office"]), PATIENCE)
         self.assertEqual(client.count("session closed tunnel=home"), 0)
 
+    def test_a_tunnel_is_renamed_and_ports_move_between_tunnels(self):
+        client, server = self.several(["home", "office"])
+        t.run(self.use(["home", "office"]), PATIENCE)
+        with socket.create_connection((HOST, self.tcp["home"])) as open_all_the_while:
+            open_all_the_while.sendall(b"echo\n!")
+            self.assertEqual(open_all_the_while.recv(1), b"!")
+            for places in (self.targets, self.udp, self.tcp):
+                places["lab"] = places.pop("office")
+            server.reload(self.server_fields(["home", "lab"]))
+            client.reload(self.client_fields(["home", "lab"]))
+            t.run(self.use(["home", "lab"]), PATIENCE)
+            open_all_the_while.sendall(b"?")
+            self.assertEqual(open_all_the_while.recv(1), b"?")
+        for ports in (self.udp, self.tcp):
+            ports["home"], ports["lab"] = ports["lab"], ports["home"]
+        server.reload(self.server_fields(["home", "lab"]))
+        client.reload(self.client_fields(["home", "lab"]))
+        t.run(self.use(["home", "lab"]), PATIENCE)
+        for name, connections in (("home", 4), ("lab", 3)):
+            t.wait_until(lambda n=name, c=connections: len(self.targets[n].finished) == c, PATIENCE, f"{name}'s target")
+        for program in (client, server):
+            self.assertEqual(program.count("reload refused"), 0)
+
+    def test_a_renamed_tunnel_keeps_its_unix_socket(self):
+        self.targets, self.udp, self.tcp = {"home": self.target()}, {"home": t.free_port()}, {"home": t.free_port()}
+        self.start_server(self.server_fields(["home"]), self.udp["home"])
+        path = os.path.join(self.directory, "local.sock")
+        fields = self.client_fields(["home"])
+        fields["tunnels"][0]["localaddr"] = path
+        client = self.start("client", OPTIONS.client, fields, lambda: t.unix_listening(path))
+        fields["tunnels"][0]["name"] = "lab"
+        client.reload(fields)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(path)
+            connection.sendall(b"echo\n!")
+            self.assertEqual(connection.recv(1), b"!")
+        client.signal(signal.SIGTERM)
+        self.assertEqual(client.wait_exit(10), 0)
+        self.assertFalse(os.path.exists(path))
+
     def test_a_tunnel_that_cannot_listen_changes_nothing(self):
         client, _ = self.several(["home"])
         with socket.socket() as taken:

@@ -1,0 +1,64 @@
+#include "daemon/net/socket_reserve.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "daemon/net/socket_options.h"
+
+namespace kcptun {
+namespace {
+
+constexpr int kMaxWaiting = 65536;  // datagrams that are read and dropped
+
+// The next session finds it as new: without a peer and a port, without what has arrived, and with packets that may be
+// fragmented as the system likes it.
+bool make_new(int fd, int family) {
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  if (::connect(fd, &nobody, sizeof nobody) != 0) return false;
+  char byte;
+  for (int left = kMaxWaiting; left > 0; --left)
+    if (::recv(fd, &byte, sizeof byte, MSG_DONTWAIT) < 0 && errno == EAGAIN) break;
+  set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+  return family == AF_INET || set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+}
+
+}  // namespace
+
+// Larger than what would be granted again.
+bool SocketReserve::precious(int fd) const {
+  return granted_buffer(fd, SO_RCVBUF) > grantable_buffer(SO_RCVBUF, bytes_) ||
+         granted_buffer(fd, SO_SNDBUF) > grantable_buffer(SO_SNDBUF, bytes_);
+}
+
+void SocketReserve::fill(int family, std::size_t count) {
+  for (; bytes_ > 0 && count > 0 && sockets_.size() < kMaxSockets; --count) {
+    FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!fd.valid()) return;
+    set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, bytes_);
+    set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, bytes_);
+    if (!precious(fd.get())) return;
+    sockets_.emplace_back(family, std::move(fd));
+  }
+}
+
+FileDescriptor SocketReserve::take(int family) {
+  const auto it = std::ranges::find(sockets_, family, [](const auto& entry) { return entry.first; });
+  if (it == sockets_.end()) return FileDescriptor();
+  FileDescriptor fd = std::move(it->second);
+  sockets_.erase(it);
+  return fd;
+}
+
+void SocketReserve::take_back(int fd) {
+  if (bytes_ == 0 || sockets_.size() >= kMaxSockets || !precious(fd)) return;
+  const int family = get_option(fd, SOL_SOCKET, SO_DOMAIN);
+  FileDescriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (copy.valid() && make_new(copy.get(), family)) sockets_.emplace_back(family, std::move(copy));
+}
+
+}  // namespace kcptun
