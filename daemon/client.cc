@@ -1,6 +1,7 @@
 #include "daemon/client.h"
 
 #include <sodium.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
@@ -35,6 +36,7 @@ ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared,
       random_(random_seed()),
       finder_(profile, loop, random_, [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
               [this] { handle_found(); }),
+      reserve_(static_cast<int>(profile.sockbuf)),
       scavenge_(loop, [this](TimePoint now) { scavenge(now); }),
       look_at_network_(loop, [this](TimePoint now) { follow_network(now); }),
       look_for_silence_(loop, [this](TimePoint now) { explain_silence(now); }),
@@ -82,11 +84,12 @@ Result<bool> ClientPart::dial_one(Slot& slot) {
 }
 
 Result<bool> ClientPart::dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote) {
-  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(remote, loop_.next_socket_index());
+  Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(remote);
   if (!socket) return Error{socket.error()};
   const Path path = path_from(**socket, remote);
   const ConversationId id(random_.next32(), random_.next());
-  slot.session = std::make_unique<Dialled>(*this, loop_, id, server, path);
+  const auto index = static_cast<std::size_t>(&slot - slots_.data());
+  slot.session = std::make_unique<Dialled>(*this, index, id, server, path);
   loop_.add_socket(std::move(*socket), *slot.session);
   ++dialled_;
   most_ = std::max<std::uint64_t>(most_, live_sessions());
@@ -94,17 +97,37 @@ Result<bool> ClientPart::dial_at(Slot& slot, const HostPort& server, const IpEnd
   return true;
 }
 
-Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint& remote, std::uint32_t index) {
+Result<std::unique_ptr<DatagramSocket>> ClientPart::open_session_socket(const IpEndpoint& remote) {
+  return open_socket(remote, loop_.next_socket_index(), reserve_.take(is_ipv4(remote) ? AF_INET : AF_INET6));
+}
+
+Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint& remote, std::uint32_t index,
+                                                                FileDescriptor reserved) {
   if (shared_.firewall) {
     auto opened = DisguisedClient::connect(remote, disguise_options(profile_, index), *shared_.firewall);
     if (!opened) return Error{opened.error()};
     set_up_socket(**opened, profile_);
     return std::unique_ptr<DatagramSocket>(std::move(*opened));
   }
-  auto opened = UdpSocket::connect(remote, udp_options(profile_, index));
+  auto opened = UdpSocket::connect(remote, udp_options(profile_, index), std::move(reserved));
   if (!opened) return Error{opened.error()};
   set_up_socket(*opened, profile_);
   return std::unique_ptr<DatagramSocket>(std::make_unique<UdpSocket>(std::move(*opened)));
+}
+
+void ClientPart::fill_reserve() {
+  if (shared_.firewall) return;  // tcp mode keeps its privileges
+  const auto any = [this](bool ipv4) {
+    const std::vector<IpEndpoint> known = finder_.in_order();
+    return known.empty() || std::ranges::any_of(known, [ipv4](const IpEndpoint& one) { return is_ipv4(one) == ipv4; });
+  };
+  if (any(true)) reserve_.fill(AF_INET, slots_.size());
+  if (any(false)) reserve_.fill(AF_INET6, slots_.size());
+}
+
+// Nothing leaves over the socket any more.
+void ClientPart::keep_socket(std::uint32_t index) {
+  if (!shared_.firewall) reserve_.take_back(loop_.socket(index)->fd());
 }
 
 std::size_t ClientPart::live_sessions() const {
@@ -137,9 +160,21 @@ void ClientPart::serve_waiting(Slot& slot) {
     }
     if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
     if (!servers_) finder_.handle_dialled();
+    if (dialled && replaces_silent(slot)) {  // does the server answer this one?
+      slot.session->link.ask_for_life(loop_.now());
+      loop_.wake(slot.session->session);
+    }
   }
   for (Waiting& one : std::exchange(slot.waiting, {}))
     if (slot.session) serve(std::move(one.connection), slot);
+}
+
+// A session is dialled for no connection, but beside one that owes an answer.
+bool ClientPart::replaces_silent(const Slot& slot) const {
+  const auto index = static_cast<std::size_t>(&slot - slots_.data());
+  return slot.waiting.empty() && std::ranges::any_of(expired_, [index](const auto& old) {
+           return old->slot == index && old->link.owed_since();
+         });
 }
 
 void ClientPart::close_overdue(TimePoint now) {
@@ -225,31 +260,11 @@ void ClientPart::scavenge(TimePoint now) {
     if (!old->link.drained()) return false;  // what the streams sent last is under way; smux' keepalive bounds it
     log().info("session scavenged", {{"conv", hex_id(old->link.conv())}});
     account(*old);
+    keep_socket(old->socket);
     loop_.dispose(std::move(old));
     return true;
   });
   if (!expired_.empty()) scavenge_.ring_by(now + kScavengeEvery);
-}
-
-void ClientPart::handle_stream(Session& session, std::uint32_t sid) { session.link().abandon(sid); }
-
-void ClientPart::handle_closed(Session& session, std::string_view reason) {
-  for (Slot& slot : slots_) {
-    if (!slot.session || &slot.session->session != &session) continue;
-    log().warning("session closed", {{"conv", hex_id(session.link().conv())}, {"reason", reason}});
-    explain(session.link());
-    tell_finder(*slot.session);
-    account(*slot.session);
-    return loop_.dispose(std::move(slot.session));
-  }
-  const auto it = std::find_if(expired_.begin(), expired_.end(),
-                               [&session](const auto& old) { return &old->session == &session; });
-  if (it == expired_.end()) return;
-  log().info("session closed", {{"conv", hex_id(session.link().conv())}, {"reason", reason}});
-  explain(session.link());
-  account(**it);
-  loop_.dispose(std::move(*it));
-  expired_.erase(it);
 }
 
 // --- networks that change ---
@@ -270,14 +285,16 @@ void ClientPart::follow_network(TimePoint now) {
 void ClientPart::follow_network(Dialled& session, TimePoint now) {
   const Path old = session.session.path();
   if (!leaves_from_elsewhere(old, profile_)) return;
-  Result<std::unique_ptr<DatagramSocket>> socket = open_socket(old.remote, loop_.next_socket_index());
+  Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(old.remote);
   if (!socket) return;
   const Path path = path_from(**socket, old.remote);
   log().info("session moved", {{"conv", hex_id(session.link.conv())},
                                {"from", to_string(old.local)},
                                {"local", to_string(path.local)}});
+  keep_socket(session.socket);
   loop_.add_socket(std::move(*socket), session);
   loop_.remove_socket(std::exchange(session.socket, path.socket));
+  session.silence.reset();  // it knows the old socket's refusals
   session.session.set_path(path);
   session.link.handle_new_address(now);
   loop_.wake(session.session);
@@ -303,10 +320,14 @@ void ClientPart::explain_silence(TimePoint now) {
     if (owed(slot.session)) silent = slot.session.get();
   for (const auto& old : expired_)
     if (owed(old)) silent = old.get();
-  const DatagramSocket* socket = silent ? loop_.socket(silent->socket) : nullptr;
+  if (silent) explain_no_answer(*silent, now);
+}
+
+void ClientPart::explain_no_answer(const Dialled& session, TimePoint now) {
+  const DatagramSocket* socket = loop_.socket(session.socket);
   if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
-  log().warning("hint", {{"text", explain_no_answer(silent->session.path().remote, profile_,
-                                                    socket->counters().pending_errors > 0)}});
+  const bool refused = socket->counters().pending_errors > 0;
+  log().warning("hint", {{"text", kcptun::explain_no_answer(session.session.path().remote, profile_, refused)}});
 }
 
 // --- connections ---
@@ -330,30 +351,36 @@ void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
   Slot& slot = slots_[slot_number / shared_.parts.size()];
   const Duration lifetime = profile_.autoexpire;
   if (slot.session && lifetime.count() > 0 && loop_.now() - slot.session->dialled_at >= lifetime) expire(slot);
-  if (slot.session && slot.session->link.suspect(loop_.now())) give_up_on(slot);
-  if (slot.session) return serve(std::move(fd), slot);
-  if (slot.waiting.size() >= kMaxWaiting) return;
-  wait(std::move(fd), slot);
+  admit(std::move(fd), slot);
 }
 
-void ClientPart::wait(FileDescriptor fd, Slot& slot) {
-  slot.waiting.push_back({std::move(fd), loop_.now()});
+void ClientPart::admit(LocalConnection connection, Slot& slot) {
+  if (slot.session && slot.session->link.suspect(loop_.now())) give_up_on(slot);
+  // This end slept, or stood still: the session is over as soon as it has its turn.
+  if (slot.session && slot.session->link.out_of_time(loop_.now())) set_aside(slot);
+  if (slot.session) return serve(std::move(connection), slot);
+  if (slot.waiting.size() >= kMaxWaiting) return;
+  wait(std::move(connection), slot);
+}
+
+void ClientPart::wait(LocalConnection connection, Slot& slot) {
+  slot.waiting.push_back({std::move(connection), loop_.now()});
   overdue_.ring_by(loop_.now() + kMaxWait);
   redial(slot);
 }
 
-void ClientPart::serve(FileDescriptor fd, Slot& slot) {
+void ClientPart::serve(LocalConnection connection, Slot& slot) {
   Session& session = slot.session->session;
   const std::optional<std::uint32_t> sid = session.link().open_stream();
   if (!sid && session.link().smux().sids_used_up()) {
     expire(slot);
-    return wait(std::move(fd), slot);
+    return admit(std::move(connection), slot);
   }
   if (!sid) {
     log().warning("session takes no more streams", {{"conv", hex_id(session.link().conv())}});
     return;
   }
-  session.attach(std::make_unique<Connection>(session, *sid, std::move(fd)));
+  session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));
   if (session.link().kcp().counters().in_segments == 0) look_for_silence_.ring_by(loop_.now() + kSilencePatience);
 }
 

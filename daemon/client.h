@@ -17,6 +17,7 @@
 #include "daemon/net/firewall.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/network_watch.h"
+#include "daemon/net/socket_reserve.h"
 #include "daemon/server_finder.h"
 #include "daemon/server_watch.h"
 #include "daemon/session/session.h"
@@ -42,8 +43,10 @@ struct ClientShared {
 /// With several servers each session goes to the best of them by ServerWatch; connections wait until the first has
 /// answered or all have failed. When another one becomes the best, sessions keep their streams, and new connections go to
 /// a session to that one.
+/// When a session ends because its server has restarted or fallen silent, streams of which nothing can have been passed
+/// on begin anew in another session, with the bytes that the first one had taken (ReplayBuffer).
 /// Bounds: kMaxWaiting connections wait for a dial per slot, each for kMaxWait.
-class ClientPart final : public TunnelPart, private Session::Owner {
+class ClientPart final : public TunnelPart {
  public:
   /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses, as
   /// far as they are known; empty with several servers.
@@ -54,6 +57,8 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void add_slot(std::size_t slot);
   /// Accepts from `listening` too, on behalf of all parts.
   void listen(FileDescriptor listening);
+  /// Keeps sockets ready for later sessions, one a slot, where the process may have such ones only now.
+  void fill_reserve();
   /// A connection for slot number `slot`, which is on this loop.
   void take(FileDescriptor fd, std::size_t slot);
 
@@ -69,7 +74,7 @@ class ClientPart final : public TunnelPart, private Session::Owner {
  private:
   struct Dialled;
   struct Waiting {
-    FileDescriptor connection;
+    LocalConnection connection;
     TimePoint since;
   };
   struct Slot {
@@ -78,11 +83,19 @@ class ClientPart final : public TunnelPart, private Session::Owner {
     bool wanted = false;                  // a session, as soon as one can be dialled
   };
 
-  void handle_stream(Session& session, std::uint32_t sid) override;
-  void handle_closed(Session& session, std::string_view reason) override;
+  void handle_closed(Dialled& session, std::string_view reason);
+  std::string_view judge_silence(Dialled& session, TimePoint now);
+  bool is_refused(Dialled& session, TimePoint now) const;
+  bool is_forgotten(Dialled& session, TimePoint now);
+  bool wants_another(const Dialled& session) const;
+  bool may_begin_anew(const Dialled& session, bool gone) const;
+  void begin_anew(Dialled& session);
+  std::unique_ptr<Dialled> release(Dialled& session);
   void accept(FileDescriptor fd);
-  void serve(FileDescriptor fd, Slot& slot);
-  void wait(FileDescriptor fd, Slot& slot);
+  void admit(LocalConnection connection, Slot& slot);
+  void serve(LocalConnection connection, Slot& slot);
+  void wait(LocalConnection connection, Slot& slot);
+  bool replaces_silent(const Slot& slot) const;
   std::size_t live_sessions() const;
   EventLog log() const { return EventLog(profile_.name); }
   template <typename Visit>
@@ -96,9 +109,12 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void serve_waiting(Slot& slot);
   void watch_servers();
   void handle_servers_changed();
-  Result<std::unique_ptr<DatagramSocket>> open_socket(const IpEndpoint& remote, std::uint32_t index);
+  Result<std::unique_ptr<DatagramSocket>> open_session_socket(const IpEndpoint& remote);
+  Result<std::unique_ptr<DatagramSocket>> open_socket(const IpEndpoint& remote, std::uint32_t index,
+                                                      FileDescriptor reserved = FileDescriptor());
   void account(const Dialled& session);
   void tell_finder(const Dialled& session);
+  void keep_socket(std::uint32_t index);
   void expire(Slot& slot);
   void give_up_on(Slot& slot);
   void set_aside(Slot& slot);
@@ -109,12 +125,14 @@ class ClientPart final : public TunnelPart, private Session::Owner {
   void explain(const Link& link);
   void explain_vanishing(const Dialled& session, TimePoint now);
   void explain_silence(TimePoint now);
+  void explain_no_answer(const Dialled& session, TimePoint now);
 
   const Profile& profile_;
   Loop& loop_;
   ClientShared& shared_;
   Random random_;
   ServerFinder finder_;  // of the one server; with several ServerWatch looks for them
+  SocketReserve reserve_;
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets

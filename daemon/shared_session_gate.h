@@ -1,11 +1,10 @@
 // The server's one memory of sessions, for all its loops: a recording may come to any of them.
 #pragma once
 
-#include <time.h>
-
 #include <mutex>
 
 #include "core/link/session_gate.h"
+#include "daemon/loop/clock.h"
 
 namespace kcptun {
 
@@ -13,7 +12,7 @@ namespace kcptun {
 class SharedSessionGate final : public SessionAdmission {
  public:
   /// The server starts now.
-  SharedSessionGate() : gate_(monotonic_now()) {}
+  SharedSessionGate() : gate_(read_clock()) {}
 
   SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) override {
     const std::scoped_lock lock(mutex_);
@@ -29,13 +28,6 @@ class SharedSessionGate final : public SessionAdmission {
   }
 
  private:
-  // As Loop reads it.
-  static TimePoint monotonic_now() {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return TimePoint(seconds(t.tv_sec) + microseconds(t.tv_nsec / 1000));
-  }
-
   mutable std::mutex mutex_;
   SessionGate gate_;
 };

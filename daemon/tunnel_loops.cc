@@ -115,6 +115,7 @@ Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses, Listenin
   if (!listening) return Error{listening.error()};
   for (std::size_t slot = 0; slot < profile_.conn; ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
+  for (ClientPart* part : client_.parts) part->fill_reserve();
   for (std::size_t i = 0; i < listening->size(); ++i)
     for (FileDescriptor& fd : (*listening)[i]) client_.parts[i]->listen(std::move(fd));
   return true;

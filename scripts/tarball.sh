@@ -42,7 +42,7 @@ for library in $(ldd "$build/kcptun-client" "$build/kcptun-server" | sed -n 's/.
   grep -Ev "$libc"); do
   cp -L "$library" "$root/lib/kcptun-uv/"
 done
-for package in libuv1 libsodium23 libgcrypt20 libgpg-error0 libsnappy1v5 libhttp-parser2.9 libjerasure2 libgf-complete1 \
+for package in libuv1 libc-ares2 libsodium23 libgcrypt20 libgpg-error0 libsnappy1v5 libhttp-parser2.9 libjerasure2 libgf-complete1 \
   libisal2 libqrencode4 libspdlog1.10 libfmt9 gcc-12-base libcli11-dev nlohmann-json3-dev; do
   [ ! -f "/usr/share/doc/$package/copyright" ] ||
     cp "/usr/share/doc/$package/copyright" "$root/share/doc/kcptun-uv/licences/$package"

@@ -76,6 +76,8 @@ class SendWindow {
   void set_segment_size(std::size_t bytes);
   /// Adds the first `bytes` of what was prepared to the stream; the rest is taken back.
   void commit(std::size_t bytes);
+  /// The segment that the next byte of the stream goes into. REQUIRES: nothing is prepared.
+  std::uint32_t next_byte_sn() const { return fillable_tail() ? end_ - 1 : end_; }
 
   // --- copies ---
 

@@ -230,6 +230,7 @@ std::span<const MutableBytes> Link::prepare_write(std::uint32_t sid, std::size_t
   flush_control();  // a stream's SYN goes before its data
   pieces_.clear();
   payload_.clear();
+  write_position_ = kcp_.send_window().next_byte_sn();
   prepared_ = writable() ? std::min({limit, smux_.stream_room(sid), kcp_.send_room()}) : 0;
   if (prepared_ == 0) return {};
 

@@ -12,6 +12,7 @@
 #include "core/base/buffer_pool.h"
 #include "core/base/packet.h"
 #include "core/base/path.h"
+#include "core/base/serial.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/crypt/suite.h"
@@ -105,6 +106,8 @@ class Link {
   /// windows are used up. The pieces stay valid until commit_write(), which must follow before any other call.
   std::span<const MutableBytes> prepare_write(std::uint32_t sid, std::size_t limit);
   void commit_write(std::uint32_t sid, std::size_t bytes);
+  /// Between the two: the segment in which those bytes begin, for passed_on().
+  std::uint32_t write_position() const { return write_position_; }
   /// Half-close: we send no more on this stream.
   void finish(std::uint32_t sid) { smux_.finish(sid); }
   /// Both directions end at once.
@@ -133,6 +136,10 @@ class Link {
 
   /// The conversation is over: the peer broke the protocol, or nothing came for too long. Empty while it isn't.
   std::string_view closed_reason() const;
+  /// True if that is because the peer is gone: it has restarted, or is silent. It has not broken the protocol.
+  bool peer_gone() const {
+    return error_.empty() && smux_.error().empty() && (kcp_.peer_restarted() || smux_.dead());
+  }
   /// About an opened packet that was not handled yet: see Kcp.
   bool brings_news(Bytes body) const;
   bool echoes(Bytes body, std::uint32_t token) const;
@@ -147,6 +154,13 @@ class Link {
   }
   /// True when all that was written has been acknowledged, control frames included.
   bool drained() const { return kcp_.send_window().empty() && !smux_.has_control(); }
+  /// False while the peer cannot have read the bytes that were written at this position: its acknowledgements are
+  /// cumulative, and this one has not come. What it holds and has acknowledged early, it cannot read yet.
+  bool passed_on(std::uint32_t position) const { return serial_less(position, kcp_.send_window().una()); }
+  /// True if nothing has come for so long that the conversation is over with the next handle_timeout().
+  bool out_of_time(TimePoint now) const { return smux_.willing() && smux_.out_of_time(now); }
+  /// True if the peer was ever heard.
+  bool heard() const { return kcp_.counters().in_segments > 0; }
   /// True when the windows have room for stream data worth sending.
   bool writable() const;
   std::uint32_t conv() const { return kcp_.conv(); }
@@ -215,6 +229,7 @@ class Link {
   std::vector<MutableBytes> pieces_;    // raw room, frame headers included
   std::vector<MutableBytes> payload_;   // the same without the headers
   std::size_t prepared_ = 0;            // payload bytes laid out
+  std::uint32_t write_position_ = 0;    // the segment that they begin in
 
   std::vector<PoolBuffer> held_;        // what views in events point into
   MutableBytes packed_;                 // unused rest of the block in held_ that small blocks are packed into

@@ -326,7 +326,7 @@ void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
 
 void Smux::handle_timeout(TimePoint now, bool stalled) {
   if (stalled) last_arrival_ = std::max(last_arrival_, now - settings_.keepalive);
-  if (now - last_arrival_ >= settings_.dead_after) dead_ = true;
+  if (out_of_time(now)) dead_ = true;
   if (now >= next_nop_) add_nop(now);
 }
 

@@ -95,6 +95,8 @@ class Smux {
   std::optional<TimePoint> next_timeout() const;
   /// True when nothing came for SmuxSettings::dead_after: the session is over.
   bool dead() const { return dead_; }
+  /// True when that is due.
+  bool out_of_time(TimePoint now) const { return now - last_arrival_ >= settings_.dead_after; }
 
   /// A whole receive window of `bytes` may arrive at once: the streams' windows, and with twice as much the
   /// receive budget, grow with it. They never shrink. REQUIRES: SmuxSettings::buffers_follow_window.

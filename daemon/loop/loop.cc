@@ -12,6 +12,7 @@
 
 #include "core/base/check.h"
 #include "daemon/log.h"
+#include "daemon/loop/clock.h"
 #include "daemon/session/session.h"
 
 namespace kcptun {
@@ -30,12 +31,6 @@ constexpr std::uint64_t kRetrySendMs = 1;
 // A socket that the system refuses to watch is asked for again, and that is said no more often than this.
 constexpr std::uint64_t kRewatchMs = 100;
 constexpr Duration kSayAgain = seconds(60);
-
-TimePoint read_clock() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return TimePoint(seconds(t.tv_sec) + microseconds(t.tv_nsec / 1000));
-}
 
 UnixTime read_wall_clock() {
   timespec t;
@@ -65,6 +60,7 @@ void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters&
   sum.datagrams_dropped += one.datagrams_dropped;
   sum.too_big += one.too_big;
   sum.pending_errors += one.pending_errors;
+  sum.refusals += one.refusals;
   sum.receive_errors += one.receive_errors;
   sum.truncated += one.truncated;
   sum.malformed += one.malformed;

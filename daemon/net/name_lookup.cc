@@ -201,15 +201,14 @@ void NameLookups::handle_answer(std::size_t index, NameLookup::Addresses address
 
 NameLookup::Addresses resolve(const std::string& host, std::uint16_t port) {
   if (const std::optional<IpEndpoint> literal = parse_ip(host, port)) return std::vector{*literal};
-  Result<std::unique_ptr<uv_loop_t>> loop = open_uv_loop();
+  Result<std::unique_ptr<UvLoop>> loop = UvLoop::open();
   if (!loop) return Error{loop.error()};
   std::optional<NameLookup::Addresses> found;
   {
-    const NameLookup lookup(**loop, host, port, [&found](NameLookup::Addresses addresses) { found = std::move(addresses); });
-    while (!found) uv_run(loop->get(), UV_RUN_ONCE);
+    const NameLookup lookup((*loop)->get(), host, port,
+                            [&found](NameLookup::Addresses addresses) { found = std::move(addresses); });
+    while (!found) uv_run(&(*loop)->get(), UV_RUN_ONCE);
   }
-  uv_run(loop->get(), UV_RUN_DEFAULT);  // lets the closed handles go
-  KCPTUN_CHECK(uv_loop_close(loop->get()) == 0);
   return std::move(*found);
 }
 

@@ -27,8 +27,13 @@ void set_reset_on_close(int fd) {
 
 }  // namespace
 
-Connection::Connection(Session& session, std::uint32_t sid, FileDescriptor fd)
-    : session_(session), sid_(sid), fd_(std::move(fd)), backlog_(session.loop().backlog_pool()) {
+Connection::Connection(Session& session, std::uint32_t sid, LocalConnection local)
+    : session_(session),
+      sid_(sid),
+      fd_(std::move(local.fd)),
+      backlog_(session.loop().backlog_pool()),
+      replay_(std::move(local.unsent)),
+      moves_(local.moves) {
   poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
   if (!watch()) refuse(errno);
 }
@@ -39,6 +44,7 @@ Connection::Connection(Session& session, std::uint32_t sid, Target& target)
       backlog_(session.loop().backlog_pool()),
       dialer_(std::make_unique<Dialer>(session.loop(),
                                        [this](Dialer::Outcome made) { handle_dialled(std::move(made)); })) {
+  replay_.bind();
   target.dial(*dialer_);
 }
 
@@ -103,6 +109,7 @@ void Connection::bound_drain() {
 }
 
 void Connection::handle_writable() {
+  replay_.bind();
   if (std::exchange(draining_, false)) session_.loop().deadlines().set(*this, std::nullopt);
   starved_ = false;
   if (parked_) unpark();
@@ -146,6 +153,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
     return Pull::kStarved;
   }
 
+  if (!replay_.unsent().empty()) return replay(room);
   std::array<iovec, kReadVectors> vectors;
   const std::size_t count = std::min(room.size(), vectors.size());
   std::size_t total = 0;
@@ -155,6 +163,10 @@ Connection::Pull Connection::pull(std::size_t limit) {
   }
   const ssize_t n = ::readv(fd_.get(), vectors.data(), static_cast<int>(count));
   const int error = errno;
+  if (n > 0 && replay_.movable()) {
+    note_position();
+    replay_.record(room, static_cast<std::size_t>(n));  // as it was read: what is committed may be encrypted in place
+  }
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
   if (n > 0) {
     add_traffic({.sent = static_cast<std::size_t>(n)});
@@ -176,6 +188,41 @@ Connection::Pull Connection::pull(std::size_t limit) {
   return Pull::kStopped;
 }
 
+// What an earlier session had taken goes first.
+Connection::Pull Connection::replay(std::span<const MutableBytes> room) {
+  std::size_t done = 0;
+  for (const MutableBytes& piece : room) {
+    const Bytes rest = replay_.unsent().subspan(done);
+    const std::size_t take = std::min(piece.size(), rest.size());
+    std::memcpy(piece.data(), rest.data(), take);
+    done += take;
+  }
+  note_position();
+  replay_.drop_unsent(done);
+  session_.link().commit_write(sid_, done);
+  return Pull::kMore;
+}
+
+void Connection::note_position() {
+  if (first_position_) return;
+  first_position_ = session_.link().write_position();
+  session_.note_first_bytes(*this, *first_position_);
+}
+
+bool Connection::movable() const {
+  return !failed_ && replay_.movable() && moves_ < LocalConnection::kMaxMoves &&
+         !(first_position_ && session_.link().passed_on(*first_position_));
+}
+
+LocalConnection Connection::take_back() {
+  poll_.reset();
+  failed_ = true;
+  LocalConnection local(std::move(fd_));
+  local.unsent = replay_.take();
+  local.moves = static_cast<std::uint8_t>(moves_ + 1);
+  return local;
+}
+
 void Connection::park() {
   parked_ = true;
   update_watch();
@@ -190,6 +237,7 @@ void Connection::unpark() {
 
 void Connection::gather(Bytes view) {
   if (failed_) return;
+  replay_.bind();
   if (dialer_ || !backlog_.empty() || write_ended_) {
     backlog_.append(view);
   } else {
@@ -244,6 +292,7 @@ void Connection::write_backlog() {
 
 void Connection::handle_peer_finished() {
   peer_finished_ = true;
+  replay_.bind();
   if (starved_ || session_.link().smux().version() == 1) bound_drain();
   shut_down_if_drained();
 }

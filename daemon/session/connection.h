@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,8 @@
 #include "daemon/loop/loop.h"
 #include "daemon/net/file_descriptor.h"
 #include "daemon/session/backlog.h"
+#include "daemon/session/local_connection.h"
+#include "daemon/session/replay_buffer.h"
 #include "daemon/session/target.h"
 #include "daemon/session/traffic.h"
 
@@ -33,8 +37,8 @@ class Connection : private Deadline {
     kStopped,  // the end was read, or the connection failed
   };
 
-  /// A connection that is there. `fd` is non-blocking.
-  Connection(Session& session, std::uint32_t sid, FileDescriptor fd);
+  /// A connection that is there. It can be taken back while nothing of it can have been passed on.
+  Connection(Session& session, std::uint32_t sid, LocalConnection local);
   /// A connection that is being made (Dialer); when it cannot be, the stream is abandoned.
   Connection(Session& session, std::uint32_t sid, Target& target);
   ~Connection() override;
@@ -43,6 +47,11 @@ class Connection : private Deadline {
   const Traffic& traffic() const { return traffic_; }
   /// Bytes that the peer at this end has not taken yet.
   std::size_t waiting() const { return backlog_.size(); }
+  /// True if an earlier session took bytes from it that are still to be sent.
+  bool has_unsent() const { return !replay_.unsent().empty(); }
+  /// True if its stream can begin anew in another session: the peer has answered nothing, cannot have read anything of
+  /// it, and all that was read is still here.
+  bool movable() const;
 
   // --- from the session ---
 
@@ -59,6 +68,10 @@ class Connection : private Deadline {
   bool parked() const { return parked_; }
   /// The stream, which had no window, has some again.
   void handle_writable();
+  /// The connection without its stream. Nothing happens to it here any more. REQUIRES: movable().
+  LocalConnection take_back();
+  /// The peer may have passed on what was sent.
+  void handle_passed_on() { replay_.bind(); }
   /// The stream is gone: the peer at this end sees a reset, not an orderly end.
   void reset();
 
@@ -69,6 +82,8 @@ class Connection : private Deadline {
   void handle_deadline(TimePoint now) override;
   void handle_poll(int events);
   void handle_dialled(Dialer::Outcome outcome);
+  Pull replay(std::span<const MutableBytes> room);
+  void note_position();
   void bound_drain();
   void refuse(int error);
   void fail(const char* what, const std::string& error);
@@ -88,6 +103,9 @@ class Connection : private Deadline {
   std::vector<iovec> gathered_;
   std::unique_ptr<Dialer> dialer_;  // while the connection is being made
   int watch_error_ = 0;             // why the system refuses to watch fd_
+  ReplayBuffer replay_;
+  std::optional<std::uint32_t> first_position_;  // in the link's stream, of the first byte that was read
+  std::uint8_t moves_ = 0;
   static constexpr std::size_t kSmallestRead = 4 * 1024;
   static constexpr std::size_t kLargestRead = 64 * 1024;
   std::size_t read_size_ = kSmallestRead;  // bytes asked of the next read

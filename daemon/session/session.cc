@@ -39,8 +39,10 @@ Duration Session::drain_limit() const { return std::max<Duration>(profile_.close
 void Session::attach(std::unique_ptr<Connection> connection) {
   const std::uint32_t sid = connection->sid();
   if (!profile_.quiet) log().info("stream opened", {{"conv", hex_id(link_.conv())}, {"sid", sid}});
-  link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(connection.get()));
+  Connection& attached = *connection;
+  link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(&attached));
   connections_[sid] = std::move(connection);
+  if (attached.has_unsent()) mark_ready(attached);
   loop_.wake(*this);
 }
 
@@ -75,6 +77,7 @@ void Session::shut_down() {
 
 void Session::handle_deadline(TimePoint now) {
   link_.handle_timeout(now);
+  if (!closed_ && verdict_.empty() && link_.owed_since()) verdict_ = owner_.judge_silence(*this, now);
   loop_.wake(*this);
 }
 
@@ -90,12 +93,14 @@ void Session::mark_ready(Connection& connection) {
 void Session::pump(TimePoint now) {
   if (closed_) return;
   drain_events(now);
-  if (const std::string_view reason = link_.closed_reason(); !reason.empty()) {
+  bind_passed_on();
+  const std::string_view closed = link_.closed_reason();
+  if (const std::string_view reason = closed.empty() ? verdict_ : closed; !reason.empty()) {
     closed_ = true;
     // A peer that does not fit is to know that its bytes were read, not lost: then it finds out soon, and can say why.
-    if (link_.mismatch() != Mismatch::kNone && !loop_.blocked()) transmit(now);
-    close_all();
+    if (!closed.empty() && link_.mismatch() != Mismatch::kNone && !loop_.blocked()) transmit(now);
     owner_.handle_closed(*this, reason);
+    close_all();  // what is left
     return;
   }
   if (loop_.blocked()) {
@@ -111,6 +116,30 @@ void Session::pump(TimePoint now) {
   park_unserved();
   tell_path_mtu();
   loop_.deadlines().set(*this, link_.next_timeout());
+}
+
+// What the peer may have passed on can no more be sent in another session: it need not be kept.
+void Session::bind_passed_on() {
+  for (; !first_bytes_.empty() && link_.passed_on(first_bytes_.front().position); first_bytes_.pop_front())
+    if (const auto it = connections_.find(first_bytes_.front().sid); it != connections_.end())
+      it->second->handle_passed_on();
+}
+
+bool Session::all_movable() const {
+  return !connections_.empty() &&
+         std::ranges::all_of(connections_, [](const auto& entry) { return entry.second->movable(); });
+}
+
+std::vector<LocalConnection> Session::take_back_connections() {
+  std::vector<Connection*> movable;
+  for (const auto& [sid, connection] : connections_)
+    if (connection->movable()) movable.push_back(connection.get());
+  std::vector<LocalConnection> taken;
+  for (Connection* connection : movable) {
+    taken.push_back(connection->take_back());
+    detach(*connection);
+  }
+  return taken;
 }
 
 void Session::tell_path_mtu() {

@@ -29,8 +29,12 @@ class Session : public Deadline {
     virtual ~Owner() = default;
     /// The peer opened a stream: attach() a connection, or abandon it.
     virtual void handle_stream(Session& session, std::uint32_t sid) = 0;
-    /// The conversation is over; all connections are gone. The owner disposes of the session.
+    /// The conversation is over. The owner takes back the connections that it has another session for, and disposes of
+    /// the session, which resets the others.
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
+    /// The peer owes an answer; asked each time that the link has something due. A reason, which outlives the session,
+    /// to end it; empty: it goes on.
+    virtual std::string_view judge_silence(Session&, TimePoint) { return {}; }
   };
   /// All outlive the session. The profile may change while no call is under way.
   Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile);
@@ -50,6 +54,11 @@ class Session : public Deadline {
   void mark_ready(Connection& connection);
   /// The connection is over and is disposed of.
   void detach(Connection& connection);
+  /// The connection's first bytes were written at this position of the link's stream: it is told when they may have been
+  /// passed on.
+  void note_first_bytes(const Connection& connection, std::uint32_t position) {
+    first_bytes_.push_back({connection.sid(), position});
+  }
   Loop& loop() { return loop_; }
   /// How long a stream whose peer has finished may be stuck.
   Duration drain_limit() const;
@@ -64,6 +73,10 @@ class Session : public Deadline {
   const Link& link() const { return link_; }
   /// Of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
+  /// True if there are connections, and all of them are movable.
+  bool all_movable() const;
+  /// The connections that are movable, without their streams. REQUIRES: nothing is sent any more.
+  std::vector<LocalConnection> take_back_connections();
   /// Resets all connections: the tunnel goes away under them.
   void close_all();
   /// The same, and tells the peer that its streams are over.
@@ -77,6 +90,7 @@ class Session : public Deadline {
   void park_unserved();
   bool transmit(TimePoint now);
   void tell_path_mtu();
+  void bind_passed_on();
 
   Loop& loop_;
   Link& link_;
@@ -86,11 +100,17 @@ class Session : public Deadline {
   std::uint32_t told_mtu_ = 0;
   bool awake_ = false;
   bool closed_ = false;
+  std::string_view verdict_;  // of the owner: the session is to end
   Traffic traffic_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
   std::deque<Connection*> ready_;        // have something to read, first served first
   std::vector<Connection*> watching_;    // became ready in this round: to be parked if it doesn't get its turn
   std::vector<Connection*> gathered_;    // have bytes to write in this round
+  struct FirstBytes {
+    std::uint32_t sid;
+    std::uint32_t position;
+  };
+  std::deque<FirstBytes> first_bytes_;   // that cannot have been passed on yet, as far as is known; in order
 };
 
 }  // namespace kcptun

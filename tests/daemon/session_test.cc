@@ -32,7 +32,7 @@ struct ServerRig {
     const std::uint16_t port = free_udp_port();
     owned = test::make_loop(profile);
     part = std::make_unique<ServerPart>(profile, *owned, shared, std::move(targets));
-    const Result<bool> listening = part->listen(loopback(port), false);
+    const Result<int> listening = part->listen(loopback(port), false);
     REQUIRE(listening);
     peer = std::make_unique<Peer>(Role::kClient, profile.link, test::must_connect(loopback(port)));
     world.add(*owned);

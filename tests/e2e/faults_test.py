@@ -197,6 +197,11 @@ class Clock(FaultCase):
                               "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
                              for name in self.shifts]
 
+    def let_time_pass(self, number, seconds, asleep):
+        """At one of the programs; a machine that sleeps has its monotonic clock stand still."""
+        with open(self.shifts[number], "r+b") as file:
+            file.write(struct.pack("=qqq", seconds, 0 if asleep else seconds, seconds))
+
     def set_clocks(self, *seconds):
         for name, shift in zip(self.shifts, seconds):
             with open(name, "r+b" if os.path.exists(name) else "wb") as file:  # in place: it is mapped
@@ -244,6 +249,26 @@ class Clock(FaultCase):
             t.wait_until(lambda: "session refused" in tunnel.server_program.log(), 20, "the server says why")
         self.set_clocks(0, 0)
         self.echo_within(tunnel, 60)
+
+    def test_after_the_client_has_slept_its_first_connection_is_served_at_once(self):
+        for crypt in ("aes-128", "xchacha20-poly1305"):
+            with self.subTest(crypt=crypt):
+                for name in self.shifts:
+                    with open(name, "r+b") as file:
+                        file.write(bytes(24))
+                tunnel = self.shifted_tunnel(["--crypt", crypt])
+                self.echo_within(tunnel, 40)
+                client, server = tunnel.programs
+                client.signal(signal.SIGSTOP)
+                self.let_time_pass(1, 50, asleep=False)
+                t.wait_until(lambda s=server: s.counters() and "session closed" in s.log(), 20, "the server gives it up")
+                self.let_time_pass(0, 50, asleep=True)
+                client.signal(signal.SIGCONT)
+                begun = time.monotonic()
+                t.run(t.echo_once(tunnel, self.seed, 1000), 20)
+                print(f"    {crypt}: served after {time.monotonic() - begun:.2f} s")
+                self.assertLess(time.monotonic() - begun, 2 * machine.busy())
+                tunnel.close()
 
 
 @machine.needs("namespaces")

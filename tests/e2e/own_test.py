@@ -128,6 +128,31 @@ class SessionLife(TunnelCase):
         self.assertTrue(all(first <= int(port) < first + 20 for port in remotes))
         self.assertGreater(len(remotes), 1)
 
+    def test_ports_of_a_range_that_are_taken_are_left_out(self):
+        first = free_udp_range(6)
+        ports = f"{t.HOST}:{first}-{first + 5}"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+            one.bind((t.HOST, first + 1))
+            two.bind((t.HOST, first + 2))
+            tunnel = self.tunnel(FAST, server_args=["--listen", ports], udp_port=first,
+                                 client_args=["--remoteaddr", f"{t.HOST}:{first + 3}-{first + 5}"])
+            self.assertEqual(sorted(set(tunnel.server_program.udp_ports())), [first, *range(first + 3, first + 6)])
+            self.assertEqual(len(re.findall(rf'left out listen={t.HOST}:{first} ports={first + 1}-{first + 2} used=4',
+                                            tunnel.server_program.log())), 1)
+            t.run(t.echo_once(tunnel, self.seed, 1000), 10)
+
+    def test_a_range_that_is_taken_as_a_whole_ends_the_start(self):
+        first = free_udp_range(2)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+            one.bind((t.HOST, first))
+            two.bind((t.HOST, first + 1))
+            ended = subprocess.run([OPTIONS.server, "--key", "k", "--listen", f"{t.HOST}:{first}-{first + 1}"],
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
+            self.assertEqual(ended.returncode, 1)
+            self.assertIn(f"cannot bind UDP {t.HOST}:{first}: Address already in use", ended.stderr)
+
     def test_a_listener_of_1000_ports_starts_within_two_seconds(self):
         first = free_udp_range(1000)
         begun = time.monotonic()
@@ -337,6 +362,56 @@ class LostPeer(TunnelCase):
     def test_a_client_that_reconnects_is_served_within_3_s_of_a_restart(self):
         for idle in (0, 4):
             self.assertLess(self.served_after_restart(idle), 3 * machine.busy())
+
+    def test_connections_that_come_while_the_server_restarts_are_served_and_the_target_sees_each_once(self):
+        tunnel = self.tunnel(FAST)
+        t.run(t.echo_once(tunnel, self.seed, 1000), 10)
+
+        async def hold():
+            connection = await tunnel.connect()
+            await t.send(connection, b"hold\n")
+            return connection
+        tunnel.wait_idle()
+        held = t.run(hold(), 10)
+        t.wait_until(lambda: tunnel.target.active == 1, 10, "the target has it")  # and has not answered
+        tunnel.server_program.kill()
+        tunnel.start_server()
+        sizes = [0, 1, 1000, 30_000]
+
+        async def come():
+            await asyncio.gather(*(t.ask(tunnel, self.seed + i, size, 1000) for i, size in enumerate(sizes)))
+        begun = time.monotonic()
+        t.run(come(), 20)
+        print(f"    served after {time.monotonic() - begun:.1f} s")
+        self.assertIn("streams begin anew", tunnel.client_program.log())
+        with held, self.assertRaises(ConnectionResetError):  # its bytes may not come twice
+            t.run(t.receive(held), 5)
+        tunnel.target.release()
+        tunnel.wait_idle()
+        roles = sorted(record["role"] for record in tunnel.target.finished)
+        self.assertEqual(roles, ["answer"] * len(sizes) + ["echo", "hold"])
+
+    def test_where_nobody_listens_connections_end_at_once(self):
+        for heard in (False, True):
+            with self.subTest(heard=heard):
+                tunnel = self.tunnel(FAST)
+                if heard:
+                    t.run(t.echo_once(tunnel, self.seed, 1000), 10)
+                tunnel.server_program.kill()
+
+                async def come():
+                    connection = await tunnel.connect()
+                    with connection:
+                        await t.send(connection, b"echo\nhello")
+                        await t.receive(connection)
+                begun = time.monotonic()
+                with self.assertRaises(ConnectionResetError):
+                    t.run(come(), 10)
+                print(f"    ended after {time.monotonic() - begun:.1f} s")
+                self.assertIn("nobody listens", tunnel.client_program.log())
+                tunnel.start_server()  # and the next connection is served
+                t.run(t.echo_once(tunnel, self.seed, 1000), 5)
+                tunnel.close()
 
     @machine.needs("debian-kcptun")
     def test_the_same_with_a_server_of_debian(self):

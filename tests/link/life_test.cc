@@ -78,4 +78,61 @@ TEST_CASE("segments of another conversation, and what is no segment, keep no lin
   CHECK_FALSE(f.link.closed_reason().empty());
 }
 
+TEST_CASE("bytes count as passed on when una is beyond the segment they begin in, and not when it was acknowledged early") {
+  Fixture f;
+  const auto write = [&f](std::uint32_t sid, std::size_t bytes) {
+    const auto room = f.link.prepare_write(sid, bytes);
+    REQUIRE_FALSE(room.empty());
+    const std::uint32_t position = f.link.write_position();
+    f.link.commit_write(sid, bytes);
+    return position;
+  };
+  const auto told = [&f](KcpCommand command, std::uint32_t sn, std::uint32_t una) {
+    Segment segment;
+    segment.conv = kConv;
+    segment.command = command;
+    segment.sn = sn;
+    segment.una = una;
+    segment.window = 128;
+    f.give(segment);
+  };
+  const std::uint32_t one = f.link.open_stream().value();
+  const std::uint32_t first = write(one, 10);
+  const std::uint32_t beside = write(f.link.open_stream().value(), 10);  // in the same segment, which has not left
+  CHECK(beside == first);
+  f.wait(milliseconds(10));
+  const std::uint32_t next = write(f.link.open_stream().value(), 10);
+  CHECK(next == first + 1);
+  f.wait(milliseconds(10));
+  CHECK_FALSE(f.link.passed_on(first));
+  told(KcpCommand::kAck, next, first);  // it has the second one and waits for the first
+  CHECK_FALSE(f.link.passed_on(next));
+  told(KcpCommand::kWindowTell, 0, first + 1);
+  CHECK(f.link.passed_on(first));
+  CHECK_FALSE(f.link.passed_on(next));
+  told(KcpCommand::kWindowTell, 0, next + 1);
+  CHECK(f.link.passed_on(next));
+}
+
+TEST_CASE("a link is out of time when its silence ends it, and its peer is gone, not wrong") {
+  Fixture f;
+  f.wait(seconds(29));
+  CHECK_FALSE(f.link.out_of_time(f.now));
+  f.now += seconds(2);  // asleep
+  CHECK(f.link.out_of_time(f.now));
+  CHECK(f.link.closed_reason().empty());
+  CHECK_FALSE(f.link.peer_gone());
+  f.wait(milliseconds(100));
+  CHECK(f.link.peer_gone());
+  Fixture wrong;
+  Segment segment;
+  segment.conv = kConv;
+  segment.command = KcpCommand::kPush;
+  const std::vector<std::uint8_t> bytes(8, 9);  // no smux frame
+  segment.data = bytes;
+  wrong.give(segment);
+  CHECK_FALSE(wrong.link.closed_reason().empty());
+  CHECK_FALSE(wrong.link.peer_gone());
+}
+
 }  // namespace kcptun::test

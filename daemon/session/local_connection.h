@@ -1,0 +1,26 @@
+// A connection of an application at this end that has no stream yet, or none any more.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "daemon/net/file_descriptor.h"
+
+namespace kcptun {
+
+/// Just accepted, or taken back from a session that is gone: then with what that session had taken from it, and none of
+/// which its peer can have passed on.
+struct LocalConnection {
+  /// A stream begins anew so many times. A server that is there and ends each session, because its settings differ, would
+  /// otherwise be asked for ever.
+  static constexpr std::uint8_t kMaxMoves = 3;
+
+  LocalConnection(FileDescriptor accepted) : fd(std::move(accepted)) {}  // NOLINT(google-explicit-constructor)
+
+  FileDescriptor fd;                 // non-blocking
+  std::vector<std::uint8_t> unsent;  // read from it; at most ReplayBuffer::kLimit
+  std::uint8_t moves = 0;
+};
+
+}  // namespace kcptun
