@@ -121,7 +121,10 @@ Result<std::string> for_server(const std::string& text) {
 
 }  // namespace
 
-bool is_pairing(std::string_view text) { return text.starts_with(kPairingScheme); }
+bool is_pairing(std::string_view text) {
+  const auto begins = std::ranges::find_if(text, [](unsigned char c) { return std::isspace(c) == 0; });
+  return std::string_view(begins, text.end()).starts_with(kPairingScheme);
+}
 
 bool must_agree(OptionId id) { return std::ranges::find(kAgreed, id) != kAgreed.end(); }
 

@@ -18,7 +18,7 @@ inline constexpr std::string_view kPairingScheme = "kcptun://";
 /// How a pairing string is called in messages, which must not repeat it: it holds the key.
 inline constexpr std::string_view kPairingName = "the pairing string";
 
-/// True for what begins like one, whether or not it is right.
+/// True for what begins like one, behind blanks if there are some, whether or not it is right.
 bool is_pairing(std::string_view text);
 
 /// True for the options whose values must be the same at both ends.

@@ -388,6 +388,7 @@ class Secrets(TunnelCase):
         yield ["--key", self.KEY], None
         yield ["-key=" + self.KEY], None
         yield ["-c", self.pairing()], None
+        yield ["-c", " " + self.pairing()], None
         yield ["--key=" + self.KEY, "--crypt", "xchacha20-poly1305"], None
         yield [], {"KCPTUN_KEY": self.KEY}
         yield ["-c", config], None
