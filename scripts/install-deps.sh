@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and measuring need; only those that are missing.
 #
-#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench package watch (default: all
-#                                         but watch)
+#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench package machines watch (default:
+#                                         all but the last two)
 #   scripts/install-deps.sh --list        prints the table
 set -eu
 
@@ -45,6 +45,7 @@ fuzz     llvm-14               readable stacks of findings
 valgrind valgrind              looks for leaks in a running tunnel
 package  lintian               checks the Debian package
 package  debootstrap           a fresh Debian to test the package in
+machines debootstrap           a bare Debian to build and test in
 watch    prometheus            promtool, which checks the metrics
 watch    chromium-headless-shell  shows the status page
 bench    libbenchmark-dev      core_bench
@@ -67,7 +68,7 @@ missing=
 for group in $groups; do
   packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
   if [ -z "$packages" ]; then
-    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench, package, watch)" >&2
+    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench, package, machines, watch)" >&2
     exit 2
   fi
   for package in $packages; do

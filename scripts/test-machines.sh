@@ -49,7 +49,7 @@ case $machine in
     as="setpriv --reuid=$account --regid=$account --clear-groups --bounding-set -all --inh-caps -all"
     ;;
   chroot)
-    scripts/install-deps.sh package
+    scripts/install-deps.sh machines
     mirror=$(sed -n 's/^\(deb \(\[.*\] \)\{0,1\}\|URIs: *\)\(http[^ ]*\).*/\3/p' /etc/apt/sources.list \
       /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
     debootstrap --variant=minbase bookworm "$place/system" "$mirror" >"$place/debootstrap.log" 2>&1 ||
