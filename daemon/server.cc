@@ -118,7 +118,7 @@ void ServerPart::follow(Conversation& conversation) {
 void ServerPart::send_challenges() {
   for (const Demux::Challenged& asked : demux_.challenges()) {
     if (loop_.blocked() || (loop_.batch().room() == 0 && !loop_.send_batch())) return;  // it is asked again
-    asked.conversation->link.append_challenge(asked.challenge.path, asked.challenge.token, loop_.batch());
+    asked.conversation->link.append_challenge(loop_.now(), asked.challenge.path, asked.challenge.token, loop_.batch());
   }
 }
 

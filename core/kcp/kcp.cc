@@ -32,11 +32,6 @@ constexpr double kTwiceLoss = 0.01;  // share of packets from which on retransmi
 constexpr double kTwiceRepeatedLoss = 0.03;  // from here on twice: one message in a hundred would be lost twice on one of two ways
 constexpr std::size_t kDatagramHeaders = 56;  // IP, UDP, nonce, FEC: they are the thin stream's, too
 constexpr Duration kRepeatSlack = milliseconds(4);
-// Acknowledgements waiting for a flush. More only come while the socket takes nothing; the peer then sends
-// again.
-constexpr std::size_t kMaxPendingAcks = 65536;
-// A flush of more acknowledgements is not told twice: at such a rate una, or a retransmission, comes as soon.
-constexpr std::size_t kMostRepeatedAcks = 64;
 
 SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_size) {
   return {segment_size, tuning.resend, tuning.nodelay, 0, tuning.no_congestion_control};
@@ -76,47 +71,48 @@ void Kcp::handle_packet(TimePoint now, Bytes packet, Origin origin) {
 
 // True if the segment must be dropped. Beyond 2^31 segments una 0 is ahead, not behind: nothing is told from it there.
 bool Kcp::tells_of_restart(TimePoint now, const Segment& segment, Origin origin) {
-  if (send_.plausible_una(segment.una)) {
-    restart_.handle_good_una(now);
-    return false;
-  }
+  if (send_.plausible_una(segment.una)) return false;
   const bool forgetful = segment.una == 0 && serial_less(0, send_.una());  // else old and reordered, or a lie
   return forgetful && origin == Origin::kArrived && restart_.handle_forgetful(now, segment);
 }
 
 void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
   if (tells_of_restart(now, segment, origin)) return;
-  if (origin == Origin::kArrived) size_probe_.handle_segment(now, segment, rtt_.timeout());
+  const bool good_una = send_.plausible_una(segment.una);
+  if (origin == Origin::kArrived && good_una) size_probe_.handle_segment(now, segment, rtt_.timeout());
+  bool fresh = false;
   // An una ahead of what we sent is a lie, or we are the other life of a peer that it remembers: nothing that it says of
   // our segments counts, but what it sends and asks is answered.
   if (serial_less(send_.next(), segment.una)) {
     ++counters_.errors;
   } else {
-    handle_peer_state(now, segment, origin);
+    fresh = handle_peer_state(now, segment, origin);
   }
+  if (segment.command == KcpCommand::kPush) fresh |= handle_push(now, segment, origin);
+  if (segment.command == KcpCommand::kWindowAsk) tell_window_ = true;
+  if (!fresh) return;
+  ++fresh_segments_;
+  ping_outstanding_ = false;
+  if (good_una) restart_.handle_good_una(now);
+}
 
-  switch (segment.command) {
-    case KcpCommand::kPush: {
-      const ReceiveWindow::Verdict verdict = receive_.handle_push(segment.sn, segment.data);
-      if (verdict == ReceiveWindow::Verdict::kBeyondWindow) {
-        ++counters_.beyond_window;
-        return;
-      }
-      if (verdict == ReceiveWindow::Verdict::kDuplicate) {
-        ++counters_.repeated;
-        if (!segment.data.empty() && peer_will_know(now, segment.sn)) break;
-      }
-      if (verdict == ReceiveWindow::Verdict::kNew) ++arrivals_;
-      add_ack(segment.sn, segment.ts);
-      break;
-    }
-    case KcpCommand::kWindowAsk:
-      tell_window_ = true;
-      break;
-    case KcpCommand::kAck:
-    case KcpCommand::kWindowTell:
-      break;
+// True if it is fresh.
+bool Kcp::handle_push(TimePoint now, const Segment& segment, Origin origin) {
+  const ReceiveWindow::Verdict verdict = receive_.handle_push(segment.sn, segment.data);
+  const bool is_new = verdict == ReceiveWindow::Verdict::kNew;
+  if (is_new && origin == Origin::kArrived) peer_clock_.observe(now, segment.ts);
+  const bool fresh = is_new || (origin == Origin::kArrived && peer_clock_.advance(now, segment.ts));
+  if (is_new) ++arrivals_;
+  if (verdict == ReceiveWindow::Verdict::kBeyondWindow) {
+    ++counters_.beyond_window;
+    return fresh;
   }
+  if (verdict == ReceiveWindow::Verdict::kDuplicate) {
+    ++counters_.repeated;
+    if (!segment.data.empty() && peer_will_know(now, segment.sn)) return fresh;
+  }
+  acks_.add(segment.sn, segment.ts);
+  return fresh;
 }
 
 // A copy that comes within a round trip of our telling that we have it left before the peer could read that: it was sent
@@ -125,28 +121,34 @@ bool Kcp::peer_will_know(TimePoint now, std::uint32_t sn) const {
   return serial_less(sn, told_una_) && now - told_at_ < rtt_.minimum().value_or(Duration(0));
 }
 
-void Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin) {
-  if (segment.command == KcpCommand::kAck) {  // before una, which may cover it and knows no copy
-    const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
-    if (ack.rtt && origin == Origin::kArrived) {
-      rtt_.add_sample(*ack.rtt);
-      acked_.rtt = std::min(acked_.rtt.value_or(*ack.rtt), *ack.rtt);
-    }
-    acked_.segments += ack.newly_acked;
-    if (ack.spurious) congestion_->handle_spurious();
-  }
-  if (send_.plausible_una(segment.una))
-    acked_.segments += send_.handle_una(now, segment.una);  // else old and reordered
-  if (origin == Origin::kArrived) handle_peer_window(segment.window);
+// True if it is fresh.
+bool Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin) {
+  bool fresh = false;
+  if (segment.command == KcpCommand::kAck) fresh = handle_ack(now, segment, origin);  // before una, which may cover it and knows no copy
+  if (!send_.plausible_una(segment.una)) return fresh;  // old and reordered
+  fresh |= segment.una != send_.una();
+  acked_.segments += send_.handle_una(now, segment.una);
+  if (origin == Origin::kArrived) handle_peer_window(segment);
+  return fresh;
 }
 
-void Kcp::handle_peer_window(std::uint32_t window) {
-  peer_window_ = window;
-  asked_ = false;
-  if (window > 0) {
-    probe_at_.reset();
-    ask_window_ = false;
+bool Kcp::handle_ack(TimePoint now, const Segment& segment, Origin origin) {
+  const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
+  if (ack.rtt && origin == Origin::kArrived) {
+    rtt_.add_sample(*ack.rtt);
+    acked_.rtt = std::min(acked_.rtt.value_or(*ack.rtt), *ack.rtt);
   }
+  acked_.segments += ack.newly_acked;
+  if (ack.spurious) congestion_->handle_spurious();
+  if (serial_less(wire_ms(now), segment.ts)) return ack.newly_acked > 0;  // of a size probe, or a lie
+  if (ack.newly_acked > 0 || !echo_clock_.newest()) echo_clock_.observe(now, segment.ts);
+  return ack.newly_acked > 0 || echo_clock_.advance(now, segment.ts);
+}
+
+void Kcp::handle_peer_window(const Segment& segment) {
+  if (!peer_window_.handle(segment.una, segment.window) || segment.window == 0) return;
+  probe_at_.reset();
+  ask_window_ = false;
 }
 
 void Kcp::end_batch(TimePoint now) {
@@ -161,7 +163,7 @@ void Kcp::end_batch(TimePoint now) {
 
 void Kcp::end_acked_batch(TimePoint now) {
   acked_.now = now;
-  acked_.peer_window = peer_window_;
+  acked_.peer_window = peer_window();
   acked_.in_flight = send_.in_flight_bytes();
   acked_.bytes = send_.rate().delivered() - acked_.delivered;
   acked_.delivered = send_.rate().delivered();
@@ -198,24 +200,6 @@ void Kcp::follow_arrivals(TimePoint now) {
     receive_.set_window(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, largest_receive_window_)));
 }
 
-void Kcp::add_ack(std::uint32_t sn, std::uint32_t ts) {
-  if (acks_.size() >= kMaxPendingAcks) drop_covered_acks();
-  if (acks_.size() >= kMaxPendingAcks) return;
-  acks_.push_back({sn, ts});
-  acks_pruned_ = false;
-}
-
-// As kcp-go does: what una covers needs no segment of its own, but the last one carries the peer's RTT sample.
-void Kcp::drop_covered_acks() {
-  acks_.erase(acks_.begin(), acks_.begin() + static_cast<std::ptrdiff_t>(acks_written_));
-  acks_written_ = 0;
-  acks_pruned_ = true;
-  if (acks_.empty()) return;
-  const PendingAck last = acks_.back();
-  std::erase_if(acks_, [this](const PendingAck& ack) { return serial_less(ack.sn, receive_.next()); });
-  if (serial_less(last.sn, receive_.next())) acks_.push_back(last);
-}
-
 bool Kcp::brings_news(Bytes packet) const {
   while (const std::optional<Segment> segment = take_segment(packet)) {
     if (segment->conv != conv_) return false;
@@ -243,7 +227,7 @@ void Kcp::write_size_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out
   writer.write(segment);
   writer.write(blank_segment(KcpCommand::kWindowAsk));
   counters_.out_segments += 2;
-  size_probe_.begin(ts, peer_window_);
+  size_probe_.begin(ts, peer_window());
 }
 
 bool Kcp::echoes(Bytes packet, std::uint32_t ts) const {
@@ -278,11 +262,11 @@ void Kcp::commit(std::size_t bytes) {
 }
 
 std::uint32_t Kcp::send_limit() const {
-  return send_.una() + std::min({send_window_limit_, peer_window_, congestion_->window()});
+  return send_.una() + std::min({send_window_limit_, peer_window(), congestion_->window()});
 }
 
 std::uint32_t Kcp::send_quota() const {
-  return std::min({send_window_limit_, std::max(peer_window_, 1u), congestion_->window()});
+  return std::min({send_window_limit_, std::max(peer_window(), 1u), congestion_->window()});
 }
 
 // Segments that may be queued and have not left: what the congestion window takes now, or what paced segments
@@ -337,38 +321,6 @@ Segment Kcp::blank_segment(KcpCommand command) const {
   return segment;
 }
 
-void Kcp::write_ack(PacketWriter& writer, const PendingAck& ack) {
-  Segment segment = blank_segment(KcpCommand::kAck);
-  segment.sn = ack.sn;
-  segment.ts = ack.ts;
-  writer.write(segment);
-  ++counters_.out_segments;
-}
-
-// An acknowledgement that is lost makes the peer send the segment again, unless una covers it soon: where una is held
-// back, the last flush's acknowledgements go with this one's. Before them, because kcp-go takes its RTT from the last.
-void Kcp::repeat_told_acks(PacketWriter& writer) {
-  for (const PendingAck& ack : told_acks_) {
-    if (!writer.fits(kSegmentHeader)) break;  // one of the new ones must fit
-    if (!serial_less(ack.sn, receive_.next())) write_ack(writer, ack);
-  }
-  told_acks_.clear();
-}
-
-void Kcp::write_acks(PacketWriter& writer) {
-  if (acks_.empty()) return;
-  if (!acks_pruned_) drop_covered_acks();
-  if (acks_written_ == 0) repeat_told_acks(writer);
-  for (; acks_written_ < acks_.size() && writer.fits(0); ++acks_written_) write_ack(writer, acks_[acks_written_]);
-  if (acks_written_ < acks_.size()) return;
-  if (acks_.size() <= kMostRepeatedAcks) {
-    std::swap(told_acks_, acks_);
-    std::erase_if(told_acks_, [this](const PendingAck& ack) { return serial_less(ack.sn, receive_.next()); });
-  }
-  acks_.clear();
-  acks_written_ = 0;
-}
-
 void Kcp::ask_whether_restarted(TimePoint now, PacketWriter& writer) {
   if (!writer.fits(0) || !restart_.poll_question(now, rtt_.timeout())) return;
   Segment segment = blank_segment(KcpCommand::kPush);
@@ -378,11 +330,23 @@ void Kcp::ask_whether_restarted(TimePoint now, PacketWriter& writer) {
   ++counters_.out_segments;
 }
 
+// The WASK follows with write_window_commands().
+void Kcp::write_ping(TimePoint now, PacketWriter& writer) {
+  if (!ping_due_ || !writer.fits(kSegmentHeader)) return;
+  Segment segment = blank_segment(KcpCommand::kPush);
+  segment.ts = wire_ms(now);
+  segment.sn = send_.una() - 1;
+  writer.write(segment);
+  ++counters_.out_segments;
+  ping_due_ = false;
+  ask_window_ = true;
+}
+
 void Kcp::write_window_commands(TimePoint now, PacketWriter& writer) {
   if (ask_window_ && writer.fits(0)) {
     writer.write(blank_segment(KcpCommand::kWindowAsk));
     ask_window_ = false;
-    asked_ = true;
+    ping_outstanding_ = true;
     size_probe_.handle_ask(now);
     ++counters_.out_segments;
   }
@@ -406,11 +370,6 @@ void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
 std::uint32_t Kcp::spare_packets() const {
   if (congestion_->estimate().bandwidth == 0) return path_has_room() ? kMaxShards : 0;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(spare_room_.bytes() / packet_size_, kMaxShards));
-}
-
-void Kcp::set_group(std::uint32_t data, std::uint32_t parity) {
-  send_.set_group(data, parity);
-  spare_room_.spend(parity * packet_size_);
 }
 
 bool Kcp::may_send_data(TimePoint now) {
@@ -491,19 +450,20 @@ void Kcp::write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t befor
   }
 }
 
-std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out) {
-  if (peer_window_ == 0 && !probe_at_) {
+std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit) {
+  if (peer_window() == 0 && !probe_at_) {
     probe_wait_ = kFirstProbe;
     probe_at_ = now + probe_wait_;
   }
-  PacketWriter writer(out, packet_size_);
-  write_acks(writer);
+  PacketWriter writer(out, std::min(packet_size_, limit));
+  counters_.out_segments += acks_.write(writer, blank_segment(KcpCommand::kAck));
+  write_ping(now, writer);
   write_window_commands(now, writer);
   ask_whether_restarted(now, writer);
   const std::uint64_t first_order = send_.next_order();
   write_data(now, writer);
   if (writer.size() == 0 && has_oversize()) {  // what is next may be too large
-    writer = PacketWriter(out, oversize_->packet_size);
+    writer = PacketWriter(out, std::min(oversize_->packet_size, limit));
     write_data(now, writer);
   }
   write_repeats(now, writer, first_order);
@@ -529,8 +489,7 @@ void Kcp::retune(const KcpSettings& settings) {
 void Kcp::trim() {
   send_.trim();
   receive_.trim();
-  if (acks_.empty()) acks_.shrink_to_fit();
-  told_acks_ = {};
+  acks_.trim();
 }
 
 }  // namespace kcptun

@@ -9,10 +9,13 @@
 
 #include "core/base/buffer_pool.h"
 #include "core/base/bytes.h"
+#include "core/base/packet.h"
 #include "core/base/serial.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
+#include "core/kcp/ack_queue.h"
 #include "core/kcp/congestion.h"
+#include "core/kcp/freshness.h"
 #include "core/kcp/loss_estimate.h"
 #include "core/kcp/pacer.h"
 #include "core/kcp/packet_writer.h"
@@ -69,10 +72,17 @@ class Kcp {
   bool readable() const { return receive_.readable(); }
   /// True if acknowledgements wait to leave.
   bool has_acks() const { return !acks_.empty(); }
-  /// Asks the peer for its window with the next packet that leaves, which any live peer answers: a ping.
-  void ask() { ask_window_ = true; }
-  /// True while the peer owes an acknowledgement or the answer to a ping.
-  bool awaits_answer() const { return asked_ || send_.una() != send_.next(); }
+  /// The newest time stamp of ours that the peer has echoed; none: it has acknowledged nothing.
+  std::optional<std::uint32_t> newest_echo() const { return echo_clock_.newest(); }
+  /// Sends a ping with the next packet that leaves: an echo request, which any live peer acknowledges with its time stamp,
+  /// and a WASK, to which a peer that has restarted tells an una of 0.
+  void ping() { ping_due_ = true; }
+  /// True while the peer owes an acknowledgement, or an answer to a ping or a WASK.
+  bool awaits_answer() const { return ping_outstanding_ || send_.una() != send_.next(); }
+  /// Segments that only a live peer can have sent just now: those that bring data or an acknowledgement for the first
+  /// time, or a time stamp, the peer's or an echo of ours, that is later than all before. Others may be reordered,
+  /// duplicated or recorded.
+  std::uint64_t fresh_segments() const { return fresh_segments_; }
 
   // --- where is the peer? ---
 
@@ -103,10 +113,12 @@ class Kcp {
   // --- the caller must do ---
 
   /// Packets that are polled from now on are in groups of `data` with `parity` more packets.
-  void set_group(std::uint32_t data, std::uint32_t parity);
+  void set_group(std::uint32_t data, std::uint32_t parity) { send_.set_group(data, parity); }
+  /// So many packets of parity will leave beside the data: they take idle capacity, as far as there is any.
+  void charge_parity(std::uint32_t packets) { spare_room_.spend(packets * packet_size_); }
   /// Writes the next packet due at `now` into `out`, which has room for the largest packet size that was ever set;
-  /// returns its length, 0 when none is.
-  std::size_t poll_packet(TimePoint now, std::uint8_t* out);
+  /// returns its length, 0 when none is that has `limit` bytes at most. REQUIRES: limit >= 2 * kSegmentHeader.
+  std::size_t poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit = kMaxDatagram);
   std::optional<TimePoint> next_timeout() const;
 
   // --- getters ---
@@ -125,7 +137,7 @@ class Kcp {
   /// True while a window does, and for some round trips afterwards.
   bool window_limited() const { return send_.rate().delivered() < window_limited_until_; }
   const ReceiveWindow& receive_window() const { return receive_; }
-  std::uint32_t peer_window() const { return peer_window_; }
+  std::uint32_t peer_window() const { return peer_window_.segments(); }
   const Counters& counters() const { return counters_; }
   /// True once the peer has proved to be in another life: what it acknowledged is unacknowledged again.
   bool peer_restarted() const { return restart_.proved(); }
@@ -135,10 +147,6 @@ class Kcp {
   void retune(const KcpSettings& settings);
 
  private:
-  struct PendingAck {
-    std::uint32_t sn;
-    std::uint32_t ts;
-  };
   /// Segments before `until` may be as large as packets of `packet_size` bytes can carry.
   struct Oversize {
     std::uint32_t until = 0;
@@ -147,16 +155,14 @@ class Kcp {
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
   bool tells_of_restart(TimePoint now, const Segment& segment, Origin origin);
+  bool handle_push(TimePoint now, const Segment& segment, Origin origin);
   void ask_whether_restarted(TimePoint now, PacketWriter& writer);
   bool peer_will_know(TimePoint now, std::uint32_t sn) const;
-  void handle_peer_state(TimePoint now, const Segment& segment, Origin origin);
-  void handle_peer_window(std::uint32_t window);
-  void add_ack(std::uint32_t sn, std::uint32_t ts);
-  void drop_covered_acks();
-  void repeat_told_acks(PacketWriter& writer);
-  void write_ack(PacketWriter& writer, const PendingAck& ack);
+  bool handle_peer_state(TimePoint now, const Segment& segment, Origin origin);
+  bool handle_ack(TimePoint now, const Segment& segment, Origin origin);
+  void handle_peer_window(const Segment& segment);
   Segment blank_segment(KcpCommand command) const;
-  void write_acks(PacketWriter& writer);
+  void write_ping(TimePoint now, PacketWriter& writer);
   void write_window_commands(TimePoint now, PacketWriter& writer);
   void write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy);
   void write_data(TimePoint now, PacketWriter& writer);
@@ -192,18 +198,19 @@ class Kcp {
   std::size_t repeat_credit_ = 0;  // bytes that may be repeated
   AckedBatch acked_;               // of the batch that is being handled
 
-  std::uint32_t peer_window_ = 32;  // assumed until the first segment arrives
-  std::vector<PendingAck> acks_;
-  std::vector<PendingAck> told_acks_;  // that left in the last flush, and una did not cover
-  std::size_t acks_written_ = 0;  // of acks_, in the flush that is going on
-  bool acks_pruned_ = true;       // no acknowledgement came since drop_covered_acks()
+  AdvertisedWindow peer_window_{32};  // as KCP assumes until the first segment arrives
+  TimestampClock peer_clock_;         // of the peer's PUSH
+  TimestampClock echo_clock_;         // of ours, in its acknowledgements
+  std::uint64_t fresh_segments_ = 0;
+  AckQueue acks_;
 
   std::uint32_t arrivals_ = 0;  // new segments since arrivals_since_
   TimePoint arrivals_since_{};
   std::optional<TimePoint> probe_at_;  // next WASK; set while the peer's window is 0
   Duration probe_wait_{0};
   bool ask_window_ = false;
-  bool asked_ = false;  // a WASK left, and nothing has arrived since
+  bool ping_due_ = false;
+  bool ping_outstanding_ = false;  // a ping or a WASK left, and nothing fresh has arrived since
   SizeProbe size_probe_;
   bool tell_window_ = false;
   std::uint32_t told_window_;  // the window in the last segment that left

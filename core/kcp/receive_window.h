@@ -44,7 +44,7 @@ class ReceiveWindow {
   std::uint32_t free() const { return window_ - (next_ - read_); }
   std::uint32_t window() const { return window_; }
   /// True if `sn` is in the window, and beyond all that has arrived.
-  bool is_ahead(std::uint32_t sn) const { return sn - highest_ < window_ - (highest_ - next_); }
+  bool is_ahead(std::uint32_t sn) const { return sn - next_ < window_ && sn - next_ >= highest_ - next_; }
   void set_window(std::uint32_t window);
   /// Gives idle memory back when nothing is held.
   void trim();

@@ -116,12 +116,15 @@ void SendWindow::mark_lost(std::uint32_t sn) {
 
 SendWindow::Copy SendWindow::send(TimePoint now, std::uint32_t sn, bool retransmission) {
   Slot& slot = ring_[sn];
+  if (!retransmission) {
+    slot.first_sent_at = now;
+    slot.uncounted = true;
+    slot.bare = group_parity_ == 0;
+  }
   slot.sent = true;
   slot.resent = retransmission;
   slot.sent_at = now;
   slot.repeats = 0;
-  slot.uncounted = !retransmission;
-  slot.bare = group_parity_ == 0;
   slot.weight = weight(slot.length);
   slot.order = ++order_;
   slot.departure = rate_.handle_sent(now, in_flight_bytes_);
@@ -190,7 +193,7 @@ void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_copy) {
     newest_rtt_ = now - slot.sent_at;
   }
   rate_.handle_acked(now, slot.weight, known ? &slot.departure : nullptr, slot.sent_at);
-  if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_arrived : counters_.protected_arrived);
+  if (!slot.resent) count_arrived(slot);  // else una alone does not say which copy it was
   progress_at_ = now;
   probes_ = 0;
   remove_from_list(sn);
@@ -208,14 +211,26 @@ std::uint32_t SendWindow::handle_una(TimePoint now, std::uint32_t una) {
   return newly_acked;
 }
 
+// The peer echoes the time stamp of the copy that arrived: the first one's is a sample even where it came so late that others
+// had left by then, or a path that is longer than the first time-out would never be measured.
+std::optional<Duration> SendWindow::rtt_of(TimePoint now, const Slot& slot, std::uint32_t ts) {
+  if (wire_ms(slot.sent_at) == ts) return now - slot.sent_at;
+  if (wire_ms(slot.first_sent_at) == ts) return now - slot.first_sent_at;
+  if (slot.repeats > 0 && wire_ms(slot.repeated_at) == ts) return now - slot.repeated_at;
+  if (serial_less(ts, wire_ms(slot.first_sent_at)) || serial_less(wire_ms(now), ts)) return std::nullopt;  // a lie
+  return milliseconds(wire_ms(now) - ts + 1);  // too long rather than too short: the smallest counts
+}
+
 SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts) {
   AckResult result;
   if (sn - una_ >= next_ - una_ || !ring_[sn].data) return result;
   Slot& slot = ring_[sn];
   const bool last_copy = wire_ms(slot.sent_at) == ts;
   const bool repeat = slot.repeats > 0 && serial_less(wire_ms(slot.sent_at), ts);
-  if (last_copy) result.rtt = now - slot.sent_at;
-  if (repeat) count_lost(slot);
+  result.rtt = rtt_of(now, slot, ts);
+  const bool first_copy = wire_ms(slot.first_sent_at) == ts;
+  if (repeat || (slot.resent && !first_copy)) count_lost(slot);  // whoever found it out, a probe too
+  if (slot.resent && first_copy) count_arrived(slot);
   if (slot.resent && !last_copy && !repeat) ++counters_.spurious;
   result.spurious = slot.found_lost && !repeat && (!last_copy || slot.list == kLostList);
   if (result.spurious) learn_reordering(slot);
@@ -232,8 +247,9 @@ std::uint32_t SendWindow::detect_overtaken() {
   for (std::uint8_t level = 0; level < kLevels; ++level) {
     while (lists_[level].size > 0) {
       const std::uint32_t sn = lists_[level].head;
-      ring_[sn].found_lost |= ring_[sn].order + settings_.resend <= largest_acked_order_;
-      if (ring_[sn].order + settings_.resend > largest_acked_order_) break;
+      Slot& slot = ring_[sn];
+      if (slot.order + settings_.resend > largest_acked_order_) break;
+      find_lost(slot);
       mark_lost(sn);
       ++found;
     }
@@ -257,7 +273,7 @@ std::uint32_t SendWindow::detect_timed_out(TimePoint now, const RttEstimator& rt
       Slot& slot = ring_[sn];
       if (now - slot.sent_at < timeout) break;
       if (slot.timeouts < kLevels) ++slot.timeouts;
-      slot.found_lost = true;
+      find_lost(slot);
       mark_lost(sn);
       ++found;
     }
@@ -275,8 +291,19 @@ void SendWindow::learn_reordering(const Slot& slot) {
   reordering_ = std::min(reordering_ + 1, kMostReordering);
 }
 
+void SendWindow::count_arrived(Slot& slot) {
+  if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_arrived : counters_.protected_arrived);
+}
+
 void SendWindow::count_lost(Slot& slot) {
   if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_lost : counters_.protected_lost);
+}
+
+// By order or by time. Copies that left one after another are one event.
+void SendWindow::find_lost(Slot& slot) {
+  slot.found_lost = true;
+  count_lost(slot);
+  if (slot.order != std::exchange(last_lost_order_, slot.order) + 1) ++counters_.loss_events;
 }
 
 Duration SendWindow::reordering_window(const RttEstimator& rtt) const {
@@ -298,9 +325,7 @@ std::uint32_t SendWindow::detect_late(TimePoint now, const RttEstimator& rtt) {
       late_at_ = slot.sent_at + allowed;
       break;
     }
-    slot.found_lost = true;
-    count_lost(slot);
-    if (slot.order != std::exchange(last_lost_order_, slot.order) + 1) ++counters_.loss_events;
+    find_lost(slot);
     mark_lost(sn);
   }
   counters_.late_lost += found;

@@ -50,7 +50,7 @@ class SendWindow {
   /// What an acknowledgement told.
   struct AckResult {
     std::uint32_t newly_acked = 0;
-    std::optional<Duration> rtt;  // when the copy acknowledged is known
+    std::optional<Duration> rtt;  // of the copy that the time stamp names, in whole milliseconds if it is a middle one
     bool spurious = false;        // it had been found lost, and was not
   };
   /// A copy to put on the wire. The data stays valid until the segment is acknowledged.
@@ -195,13 +195,14 @@ class SendWindow {
     bool resent = false;
     bool found_lost = false;     // by order or time, not by a probe
     bool uncounted = false;      // what became of the first copy is not known yet
-    bool bare = false;           // no parity protected it
+    bool bare = false;           // no parity protected that one
     std::uint32_t weight = 0;  // of the copy under way
     std::uint8_t repeats = 0;    // since sent_at
     std::uint32_t previous = 0;  // neighbours in `list`, by sn; meaningless at its ends
     std::uint32_t next = 0;
     std::uint64_t order = 0;   // counts copies in the order of leaving
-    TimePoint sent_at{};
+    TimePoint first_sent_at{};
+    TimePoint sent_at{};  // of the last copy that was not a repeat
     TimePoint repeated_at{};
     DepartureState departure;
   };
@@ -216,10 +217,13 @@ class SendWindow {
   void mark_lost(std::uint32_t sn);
   void acknowledge(TimePoint now, std::uint32_t sn, bool last_copy);
   void learn_reordering(const Slot& slot);
+  void count_arrived(Slot& slot);
   void count_lost(Slot& slot);
+  void find_lost(Slot& slot);
   std::optional<TimePoint> probe_at(const RttEstimator& rtt) const;
   bool fillable_tail() const;
   Duration timeout_of_level(std::uint8_t level, Duration rto) const;
+  static std::optional<Duration> rtt_of(TimePoint now, const Slot& slot, std::uint32_t ts);
   Copy send(TimePoint now, std::uint32_t sn, bool retransmission);
 
   BufferPool& pool_;

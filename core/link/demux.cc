@@ -146,19 +146,50 @@ Conversation* Demux::wanderer(TimePoint now, const Path& path, MutableBytes body
     challenge(now, path, conversation);
     return nullptr;
   }
-  if (!conversation.moved_at || now - *conversation.moved_at >= kMoveEvery) move(now, path, conversation);
+  if (!may_move(now, path, conversation)) return &conversation;
+  move(now, path, conversation);
+  if (proved) conversation.link.handle_path_validated();
   return &conversation;
 }
 
 void Demux::move(TimePoint now, const Path& path, Conversation& conversation) {
-  ++counters_.moved;
-  places_.move(id_of(conversation), path.remote);
   const auto old = by_path_.find(key_of(conversation.path));
   if (old != by_path_.end() && old->second == &conversation) by_path_.erase(old);
   by_path_[key_of(path)] = &conversation;  // whoever had it before has lost it, and will say so from another one
-  conversation.path = path;
-  conversation.moved_at = now;
+  follow(now, path, conversation);
+}
+
+bool Demux::may_move(TimePoint now, const Path& path, const Conversation& conversation) const {
+  const bool back = conversation.previous && key_of(*conversation.previous) == key_of(path);
+  return back || !conversation.moved_at || now - *conversation.moved_at >= kMoveEvery;
+}
+
+// An address that has answered stays known as the previous one until another has. Where the client left it without being
+// there any more, the challenge is lost; where a packet of its was sent on by somebody else, it answers, and is back.
+void Demux::follow(TimePoint now, const Path& path, Conversation& conversation) {
+  ++counters_.moved;
+  places_.move(id_of(conversation), path.remote);
   conversation.challenge.reset();
+  const Path left = std::exchange(conversation.path, path);
+  const bool left_validated = conversation.link.path_validated();
+  if (conversation.previous && key_of(*conversation.previous) == key_of(path)) {
+    conversation.link.handle_path_validated();
+    conversation.previous.reset();
+    if (left_validated) conversation.previous = left;
+    return;
+  }
+  if (left_validated) conversation.previous = left;
+  conversation.moved_at = now;
+  conversation.link.handle_peer_moved(now);
+  challenge(now, left, conversation);
+}
+
+void Demux::credit(const Path& path, Conversation& conversation, std::span<const Packet> packets) {
+  if (key_of(conversation.path) != key_of(path)) return;
+  conversation.path = path;  // with the address that was asked
+  std::size_t bytes = 0;
+  for (const Packet& packet : packets) bytes += packet.size;
+  conversation.link.credit_path(packets.size(), bytes);
 }
 
 void Demux::challenge(TimePoint now, const Path& path, Conversation& conversation) {
@@ -194,7 +225,7 @@ void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> pack
       continue;
     }
     const std::size_t count = same_conversation(packets, conversation->link.conv());
-    if (key_of(conversation->path) == key_of(path)) conversation->path = path;  // with the address that was asked
+    credit(path, *conversation, packets.first(count));
     conversation->link.handle_packets(now, packets.first(count));
     note_life(*conversation);
     if (!std::exchange(conversation->touched, true)) touched_.push_back(conversation);
@@ -224,8 +255,8 @@ std::vector<std::unique_ptr<Conversation>> Demux::take_evicted() { return std::e
 std::unique_ptr<Conversation> Demux::end(TimePoint now, Conversation& conversation) {
   if (conversation.touched) std::erase(touched_, &conversation);
   places_.remove(id_of(conversation));
-  if (conversation.link.guard()) return end_session(now, conversation);
   std::erase_if(challenges_, [&conversation](const Challenged& c) { return c.conversation == &conversation; });
+  if (conversation.link.guard()) return end_session(now, conversation);
   const auto at = by_path_.find(key_of(conversation.path));
   if (at != by_path_.end() && at->second == &conversation) by_path_.erase(at);
   const auto it = conversations_.find(conversation.link.conv());

@@ -36,7 +36,8 @@ struct Conversation {
   std::uint64_t tag = 0;   // its owner's
   bool touched = false;    // is in the list of take_touched()
   bool established = false;  // it has carried a stream
-  std::optional<TimePoint> moved_at;
+  std::optional<Path> previous;  // the newest before it that had answered: returning there is free
+  std::optional<TimePoint> moved_at;  // to an address that had not answered
   std::optional<PathChallenge> challenge;  // the last one, until it is answered
 };
 
@@ -88,7 +89,9 @@ class Demux {
     PathChallenge challenge;
   };
 
-  /// A conversation moves at most so often; in between its packets are taken, from wherever they come.
+  /// A conversation moves to a new address at most so often; in between its packets are taken, from wherever they come. It
+  /// returns to the address before at any time, if that has answered: a packet that somebody sent on has only moved it
+  /// until the client's next one.
   static constexpr Duration kMoveEvery = milliseconds(250);
   /// Addresses that claim to be one conversation's are challenged at most so often.
   static constexpr Duration kChallengeEvery = milliseconds(100);
@@ -151,7 +154,10 @@ class Demux {
   void make_room(TimePoint now, const SessionPlaces::Decision& decision);
   void note_life(Conversation& conversation);
   static SessionPlaces::Id id_of(const Conversation& conversation);
+  bool may_move(TimePoint now, const Path& path, const Conversation& conversation) const;
   void move(TimePoint now, const Path& path, Conversation& conversation);
+  void follow(TimePoint now, const Path& path, Conversation& conversation);
+  static void credit(const Path& path, Conversation& conversation, std::span<const Packet> packets);
   void challenge(TimePoint now, const Path& path, Conversation& conversation);
   void note_stray(const Path& path, std::uint32_t loop);
   std::size_t pass_on(std::span<const Packet> packets);

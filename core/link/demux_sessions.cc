@@ -59,13 +59,8 @@ void Demux::handle_session_packets(TimePoint now, const Path& path, Conversation
     newest |= guard.fresh(header) && guard.newest(header);
   }
   const bool elsewhere = key_of(conversation.path) != key_of(path);
-  if (newest && !elsewhere) conversation.path = path;  // with the address that was asked
-  if (newest && elsewhere && (!conversation.moved_at || now - *conversation.moved_at >= kMoveEvery)) {
-    ++counters_.moved;
-    places_.move(guard.session(), path.remote);
-    conversation.path = path;
-    conversation.moved_at = now;
-  }
+  if (newest && elsewhere && may_move(now, path, conversation)) follow(now, path, conversation);
+  if (fresh) credit(path, conversation, packets);
   conversation.link.handle_packets(now, packets);
   if (fresh) note_life(conversation);
   if (fresh && !std::exchange(conversation.touched, true)) touched_.push_back(&conversation);

@@ -24,6 +24,9 @@ constexpr std::uint32_t kControlBacklog = 16;
 // would else learn late that its peer has restarted, or that its own address has changed on the way.
 constexpr Duration kWonderAfter = seconds(1);
 
+// Of a KCP packet to an address that has not answered: two acknowledgements, without which none is worth a packet.
+constexpr std::size_t kSmallestAllowance = 2 * kSegmentHeader;
+
 // How long a segment that was cut for a larger path may take to get through in fragments, of a peer that is heard.
 constexpr Duration kOversizePatience = seconds(15);
 
@@ -92,20 +95,23 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   if (guard_) packets = fresh_packets(packets);
   if (guard_ && packets.empty()) return;
   const std::uint64_t segments = kcp_.counters().in_segments;
+  const std::uint64_t fresh = kcp_.fresh_segments();
   const std::uint64_t stream_bytes = kcp_.counters().stream_bytes_in;
   packets_received_ += packets.size();
   for (const Packet& packet : packets)
     if (packet.size >= kSmallestBody) handle_packet(now, packet.bytes());
   // Where one lost segment holds back all that came behind it, no byte reaches smux for long: the peer lives still.
-  const bool heard = kcp_.counters().in_segments != segments;
+  // What may be old is no sign of life, or a recording of a dead peer would do.
+  const bool heard = kcp_.fresh_segments() != fresh;
   if (heard) smux_.handle_sign_of_life(now);
+  if (const auto echo = kcp_.newest_echo()) path_validation_.handle_echo(*echo);
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
   kcp_.end_batch(now);
   if (smux_.buffers_follow_window() && kcp_.rtt().minimum().value_or(Duration(0)) >= kBufferedRoundTrip)
     smux_.fit_buffers(kBufferedWindows * kcp_.receive_window().window() * kcp_.segment_size());
   if (heard && role_ == Role::kClient) handle_arrival(now, stream_bytes);
-  if (heard && path_mtu_) handle_mtu_answers(now);
+  if (path_mtu_ && kcp_.counters().in_segments != segments) handle_mtu_answers(now);
 }
 
 void Link::handle_arrival(TimePoint now, std::uint64_t stream_bytes_before) {
@@ -313,7 +319,7 @@ void Link::flush_control() {
 
 void Link::ask_if_silent(TimePoint now) {
   const SendWindow& window = kcp_.send_window();
-  if (silence_.poll_ask(now, window.end() != window.next())) kcp_.ask();
+  if (silence_.poll_ask(now, window.end() != window.next())) kcp_.ping();
 }
 
 // --- the path's MTU ---
@@ -374,6 +380,7 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   flush_control();
   if (role_ == Role::kClient) ask_if_silent(now);
   batch.begin_run(path);
+  validate_path(now, batch);
   const std::size_t fec_header = sends_fec_ ? kFecHeader : 0;
   bool more = false;
   for (;;) {
@@ -382,17 +389,18 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
       break;
     }
     if (!may_send(now)) break;
-    if (sends_fec_ && encoder_->begins_group()) begin_group();
+    if (sends_fec_ && encoder_->begins_group()) plan_group();
     std::uint8_t* body = batch.next_slot() + context_.crypto_header;
-    const std::size_t size = kcp_.poll_packet(now, body + fec_header);
+    const std::size_t size = kcp_.poll_packet(now, body + fec_header, path_validation_.allowance() - packet_overhead());
     if (size == 0) break;
     push(now, batch, fec_header + size);
     if (path_mtu_ && size >= PathMtu::kFloor - packet_overhead()) path_mtu_->handle_large_packet(now);
+    if (sends_fec_ && encoder_->begins_group()) kcp_.charge_parity(encoder_->planned_parity());
     if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(now, batch);
   }
   if (sends_fec_) encoder_->end_batch();
   if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_answer());
-  if (path_mtu_) probe_path_mtu(now, path, batch);
+  if (path_mtu_ && path_validated()) probe_path_mtu(now, path, batch);
   return more;
 }
 
@@ -401,16 +409,23 @@ bool Link::brings_news(Bytes body) const { return kcp_.brings_news(kcp_packet_in
 bool Link::echoes(Bytes body, std::uint32_t token) const { return kcp_.echoes(kcp_packet_in(body), token); }
 
 // Without an FEC header: every receiver takes such packets too, and no group is disturbed.
-void Link::append_challenge(const Path& path, std::uint32_t token, TransmitBatch& batch) {
-  KCPTUN_CHECK(!guard_);  // who knows sessions needs none
+void Link::append_challenge(TimePoint now, const Path& path, std::uint32_t token, TransmitBatch& batch) {
   batch.begin_run(path);
-  const std::size_t size = kcp_.write_echo_request(token, batch.next_slot() + context_.crypto_header);
-  charge(batch.push(context_.crypto_header + size + context_.crypto_trailer).size);
+  push(now, batch, kcp_.write_echo_request(token, batch.next_slot() + context_.crypto_header));
+}
+
+std::size_t Link::echo_request_size() const {
+  return context_.crypto_header + kSegmentHeader + context_.crypto_trailer;
+}
+
+void Link::validate_path(TimePoint now, TransmitBatch& batch) {
+  if (batch.room() == 0 || !path_validation_.poll_ask(now, kcp_.rtt().timeout(), echo_request_size())) return;
+  push(now, batch, kcp_.write_echo_request(wire_ms(now), batch.next_slot() + context_.crypto_header));
 }
 
 void Link::handle_new_address(TimePoint now) {
   smux_.show_life(now);
-  kcp_.ask();
+  kcp_.ping();
 }
 
 void Link::push(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
@@ -419,8 +434,9 @@ void Link::push(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
   charge(packet.size);
 }
 
-// The settings may have been read again since; a session keeps its shards.
-void Link::begin_group() {
+// Made anew on each poll until the group's first packet leaves, which is when its parity is paid for. The settings may have
+// been read again since; a session keeps its shards.
+void Link::plan_group() {
   const FecSettings& fec = parity_policy_.settings();
   const std::uint32_t group = encoder_->next_seqid() / (fec.data_shards + fec.parity_shards);
   encoder_->plan_parity(context_.settings.adaptive_parity
@@ -431,7 +447,7 @@ void Link::begin_group() {
 }
 
 void Link::append_parity(TimePoint now, TransmitBatch& batch) {
-  const std::size_t count = encoder_->parity_skipped() ? 0 : encoder_->planned_parity();
+  const std::size_t count = encoder_->parity_skipped() || !path_validated() ? 0 : encoder_->planned_parity();
   const std::size_t size = encoder_->parity_size();
   std::array<std::uint8_t*, kMaxShards> outs;
   std::uint8_t* const first = batch.next_slot() + context_.crypto_header;
@@ -449,6 +465,7 @@ void Link::retune(const LinkSettings& settings, TimePoint now) {
 
 bool Link::may_send(TimePoint now) {
   held_until_.reset();
+  if (path_validation_.allowance() < packet_overhead() + kSmallestAllowance) return false;
   if (!limiter_ || limiter_->allows(now)) return true;
   held_until_ = limiter_->ready_at();
   return false;
@@ -456,6 +473,7 @@ bool Link::may_send(TimePoint now) {
 
 void Link::charge(std::size_t bytes) {
   ++packets_sent_;
+  path_validation_.charge(bytes);
   if (limiter_) limiter_->charge(bytes);
 }
 
@@ -478,7 +496,8 @@ std::optional<TimePoint> Link::next_timeout() const {
   const std::optional<TimePoint> sending = earliest(held_until_, earliest(kcp_.next_timeout(), smux_.next_timeout()));
   const std::optional<TimePoint> probing =
       path_mtu_ && kcp_.counters().in_segments > 0 ? path_mtu_->next_timeout() : std::nullopt;
-  return earliest(earliest(sending, probing), earliest(silence_.next_timeout(), wonder_at_));
+  const std::optional<TimePoint> validating = path_validation_.next_timeout(echo_request_size());
+  return earliest(earliest(sending, earliest(probing, validating)), earliest(silence_.next_timeout(), wonder_at_));
 }
 
 // Streams come and go; the pairs of those that are gone are swept when they outnumber the others.

@@ -23,6 +23,7 @@
 #include "core/kcp/kcp.h"
 #include "core/link/first_bytes.h"
 #include "core/link/path_mtu.h"
+#include "core/link/path_validation.h"
 #include "core/link/rate_limiter.h"
 #include "core/link/session_guard.h"
 #include "core/link/silence_watch.h"
@@ -92,6 +93,14 @@ class Link {
   void handle_packets(TimePoint now, std::span<const Packet> packets);
   /// Our own address has changed (client): tells the peer at once, with something that is news to it.
   void handle_new_address(TimePoint now);
+  /// The peer's packets come from another address (server): until it answers there, little goes to it. See PathValidation.
+  void handle_peer_moved(TimePoint now) { path_validation_.begin(now); }
+  /// The address where the peer is now has answered.
+  void handle_path_validated() { path_validation_.end(); }
+  /// Packets with so many bytes, headers of the suite not among them, came from the address where the peer is now.
+  void credit_path(std::size_t packets, std::size_t bytes) {
+    path_validation_.handle_received(bytes + packets * (context_.crypto_header + context_.crypto_trailer));
+  }
   /// Asks a peer that may be gone for a sign of life, with a keepalive that also measures the round trip.
   void ask_for_life(TimePoint now) { smux_.show_life(now); }
   /// Time passed: call when next_timeout() is due.
@@ -127,7 +136,7 @@ class Link {
   void release_views();
   /// Appends a packet to `batch`, to go to `path`, that a live peer answers with an echo of `token`: see PathChallenge.
   /// REQUIRES: the batch has room.
-  void append_challenge(const Path& path, std::uint32_t token, TransmitBatch& batch);
+  void append_challenge(TimePoint now, const Path& path, std::uint32_t token, TransmitBatch& batch);
   /// Appends packets to `batch`, to go to `path`. False when nothing more is due now; true when the batch is full.
   bool poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch);
   std::optional<TimePoint> next_timeout() const;
@@ -173,6 +182,8 @@ class Link {
   /// Packets of any kind that left, and those that came.
   std::uint64_t packets_sent() const { return packets_sent_; }
   std::uint64_t packets_received() const { return packets_received_; }
+  /// False while the address where the peer is now has not answered.
+  bool path_validated() const { return !path_validation_.pending(); }
   /// What a packet may have on its path; none unless KcpSettings::find_mtu.
   const std::optional<PathMtu>& path_mtu() const { return path_mtu_; }
   /// Packets that arrived beside the conversation; dropped.
@@ -201,11 +212,13 @@ class Link {
   void append_stream(Bytes bytes);
   void append_frames(Bytes bytes);
   void flush_control();
-  void begin_group();
+  void plan_group();
   void append_parity(TimePoint now, TransmitBatch& batch);
   void push(TimePoint now, TransmitBatch& batch, std::size_t body_size);
   bool may_send(TimePoint now);
   void charge(std::size_t bytes);
+  std::size_t echo_request_size() const;
+  void validate_path(TimePoint now, TransmitBatch& batch);
   QppPair& qpp_pair(std::uint32_t sid);
 
   LinkContext& context_;
@@ -236,6 +249,7 @@ class Link {
   std::optional<RateLimiter> limiter_;
   std::optional<TimePoint> held_until_;  // the limiter holds packets back
   SilenceWatch silence_;
+  PathValidation path_validation_;
   std::optional<PathMtu> path_mtu_;
   TimePoint heard_at_{};            // with path_mtu_
   std::uint32_t oversize_una_ = 0;  // una since oversize_since_, while segments are out that are too large for the path

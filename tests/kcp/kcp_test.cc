@@ -163,7 +163,7 @@ TEST_CASE("a size probe is answered by its own echo, or by a window that nothing
   a.give(packet(KcpCommand::kWindowTell, 0, 1));  // the second answer to the same
   CHECK_FALSE(a.kcp.take_probe_answer());
 
-  a.kcp.ask();
+  a.kcp.ping();
   a.packets();
   probe(4);
   a.give(packet(KcpCommand::kWindowTell, 0, 1));  // perhaps of the WASK before it
@@ -172,10 +172,12 @@ TEST_CASE("a size probe is answered by its own echo, or by a window that nothing
   a.give(packet(KcpCommand::kWindowTell, 0, 1));
   CHECK(a.kcp.take_probe_answer());
 
-  a.give(packet(KcpCommand::kAck, 0, 1, 3));
+  a.write(10);
+  a.packets();
+  a.give(packet(KcpCommand::kAck, 1, 2, 3));
   probe(5);
-  a.give(packet(KcpCommand::kAck, 0, 1, 60));
-  a.give(packet(KcpCommand::kWindowTell, 0, 1, 60));  // it was nearly closed, and is told without being asked
+  a.give(packet(KcpCommand::kAck, 1, 2, 60));
+  a.give(packet(KcpCommand::kWindowTell, 0, 2, 60));  // it was nearly closed, and is told without being asked
   CHECK_FALSE(a.kcp.take_probe_answer());
 }
 
@@ -266,7 +268,9 @@ TEST_CASE("a window of 0 is asked about after 500 ms, then half as long again ea
   CHECK(wait == seconds(120));
   a.give(packet(KcpCommand::kWindowTell, 0, 0, 10));
   CHECK_FALSE(a.kcp.next_timeout());
-  a.give(packet(KcpCommand::kWindowTell, 0, 0, 0));
+  a.write(1);
+  a.segments();
+  a.give(packet(KcpCommand::kWindowTell, 0, 1, 0));
   a.segments();
   CHECK(a.kcp.next_timeout() == a.now + milliseconds(500));
 }

@@ -151,6 +151,21 @@ TEST_CASE("a window that grows lets the reader go on with what is there") {
   CHECK(f.read_all() == "abcd");
 }
 
+TEST_CASE("a window that shrinks below what has come early takes nothing old for news") {
+  Fixture f(64);
+  ReceiveWindow& window = f.window;
+  const Bytes data = Fixture::bytes("data");
+  window.handle_push(40, data);
+  window.set_window(8);
+  for (std::uint32_t sn = 0xffffffc0; sn != 200; ++sn) {
+    CAPTURE(sn);
+    CHECK_FALSE(window.is_ahead(sn));
+  }
+  for (std::uint32_t sn = 0; sn < 8; ++sn) CHECK(window.handle_push(sn, data) == Verdict::kNew);
+  for (std::uint32_t sn = 16; sn < 40; ++sn) CHECK(window.handle_push(sn, data) == Verdict::kBeyondWindow);
+  CHECK_FALSE(window.is_ahead(39));
+}
+
 TEST_CASE("an idle window holds no memory") {
   Fixture f(4096);
   const std::string text = "x";

@@ -96,7 +96,8 @@ TEST_CASE("the acknowledgement of any repeat tells that the first copy was lost,
   REQUIRE(w.repeat(kStart + kGap, 2) == 0);
   REQUIRE(w.repeat(kStart + 2 * kGap, 2) == 0);
   SECTION("the first repeat's, though there was a second one") {
-    CHECK_FALSE(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt);
+    // Of copies in the middle only the time stamp is known, which is a millisecond late at most.
+    CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt == 2 * kGap + milliseconds(1));
     CHECK(w.window.counters().bare_lost == 1);
     CHECK(w.window.counters().bare_arrived == 0);
   }

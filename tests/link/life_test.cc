@@ -45,7 +45,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("acknowledgements, and segments that came too early, keep a link alive") {
-  const KcpCommand command = GENERATE(KcpCommand::kAck, KcpCommand::kPush, KcpCommand::kWindowTell);
+  const KcpCommand command = GENERATE(KcpCommand::kAck, KcpCommand::kPush);
   Fixture f;
   const std::vector<std::uint8_t> bytes(10, 0);
   for (std::uint32_t i = 1; i <= 10; ++i) {
@@ -55,6 +55,7 @@ TEST_CASE("acknowledgements, and segments that came too early, keep a link alive
     segment.command = command;
     segment.window = 128;
     if (command == KcpCommand::kPush) segment.sn = i, segment.data = bytes;  // sn 0 never comes
+    if (command == KcpCommand::kAck) segment.sn = f.link.kcp().send_window().next() - 1;  // of the newest keepalive
     f.give(segment);
     CHECK(f.link.closed_reason().empty());
   }
@@ -63,6 +64,33 @@ TEST_CASE("acknowledgements, and segments that came too early, keep a link alive
   CHECK(f.link.closed_reason().empty());
   f.wait(seconds(2));
   CHECK(f.link.closed_reason() == "nothing arrived from the peer for too long");
+}
+
+TEST_CASE("what a dead peer has said before keeps no link alive, and a client suspects it, however often it is played again") {
+  Fixture f;
+  f.wait(seconds(11));
+  REQUIRE(f.link.kcp().send_window().next() > 0);
+  Segment acknowledgement;
+  acknowledgement.conv = kConv;
+  acknowledgement.command = KcpCommand::kAck;
+  acknowledgement.window = 128;
+  acknowledgement.una = 1;
+  acknowledgement.ts = wire_ms(f.now);
+  f.give(acknowledgement);
+  REQUIRE_FALSE(f.link.suspect(f.now));
+  const TimePoint died = f.now;
+  Segment told = acknowledgement;
+  told.command = KcpCommand::kWindowTell;
+  bool suspect = false;
+  while (f.link.closed_reason().empty() && f.now < died + seconds(60)) {
+    f.wait(milliseconds(300));
+    f.give(acknowledgement);
+    f.give(told);
+    suspect |= f.link.suspect(f.now);
+  }
+  CHECK(suspect);
+  CHECK(f.link.closed_reason() == "nothing arrived from the peer for too long");
+  CHECK(f.now - died < seconds(31));
 }
 
 TEST_CASE("segments of another conversation, and what is no segment, keep no link alive") {

@@ -335,6 +335,23 @@ TEST_CASE("a session moves at most so often, and takes packets from everywhere m
   CHECK(pair.conversation->path == path_from(40));
 }
 
+TEST_CASE("a session returns to the address that had answered with the client's next packet") {
+  Pair pair;
+  pair.to_server(pair.first_words());
+  const auto next = [&pair] {
+    pair.write(pair.link, pair.sid, 10);
+    return pair.client.drain(pair.now, pair.link);
+  };
+  pair.to_server(next(), 1);
+  pair.now += seconds(1);
+  pair.to_server(next(), 2);  // somebody has sent it on
+  CHECK(pair.conversation->path == path_from(2));
+  CHECK_FALSE(pair.conversation->link.path_validated());
+  pair.to_server(next(), 1);
+  CHECK(pair.conversation->path == path_from(1));
+  CHECK(pair.conversation->link.path_validated());
+}
+
 TEST_CASE("a batch holds many sessions' packets, and bodies too short for a header") {
   Pair one(1), two(2);
   auto words = one.first_words();

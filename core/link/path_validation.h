@@ -1,0 +1,60 @@
+// Whether the peer is at the address that its packets came from last (RFC 9000 sections 8.2 and 9.3).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "core/base/serial.h"
+#include "core/base/time.h"
+
+namespace kcptun {
+
+/// A packet can be sent on from another address than its sender's. So after a move no more than kAmplification times the
+/// bytes that came from the new address go there, until an acknowledgement names, by its time stamp, a copy that left
+/// for it, in a later millisecond than the move. An echo request, small enough for any allowance, asks for that at once and after each time-out.
+class PathValidation {
+ public:
+  static constexpr std::uint64_t kAmplification = 3;
+
+  bool pending() const { return since_.has_value(); }
+  /// What leaves from `now` on goes to an address that has not answered.
+  void begin(TimePoint now) {
+    since_ = now;
+    ask_at_ = now + milliseconds(1);
+    allowance_ = 0;
+  }
+  void end() { since_.reset(); }
+  /// Bytes came from the address.
+  void handle_received(std::size_t bytes) {
+    if (pending()) allowance_ += kAmplification * bytes;
+  }
+  /// The newest time stamp of ours that the peer has echoed.
+  void handle_echo(std::uint32_t ts) {
+    if (pending() && serial_less(wire_ms(*since_), ts)) end();
+  }
+
+  /// Bytes that may leave now.
+  std::size_t allowance() const { return pending() ? allowance_ : std::numeric_limits<std::size_t>::max(); }
+  void charge(std::size_t bytes) {
+    if (pending()) allowance_ -= std::min<std::uint64_t>(allowance_, bytes);
+  }
+  /// True if an echo request of `bytes` is due; it counts as sent.
+  bool poll_ask(TimePoint now, Duration timeout, std::size_t bytes) {
+    if (!pending() || now < ask_at_ || bytes > allowance_) return false;
+    ask_at_ = now + timeout;
+    return true;
+  }
+  std::optional<TimePoint> next_timeout(std::size_t bytes) const {
+    return pending() && bytes <= allowance_ ? std::optional(ask_at_) : std::nullopt;
+  }
+
+ private:
+  std::optional<TimePoint> since_;
+  TimePoint ask_at_{};
+  std::uint64_t allowance_ = 0;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,93 @@
+// What a sender learns of its path, in virtual time: its loss and its round trip, also where there is little to learn from.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "tests/support/sim_pair.h"
+
+namespace kcptun::test {
+namespace {
+
+const TimePoint kBegin{seconds(1)};
+
+/// fast3, FEC 10/3, no compression, over 100 Mbit/s.
+SimSettings settings_on(int rtt_ms, double loss) {
+  SimSettings s;
+  s.client.kcp.tuning = kModePresets[3].tuning;
+  s.client.kcp.send_window = s.client.kcp.receive_window = 2048;
+  s.client.compress = false;
+  s.server = s.client;
+  for (SimPath* path : {&s.to_server, &s.to_client}) {
+    path->delay = milliseconds(rtt_ms) / 2;
+    path->loss = loss;
+    path->rate = 12'500'000;
+    path->queue = 512 * 1024;
+    path->header = 28;
+  }
+  return s;
+}
+
+FlowPlan messages(std::size_t size, Duration gap, std::size_t count) {
+  FlowPlan plan;
+  plan.request = size * count;
+  plan.message_size = size;
+  plan.message_gap = gap;
+  plan.opens_at = kBegin;
+  return plan;
+}
+
+bool deliver(SimPair& pair, std::size_t bytes, Duration within) {
+  return pair.run(kBegin + within, [&] { return pair.server().flows.received() == bytes; });
+}
+
+}  // namespace
+
+TEST_CASE("messages with gaps between them are protected: a group pays for its parity once, however long it takes to begin") {
+  constexpr std::size_t kCount = 2000;
+  SimPair pair(settings_on(50, 0.05), {messages(12'000, milliseconds(10), kCount)}, 1);
+  REQUIRE(deliver(pair, 12'000 * kCount, seconds(40)));
+  const std::uint64_t parity = pair.client_link().parity_sent();
+  const std::uint64_t again = pair.client_link().kcp().counters().retransmitted;
+  std::vector<Duration> delays = pair.server().flows.message_delays();
+  std::sort(delays.begin(), delays.end());
+  const auto median = delays[kCount / 2] / milliseconds(1);
+  CAPTURE(parity, again, median);
+  CHECK(parity > 4000);
+  CHECK(again < 200);
+  CHECK(median < 35);
+}
+
+TEST_CASE("losses that only the tail-loss probe finds are losses") {
+  SimPair pair(settings_on(50, 0.1), {messages(100, milliseconds(400), 1000)}, 1);
+  REQUIRE(deliver(pair, 100 * 1000, seconds(600)));
+  const double loss = pair.client_link().kcp().loss();
+  CAPTURE(loss);
+  CHECK(loss > 0.06);
+  CHECK(loss < 0.25);  // that of acknowledgements, too
+}
+
+TEST_CASE("with nc 0 losses are counted, whether order or time finds them") {
+  SimSettings s = settings_on(50, 0.02);
+  const std::uint32_t resend = GENERATE(0u, 2u);
+  s.client.kcp.tuning.no_congestion_control = false;
+  s.client.kcp.tuning.resend = resend;
+  s.client.fec = s.server.fec = {0, 0};
+  SimPair pair(s, {messages(4000, milliseconds(5), 4000)}, 1);
+  pair.run(kBegin + seconds(60), [&] { return pair.server().flows.received() == 4000 * 4000; });
+  const double loss = pair.client_link().kcp().loss();
+  CAPTURE(resend, loss);
+  CHECK(loss > 0.008);
+  CHECK(loss < 0.06);
+}
+
+TEST_CASE("a round trip beyond the first time-out is learnt by thin traffic, which leaves once from then on") {
+  constexpr std::size_t kCount = 36;
+  SimPair pair(settings_on(300, 0), {messages(100, seconds(1), kCount)}, 1);
+  REQUIRE(deliver(pair, 100 * kCount, seconds(40)));
+  const std::uint64_t again = pair.client_link().kcp().counters().retransmitted;
+  CAPTURE(again);
+  CHECK(again <= 2);
+  CHECK(pair.client_link().kcp().rtt().minimum().value_or(Duration(0)) / milliseconds(1) == 300);
+}
+
+}  // namespace kcptun::test
