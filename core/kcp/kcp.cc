@@ -135,7 +135,7 @@ bool Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin
 bool Kcp::handle_ack(TimePoint now, const Segment& segment, Origin origin) {
   const SendWindow::AckResult ack = send_.handle_ack(now, segment.sn, segment.ts);
   if (ack.rtt && origin == Origin::kArrived) {
-    rtt_.add_sample(*ack.rtt);
+    rtt_.add_sample(now, *ack.rtt);
     acked_.rtt = std::min(acked_.rtt.value_or(*ack.rtt), *ack.rtt);
   }
   acked_.segments += ack.newly_acked;

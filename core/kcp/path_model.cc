@@ -1,6 +1,8 @@
 #include "core/kcp/path_model.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace kcptun {
 namespace {
@@ -11,6 +13,7 @@ constexpr double kDrainGain = 1 / kStartupGain;
 constexpr double kStartupWindowGain = 2.0;
 constexpr std::array kCycle{1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
 constexpr std::size_t kProbeSeen = 2;  // the phase at whose end the probe has told what it found
+constexpr int kLongestProbe = 2;  // round trips: what the window, or the application, keeps from filling the path
 constexpr int kLongestDrain = 2;  // round trips: a queue that was there before the probe goes with the probe's
 constexpr double kProbeGrowth = 1.1;  // of a probe that found more
 constexpr std::uint64_t kBandwidthRounds = 10;
@@ -22,6 +25,12 @@ constexpr std::uint32_t kLimitedRounds = 5;
 constexpr Duration kRoundTripAge = seconds(10);
 constexpr Duration kRoundTripProbe = milliseconds(200);
 constexpr double kRoundTripProbeGain = 0.5;
+// Rounds that are longer than what the model lets be under way explains, by as much: the path has become longer.
+constexpr std::uint32_t kLongRounds = 3;
+constexpr double kLongRound = 1.25;
+constexpr std::uint32_t kQueuedRounds = 2 * kCycle.size();  // with a queue in each of them, which sending less did not empty
+constexpr Duration kStartupDoubt = seconds(5);  // how long a queue may turn out to have been a longer path
+constexpr Duration kShortestProbeGap = seconds(2);
 
 // A round trip below this is that of a loopback or a fast LAN: timers are coarser than it, so nothing is
 // paced, and the window holds kUnpacedQueue's worth.
@@ -56,6 +65,18 @@ constexpr std::uint32_t kOverflowEvents = 8;  // one burst is none
 // Packets of a round whose loss is worth looking at; the share of losses that is made up for, at most.
 constexpr std::uint64_t kLossSamples = 32;
 constexpr double kMostMadeUpFor = 0.25;
+// One cycle in so many measures the loss: the phase that sends less begins to count after kMeasureAfter round trips, and
+// ends after kMeasuredPackets, or kLongestMeasure round trips.
+constexpr std::uint32_t kMeasureCycles = 8;
+constexpr double kMeasureAfter = 1.5;
+constexpr int kLongestMeasure = 6;
+constexpr double kMeasuredPackets = 64;
+constexpr double kMeasureMemory = 1024;  // packets
+// Losses so much beyond what was measured, without a queue, are a policer's. Its rate is taken for so many rounds (BBR's
+// long-term bandwidth).
+constexpr double kPolicedLoss = 0.05;
+constexpr std::uint64_t kPolicedRounds = 48;
+constexpr std::uint64_t kMostPolicedRounds = 384;  // doubled each time that it is found to be there still
 constexpr double kCeilingGrowth = 1.0 / 16;  // per round without such losses
 
 }  // namespace
@@ -64,6 +85,7 @@ PathModel::PathModel(std::uint32_t segment_size, std::uint32_t phase)
     : segment_size_(segment_size),
       bandwidth_(kBandwidthRounds, kBandwidthTime),
       cycle_(2 + phase % (kCycle.size() - 2)),
+      cycles_(kMeasureCycles - 1),
       extra_acked_(kBandwidthRounds, kBandwidthTime),
       window_(kFirstWindow * segment_size) {}
 
@@ -85,7 +107,11 @@ void PathModel::handle_batch(const AckedBatch& batch) {
   update_round(batch);
   update_bandwidth(batch);
   update_aggregation(batch);
-  if (!pipe_filled_) pipe_filled_ = overflows(current_, kEarlySamples);
+  measure_loss(batch);
+  if (!pipe_filled_ && overflows(current_, kEarlySamples)) {
+    pipe_filled_ = true;
+    startup_saw_queue_ = shows_queue(current_, kEarlySamples);
+  }
   if (round_trip_.count() == 0) return;
   advance(batch);
   set_outputs(batch);
@@ -109,26 +135,78 @@ void PathModel::update_round(const AckedBatch& batch) {
   if (batch.rate->prior_delivered < round_ends_at_) return;
   round_ends_at_ = batch.delivered;
   ++round_;
-  finish_round();
+  finish_round(batch);
 }
 
-void PathModel::finish_round() {
+void PathModel::finish_round(const AckedBatch& batch) {
   last_ = current_;
   current_ = Round{};
   note_loss();
+  watch_round_trip();
   if (!pipe_filled_) return check_full_pipe();
+  watch_policer(batch);
   yield_to_queue();
 }
 
-// What the path loses whatever we do: the smallest share of a round's packets in one cycle, which has a round that sends
-// less than the path takes. What a policer, or a full queue, takes from us is none in that round.
+// What the path loses whatever we do: the smallest share of a round's packets in one cycle, and no more than was measured
+// while less was sent than the path takes.
 void PathModel::note_loss() {
   if (last_.packets() < kLossSamples || !pipe_filled_) return;
   cycle_loss_ = std::min(cycle_loss_, last_.loss());
   if (++cycle_rounds_ < kCycle.size()) return;
-  path_loss_ = std::min(cycle_loss_, kMostMadeUpFor);
+  path_loss_ = std::min({cycle_loss_, loss_bound(), kMostMadeUpFor});
   cycle_rounds_ = 0;
   cycle_loss_ = 1;
+}
+
+// A queue of our own is as long as what is under way takes at the bandwidth, at most. What takes longer is a longer path, or
+// somebody else's queue: either is measured at once, not after kRoundTripAge, for the window is too small for it.
+void PathModel::watch_round_trip() {
+  const std::uint64_t bandwidth = bandwidth_.value();
+  const Duration own = bandwidth == 0 ? Duration(0) : Duration(window_ * 1000000 / bandwidth);
+  const bool longer = shows_queue(last_, kQueueSamples) && bandwidth > 0 &&
+                      static_cast<double>(last_.shortest.count()) >
+                          kLongRound * static_cast<double>(std::max(own, round_trip_).count()) + static_cast<double>(kQueueSlack.count());
+  long_rounds_ = longer ? long_rounds_ + 1 : 0;
+  queued_rounds_ = shows_queue(last_, kQueueSamples) ? queued_rounds_ + 1 : 0;
+}
+
+void PathModel::measure_loss(const AckedBatch& batch) {
+  if (!measuring_ || batch.now - cycle_at_ < Duration(static_cast<std::int64_t>(kMeasureAfter * static_cast<double>(round_trip_.count()))) + kQueue) return;
+  phase_packets_ += batch.segments + batch.lost;
+  measured_packets_ += batch.segments + batch.lost;
+  measured_lost_ += batch.lost;
+  if (measured_packets_ < kMeasureMemory) return;
+  measured_packets_ /= 2;
+  measured_lost_ /= 2;
+}
+
+// What the path may lose by itself, as far as was measured: two standard deviations above.
+double PathModel::loss_bound() const {
+  if (measured_packets_ < kMeasuredPackets) return kMostMadeUpFor;
+  return (measured_lost_ + 1 + 2 * std::sqrt(measured_lost_ + 1)) / measured_packets_;
+}
+
+void PathModel::watch_policer(const AckedBatch& batch) {
+  if (round_ < policed_until_) return;
+  policed_rate_ = kNoByteWindow;
+  if (unpoliced_.rounds++ == 0 || measured_packets_ < kMeasuredPackets) {
+    unpoliced_ = {batch.now, batch.delivered, 1, 0, 0};
+    return;
+  }
+  unpoliced_.packets += last_.packets();
+  unpoliced_.lost += last_.lost;
+  if (unpoliced_.packets < kJudgedPackets || unpoliced_.rounds <= kCycle.size()) return;
+  const double loss = static_cast<double>(unpoliced_.lost) / static_cast<double>(unpoliced_.packets);
+  const Duration elapsed = std::max<Duration>(batch.now - unpoliced_.since, Duration(1));
+  if (loss > loss_bound() + kPolicedLoss && !shows_queue(last_, kQueueSamples)) {
+    policed_rate_ = (batch.delivered - unpoliced_.delivered) * 1000000 / static_cast<std::uint64_t>(elapsed.count());
+    policed_rounds_ = std::min(std::max(2 * policed_rounds_, kPolicedRounds), kMostPolicedRounds);
+    policed_until_ = round_ + policed_rounds_;
+  } else {
+    policed_rounds_ = 0;
+  }
+  unpoliced_ = {};
 }
 
 void PathModel::update_bandwidth(const AckedBatch& batch) {
@@ -165,7 +243,10 @@ bool PathModel::overflows(const Round& round, std::uint32_t samples) const {
 
 void PathModel::check_full_pipe() {
   pipe_filled_ = overflows(last_, kQueueSamples);
-  if (pipe_filled_) return;
+  if (pipe_filled_) {
+    startup_saw_queue_ = shows_queue(last_, kQueueSamples);
+    return;
+  }
   if (last_.packets() >= kLossSamples) startup_loss_ = std::min(startup_loss_, last_.loss());
   if (last_.packets() < kLossSamples && last_.app_limited) return;
   if (static_cast<double>(bandwidth_.value()) >= static_cast<double>(full_bandwidth_) * kGrowth) {
@@ -202,15 +283,20 @@ void PathModel::yield_to_queue() {
 void PathModel::begin_probing(TimePoint now) {
   state_ = State::kProbeBandwidth;
   cycle_at_ = now;
-  cycle_lost_ = false;
+  cycle_lost_ = measuring_ = false;
 }
 
 void PathModel::advance(const AckedBatch& batch) {
-  if (state_ == State::kStartup && pipe_filled_) state_ = State::kDrain;
+  if (state_ == State::kStartup && pipe_filled_) {
+    state_ = State::kDrain;
+    startup_ended_at_ = batch.now;
+  }
   if (state_ == State::kDrain && batch.in_flight <= product(1)) begin_probing(batch.now);
   if (state_ == State::kProbeBandwidth) advance_cycle(batch);
   if (state_ == State::kProbeRoundTrip) return advance_round_trip_probe(batch);
-  if (batch.now - round_trip_at_ < kRoundTripAge) return;
+  const bool longer = (long_rounds_ >= kLongRounds && batch.now - probed_at_ >= kShortestProbeGap) ||
+                      (queued_rounds_ >= kQueuedRounds && batch.now - probed_at_ >= kRoundTripAge / 2);
+  if (batch.now - round_trip_at_ < kRoundTripAge && !longer) return;
   if (current_.app_limited || last_.app_limited || round_trip_ < kPacedRoundTrip) {
     // The application leaves gaps that would have shown a shorter one: this is what the path takes now.
     if (last_.samples > 0) round_trip_ = last_.shortest;
@@ -218,6 +304,8 @@ void PathModel::advance(const AckedBatch& batch) {
     return;
   }
   state_ = State::kProbeRoundTrip;
+  probed_at_ = batch.now;
+  long_rounds_ = queued_rounds_ = 0;
   probe_reached_floor_ = false;
   current_.forget_round_trips();
 }
@@ -226,13 +314,24 @@ void PathModel::advance_cycle(const AckedBatch& batch) {
   const bool long_enough = batch.now - cycle_at_ >= round_trip_;
   const double gain = kCycle[cycle_];
   bool over = long_enough;
-  if (gain > 1) over = long_enough && (cycle_lost_ || batch.in_flight + batch.bytes >= product(gain));
-  if (gain < 1) over = batch.in_flight <= product(1) || batch.now - cycle_at_ >= kLongestDrain * round_trip_;
+  if (gain > 1)  // the window may hold less than the probe would put under way
+    over = long_enough && (cycle_lost_ || batch.in_flight + batch.bytes >= product(gain) ||
+                           batch.now - cycle_at_ >= kLongestProbe * round_trip_);
+  if (measuring_) {
+    over = static_cast<double>(phase_packets_) >= kMeasuredPackets || batch.now - cycle_at_ >= kLongestMeasure * round_trip_;
+  } else if (gain < 1) {
+    over = batch.in_flight <= product(1) || batch.now - cycle_at_ >= kLongestDrain * round_trip_;
+  }
   if (!over) return;
   // What the probe found shows a round trip later. A path that took so much more has more: go on until it doesn't.
   const bool grew = static_cast<double>(bandwidth_.value()) > static_cast<double>(cycle_bandwidth_) * kProbeGrowth;
   cycle_ = cycle_ == kProbeSeen && grew && !shows_queue(last_, kQueueSamples) ? 0 : (cycle_ + 1) % kCycle.size();
-  if (cycle_ == 0) cycle_bandwidth_ = bandwidth_.value();
+  if (cycle_ == 0) {
+    cycle_bandwidth_ = bandwidth_.value();
+    cycles_ = (cycles_ + 1) % kMeasureCycles;
+  }
+  measuring_ = kCycle[cycle_] < 1 && cycles_ == 0 && (path_loss_ > 0 || last_.lost > 0 || cycle_lost_);
+  phase_packets_ = 0;
   cycle_at_ = batch.now;
   cycle_lost_ = false;
 }
@@ -247,8 +346,14 @@ void PathModel::advance_round_trip_probe(const AckedBatch& batch) {
   }
   if (batch.now < probe_done_at_) return;
   const Duration seen = std::min(current_.shortest, last_.samples > 0 ? last_.shortest : Duration::max());
+  const bool longer = seen != Duration::max() && seen > round_trip_ + std::max<Duration>(round_trip_ / 4, kQueueSlack);
   if (seen != Duration::max()) round_trip_ = seen;
   round_trip_at_ = batch.now;
+  if (std::exchange(startup_saw_queue_, false) && longer && batch.now - startup_ended_at_ < kStartupDoubt) {  // it was a longer path, and no queue: on with it
+    pipe_filled_ = false;
+    full_bandwidth_ = 0;
+    rounds_without_growth_ = 0;
+  }
   if (pipe_filled_) return begin_probing(batch.now);
   state_ = State::kStartup;
 }
@@ -273,7 +378,9 @@ void PathModel::set_outputs(const AckedBatch& batch) {
   const bool paced = round_trip_ >= kPacedRoundTrip;
   const std::uint64_t bandwidth = bandwidth_.value();
   // What arrives is to be as much as the path delivers at most: what it loses is sent on top.
-  const double rate = pacing_gain() * static_cast<double>(bandwidth) / (1 - path_loss_);
+  const double gain = pacing_gain();
+  const double made_up_for = measuring_ ? 0 : path_loss_;
+  const double rate = std::min(gain * static_cast<double>(bandwidth) / (1 - made_up_for), static_cast<double>(policed_rate_));
   // The window is limit enough for a handful of segments: a sample taken across an outage must not hold them back.
   const double least = static_cast<double>(kSmallestWindow * segment_size_) * 1e6 / static_cast<double>(round_trip_.count());
   if (!paced) {

@@ -14,8 +14,8 @@ namespace kcptun {
 /// Startup doubles the rate each round trip until the path delivers no more or its queue grows; Drain empties
 /// that queue; ProbeBandwidth then sends at the measured rate and tries a quarter more in one of eight round
 /// trips; ProbeRoundTrip lets the queue run empty for a moment where nothing else showed the smallest round
-/// trip for 10 s. Losses count only together with a queue: then they are our own, or a neighbour's whose
-/// share we take.
+/// trip for 10 s, and at once where the path has become longer. Losses count only together with a queue: then they are our
+/// own, or a neighbour's whose share we take; or beyond what the path loses while less is sent: then they are a policer's.
 class PathModel final : public CongestionController {
  public:
   PathModel(std::uint32_t segment_size, std::uint32_t phase);
@@ -49,7 +49,7 @@ class PathModel final : public CongestionController {
   void update_bandwidth(const AckedBatch& batch);
   void update_round_trip(const AckedBatch& batch);
   void update_aggregation(const AckedBatch& batch);
-  void finish_round();
+  void finish_round(const AckedBatch& batch);
   void note_loss();
   void check_full_pipe();
   void yield_to_queue();
@@ -59,6 +59,10 @@ class PathModel final : public CongestionController {
   void advance_round_trip_probe(const AckedBatch& batch);
   void set_outputs(const AckedBatch& batch);
   bool shows_queue(const Round& round, std::uint32_t samples) const;
+  void watch_round_trip();
+  void measure_loss(const AckedBatch& batch);
+  double loss_bound() const;
+  void watch_policer(const AckedBatch& batch);
   bool overflows(const Round& round, std::uint32_t samples) const;
   double pacing_gain() const;
   std::uint64_t product(double gain) const;
@@ -88,6 +92,32 @@ class PathModel final : public CongestionController {
   double cycle_loss_ = 1;      // the smallest of the rounds so far
   std::size_t cycle_rounds_ = 0;
 
+  // The loss of what left in a phase that sends less for long enough, in some of the cycles: what a policer, or a full
+  // queue, takes from us is not among it.
+  bool measuring_ = false;
+  std::uint32_t cycles_;
+  std::uint64_t phase_packets_ = 0;  // counted in the phase that goes on
+  double measured_packets_ = 0;      // of all phases, the older ones weigh less
+  double measured_lost_ = 0;
+
+  // A policer lets a burst through and then drops: what it delivers on average is taken for a while.
+  std::uint64_t policed_rate_ = kNoByteWindow;
+  std::uint64_t policed_until_ = 0;   // round
+  std::uint64_t policed_rounds_ = 0;  // how long that was, 0: there is none
+  struct Interval {
+    TimePoint since{};
+    std::uint64_t delivered = 0;  // bytes, by then
+    std::uint64_t rounds = 0;
+    std::uint64_t packets = 0;
+    std::uint64_t lost = 0;
+  };
+  Interval unpoliced_;
+
+  std::uint32_t long_rounds_ = 0;  // one after another that took longer than a queue of ours explains
+  std::uint32_t queued_rounds_ = 0;  // one after another that showed a queue
+  TimePoint probed_at_{};
+  TimePoint startup_ended_at_{};
+  bool startup_saw_queue_ = false;  // it ended for nothing else
   TimePoint probe_done_at_{};
   bool probe_reached_floor_ = false;
 

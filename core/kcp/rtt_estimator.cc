@@ -4,9 +4,15 @@
 
 namespace kcptun {
 
-void RttEstimator::add_sample(Duration rtt) {
+void RttEstimator::add_sample(TimePoint now, Duration rtt) {
   rtt = std::max(rtt, Duration(1));
-  minimum_ = minimum_ ? std::min(*minimum_, rtt) : rtt;
+  if (!minimum_ || now - epoch_at_ >= kMinimumAge) {
+    minimum_ = minimum_ ? std::min(epoch_minimum_, rtt) : rtt;
+    epoch_minimum_ = rtt;
+    epoch_at_ = now;
+  }
+  epoch_minimum_ = std::min(epoch_minimum_, rtt);
+  minimum_ = std::min(*minimum_, rtt);
   if (!smoothed_) {  // RFC 6298 section 2.2
     smoothed_ = rtt;
     variation_ = rtt / 2;

@@ -13,7 +13,7 @@ class RttEstimator {
   /// `floor`: lowest time-out (docs/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the interval.
   RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
 
-  void add_sample(Duration rtt);
+  void add_sample(TimePoint now, Duration rtt);
   /// From the next sample on.
   void retune(Duration floor, Duration granularity) {
     floor_ = floor;
@@ -25,8 +25,11 @@ class RttEstimator {
   /// Smoothed RTT; none before the first sample.
   std::optional<Duration> smoothed() const { return smoothed_; }
   Duration variation() const { return variation_; }
-  /// The smallest RTT ever seen; none before the first sample.
+  /// The smallest RTT of the last kMinimumAge at least, of twice as long at most; none before the first sample. A path
+  /// that has become longer is not judged by what it was.
   std::optional<Duration> minimum() const { return minimum_; }
+
+  static constexpr Duration kMinimumAge = seconds(5);
 
  private:
   static constexpr Duration kInitialTimeout = milliseconds(200);
@@ -38,6 +41,8 @@ class RttEstimator {
   Duration variation_{0};
   std::optional<Duration> smoothed_;
   std::optional<Duration> minimum_;
+  Duration epoch_minimum_{0};  // since epoch_at_
+  TimePoint epoch_at_{};
 };
 
 }  // namespace kcptun

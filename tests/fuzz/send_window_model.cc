@@ -96,7 +96,7 @@ class Model {
     const bool news = sn - una_ < next_ - una_ && !acked_.contains(sn);
     const SendWindow::AckResult result = window_.handle_ack(now_, sn, wire_ms(now_) - age);
     KCPTUN_CHECK(result.newly_acked == (news ? 1u : 0u));
-    if (result.rtt) rtt_.add_sample(*result.rtt);
+    if (result.rtt) rtt_.add_sample(now_, *result.rtt);
     if (news) acked_.insert(sn);
   }
 

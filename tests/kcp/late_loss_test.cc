@@ -13,7 +13,7 @@ const TimePoint kStart{seconds(100)};
 
 struct Fixture {
   Fixture() : window(pool, {.segment_size = kMss, .resend = 1, .by_time = true}) {
-    for (int i = 0; i < 60; ++i) rtt.add_sample(kRtt);  // its variation is gone: a time-out of 90 ms
+    for (int i = 0; i < 60; ++i) rtt.add_sample(TimePoint{}, kRtt);  // its variation is gone: a time-out of 90 ms
   }
   /// Appends so many segments and sends them all at `now`.
   void send_new(TimePoint now, std::size_t count) {

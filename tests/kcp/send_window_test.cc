@@ -198,7 +198,7 @@ TEST_CASE(
 
 TEST_CASE("a segment that never arrives is tried for ever, at most 60 s apart") {
   Fixture f(settings());
-  for (int i = 0; i < 5; ++i) f.rtt.add_sample(seconds(30));
+  for (int i = 0; i < 5; ++i) f.rtt.add_sample(TimePoint{}, seconds(30));
   f.append("a");
   TimePoint now = kStart;
   for (int i = 0; i < 40; ++i) {

@@ -59,7 +59,8 @@ class SimNetwork {
       ++d.counters.dropped;
       return;
     }
-    const std::optional<TimePoint> out = through_bottleneck(d, now, bytes.size() + d.path.header);
+    const bool beyond = d.policer && !d.policer->take(now, bytes.size() + d.path.header);
+    const std::optional<TimePoint> out = beyond ? std::nullopt : through_bottleneck(d, now, bytes.size() + d.path.header);
     if (!out) {
       ++d.counters.dropped;
       return;
@@ -74,6 +75,14 @@ class SimNetwork {
   }
   void set_mtu(std::uint32_t mtu) {
     for (Direction& d : directions_) d.path.mtu = mtu;
+  }
+  /// The way one direction takes is as long as this from now on.
+  void set_delay(Duration delay) {
+    for (Direction& d : directions_) d.path.delay = delay;
+  }
+  /// A policer in each direction: what is beyond `rate`, and a bucket of so many bytes, is dropped and never waits.
+  void police(std::uint64_t rate, std::uint64_t bucket) {
+    for (Direction& d : directions_) d.policer = Policer{rate, bucket, static_cast<double>(bucket), {}};
   }
   void refuse_fragments() {
     for (Direction& d : directions_) d.path.fragments = false;
@@ -107,6 +116,20 @@ class SimNetwork {
       return at != other.at ? at > other.at : order > other.order;
     }
   };
+  struct Policer {
+    std::uint64_t rate;
+    std::uint64_t bucket;
+    double tokens;
+    TimePoint at;
+    bool take(TimePoint now, std::size_t bytes) {
+      const double gained = static_cast<double>(rate) * static_cast<double>((now - at).count()) * 1e-6;
+      tokens = std::min(tokens + gained, static_cast<double>(bucket));
+      at = now;
+      if (tokens < static_cast<double>(bytes)) return false;
+      tokens -= static_cast<double>(bytes);
+      return true;
+    }
+  };
   struct Direction {
     Direction(const Direction&) = delete;
     Direction(std::uint64_t seed, const SimPath& sim_path) : path(sim_path), random(seed) {}
@@ -115,6 +138,7 @@ class SimNetwork {
     bool bad = false;
     TimePoint own_free_at{};
     TimePoint* free_at = &own_free_at;  // the bottleneck is busy until then
+    std::optional<Policer> policer;
     std::priority_queue<Arrival> arrivals;
     Counters counters;
   };

@@ -1,0 +1,104 @@
+// Paths that change, or drop what is beyond a rate: the sender finds out, and sends what they take.
+#include <catch2/catch.hpp>
+
+#include "tests/support/sim_pair.h"
+
+namespace kcptun::test {
+namespace {
+
+const TimePoint kBegin{seconds(1)};
+
+/// fast3, FEC 10/3, no compression; windows of `segments`, or such that follow the path (0).
+SimSettings settings_on(Duration round_trip, std::uint64_t mbit, std::uint32_t segments) {
+  SimSettings s;
+  s.client.kcp.tuning = kModePresets[3].tuning;
+  s.client.smux.buffers_follow_window = true;
+  s.client.compress = false;
+  if (segments > 0) s.client.kcp.send_window = s.client.kcp.receive_window = segments;
+  if (segments == 0) s.client.kcp.largest_send_window = s.client.kcp.largest_receive_window = kLargestFollowingWindow;
+  s.server = s.client;
+  if (segments == 0) s.server.kcp.send_window = s.server.kcp.receive_window = 1024;
+  for (SimPath* path : {&s.to_server, &s.to_client}) {
+    path->delay = round_trip / 2;
+    path->rate = mbit * 125000;
+    path->queue = 512 * 1024;
+    path->header = 28;
+  }
+  return s;
+}
+
+/// A bulk stream whose goodput is looked at piece by piece.
+struct Bulk {
+  explicit Bulk(const SimSettings& settings) : pair(settings, {plan()}, 1) {}
+  static FlowPlan plan() {
+    FlowPlan plan;
+    plan.request = std::size_t{1} << 32;
+    plan.opens_at = kBegin;
+    return plan;
+  }
+  /// Mbit/s over the next `time`.
+  double run(Duration time) {
+    const std::uint64_t before = pair.server().flows.received();
+    const TimePoint until = pair.now() + time;
+    pair.run(until, [] { return false; });
+    CHECK(pair.failure() == "");
+    return static_cast<double>(pair.server().flows.received() - before) * 8 / static_cast<double>(time.count());
+  }
+  SimPair pair;
+};
+
+}  // namespace
+
+TEST_CASE("a path that becomes five times as long is measured within a second or two, and filled again") {
+  Bulk bulk(settings_on(milliseconds(20), 100, 2048));
+  CHECK(bulk.run(seconds(4)) > 88);
+  bulk.pair.network().set_delay(milliseconds(50));
+  bulk.run(seconds(2));
+  CHECK(bulk.run(seconds(3)) > 85);
+}
+
+TEST_CASE("windows that follow the path follow one that becomes fifteen times as long") {
+  Bulk bulk(settings_on(milliseconds(10), 200, 0));
+  bulk.run(seconds(3));
+  bulk.pair.network().set_delay(milliseconds(75));
+  bulk.run(seconds(11));
+  CHECK(bulk.run(seconds(4)) > 150);
+}
+
+TEST_CASE("a path that becomes longer while the sender still looks for its bandwidth has all of it found") {
+  const Duration at = GENERATE(milliseconds(60), milliseconds(90));
+  CAPTURE(at / milliseconds(1));
+  Bulk bulk(settings_on(milliseconds(20), 100, 2048));
+  bulk.run(at);
+  bulk.pair.network().set_delay(milliseconds(35));
+  bulk.run(seconds(6));
+  CHECK(bulk.run(seconds(3)) > 85);
+}
+
+TEST_CASE("on a long path a probe for more bandwidth ends, and leaves no standing queue") {
+  Bulk bulk(settings_on(milliseconds(150), 100, 4096));
+  bulk.run(seconds(4));
+  int queued = 0;
+  for (int i = 0; i < 100; ++i) {
+    CHECK(bulk.run(milliseconds(50)) > 0);
+    queued += bulk.pair.client_link().kcp().rtt().smoothed().value() > milliseconds(150 + 20);
+  }
+  CAPTURE(queued);
+  CHECK(queued < 40);
+}
+
+TEST_CASE("behind a policer the sender finds the rate at which little is dropped") {
+  SimSettings s = settings_on(milliseconds(50), 0, 2048);
+  Bulk bulk(s);
+  bulk.pair.network().police(625'000, 30 * 1024);
+  bulk.run(seconds(12));
+  const SimNetwork::Counters before = bulk.pair.network().sent_to(Role::kServer);
+  const double goodput = bulk.run(seconds(15));
+  const SimNetwork::Counters after = bulk.pair.network().sent_to(Role::kServer);
+  const double dropped = static_cast<double>(after.dropped - before.dropped) / static_cast<double>(after.packets - before.packets);
+  CAPTURE(goodput, dropped);
+  CHECK(goodput > 4.3);
+  CHECK(dropped < 0.1);
+}
+
+}  // namespace kcptun::test
