@@ -49,6 +49,7 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
       detects_by_time_(settings.tuning.no_congestion_control),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
+      tuning_(settings.tuning),
       rtt_(rto_floor(settings.tuning), settings.tuning.interval),
       congestion_(make_congestion_controller(settings.tuning, static_cast<std::uint32_t>(packet_size), conv)),
       told_window_(settings.receive_window) {
@@ -482,8 +483,19 @@ void Kcp::retune(const KcpSettings& settings) {
   send_window_limit_ = std::max(settings.send_window, settings.largest_send_window);
   largest_receive_window_ = settings.largest_receive_window;
   receive_.set_window(settings.receive_window);  // from where it follows the path again
+  tuning_.nodelay = settings.tuning.nodelay;
+  tuning_.interval = settings.tuning.interval;
   rtt_.retune(rto_floor(settings.tuning), settings.tuning.interval);
   send_.retune(settings.tuning.resend, settings.tuning.nodelay);
+}
+
+void Kcp::handle_new_path() {
+  rtt_ = RttEstimator(rto_floor(tuning_), tuning_.interval);
+  congestion_ = make_congestion_controller(tuning_, static_cast<std::uint32_t>(packet_size_), conv_);
+  pacer_ = Pacer();
+  loss_ = LossEstimate();
+  spare_room_ = SpareRoom();
+  window_limited_until_ = 0;
 }
 
 void Kcp::trim() {

@@ -141,6 +141,8 @@ class Kcp {
   const Counters& counters() const { return counters_; }
   /// True once the peer has proved to be in another life: what it acknowledged is unacknowledged again.
   bool peer_restarted() const { return restart_.proved(); }
+  /// The packets take another path from now on, of which nothing is known (RFC 9000 section 9.4).
+  void handle_new_path();
   /// Gives idle memory back.
   void trim();
   /// Takes over both windows, nodelay, interval and resend. A conversation keeps its mtu and its congestion controller.
@@ -186,6 +188,7 @@ class Kcp {
   const bool detects_by_time_;  // nc 1: RACK, probes and copies for safety; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;
+  KcpTuning tuning_;  // of rtt_ and congestion_
   RttEstimator rtt_;
   std::unique_ptr<CongestionController> congestion_;
   Pacer pacer_;

@@ -173,14 +173,16 @@ void Demux::follow(TimePoint now, const Path& path, Conversation& conversation) 
   const Path left = std::exchange(conversation.path, path);
   const bool left_validated = conversation.link.path_validated();
   if (conversation.previous && key_of(*conversation.previous) == key_of(path)) {
-    conversation.link.handle_path_validated();
+    conversation.link.handle_peer_returned();
     conversation.previous.reset();
     if (left_validated) conversation.previous = left;
     return;
   }
   if (left_validated) conversation.previous = left;
   conversation.moved_at = now;
-  conversation.link.handle_peer_moved(now);
+  const Path& known = conversation.previous.value_or(left);
+  const bool port_only = known.remote.ip == path.remote.ip;
+  conversation.link.handle_peer_moved(now, port_only ? PathChange::kPort : PathChange::kAddress);
   challenge(now, left, conversation);
 }
 

@@ -104,7 +104,7 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   // What may be old is no sign of life, or a recording of a dead peer would do.
   const bool heard = kcp_.fresh_segments() != fresh;
   if (heard) smux_.handle_sign_of_life(now);
-  if (const auto echo = kcp_.newest_echo()) path_validation_.handle_echo(*echo);
+  if (const auto echo = kcp_.newest_echo(); echo && path_validation_.is_answer(*echo)) handle_path_validated();
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
   kcp_.end_batch(now);
@@ -423,7 +423,18 @@ void Link::validate_path(TimePoint now, TransmitBatch& batch) {
   push(now, batch, kcp_.write_echo_request(wire_ms(now), batch.next_slot() + context_.crypto_header));
 }
 
+void Link::handle_peer_moved(TimePoint now, PathChange change) {
+  path_change_ = change;
+  path_validation_.begin(now);
+}
+
+void Link::handle_path_validated() {
+  path_validation_.end();
+  if (std::exchange(path_change_, PathChange::kPort) == PathChange::kAddress) kcp_.handle_new_path();
+}
+
 void Link::handle_new_address(TimePoint now) {
+  kcp_.handle_new_path();
   smux_.show_life(now);
   kcp_.ping();
 }

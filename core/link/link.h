@@ -69,6 +69,9 @@ struct ConversationId {
 /// Largest KCP packet that fits the MTU beside the headers (docs/protocol.md section 2).
 std::size_t kcp_packet_size(const LinkContext& context);
 
+/// What a peer that moves takes along: a NAT that forgets only gives it another port.
+enum class PathChange : std::uint8_t { kPort, kAddress };
+
 /// Sans-I/O: fed with opened packets and with what the caller wants, drained by poll_event(), poll_transmit() and
 /// next_timeout(). After each mutation, drain all three.
 ///
@@ -94,9 +97,15 @@ class Link {
   /// Our own address has changed (client): tells the peer at once, with something that is news to it.
   void handle_new_address(TimePoint now);
   /// The peer's packets come from another address (server): until it answers there, little goes to it. See PathValidation.
-  void handle_peer_moved(TimePoint now) { path_validation_.begin(now); }
+  /// Once it has, what was known of the path before is forgotten, but where only the port is another (RFC 9000 section 9.4).
+  void handle_peer_moved(TimePoint now, PathChange change);
   /// The address where the peer is now has answered.
-  void handle_path_validated() { path_validation_.end(); }
+  void handle_path_validated();
+  /// The peer is back where it was, at an address that has answered.
+  void handle_peer_returned() {
+    path_change_ = PathChange::kPort;
+    path_validation_.end();
+  }
   /// Packets with so many bytes, headers of the suite not among them, came from the address where the peer is now.
   void credit_path(std::size_t packets, std::size_t bytes) {
     path_validation_.handle_received(bytes + packets * (context_.crypto_header + context_.crypto_trailer));
@@ -250,6 +259,7 @@ class Link {
   std::optional<TimePoint> held_until_;  // the limiter holds packets back
   SilenceWatch silence_;
   PathValidation path_validation_;
+  PathChange path_change_ = PathChange::kPort;  // since the last address that has answered
   std::optional<PathMtu> path_mtu_;
   TimePoint heard_at_{};            // with path_mtu_
   std::uint32_t oversize_una_ = 0;  // una since oversize_since_, while segments are out that are too large for the path

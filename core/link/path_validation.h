@@ -31,10 +31,8 @@ class PathValidation {
   void handle_received(std::size_t bytes) {
     if (pending()) allowance_ += kAmplification * bytes;
   }
-  /// The newest time stamp of ours that the peer has echoed.
-  void handle_echo(std::uint32_t ts) {
-    if (pending() && serial_less(wire_ms(*since_), ts)) end();
-  }
+  /// True if the peer's echo of a time stamp of ours proves that it is there.
+  bool is_answer(std::uint32_t ts) const { return pending() && serial_less(wire_ms(*since_), ts); }
 
   /// Bytes that may leave now.
   std::size_t allowance() const { return pending() ? allowance_ : std::numeric_limits<std::size_t>::max(); }

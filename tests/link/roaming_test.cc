@@ -252,6 +252,38 @@ TEST_CASE("no more than three times what came from it goes to an address that ha
   CHECK(after > room);
 }
 
+TEST_CASE("a move to another address, once it is proved, forgets what was known of the path; one to another port does not") {
+  const bool other_address = GENERATE(false, true);
+  Fixture f;
+  f.begin();
+  Path path = path_from(1);
+  const auto answer = [&f, &path](Duration round_trip) {  // the server sends, and the client acknowledges
+    Link& server = f.conversation->link;
+    std::size_t room = 0;
+    for (const MutableBytes piece : server.prepare_write(*f.sid, 10)) room += piece.size();
+    server.commit_write(*f.sid, room);
+    const auto datagrams = f.from_server();
+    f.now += round_trip;
+    f.to_client(datagrams);
+    auto acknowledgements = f.from_client();
+    f.demux.handle_run(f.now, path, Fixture::packets(acknowledgements));
+  };
+  for (int i = 0; i < 8; ++i) answer(milliseconds(20));
+  REQUIRE(f.conversation->link.kcp().rtt().smoothed() == milliseconds(20));
+
+  path = path_from(2);
+  if (other_address) path.remote.ip[15] = 9;
+  auto moving = f.write(2000);
+  f.demux.handle_run(f.now, path, Fixture::packets(moving));
+  REQUIRE_FALSE(f.conversation->link.path_validated());
+  f.now += milliseconds(1);
+  answer(milliseconds(300));
+  CHECK(f.conversation->link.path_validated());
+  answer(milliseconds(300));
+  const Duration smoothed = f.conversation->link.kcp().rtt().smoothed().value();
+  CHECK((smoothed > milliseconds(250)) == other_address);
+}
+
 TEST_CASE("packets cut at any length move a conversation only if a whole segment of news is left") {
   Fixture f;
   f.begin();
