@@ -82,7 +82,8 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kSmuxVersion, kMultiplexing, kB, kNumber, kNextSession, "smuxver", "", "smuxver", {1, 2}, "2", "2",
      "smux version, the same on both sides; kcptun before 2022 has 1 as its default"},
     {kSmuxBuf, kMultiplexing, kB, kNumber, kNextSession, "smuxbuf", "", "smuxbuf", {kMinBuffer, kMaxBuffer},
-     "4194304", "4194304", "bytes that all streams of a session may have waiting"},
+     "4194304", "4194304", "bytes that all streams of a session may have waiting; with smux version 2, beyond it those that are not "
+     "read get no more window, and others go on"},
     {kFrameSize, kMultiplexing, kB, kNumber, kNextSession, "framesize", "", "framesize", {1, 65535}, "8192", "8192",
      "the largest smux frame sent, in bytes"},
     {kStreamBuf, kMultiplexing, kB, kNumber, kNextSession, "streambuf", "", "streambuf", {kMinBuffer, kMaxBuffer},
@@ -137,6 +138,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
 
     {kThreads, kProcess, kB, kNumber, kRestart, "threads", "", "threads", {0, 256}, "0", "0",
      "event loops, 0: one per core"},
+    {kMemory, kProcess, kB, kNumber, kRestart, "memory", "", "memory", {0, 1048576}, "0", "0",
+     "MiB for received bytes that nobody has read yet, all sessions together, 0: a quarter of the machine's memory or "
+     "of the control group's limit"},
     {kUser, kProcess, kB, kText, kRestart, "user", "", "user", {}, "", "",
      "run as this user once the ports are bound: NAME or NAME:GROUP (started as root)"},
     {kConfigFile, kProcess, kB, kText, kRestart, "c", "", "", {}, "", "",
@@ -225,7 +229,8 @@ std::vector<std::string_view> choices_of(OptionId id) {
 }
 
 bool is_process_wide(OptionId id) {
-  constexpr std::array kOfTheProcess{kUser, kLog, kLogLevel, kLogFormat, kLogUtc, kPprof, kStatus, kStatusToken, kThreads};
+  constexpr std::array kOfTheProcess{kUser, kLog, kLogLevel, kLogFormat, kLogUtc, kPprof, kStatus, kStatusToken, kThreads,
+                                       kMemory};
   return std::ranges::find(kOfTheProcess, id) != kOfTheProcess.end();
 }
 

@@ -79,6 +79,7 @@ struct Profile {
   std::optional<Address> status;  // where the status is served: TCP or unix, none: nowhere
   std::string status_token;       // "": whoever reaches the address may look
   std::uint32_t threads = 0;  // loops, 0: one per core
+  std::uint32_t memory = 0;   // MiB for unread bytes of all sessions, 0: by the machine
   std::string user;           // "NAME" or "NAME:GROUP" to become once the ports are bound, "": stay who we are
 };
 

@@ -307,6 +307,7 @@ void read_rest(const Settings& settings, Profile& profile) {
   profile.quiet = settings.on(kQuiet);
   profile.pprof = settings.on(kPprof);
   profile.threads = u32(settings, kThreads);
+  profile.memory = u32(settings, kMemory);
   profile.user = settings.text(kUser);
 }
 

@@ -14,8 +14,11 @@
 namespace kcptun {
 
 /// What is said once in a while, however often it happens.
-enum class Hint : std::uint8_t { kMismatch, kOnlyRejected, kNoAnswer, kFullSize };
-inline constexpr std::size_t kHints = 4;
+enum class Hint : std::uint8_t {
+  kMismatch, kOnlyRejected, kNoAnswer, kFullSize,
+  kUnreadStreams, kShortOfMemory, kStandsStill, kPeerStandsStill,
+};
+inline constexpr std::size_t kHints = 8;
 
 /// One loop's memory of what was said. Bounds: one line of each kind per kQuiet.
 class HintLimiter {

@@ -57,16 +57,17 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std:
 
 }  // namespace
 
-TunnelLoops::TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads)
-    : profile_(profile), threads_(threads), key_(std::move(key)) {
+TunnelLoops::TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads, MemoryQuota& memory)
+    : profile_(profile), threads_(threads), memory_(memory), key_(std::move(key)) {
   if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
   wipe(profile_.key);  // what is derived from it does
 }
 
-Result<std::unique_ptr<TunnelLoops>> TunnelLoops::make(const Profile& profile, LoopThreads& threads) {
+Result<std::unique_ptr<TunnelLoops>> TunnelLoops::make(const Profile& profile, LoopThreads& threads,
+                                                       MemoryQuota& memory) {
   Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
   if (!key) return Error{key.error()};
-  return std::unique_ptr<TunnelLoops>(new TunnelLoops(profile, std::move(*key), threads));
+  return std::unique_ptr<TunnelLoops>(new TunnelLoops(profile, std::move(*key), threads, memory));
 }
 
 // Parts go before their loops, all of them before any loop: they may post to each other's.
@@ -101,6 +102,7 @@ void TunnelLoops::add_loops(std::size_t first_thread) {
     uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
     workers_.emplace_back().loop =
         std::make_unique<Loop>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
+    workers_.back().loop->context().memory = &memory_;
   }
 }
 

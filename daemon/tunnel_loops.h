@@ -31,8 +31,9 @@ struct TunnelTotals {
 /// that touch the loops while the threads run say so.
 class TunnelLoops {
  public:
-  /// Derives the key, and nothing else. `threads` outlives the tunnel. The error says why there is no key.
-  static Result<std::unique_ptr<TunnelLoops>> make(const Profile& profile, LoopThreads& threads);
+  /// Derives the key, and nothing else. `threads` and `memory` outlive the tunnel. The error says why there is no key.
+  static Result<std::unique_ptr<TunnelLoops>> make(const Profile& profile, LoopThreads& threads,
+                                                   MemoryQuota& memory);
   /// REQUIRES: all threads stand still, or have ended.
   ~TunnelLoops();
   TunnelLoops(const TunnelLoops&) = delete;
@@ -76,7 +77,7 @@ class TunnelLoops {
   };
   struct Gathering;
 
-  TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads);
+  TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads, MemoryQuota& memory);
   void add_loops(std::size_t first_thread);
   void ask(const std::shared_ptr<Gathering>& gathering, std::size_t index);
   Result<bool> open_client(const TunnelAddresses& addresses, ListeningSockets& inherited);
@@ -90,6 +91,7 @@ class TunnelLoops {
 
   Profile profile_;  // without its key; parts refer to it; changes only while all threads stand still
   LoopThreads& threads_;
+  MemoryQuota& memory_;
   MasterKey key_;
   std::unique_ptr<QppPads> qpp_;
   std::unique_ptr<Firewall> firewall_;        // tcp mode

@@ -85,11 +85,12 @@ std::vector<NameQuery> TunnelReload::queries(const std::function<void(std::vecto
   return all;
 }
 
-void TunnelReload::resolve(LoopThreads& threads, std::function<void(std::optional<std::string>)> done) {
+void TunnelReload::resolve(LoopThreads& threads, MemoryQuota& memory,
+                           std::function<void(std::optional<std::string>)> done) {
   std::vector<std::vector<IpEndpoint>*> places;
   const auto all = queries([&places](std::vector<IpEndpoint>* place) { places.push_back(place); });
   for (Added& one : added) {
-    Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(one.configured.profile, threads);
+    Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(one.configured.profile, threads, memory);
     if (!made) return done("tunnel " + one.configured.profile.name + ": " + made.error());
     wipe(one.configured.profile.key);
     one.loops = std::move(*made);
@@ -134,7 +135,7 @@ void TunnelThreads::begin_reload() {
   Result<std::unique_ptr<TunnelReload>> planned = TunnelReload::plan(running_, read_again_());
   if (!planned) return end_reload(planned.error());
   reload_ = std::move(*planned);
-  reload_->resolve(*threads_, [this](std::optional<std::string> error) {
+  reload_->resolve(*threads_, *memory_, [this](std::optional<std::string> error) {
     if (stopping_) return;
     if (!error) threads_->with_all_still([this, &error] { error = apply(*reload_); });
     end_reload(error);

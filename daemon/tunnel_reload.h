@@ -38,7 +38,7 @@ class TunnelReload {
 
   /// Looks up the names that are new, then calls `done`, with an error if one cannot be resolved. May do so
   /// from inside. Of a reload that is gone by then it doesn't.
-  void resolve(LoopThreads& threads, std::function<void(std::optional<std::string>)> done);
+  void resolve(LoopThreads& threads, MemoryQuota& memory, std::function<void(std::optional<std::string>)> done);
   /// Says in the log what changed, and what needs a restart.
   void log_changes(const RunTunnels& before) const;
 

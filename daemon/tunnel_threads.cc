@@ -85,6 +85,8 @@ Result<bool> TunnelThreads::open_all() {
   Result<std::unique_ptr<LoopThreads>> threads = LoopThreads::open(count);
   if (!threads) return Error{threads.error()};
   threads_ = std::move(*threads);
+  memory_ = std::make_unique<ProcessMemory>(first.memory > 0 ? std::uint64_t{first.memory} << 20
+                                                             : default_quota(memory_of_machine()));
   const auto prefix = [this](const ConfiguredTunnel& tunnel) {
     return running_.several ? "tunnel " + tunnel.profile.name + ": " : "";
   };
@@ -109,7 +111,7 @@ Result<bool> TunnelThreads::open_all() {
 }
 
 Result<bool> TunnelThreads::open_one(const Profile& profile, const TunnelAddresses& addresses) {
-  Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(profile, *threads_);
+  Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(profile, *threads_, *memory_);
   if (!made) return Error{made.error()};
   auto loops = std::move(*made);
   ListeningSockets none;

@@ -11,6 +11,7 @@
 #include "config/command.h"
 #include "daemon/counter_writer.h"
 #include "daemon/loop/loop_threads.h"
+#include "daemon/process_memory.h"
 #include "daemon/service_notifier.h"
 #include "daemon/status/status_server.h"
 #include "daemon/tunnel_loops.h"
@@ -61,6 +62,7 @@ class TunnelThreads {
 
   RunTunnels running_;  // what the tunnels are, in the order of tunnels_
   const ReadAgain read_again_;
+  std::unique_ptr<ProcessMemory> memory_;  // of all tunnels' sessions
   std::unique_ptr<LoopThreads> threads_;
   std::unique_ptr<Signals> signals_;  // from before anything opens until the threads have ended
   std::vector<Running> tunnels_;

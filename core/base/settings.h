@@ -92,7 +92,7 @@ struct SmuxSettings {
   Duration keepalive = seconds(10);
   Duration dead_after = seconds(30);       // nothing arrived for so long: the session is over
   std::uint32_t frame_size = 8192;         // largest PSH payload that we send
-  std::uint64_t receive_buffer = 4194304;  // smuxbuf: bytes over all streams not yet taken by their readers
+  std::uint64_t receive_buffer = 4194304;  // smuxbuf: bytes over all streams not yet taken by their readers (ReceiveBudget)
   std::uint32_t stream_buffer = 2097152;   // streambuf: the same per stream, version 2
   bool buffers_follow_window = false;      // both grow with the receive window (Smux::fit_buffers())
   std::uint32_t max_streams = 65536;       // streams open at once in one session; further SYNs are refused

@@ -61,7 +61,8 @@ Link::Link(Role role, ConversationId id, LinkContext& context, TimePoint now)
       frame_size_(context.settings.smux.frame_size),
       sends_fec_(context.settings.fec.enabled()),
       kcp_(id.conv, context.settings.kcp, kcp_packet_size(context), context.segments),
-      smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(id.conv) : 0),
+      smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(id.conv) : 0,
+            context.memory),
       decoder_(context.settings.fec, context.codes),
       parity_policy_(context.settings.fec),
       silence_(now) {
@@ -108,6 +109,11 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
   kcp_.end_batch(now);
+  if (kcp_.peer_window() > 0) {
+    peer_full_since_.reset();
+  } else if (!peer_full_since_) {
+    peer_full_since_ = now;
+  }
   if (smux_.buffers_follow_window() && kcp_.rtt().minimum().value_or(Duration(0)) >= kBufferedRoundTrip)
     smux_.fit_buffers(kBufferedWindows * kcp_.receive_window().window() * kcp_.segment_size());
   if (heard && role_ == Role::kClient) handle_arrival(now, stream_bytes);
@@ -496,6 +502,7 @@ void Link::handle_timeout(TimePoint now) {
     wonder_at_.reset();
     if (smux_.streams() > 0 && !kcp_.awaits_answer()) smux_.show_life(now);
   }
+  if (const auto due = smux_.next_sweep(); due && *due <= now) smux_.sweep(now);
   if (const auto due = smux_.next_timeout(); due && *due <= now) {
     smux_.handle_timeout(now, !smux_.willing());
     kcp_.trim();
@@ -508,7 +515,8 @@ std::optional<TimePoint> Link::next_timeout() const {
   const std::optional<TimePoint> probing =
       path_mtu_ && kcp_.counters().in_segments > 0 ? path_mtu_->next_timeout() : std::nullopt;
   const std::optional<TimePoint> validating = path_validation_.next_timeout(echo_request_size());
-  return earliest(earliest(sending, earliest(probing, validating)), earliest(silence_.next_timeout(), wonder_at_));
+  const std::optional<TimePoint> watching = earliest(silence_.next_timeout(), smux_.next_sweep());
+  return earliest(earliest(sending, earliest(probing, validating)), earliest(watching, wonder_at_));
 }
 
 // Streams come and go; the pairs of those that are gone are swept when they outnumber the others.

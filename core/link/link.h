@@ -50,6 +50,7 @@ struct LinkContext {
   std::size_t session_header = 0;  // the last bytes of crypto_header, which the link writes; 0: the suite has none
   UnixTime wall{};                 // with a session header: the time of day, kept by the owner
   const QppPads* qpp = nullptr;    // set when QPP is on; outlives the context
+  MemoryQuota* memory = nullptr;   // what the process has for unread bytes; outlives the links; null: no limit
   BufferPool segments{kMaxDatagram};
   BufferPool blocks{kSnappyBlock};  // decompressed stream data
   FecCodeCache codes;
@@ -79,8 +80,8 @@ enum class PathChange : std::uint8_t { kPort, kAddress };
 /// whichever is first. So: receive, handle_packets(), drain events and pass their bytes on (or copy them), receive
 /// again.
 ///
-/// Bounds: about one send window of segments queued, two receive windows of segments held, smuxbuf of unread stream
-/// data given out, smux max_streams.
+/// Bounds: about one send window of segments queued, two receive windows of segments held, unread stream data as
+/// ReceiveBudget says, smux max_streams.
 class Link {
  public:
   /// `context` outlives the link.
@@ -170,6 +171,8 @@ class Link {
   Mismatch mismatch() const {
     return find_mismatch(first_, first_inflated_, context_.settings.compress, context_.settings.smux.version);
   }
+  /// Since when the peer, which is there, takes no more: its own receive buffers are full.
+  std::optional<TimePoint> peer_full_since() const { return peer_full_since_; }
   /// True when all that was written has been acknowledged, control frames included.
   bool drained() const { return kcp_.send_window().empty() && !smux_.has_control(); }
   /// False while the peer cannot have read the bytes that were written at this position: its acknowledgements are
@@ -264,6 +267,7 @@ class Link {
   TimePoint heard_at_{};            // with path_mtu_
   std::uint32_t oversize_una_ = 0;  // una since oversize_since_, while segments are out that are too large for the path
   TimePoint oversize_since_{};
+  std::optional<TimePoint> peer_full_since_;
   std::optional<TimePoint> wonder_at_;   // the peer sent data, and it may be gone since
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;

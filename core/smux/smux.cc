@@ -22,10 +22,10 @@ constexpr std::uint32_t kUpdatesPerWindow = 8;
 constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
 }  // namespace
 
-Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread)
+Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread, MemoryQuota* memory)
     : role_(role),
       settings_(settings),
-      receive_buffer_(settings.receive_buffer),
+      budget_(settings.receive_buffer, settings.version == 1, memory),
       stream_buffer_(settings.stream_buffer),
       last_arrival_(now),
       next_nop_(now + settings.keepalive - settings.keepalive / 2 * spread / 65536) {
@@ -65,7 +65,7 @@ bool Smux::erase_if_over(std::uint32_t sid, const Stream& stream) {
 }
 
 void Smux::release_unread(Stream& stream) {
-  buffered_ -= stream.received - stream.consumed;
+  budget_.remove(stream.received - stream.consumed);
   stream.consumed = stream.received;
 }
 
@@ -87,7 +87,7 @@ void Smux::handle_bytes(TimePoint now, MutableBytes bytes) {
     std::memcpy(header_ + header_size_, bytes.data(), take);
     header_size_ += take;
     bytes = bytes.subspan(take);
-    if (header_size_ < wanted) return;
+    if (header_size_ < wanted) break;
     if (update_pending_) {
       handle_update(header_);
       update_pending_ = false;
@@ -97,6 +97,7 @@ void Smux::handle_bytes(TimePoint now, MutableBytes bytes) {
       if (!update_pending_) header_size_ = 0;
     }
   }
+  watch_budget(now);
 }
 
 void Smux::handle_header(const FrameHeader& header) {
@@ -149,6 +150,8 @@ void Smux::handle_syn(std::uint32_t sid) {
     queue_control(sid, stream);
     return;
   }
+  begin_window(stream);
+  if (stream.update_due) queue_control(sid, stream);
   events_.push_back({StreamEvent::Type::kOpened, sid, 0, {}});
 }
 
@@ -165,8 +168,12 @@ void Smux::handle_payload(MutableBytes piece) {
     counters_.discarded_bytes += piece.size();
     return;
   }
+  if (overruns(*stream, piece.size())) {
+    ++counters_.overrun_streams;
+    return give_up(payload_sid_, *stream);
+  }
   stream->received += static_cast<std::uint32_t>(piece.size());
-  buffered_ += piece.size();
+  budget_.add(piece.size());
   events_.push_back({StreamEvent::Type::kData, payload_sid_, stream->tag, piece});
 }
 
@@ -197,7 +204,7 @@ void Smux::break_stream(std::uint32_t sid, Stream& stream) {
 std::optional<StreamEvent> Smux::poll_event() {
   while (events_read_ < events_.size()) {
     StreamEvent event = events_[events_read_++];
-    if (event.type == StreamEvent::Type::kBroken) return event;
+    if (event.type == StreamEvent::Type::kBroken || event.type == StreamEvent::Type::kGivenUp) return event;
     // The owner may have set the tag, or given the stream up, since the event was made.
     Stream* stream = find(event.sid);
     if (!stream || stream->gone) continue;
@@ -222,6 +229,7 @@ std::optional<std::uint32_t> Smux::open_stream() {
   next_sid_ += 2;
   Stream& stream = streams_[sid];
   stream.syn_due = true;
+  begin_window(stream);
   queue_control(sid, stream);
   return sid;
 }
@@ -253,7 +261,11 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   if (!stream || stream->gone) return;
   KCPTUN_CHECK(bytes <= stream->received - stream->consumed);
   stream->consumed += static_cast<std::uint32_t>(bytes);
-  buffered_ -= bytes;
+  budget_.remove(bytes);
+  if (bytes > 0) {
+    stream->read = true;
+    stream->withheld = false;
+  }
   if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
   // Parts of the window that the peer knows: it may have none left when a part of a larger one is full.
   const bool told = stream->told_window > 0;
@@ -302,10 +314,12 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
   if ((stream.update_due && !stream.gone) || stream.break_due) {
     std::uint8_t payload[kUpdatePayload];
     store_u32(payload, stream.break_due ? stream.received + kImpossibleConsumed : stream.consumed);
-    store_u32(payload + 4, stream_buffer_);
+    const std::uint32_t window = window_of(stream);
+    store_u32(payload + 4, window);
     if (settings_.version == 2) append_frame(out, SmuxCommand::kUpdate, sid, payload);
     stream.told_consumed = stream.consumed;
-    stream.told_window = stream_buffer_;
+    stream.told_window = window;
+    stream.largest_window = std::max(stream.largest_window, window);
   }
   if (stream.fin_due) append_frame(out, SmuxCommand::kFin, sid, {});
   stream.syn_due = stream.update_due = stream.break_due = stream.fin_due = stream.queued = false;
@@ -357,7 +371,7 @@ std::optional<TimePoint> Smux::next_timeout() const {
 void Smux::fit_buffers(std::uint64_t bytes) {
   KCPTUN_CHECK(settings_.buffers_follow_window && bytes <= kLargestStreamBuffer);
   stream_buffer_ = std::max(stream_buffer_, static_cast<std::uint32_t>(bytes));
-  receive_buffer_ = std::max(receive_buffer_, 2 * bytes);  // one stream that nobody reads stops no other
+  budget_.raise_limit(2 * bytes);  // one stream that nobody reads stops no other
 }
 
 void Smux::trim() {

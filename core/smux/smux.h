@@ -14,6 +14,7 @@
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/smux/frame.h"
+#include "core/smux/receive_budget.h"
 
 namespace kcptun {
 
@@ -25,6 +26,7 @@ struct StreamEvent {
     kFinished,  // the peer will send no more
     kWritable,  // it had no room, and the peer has told of its window since
     kBroken,    // the stream is over and gone, at once: the peer broke its rules
+    kGivenUp,   // the same, by our end: what it holds is to be freed now
   };
   Type type = Type::kData;
   std::uint32_t sid = 0;
@@ -32,27 +34,46 @@ struct StreamEvent {
   MutableBytes data;
 };
 
+/// Streams that hold unread bytes of which none has been read for a sweep, as the last sweep found them.
+struct StreamStalls {
+  std::size_t streams = 0;
+  std::uint64_t bytes = 0;         // that they hold
+  std::uint32_t largest_sid = 0;   // the one that holds most
+  std::optional<TimePoint> still_since;  // the session takes nothing more in since
+};
+
 /// Knows frames and streams; keeps no payload: what comes in goes out as views, what goes out is framed in place by
-/// the Link. Bounds: `max_streams` streams; unread bytes up to `receive_buffer`, enforced by its caller, which stops
-/// feeding while !willing(); control frames that wait are flags of their streams.
+/// the Link. Bounds: `max_streams` streams; unread bytes up to a stream's window and up to the ReceiveBudget, which its
+/// caller enforces: it stops feeding while !willing(); control frames that wait are flags of their streams.
 class Smux {
  public:
   struct Counters {
     std::uint64_t refused_streams = 0;  // SYN beyond max_streams
     std::uint64_t discarded_bytes = 0;  // for streams that are gone
     std::uint64_t broken_streams = 0;
+    std::uint64_t overrun_streams = 0;   // given up: the peer sent more than their window
+    std::uint64_t given_up_streams = 0;  // for their memory
   };
 
-  /// `spread`: sessions that begin together with different values don't send their keepalives together.
-  Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread = 0);
+  /// While unread bytes are too many, streams are looked at so often.
+  static constexpr Duration kSweepEvery = milliseconds(250);
+  /// A stream that was not read in so many looks may be given up (10 s).
+  static constexpr std::uint8_t kGiveUpSweeps = 40;
+
+  /// `spread`: sessions that begin together with different values don't send their keepalives together. `memory`:
+  /// see ReceiveBudget.
+  Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread = 0,
+       MemoryQuota* memory = nullptr);
 
   // --- the peer's byte stream ---
 
   /// Events that wait: tiny frames must not cost more memory than their bytes' budget allows.
   static constexpr std::size_t kMaxEvents = 65536;
   static constexpr std::uint64_t kLargestStreamBuffer = 0x7fffffff;
+  /// What may be sent on a stream before a window is told of.
+  static constexpr std::uint32_t kInitialWindow = 262144;
   /// False while the receive budget is used up, or too many events wait: feed nothing then.
-  bool willing() const { return buffered_ < receive_buffer_ && events_.size() - events_read_ < kMaxEvents; }
+  bool willing() const { return budget_.admits() && events_.size() - events_read_ < kMaxEvents; }
   /// Takes the next bytes. On a protocol error the session is over: see error().
   void handle_bytes(TimePoint now, MutableBytes bytes);
   /// Why the session is over by the peer's fault; empty while it isn't.
@@ -98,13 +119,27 @@ class Smux {
   /// True when that is due.
   bool out_of_time(TimePoint now) const { return now - last_arrival_ >= settings_.dead_after; }
 
+  // --- streams that nobody reads (smux_stalls.cc) ---
+
+  /// When sweep() is due; none while unread bytes are few.
+  std::optional<TimePoint> next_sweep() const { return sweep_at_; }
+  /// Takes the window of streams that nobody reads back. When the memory of the process is used up, the one of them
+  /// that holds most is given up, if it has not been read for kGiveUpSweeps: others go on.
+  void sweep(TimePoint now);
+  /// None stalled while unread bytes are few.
+  const StreamStalls& stalls() const { return stalls_; }
+
   /// A whole receive window of `bytes` may arrive at once: the streams' windows, and with twice as much the
   /// receive budget, grow with it. They never shrink. REQUIRES: SmuxSettings::buffers_follow_window.
   void fit_buffers(std::uint64_t bytes);
   bool buffers_follow_window() const { return settings_.buffers_follow_window; }
   bool has_stream(std::uint32_t sid) const { return find(sid) != nullptr; }
   std::size_t streams() const { return streams_.size(); }
-  std::size_t buffered() const { return buffered_; }
+  /// Bytes in events that nobody has consumed.
+  std::size_t buffered() const { return budget_.held(); }
+  const ReceiveBudget& budget() const { return budget_; }
+  /// True when little memory of the process is left, so that windows are smaller than they could be.
+  bool is_short_of_memory() const { return budget_.is_short(stream_buffer_); }
   std::uint8_t version() const { return static_cast<std::uint8_t>(settings_.version); }
   const Counters& counters() const { return counters_; }
   /// Gives idle memory back.
@@ -115,11 +150,15 @@ class Smux {
     std::uint64_t tag = 0;
     std::uint32_t sent = 0;            // payload bytes framed, modulo 2^32
     std::uint32_t peer_consumed = 0;   // version 2: as told by UPD
-    std::uint32_t peer_window = 262144;
+    std::uint32_t peer_window = kInitialWindow;
     std::uint32_t received = 0;        // payload bytes given out in events
     std::uint32_t consumed = 0;        // of those, passed on
     std::uint32_t told_consumed = 0;   // in the last UPD
     std::uint32_t told_window = 0;     // and the window told with it, which may have grown since; 0: none has left
+    std::uint32_t largest_window = kInitialWindow;  // that the peer knows or has known
+    std::uint8_t unread_sweeps = 0;    // in a row, in which it held bytes and none was read
+    bool read = false;                 // since the last sweep
+    bool withheld = false;             // nobody reads it: its window is what it holds
     bool queued = false;               // is in control_
     bool syn_due = false;
     bool update_due = false;
@@ -149,10 +188,17 @@ class Smux {
   const Stream* find(std::uint32_t sid) const;
   void erase(std::uint32_t sid);
   void retire(std::uint32_t sid, Stream& stream);
+  void watch_budget(TimePoint now);
+  void begin_window(Stream& stream);
+  void look_at(std::uint32_t sid, Stream& stream);
+  bool overruns(const Stream& stream, std::size_t bytes) const;
+  void give_up(std::uint32_t sid, Stream& stream);
+  void give_up_largest();
+  std::uint32_t window_of(const Stream& stream) const;
 
   const Role role_;
   const SmuxSettings settings_;
-  std::uint64_t receive_buffer_;
+  ReceiveBudget budget_;               // holds the payload bytes in events not yet consumed, over all streams
   std::uint32_t stream_buffer_;
   Streams streams_;
   // Most frames are for the stream of the frame before. Nodes of an unordered_map keep their place.
@@ -163,7 +209,8 @@ class Smux {
   std::deque<std::uint32_t> control_;  // streams with control frames due, each once
   std::vector<StreamEvent> events_;
   std::size_t events_read_ = 0;
-  std::uint64_t buffered_ = 0;         // payload bytes in events not yet consumed, over all streams
+  std::optional<TimePoint> sweep_at_;
+  StreamStalls stalls_;
 
   // Parser: a header being gathered, then the payload it announced.
   std::uint8_t header_[kFrameHeader + kUpdatePayload];

@@ -15,6 +15,7 @@
 #include "core/base/time.h"
 #include "core/crypt/suite.h"
 #include "core/link/link.h"
+#include "daemon/hints.h"
 #include "daemon/loop/deadlines.h"
 #include "daemon/loop/uv_handles.h"
 #include "daemon/net/udp_socket.h"
@@ -103,7 +104,8 @@ class Loop {
 
   /// Changes whenever a session had something to do, or ended. From any thread.
   std::uint64_t activity() const { return activity_.load(std::memory_order_relaxed); }
-
+  /// What sessions have said in the log, and so need not say again soon.
+  HintLimiter& session_hints() { return session_hints_; }
   const Counters& counters() const { return counters_; }
   DatagramSocket::Counters udp_counters() const;
 
@@ -161,6 +163,7 @@ class Loop {
   std::atomic<std::uint64_t> activity_{0};
   std::vector<Disposed> disposed_;
   Counters counters_;
+  HintLimiter session_hints_;
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<TimerHandle> timer_;
   std::unique_ptr<TimerHandle> retry_;

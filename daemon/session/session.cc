@@ -1,8 +1,10 @@
 #include "daemon/session/session.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
+#include "daemon/session/stall_hints.h"
 #include "daemon/tunnel.h"
 
 namespace kcptun {
@@ -115,6 +117,7 @@ void Session::pump(TimePoint now) {
   } while (pulled && !loop_.blocked());
   park_unserved();
   tell_path_mtu();
+  report_stalls(now);
   loop_.deadlines().set(*this, link_.next_timeout());
 }
 
@@ -176,8 +179,28 @@ void Session::handle_event(const StreamEvent& event) {
     case StreamEvent::Type::kBroken:
       connection->reset();
       return detach(*connection);
+    case StreamEvent::Type::kGivenUp:
+      return handle_given_up(*connection);
     case StreamEvent::Type::kOpened:
       return;
+  }
+}
+
+// What it holds goes now, not when its peer has read it.
+void Session::handle_given_up(Connection& connection) {
+  log().warning("stream given up", {{"conv", hex_id(link_.conv())},
+                                    {"sid", connection.sid()},
+                                    {"unread_bytes", connection.waiting()},
+                                    {"reason", "nobody read it, and its memory was needed"},
+                                    {"remedy", "a larger memory, or a smaller streambuf"}});
+  connection.reset();
+  detach(connection);
+}
+
+void Session::report_stalls(TimePoint now) {
+  for (const Hint hint : kStallHints) {
+    if (!stall_hint_applies(hint, link_, now) || !loop_.session_hints().take(hint, now)) continue;
+    log().write(level_of_stall(hint), "hint", std::array{LogField("text", explain_stall(hint, link_, profile_))});
   }
 }
 

@@ -91,6 +91,8 @@ class Session : public Deadline {
   bool transmit(TimePoint now);
   void tell_path_mtu();
   void bind_passed_on();
+  void report_stalls(TimePoint now);
+  void handle_given_up(Connection& connection);
 
   Loop& loop_;
   Link& link_;

@@ -62,6 +62,8 @@ constexpr std::array kSessionFields{
     OfSession{"send_queue", kSegments, kGauge, "Segments that have not been sent yet.", member<&S::send_queue>},
     OfSession{"in_flight", kSegments, kGauge, "Segments under way.", member<&S::in_flight>},
     OfSession{"receive_queue", kSegments, kGauge, "Segments received in order that wait for their reader.", member<&S::receive_queue>},
+    OfSession{"unread", kBytes, kGauge, "Received bytes that local connections have not taken, as smuxbuf and memory count them.", member<&S::unread_bytes>},
+    OfSession{"unread_streams", kNone, kGauge, "Streams that hold unread bytes of which none is being read; counted while there are too many unread bytes.", member<&S::unread_streams>},
     OfSession{"sent", kPackets, kCounter, "Packets sent.", member<&S::packets_sent>},
     OfSession{"received", kPackets, kCounter, "Packets received.", member<&S::packets_received>},
     OfSession{"fec_parity_sent", kPackets, kCounter, "Parity packets sent.", member<&S::parity_sent>},

@@ -43,6 +43,7 @@ struct SessionSnapshot {
   std::uint64_t segments_found_again = 0, segments_repeated = 0;
   std::uint64_t send_window = 0, receive_window = 0, peer_window = 0;  // segments
   std::uint64_t send_queue = 0, in_flight = 0, receive_queue = 0;      // segments
+  std::uint64_t unread_bytes = 0, unread_streams = 0;
 
   std::uint64_t packets_sent = 0, packets_received = 0;
   std::uint64_t parity_sent = 0, parity_received = 0, fec_recovered = 0, fec_wasted = 0,

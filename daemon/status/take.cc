@@ -112,6 +112,8 @@ SessionSnapshot take_session(const Session& session) {
   take_congestion(session.link().kcp(), snapshot);
   take_segments(session.link().kcp(), snapshot);
   take_packets(session.link(), snapshot);
+  snapshot.unread_bytes = session.link().smux().buffered();
+  snapshot.unread_streams = session.link().smux().stalls().streams;
   take_streams(session, snapshot);
   return snapshot;
 }

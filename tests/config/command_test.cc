@@ -101,6 +101,8 @@ TEST_CASE("The rest of the profile is what was asked for") {
                                   "9",
                                   "--threads",
                                   "3",
+                                  "--memory",
+                                  "64",
                                   "--acknodelay",
                                   "--keepalive",
                                   "30",
@@ -116,6 +118,7 @@ TEST_CASE("The rest of the profile is what was asked for") {
   CHECK(profile.snmplog == "./snmp-20060102.log");
   CHECK(profile.snmpperiod == seconds(9));
   CHECK(profile.threads == 3);
+  CHECK(profile.memory == 64);
   CHECK(profile.link.kcp.ack_nodelay);
   CHECK(profile.link.smux.keepalive == seconds(30));
   CHECK(profile.link.smux.frame_size == 1000);

@@ -146,7 +146,7 @@ TEST_CASE("kcptun's names and defaults are all there") {
     "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304,
     "smuxver": 2, "smuxbuf": 4194304, "framesize": 8192, "streambuf": 2097152, "keepalive": 10, "closewait": 0,
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false,
-    "status": "", "status-token": "", "threads": 0,
+    "status": "", "status-token": "", "threads": 0, "memory": 0,
     "key-file": "", "user": "", "max-streams": 65536})json");
   CHECK(check == client);
   auto server = client;

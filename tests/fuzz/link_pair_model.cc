@@ -214,6 +214,9 @@ class Pair {
       case StreamEvent::Type::kBroken:
         KCPTUN_CHECK(it->second.given_up);
         return;
+      case StreamEvent::Type::kGivenUp:
+        KCPTUN_CHECK(false);  // there is no quota, and a link keeps to windows
+        return;
       case StreamEvent::Type::kWritable:
         return;
     }

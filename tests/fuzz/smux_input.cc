@@ -67,7 +67,7 @@ class Owner {
     while (const std::optional<StreamEvent> event = smux_.poll_event()) {
       KCPTUN_CHECK(event->type != StreamEvent::Type::kOpened || role_ == Role::kServer);
       if (event->type == StreamEvent::Type::kOpened) smux_.set_tag(event->sid, event->sid);
-      if (event->type == StreamEvent::Type::kBroken) {
+      if (event->type == StreamEvent::Type::kBroken || event->type == StreamEvent::Type::kGivenUp) {
         KCPTUN_CHECK(smux_.stream_room(event->sid) == 0);  // it is gone for its owner, whatever waits to be told
         forget(event->sid);
       }
@@ -126,6 +126,7 @@ class Owner {
   void wait(Duration by, bool stalled) {
     now_ += by;
     if (const auto due = smux_.next_timeout(); due && *due <= now_) smux_.handle_timeout(now_, stalled);
+    if (const auto due = smux_.next_sweep(); due && *due <= now_) smux_.sweep(now_);
   }
 
   Role role_;

@@ -106,6 +106,7 @@ struct Output {
         case StreamEvent::Type::kWritable:
           break;
         case StreamEvent::Type::kBroken:
+        case StreamEvent::Type::kGivenUp:
           FAIL("stream " << event->sid << " broke");
           break;
       }

@@ -56,6 +56,27 @@ TEST_CASE("with smux 2 a stream that nobody reads does not stop the one beside i
   CHECK(pair.server().flows.received_on(0) == 1 << 20);  // its streambuf, and no more
 }
 
+TEST_CASE("with smux 2, streams that nobody reads stop no other, though together they could hold ten times smuxbuf") {
+  SimSettings s = plain_settings();
+  s.to_server.delay = s.to_client.delay = milliseconds(GENERATE(0, 40));
+  s.server.smux.receive_buffer = 1 << 20;
+  s.server.smux.stream_buffer = 1 << 20;
+  std::vector<FlowPlan> plans;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    plans.push_back(plan(3000000, 0, i));
+    plans.back().server_reads = false;
+    plans.back().opens_at += milliseconds(700) * static_cast<std::int64_t>(i);
+  }
+  plans.push_back(plan(3000000, 1000000, 11));
+  plans.back().opens_at = plans[9].opens_at + seconds(1);
+  SimPair pair(s, plans, 1);
+  CHECK(pair.run(TimePoint(seconds(40)), [&] {
+    return pair.server().flows.received_on(10) == 3000000 && pair.client().flows.received_on(10) == 1000000;
+  }));
+  CHECK(pair.failure().empty());
+  CHECK(pair.server_link().smux().stalls().streams == 10);
+}
+
 TEST_CASE("with smux 1 a stream that nobody reads stops its session, which lives on") {
   SimSettings s = plain_settings(1);
   s.server.smux.receive_buffer = 100000;

@@ -75,7 +75,7 @@ struct End {
   }
   /// Events as text: "opened 3", "data 3 abc", ...
   std::vector<std::string> events() {
-    static const char* const names[] = {"opened", "data", "finished", "writable", "broken"};
+    static const char* const names[] = {"opened", "data", "finished", "writable", "broken", "given up"};
     std::vector<std::string> out;
     while (const auto e = smux.poll_event()) {
       std::string text = std::string(names[static_cast<int>(e->type)]) + " " + std::to_string(e->sid);
@@ -209,10 +209,10 @@ TEST_CASE("buffers that follow the receive window are told of, and only grow") {
   End server = server_with_stream(s);
   const std::string text(8000, 'x');
   server.give(frame(SmuxCommand::kPush, 3, text));
-  CHECK_FALSE(server.smux.willing());
+  CHECK(server.smux.budget().limit() == 1000);
   server.smux.fit_buffers(9000);
-  CHECK(server.smux.willing());
   server.smux.fit_buffers(500);
+  CHECK(server.smux.budget().limit() == 18000);
   server.events();
   server.smux.consume(3, 8000);
   CHECK(server.control() == Frames{update(3, 8000, 9000)});

@@ -203,6 +203,8 @@ class SimFlows {
         break;
       case StreamEvent::Type::kWritable:
         break;
+      case StreamEvent::Type::kGivenUp:
+        return fail("a stream was given up");
       case StreamEvent::Type::kBroken:
         if (!flow.plan->abandoned()) fail("a stream broke");
         flow.over = true;

@@ -1,0 +1,93 @@
+// Streams that nobody reads: what they may hold, and how others get on beside them.
+#include <algorithm>
+#include <utility>
+
+#include "core/smux/smux.h"
+
+namespace kcptun {
+
+// A peer may see a new count of consumed bytes with the window of before, and the other way round. So the bound is the
+// largest window, not the last one: Go's peers read the two apart.
+bool Smux::overruns(const Stream& stream, std::size_t bytes) const {
+  if (settings_.version == 1) return false;
+  return stream.received - stream.consumed + bytes > stream.largest_window;
+}
+
+std::uint32_t Smux::window_of(const Stream& stream) const {
+  if (!stream.withheld) return budget_.window(stream_buffer_);
+  return std::min(stream_buffer_, std::max(stream.received - stream.consumed, ReceiveBudget::kSmallestWindow));
+}
+
+// The window that a peer begins with is not ours to choose, only to take back.
+void Smux::begin_window(Stream& stream) {
+  stream.update_due = settings_.version == 2 && budget_.is_short(kInitialWindow);
+}
+
+void Smux::watch_budget(TimePoint now) {
+  if (budget_.wants_back(stream_buffer_)) {
+    if (!sweep_at_) sweep_at_ = now + kSweepEvery;
+  } else {
+    sweep_at_.reset();
+    stalls_ = {};
+  }
+}
+
+void Smux::sweep(TimePoint now) {
+  const std::optional<TimePoint> still_since = stalls_.still_since;
+  stalls_ = {};
+  std::uint64_t largest = 0;
+  for (auto& [sid, stream] : streams_) {
+    look_at(sid, stream);
+    const std::uint64_t unread = stream.received - stream.consumed;
+    if (stream.unread_sweeps == 0) continue;
+    ++stalls_.streams;
+    stalls_.bytes += unread;
+    if (unread > largest) stalls_.largest_sid = sid;
+    largest = std::max(largest, unread);
+  }
+  if (!budget_.admits()) stalls_.still_since = still_since.value_or(now);
+  if (budget_.out_of_memory() && settings_.version == 2) give_up_largest();
+  sweep_at_.reset();
+  watch_budget(now);
+}
+
+// Whether it is read, and if it is not, that its peer sends no more than is under way.
+void Smux::look_at(std::uint32_t sid, Stream& stream) {
+  const bool stalled = !std::exchange(stream.read, false) && !stream.gone && stream.received != stream.consumed;
+  if (!stalled) {
+    stream.unread_sweeps = 0;
+    return;
+  }
+  if (stream.unread_sweeps < kGiveUpSweeps) ++stream.unread_sweeps;
+  if (settings_.version == 1 || stream.peer_finished || stream.withheld) return;
+  stream.withheld = true;
+  const std::uint32_t known = stream.told_window > 0 ? stream.told_window : kInitialWindow;
+  if (window_of(stream) >= known) return;
+  stream.update_due = true;
+  queue_control(sid, stream);
+}
+
+// Who was paused for long loses its connection; the alternative is that all others of the session stand still.
+void Smux::give_up_largest() {
+  Stream* largest = nullptr;
+  std::uint32_t largest_sid = 0;
+  for (auto& [sid, stream] : streams_) {
+    if (stream.unread_sweeps < kGiveUpSweeps) continue;
+    if (largest && stream.received - stream.consumed <= largest->received - largest->consumed) continue;
+    largest = &stream;
+    largest_sid = sid;
+  }
+  if (!largest) return;
+  ++counters_.given_up_streams;
+  give_up(largest_sid, *largest);
+}
+
+void Smux::give_up(std::uint32_t sid, Stream& stream) {
+  events_.push_back({StreamEvent::Type::kGivenUp, sid, stream.tag, {}});
+  if (!stream.finished) stream.fin_due = true;
+  stream.break_due = true;
+  queue_control(sid, stream);  // in any case: see break_stream()
+  retire(sid, stream);
+}
+
+}  // namespace kcptun
