@@ -383,6 +383,7 @@ bool Link::suspect(TimePoint now) const {
 
 bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) {
   if (kcp_.has_acks()) smux_.handle_departure(now);
+  smux_.handle_acknowledged(now, kcp_.send_window().una());  // here: it may all have been before the end was to leave
   flush_control();
   if (role_ == Role::kClient) ask_if_silent(now);
   batch.begin_run(path);

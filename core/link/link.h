@@ -128,9 +128,13 @@ class Link {
   /// Between the two: the segment in which those bytes begin, for passed_on().
   std::uint32_t write_position() const { return write_position_; }
   /// Half-close: we send no more on this stream.
-  void finish(std::uint32_t sid) { smux_.finish(sid); }
-  /// Both directions end at once.
-  void abandon(std::uint32_t sid) { smux_.abandon(sid); }
+  void finish(std::uint32_t sid) { smux_.finish(sid, kcp_.send_window().end()); }
+  /// Resets the stream: it is gone, and the peer is told behind what was written.
+  void abandon(std::uint32_t sid) { smux_.abandon(sid, kcp_.send_window().end()); }
+  /// Nobody reads the stream any more: its data is dropped.
+  void discard_input(std::uint32_t sid) { smux_.discard_input(sid); }
+  /// Ends of streams that wait for the peer's reading (Smux::finish, abandon) leave at once.
+  void release_lingering() { smux_.release_lingering(); }
   /// Bytes of the stream's data events that were passed on.
   void consume(std::uint32_t sid, std::size_t bytes) { smux_.consume(sid, bytes); }
 
@@ -174,7 +178,7 @@ class Link {
   /// Since when the peer, which is there, takes no more: its own receive buffers are full.
   std::optional<TimePoint> peer_full_since() const { return peer_full_since_; }
   /// True when all that was written has been acknowledged, control frames included.
-  bool drained() const { return kcp_.send_window().empty() && !smux_.has_control(); }
+  bool drained() const { return kcp_.send_window().empty() && !smux_.has_control() && !smux_.lingering(); }
   /// False while the peer cannot have read the bytes that were written at this position: its acknowledgements are
   /// cumulative, and this one has not come. What it holds and has acknowledged early, it cannot read yet.
   bool passed_on(std::uint32_t position) const { return serial_less(position, kcp_.send_window().una()); }

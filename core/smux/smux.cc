@@ -14,12 +14,9 @@ namespace {
 constexpr Duration kKeepaliveGrid = milliseconds(200);
 // The last client sid; behind it, sids would wrap to even numbers' neighbours that the peer may still hold.
 constexpr std::uint32_t kLastSid = 0xffffffff - 2;
-// Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
-// sent is negative as a signed number, which is what the Go peers look at.
 // A window is told of again each time such a part of it was consumed. Go peers do so at every half; the sender can use
 // little more than what is not part of the last one.
 constexpr std::uint32_t kUpdatesPerWindow = 8;
-constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
 }  // namespace
 
 Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t spread, MemoryQuota* memory)
@@ -53,13 +50,15 @@ void Smux::erase(std::uint32_t sid) {
 void Smux::retire(std::uint32_t sid, Stream& stream) {
   release_unread(stream);
   stream.gone = true;
-  if (!stream.queued) erase(sid);
+  // Whether or not there is anything to tell: the stream then stays in the table, gone, until its events have been
+  // drained, and a SYN that names it again cannot make a new one that would inherit them.
+  if (!stream.lingering) queue_control(sid, stream);
 }
 
-// Both ends have finished, and their owner knows all of it.
+// Both ends have finished, or the peer has reset the stream, and their owner knows all of it.
 bool Smux::erase_if_over(std::uint32_t sid, const Stream& stream) {
-  const bool over = stream.finished && stream.told_peer_finished && stream.received == stream.consumed;
-  if (stream.queued || !(stream.gone || over)) return false;
+  const bool over = stream.finished && stream.told_end && stream.received == stream.consumed;
+  if (stream.queued || stream.lingering || !(stream.gone || over)) return false;
   erase(sid);
   return true;
 }
@@ -113,7 +112,7 @@ void Smux::handle_header(const FrameHeader& header) {
   }
   switch (command) {
     case SmuxCommand::kNop:
-      return;
+      return handle_nop(header.sid);
     case SmuxCommand::kSyn:
       return handle_syn(header.sid);
     case SmuxCommand::kFin:
@@ -164,7 +163,7 @@ void Smux::handle_fin(std::uint32_t sid) {
 
 void Smux::handle_payload(MutableBytes piece) {
   Stream* stream = find(payload_sid_);
-  if (!stream || stream->gone || stream->peer_finished) {
+  if (!stream || stream->gone || stream->peer_finished || stream->discards) {
     counters_.discarded_bytes += piece.size();
     return;
   }
@@ -180,37 +179,36 @@ void Smux::handle_payload(MutableBytes piece) {
 void Smux::handle_update(const std::uint8_t* frame) {
   const std::uint32_t sid = read_frame_header(frame).sid;
   Stream* stream = find(sid);
-  if (!stream || stream->gone) return;
-  stream->peer_consumed = load_u32(frame + kFrameHeader);
-  stream->peer_window = load_u32(frame + kFrameHeader + 4);
-  const std::int32_t under_way = serial_diff(stream->sent, stream->peer_consumed);
-  if (under_way < 0) return break_stream(sid, *stream);
+  if (!stream || (stream->gone && !stream->lingering)) return;
+  note_update(*stream, load_u32(frame + kFrameHeader), load_u32(frame + kFrameHeader + 4));
+  if (stream->lingering && !may_be_unread(*stream)) end_lingering(sid, *stream);
+  if (stream->gone) return;
+  if (serial_diff(stream->sent, stream->peer_consumed) < 0) {
+    if (!stream->finished) stream->fin_due = true;
+    queue_control(sid, *stream);
+    return break_stream(sid, *stream);
+  }
   if (stream->starved) {  // even if it brings no room yet: the peer is there
     stream->starved = false;
     events_.push_back({StreamEvent::Type::kWritable, sid, stream->tag, {}});
   }
 }
 
-void Smux::break_stream(std::uint32_t sid, Stream& stream) {
-  ++counters_.broken_streams;
-  events_.push_back({StreamEvent::Type::kBroken, sid, stream.tag, {}});
-  if (!stream.finished) stream.fin_due = true;
-  // Queued in any case: the stream then stays in the table, gone, until its events have been drained, and a SYN that
-  // names it again cannot make a new one that would inherit them.
-  queue_control(sid, stream);
-  retire(sid, stream);
-}
-
 std::optional<StreamEvent> Smux::poll_event() {
   while (events_read_ < events_.size()) {
     StreamEvent event = events_[events_read_++];
-    if (event.type == StreamEvent::Type::kBroken || event.type == StreamEvent::Type::kGivenUp) return event;
+    if (event.type == StreamEvent::Type::kGivenUp) {
+      const Stream* stream = find(event.sid);
+      event.tag = stream ? stream->tag : 0;
+      return event;
+    }
     // The owner may have set the tag, or given the stream up, since the event was made.
     Stream* stream = find(event.sid);
     if (!stream || stream->gone) continue;
+    if (event.type == StreamEvent::Type::kData && stream->discards) continue;
     event.tag = stream->tag;
-    if (event.type == StreamEvent::Type::kFinished) {
-      stream->told_peer_finished = true;
+    if (event.type == StreamEvent::Type::kFinished || event.type == StreamEvent::Type::kBroken) {
+      stream->told_end = true;
       erase_if_over(event.sid, *stream);
     }
     return event;
@@ -228,6 +226,7 @@ std::optional<std::uint32_t> Smux::open_stream() {
   const std::uint32_t sid = next_sid_;
   next_sid_ += 2;
   Stream& stream = streams_[sid];
+  if (!std::exchange(marked_, true)) mark_due_ = true;
   stream.syn_due = true;
   begin_window(stream);
   queue_control(sid, stream);
@@ -275,22 +274,12 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   }
 }
 
-void Smux::finish(std::uint32_t sid) {
-  Stream* stream = find(sid);
-  if (!stream || stream->gone || stream->finished) return;
-  stream->finished = true;
-  stream->fin_due = true;
-  queue_control(sid, *stream);
-}
-
-void Smux::abandon(std::uint32_t sid) {
+void Smux::discard_input(std::uint32_t sid) {
   Stream* stream = find(sid);
   if (!stream || stream->gone) return;
-  if (!stream->finished) stream->fin_due = true;
-  // Also when the peer has finished: without it, what it got so far would look like the whole answer.
-  if (settings_.version == 2) stream->break_due = true;
-  if (stream->fin_due || stream->break_due) queue_control(sid, *stream);
-  retire(sid, *stream);
+  stream->discards = true;
+  release_unread(*stream);
+  erase_if_over(sid, *stream);
 }
 
 // --- control frames and time ---
@@ -309,23 +298,32 @@ void Smux::append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std
   if (!payload.empty()) std::memcpy(out.data() + at + kFrameHeader, payload.data(), payload.size());
 }
 
+void Smux::append_update(std::vector<std::uint8_t>& out, std::uint32_t sid, std::uint32_t consumed,
+                         std::uint32_t window) const {
+  if (settings_.version == 1) return;
+  std::uint8_t payload[kUpdatePayload];
+  store_u32(payload, consumed);
+  store_u32(payload + 4, window);
+  append_frame(out, SmuxCommand::kUpdate, sid, payload);
+}
+
 void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) {
   if (stream.syn_due) append_frame(out, SmuxCommand::kSyn, sid, {});
-  if ((stream.update_due && !stream.gone) || stream.break_due) {
-    std::uint8_t payload[kUpdatePayload];
-    store_u32(payload, stream.break_due ? stream.received + kImpossibleConsumed : stream.consumed);
+  if (stream.update_due && !stream.gone) {
     const std::uint32_t window = window_of(stream);
-    store_u32(payload + 4, window);
-    if (settings_.version == 2) append_frame(out, SmuxCommand::kUpdate, sid, payload);
+    append_update(out, sid, stream.consumed, window);
     stream.told_consumed = stream.consumed;
     stream.told_window = window;
     stream.largest_window = std::max(stream.largest_window, window);
   }
-  if (stream.fin_due) append_frame(out, SmuxCommand::kFin, sid, {});
-  stream.syn_due = stream.update_due = stream.break_due = stream.fin_due = stream.queued = false;
+  if (!stream.lingering) append_end(out, sid, stream);
+  stream.syn_due = stream.update_due = stream.queued = false;
 }
 
+// A client's mark comes behind its first SYN: what a session begins with tells a peer whose settings differ what is
+// wrong. A server's comes before all resets, which mean nothing to who has not heard it.
 void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
+  if (role_ == Role::kServer && std::exchange(mark_due_, false)) append_frame(out, SmuxCommand::kNop, kProgramMark, {});
   if (nop_due_) append_frame(out, SmuxCommand::kNop, 0, {});
   nop_due_ = false;
   while (!control_.empty() && out.size() < limit) {
@@ -336,12 +334,14 @@ void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
     append_control(out, sid, *stream);
     erase_if_over(sid, *stream);
   }
+  if (std::exchange(mark_due_, false)) append_frame(out, SmuxCommand::kNop, kProgramMark, {});
 }
 
 void Smux::handle_timeout(TimePoint now, bool stalled) {
   if (stalled) last_arrival_ = std::max(last_arrival_, now - settings_.keepalive);
   if (out_of_time(now)) dead_ = true;
   if (now >= next_nop_) add_nop(now);
+  poll_lingering(now);
 }
 
 void Smux::add_nop(TimePoint now) {
@@ -365,7 +365,8 @@ void Smux::handle_departure(TimePoint now) {
 }
 
 std::optional<TimePoint> Smux::next_timeout() const {
-  return std::min(next_nop_, last_arrival_ + settings_.dead_after);
+  const TimePoint at = std::min(next_nop_, last_arrival_ + settings_.dead_after);
+  return std::min(at, lingering_.next_timeout().value_or(at));
 }
 
 void Smux::fit_buffers(std::uint64_t bytes) {

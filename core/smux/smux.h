@@ -14,6 +14,7 @@
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/smux/frame.h"
+#include "core/smux/lingering_ends.h"
 #include "core/smux/receive_budget.h"
 
 namespace kcptun {
@@ -25,8 +26,8 @@ struct StreamEvent {
     kData,      // bytes came; answer with consume() when they were passed on
     kFinished,  // the peer will send no more
     kWritable,  // it had no room, and the peer has told of its window since
-    kBroken,    // the stream is over and gone, at once: the peer broke its rules
-    kGivenUp,   // the same, by our end: what it holds is to be freed now
+    kBroken,    // the peer has reset it: nothing more comes, nothing more is taken. See consume()
+    kGivenUp,   // our end has reset it, and it is gone: what its owner holds is to be freed now
   };
   Type type = Type::kData;
   std::uint32_t sid = 0;
@@ -92,17 +93,33 @@ class Smux {
   std::size_t stream_room(std::uint32_t sid);
   /// `bytes` of payload were framed for the stream. REQUIRES: bytes <= stream_room(sid).
   void record_sent(std::uint32_t sid, std::size_t bytes);
-  /// `bytes` of a stream's events were passed on to their reader; gives the budget back.
+  /// `bytes` of a stream's events were passed on to their reader; gives the budget back. A stream that the peer has reset
+  /// is gone once all of them were.
   void consume(std::uint32_t sid, std::size_t bytes);
+  /// Nobody reads this stream any more: what has come and what will come is dropped, and its events with it.
+  void discard_input(std::uint32_t sid);
   /// We send no more on this stream: FIN follows what was framed. When the peer has finished too, the stream is gone.
-  void finish(std::uint32_t sid);
-  /// Ends the stream at once, both ways. The peer is told by FIN and, in version 2, by an impossible UPD, upon which
-  /// Go peers close their side too (section 6: "claims to have consumed more than was sent").
-  void abandon(std::uint32_t sid);
+  /// `position`: the end of what was framed so far, as handle_acknowledged() counts. Where the peer has finished before,
+  /// and is not known to be ours, FIN waits until the peer has read all of it: newer Go peers throw away what they have
+  /// not read once both sides have finished (section 6).
+  void finish(std::uint32_t sid, std::uint32_t position = 0);
+  /// Resets the stream: for its owner it is gone. A peer of ours is told by a reset frame (section 12); others by FIN and,
+  /// in version 2, by an impossible UPD, upon which Go peers close their side too (section 6: "claims to have consumed
+  /// more than was sent"). Those wait until the peer has read what was framed before.
+  void abandon(std::uint32_t sid, std::uint32_t position = 0);
+  /// All bytes before `position` of the stream below have been acknowledged: ends that wait may go on.
+  void handle_acknowledged(TimePoint now, std::uint32_t position) {
+    if (!lingering_.empty()) lingering_.handle_acknowledged(now, position);
+  }
+  /// Lets all ends go that wait for their peer's reading.
+  void release_lingering();
+  bool lingering() const { return !lingering_.empty(); }
+  /// True once the peer has marked itself as one of our programs (section 12).
+  bool peer_is_ours() const { return peer_is_ours_; }
 
   // --- control frames and time ---
 
-  bool has_control() const { return nop_due_ || !control_.empty(); }
+  bool has_control() const { return nop_due_ || mark_due_ || !control_.empty(); }
   /// Bytes of control frames to send now are appended to `out` (at most `limit` rounded up to one stream's).
   void poll_control(std::vector<std::uint8_t>& out, std::size_t limit);
   /// Keepalive. `stalled`: nothing can arrive because our reader is stopped.
@@ -164,23 +181,39 @@ class Smux {
     bool update_due = false;
     bool fin_due = false;
     bool break_due = false;            // tell the peer to break the stream
-    bool finished = false;             // finish() was called
+    bool lingering = false;            // these two wait for the peer's reading
+    bool finished = false;             // finish() was called, or the peer takes no more
     bool peer_finished = false;
+    bool broken = false;               // by the peer
+    bool discards = false;             // discard_input() was called
     bool starved = false;              // stream_room() said 0: owed a kWritable
-    bool told_peer_finished = false;   // its event was polled
+    bool told_end = false;             // the event of the peer's end was polled
+    bool behind = false;               // when the last UPD came, what the next one will tell of had left
+    TimePoint updated_at{};            // when the last UPD came; TimePoint{}: none has
+    Duration reading_time{0};          // from the one before to it, if the peer had all the bytes by then
     bool gone = false;                 // erase once its control frames have left
   };
   using Streams = std::unordered_map<std::uint32_t, Stream>;
 
   void handle_header(const FrameHeader& header);
+  void handle_nop(std::uint32_t sid);
   void handle_payload(MutableBytes piece);
   void handle_update(const std::uint8_t* payload);
   void handle_syn(std::uint32_t sid);
   void handle_fin(std::uint32_t sid);
   void break_stream(std::uint32_t sid, Stream& stream);
+  void note_update(Stream& stream, std::uint32_t consumed, std::uint32_t window);
+  bool may_be_unread(const Stream& stream) const;
+  bool has_had_time(TimePoint now, const Stream& stream, TimePoint since) const;
+  void linger(std::uint32_t sid, Stream& stream, std::uint32_t position);
+  void end_lingering(std::uint32_t sid, Stream& stream);
+  void poll_lingering(TimePoint now);
   void queue_control(std::uint32_t sid, Stream& stream);
   void append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid, Bytes payload) const;
   void append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream);
+  void append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) const;
+  void append_update(std::vector<std::uint8_t>& out, std::uint32_t sid, std::uint32_t consumed,
+                     std::uint32_t window) const;
   bool erase_if_over(std::uint32_t sid, const Stream& stream);
   void release_unread(Stream& stream);
   void add_nop(TimePoint now);
@@ -207,6 +240,7 @@ class Smux {
 
   std::uint32_t next_sid_ = 3;
   std::deque<std::uint32_t> control_;  // streams with control frames due, each once
+  LingeringEnds lingering_;
   std::vector<StreamEvent> events_;
   std::size_t events_read_ = 0;
   std::optional<TimePoint> sweep_at_;
@@ -223,6 +257,9 @@ class Smux {
   TimePoint last_arrival_;
   TimePoint next_nop_;
   bool nop_due_ = false;
+  bool mark_due_ = false;
+  bool marked_ = false;                // the mark is due or has left
+  bool peer_is_ours_ = false;
   bool dead_ = false;
   Counters counters_;
 };

@@ -86,7 +86,7 @@ void Smux::give_up(std::uint32_t sid, Stream& stream) {
   events_.push_back({StreamEvent::Type::kGivenUp, sid, stream.tag, {}});
   if (!stream.finished) stream.fin_due = true;
   stream.break_due = true;
-  queue_control(sid, stream);  // in any case: see break_stream()
+  stream.lingering = false;  // its memory is wanted now, whatever the peer has still to read
   retire(sid, stream);
 }
 

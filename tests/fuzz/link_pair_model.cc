@@ -213,6 +213,8 @@ class Pair {
         return;
       case StreamEvent::Type::kBroken:
         KCPTUN_CHECK(it->second.given_up);
+        KCPTUN_CHECK(half.read == half.written);  // a reset comes behind the bytes
+        if (unread_[end][event.sid] == 0) links_[end]->abandon(event.sid);
         return;
       case StreamEvent::Type::kGivenUp:
         KCPTUN_CHECK(false);  // there is no quota, and a link keeps to windows

@@ -41,7 +41,10 @@ class Owner {
   }
 
  private:
-  std::uint32_t sid(Input& input) const { return 3 + 2u * (input.u8() % 16); }
+  std::uint32_t sid(Input& input) const {
+    const std::uint8_t choice = input.u8();
+    return choice == 0xff ? kProgramMark : 3 + 2u * (choice % 16);
+  }
 
   std::vector<std::uint8_t> frame(Input& input) {
     FrameHeader header{smux_.version(), static_cast<std::uint8_t>(input.u8() % 5), 0, sid(input)};
@@ -67,15 +70,20 @@ class Owner {
     while (const std::optional<StreamEvent> event = smux_.poll_event()) {
       KCPTUN_CHECK(event->type != StreamEvent::Type::kOpened || role_ == Role::kServer);
       if (event->type == StreamEvent::Type::kOpened) smux_.set_tag(event->sid, event->sid);
-      if (event->type == StreamEvent::Type::kBroken || event->type == StreamEvent::Type::kGivenUp) {
+      if (event->type == StreamEvent::Type::kGivenUp) {
         KCPTUN_CHECK(smux_.stream_room(event->sid) == 0);  // it is gone for its owner, whatever waits to be told
         forget(event->sid);
       }
+      // What came before can still be read.
+      if (event->type == StreamEvent::Type::kBroken) KCPTUN_CHECK(smux_.stream_room(event->sid) == 0);
       if (event->type != StreamEvent::Type::kData) continue;
       for (const std::uint8_t byte : event->data) sum_ += byte;
       const std::uint8_t answer = input.u8();
       if (answer == 0xff) {
         abandon(event->sid);
+      } else if (answer == 0xfe) {
+        smux_.discard_input(event->sid);
+        forget(event->sid);
       } else if (answer & 1) {
         unread_.emplace_back(event->sid, event->data.size());
       } else {

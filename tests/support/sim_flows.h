@@ -184,13 +184,9 @@ class SimFlows {
       return;
     }
     const auto it = index_.find(event.sid);
-    if (it == index_.end()) {
-      // A stream opened and given up at once is broken before anybody heard of it.
-      if (event.type != StreamEvent::Type::kBroken) fail("an event of an unknown stream");
-      return;
-    }
+    if (it == index_.end()) return fail("an event of an unknown stream");
     Flow& flow = flows_[it->second];
-    if (event.type != StreamEvent::Type::kBroken && event.tag != (event.sid - 3) / 2 + 1) fail("a wrong tag");
+    if (event.tag != (event.sid - 3) / 2 + 1) fail("a wrong tag");
     switch (event.type) {
       case StreamEvent::Type::kOpened:
         break;
@@ -207,7 +203,10 @@ class SimFlows {
         return fail("a stream was given up");
       case StreamEvent::Type::kBroken:
         if (!flow.plan->abandoned()) fail("a stream broke");
+        if (flow.received < (role_ == Role::kClient ? flow.plan->server_abandons : flow.plan->client_abandons))
+          fail("a reset overtook bytes");
         flow.over = true;
+        link.abandon(flow.sid);  // reads no more
         break;
     }
   }

@@ -1,0 +1,72 @@
+// Streams whose last frames wait until the peer has read what was sent before.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "core/base/serial.h"
+#include "core/base/time.h"
+
+namespace kcptun {
+
+/// Knows when a stream's end has waited: first until what was sent before it is acknowledged, then in steps of kStep for
+/// as long as its owner thinks that the peer still reads. Entries may be out of date: their owner knows which. Bounds:
+/// the owner's, which calls sweep().
+class LingeringEnds {
+ public:
+  static constexpr Duration kStep = seconds(1);
+
+  /// An end that has waited another step. `since`: when everything before it was acknowledged.
+  struct End {
+    std::uint32_t sid;
+    TimePoint since;
+  };
+
+  bool empty() const { return unacknowledged_.empty() && waiting_.empty(); }
+  std::size_t size() const { return unacknowledged_.size() + waiting_.size(); }
+  /// `position`: where the bytes before the end end, as handle_acknowledged() counts. Never before an earlier one.
+  void add(std::uint32_t sid, std::uint32_t position) { unacknowledged_.push_back({sid, position}); }
+  /// All bytes before `position` have arrived.
+  void handle_acknowledged(TimePoint now, std::uint32_t position) {
+    for (; !unacknowledged_.empty() && !serial_less(position, unacknowledged_.front().position); unacknowledged_.pop_front())
+      waiting_.push_back({{unacknowledged_.front().sid, now}, now + kStep});
+  }
+  std::optional<End> poll(TimePoint now) {
+    if (waiting_.empty() || now < waiting_.front().due) return std::nullopt;
+    const End end = waiting_.front().end;
+    waiting_.pop_front();
+    return end;
+  }
+  /// One that was polled waits another step.
+  void wait_on(TimePoint now, const End& end) { waiting_.push_back({end, now + kStep}); }
+  std::optional<TimePoint> next_timeout() const {
+    return waiting_.empty() ? std::nullopt : std::optional(waiting_.front().due);
+  }
+  /// Forgets the streams for which `over` is true.
+  template <typename Predicate>
+  void sweep(Predicate over) {
+    std::erase_if(unacknowledged_, [&over](const Unacknowledged& entry) { return over(entry.sid); });
+    std::erase_if(waiting_, [&over](const Waiting& entry) { return over(entry.end.sid); });
+  }
+  void clear() {
+    unacknowledged_.clear();
+    waiting_.clear();
+  }
+
+ private:
+  struct Unacknowledged {
+    std::uint32_t sid;
+    std::uint32_t position;
+  };
+  struct Waiting {
+    End end;
+    TimePoint due;
+  };
+  std::deque<Unacknowledged> unacknowledged_;  // in the order of their positions
+  std::deque<Waiting> waiting_;                // in the order of their due times
+};
+
+}  // namespace kcptun

@@ -1,0 +1,137 @@
+// How streams end: by FIN, by a reset from either side, and when the peer is told.
+#include <algorithm>
+#include <utility>
+
+#include "core/base/serial.h"
+#include "core/smux/smux.h"
+
+namespace kcptun {
+namespace {
+// Go peers tell of the bytes that they have read at their first read and at every such part of their window.
+constexpr std::uint32_t kGoUpdatesPerWindow = 2;
+// Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
+// sent is negative as a signed number, which is what the Go peers look at.
+constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
+// The last part of a stream may be read more slowly than the one before it.
+constexpr int kReadingTimes = 2;
+// The longest that an end waits for a peer that tells nothing of what it reads.
+constexpr Duration kLongestLinger = seconds(30);
+}  // namespace
+
+// --- by us ---
+
+void Smux::finish(std::uint32_t sid, std::uint32_t position) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone || stream->finished) return;
+  stream->finished = true;
+  stream->fin_due = true;
+  if (stream->peer_finished && may_be_unread(*stream)) return linger(sid, *stream, position);
+  queue_control(sid, *stream);
+}
+
+void Smux::abandon(std::uint32_t sid, std::uint32_t position) {
+  Stream* stream = find(sid);
+  if (!stream || stream->gone) return;
+  if (!stream->broken) {
+    if (!stream->finished) stream->fin_due = true;
+    // Also when the peer has finished: without it, what it got so far would look like the whole answer.
+    if (settings_.version == 2 || peer_is_ours_) stream->break_due = true;
+    const bool harmful = stream->break_due || (stream->fin_due && stream->peer_finished);
+    if (harmful && may_be_unread(*stream)) linger(sid, *stream, position);
+  }
+  retire(sid, *stream);
+}
+
+void Smux::append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) const {
+  if (stream.break_due && peer_is_ours_) {
+    append_frame(out, SmuxCommand::kNop, sid, {});
+  } else {
+    if (stream.break_due) append_update(out, sid, stream.received + kImpossibleConsumed, stream_buffer_);
+    if (stream.fin_due) append_frame(out, SmuxCommand::kFin, sid, {});
+  }
+  stream.break_due = stream.fin_due = false;
+}
+
+// --- by the peer ---
+
+// Other peers' are all of sid 0.
+void Smux::handle_nop(std::uint32_t sid) {
+  if (sid == kProgramMark && !peer_is_ours_) {
+    peer_is_ours_ = true;
+    if (!std::exchange(marked_, true)) mark_due_ = true;
+    release_lingering();
+  }
+  Stream* stream = peer_is_ours_ ? find(sid) : nullptr;
+  if (stream && !stream->gone) break_stream(sid, *stream);
+}
+
+// In order behind what came before: the owner gets that first, and consumes it.
+void Smux::break_stream(std::uint32_t sid, Stream& stream) {
+  if (stream.broken) return;
+  ++counters_.broken_streams;
+  stream.broken = stream.finished = stream.peer_finished = true;
+  stream.lingering = false;
+  events_.push_back({StreamEvent::Type::kBroken, sid, stream.tag, {}});
+}
+
+// --- ends that wait ---
+
+void Smux::note_update(Stream& stream, std::uint32_t consumed, std::uint32_t window) {
+  stream.peer_consumed = consumed;
+  stream.peer_window = window;
+  stream.reading_time = stream.behind ? last_arrival_ - stream.updated_at : Duration(0);
+  stream.updated_at = last_arrival_;
+  stream.behind = stream.sent - consumed >= window / kGoUpdatesPerWindow;
+}
+
+// Only a peer that may throw away what it has not read counts as one that has not read.
+bool Smux::may_be_unread(const Stream& stream) const {
+  return !peer_is_ours_ && (settings_.version == 1 ? stream.sent != 0 : stream.sent != stream.peer_consumed);
+}
+
+void Smux::linger(std::uint32_t sid, Stream& stream, std::uint32_t position) {
+  if (std::exchange(stream.lingering, true)) return;
+  if (lingering_.size() > 2 * streams_.size())
+    lingering_.sweep([this](std::uint32_t entry) {
+      const Stream* of = find(entry);
+      return !of || !of->lingering;
+    });
+  lingering_.add(sid, position);
+}
+
+void Smux::end_lingering(std::uint32_t sid, Stream& stream) {
+  stream.lingering = false;
+  queue_control(sid, stream);
+}
+
+void Smux::release_lingering() {
+  if (lingering_.empty()) return;
+  lingering_.clear();
+  for (auto& [sid, stream] : streams_)
+    if (stream.lingering) end_lingering(sid, stream);
+}
+
+// Everything has been acknowledged since `since`, at least LingeringEnds::kStep ago. Version 1 tells no more. In version
+// 2 the peer's updates do: what it has not told of is less than one part of its window, unless it reads still.
+bool Smux::has_had_time(TimePoint now, const Stream& stream, TimePoint since) const {
+  if (settings_.version == 1) return true;
+  const Duration quiet = now - std::max(since, stream.updated_at);
+  if (quiet >= kLongestLinger) return true;
+  const bool more_to_tell = stream.updated_at == TimePoint{} ||
+                            stream.sent - stream.peer_consumed >= stream.peer_window / kGoUpdatesPerWindow;
+  return !more_to_tell && quiet >= std::max<Duration>(LingeringEnds::kStep, kReadingTimes * stream.reading_time);
+}
+
+void Smux::poll_lingering(TimePoint now) {
+  while (const std::optional<LingeringEnds::End> end = lingering_.poll(now)) {
+    Stream* stream = find(end->sid);
+    if (!stream || !stream->lingering) continue;
+    if (has_had_time(now, *stream, end->since)) {
+      end_lingering(end->sid, *stream);
+    } else {
+      lingering_.wait_on(now, *end);
+    }
+  }
+}
+
+}  // namespace kcptun
