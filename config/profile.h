@@ -63,6 +63,8 @@ struct Profile {
   Duration autoexpire{0};               // client: age at which a session takes no new streams, 0: never
   std::optional<Duration> scavengettl;  // client: how long an expired session may live on, none: for ever
   Duration closewait{0};                // how long a connection whose one end is gone may drain
+  // How long a half-closed connection may be idle whose peer is not known to be ours; no option, tests shorten it.
+  Duration half_closed_idle = seconds(300);
   std::uint32_t max_sessions = 32768;   // server: conversations on all loops together, 1..1048576
   std::uint64_t ratelimit = 0;          // bytes of UDP payload per second and session, 0: unlimited
   std::uint8_t dscp = 0;                // 0..63

@@ -17,6 +17,7 @@
 #include "core/link/link.h"
 #include "daemon/hints.h"
 #include "daemon/loop/deadlines.h"
+#include "daemon/loop/lingering_resets.h"
 #include "daemon/loop/uv_handles.h"
 #include "daemon/net/udp_socket.h"
 
@@ -70,6 +71,7 @@ class Loop {
   void set_link_settings(const LinkSettings& settings) { context_.settings = settings; }
   BufferPool& backlog_pool() { return backlog_pool_; }
   DeadlineHeap& deadlines() { return deadlines_; }
+  LingeringResets& lingering_resets() { return lingering_resets_; }
 
   /// The index that the next socket is to be opened with (UdpOptions::index).
   std::uint32_t next_socket_index();
@@ -157,6 +159,7 @@ class Loop {
   std::vector<Session*> awake_;
   std::vector<Session*> pumping_;
   DeadlineHeap deadlines_;
+  LingeringResets lingering_resets_{deadlines_};
   std::optional<TimePoint> armed_;
   std::optional<TimePoint> trim_at_;
   std::size_t sessions_gone_ = 0;  // since the last trim()

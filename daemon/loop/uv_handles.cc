@@ -92,7 +92,8 @@ bool PollHandle::watch(int events) {
   if (events == events_) return true;
   if (!added_ && !(added_ = poller_.add(*this, fd_))) return false;
   poller_.change(*this, fd_, (events & UV_READABLE ? EPOLLIN : 0u) | (events & UV_WRITABLE ? EPOLLOUT : 0u) |
-                                 (events & UV_DISCONNECT ? EPOLLRDHUP : 0u));
+                                 (events & UV_DISCONNECT ? EPOLLRDHUP : 0u) |
+                                 (events & UV_PRIORITIZED ? EPOLLPRI : 0u));
   stopped_ = false;
   set_events(events);
   return true;
@@ -103,7 +104,7 @@ void PollHandle::handle_events(std::uint32_t events) {
   if (next_callback_) callback_ = std::exchange(next_callback_, nullptr);
   const int wanted = events_;
   int seen = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0) |
-             (events & EPOLLRDHUP ? UV_DISCONNECT : 0);
+             (events & EPOLLRDHUP ? UV_DISCONNECT : 0) | (events & EPOLLPRI ? UV_PRIORITIZED : 0);
   if (events & EPOLLERR) {
     stopped_ = true;
     set_events(0);

@@ -38,7 +38,7 @@ class UvLoop {
 /// Watches a file descriptor that somebody else owns. Destroy it before the descriptor is closed.
 class PollHandle {
  public:
-  /// `events`: UV_READABLE | UV_WRITABLE | UV_DISCONNECT; all that are watched after an error or a hang-up, so
+  /// `events`: UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED; all that are watched after an error or a hang-up, so
   /// that a system call finds out which.
   using Callback = std::function<void(int events)>;
 

@@ -1,6 +1,7 @@
 #include "daemon/session/connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,11 +20,9 @@ namespace {
 constexpr std::size_t kReadVectors = 192;
 constexpr std::size_t kWriteVectors = 512;
 
-// The connection ends with a reset: what the peer at this end has not got is lost, and it shall know.
-void set_reset_on_close(int fd) {
-  const linger hard{1, 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-}
+// A connection that has nothing to read or write for so long is watched for its peer's going. Not sooner: most that wait
+// half-closed end before, and each change of what is watched is a system call.
+constexpr Duration kLookAfter = seconds(1);
 
 }  // namespace
 
@@ -56,7 +55,8 @@ Connection::~Connection() {
 // From the loop, because this may be the constructor.
 void Connection::refuse(int error) {
   watch_error_ = error;
-  session_.loop().deadlines().set(*this, session_.loop().now());
+  give_up_at_ = session_.loop().now();
+  arm();
 }
 
 // --- events of the descriptor ---
@@ -68,17 +68,42 @@ void Connection::update_watch() {
 
 bool Connection::watch() {
   if (failed_) return poll_->watch(0);
-  const bool reading = !read_ended_ && !parked_;
+  const bool reading = !read_ended_ && !parked_ && !peer_reset_;
   const bool writing = !backlog_.empty();
-  return poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
+  if (reading || writing) {
+    watches_hang_up_ = false;
+    return poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
+  }
+  // epoll tells of errors and hang-ups to who watches for anything at all: here for urgent data, which does not come.
+  const bool watched = poll_->watch(watches_hang_up_ ? UV_PRIORITIZED : 0);
+  const bool waits = read_ended_ || starved_;  // for the other end; not just for its turn
+  if (waits && !watches_hang_up_ && !hung_up_ && !look_at_) {
+    look_at_ = session_.loop().now() + kLookAfter;
+    arm();
+  }
+  return watched;
 }
 
 void Connection::handle_poll(int events) {
   if (failed_) return;
-  if (events & UV_WRITABLE) write_backlog();
-  if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
+  if (events & UV_PRIORITIZED) {
+    handle_hang_up();
+  } else {
+    if (events & UV_WRITABLE) write_backlog();
+    if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
+  }
   session_.loop().wake(session_);  // what was written may move windows
   update_watch();
+}
+
+// The peer at this end is gone. What it sent before may wait for the stream's window yet, for a while.
+void Connection::handle_hang_up() {
+  watches_hang_up_ = false;
+  pollfd entry{fd_.get(), 0, 0};
+  if (::poll(&entry, 1, 0) != 1 || (entry.revents & (POLLERR | POLLHUP)) == 0) return;
+  if (read_ended_) return fail("the peer at this end is gone", std::strerror(ECONNRESET));
+  hung_up_ = true;
+  bound_drain();
 }
 
 void Connection::handle_dialled(Dialer::Outcome outcome) {
@@ -88,29 +113,59 @@ void Connection::handle_dialled(Dialer::Outcome outcome) {
   poll_ = std::move(outcome.poll);
   poll_->set_callback([this](int events) { handle_poll(events); });
   prepare_connection(fd_.get());
+  if (peer_reset_) bound_drain();
   write_backlog();
   session_.loop().wake(session_);
   update_watch();
 }
 
-void Connection::handle_deadline(TimePoint) {
-  if (watch_error_ != 0)
-    return fail("the system refuses to watch a connection, which is reset", std::strerror(watch_error_));
-  fail("the peer, which has finished, does not read", std::strerror(ETIMEDOUT));
+void Connection::arm() {
+  session_.loop().deadlines().set(*this, earliest(give_up_at_, earliest(look_at_, idle_at_)));
+}
+
+void Connection::handle_deadline(TimePoint now) {
+  if (failed_) return;
+  if (give_up_at_ && *give_up_at_ <= now) {
+    if (watch_error_ != 0)
+      return fail("the system refuses to watch a connection, which is reset", std::strerror(watch_error_));
+    return fail("what is left is not taken", std::strerror(ETIMEDOUT));
+  }
+  if (idle_at_ && *idle_at_ <= now) check_idleness(now);
+  if (failed_) return;
+  if (look_at_ && *look_at_ <= now) {
+    look_at_.reset();
+    watches_hang_up_ = true;  // unless there is something to read or write by now
+    update_watch();
+  }
+  arm();
 }
 
 // A peer that has finished and does not read either may be gone: the 2021 release ends both directions with one FIN
-// and says no more (docs/protocol.md section 6). What is left to send gets so much time, renewed by each progress.
+// and says no more (docs/protocol.md section 6). What is left to send gets so much time, renewed by each progress; so
+// does what is left to read of a peer at this end that is gone, and to write to one before a reset.
 void Connection::bound_drain() {
-  if (!peer_finished_ || draining_ || watch_error_ != 0) return;
-  draining_ = true;
-  Loop& loop = session_.loop();
-  loop.deadlines().set(*this, loop.now() + session_.drain_limit());
+  if (give_up_at_) return;
+  give_up_at_ = session_.loop().now() + session_.drain_limit();
+  arm();
+}
+
+// And with nothing left to send, a peer that is gone looks like one that waits for a slow answer.
+void Connection::bound_idleness() {
+  idle_at_ = session_.loop().now() + session_.half_closed_idle();
+  idle_traffic_ = traffic_.total();
+  arm();
+}
+
+void Connection::check_idleness(TimePoint) {
+  idle_at_.reset();
+  if (session_.link().smux().peer_is_ours()) return;  // it says when it goes
+  if (traffic_.total() != idle_traffic_) return bound_idleness();
+  fail("half-closed, and idle for too long", std::strerror(ETIMEDOUT));
 }
 
 void Connection::handle_writable() {
   replay_.bind();
-  if (std::exchange(draining_, false)) session_.loop().deadlines().set(*this, std::nullopt);
+  if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
   starved_ = false;
   if (parked_) unpark();
 }
@@ -130,8 +185,20 @@ void Connection::fail(const char* what, const std::string& error) {
 
 void Connection::reset() {
   failed_ = true;
-  if (!poll_) return dialer_.reset();
-  set_reset_on_close(fd_.get());
+  dialer_.reset();
+  if (!poll_) return;
+  poll_.reset();
+  Loop& loop = session_.loop();
+  loop.lingering_resets().add(loop.now(), std::move(fd_), session_.drain_limit());
+}
+
+void Connection::handle_peer_reset() {
+  replay_.bind();
+  if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
+  peer_reset_ = true;
+  end_if_drained();
+  if (failed_) return;
+  bound_drain();
   update_watch();
 }
 
@@ -143,13 +210,13 @@ void Connection::add_traffic(const Traffic& moved) {
 // --- from here into the tunnel ---
 
 Connection::Pull Connection::pull(std::size_t limit) {
-  if (failed_ || read_ended_) return Pull::kStopped;
+  if (failed_ || read_ended_ || peer_reset_) return Pull::kStopped;
   Link& link = session_.link();
   const std::span<const MutableBytes> room = link.prepare_write(sid_, std::min(limit, read_size_));
   if (room.empty()) {
     if (!link.writable()) return Pull::kMore;
     starved_ = true;
-    bound_drain();
+    if (peer_finished_ || write_failed_ || hung_up_) bound_drain();
     return Pull::kStarved;
   }
 
@@ -177,8 +244,8 @@ Connection::Pull Connection::pull(std::size_t limit) {
   }
   if (n < 0 && error == EINTR) return Pull::kMore;
   if (n < 0 && error == EAGAIN) return Pull::kDry;
-  if (n < 0) {
-    fail("reading failed", std::strerror(error));
+  if (n < 0 || write_failed_) {  // after a reset that the writing has heard of, the end is none
+    fail("reading failed", std::strerror(n < 0 ? error : ECONNRESET));
     return Pull::kStopped;
   }
   read_ended_ = true;
@@ -236,8 +303,8 @@ void Connection::unpark() {
 // --- from the tunnel to here ---
 
 void Connection::gather(Bytes view) {
-  if (failed_) return;
   replay_.bind();
+  if (!takes_data()) return;
   if (dialer_ || !backlog_.empty() || write_ended_) {
     backlog_.append(view);
   } else {
@@ -245,21 +312,32 @@ void Connection::gather(Bytes view) {
   }
 }
 
-// Writes as much as is taken; the bytes written are consumed. On failure the connection is over.
+// Writes as much as is taken; the bytes written are consumed.
 std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
   const ssize_t n = ::writev(fd_.get(), vectors, static_cast<int>(std::min(count, kWriteVectors)));
   if (n >= 0) {
     session_.link().consume(sid_, static_cast<std::size_t>(n));
     add_traffic({.received = static_cast<std::size_t>(n)});
+    if (peer_reset_ && n > 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
     return static_cast<std::size_t>(n);
   }
-  if (errno != EAGAIN && errno != EINTR) fail("writing failed", std::strerror(errno));
+  if (errno != EAGAIN && errno != EINTR) stop_writing(errno);
   return 0;
+}
+
+// The peer at this end has reset the connection, or closed it with input unread. What it sent before still counts: an
+// answer that came before the whole of its question (HTTP 413) is read to its end.
+void Connection::stop_writing(int error) {
+  if (read_ended_ || peer_reset_) return fail("writing failed", std::strerror(error));
+  write_failed_ = true;
+  backlog_.drop_front(backlog_.size());
+  session_.link().discard_input(sid_);
+  session_.mark_ready(*this);
 }
 
 void Connection::flush() {
   std::size_t done = 0;
-  while (done < gathered_.size() && !failed_) {
+  while (done < gathered_.size() && takes_data()) {
     const std::size_t count = std::min(gathered_.size() - done, kWriteVectors);
     std::size_t wanted = 0;
     for (std::size_t i = 0; i < count; ++i) wanted += gathered_[done + i].iov_len;
@@ -268,37 +346,44 @@ void Connection::flush() {
     for (; done < gathered_.size() && written >= gathered_[done].iov_len; ++done)
       written -= gathered_[done].iov_len;
     if (!short_write) continue;
-    for (; done < gathered_.size() && !failed_; ++done, written = 0)
+    for (; done < gathered_.size() && takes_data(); ++done, written = 0)
       backlog_.append(Bytes(static_cast<const std::uint8_t*>(gathered_[done].iov_base), gathered_[done].iov_len)
                           .subspan(written));
   }
   gathered_.clear();
   if (gathered_.capacity() > kWriteVectors) gathered_.shrink_to_fit();
   if (failed_) return;
-  shut_down_if_drained();
+  end_if_drained();
   update_watch();
 }
 
 void Connection::write_backlog() {
   std::array<iovec, 64> vectors;
-  while (!backlog_.empty() && !failed_) {
+  while (!backlog_.empty() && takes_data()) {
     const std::size_t count = backlog_.fill(vectors.data(), vectors.size());
     const std::size_t written = write_some(vectors.data(), count);
     if (written == 0) break;
     backlog_.drop_front(written);
   }
-  if (!failed_) shut_down_if_drained();
+  end_if_drained();
 }
 
 void Connection::handle_peer_finished() {
   peer_finished_ = true;
   replay_.bind();
-  if (starved_ || session_.link().smux().version() == 1) bound_drain();
-  shut_down_if_drained();
+  const Smux& smux = session_.link().smux();
+  if (starved_ || (smux.version() == 1 && !smux.peer_is_ours())) bound_drain();
+  if (!smux.peer_is_ours()) bound_idleness();
+  end_if_drained();
 }
 
-void Connection::shut_down_if_drained() {
-  if (!peer_finished_ || write_ended_ || dialer_ || !backlog_.empty() || !gathered_.empty()) return;
+void Connection::end_if_drained() {
+  if (!takes_data() || dialer_ || !backlog_.empty() || !gathered_.empty()) return;
+  if (peer_reset_) {
+    reset();
+    return session_.detach(*this);
+  }
+  if (!peer_finished_ || write_ended_) return;
   write_ended_ = true;
   if (read_ended_) return session_.detach(*this);  // closing says the same, one system call earlier
   ::shutdown(fd_.get(), SHUT_WR);

@@ -26,7 +26,9 @@ namespace kcptun {
 
 /// Moves bytes both ways without keeping them: what can be read is read only when the link has room for it, straight
 /// into segments; what came is written straight from the receive arena, and only what the peer will not take is
-/// kept, within the flow control of smux. Half-closes pass both ways at once.
+/// kept, within the flow control of smux. Half-closes pass both ways at once, and resets behind what came before them:
+/// what the peer at this end sent before it reset is read first, what is to be written to it before the tunnel's reset is
+/// written first, within Session::drain_limit().
 /// Owned by its Session, which is told when it is over.
 class Connection : private Deadline {
  public:
@@ -72,7 +74,9 @@ class Connection : private Deadline {
   LocalConnection take_back();
   /// The peer may have passed on what was sent.
   void handle_passed_on() { replay_.bind(); }
-  /// The stream is gone: the peer at this end sees a reset, not an orderly end.
+  /// The other end has reset the stream: so does this one, behind what has come.
+  void handle_peer_reset();
+  /// The stream is gone: the peer at this end sees a reset, not an orderly end, as soon as it has what was written.
   void reset();
 
   bool in_ready_list = false;  // the session's bookkeeping
@@ -81,16 +85,22 @@ class Connection : private Deadline {
  private:
   void handle_deadline(TimePoint now) override;
   void handle_poll(int events);
+  void handle_hang_up();
   void handle_dialled(Dialer::Outcome outcome);
   Pull replay(std::span<const MutableBytes> room);
   void note_position();
   void bound_drain();
+  void bound_idleness();
+  void check_idleness(TimePoint now);
+  void arm();
   void refuse(int error);
   void fail(const char* what, const std::string& error);
+  void stop_writing(int error);
   void write_backlog();
-  void shut_down_if_drained();
+  void end_if_drained();
   void update_watch();
   bool watch();
+  bool takes_data() const { return !failed_ && !write_failed_; }
   void add_traffic(const Traffic& moved);
   std::size_t write_some(const iovec* vectors, std::size_t count);
 
@@ -111,11 +121,18 @@ class Connection : private Deadline {
   std::size_t read_size_ = kSmallestRead;  // bytes asked of the next read
   bool parked_ = false;
   bool starved_ = false;      // the stream has no window
-  bool draining_ = false;     // peer_finished_ and the stream has no window: bounded by Session::drain_limit()
   bool read_ended_ = false;   // the end was read
   bool peer_finished_ = false;
+  bool peer_reset_ = false;   // what has come is written yet, nothing is read
   bool write_ended_ = false;  // our side was shut down
+  bool write_failed_ = false;  // the peer at this end takes no more; what it sent before is read yet
+  bool watches_hang_up_ = false;  // while nothing else is watched
+  bool hung_up_ = false;          // it is gone, with bytes that the stream has no window for
   bool failed_ = false;
+  std::optional<TimePoint> give_up_at_;  // connecting, or draining
+  std::optional<TimePoint> look_at_;     // then what has nothing to read or write is watched for a hang-up
+  std::optional<TimePoint> idle_at_;     // half-closed: whether anything was moved
+  std::uint64_t idle_traffic_ = 0;       // bytes moved when that was last looked at
 };
 
 }  // namespace kcptun

@@ -74,6 +74,7 @@ void Session::close_all() {
 
 void Session::shut_down() {
   for (const auto& [sid, connection] : connections_) link_.abandon(sid);
+  link_.release_lingering();
   close_all();
 }
 
@@ -177,8 +178,7 @@ void Session::handle_event(const StreamEvent& event) {
     case StreamEvent::Type::kWritable:
       return connection->handle_writable();
     case StreamEvent::Type::kBroken:
-      connection->reset();
-      return detach(*connection);
+      return connection->handle_peer_reset();
     case StreamEvent::Type::kGivenUp:
       return handle_given_up(*connection);
     case StreamEvent::Type::kOpened:

@@ -1,6 +1,7 @@
 // One conversation on its loop: joins the link's streams with connections.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -62,6 +63,8 @@ class Session : public Deadline {
   Loop& loop() { return loop_; }
   /// How long a stream whose peer has finished may be stuck.
   Duration drain_limit() const;
+  /// How long a half-closed stream may be idle whose peer may be gone.
+  Duration half_closed_idle() const { return std::max<Duration>(profile_.closewait, profile_.half_closed_idle); }
   EventLog log() const { return EventLog(profile_.name); }
   /// Where the profile sends connections, for messages.
   std::string target() const;
@@ -79,7 +82,7 @@ class Session : public Deadline {
   std::vector<LocalConnection> take_back_connections();
   /// Resets all connections: the tunnel goes away under them.
   void close_all();
-  /// The same, and tells the peer that its streams are over.
+  /// The same, and tells the peer at once that its streams are over.
   void shut_down();
 
  private:

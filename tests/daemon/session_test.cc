@@ -378,6 +378,44 @@ TEST_CASE("an application that resets with a backlog for it gives the memory bac
   CHECK(rig.world.until([&] { return rig.owned->backlog_pool().in_use() == 0; }));
 }
 
+TEST_CASE("what an application sent before it closed with unread input comes before the reset") {
+  Profile profile = test::plain_profile(Role::kServer);
+  profile.link.smux.version = GENERATE(1u, 2u);
+  ServerRig rig(profile);
+  rig.target.reads = false;
+  const std::uint32_t sid = rig.connected_stream();
+  rig.stream(sid).to_send = test::random_bytes(20'000, 11);
+  char byte;
+  REQUIRE(rig.world.until([&] { return ::recv(rig.app().fd(), &byte, 1, MSG_PEEK) == 1; }));
+  const std::string answer = test::random_bytes(5000, 12);
+  rig.app().send(answer);
+  rig.app().step();
+  rig.app().close();
+  rig.stream(sid).to_send = test::random_bytes(500'000, 13);  // is refused: writing fails before reading does
+  CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
+  CHECK(rig.stream(sid).received == answer);
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+  CHECK(rig.owned->backlog_pool().in_use() == 0);
+}
+
+TEST_CASE("a half-closed stream on which nothing moves ends, unless the peer is ours, which would say so") {
+  Profile profile = test::plain_profile(Role::kServer);
+  profile.half_closed_idle = milliseconds(300);
+  ServerRig rig(profile);
+  const std::uint32_t sid = rig.connected_stream();
+  rig.stream(sid).ends = true;
+  REQUIRE(rig.world.until([&] { return rig.app(0).ended; }));
+
+  test::RawPeer raw;
+  raw.send(rig.peer->only().path.remote.port,
+           test::push_datagram(77, 0, test::smux_frame(2, SmuxCommand::kSyn, 3) + test::smux_frame(2, SmuxCommand::kFin, 3)));
+  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 2 && rig.app(1).ended; }));
+  CHECK(rig.log.count("stream closed") == 0);
+  CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
+  rig.world.for_a_while(std::chrono::milliseconds(700));
+  CHECK(rig.log.count("stream closed") == 1);
+}
+
 // --- back pressure ---
 
 TEST_CASE("a target that does not read holds its stream up, within streambuf, and others go on") {
