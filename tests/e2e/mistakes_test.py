@@ -130,7 +130,7 @@ class Mistakes(TunnelCase):
         self.assertIn("mtu auto", client.log())
         self.assertNotIn(VANISH, server.log())
 
-    @unittest.skipUnless(os.geteuid() == 0, "tcp mode needs root")
+    @machine.needs("tcp-mode")
     def test_tcp_mode_at_the_client_only(self):
         self.check(["--tcp"], [], at_client="refuses the TCP connection: its server runs without tcp (here on)")
 
