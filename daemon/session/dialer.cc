@@ -57,7 +57,7 @@ bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
   const int number = fd.get();
   auto poll = std::make_unique<PollHandle>(loop_.uv(), number, [this, number](int) { handle_poll(number); });
   if (!poll->watch(UV_WRITABLE)) {
-    error_ = std::strerror(errno);
+    error_ = std::string("the system refuses to watch the connection: ") + std::strerror(errno);
     return false;
   }
   attempts_.push_back({std::move(fd), std::move(poll), std::move(address)});

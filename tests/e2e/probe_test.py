@@ -112,6 +112,7 @@ class Probe(TunnelCase):
         profile = os.path.join(self.directory, "client.json")
         with open(profile, "w") as file:
             file.write(text[text.index("// One side of a tunnel"):])
+        os.chmod(profile, 0o600)
         done = subprocess.run([OPTIONS.client, "-c", profile, "--check"], capture_output=True, text=True, timeout=10)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         for field in fields:
