@@ -54,8 +54,9 @@ class StallCase(TunnelCase):
     async def upload_all(self, tunnel, held, count):
         await asyncio.gather(*(self.upload(tunnel, held) for _ in range(count)))
 
-    def go_on_beside(self, tunnel, stall, seconds=90):
-        """Runs stall(held); a connection from before and new ones work meanwhile."""
+    def go_on_beside(self, tunnel, stall, hint=None, seconds=90):
+        """Runs stall(held); a connection from before and new ones work meanwhile, and the log has its hint before the
+        stall ends: (program, text)."""
         async def both():
             with contextlib.ExitStack() as held:
                 beside = held.enter_context(await tunnel.connect())
@@ -65,6 +66,8 @@ class StallCase(TunnelCase):
                     await asyncio.wait_for(t.echo_once(tunnel, self.seed + number, MB), 20)
                 await t.send(beside, b"still here")
                 await asyncio.wait_for(t.receive_exactly(beside, 10), 20)
+                if hint:
+                    await asyncio.get_running_loop().run_in_executor(None, self.hint, *hint)
         t.run(both(), seconds)
 
     def hint(self, program, text, seconds=20):
@@ -74,13 +77,13 @@ class StallCase(TunnelCase):
 
 
 class Paused(StallCase):
-    def paused(self, tunnel, count, size):
-        self.go_on_beside(tunnel, lambda held: self.pause_all(tunnel, held, count, size))
+    def paused(self, tunnel, count, size, hint=None):
+        self.go_on_beside(tunnel, lambda held: self.pause_all(tunnel, held, count, size),
+                          hint and (tunnel.client_program, hint))
 
     def test_three_paused_downloads_stop_nothing_at_the_defaults(self):
         tunnel = self.tunnel()
-        self.paused(tunnel, 3, 12 * MB)
-        self.hint(tunnel.client_program, "nobody reads")
+        self.paused(tunnel, 3, 12 * MB, "nobody reads")
         lines = tunnel.client_program.log().splitlines()
         self.assertFalse([line for line in lines if " warning " in line and "kernel clamps" not in line])
 
@@ -89,19 +92,17 @@ class Paused(StallCase):
 
     def test_five_uploads_to_targets_that_do_not_read_stop_nothing(self):
         tunnel = self.tunnel(SMALL)
-        self.go_on_beside(tunnel, lambda held: self.upload_all(tunnel, held, 5))
-        self.hint(tunnel.server_program, "nobody reads")
+        self.go_on_beside(tunnel, lambda held: self.upload_all(tunnel, held, 5), (tunnel.server_program, "nobody reads"))
 
     def test_many_paused_downloads_stay_within_the_memory_that_is_set(self):
         tunnel = self.tunnel(["--memory", 16, "--smuxbuf", 64 * MB, "--streambuf", 8 * MB])
         t.run(t.echo_once(tunnel, self.seed, MB), 20)
         before = tunnel.client_program.rss()
-        self.paused(tunnel, 25, 6 * MB)
+        self.paused(tunnel, 25, 6 * MB, "little memory is left")
         grown = tunnel.client_program.rss() - before
         print(f"    the client grew by {grown / MB:.1f} MB")
         if not IS_SANITIZED:
             self.assertLess(grown, 40 * MB)
-        self.hint(tunnel.client_program, "little memory is left")
         self.assertNotIn("given up", tunnel.client_program.log())
 
     def test_with_smux_1_the_session_stands_still_until_somebody_reads_and_the_log_says_why(self):
