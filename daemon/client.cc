@@ -1,5 +1,6 @@
 #include "daemon/client.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/socket.h>
 
@@ -98,7 +99,11 @@ Result<bool> ClientPart::dial_at(Slot& slot, const HostPort& server, const IpEnd
 }
 
 Result<std::unique_ptr<DatagramSocket>> ClientPart::open_session_socket(const IpEndpoint& remote) {
-  return open_socket(remote, loop_.next_socket_index(), reserve_.take(is_ipv4(remote) ? AF_INET : AF_INET6));
+  FileDescriptor reserved = reserve_.take(is_ipv4(remote) ? AF_INET : AF_INET6);
+  const FileDescriptor copy(reserved.valid() ? ::fcntl(reserved.get(), F_DUPFD_CLOEXEC, 0) : -1);
+  auto opened = open_socket(remote, loop_.next_socket_index(), std::move(reserved));
+  if (!opened && copy.valid()) reserve_.take_back(copy.get());  // a dial that failed costs none
+  return opened;
 }
 
 Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint& remote, std::uint32_t index,
@@ -415,7 +420,7 @@ void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
     finder_.replace(*remote);
     watch_servers();
     for (Slot& slot : slots_)
-      if (!slot.waiting.empty()) redial(slot);  // nobody else would, where one server is left of several
+      if (!slot.waiting.empty() || (slot.wanted && !slot.session)) redial(slot);  // nobody else would, where one server is left of several
   } else if (servers_) {
     servers_->retune();
   }

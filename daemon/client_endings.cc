@@ -31,9 +31,11 @@ void ClientPart::handle_closed(Dialled& session, std::string_view reason) {
   if (reason == kNobodyListens && !session.link.heard()) explain_no_answer(session, loop_.now());
   if (current) tell_finder(session);  // of one that was set aside it is forgotten
   account(session);
+  if (!loop_.blocked()) loop_.send_batch();  // what the session said last; the socket forgets its peer now
   keep_socket(session.socket);
   const bool gone_peer = session.link.peer_gone() || reason == kNobodyListens || reason == kForgotten;
   if (may_begin_anew(session, gone_peer)) begin_anew(session);
+  session.session.close_all();  // connections go before the session that they refer to
   loop_.dispose(std::move(gone));
 }
 

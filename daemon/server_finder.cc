@@ -85,6 +85,11 @@ void ServerFinder::handle_silence() {
 
 void ServerFinder::handle_network_change() {
   answered_.reset();  // another path may do better
+  if (lookup_) {      // it asks the name servers of the old network
+    lookup_.reset();
+    retry_at_.reset();
+    return find();
+  }
   if (!std::exchange(retry_at_, std::nullopt)) return;
   retry_after_ = kFirstRetry;
   find();

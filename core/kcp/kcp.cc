@@ -300,6 +300,7 @@ bool Kcp::window_worth_telling() const {
 }
 
 void Kcp::handle_timeout(TimePoint now) {
+  if (paced_until_ && *paced_until_ <= now) paced_until_.reset();  // write_data() sets it again when it has its turn
   if (detects_by_time_) {
     acked_.lost += send_.detect_late(now, rtt_);
     probe_due_ |= send_.probe_if_silent(now, rtt_);

@@ -215,6 +215,7 @@ std::optional<StreamEvent> Link::poll_event(TimePoint now) {
         qpp_pair(event->sid).receiving.decrypt(event->data);
       return event;
     }
+    if (kcp_.readable() && !smux_.willing()) smux_.handle_refusal(now);
     if (!kcp_.readable() || !smux_.willing() || !closed_reason().empty()) return std::nullopt;
     pump_input(now);
   }

@@ -140,6 +140,8 @@ class Smux {
 
   /// When sweep() is due; none while unread bytes are few.
   std::optional<TimePoint> next_sweep() const { return sweep_at_; }
+  /// Bytes wait that may not come in (willing()): streams are looked at, whoever holds the memory.
+  void handle_refusal(TimePoint now) { watch_budget(now); }
   /// Takes the window of streams that nobody reads back. When the memory of the process is used up, the one of them
   /// that holds most is given up, if it has not been read for kGiveUpSweeps: others go on.
   void sweep(TimePoint now);

@@ -24,7 +24,7 @@ void Smux::begin_window(Stream& stream) {
 }
 
 void Smux::watch_budget(TimePoint now) {
-  if (budget_.wants_back(stream_buffer_)) {
+  if (budget_.wants_back(stream_buffer_) || budget_.out_of_memory()) {
     if (!sweep_at_) sweep_at_ = now + kSweepEvery;
   } else {
     sweep_at_.reset();

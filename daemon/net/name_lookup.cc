@@ -149,9 +149,9 @@ void NameLookup::Query::set_timer() {
   const std::uint64_t now = uv_now(&loop);
   const std::uint64_t left = give_up_at > now ? give_up_at - now : 0;
   timeval longest{.tv_sec = static_cast<time_t>(left / 1000), .tv_usec = static_cast<suseconds_t>(left % 1000 * 1000)};
-  timeval next;
-  ares_timeout(channel, &longest, &next);
-  timer.start(static_cast<std::uint64_t>(next.tv_sec) * 1000 + static_cast<std::uint64_t>(next.tv_usec + 999) / 1000);
+  timeval next{};
+  const timeval& due = *ares_timeout(channel, &longest, &next);  // the sooner of the two
+  timer.start(static_cast<std::uint64_t>(due.tv_sec) * 1000 + static_cast<std::uint64_t>(due.tv_usec + 999) / 1000);
 }
 
 void NameLookup::Query::handle_answer(int status, ares_addrinfo* found) {

@@ -22,7 +22,8 @@ namespace kcptun {
 /// Bounds: kTimeout for the whole lookup; kMaxAddresses of its answer are kept.
 class NameLookup {
  public:
-  static constexpr Duration kTimeout = seconds(15);
+  /// Less than the 10 s that a connection waits for it (Dialer::kDialTimeout, ClientPart::kMaxWait).
+  static constexpr Duration kTimeout = seconds(8);
   static constexpr std::size_t kMaxAddresses = 32;
   using Addresses = Result<std::vector<IpEndpoint>>;
   using Done = std::function<void(Addresses)>;

@@ -168,6 +168,7 @@ void Connection::handle_writable() {
   if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
   starved_ = false;
   if (parked_) unpark();
+  if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor tells of these
 }
 
 void Connection::fail(const char* what, const std::string& error) {
@@ -237,6 +238,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
   if (n > 0) {
     add_traffic({.sent = static_cast<std::size_t>(n)});
+    if (hung_up_ && watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
     const bool filled = static_cast<std::size_t>(n) == total;
     // Room is laid out before the read: no more of it than this connection has been filling.
     read_size_ = filled ? std::min(2 * read_size_, kLargestRead) : std::max(read_size_ / 2, kSmallestRead);

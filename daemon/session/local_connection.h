@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/loop/lingering_resets.h"
 #include "daemon/net/file_descriptor.h"
 
 namespace kcptun {
@@ -17,6 +18,12 @@ struct LocalConnection {
   static constexpr std::uint8_t kMaxMoves = 3;
 
   LocalConnection(FileDescriptor accepted) : fd(std::move(accepted)) {}  // NOLINT(google-explicit-constructor)
+  LocalConnection(LocalConnection&&) noexcept = default;
+  LocalConnection& operator=(LocalConnection&&) noexcept = default;
+  /// One that no session takes ends with a reset: what was read from it is lost.
+  ~LocalConnection() {
+    if (fd.valid() && moves > 0) set_reset_on_close(fd.get());
+  }
 
   FileDescriptor fd;                 // non-blocking
   std::vector<std::uint8_t> unsent;  // read from it; at most ReplayBuffer::kLimit

@@ -36,7 +36,7 @@ inline ParsedCommand run(const Start& start) {
     return bytes;
   };
   return parse_command(
-      {start.role, start.arguments, start.environment_key, start.plugin, "libuv 1.44", read, read_key, random});
+      {start.role, start.arguments, start.environment_key, start.plugin, "libuv 1.44", read, {}, read_key, random});
 }
 
 inline ParsedCommand run_flags(std::vector<std::string> arguments, Role role = Role::kClient) {

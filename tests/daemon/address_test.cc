@@ -94,4 +94,5 @@ TEST_CASE("socket addresses too short for their family, or of another, are refus
   CHECK_FALSE(from_sockaddr(other.get(), sizeof other.storage));
 }
 
+}  // namespace
 }  // namespace kcptun

@@ -107,7 +107,7 @@ TEST_CASE("tcp mode needs one family only") {
   without_family(AF_INET6, [] {
     Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
     if (!firewall) FAIL(firewall.error());
-    auto server = DisguisedServer::listen(ip(""), 0, {0, 1}, {});
+    auto server = DisguisedServer::listen(ip(""), {0, 1}, {});
     if (!server) FAIL(server.error());
     CHECK(is_ipv4((*server)->local()));
     CHECK(DisguisedClient::connect(ip("127.0.0.1", 9), {}, **firewall).ok());
@@ -116,7 +116,7 @@ TEST_CASE("tcp mode needs one family only") {
   without_family(AF_INET, [] {
     Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
     if (!firewall) FAIL(firewall.error());
-    auto server = DisguisedServer::listen(ip(""), 0, {0, 1}, {});
+    auto server = DisguisedServer::listen(ip(""), {0, 1}, {});
     if (!server) FAIL(server.error());
     CHECK(DisguisedClient::connect(ip("::1", 9), {}, **firewall).ok());
   });

@@ -10,7 +10,7 @@ namespace kcptun {
 namespace {
 
 using test::loopback;
-using test::UvLoop;
+using test::BareLoop;
 
 bool contains(const std::string& text, const std::string& word) { return text.find(word) != std::string::npos; }
 
@@ -69,7 +69,7 @@ struct Rig {
   std::unique_ptr<NameLookup> look_up(const std::string& name, NameLookup::Done done) {
     return std::make_unique<NameLookup>(loop.uv, name, 4000, std::move(done), server.servers());
   }
-  UvLoop loop;
+  BareLoop loop;
   NameServer server;
 };
 
@@ -150,7 +150,7 @@ TEST_CASE("a lookup may be destroyed inside its own answer") {
 }
 
 TEST_CASE("several names are answered in their order, the bad one too") {
-  UvLoop loop;
+  BareLoop loop;
   NameLookups::Answers answers;
   NameLookups lookups(loop.uv, {{"127.0.0.1", 1}, {std::string(70, 'x') + ".invalid", 2}, {"localhost", 3}},
                       [&](NameLookups::Answers given) { answers = std::move(given); });
