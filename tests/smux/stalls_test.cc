@@ -222,7 +222,7 @@ TEST_CASE("new streams begin with a smaller window where the quota is short") {
   client.open_stream();
   std::vector<std::uint8_t> out;
   client.poll_control(out, 1000);
-  CHECK(out.size() == 2 * kFrameHeader + kUpdatePayload);  // SYN and UPD
+  CHECK(out.size() == 3 * kFrameHeader + kUpdatePayload);  // SYN, UPD and the mark
 }
 
 TEST_CASE("when the quota is used up, the largest of the streams not read for 10 s is given up, and others go on") {
