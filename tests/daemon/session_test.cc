@@ -199,14 +199,13 @@ TEST_CASE("a target that refuses breaks the stream") {
 }
 
 TEST_CASE("the log says why a target could not be reached") {
-  Profile profile = test::plain_profile(Role::kServer);
-  profile.remote = HostPort{"127.0.0.1", 9, 9};  // as the user wrote it
-  ServerRig rig(profile, {loopback(test::closed_port())});
+  const IpEndpoint target = loopback(test::closed_port());
+  ServerRig rig(test::plain_profile(Role::kServer), {target});
   const std::uint32_t sid = rig.peer->open_stream();
   REQUIRE(rig.world.until([&] { return rig.stream(sid).broken; }));
   INFO(rig.log.text());
   CHECK(rig.log.count("error=\"Connection refused\"") == 1);
-  CHECK(rig.log.count("cannot reach the target target=127.0.0.1:9 ") == 1);
+  CHECK(rig.log.count("cannot reach the target target=" + to_string(target) + " ") == 1);
 }
 
 TEST_CASE("the target's next address is tried when one refuses") {
