@@ -352,7 +352,8 @@ class LostPeer(TunnelCase):
                 self.assertLess(time.monotonic() - started, 20 * machine.busy(), "no connection was served")
         seconds = time.monotonic() - started
         print(f"    served again after {seconds:.2f} s")
-        self.assertIn("the peer has restarted", tunnel.client_program.log())
+        # ICMP may tell first, where the server takes its time to come back.
+        self.assertRegex(tunnel.client_program.log(), "the peer has restarted|nobody listens on the server's port")
         with held:  # and the connection of before is reset
             with self.assertRaises(ConnectionResetError):
                 t.run(t.receive(held), 5)
@@ -385,7 +386,7 @@ class LostPeer(TunnelCase):
         print(f"    served after {time.monotonic() - begun:.1f} s")
         self.assertIn("streams begin anew", tunnel.client_program.log())
         with held, self.assertRaises(ConnectionResetError):  # its bytes may not come twice
-            t.run(t.receive(held), 5)
+            t.run(t.receive(held), 40)
         tunnel.target.release()
         tunnel.wait_idle()
         roles = sorted(record["role"] for record in tunnel.target.finished)
