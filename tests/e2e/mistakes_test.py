@@ -117,10 +117,11 @@ class Mistakes(TunnelCase):
         self.check(["--key", "other"], [], at_server=REJECTED, debian="client")
 
     def test_debians_server_with_other_settings(self):
-        self.check(["--nocomp"], [], at_client=SERVER_ENDS, debian="server")
+        self.check(["--nocomp"], [], at_client=(SERVER_ENDS, "the server " + COMPRESSES), debian="server")
 
     def test_debians_server_with_another_smux_version(self):
-        self.check(["--smuxver", 1], [], at_client=SERVER_ENDS, debian="server")
+        self.check(["--smuxver", 1], [], at_client=(SERVER_ENDS, "the server speaks smux version 2 and this end 1"),
+                   debian="server")
 
     def test_debians_server_with_another_key(self):
         self.check(["--key", "other"], [], at_client=NOTHING, debian="server")
