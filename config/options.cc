@@ -27,6 +27,10 @@ constexpr std::int64_t kMaxBuffer = 2147483647;
 constexpr std::array<Option, kOptionCount> kOptions{{
     {kLocalAddr, kAddresses, kC, kAddress, kRestart, "localaddr", "l", "localaddr", {}, ":12948", "",
      "accept connections here: host:port or a unix socket path"},
+    {kLocalMode, kAddresses, kC, kText, kRestart, "localaddr-mode", "", "localaddr-mode", {}, "", "",
+     "who may connect to a unix socket in localaddr: its permissions in octal, like 0660; unless set, as the umask says"},
+    {kLocalGroup, kAddresses, kC, kText, kRestart, "localaddr-group", "", "localaddr-group", {}, "", "",
+     "the group that a unix socket in localaddr belongs to"},
     {kRemoteAddr, kAddresses, kC, kAddress, kNextSession, "remoteaddr", "r", "remoteaddr", {}, "vps:29900", "",
      "the kcptun server: host:port, or host:min-max for a port range; several, with commas between: the fastest that answers"},
     {kListen, kAddresses, kS, kAddress, kRestart, "listen", "l", "listen", {}, "", ":29900",

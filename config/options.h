@@ -14,7 +14,7 @@ namespace kcptun {
 
 // clang-format off
 enum class OptionId : std::uint8_t {
-  kLocalAddr, kRemoteAddr, kListen, kTarget,
+  kLocalAddr, kLocalMode, kLocalGroup, kRemoteAddr, kListen, kTarget,
   kKey, kKeyFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kCongestion,

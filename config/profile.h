@@ -57,6 +57,8 @@ struct Profile {
   std::string key;
   Cipher crypt = Cipher::kAes;
   std::string mode;   // one of kModePresets or "manual"; what it means stands in link.kcp.tuning
+  std::optional<std::uint32_t> local_mode;  // client, unix localaddr: its permissions; none: by the umask
+  std::string local_group;                  // client, unix localaddr: its group, "": that of the process
   LinkSettings link;  // mtu, windows, shards, smux, compress (= not nocomp)
 
   std::uint32_t conn = 1;               // client: sessions kept to the server, 1..65535

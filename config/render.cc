@@ -25,7 +25,8 @@ std::string_view placeholder(const Option& option) {
       break;
   }
   if (is_secret(option.id)) return " SECRET";
-  if (option.id == OptionId::kUser || option.id == OptionId::kName) return " NAME";
+  if (option.id == OptionId::kUser || option.id == OptionId::kName || option.id == OptionId::kLocalGroup) return " NAME";
+  if (option.id == OptionId::kLocalMode) return " MODE";
   return " FILE";
 }
 

@@ -182,6 +182,22 @@ Check read_addresses(const Settings& settings, Profile& profile) {
   return client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote);
 }
 
+// A file has permissions; an abstract name and a port have none.
+Check read_local_access(const Settings& settings, Profile& profile) {
+  const std::string& mode = settings.text(kLocalMode);
+  profile.local_group = settings.text(kLocalGroup);
+  const auto* path = std::get_if<UnixPath>(&profile.local_address);
+  const bool is_file = path && path->path.front() != '@';
+  for (const OptionId id : {kLocalMode, kLocalGroup})
+    if (!settings.text(id).empty() && !is_file) return Complaint{id, "needs a unix socket's path in localaddr"};
+  if (mode.empty()) return std::nullopt;
+  constexpr std::size_t kMostDigits = 4;
+  if (mode.size() > kMostDigits || mode.find_first_not_of("01234567") != mode.npos || std::stoul(mode, nullptr, 8) > 0777)
+    return Complaint{kLocalMode, "must be permissions in octal, 0 to 0777"};
+  profile.local_mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
+  return std::nullopt;
+}
+
 // Literals and the one name that always means this machine; the daemon looks again at what the name became.
 bool is_loopback(std::string_view host) {
   if (host == "localhost" || host == "::1") return true;
@@ -354,6 +370,8 @@ std::variant<Profile, Complaint> validate(const Settings& settings) {
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
+  if (settings.role() == Role::kClient)
+    if (auto bad = read_local_access(settings, profile)) return *bad;
   if (auto bad = read_status(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
   if (auto bad = check_tcp(settings, profile)) return *bad;

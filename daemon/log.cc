@@ -60,11 +60,16 @@ class WriterSink final : public spdlog::sinks::base_sink<std::mutex> {
 // What the registered logger knows beside spdlog's things.
 class EventLogger final : public spdlog::logger {
  public:
-  EventLogger(std::shared_ptr<LogWriter> writer, LogFormat format)
-      : logger("kcptun", std::make_shared<WriterSink>(writer)), writer_(std::move(writer)), format_(format) {}
+  EventLogger(std::shared_ptr<LogWriter> writer, LogWriter::Notice notice, LogFormat format)
+      : logger("kcptun", std::make_shared<WriterSink>(writer)),
+        writer_(std::move(writer)),
+        notice_(std::move(notice)),
+        format_(format) {}
 
   const std::shared_ptr<LogWriter>& writer() const { return writer_; }
   LogFormat format() const { return format_; }
+  /// From now on the writer reports lost lines in this log's format, not in that of the log before.
+  void take_over_writer() { writer_->set_notice(notice_); }
   bool admit(std::string_view event, std::string_view tunnel) {
     std::string kind(event);
     if (!tunnel.empty()) kind.append(" tunnel=").append(tunnel);
@@ -82,6 +87,7 @@ class EventLogger final : public spdlog::logger {
 
  private:
   const std::shared_ptr<LogWriter> writer_;
+  const LogWriter::Notice notice_;
   const LogFormat format_;
   std::mutex mutex_;
   RepeatLimiter repeats_;
@@ -274,12 +280,8 @@ Result<std::shared_ptr<spdlog::logger>> open_log(const LogSettings& settings) {
   const bool journal = settings.file.empty() && stderr_is_the_journal();
   auto notice = notice_of_lost_lines(settings.format, make_formatter(settings, journal));
   std::shared_ptr<LogWriter> writer = settings.file.empty() ? writer_to_standard_error() : nullptr;
-  if (writer) {
-    writer->set_notice(std::move(notice));
-  } else {
-    writer = std::make_shared<LogWriter>(std::move(file), std::move(notice));
-  }
-  auto logger = std::make_shared<EventLogger>(std::move(writer), settings.format);
+  if (!writer) writer = std::make_shared<LogWriter>(std::move(file), notice);
+  auto logger = std::make_shared<EventLogger>(std::move(writer), std::move(notice), settings.format);
   logger->set_formatter(make_formatter(settings, journal));
   logger->set_level(names_of(settings.level).level);
   return std::shared_ptr<spdlog::logger>(std::move(logger));
@@ -292,6 +294,7 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
   if (before) tell_left_out(before->take_all());
   auto* next = dynamic_cast<EventLogger*>(log.get());
   if (before && next && next->writer() != before->writer()) next->writer()->follow(*before->writer(), kLogPatience);
+  if (next) next->take_over_writer();
   spdlog::set_default_logger(std::move(log));
 }
 

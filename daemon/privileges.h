@@ -2,27 +2,12 @@
 // are bound all but what later connections need (docs/security.md).
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "core/base/result.h"
+#include "daemon/net/identity.h"
 
 namespace kcptun {
-
-/// Whom to become.
-struct Identity {
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::vector<gid_t> groups;  // supplementary
-  std::string name;           // as it was asked for
-};
-
-/// "NAME" (with the groups of that user) or "NAME:GROUP" (with that group alone); either may be a number that
-/// the system has a name for. The error says who is not known, or that only root can become another.
-Result<Identity> find_identity(const std::string& text);
 
 /// At the very start: no program that is executed gains privileges, no core dump and no debugger of the same
 /// user gets at the memory. The error says what the kernel refused.

@@ -17,6 +17,7 @@
 #include "daemon/net/listener.h"
 #include "daemon/net/port_probe.h"
 #include "daemon/secrets.h"
+#include "daemon/unix_access.h"
 
 namespace kcptun {
 namespace {
@@ -157,7 +158,9 @@ Result<FileDescriptor> TunnelLoops::open_unix_listener(const UnixPath& path, Lis
     socket_file_ = inherited.file(place);
     return std::move(had.front());
   }
-  Result<FileDescriptor> listening = listen_unix(path);
+  Result<UnixAccess> access = unix_access(profile_, path);
+  if (!access) return Error{access.error()};
+  Result<FileDescriptor> listening = listen_unix(path, *access);
   if (listening) socket_file_ = std::make_shared<SocketFile>(path);
   return listening;
 }

@@ -82,14 +82,40 @@ Result<FileDescriptor> listen_tcp(const IpEndpoint& wanted, bool share_port) {
   return fd;
 }
 
-Result<FileDescriptor> listen_unix(const UnixPath& path) {
+namespace {
+
+// The file takes its mode from the socket as it is bound, so there is no path that somebody could exchange in between.
+bool bind_unix(int fd, const UnixPath& path, std::optional<mode_t> mode) {
   socklen_t size;
   const sockaddr_un name = unix_name(path, size);
+  if (!mode) return ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0;
+  if (::fchmod(fd, *mode) != 0) return false;
+  const mode_t before = ::umask(0);
+  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0;
+  const int error = errno;
+  ::umask(before);
+  errno = error;
+  return bound;
+}
+
+bool give_to(const UnixPath& path, const UnixAccess& access) {
+  if (!access.owner && !access.group) return true;
+  const auto same = static_cast<uid_t>(-1);
+  return ::lchown(path.path.c_str(), access.owner.value_or(same), access.group.value_or(same)) == 0;
+}
+
+}  // namespace
+
+Result<FileDescriptor> listen_unix(const UnixPath& path, const UnixAccess& access) {
   if (is_stale(path)) ::unlink(path.path.c_str());
   FileDescriptor fd = unix_socket();
-  if (!fd.valid() || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
-      ::listen(fd.get(), kBacklog) != 0)
+  if (!fd.valid() || !bind_unix(fd.get(), path, access.mode))
     return system_error("cannot listen on unix socket " + path.path, errno);
+  if (!give_to(path, access) || ::listen(fd.get(), kBacklog) != 0) {
+    const int error = errno;
+    ::unlink(path.path.c_str());
+    return system_error("cannot listen on unix socket " + path.path + " for its group", error);
+  }
   return fd;
 }
 

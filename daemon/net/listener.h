@@ -1,6 +1,8 @@
 // A listening TCP or unix socket, and opening connections.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,8 +23,15 @@ namespace kcptun {
 /// port (SO_REUSEPORT); whether somebody else has the port is found out all the same.
 /// The error names the address.
 Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port);
-/// As above; a stale socket file that nobody listens on any more is replaced.
-Result<FileDescriptor> listen_unix(const UnixPath& path);
+/// Who a unix socket's file is for; what is not set is as the umask and the process say.
+struct UnixAccess {
+  std::optional<mode_t> mode;
+  std::optional<uid_t> owner;
+  std::optional<gid_t> group;
+};
+/// As above; a stale socket file that nobody listens on any more is replaced. The file is as `access` says before anybody
+/// can connect. REQUIRES: with a mode, no other thread makes files meanwhile.
+Result<FileDescriptor> listen_unix(const UnixPath& path, const UnixAccess& access = {});
 
 /// The file of a listening unix socket, removed at the end unless another one is there by then. Of an abstract name,
 /// which has no file, it does nothing.

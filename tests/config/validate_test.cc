@@ -297,5 +297,20 @@ TEST_CASE("A bad list of servers is refused with the entry that is bad") {
   CHECK(refusal_line(run_json(R"({"remoteaddr": 5})")).find("expected a string or an array of strings") != std::string::npos);
 }
 
+TEST_CASE("Access to a unix localaddr: permissions in octal, only where there is a file") {
+  const auto shared = run_flags({"-l", "/run/kcptun/local", "--localaddr-mode", "0660", "--localaddr-group", "www"}, Role::kClient);
+  CHECK(profile_of(shared).local_mode == 0660);
+  CHECK(profile_of(shared).local_group == "www");
+  CHECK(profile_of(run_flags({"-l", "/l", "--localaddr-mode", "0777"}, Role::kClient)).local_mode == 0777);
+  for (const char* mode : {"1000", "0888", "rw", "00660", "-1"}) {
+    INFO(mode);
+    CHECK(refusal_line(run_flags({"-l", "/l", "--localaddr-mode", mode}, Role::kClient)) ==
+          "kcptun-client: --localaddr-mode " + std::string(mode) + ": must be permissions in octal, 0 to 0777");
+  }
+  for (const char* address : {":12948", "@abstract"})
+    CHECK(refusal_line(run_flags({"-l", address, "--localaddr-group", "www"}, Role::kClient)) ==
+          "kcptun-client: --localaddr-group www: needs a unix socket's path in localaddr");
+}
+
 }  // namespace
 }  // namespace kcptun::test

@@ -129,6 +129,22 @@ TEST_CASE("a stale unix socket is replaced") {
   CHECK(begin_connect(path).valid());
 }
 
+TEST_CASE("a unix socket has the permissions and the group that were asked for before anybody can connect") {
+  TempDir dir;
+  const mode_t umask_before = ::umask(0077);
+  const UnixPath path = dir.file("shared");
+  const FileDescriptor listening = must(listen_unix(path, {.mode = 0660, .owner = geteuid(), .group = getegid()}));
+  const UnixPath plain = dir.file("plain");
+  const FileDescriptor second = must(listen_unix(plain));
+  CHECK(::umask(umask_before) == 0077);  // it was put back
+  struct stat info {};
+  REQUIRE(::stat(path.path.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0660);
+  CHECK(info.st_gid == getegid());
+  REQUIRE(::stat(plain.path.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0700);  // as the umask says
+}
+
 TEST_CASE("a live unix socket is refused, and goes on working") {
   TempDir dir;
   const UnixPath path = GENERATE_REF(dir.file("live"), UnixPath{"@kcptun-live-" + std::to_string(getpid())});

@@ -12,6 +12,7 @@ import pwd
 import random
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -274,6 +275,27 @@ class Privileges(TunnelCase):
                 self.assertLess(time.monotonic(), deadline, "the restarted server is not reached")
         self.check_user(tunnel.client_program, user.pw_uid, user.pw_gid,
                         [str(g) for g in sorted(os.getgrouplist(ANOTHER, user.pw_gid))])
+
+    def test_a_unix_socket_is_shared_as_asked_and_the_user_removes_its_file(self):
+        user, group = pwd.getpwnam(ANOTHER), grp.getgrnam("daemon")
+        folder = tempfile.mkdtemp(prefix="kcptun-", dir="/tmp")  # self.directory may be in one that only root can enter
+        self.addCleanup(shutil.rmtree, folder)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        path = os.path.join(folder, "local.sock")
+        tunnel = self.tunnel(["--mode", "fast3"], local=path, client_args=[
+            "--user", ANOTHER, "--localaddr-mode", "0660", "--localaddr-group", group.gr_name])
+        t.run(t.echo_once(tunnel, self.seed, 1000), 20)
+        info = os.stat(path)
+        self.assertEqual((info.st_mode & 0o777, info.st_uid, info.st_gid), (0o660, user.pw_uid, group.gr_gid))
+        tunnel.client_program.signal(signal.SIGTERM)
+        self.assertEqual(tunnel.client_program.wait_exit(5), 0)
+        self.assertFalse(os.path.exists(path), "the socket's file was left")
+        self.assertNotIn("will stay behind", tunnel.client_program.log())
+
+    def test_a_unix_socket_that_the_user_cannot_remove_is_announced(self):
+        tunnel = self.tunnel(["--mode", "fast3"], local=os.path.join(self.directory, "local.sock"),
+                             client_args=["--user", ANOTHER])
+        self.assertIn("the socket's file will stay behind at the end", tunnel.client_program.log())
 
     def test_user_with_a_group_has_that_group_alone(self):
         group = grp.getgrnam("daemon")
