@@ -177,4 +177,23 @@ Result<Address> parse_address(std::string_view given, AddressUse use) {
   return with_ports(*split, use);
 }
 
+std::string to_text(const Address& address) {
+  if (const auto* path = std::get_if<UnixPath>(&address)) return path->path;
+  const HostPort& host = std::get<HostPort>(address);
+  const bool bare = host.host.find(':') == std::string::npos;
+  std::string text(bare ? "" : "[");
+  text.append(host.host).append(bare ? ":" : "]:").append(std::to_string(host.port_min));
+  if (host.is_range()) text.append("-").append(std::to_string(host.port_max));
+  return text;
+}
+
+std::string remote_text(const Profile& profile) {
+  if (profile.servers.empty()) return to_text(profile.remote);
+  std::string text;
+  for (const HostPort& server : profile.servers) text.append(text.empty() ? "" : ",").append(to_text(server));
+  return text;
+}
+
+std::string dialled_host(const HostPort& address) { return address.host.empty() ? "localhost" : address.host; }
+
 }  // namespace kcptun

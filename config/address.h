@@ -2,6 +2,7 @@
 // path. Names of hosts are resolved by the daemon; names of services (":http") are looked up here, as Go does.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "config/profile.h"
@@ -24,5 +25,12 @@ enum class AddressUse : std::uint8_t {
 /// whatever does not split into host and port for a path, typing errors included.) Blanks around it, around the host
 /// and around the port do not count. The error is a predicate: "has no port", to stand behind the text it is about.
 Result<Address> parse_address(std::string_view given, AddressUse use);
+
+/// An address as the user wrote it.
+std::string to_text(const Address& address);
+/// The client's servers with commas between, or the server's target.
+std::string remote_text(const Profile& profile);
+/// The host to dial: an empty one means this machine.
+std::string dialled_host(const HostPort& address);
 
 }  // namespace kcptun

@@ -68,7 +68,7 @@ using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, RunSubcomman
 ParsedCommand parse_command(const CommandInput& input);
 
 /// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk. A copy: who reads
-/// the files again needs neither arguments nor environment, which may be overwritten meanwhile (daemon/secrets.h).
+/// the files again needs neither arguments nor environment, which may be overwritten meanwhile (daemon/process/secrets.h).
 CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions);
 /// The same, parsed.
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);

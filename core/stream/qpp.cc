@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/wipe.h"
 #include "core/crypt/libraries.h"
 
 namespace kcptun {
@@ -27,8 +28,6 @@ constexpr unsigned kChunkIterations = 1024;
 constexpr std::size_t kCiphers = 7;
 // Pads are shuffled side by side, so that one call of the cipher has many blocks to work on.
 constexpr std::size_t kSideBySide = 64;
-
-void wipe(void* data, std::size_t size) { explicit_bzero(data, size); }
 
 Block32 derive(Bytes secret, std::string_view salt, unsigned iterations) {
   Block32 out;

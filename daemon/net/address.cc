@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 namespace {

@@ -10,8 +10,8 @@
 #include "config/profile.h"
 #include "core/base/path.h"
 #include "daemon/net/address.h"
-#include "daemon/net/file_descriptor.h"
 #include "daemon/net/port_probe.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 

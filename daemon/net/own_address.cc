@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "daemon/net/address.h"
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 namespace {

@@ -6,8 +6,8 @@
 #include <cerrno>
 
 #include "daemon/net/address.h"
-#include "daemon/net/file_descriptor.h"
 #include "daemon/net/socket_options.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 namespace {

@@ -1,6 +1,6 @@
 #include "daemon/net/socket_options.h"
 
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 

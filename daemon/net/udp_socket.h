@@ -26,7 +26,7 @@
 #include "core/base/path.h"
 #include "core/base/result.h"
 #include "daemon/net/datagram_socket.h"
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 

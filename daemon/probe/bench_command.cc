@@ -17,8 +17,8 @@
 #include <optional>
 #include <vector>
 
-#include "daemon/net/file_descriptor.h"
 #include "daemon/probe/probe_socket.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 namespace {

@@ -4,12 +4,12 @@
 #include <cstdio>
 #include <string>
 
+#include "config/address.h"
 #include "config/init.h"
+#include "daemon/io/name_lookup.h"
 #include "daemon/net/address.h"
-#include "daemon/net/name_lookup.h"
 #include "daemon/probe/measurements.h"
 #include "daemon/probe/probe_report.h"
-#include "daemon/tunnel.h"
 
 namespace kcptun {
 namespace {

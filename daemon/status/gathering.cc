@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "daemon/status/take.h"
+#include "daemon/worker/snapshot_taker.h"
 
 namespace kcptun {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-#include "daemon/status/snapshot.h"
+#include "daemon/metrics/snapshot.h"
 #include "daemon/status/status_server.h"
 
 namespace kcptun {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "config/options.h"
-#include "daemon/status/fields.h"
+#include "daemon/metrics/fields.h"
 
 namespace kcptun {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "daemon/status/snapshot.h"
+#include "daemon/metrics/snapshot.h"
 
 namespace kcptun {
 

@@ -9,11 +9,11 @@
 #include <cerrno>
 #include <utility>
 
-#include "daemon/loop/thread.h"
+#include "daemon/io/name_lookup.h"
 #include "daemon/net/address.h"
-#include "daemon/net/name_lookup.h"
 #include "daemon/status/page.h"
 #include "daemon/status/render.h"
+#include "daemon/system/thread.h"
 
 namespace kcptun {
 namespace {

@@ -12,11 +12,11 @@
 
 #include "config/profile.h"
 #include "core/base/result.h"
-#include "daemon/loop/uv_handles.h"
-#include "daemon/net/file_descriptor.h"
-#include "daemon/net/listener.h"
+#include "daemon/io/listener.h"
+#include "daemon/io/uv_handles.h"
+#include "daemon/metrics/snapshot.h"
 #include "daemon/status/access.h"
-#include "daemon/status/snapshot.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 

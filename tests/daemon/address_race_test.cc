@@ -1,8 +1,8 @@
 // Which of a server's addresses is dialled: servers are links in memory, or silent sockets.
-#include "daemon/address_race.h"
+#include "daemon/client/address_race.h"
 
-#include "daemon/server_finder.h"
-#include "daemon/tunnel.h"
+#include "daemon/client/server_finder.h"
+#include "daemon/worker/tunnel_sockets.h"
 #include "tests/daemon/daemon_harness.h"
 
 namespace kcptun {

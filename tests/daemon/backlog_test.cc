@@ -1,4 +1,4 @@
-#include "daemon/session/backlog.h"
+#include "daemon/engine/backlog.h"
 
 #include <array>
 #include <catch2/catch.hpp>

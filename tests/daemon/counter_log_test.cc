@@ -1,4 +1,4 @@
-#include "daemon/counter_log.h"
+#include "daemon/metrics/counter_log.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "daemon/counters.h"
+#include "daemon/metrics/counters.h"
 
 #include <catch2/catch.hpp>
 #include <sstream>

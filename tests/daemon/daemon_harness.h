@@ -31,11 +31,11 @@
 #include "core/kcp/segment.h"
 #include "core/link/link.h"
 #include "core/smux/frame.h"
-#include "daemon/loop/loop.h"
+#include "daemon/engine/engine.h"
+#include "daemon/io/listener.h"
 #include "daemon/net/address.h"
-#include "daemon/net/file_descriptor.h"
-#include "daemon/net/listener.h"
 #include "daemon/net/udp_socket.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun::test {
 

@@ -1,4 +1,4 @@
-#include "daemon/loop/deadlines.h"
+#include "daemon/engine/deadlines.h"
 
 #include <catch2/catch.hpp>
 #include <functional>

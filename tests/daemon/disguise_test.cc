@@ -14,8 +14,8 @@
 #include <catch2/catch.hpp>
 
 #include "daemon/net/address.h"
-#include "daemon/net/disguised_client.h"
-#include "daemon/net/disguised_server.h"
+#include "daemon/net/faketcp/client.h"
+#include "daemon/net/faketcp/server.h"
 #include "daemon/net/udp_socket.h"
 #include "tests/daemon/own_network.h"
 

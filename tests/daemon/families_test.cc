@@ -1,14 +1,14 @@
 // Every socket that the programs open, on hosts that lack one address family.
 #include <netinet/in.h>
 
+#include "daemon/io/listener.h"
 #include "daemon/net/address.h"
-#include "daemon/net/disguised_client.h"
-#include "daemon/net/disguised_server.h"
-#include "daemon/net/firewall.h"
-#include "daemon/net/listener.h"
+#include "daemon/net/faketcp/client.h"
+#include "daemon/net/faketcp/firewall.h"
+#include "daemon/net/faketcp/server.h"
 #include "daemon/net/own_address.h"
 #include "daemon/net/udp_socket.h"
-#include "daemon/tunnel.h"
+#include "daemon/worker/tunnel_sockets.h"
 #include "tests/daemon/missing_family.h"
 
 namespace kcptun {

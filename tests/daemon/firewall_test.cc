@@ -1,4 +1,4 @@
-#include "daemon/net/firewall.h"
+#include "daemon/net/faketcp/firewall.h"
 
 #include <linux/netfilter/nf_tables.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-#include "daemon/hints.h"
+#include "daemon/engine/hints.h"
 
 #include <catch2/catch.hpp>
 

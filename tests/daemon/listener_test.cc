@@ -1,5 +1,5 @@
 // Listeners and connecting, on real sockets.
-#include "daemon/net/listener.h"
+#include "daemon/io/listener.h"
 
 #include <sys/stat.h>
 #include <sys/un.h>

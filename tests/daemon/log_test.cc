@@ -1,5 +1,5 @@
 // Events as lines for people and as JSON, what repeats, and the file that the log goes to.
-#include "daemon/log.h"
+#include "daemon/log/log.h"
 
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "daemon/repeat_limiter.h"
+#include "daemon/log/repeat_limiter.h"
 
 namespace kcptun {
 namespace {

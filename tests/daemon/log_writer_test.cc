@@ -1,5 +1,5 @@
 // The log's lines on their way to a pipe that nobody reads, to a full disk, and to a reader that comes back.
-#include "daemon/log_writer.h"
+#include "daemon/log/log_writer.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,10 +1,10 @@
 // The loop's sockets and its one batch; kernels that refuse are played by replaced system calls.
-#include "daemon/loop/loop.h"
+#include "daemon/engine/engine.h"
 
 #include <deque>
 
-#include "daemon/loop/alarm.h"
-#include "daemon/session/session.h"
+#include "daemon/engine/alarm.h"
+#include "daemon/engine/session.h"
 #include "tests/daemon/daemon_harness.h"
 
 namespace kcptun {

@@ -1,5 +1,5 @@
 // Loops on threads, and work that is done while all of them stand still. What the service manager is shown.
-#include "daemon/loop/loop_threads.h"
+#include "daemon/io/worker_threads.h"
 
 #include <pthread.h>
 
@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "daemon/service_status.h"
+#include "daemon/process/service_status.h"
 
 namespace kcptun {
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "daemon/net/name_lookup.h"
+#include "daemon/io/name_lookup.h"
 #include "tests/daemon/daemon_harness.h"
 
 namespace kcptun {

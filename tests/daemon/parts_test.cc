@@ -1,7 +1,7 @@
 // The client's and the server's part of a loop: which session a connection goes to, and what becomes of both when a
 // conversation ends. Peers are bare sockets that speak datagrams made by hand.
-#include "daemon/client.h"
-#include "daemon/server.h"
+#include "daemon/client/client_worker.h"
+#include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
 
 namespace kcptun {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "daemon/net/address.h"
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 namespace {

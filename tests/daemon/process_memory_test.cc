@@ -1,4 +1,4 @@
-#include "daemon/process_memory.h"
+#include "daemon/process/process_memory.h"
 
 #include <sys/resource.h>
 

@@ -1,5 +1,5 @@
 // What is kept of a stream so that it can begin anew, on both sides of the bound.
-#include "daemon/session/replay_buffer.h"
+#include "daemon/engine/replay_buffer.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

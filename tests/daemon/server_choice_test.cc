@@ -1,4 +1,4 @@
-#include "daemon/server_choice.h"
+#include "daemon/client/server_pool.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,9 +1,9 @@
 // Sessions and connections: a loop with the server's part against a link in memory, the client's part likewise, and
 // both parts against each other, over real loopback sockets.
-#include "daemon/session/session.h"
+#include "daemon/engine/session.h"
 
-#include "daemon/client.h"
-#include "daemon/server.h"
+#include "daemon/client/client_worker.h"
+#include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
 
 namespace kcptun {

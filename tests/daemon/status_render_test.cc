@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/status/fields.h"
+#include "daemon/metrics/fields.h"
 #include "daemon/status/page.h"
 #include "daemon/status/render.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/net/tcp_segment.h"
+#include "daemon/net/faketcp/tcp_segment.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "daemon/net/address.h"
-#include "daemon/net/tcp_sequence.h"
+#include "daemon/net/faketcp/tcp_sequence.h"
 
 namespace kcptun {
 namespace {

@@ -1,4 +1,4 @@
-#include "daemon/time_layout.h"
+#include "daemon/metrics/time_layout.h"
 
 #include <catch2/catch.hpp>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "daemon/status/top_view.h"
+#include "daemon/top/top_view.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

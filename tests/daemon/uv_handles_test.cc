@@ -1,4 +1,4 @@
-#include "daemon/loop/uv_handles.h"
+#include "daemon/io/uv_handles.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/base/result.h"
-#include "daemon/net/file_descriptor.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun::lab {
 

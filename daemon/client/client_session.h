@@ -1,0 +1,60 @@
+// One session of the client: its socket, link and connections.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "daemon/client/client_worker.h"
+
+namespace kcptun {
+
+struct ClientPart::Dialled final : PacketReceiver, Session::Owner {
+  Dialled(ClientPart& owner, std::size_t of_slot, ConversationId id, const HostPort& to, const Path& path)
+      : part(owner),
+        loop(owner.loop_),
+        slot(of_slot),
+        server(to),
+        dialled_at(loop.now()),
+        link(Role::kClient, id, loop.context(), dialled_at),
+        session(loop, link, *this, path, owner.profile_),
+        socket(path.socket) {}
+  ~Dialled() override { loop.remove_socket(socket); }
+
+  void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
+    const std::uint64_t segments = link.kcp().counters().in_segments;
+    link.handle_packets(now, packets);
+    if (link.kcp().counters().in_segments != segments) heard_at = now;
+    if (full_size.handle_run(now, link.kcp())) part.explain_vanishing(*this, now);
+    loop.wake(session);
+  }
+  void handle_stream(Session&, std::uint32_t sid) override { link.abandon(sid); }
+  void handle_closed(Session&, std::string_view reason) override { part.handle_closed(*this, reason); }
+  std::string_view judge_silence(Session&, TimePoint now) override { return part.judge_silence(*this, now); }
+  void handle_refused_send(TimePoint now) override { part.handle_refused_send(now); }
+
+  struct Silence {
+    TimePoint since;                         // Link::owed_since()
+    std::uint64_t refusals_before = 0;       // that the socket knew of when the silence was first looked at
+    std::optional<TimePoint> other_heard{};  // when a later session to the same place was first heard in it
+  };
+  /// What is known of the silence that the session is in. REQUIRES: the server owes an answer.
+  Silence& current_silence() {
+    const TimePoint since = *link.owed_since();
+    if (!silence || silence->since != since) silence = Silence{since, loop.socket(socket)->counters().refusals};
+    return *silence;
+  }
+
+  ClientPart& part;
+  Loop& loop;
+  std::size_t slot;      // of part.slots_: the one that it was dialled for
+  HostPort server;       // as the profile named it
+  TimePoint dialled_at;  // before the link: reading it sets the time of day that the link dates its packets with
+  Link link;
+  Session session;
+  std::uint32_t socket;
+  FullSizeWatch full_size;
+  TimePoint heard_at{};  // when the server's last word came
+  std::optional<Silence> silence;  // while the server owes an answer
+};
+
+}  // namespace kcptun

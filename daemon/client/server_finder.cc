@@ -1,0 +1,112 @@
+#include "daemon/client/server_finder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/address.h"
+#include "daemon/net/address.h"
+
+namespace kcptun {
+
+ServerFinder::ServerFinder(const Profile& profile, Loop& loop, Random& random, OpenSocket open,
+                           std::function<void()> found)
+    : profile_(profile),
+      loop_(loop),
+      random_(random),
+      open_(std::move(open)),
+      found_(std::move(found)),
+      retry_(loop, [this](TimePoint now) {
+        if (retry_at_ && now < *retry_at_) return retry_.ring_by(*retry_at_);
+        if (std::exchange(retry_at_, std::nullopt)) find();
+      }) {}
+
+void ServerFinder::find() {
+  if (lookup_ || race_ || retry_at_) return;
+  const HostPort& server = std::get<HostPort>(profile_.remote);
+  lookup_ = std::make_unique<NameLookup>(
+      loop_.uv(), dialled_host(server), server.port_min,
+      [this](NameLookup::Addresses addresses) { handle_resolved(std::move(addresses)); });
+}
+
+void ServerFinder::handle_resolved(NameLookup::Addresses addresses) {
+  lookup_.reset();
+  if (!addresses && addresses_.empty()) return handle_failure(addresses.error());
+  if (addresses) {
+    addresses_ = std::move(*addresses);
+  } else {
+    log().warning("the addresses known before are used", {{"error", addresses.error()}});
+  }
+  if (answered_ && std::ranges::find(addresses_, *answered_) == addresses_.end()) answered_.reset();
+  if (addresses_.size() < 2 || answered_) return found_();
+  race_ = std::make_unique<AddressRace>(profile_, loop_, random_, open_, std::get<HostPort>(profile_.remote), in_order(),
+                                        [this](std::optional<IpEndpoint> winner) { handle_race(std::move(winner)); });
+}
+
+// Where no one answers, the first is dialled like a server's only address: it may answer yet.
+void ServerFinder::handle_race(std::optional<IpEndpoint> winner) {
+  race_.reset();
+  answered_ = std::move(winner);
+  found_();
+}
+
+std::vector<IpEndpoint> ServerFinder::in_order() const {
+  std::vector<IpEndpoint> addresses = addresses_;
+  if (addresses.empty()) return addresses;
+  const auto first = answered_ ? std::ranges::find(addresses, *answered_)
+                               : addresses.begin() + static_cast<std::ptrdiff_t>(first_ % addresses.size());
+  std::rotate(addresses.begin(), first, addresses.end());
+  return addresses;
+}
+
+// Of a round in which several slots fail, the first one counts.
+void ServerFinder::handle_failure(const std::string& error) {
+  if (retry_at_) return;
+  if (std::exchange(said_, error) != error)
+    log().warning("the server cannot be dialled yet, trying again", {{"server", remote_text(profile_)}, {"error", error}});
+  retry_at_ = loop_.now() + retry_after_;
+  retry_after_ = std::min(2 * retry_after_, kLongestRetry);
+  retry_.ring_by(*retry_at_);
+}
+
+void ServerFinder::handle_dialled() {
+  said_.clear();
+  retry_after_ = kFirstRetry;
+}
+
+void ServerFinder::handle_answered(IpEndpoint address) {
+  address.port = std::get<HostPort>(profile_.remote).port_min;
+  if (std::ranges::find(addresses_, address) != addresses_.end()) answered_ = address;
+}
+
+void ServerFinder::handle_silence() {
+  answered_.reset();
+  ++first_;
+}
+
+void ServerFinder::handle_network_change() {
+  answered_.reset();  // another path may do better
+  if (lookup_) {      // it asks the name servers of the old network
+    lookup_.reset();
+    retry_at_.reset();
+    return find();
+  }
+  if (!std::exchange(retry_at_, std::nullopt)) return;
+  retry_after_ = kFirstRetry;
+  find();
+}
+
+void ServerFinder::replace(std::vector<IpEndpoint> addresses) {
+  shut_down();
+  addresses_ = std::move(addresses);
+  answered_.reset();
+  first_ = 0;
+  handle_dialled();
+}
+
+void ServerFinder::shut_down() {
+  lookup_.reset();
+  race_.reset();
+  retry_at_.reset();
+}
+
+}  // namespace kcptun

@@ -1,0 +1,41 @@
+// A deadline that calls a function.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "core/base/time.h"
+#include "daemon/engine/engine.h"
+
+namespace kcptun {
+
+/// Rings once, at the earliest of the times asked for since it last rang. Silent once it is destroyed.
+class Alarm final : public Deadline {
+ public:
+  /// `loop` outlives it. `ring` may ask for the next time.
+  Alarm(Loop& loop, std::function<void(TimePoint now)> ring) : loop_(loop), ring_(std::move(ring)) {}
+  ~Alarm() override { loop_.deadlines().set(*this, std::nullopt); }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+  void ring_by(TimePoint at) {
+    if (at_ <= at) return;
+    at_ = at;
+    loop_.deadlines().set(*this, at);
+  }
+
+ private:
+  static constexpr TimePoint kNever = TimePoint::max();
+
+  void handle_deadline(TimePoint now) override {
+    at_ = kNever;
+    ring_(now);
+  }
+
+  Loop& loop_;
+  std::function<void(TimePoint)> ring_;
+  TimePoint at_ = kNever;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,394 @@
+#include "daemon/engine/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "daemon/engine/session.h"
+#include "daemon/io/listener.h"
+
+namespace kcptun {
+namespace {
+
+// Vectors of one readv: a read of 64 KiB into segments of the smallest useful MTU takes several calls.
+constexpr std::size_t kReadVectors = 192;
+constexpr std::size_t kWriteVectors = 512;
+
+// A connection that has nothing to read or write for so long is watched for its peer's going. Not sooner: most that wait
+// half-closed end before, and each change of what is watched is a system call.
+constexpr Duration kLookAfter = seconds(1);
+
+}  // namespace
+
+Connection::Connection(Session& session, std::uint32_t sid, LocalConnection local)
+    : session_(session),
+      sid_(sid),
+      fd_(std::move(local.fd)),
+      backlog_(session.loop().backlog_pool()),
+      replay_(std::move(local.unsent)),
+      moves_(local.moves) {
+  poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
+  if (!watch()) refuse(errno);
+}
+
+Connection::Connection(Session& session, std::uint32_t sid, Target& target)
+    : session_(session),
+      sid_(sid),
+      backlog_(session.loop().backlog_pool()),
+      dialer_(std::make_unique<Dialer>(session.loop(),
+                                       [this](Dialer::Outcome made) { handle_dialled(std::move(made)); })) {
+  replay_.bind();
+  target.dial(*dialer_);
+}
+
+Connection::~Connection() {
+  session_.loop().deadlines().set(*this, std::nullopt);
+  poll_.reset();  // before the descriptor is closed
+}
+
+// From the loop, because this may be the constructor.
+void Connection::refuse(int error) {
+  watch_error_ = error;
+  give_up_at_ = session_.loop().now();
+  arm();
+}
+
+// --- events of the descriptor ---
+
+// A watch that was had can be changed; what is refused has been from the beginning, and the constructor told.
+void Connection::update_watch() {
+  if (poll_ && watch_error_ == 0) (void)watch();
+}
+
+bool Connection::watch() {
+  if (failed_) return poll_->watch(0);
+  const bool reading = !read_ended_ && !parked_ && !peer_reset_;
+  const bool writing = !backlog_.empty();
+  if (reading || writing) {
+    watches_hang_up_ = false;
+    return poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
+  }
+  // epoll tells of errors and hang-ups to who watches for anything at all: here for urgent data, which does not come.
+  const bool watched = poll_->watch(watches_hang_up_ ? UV_PRIORITIZED : 0);
+  const bool waits = read_ended_ || starved_;  // for the other end; not just for its turn
+  if (waits && !watches_hang_up_ && !hung_up_ && !look_at_) {
+    look_at_ = session_.loop().now() + kLookAfter;
+    arm();
+  }
+  return watched;
+}
+
+void Connection::handle_poll(int events) {
+  if (failed_) return;
+  if (events & UV_PRIORITIZED) {
+    handle_hang_up();
+  } else {
+    if (events & UV_WRITABLE) write_backlog();
+    if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
+  }
+  session_.loop().wake(session_);  // what was written may move windows
+  update_watch();
+}
+
+// The peer at this end is gone. What it sent before may wait for the stream's window yet, for a while.
+void Connection::handle_hang_up() {
+  watches_hang_up_ = false;
+  pollfd entry{fd_.get(), 0, 0};
+  if (::poll(&entry, 1, 0) != 1 || (entry.revents & (POLLERR | POLLHUP)) == 0) return;
+  if (read_ended_) return fail("the peer at this end is gone", std::strerror(ECONNRESET));
+  hung_up_ = true;
+  bound_drain();
+}
+
+void Connection::handle_dialled(Dialer::Outcome outcome) {
+  if (!outcome.fd.valid()) return fail("cannot reach the target", outcome.error);
+  dialer_.reset();
+  fd_ = std::move(outcome.fd);
+  poll_ = std::move(outcome.poll);
+  poll_->set_callback([this](int events) { handle_poll(events); });
+  prepare_connection(fd_.get());
+  if (peer_reset_) bound_drain();
+  write_backlog();
+  session_.loop().wake(session_);
+  update_watch();
+}
+
+void Connection::arm() {
+  session_.loop().deadlines().set(*this, earliest(give_up_at_, earliest(look_at_, idle_at_)));
+}
+
+void Connection::handle_deadline(TimePoint now) {
+  if (failed_) return;
+  if (give_up_at_ && *give_up_at_ <= now) {
+    if (watch_error_ != 0)
+      return fail("the system refuses to watch a connection, which is reset", std::strerror(watch_error_));
+    return fail("what is left is not taken", std::strerror(ETIMEDOUT));
+  }
+  if (idle_at_ && *idle_at_ <= now) check_idleness(now);
+  if (failed_) return;
+  if (look_at_ && *look_at_ <= now) {
+    look_at_.reset();
+    watches_hang_up_ = true;  // unless there is something to read or write by now
+    update_watch();
+  }
+  arm();
+}
+
+// A peer that has finished and does not read either may be gone: the 2021 release ends both directions with one FIN
+// and says no more (docs/protocol.md section 6). What is left to send gets so much time, renewed by each progress; so
+// does what is left to read of a peer at this end that is gone, and to write to one before a reset.
+void Connection::bound_drain() {
+  if (give_up_at_) return;
+  give_up_at_ = session_.loop().now() + session_.drain_limit();
+  arm();
+}
+
+// And with nothing left to send, a peer that is gone looks like one that waits for a slow answer.
+void Connection::bound_idleness() {
+  idle_at_ = session_.loop().now() + session_.half_closed_idle();
+  idle_traffic_ = traffic_.total();
+  arm();
+}
+
+void Connection::check_idleness(TimePoint) {
+  idle_at_.reset();
+  if (session_.link().smux().peer_is_ours()) return;  // it says when it goes
+  if (traffic_.total() != idle_traffic_) return bound_idleness();
+  fail("half-closed, and idle for too long", std::strerror(ETIMEDOUT));
+}
+
+void Connection::handle_writable() {
+  replay_.bind();
+  if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
+  starved_ = false;
+  if (parked_) unpark();
+  if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor tells of these
+}
+
+void Connection::fail(const char* what, const std::string& error) {
+  if (failed_) return;
+  const std::string conv = hex_id(session_.link().conv());
+  if (dialer_) {
+    session_.log().warning(what, {{"target", session_.target()}, {"conv", conv}, {"sid", sid_}, {"error", error}});
+  } else if (watch_error_ != 0) {
+    session_.log().warning(what, {{"conv", conv}, {"sid", sid_}, {"error", error}});
+  }
+  session_.link().abandon(sid_);
+  reset();
+  session_.detach(*this);
+}
+
+void Connection::reset() {
+  failed_ = true;
+  dialer_.reset();
+  if (!poll_) return;
+  poll_.reset();
+  Loop& loop = session_.loop();
+  loop.lingering_resets().add(loop.now(), std::move(fd_), session_.drain_limit());
+}
+
+void Connection::handle_peer_reset() {
+  replay_.bind();
+  if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
+  peer_reset_ = true;
+  end_if_drained();
+  if (failed_) return;
+  bound_drain();
+  update_watch();
+}
+
+void Connection::add_traffic(const Traffic& moved) {
+  traffic_.add(moved);
+  session_.add_traffic(moved);
+}
+
+// --- from here into the tunnel ---
+
+Connection::Pull Connection::pull(std::size_t limit) {
+  if (failed_ || read_ended_ || peer_reset_) return Pull::kStopped;
+  Link& link = session_.link();
+  const std::span<const MutableBytes> room = link.prepare_write(sid_, std::min(limit, read_size_));
+  if (room.empty()) {
+    if (!link.writable()) return Pull::kMore;
+    starved_ = true;
+    if (peer_finished_ || write_failed_ || hung_up_) bound_drain();
+    return Pull::kStarved;
+  }
+
+  if (!replay_.unsent().empty()) return replay(room);
+  std::array<iovec, kReadVectors> vectors;
+  const std::size_t count = std::min(room.size(), vectors.size());
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    vectors[i] = {room[i].data(), room[i].size()};
+    total += room[i].size();
+  }
+  const ssize_t n = ::readv(fd_.get(), vectors.data(), static_cast<int>(count));
+  const int error = errno;
+  if (n > 0 && replay_.movable()) {
+    note_position();
+    replay_.record(room, static_cast<std::size_t>(n));  // as it was read: what is committed may be encrypted in place
+  }
+  link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
+  if (n > 0) {
+    add_traffic({.sent = static_cast<std::size_t>(n)});
+    if (hung_up_ && watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
+    const bool filled = static_cast<std::size_t>(n) == total;
+    // Room is laid out before the read: no more of it than this connection has been filling.
+    read_size_ = filled ? std::min(2 * read_size_, kLargestRead) : std::max(read_size_ / 2, kSmallestRead);
+    return filled ? Pull::kMore : Pull::kDry;
+  }
+  if (n < 0 && error == EINTR) return Pull::kMore;
+  if (n < 0 && error == EAGAIN) return Pull::kDry;
+  if (n < 0 || write_failed_) {  // after a reset that the writing has heard of, the end is none
+    fail("reading failed", std::strerror(n < 0 ? error : ECONNRESET));
+    return Pull::kStopped;
+  }
+  read_ended_ = true;
+  link.finish(sid_);
+  update_watch();
+  if (write_ended_) session_.detach(*this);
+  return Pull::kStopped;
+}
+
+// What an earlier session had taken goes first.
+Connection::Pull Connection::replay(std::span<const MutableBytes> room) {
+  std::size_t done = 0;
+  for (const MutableBytes& piece : room) {
+    const Bytes rest = replay_.unsent().subspan(done);
+    const std::size_t take = std::min(piece.size(), rest.size());
+    std::memcpy(piece.data(), rest.data(), take);
+    done += take;
+  }
+  note_position();
+  replay_.drop_unsent(done);
+  session_.link().commit_write(sid_, done);
+  return Pull::kMore;
+}
+
+void Connection::note_position() {
+  if (first_position_) return;
+  first_position_ = session_.link().write_position();
+  session_.note_first_bytes(*this, *first_position_);
+}
+
+bool Connection::movable() const {
+  return !failed_ && replay_.movable() && moves_ < LocalConnection::kMaxMoves &&
+         !(first_position_ && session_.link().passed_on(*first_position_));
+}
+
+LocalConnection Connection::take_back() {
+  poll_.reset();
+  failed_ = true;
+  LocalConnection local(std::move(fd_));
+  local.unsent = replay_.take();
+  local.moves = static_cast<std::uint8_t>(moves_ + 1);
+  return local;
+}
+
+void Connection::park() {
+  parked_ = true;
+  update_watch();
+}
+
+void Connection::unpark() {
+  parked_ = false;
+  update_watch();
+}
+
+// --- from the tunnel to here ---
+
+void Connection::gather(Bytes view) {
+  replay_.bind();
+  if (!takes_data()) return;
+  if (dialer_ || !backlog_.empty() || write_ended_) {
+    backlog_.append(view);
+  } else {
+    gathered_.push_back({const_cast<std::uint8_t*>(view.data()), view.size()});
+  }
+}
+
+// Writes as much as is taken; the bytes written are consumed.
+std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
+  const ssize_t n = ::writev(fd_.get(), vectors, static_cast<int>(std::min(count, kWriteVectors)));
+  if (n >= 0) {
+    session_.link().consume(sid_, static_cast<std::size_t>(n));
+    add_traffic({.received = static_cast<std::size_t>(n)});
+    if (peer_reset_ && n > 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
+    return static_cast<std::size_t>(n);
+  }
+  if (errno != EAGAIN && errno != EINTR) stop_writing(errno);
+  return 0;
+}
+
+// The peer at this end has reset the connection, or closed it with input unread. What it sent before still counts: an
+// answer that came before the whole of its question (HTTP 413) is read to its end.
+void Connection::stop_writing(int error) {
+  if (read_ended_ || peer_reset_) return fail("writing failed", std::strerror(error));
+  write_failed_ = true;
+  backlog_.drop_front(backlog_.size());
+  session_.link().discard_input(sid_);
+  session_.mark_ready(*this);
+}
+
+void Connection::flush() {
+  std::size_t done = 0;
+  while (done < gathered_.size() && takes_data()) {
+    const std::size_t count = std::min(gathered_.size() - done, kWriteVectors);
+    std::size_t wanted = 0;
+    for (std::size_t i = 0; i < count; ++i) wanted += gathered_[done + i].iov_len;
+    std::size_t written = write_some(&gathered_[done], count);
+    const bool short_write = written < wanted;
+    for (; done < gathered_.size() && written >= gathered_[done].iov_len; ++done)
+      written -= gathered_[done].iov_len;
+    if (!short_write) continue;
+    for (; done < gathered_.size() && takes_data(); ++done, written = 0)
+      backlog_.append(Bytes(static_cast<const std::uint8_t*>(gathered_[done].iov_base), gathered_[done].iov_len)
+                          .subspan(written));
+  }
+  gathered_.clear();
+  if (gathered_.capacity() > kWriteVectors) gathered_.shrink_to_fit();
+  if (failed_) return;
+  end_if_drained();
+  update_watch();
+}
+
+void Connection::write_backlog() {
+  std::array<iovec, 64> vectors;
+  while (!backlog_.empty() && takes_data()) {
+    const std::size_t count = backlog_.fill(vectors.data(), vectors.size());
+    const std::size_t written = write_some(vectors.data(), count);
+    if (written == 0) break;
+    backlog_.drop_front(written);
+  }
+  end_if_drained();
+}
+
+void Connection::handle_peer_finished() {
+  peer_finished_ = true;
+  replay_.bind();
+  const Smux& smux = session_.link().smux();
+  if (starved_ || (smux.version() == 1 && !smux.peer_is_ours())) bound_drain();
+  if (!smux.peer_is_ours()) bound_idleness();
+  end_if_drained();
+}
+
+void Connection::end_if_drained() {
+  if (!takes_data() || dialer_ || !backlog_.empty() || !gathered_.empty()) return;
+  if (peer_reset_) {
+    reset();
+    return session_.detach(*this);
+  }
+  if (!peer_finished_ || write_ended_) return;
+  write_ended_ = true;
+  if (read_ended_) return session_.detach(*this);  // closing says the same, one system call earlier
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
+}  // namespace kcptun

@@ -1,0 +1,107 @@
+#include "daemon/engine/dialer.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "daemon/io/listener.h"
+
+namespace kcptun {
+
+Dialer::Dialer(Loop& loop, Done done)
+    : loop_(loop), done_(std::move(done)), give_up_at_(loop.now() + kDialTimeout), error_(std::strerror(ETIMEDOUT)) {
+  set_deadline();
+}
+
+Dialer::~Dialer() { loop_.deadlines().set(*this, std::nullopt); }
+
+void Dialer::begin(std::vector<IpEndpoint> addresses, Reached reached) {
+  addresses_ = std::move(addresses);
+  reached_ = std::move(reached);
+  begin_next();
+}
+
+void Dialer::begin(const UnixPath& path) {
+  failed_ = !add_attempt(begin_connect(path), std::nullopt);
+  set_deadline();
+}
+
+void Dialer::fail(std::string error) {
+  error_ = std::move(error);
+  failed_ = true;
+  set_deadline();
+}
+
+// The next address to which an attempt can be begun. What fails at once is told from the loop, because the caller may
+// still be making the dialer's owner.
+void Dialer::begin_next() {
+  bool begun = false;
+  while (!begun && next_ < addresses_.size()) {
+    const IpEndpoint& address = addresses_[next_++];
+    begun = add_attempt(begin_connect(address), address);
+  }
+  next_attempt_at_.reset();
+  if (next_ < addresses_.size()) next_attempt_at_ = loop_.now() + kAttemptDelay;
+  failed_ = attempts_.empty();
+  set_deadline();
+}
+
+bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
+  if (!fd.valid()) {
+    error_ = std::strerror(errno);
+    return false;
+  }
+  const int number = fd.get();
+  auto poll = std::make_unique<PollHandle>(loop_.uv(), number, [this, number](int) { handle_poll(number); });
+  if (!poll->watch(UV_WRITABLE)) {
+    error_ = std::string("the system refuses to watch the connection: ") + std::strerror(errno);
+    return false;
+  }
+  attempts_.push_back({std::move(fd), std::move(poll), std::move(address)});
+  return true;
+}
+
+void Dialer::set_deadline() {
+  TimePoint at = std::min(give_up_at_, next_attempt_at_.value_or(give_up_at_));
+  if (failed_) at = loop_.now();
+  loop_.deadlines().set(*this, at);
+}
+
+void Dialer::handle_deadline(TimePoint now) {
+  if (!failed_ && now < give_up_at_) return begin_next();
+  attempts_.clear();
+  tell({FileDescriptor(), nullptr, error_});
+}
+
+// Inside, the owner may destroy the dialer.
+void Dialer::tell(Outcome outcome) {
+  const Done done = std::move(done_);
+  done(std::move(outcome));
+}
+
+void Dialer::handle_poll(int fd) {
+  const auto attempt = std::ranges::find_if(attempts_, [fd](const Attempt& one) { return one.fd.get() == fd; });
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error == 0) return take(attempt);
+  error_ = std::strerror(error);
+  attempt->poll.reset();
+  attempts_.erase(attempt);
+  if (next_ < addresses_.size()) return begin_next();
+  failed_ = attempts_.empty();
+  set_deadline();
+}
+
+void Dialer::take(std::vector<Attempt>::iterator made) {
+  Attempt chosen = std::move(*made);
+  attempts_.clear();
+  loop_.deadlines().set(*this, std::nullopt);
+  if (chosen.address && reached_) reached_(*chosen.address);
+  tell({std::move(chosen.fd), std::move(chosen.poll), {}});
+}
+
+}  // namespace kcptun

@@ -1,0 +1,321 @@
+#include "daemon/engine/engine.h"
+
+#include <malloc.h>
+#include <sodium.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/base/check.h"
+#include "daemon/engine/session.h"
+#include "daemon/log/log.h"
+#include "daemon/system/clock.h"
+
+namespace kcptun {
+namespace {
+
+// Receive calls in one go before other work gets its turn.
+constexpr int kReceiveCalls = 8;
+// Buffers for what a TCP peer doesn't take at once.
+constexpr std::size_t kBacklogBuffer = 16 * 1024;
+// Memory that nobody needed for so long goes back to the system.
+constexpr Duration kTrimEvery = seconds(2);
+// So many sessions leave holes in the heap that are worth giving back.
+constexpr std::size_t kManySessions = 100;
+// The system was out of buffers (ENOBUFS): when to try again. No event tells.
+constexpr std::uint64_t kRetrySendMs = 1;
+// A socket that the system refuses to watch is asked for again, and that is said no more often than this.
+constexpr std::uint64_t kRewatchMs = 100;
+constexpr Duration kSayAgain = seconds(60);
+
+UnixTime read_wall_clock() {
+  timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return UnixTime(seconds(t.tv_sec));
+}
+
+std::unique_ptr<Suite> make_suite(Cipher cipher, const MasterKey& key) {
+  std::array<std::uint8_t, 32> seed;
+  randombytes_buf(seed.data(), seed.size());
+  auto suite = Suite::make(cipher, key, seed);
+  sodium_memzero(seed.data(), seed.size());
+  return suite;
+}
+
+void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters& one) {
+  sum.datagrams_sent += one.datagrams_sent;
+  sum.bytes_sent += one.bytes_sent;
+  sum.datagrams_received += one.datagrams_received;
+  sum.bytes_received += one.bytes_received;
+  sum.send_calls += one.send_calls;
+  sum.receive_calls += one.receive_calls;
+  sum.gso_messages += one.gso_messages;
+  sum.gro_messages += one.gro_messages;
+  sum.would_block += one.would_block;
+  sum.send_errors += one.send_errors;
+  sum.datagrams_dropped += one.datagrams_dropped;
+  sum.too_big += one.too_big;
+  sum.pending_errors += one.pending_errors;
+  sum.refusals += one.refusals;
+  sum.receive_errors += one.receive_errors;
+  sum.truncated += one.truncated;
+  sum.malformed += one.malformed;
+  sum.strays += one.strays;
+  sum.fell_back_gso += one.fell_back_gso;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Loop>> Loop::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+                                         const QppPads* qpp) {
+  Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
+  if (!uv) return Error{uv.error()};
+  auto loop = std::make_unique<Loop>((*uv)->get(), settings, cipher, key, qpp);
+  loop->uv_owner_ = std::move(*uv);
+  return loop;
+}
+
+Loop::Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
+    : uv_(shared),
+      context_(settings),
+      backlog_pool_(kBacklogBuffer),
+      suite_(make_suite(cipher, key)) {
+  context_.lay_out_for(*suite_);
+  context_.qpp = qpp;
+  mailbox_ = std::make_unique<Mailbox>(uv_);
+  timer_ = std::make_unique<TimerHandle>(uv_, [this] {
+    armed_.reset();
+    pump();  // libuv may wait again before the check handle has its turn
+  });
+  retry_ = std::make_unique<TimerHandle>(uv_, [this] {
+    transmit_rest();
+    pump();
+  });
+  rewatch_ = std::make_unique<TimerHandle>(uv_, [this] { watch_sockets_again(); });
+  check_ = std::make_unique<CheckHandle>(uv_, [this] { pump(); });
+}
+
+Loop::~Loop() {
+  empty_disposed();
+  ports_.clear();
+  check_.reset();
+  rewatch_.reset();
+  retry_.reset();
+  timer_.reset();
+  mailbox_.reset();
+  uv_owner_.reset();  // on a shared loop the closed handles go with its next turn
+}
+
+void Loop::run() {
+  pump();  // what was set up before
+  uv_run(&uv_, UV_RUN_DEFAULT);
+}
+
+TimePoint Loop::now() {
+  if (now_is_fresh_) return now_;
+  now_ = read_clock();
+  if (context_.session_header > 0) context_.wall = read_wall_clock();
+  now_is_fresh_ = true;
+  return now_;
+}
+
+// --- sockets ---
+
+std::uint32_t Loop::next_socket_index() {
+  return free_ports_.empty() ? static_cast<std::uint32_t>(ports_.size()) : free_ports_.back();
+}
+
+void Loop::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver) {
+  const std::uint32_t index = next_socket_index();
+  KCPTUN_CHECK(socket->index() == index);
+  if (index == ports_.size()) {
+    ports_.emplace_back();
+    sockets_.push_back(nullptr);
+  } else {
+    free_ports_.pop_back();
+  }
+  ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr, 0});
+  Port& port = *ports_[index];
+  sockets_[index] = port.socket.get();
+  port.poll = std::make_unique<PollHandle>(uv_, port.socket->fd(), [this, index](int events) { handle_socket(index, events); });
+  watch_socket(index);
+}
+
+void Loop::remove_socket(std::uint32_t index) {
+  add_counters(closed_udp_, ports_[index]->socket->counters());
+  sockets_[index] = nullptr;
+  dispose(std::move(ports_[index]));
+  (blocked_ ? stale_ports_ : free_ports_).push_back(index);
+  if (blocked_ && blocked_socket_ == index) retry_->start(0);
+}
+
+const DatagramSocket* Loop::socket(std::uint32_t index) const { return sockets_[index]; }
+
+DatagramSocket::Counters Loop::udp_counters() const {
+  DatagramSocket::Counters sum = closed_udp_;
+  for (const DatagramSocket* socket : sockets_)
+    if (socket) add_counters(sum, socket->counters());
+  return sum;
+}
+
+void Loop::watch_socket(std::uint32_t index) {
+  const bool writing = blocked_ && blocked_socket_ == index && !waits_for_memory_;
+  if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
+  const int error = errno;
+  if (!rewatch_said_at_ || now() - *rewatch_said_at_ >= kSayAgain) {
+    EventLog().warning("the system refuses to watch a socket, which is tried again", {{"error", std::strerror(error)}});
+    rewatch_said_at_ = now();
+  }
+  rewatch_->start(kRewatchMs);
+}
+
+// Those that are watched stay as they are.
+void Loop::watch_sockets_again() {
+  for (std::uint32_t index = 0; index < ports_.size(); ++index)
+    if (ports_[index]) watch_socket(index);
+}
+
+void Loop::handle_socket(std::uint32_t index, int events) {
+  if (events & UV_WRITABLE) transmit_rest();
+  if (events & UV_READABLE) receive(index);
+  if (ports_[index]) watch_socket(index);  // an error event stops the watching
+}
+
+// Acknowledgements leave after each receive call's worth, so that the sender hears while there is more to read.
+void Loop::receive(std::uint32_t index) {
+  for (int call = 0; call < kReceiveCalls && ports_[index]; ++call) {
+    Port& port = *ports_[index];
+    const DatagramSocket::Received received = port.socket->receive(arena_);
+    now_is_fresh_ = false;
+    for (const ReceivedRun& run : received.runs) handle_received(port, run);
+    pump();  // the arena is used again: all views must have been passed on
+    if (received.dry) return;
+  }
+}
+
+void Loop::handle_received(Port& port, const ReceivedRun& run) {
+  packets_.clear();
+  for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
+  if (run.stride > kMaxDatagram) {  // no peer of ours sends them (docs/protocol.md section 2)
+    counters_.rejected_packets += packets_.size();
+    return;
+  }
+  counters_.rejected_packets += suite_->open(packets_);
+  port.receiver.handle_run(now(), run.path, packets_);
+}
+
+// --- sending ---
+
+bool Loop::send_batch() {
+  if (blocked_) return false;
+  if (batch_.empty()) return true;
+  suite_->seal(batch_.packets());
+  counters_.sealed_packets += batch_.size();
+  batch_position_ = 0;
+  transmit_rest();
+  return !blocked_;
+}
+
+void Loop::transmit_rest() {
+  const std::uint32_t was_blocked_on = blocked_socket_;
+  const bool was_blocked = std::exchange(blocked_, false);
+  const BatchSendResult result = kcptun::send_batch(sockets_, batch_, batch_position_);
+  batch_position_ = result.position;
+  if (result.dropped > 0) tell_of_refused_sends();
+  if (result.state == DatagramSocket::SendState::kDone) {
+    batch_.clear();
+    free_ports_.insert(free_ports_.end(), stale_ports_.begin(), stale_ports_.end());
+    stale_ports_.clear();
+  } else {
+    wait_for_socket(result);
+  }
+  if (was_blocked && ports_[was_blocked_on]) watch_socket(was_blocked_on);
+}
+
+void Loop::tell_of_refused_sends() {
+  for (const std::unique_ptr<Port>& port : ports_) {
+    if (!port) continue;
+    const std::uint64_t errors = port->socket->counters().send_errors;
+    if (std::exchange(port->send_errors, errors) != errors) port->receiver.handle_refused_send(now());
+  }
+}
+
+void Loop::wait_for_socket(const BatchSendResult& result) {
+  blocked_ = true;
+  blocked_socket_ = result.socket;
+  waits_for_memory_ = result.state == DatagramSocket::SendState::kNoBuffers;
+  if (waits_for_memory_) {
+    retry_->start(kRetrySendMs);
+  } else {
+    watch_socket(result.socket);
+  }
+}
+
+// --- sessions ---
+
+void Loop::wake(Session& session) {
+  if (!session.set_awake(true)) awake_.push_back(&session);
+}
+
+void Loop::forget(Session& session) {
+  ++sessions_gone_;
+  note_activity();
+  deadlines_.set(session, std::nullopt);
+  std::erase(awake_, &session);
+  std::replace(pumping_.begin(), pumping_.end(), &session, static_cast<Session*>(nullptr));
+}
+
+// While a batch is blocked, sessions pass on what came, and stay awake for the rest.
+void Loop::pump() {
+  deadlines_.run(now());
+  std::swap(awake_, pumping_);
+  if (!pumping_.empty()) note_activity();
+  for (std::size_t i = 0; i < pumping_.size(); ++i) {
+    if (!pumping_[i]) continue;
+    Session& session = *pumping_[i];
+    session.set_awake(false);
+    session.pump(now());
+  }
+  pumping_.clear();
+  send_batch();
+  empty_disposed();
+  trim();
+  arm_timer();
+  now_is_fresh_ = false;
+}
+
+// What is held is looked at while there is work, and once or twice more when the work is over.
+void Loop::trim() {
+  const bool holding = context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
+  if (!trim_at_ && (holding || sessions_gone_ >= kManySessions)) trim_at_ = now_ + kTrimEvery;
+  if (!trim_at_ || now_ < *trim_at_) return;
+  trim_at_.reset();
+  context_.trim();
+  backlog_pool_.trim();
+  if (context_.segments.in_use() == 0) arena_.release();
+  if (std::exchange(sessions_gone_, 0) >= kManySessions) malloc_trim(0);
+}
+
+void Loop::arm_timer() {
+  std::optional<TimePoint> at = earliest(deadlines_.soonest(), trim_at_);
+  if (!awake_.empty() && !blocked_) at = now_;
+  if (at == armed_) return;
+  armed_ = at;
+  if (!at) return timer_->stop();
+  const Duration wait = std::max<Duration>(*at - now_, Duration(0));
+  timer_->start(static_cast<std::uint64_t>(std::chrono::ceil<milliseconds>(wait).count()));
+}
+
+void Loop::empty_disposed() {
+  while (!disposed_.empty()) {
+    std::vector<Disposed> now_gone;
+    now_gone.swap(disposed_);
+    for (const Disposed& gone : now_gone) gone.destroy(gone.object);
+  }
+}
+
+}  // namespace kcptun

@@ -1,0 +1,253 @@
+#include "daemon/engine/session.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "config/address.h"
+#include "daemon/engine/stall_hints.h"
+
+namespace kcptun {
+namespace {
+
+// What one connection may read before the next has its turn.
+constexpr std::size_t kQuantumAlone = 64 * 1024;
+constexpr std::size_t kQuantum = 16 * 1024;
+// What all may read before it is sent: about a batch of packets.
+constexpr std::size_t kPullBudget = 128 * 1024;
+
+// A closewait of 0, the client's default, would cut off what is on its way. In version 2 the peer's windows show that it
+// is there, at least every keepalive interval (30 s at most); version 1 says nothing, and the bound is one on the whole
+// rest of the stream.
+constexpr Duration kShortestDrain = seconds(35);
+
+}  // namespace
+
+Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile)
+    : loop_(loop),
+      link_(link),
+      owner_(owner),
+      path_(path),
+      profile_(profile) {
+  loop_.wake(*this);
+}
+
+Session::~Session() { loop_.forget(*this); }
+
+std::string Session::target() const { return to_text(profile_.remote); }
+
+Duration Session::drain_limit() const { return std::max<Duration>(profile_.closewait, kShortestDrain); }
+
+void Session::attach(std::unique_ptr<Connection> connection) {
+  const std::uint32_t sid = connection->sid();
+  if (!profile_.quiet) log().info("stream opened", {{"conv", hex_id(link_.conv())}, {"sid", sid}});
+  Connection& attached = *connection;
+  link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(&attached));
+  connections_[sid] = std::move(connection);
+  if (attached.has_unsent()) mark_ready(attached);
+  loop_.wake(*this);
+}
+
+void Session::detach(Connection& connection) {
+  const auto it = connections_.find(connection.sid());
+  if (it == connections_.end()) return;
+  if (!profile_.quiet) log().info("stream closed", {{"conv", hex_id(link_.conv())}, {"sid", connection.sid()}});
+  link_.set_tag(connection.sid(), 0);
+  if (std::exchange(connection.in_ready_list, false)) {
+    std::erase(ready_, &connection);
+    std::erase(watching_, &connection);
+  }
+  if (std::exchange(connection.gathered, false)) std::replace(gathered_.begin(), gathered_.end(), &connection, static_cast<Connection*>(nullptr));
+  std::unique_ptr<Connection> gone = std::move(it->second);
+  connections_.erase(it);
+  loop_.dispose(std::move(gone));
+  loop_.wake(*this);
+}
+
+void Session::close_all() {
+  while (!connections_.empty()) {
+    Connection& connection = *connections_.begin()->second;
+    connection.reset();
+    detach(connection);
+  }
+}
+
+void Session::shut_down() {
+  for (const auto& [sid, connection] : connections_) link_.abandon(sid);
+  link_.release_lingering();
+  close_all();
+}
+
+void Session::handle_deadline(TimePoint now) {
+  link_.handle_timeout(now);
+  if (!closed_ && verdict_.empty() && link_.owed_since()) verdict_ = owner_.judge_silence(*this, now);
+  loop_.wake(*this);
+}
+
+void Session::mark_ready(Connection& connection) {
+  loop_.wake(*this);
+  if (std::exchange(connection.in_ready_list, true)) return;
+  ready_.push_back(&connection);
+  watching_.push_back(&connection);
+}
+
+// --- the round ---
+
+void Session::pump(TimePoint now) {
+  if (closed_) return;
+  drain_events(now);
+  bind_passed_on();
+  const std::string_view closed = link_.closed_reason();
+  if (const std::string_view reason = closed.empty() ? verdict_ : closed; !reason.empty()) {
+    closed_ = true;
+    // A peer that does not fit is to know that its bytes were read, not lost: then it finds out soon, and can say why.
+    if (!closed.empty() && link_.mismatch() != Mismatch::kNone && !loop_.blocked()) transmit(now);
+    owner_.handle_closed(*this, reason);
+    close_all();  // what is left
+    return;
+  }
+  if (loop_.blocked()) {
+    loop_.wake(*this);
+    return park_unserved();
+  }
+  // A batch's worth at a time: what was just read is still in the cache when it is packed, sealed and sent.
+  bool pulled;
+  do {
+    pulled = pull_ready();
+    if (!transmit(now)) loop_.wake(*this);
+  } while (pulled && !loop_.blocked());
+  park_unserved();
+  tell_path_mtu();
+  report_stalls(now);
+  loop_.deadlines().set(*this, link_.next_timeout());
+}
+
+// What the peer may have passed on can no more be sent in another session: it need not be kept.
+void Session::bind_passed_on() {
+  for (; !first_bytes_.empty() && link_.passed_on(first_bytes_.front().position); first_bytes_.pop_front())
+    if (const auto it = connections_.find(first_bytes_.front().sid); it != connections_.end())
+      it->second->handle_passed_on();
+}
+
+bool Session::all_movable() const {
+  return !connections_.empty() &&
+         std::ranges::all_of(connections_, [](const auto& entry) { return entry.second->movable(); });
+}
+
+std::vector<LocalConnection> Session::take_back_connections() {
+  std::vector<Connection*> movable;
+  for (const auto& [sid, connection] : connections_)
+    if (connection->movable()) movable.push_back(connection.get());
+  std::vector<LocalConnection> taken;
+  for (Connection* connection : movable) {
+    taken.push_back(connection->take_back());
+    detach(*connection);
+  }
+  return taken;
+}
+
+void Session::tell_path_mtu() {
+  const std::optional<PathMtu>& path_mtu = link_.path_mtu();
+  if (!path_mtu || !path_mtu->settled() || path_mtu->size() == told_mtu_) return;
+  told_mtu_ = path_mtu->size();
+  log().info("session fits its path", {{"conv", hex_id(link_.conv())}, {"mtu", told_mtu_}});
+}
+
+void Session::drain_events(TimePoint now) {
+  do {
+    while (const std::optional<StreamEvent> event = link_.poll_event(now)) handle_event(*event);
+    flush_gathered();  // consumes, and so may let the link go on reading
+  } while (link_.event_ready());
+  link_.release_views();
+}
+
+void Session::handle_event(const StreamEvent& event) {
+  auto* connection = reinterpret_cast<Connection*>(event.tag);
+  if (event.type == StreamEvent::Type::kOpened) return owner_.handle_stream(*this, event.sid);
+  if (!connection) {
+    if (event.type == StreamEvent::Type::kData) link_.consume(event.sid, event.data.size());
+    return;
+  }
+  switch (event.type) {
+    case StreamEvent::Type::kData:
+      connection->gather(event.data);
+      if (!std::exchange(connection->gathered, true)) gathered_.push_back(connection);
+      return;
+    case StreamEvent::Type::kFinished:
+      return connection->handle_peer_finished();
+    case StreamEvent::Type::kWritable:
+      return connection->handle_writable();
+    case StreamEvent::Type::kBroken:
+      return connection->handle_peer_reset();
+    case StreamEvent::Type::kGivenUp:
+      return handle_given_up(*connection);
+    case StreamEvent::Type::kOpened:
+      return;
+  }
+}
+
+// What it holds goes now, not when its peer has read it.
+void Session::handle_given_up(Connection& connection) {
+  log().warning("stream given up", {{"conv", hex_id(link_.conv())},
+                                    {"sid", connection.sid()},
+                                    {"unread_bytes", connection.waiting()},
+                                    {"reason", "nobody read it, and its memory was needed"},
+                                    {"remedy", "a larger memory, or a smaller streambuf"}});
+  connection.reset();
+  detach(connection);
+}
+
+void Session::report_stalls(TimePoint now) {
+  for (const Hint hint : kStallHints) {
+    if (!stall_hint_applies(hint, link_, now) || !loop_.session_hints().take(hint, now)) continue;
+    log().write(level_of_stall(hint), "hint", std::array{LogField("text", explain_stall(hint, link_, profile_))});
+  }
+}
+
+void Session::flush_gathered() {
+  for (std::size_t i = 0; i < gathered_.size(); ++i) {
+    if (!gathered_[i]) continue;
+    Connection& connection = *std::exchange(gathered_[i], nullptr);
+    connection.gathered = false;
+    connection.flush();
+  }
+  gathered_.clear();
+}
+
+// Round robin over those that have something to read, while the link has room, up to about a batch. True if there may
+// be more.
+bool Session::pull_ready() {
+  std::size_t budget = kPullBudget;
+  while (!ready_.empty() && link_.writable()) {
+    if (budget == 0) return true;
+    Connection& connection = *ready_.front();
+    const std::size_t quantum = std::min(budget, ready_.size() == 1 ? kQuantumAlone : kQuantum);
+    budget -= quantum;
+    const Connection::Pull result = connection.pull(quantum);
+    if (!connection.in_ready_list) continue;  // it is over
+    ready_.pop_front();
+    if (result == Connection::Pull::kMore) {
+      ready_.push_back(&connection);
+      continue;
+    }
+    connection.in_ready_list = false;
+    if (result == Connection::Pull::kStarved) connection.park();
+    if (result == Connection::Pull::kDry && connection.parked()) connection.unpark();
+  }
+  return false;
+}
+
+// Who still has something to read must not wake the loop until there is room again.
+void Session::park_unserved() {
+  for (Connection* connection : watching_)
+    if (connection->in_ready_list && !connection->parked()) connection->park();
+  watching_.clear();
+}
+
+bool Session::transmit(TimePoint now) {
+  while (link_.poll_transmit(now, path_, loop_.batch()))
+    if (!loop_.send_batch()) return false;
+  return true;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,101 @@
+#include "daemon/io/worker_threads.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "daemon/system/thread.h"
+
+namespace kcptun {
+namespace {
+
+// Where threads wait for one that works alone.
+class Gate {
+ public:
+  /// From a thread that waits.
+  void wait_inside() {
+    std::unique_lock lock(mutex_);
+    ++inside_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+  void wait_for(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this, count] { return inside_ == count; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t inside_ = 0;
+  bool open_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LoopThreads>> LoopThreads::open(std::size_t count) {
+  std::unique_ptr<LoopThreads> threads(new LoopThreads);
+  for (std::size_t i = 0; i < count; ++i) {
+    Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
+    if (!uv) return Error{uv.error()};
+    Thread& thread = threads->threads_.emplace_back();
+    thread.uv = std::move(*uv);
+    thread.mailbox = std::make_unique<Mailbox>(thread.uv->get());
+  }
+  return threads;
+}
+
+LoopThreads::~LoopThreads() {
+  end_threads();
+  for (Thread& thread : threads_) thread.mailbox.reset();
+}
+
+Result<bool> LoopThreads::start() {
+  for (std::size_t i = 1; i < threads_.size(); ++i) {
+    Result<std::thread> started =
+        start_thread("loop " + std::to_string(i), [uv = &uv(i)] { uv_run(uv, UV_RUN_DEFAULT); });
+    if (!started) {
+      end_threads();
+      return Error{started.error()};
+    }
+    threads_[i].thread = std::move(*started);
+  }
+  running_ = true;
+  return true;
+}
+
+void LoopThreads::end_threads() {
+  for (Thread& thread : threads_) {
+    if (!thread.thread.joinable()) continue;
+    thread.mailbox->post([uv = &thread.uv->get()] { uv_stop(uv); });
+    thread.thread.join();
+  }
+}
+
+void LoopThreads::run() {
+  uv_run(&uv(0), UV_RUN_DEFAULT);
+  for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].thread.join();
+  running_ = false;
+}
+
+void LoopThreads::stop() {
+  for (Thread& thread : threads_) thread.mailbox->post([uv = &thread.uv->get()] { uv_stop(uv); });
+}
+
+void LoopThreads::with_all_still(const std::function<void()>& work) {
+  if (!running_) return work();
+  auto gate = std::make_shared<Gate>();  // a thread may look at it after all have gone on
+  for (std::size_t i = 1; i < threads_.size(); ++i)
+    threads_[i].mailbox->post([gate] { gate->wait_inside(); });
+  gate->wait_for(threads_.size() - 1);
+  work();
+  gate->open();
+}
+
+}  // namespace kcptun

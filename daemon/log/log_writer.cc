@@ -1,0 +1,241 @@
+#include "daemon/log/log_writer.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "daemon/system/thread.h"
+
+namespace kcptun {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How often one who cannot write looks whether it still shall.
+constexpr int kLookAgainMs = 1000;
+// A buffer that grew in a burst is given back beyond this.
+constexpr std::size_t kKeptCapacity = 64 * 1024;
+
+// Whole lines as far as they fit into what a pipe takes in one piece: programs that share one don't mix theirs.
+std::string_view first_piece(std::string_view text) {
+  if (text.size() <= PIPE_BUF) return text;
+  std::size_t end = text.rfind('\n', PIPE_BUF - 1);
+  if (end == text.npos) end = text.find('\n');
+  return end == text.npos ? text : text.substr(0, end + 1);
+}
+
+bool can_write(int fd, int milliseconds) {
+  pollfd entry{fd, POLLOUT, 0};
+  return ::poll(&entry, 1, milliseconds) == 1;
+}
+
+bool passes(int error) { return error == EINTR || error == EAGAIN; }
+
+std::uint64_t lines_in(std::string_view text) {
+  return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace
+
+struct LogWriter::State {
+  FileDescriptor file;
+  int fd = STDERR_FILENO;
+  Notice notice;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::string queue;
+  std::uint64_t lost = 0;     // lines that no notice has told of yet
+  std::uint64_t told = 0;     // lines that notices in the queue tell of
+  std::uint64_t notices = 0;  // in the queue
+  bool refused = false;       // the last write failed: a notice would fail too
+  bool finishing = false;
+  bool done = false;
+  std::atomic<bool> abandoned{false};  // a successor has waited long enough
+  std::shared_ptr<State> before;
+  Duration before_patience{};
+
+  // All of these with the lock held.
+  void add_notice() {
+    told += lost;
+    ++notices;
+    queue += notice(std::exchange(lost, 0));
+  }
+  void append(std::string_view lines) {
+    if (queue.size() + lines.size() > kMaxQueued) {
+      lost += lines_in(lines);
+      return;
+    }
+    if (lost > 0) add_notice();
+    queue += lines;
+  }
+  void count_refused(std::string_view unwritten, std::uint64_t batch_told, std::uint64_t batch_notices, bool all) {
+    lost += lines_in(unwritten);
+    if (all) lost += batch_told - batch_notices;
+  }
+  void write_without_waiting();
+  void write_batch(std::unique_lock<std::mutex>& lock);
+  void wait_for_predecessor(std::unique_lock<std::mutex>& lock);
+  bool wait_done(std::unique_lock<std::mutex>& lock, Duration patience) {
+    return changed.wait_for(lock, patience, [this] { return done; });
+  }
+  void run();
+};
+
+// While there is no thread.
+void LogWriter::State::write_without_waiting() {
+  while (!queue.empty() && can_write(fd, 0)) {
+    const std::string_view piece = first_piece(queue);
+    const ssize_t n = ::write(fd, piece.data(), piece.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n < 0) {
+      count_refused(queue, told, notices, true);
+      queue.clear();
+    } else {
+      queue.erase(0, static_cast<std::size_t>(n));
+    }
+    if (queue.empty()) told = notices = 0;
+  }
+}
+
+// What is queued now, without the lock.
+void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
+  const std::string batch = std::exchange(queue, {});
+  const std::uint64_t batch_told = std::exchange(told, 0);
+  const std::uint64_t batch_notices = std::exchange(notices, 0);
+  if (batch.capacity() <= kKeptCapacity) queue.reserve(batch.capacity());
+  lock.unlock();
+  std::string_view rest = batch;
+  bool failed = false;
+  while (!rest.empty() && !failed) {
+    const std::string_view piece = first_piece(rest);
+    const ssize_t n = ::write(fd, piece.data(), piece.size());
+    if (n >= 0) {
+      rest.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {  // a log file, or standard error that others have made non-blocking
+      failed = abandoned;
+      if (!failed) can_write(fd, kLookAgainMs);
+    } else {
+      failed = errno != EINTR;
+    }
+  }
+  lock.lock();
+  refused = failed;
+  if (failed) count_refused(rest, batch_told, batch_notices, rest.size() == batch.size());
+}
+
+void LogWriter::State::wait_for_predecessor(std::unique_lock<std::mutex>& lock) {
+  const std::shared_ptr<State> first = std::exchange(before, nullptr);
+  lock.unlock();
+  {
+    std::unique_lock theirs(first->mutex);
+    if (!first->wait_done(theirs, before_patience)) {
+      first->abandoned = true;
+      first->queue.clear();
+    }
+  }
+  lock.lock();
+}
+
+void LogWriter::State::run() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    changed.wait(lock, [this] { return !queue.empty() || finishing || (lost > 0 && !refused); });
+    if (before) wait_for_predecessor(lock);
+    if (queue.empty() && lost > 0 && !refused) add_notice();
+    if (queue.empty()) break;
+    write_batch(lock);
+  }
+  done = true;
+  changed.notify_all();
+}
+
+LogWriter::LogWriter(FileDescriptor file, Notice notice) : state_(std::make_shared<State>()) {
+  if (file.valid()) state_->fd = file.get();
+  state_->file = std::move(file);
+  state_->notice = std::move(notice);
+}
+
+LogWriter::~LogWriter() {
+  finish(Duration(0));
+  if (thread_.joinable()) thread_.detach();
+}
+
+void LogWriter::append(std::string_view lines) {
+  const std::lock_guard lock(state_->mutex);
+  state_->append(lines);
+  if (thread_.joinable()) {
+    state_->changed.notify_all();
+  } else {
+    state_->write_without_waiting();
+  }
+}
+
+bool LogWriter::to_standard_error() const { return !state_->file.valid(); }
+
+void LogWriter::set_notice(Notice notice) {
+  const std::lock_guard lock(state_->mutex);
+  state_->notice = std::move(notice);
+}
+
+Result<bool> LogWriter::start() {
+  if (thread_.joinable()) return true;
+  Result<std::thread> started = start_thread("log", [state = state_] { state->run(); });
+  if (!started) return Error{started.error()};
+  thread_ = std::move(*started);
+  return true;
+}
+
+void LogWriter::follow(LogWriter& before, Duration patience) {
+  {
+    const std::lock_guard lock(before.state_->mutex);
+    before.state_->finishing = true;
+  }
+  before.state_->changed.notify_all();
+  if (!before.thread_.joinable()) return;
+  const std::lock_guard lock(state_->mutex);
+  state_->before = before.state_;
+  state_->before_patience = patience;
+}
+
+bool LogWriter::finish(Duration patience) {
+  std::unique_lock lock(state_->mutex);
+  state_->finishing = true;
+  state_->changed.notify_all();
+  if (thread_.joinable()) {
+    if (!state_->wait_done(lock, patience)) return false;
+    lock.unlock();
+    thread_.join();
+    return true;
+  }
+  if (state_->queue.empty() && state_->lost > 0 && !state_->done) state_->add_notice();
+  state_->done = true;
+  return write_within(state_->fd, std::exchange(state_->queue, {}), patience);
+}
+
+bool write_within(int fd, std::string_view text, Duration patience) {
+  const Clock::time_point end = Clock::now() + patience;
+  while (!text.empty()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    if (!can_write(fd, static_cast<int>(std::max<decltype(left)>(left, 0)))) {
+      if (left <= 0) return false;
+      continue;  // a signal, or the end of the time
+    }
+    const std::string_view piece = first_piece(text);
+    const ssize_t n = ::write(fd, piece.data(), piece.size());
+    if (n < 0 && !passes(errno)) return false;
+    if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,205 @@
+#include "daemon/main/program.h"
+
+#include <gcrypt.h>
+#include <link.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "config/command.h"
+#include "config/exit_codes.h"
+#include "core/crypt/suite_table.h"
+#include "daemon/log/log.h"
+#include "daemon/log/log_writer.h"
+#include "daemon/main/first_start.h"
+#include "daemon/probe/bench_command.h"
+#include "daemon/probe/probe_command.h"
+#include "daemon/process/daemon.h"
+#include "daemon/process/privileges.h"
+#include "daemon/process/secrets.h"
+#include "daemon/process/stop_signals.h"
+#include "daemon/top/top.h"
+
+namespace kcptun {
+namespace {
+
+std::string library_versions() {
+  return std::string("libuv ") + uv_version_string() + ", libsodium " + sodium_version_string() + ", libgcrypt " +
+         gcry_check_version(nullptr);
+}
+
+// A reader that stands still holds nothing up for long.
+void warn(const std::string& warning) { write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogPatience); }
+
+int print(const PrintText& text) {
+  for (const std::string& warning : text.warnings) warn(warning);
+  std::fputs(text.text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
+
+// Whatever is still open is closed within the deadline.
+int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
+  begin_end_deadline();
+  write_last_line(std::string(name_of(role)) + ": " + error);
+  return exit_code;
+}
+
+// Each connection is a descriptor: as many as the system lets us have.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Large blocks come straight from the system and go straight back, so that memory falls when load does.
+void set_up_memory() {
+  constexpr int kMapFrom = 64 * 1024;
+  mallopt(M_MMAP_THRESHOLD, kMapFrom);
+  mallopt(M_TRIM_THRESHOLD, 2 * kMapFrom);
+  mallopt(M_ARENA_MAX, 2);
+}
+
+// Whoever runs out of memory cannot go on, and says so in one line.
+[[noreturn]] void end_for_exception() {
+  std::string_view line = "kcptun: ended by an exception\n";
+  try {
+    if (const std::exception_ptr current = std::current_exception()) std::rethrow_exception(current);
+  } catch (const std::bad_alloc&) {
+    line = "kcptun: out of memory: the system gives no more (ulimit -v, MemoryMax= of a service)\n";
+  } catch (...) {
+    write_within(STDERR_FILENO, line, Duration(0));
+    std::abort();
+  }
+  write_within(STDERR_FILENO, line, Duration(0));
+  _exit(kExitFailure);
+}
+
+// Unmaps the code that only the start needed (parsing, resolving, set-up) from this process; what runs on comes back
+// from the page cache, a fault each. An idle process keeps half of its resident memory less.
+void forget_start_up_code() {
+  dl_iterate_phdr(
+      [](dl_phdr_info* object, std::size_t, void*) {
+        const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+        for (int i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& header = object->dlpi_phdr[i];
+          if (header.p_type != PT_LOAD || (header.p_flags & PF_W)) continue;  // written pages are not in the file
+          const std::uintptr_t begin = (object->dlpi_addr + header.p_vaddr) & ~(page - 1);
+          const std::uintptr_t end = object->dlpi_addr + header.p_vaddr + header.p_memsz;
+          madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        }
+        return 0;
+      },
+      nullptr);
+}
+
+bool binds_low_ports(const Profile& profile) {
+  constexpr std::uint16_t kFirstFreePort = 1024;
+  const auto* local = std::get_if<HostPort>(&profile.local_address);
+  return local && local->port_min != 0 && local->port_min < kFirstFreePort;
+}
+
+Result<bool> give_up_privileges(bool low_ports, bool tcp_mode, const std::optional<Identity>& identity) {
+  LaterNeeds needs;
+  needs.stays_root = identity ? identity->uid == 0 : geteuid() == 0;
+  needs.binds_low_ports = low_ports;
+  needs.tcp_mode = tcp_mode;
+  return give_up_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
+}
+
+int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) {
+  const Profile& process = run.tunnels.front().profile;
+  std::optional<Identity> identity;
+  if (!process.user.empty()) {
+    Result<Identity> found = find_identity(process.user);
+    if (!found) return give_up(role, found.error(), kExitConfig);
+    identity = std::move(*found);
+  }
+  auto log = open_log(process.log);
+  if (!log) return give_up(role, log.error());
+  use_log(*log);
+  const bool low_ports = std::ranges::any_of(
+      run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
+  const bool tcp_mode =
+      std::ranges::any_of(run.tunnels, [](const ConfiguredTunnel& tunnel) { return tunnel.profile.tcp; });
+  Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
+  if (!service) return give_up(role, service.error());
+  // Before anything is resolved or opened: a warning may be the reason why that fails.
+  for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"warning", warning}});
+  Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(std::move(run), std::move(read_again));
+  if (!threads) return give_up(role, threads.error());
+  // Everything is bound, and there is no thread yet.
+  const Result<bool> gone = give_up_privileges(low_ports, tcp_mode, identity);
+  if (!gone) return give_up(role, gone.error());
+  if (!gone.value()) EventLog().info("capabilities stay: a filter of system calls forbids capset");
+  if (const Result<bool> started = start_log(**log); !started) return give_up(role, started.error());
+  log->reset();
+  forget_start_up_code();
+  if (const Result<bool> ran = (*threads)->run(*service); !ran) return give_up(role, ran.error());
+  threads->reset();
+  close_log();
+  return 0;
+}
+
+int run_subcommand(const RunSubcommand& run) {
+  for (const std::string& warning : run.warnings) warn(warning);
+  switch (run.id) {
+    case SubcommandId::kProbe:
+      return run_probe(run);
+    case SubcommandId::kBench:
+      return run_bench(run, [&run](Profile profile) {
+        RunTunnels tunnels;
+        tunnels.tunnels.push_back({run.settings, std::move(profile)});
+        const auto read_again = [] { return Refusal{"kcptun-client: bench reads nothing again", kExitFailure}; };
+        return run_tunnels(Role::kClient, std::move(tunnels), read_again);
+      });
+    case SubcommandId::kTop:
+      break;  // has flags of its own: run_program
+  }
+  return kExitFailure;
+}
+
+}  // namespace
+
+int run_program(Role role, int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  if (const Result<bool> hardened = harden_process(); !hardened) return give_up(role, hardened.error());
+  if (sodium_init() < 0) return give_up(role, "libsodium cannot be initialised");
+  set_up_memory();
+  std::set_terminate(end_for_exception);
+  const CommandInput input = input_of_process(role, argc, argv, library_versions());
+  hide_secrets(role, argc, argv);
+  if (!input.arguments.empty() && input.arguments.front() == "top") return run_top(input);
+  const auto read = [&input] { return parse_command(input); };
+  ParsedCommand command = read();
+  if (const auto* refusal = std::get_if<Refusal>(&command)) {
+    write_last_line(refusal->line);
+    return refusal->exit_code;
+  }
+  if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
+  if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
+  if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
+  raise_descriptor_limit();
+  const int code = run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
+  cancel_end_deadline();
+  return code;
+}
+
+}  // namespace kcptun

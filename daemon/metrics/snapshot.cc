@@ -1,0 +1,53 @@
+#include "daemon/metrics/snapshot.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace kcptun {
+
+void TunnelSnapshot::add(TunnelSnapshot other) {
+  counters.add(other.counters);
+  traffic.add(other.traffic);
+  sessions += other.sessions;
+  streams += other.streams;
+  if (other.servers.empty()) {
+    // one server, or none
+  } else if (servers.size() != other.servers.size()) {
+    servers = std::move(other.servers);
+  } else {  // each loop has its own view: one that a loop reaches is healthy
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      ServerSnapshot& mine = servers[i];
+      const ServerSnapshot& theirs = other.servers[i];
+      mine.healthy |= theirs.healthy;
+      mine.chosen |= theirs.chosen;
+      if (theirs.round_trip) mine.round_trip = std::min(mine.round_trip.value_or(*theirs.round_trip), *theirs.round_trip);
+    }
+  }
+  std::ranges::move(other.open_sessions, std::back_inserter(open_sessions));
+}
+
+void ProcessSnapshot::bound_rows() {
+  std::vector<std::uint64_t> moved;
+  for (TunnelSnapshot& tunnel : tunnels) {
+    std::ranges::sort(tunnel.open_sessions, [](const SessionSnapshot& a, const SessionSnapshot& b) {
+      return std::pair(b.traffic.total(), a.conv) < std::pair(a.traffic.total(), b.conv);
+    });
+    if (tunnel.open_sessions.size() > kMaxSessionRows) tunnel.open_sessions.resize(kMaxSessionRows);
+    for (const SessionSnapshot& session : tunnel.open_sessions) moved.push_back(session.traffic.total());
+  }
+  if (moved.size() <= kMaxSessionRows) return;
+  std::ranges::nth_element(moved, moved.begin() + kMaxSessionRows, std::greater());
+  const std::uint64_t least = moved[kMaxSessionRows];
+  std::size_t ties =
+      kMaxSessionRows;  // of those that moved as little as the first one left out, so many still fit
+  for (std::size_t i = 0; i < kMaxSessionRows; ++i) ties -= moved[i] > least;
+  for (TunnelSnapshot& tunnel : tunnels) {
+    std::erase_if(tunnel.open_sessions, [least, &ties](const SessionSnapshot& session) {
+      if (session.traffic.total() > least) return false;
+      return session.traffic.total() < least || (ties > 0 ? (--ties, false) : true);
+    });
+  }
+}
+
+}  // namespace kcptun

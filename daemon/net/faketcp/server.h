@@ -1,0 +1,50 @@
+// The server's side of the disguise on one loop: accepts the idle connections of one address and its ports,
+// and carries the datagrams of all of them. Several loops share the ports by the clients' ports, so that a
+// connection and all its segments come to the same loop.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "daemon/net/faketcp/socket.h"
+
+namespace kcptun {
+
+class DisguisedServer final : public DisguisedSocket {
+ public:
+  /// Which of the loops that listen this one is. Each must begin to listen in turn, the first first.
+  struct Share {
+    std::uint32_t number = 0;
+    std::uint32_t of = 1;
+  };
+
+  /// Listens on these ports of the address. The rules for them are the caller's. The error names the address.
+  /// REQUIRES: at least one port, in ascending order.
+  static Result<std::unique_ptr<DisguisedServer>> listen(IpEndpoint address, std::span<const std::uint16_t> ports,
+                                                         Share share, const Options& options);
+  static Result<std::unique_ptr<DisguisedServer>> listen(const IpEndpoint& address, Share share,
+                                                         const Options& options) {
+    return listen(address, {&address.port, 1}, share, options);
+  }
+
+  const IpEndpoint& local() const override { return local_; }
+
+ private:
+  DisguisedServer(const IpEndpoint& address, Share share, const Options& options)
+      : DisguisedSocket(options), local_(address), share_(share) {}
+
+  void handle_ready(int fd) override;
+  DisguisedConnection* connection_for(const Path& path, std::span<const Packet>) override {
+    return find(path.remote, path.local);
+  }
+  Result<bool> open_raw_sockets(int family);
+  Result<bool> open_listener(std::uint16_t port, int family);
+
+  IpEndpoint local_;
+  const Share share_;
+  std::vector<FileDescriptor> listeners_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,247 @@
+#include "daemon/process/daemon.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <utility>
+
+#include "config/address.h"
+#include "core/base/check.h"
+#include "core/base/wipe.h"
+#include "core/crypt/suite_table.h"
+#include "daemon/log/log.h"
+#include "daemon/process/daemon_reload.h"
+#include "daemon/process/secrets.h"
+#include "daemon/process/service_status.h"
+#include "daemon/process/stop_signals.h"
+#include "daemon/status/gathering.h"
+#include "daemon/worker/snapshot_taker.h"
+
+namespace kcptun {
+
+// Signals arrive on the first loop.
+class TunnelThreads::Signals {
+ public:
+  Signals(uv_loop_t& loop, TunnelThreads& threads) : stop_(loop, [&threads] { threads.stop(); }) {
+    add(loop, threads, SIGUSR1, [](uv_signal_t* s, int) { of(s).log_counters(); });
+    add(loop, threads, SIGHUP, [](uv_signal_t* s, int) { of(s).reload(); });
+  }
+  ~Signals() {
+    for (uv_signal_t* handle : handles_)
+      uv_close(reinterpret_cast<uv_handle_t*>(handle),
+               [](uv_handle_t* closed) { delete reinterpret_cast<uv_signal_t*>(closed); });
+  }
+
+ private:
+  static TunnelThreads& of(uv_signal_t* handle) { return *static_cast<TunnelThreads*>(handle->data); }
+  void add(uv_loop_t& loop, TunnelThreads& threads, int number, uv_signal_cb callback) {
+    auto* handle = new uv_signal_t;
+    KCPTUN_CHECK(uv_signal_init(&loop, handle) == 0);  // the loop's opening has made what may be refused
+    handle->data = &threads;
+    KCPTUN_CHECK(uv_signal_start(handle, callback, number) == 0);
+    handles_.push_back(handle);
+  }
+  StopSignals stop_;
+  std::vector<uv_signal_t*> handles_;
+};
+
+// Asks for a sign of life of every loop, twice in the time that the service manager allows.
+class TunnelThreads::Pulse {
+ public:
+  Pulse(TunnelThreads& threads, Duration period)
+      : threads_(threads),
+        half_ms_(static_cast<std::uint64_t>(std::max<std::int64_t>(1, period.count() / 2000))),
+        timer_(threads.threads_->uv(0), [this] { beat(); }) {
+    timer_.start(half_ms_);
+  }
+
+ private:
+  void beat() {
+    threads_.check_pulse();
+    timer_.start(half_ms_);
+  }
+  TunnelThreads& threads_;
+  const std::uint64_t half_ms_;
+  TimerHandle timer_;
+};
+
+TunnelThreads::TunnelThreads(RunTunnels start, ReadAgain read_again)
+    : running_(std::move(start)), read_again_(std::move(read_again)) {}
+
+TunnelThreads::~TunnelThreads() = default;
+
+Result<std::unique_ptr<TunnelThreads>> TunnelThreads::open(RunTunnels start, ReadAgain read_again) {
+  std::unique_ptr<TunnelThreads> threads(new TunnelThreads(std::move(start), std::move(read_again)));
+  if (Result<bool> opened = threads->open_all(); !opened) return Error{opened.error()};
+  return threads;
+}
+
+// A file with several tunnels may get more of them later: then there is a thread for each core from the
+// start.
+Result<bool> TunnelThreads::open_all() {
+  const Profile& first = running_.tunnels.front().profile;
+  std::size_t count = first.threads ? first.threads : std::max(1u, std::thread::hardware_concurrency());
+  if (!running_.several && first.role == Role::kClient) count = std::min<std::size_t>(count, first.conn);
+  Result<std::unique_ptr<LoopThreads>> threads = LoopThreads::open(count);
+  if (!threads) return Error{threads.error()};
+  threads_ = std::move(*threads);
+  memory_ = std::make_unique<ProcessMemory>(first.memory > 0 ? std::uint64_t{first.memory} << 20
+                                                             : default_quota(memory_of_machine()));
+  const auto prefix = [this](const ConfiguredTunnel& tunnel) {
+    return running_.several ? "tunnel " + tunnel.profile.name + ": " : "";
+  };
+  std::vector<TunnelAddresses> addresses;
+  for (const ConfiguredTunnel& tunnel : running_.tunnels) {
+    Result<TunnelAddresses> found = resolve_tunnel(tunnel.profile);
+    if (!found) return Error{prefix(tunnel) + found.error()};
+    addresses.push_back(std::move(*found));
+  }
+  // Names may take long, and a signal ends that. Whoever can connect may also end us in order: what opens is cleaned up.
+  signals_ = std::make_unique<Signals>(threads_->uv(0), *this);
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const ConfiguredTunnel& tunnel = running_.tunnels[i];
+    if (Result<bool> opened = open_one(tunnel.profile, addresses[i]); !opened)
+      return Error{prefix(tunnel) + opened.error()};
+  }
+  for (ConfiguredTunnel& tunnel : running_.tunnels) {
+    forget_key(tunnel);
+    wipe(tunnel.profile.key);
+  }
+  return open_status();
+}
+
+Result<bool> TunnelThreads::open_one(const Profile& profile, const TunnelAddresses& addresses) {
+  Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(profile, *threads_, *memory_);
+  if (!made) return Error{made.error()};
+  auto loops = std::move(*made);
+  ListeningSockets none;
+  if (Result<bool> opened = loops->open(addresses, next_thread_, none); !opened) return opened;
+  next_thread_ = (next_thread_ + loops->loops()) % threads_->size();
+  auto writer = CounterWriter::make(threads_->uv(0), *loops);
+  tunnels_.push_back({std::move(loops), std::move(writer)});
+  return true;
+}
+
+void TunnelThreads::log_start(const TunnelLoops& tunnel) const {
+  const Profile& profile = tunnel.profile();
+  EventLog(profile.name)
+      .info("crypt", {{"suite", kCipherNames[static_cast<std::size_t>(profile.crypt)].name},
+                      {"protects", suite_row(profile.crypt).protects}});
+  EventLog(profile.name)
+      .info("tunnel started", {{"version", KCPTUN_VERSION},
+                               {"from", to_text(profile.local_address)},
+                               {"to", remote_text(profile)},
+                               {"loops", tunnel.loops()}});
+}
+
+Result<bool> TunnelThreads::run(ServiceNotifier& service) {
+  if (Result<bool> started = start_threads(); !started) return started;
+  service_ = &service;
+  std::optional<Pulse> pulse;
+  if (service.watchdog()) pulse.emplace(*this, *service.watchdog());
+  std::optional<ServiceStatus> status;
+  if (service.listened_to())
+    status.emplace(threads_->uv(0), service, running_.tunnels.front().profile.role,
+                   [this](ServiceStatus::Take take) { gather_active(std::move(take)); });
+  for (const Running& tunnel : tunnels_) log_start(*tunnel.loops);
+  if (status_) EventLog().info("status served", {{"at", status_->place()}});
+  service.ready();
+  threads_->run();
+  status_.reset();  // no other thread is left that could answer it
+  reload_.reset();
+  signals_.reset();
+  return true;
+}
+
+// All of them before the start is over: later there would be nobody to tell that one cannot be had.
+Result<bool> TunnelThreads::start_threads() {
+  if (status_)
+    if (Result<bool> started = status_->start(); !started) return started;
+  return threads_->start();
+}
+
+// Each tunnel ends its streams, and tells the peer in one last round.
+void TunnelThreads::stop() {
+  if (std::exchange(stopping_, true)) return;
+  service_->stopping();
+  EventLog().info("stopping");
+  threads_->with_all_still([this] {
+    for (const Running& tunnel : tunnels_) tunnel.loops->shut_down();
+  });
+  threads_->stop();
+}
+
+// The last loop to answer tells, on its own thread: a datagram is sent as a whole. One that is stuck never
+// answers, and the service manager hears nothing.
+void TunnelThreads::check_pulse() {
+  auto missing = std::make_shared<std::atomic<std::size_t>>(threads_->size());
+  for (std::size_t i = 0; i < threads_->size(); ++i)
+    threads_->post(i, [service = service_, missing] {
+      if (missing->fetch_sub(1) == 1) service->alive();
+    });
+}
+
+namespace {
+
+void log_totals(const Profile& profile, const TunnelTotals& totals) {
+  std::vector<LogField> fields;
+  for (const auto& [name, value] : named_values(totals.counters)) fields.emplace_back(name, value);
+  EventLog(profile.name).write(LogLevel::kInfo, "counters", fields);
+}
+
+// Sums of several tunnels.
+struct Gathering {
+  std::function<void(const TunnelTotals&)> then;
+  TunnelTotals sum;
+  std::size_t missing;
+};
+
+}  // namespace
+
+void TunnelThreads::log_counters() {
+  for (const Running& tunnel : tunnels_)
+    tunnel.loops->gather(
+        [&loops = *tunnel.loops](const TunnelTotals& totals) { log_totals(loops.profile(), totals); });
+}
+
+void TunnelThreads::gather_active(std::function<void(const TunnelTotals&)> then) {
+  auto gathering = std::make_shared<Gathering>(Gathering{std::move(then), {}, tunnels_.size()});
+  for (const Running& tunnel : tunnels_)
+    tunnel.loops->gather_active([gathering](const TunnelTotals& totals) {
+      gathering->sum.counters.add(totals.counters);
+      gathering->sum.streams += totals.streams;
+      if (--gathering->missing == 0) gathering->then(gathering->sum);
+    });
+}
+
+// An option of the process: the same in every tunnel.
+Result<bool> TunnelThreads::open_status() {
+  const Profile& profile = running_.tunnels.front().profile;
+  if (!profile.status) return true;
+  Result<std::unique_ptr<StatusServer>> server =
+      StatusServer::open(*profile.status, profile.status_token, [this](StatusServer::Answer answer) {
+        threads_->post(0, [this, answer = std::move(answer)] { gather_status(answer); });
+      });
+  if (!server) return Error{server.error()};
+  status_ = std::move(*server);
+  ProcessSnapshot now;
+  take_process(now);
+  started_ = now.time;
+  return true;
+}
+
+// On the first thread, where tunnels come and go.
+void TunnelThreads::gather_status(StatusServer::Answer answer) {
+  ProcessSnapshot begun;
+  begun.role = running_.tunnels.front().profile.role;
+  begun.started = started_;
+  for (const Running& tunnel : tunnels_) begun.tunnels.push_back(tunnel.loops->described());
+  auto gathering = std::make_shared<StatusGathering>(std::move(begun), std::move(answer));
+  for (std::size_t i = 0; i < tunnels_.size(); ++i) tunnels_[i].loops->add_to(gathering, i);
+  for (std::size_t i = 0; i < threads_->size(); ++i)
+    threads_->post(i, [gathering, i] { gathering->add_loop({i, thread_cpu_seconds()}); });
+}
+
+}  // namespace kcptun

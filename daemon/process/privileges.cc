@@ -1,0 +1,140 @@
+#include "daemon/process/privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace kcptun {
+namespace {
+
+Error refused(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
+
+// The kernel's own call: glibc has none, and libcap would be a library for three calls.
+struct CapabilitySet {
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> words{};
+
+  bool get() {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    return syscall(SYS_capget, &header, words.data()) == 0;
+  }
+  bool set() const {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    return syscall(SYS_capset, &header, words.data()) == 0;
+  }
+  Capabilities permitted() const { return words[0].permitted | Capabilities{words[1].permitted} << 32; }
+  Capabilities inheritable() const { return words[0].inheritable | Capabilities{words[1].inheritable} << 32; }
+  Capabilities effective() const { return words[0].effective | Capabilities{words[1].effective} << 32; }
+  void assign(Capabilities kept) {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      const auto half = static_cast<std::uint32_t>(kept >> 32 * i);
+      words[i] = {.effective = half, .permitted = half, .inheritable = 0};
+    }
+  }
+};
+
+// What no program that is executed could have either. Needs CAP_SETPCAP, so it goes first.
+void shrink_bounding_set(Capabilities kept) {
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
+    if ((kept >> capability & 1) == 0) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
+Result<bool> become(const Identity& identity) {
+  // glibc's calls change all threads, where there are some.
+  if (setgroups(identity.groups.size(), identity.groups.data()) != 0) return refused("setgroups");
+  if (setresgid(identity.gid, identity.gid, identity.gid) != 0) return refused("setresgid");
+  if (setresuid(identity.uid, identity.uid, identity.uid) != 0) return refused("setresuid");
+  return true;
+}
+
+Result<bool> make_sure_of(const Identity& identity) {
+  uid_t uids[3];
+  gid_t gids[3];
+  if (getresuid(&uids[0], &uids[1], &uids[2]) != 0 || getresgid(&gids[0], &gids[1], &gids[2]) != 0)
+    return refused("getresuid");
+  const auto is_user = [&](uid_t uid) { return uid == identity.uid; };
+  const auto is_group = [&](gid_t gid) { return gid == identity.gid; };
+  if (!std::ranges::all_of(uids, is_user) || !std::ranges::all_of(gids, is_group))
+    return Error{"the kernel did not take the new user and group"};
+  if (getgroups(0, nullptr) != static_cast<int>(identity.groups.size()))
+    return Error{"the kernel did not take the new groups"};
+  if (identity.uid != 0 && setresuid(0, 0, 0) == 0) return Error{"the way back to root stays open"};
+  return true;
+}
+
+Result<bool> keep_only(Capabilities needed) {
+  CapabilitySet set;
+  if (!set.get()) return refused("capget");
+  const Capabilities kept = set.permitted() & needed;
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (set.permitted() == 0 && set.inheritable() == 0) return true;  // nothing to give up
+  set.assign(kept);
+  if (!set.set()) return refused("capset");  // errno is for the caller
+  if (!set.get()) return refused("capget");
+  if (set.permitted() != kept || set.effective() != kept)
+    return Error{"the kernel did not take the capabilities"};
+  return true;
+}
+
+// Of an ordinary user. The filter of a service that runs as one may forbid capset(2), and ends nothing by it.
+Result<bool> give_up_ambient(Capabilities needed) {
+  errno = 0;
+  const Result<bool> kept = keep_only(needed);
+  if (!kept && errno == EPERM) return false;
+  if (!kept) return Error{"cannot give up capabilities: " + kept.error()};
+  return true;
+}
+
+// A debugger that attaches, as the leak checker of a sanitized build does, must find the process dumpable.
+Result<bool> forbid_dumps() {
+#if !defined(__SANITIZE_ADDRESS__)
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return refused("prctl(PR_SET_DUMPABLE)");
+#endif
+  return true;
+}
+
+}  // namespace
+
+Result<bool> harden_process() {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_NO_NEW_PRIVS)");
+  const rlimit none{0, 0};
+  // A filter of system calls may forbid it. What is not dumpable leaves no core anyway, so it is no loss.
+  (void)setrlimit(RLIMIT_CORE, &none);
+  return forbid_dumps();
+}
+
+Capabilities capabilities_for(LaterNeeds needs) {
+  Capabilities kept = 0;
+  if (needs.binds_low_ports) kept |= Capabilities{1} << CAP_NET_BIND_SERVICE;
+  if (needs.tcp_mode) kept |= Capabilities{1} << CAP_NET_RAW | Capabilities{1} << CAP_NET_ADMIN;
+  // Root reads and writes others' files by this one: unix sockets, snmplog's and the log's folders.
+  if (needs.stays_root) kept |= Capabilities{1} << CAP_DAC_OVERRIDE;
+  return kept;
+}
+
+Result<bool> give_up_privileges(const Identity* identity, Capabilities needed) {
+  shrink_bounding_set(needed);
+  if (geteuid() != 0) return give_up_ambient(needed);  // find_identity() has made sure that there is nobody to become
+  if (identity) {
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
+    if (const Result<bool> became = become(*identity); !became)
+      return Error{"cannot become user " + identity->name + ": " + became.error()};
+  }
+  if (const Result<bool> kept = keep_only(needed); !kept)
+    return Error{"cannot give up capabilities: " + kept.error()};
+  if (identity)
+    if (const Result<bool> sure = make_sure_of(*identity); !sure)
+      return Error{"cannot become user " + identity->name + ": " + sure.error()};
+  return forbid_dumps();  // a change of the user allows them again, or not, by a setting of the system's
+}
+
+}  // namespace kcptun

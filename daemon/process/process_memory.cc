@@ -1,0 +1,71 @@
+#include "daemon/process/process_memory.h"
+
+#include <sys/resource.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+namespace kcptun {
+namespace {
+
+// A number alone in a file; "max" and what cannot be read are none.
+std::optional<std::uint64_t> number_in(const std::string& path) {
+  std::ifstream file(path);
+  std::uint64_t number = 0;
+  if (!(file >> number)) return std::nullopt;
+  return number;
+}
+
+std::optional<std::uint64_t> lesser(std::optional<std::uint64_t> a, std::optional<std::uint64_t> b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
+// A group is also bound by all groups that contain it.
+std::optional<std::uint64_t> least_up_from(const std::string& root, std::string group, std::string_view file) {
+  std::optional<std::uint64_t> least;
+  for (;;) {
+    least = lesser(least, number_in(root + group + '/' + std::string(file)));
+    const std::size_t slash = group.rfind('/');
+    if (group.empty() || slash == group.npos) return least;
+    group.resize(slash);
+  }
+}
+
+// Lines of /proc/self/cgroup are NUMBER:CONTROLLERS:/GROUP; without controllers, version 2.
+std::optional<std::uint64_t> limit_of_control_group() {
+  std::ifstream groups("/proc/self/cgroup");
+  std::optional<std::uint64_t> least;
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == line.npos || second == line.npos) continue;
+    const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
+    const std::string group = line.substr(second + 1);
+    if (controllers == ",,") least = lesser(least, least_up_from("/sys/fs/cgroup", group, "memory.max"));
+    if (controllers.find(",memory,") != controllers.npos)
+      least = lesser(least, least_up_from("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
+  }
+  return least;
+}
+
+}  // namespace
+
+MachineMemory memory_of_machine() {
+  MachineMemory machine;
+  if (const std::uint64_t physical = uv_get_total_memory(); physical > 0) machine.physical = physical;
+  machine.control_group = limit_of_control_group();
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) machine.address_space = limit.rlim_cur;
+  return machine;
+}
+
+std::uint64_t default_quota(const MachineMemory& machine) {
+  const auto least = lesser(machine.physical, lesser(machine.control_group, machine.address_space));
+  return std::max(kSmallestQuota, least.value_or(0) / 4);
+}
+
+}  // namespace kcptun

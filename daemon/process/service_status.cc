@@ -1,0 +1,68 @@
+#include "daemon/process/service_status.h"
+
+#include <array>
+#include <cstdio>
+#include <string_view>
+#include <utility>
+
+namespace kcptun {
+namespace {
+
+// Three digits at most: "950 B/s", "3.1 MB/s", "10 MB/s".
+std::string rate_text(double rate) {
+  constexpr std::array<std::string_view, 4> kUnits{"B/s", "kB/s", "MB/s", "GB/s"};
+  std::size_t unit = 0;
+  for (; rate >= 999.5 && unit + 1 < kUnits.size(); ++unit) rate /= 1000;
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), unit > 0 && rate < 9.95 ? "%.1f " : "%.0f ", rate);
+  return std::string(text.data()).append(kUnits[unit]);
+}
+
+std::string counted(std::uint64_t count, std::string_view word) {
+  return std::to_string(count).append(" ").append(word).append(count == 1 ? "" : "s");
+}
+
+// A tunnel that is gone takes its share of the sums with it.
+double per_second(std::uint64_t now, std::uint64_t before, std::uint64_t ms) {
+  return now > before && ms > 0 ? static_cast<double>(now - before) * 1000 / static_cast<double>(ms) : 0;
+}
+
+}  // namespace
+
+std::string status_text(std::uint64_t sessions, std::size_t streams, double up, double down) {
+  return counted(sessions, "session") + ", " + counted(streams, "stream") + ", " + rate_text(up) + " up, " +
+         rate_text(down) + " down";
+}
+
+ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather gather)
+    : loop_(loop),
+      service_(service),
+      role_(role),
+      gather_(std::move(gather)),
+      at_ms_(uv_now(&loop)),
+      timer_(loop, [this] { handle_due(); }) {
+  timer_.start(kPeriodMs);
+}
+
+void ServiceStatus::handle_due() {
+  timer_.start(kPeriodMs);
+  gather_([this, alive = std::weak_ptr<bool>(alive_)](const TunnelTotals& totals) {
+    if (alive.lock()) tell(totals);
+  });
+}
+
+void ServiceStatus::tell(const TunnelTotals& totals) {
+  const std::uint64_t now = uv_now(&loop_);
+  const double sent = per_second(totals.counters.bytes_sent, before_.bytes_sent, now - at_ms_);
+  const double received = per_second(totals.counters.bytes_received, before_.bytes_received, now - at_ms_);
+  at_ms_ = now;
+  before_ = totals.counters;
+  const bool client = role_ == Role::kClient;
+  std::string text = status_text(totals.counters.curr_estab, totals.streams, client ? sent : received,
+                                 client ? received : sent);
+  if (text == told_) return;
+  service_.status(text);
+  told_ = std::move(text);
+}
+
+}  // namespace kcptun

@@ -1,3 +1,0 @@
-#include "daemon/program.h"
-
-int main(int argc, char** argv) { return kcptun::run_program(kcptun::Role::kServer, argc, argv); }

@@ -1,0 +1,30 @@
+#include "daemon/system/thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <system_error>
+#include <utility>
+
+namespace kcptun {
+
+Result<std::thread> start_thread(const std::string& name, std::function<void()> work) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // a thread begins with the mask of the one that starts it
+  std::thread thread;
+  std::string refusal;
+  try {
+    thread = std::thread(std::move(work));
+  } catch (const std::system_error& error) {
+    refusal = error.code().message();
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!thread.joinable())
+    return Error{"cannot start the thread \"" + name + "\": " + refusal +
+                 " (limits of tasks: ulimit -u, TasksMax= of a service)"};
+  pthread_setname_np(thread.native_handle(), name.c_str());
+  return thread;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,36 @@
+// Writes a tunnel's counters to its snmplog every snmpperiod.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "core/base/time.h"
+#include "daemon/io/uv_handles.h"
+#include "daemon/metrics/counter_log.h"
+#include "daemon/tunnel/tunnel.h"
+
+namespace kcptun {
+
+/// On the process's first loop. Rows keep to the period however long each takes; those that were missed are
+/// not made up for. A row that cannot be written is said once, and again when it works again.
+class CounterWriter {
+ public:
+  /// Null if the tunnel's profile asks for no rows. `tunnel` outlives the writer.
+  static std::unique_ptr<CounterWriter> make(uv_loop_t& loop, TunnelLoops& tunnel);
+  CounterWriter(uv_loop_t& loop, TunnelLoops& tunnel);
+
+ private:
+  void handle_due();
+  void arm();
+  void append(const Counters& counters);
+
+  TunnelLoops& tunnel_;
+  const CounterLog log_;
+  const std::uint64_t period_ms_;
+  std::uint64_t due_ms_;
+  bool failing_ = false;  // said so
+  uv_loop_t& loop_;
+  TimerHandle timer_;
+};
+
+}  // namespace kcptun

@@ -1,0 +1,366 @@
+#include "core/base/wipe.h"
+#include "daemon/tunnel/tunnel.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "config/address.h"
+#include "daemon/io/listener.h"
+#include "daemon/io/name_lookup.h"
+#include "daemon/log/log.h"
+#include "daemon/net/address.h"
+#include "daemon/net/port_probe.h"
+#include "daemon/tunnel/unix_access.h"
+#include "daemon/worker/tunnel_sockets.h"
+
+namespace kcptun {
+namespace {
+
+// Loops of a server that take part in tcp mode.
+constexpr std::size_t kDisguiseLoops = 4;
+// Descriptors that a server has beside its sockets, and some for connections: a start with fewer left is none.
+constexpr std::size_t kDescriptorsBeside = 32;
+
+// Each port of a range is a socket of each loop on each address.
+Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, std::size_t loops) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  const std::size_t ports = listened.port_max - listened.port_min + std::size_t{1};
+  const std::size_t needed = ports * addresses * loops;
+  if (!listened.is_range() || needed + kDescriptorsBeside <= limit.rlim_cur) return true;
+  return Error{"the port range of listen needs " + std::to_string(needed) + " descriptors (" + std::to_string(ports) +
+               " ports, " + std::to_string(addresses) + (addresses == 1 ? " address, " : " addresses, ") +
+               std::to_string(loops) + (loops == 1 ? " loop)" : " loops)") + " beside " +
+               std::to_string(kDescriptorsBeside) + " others, and the limit is " + std::to_string(limit.rlim_cur) +
+               ": raise it (ulimit -n, LimitNOFILE=), or take fewer ports or --threads"};
+}
+
+// `ports`: those of the address's range that this tunnel has.
+void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std::span<const std::uint16_t> ports) {
+  const HostPort& listened = std::get<HostPort>(profile.local_address);
+  std::vector<std::uint16_t> taken;
+  for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port)
+    if (!std::ranges::binary_search(ports, static_cast<std::uint16_t>(port)))
+      taken.push_back(static_cast<std::uint16_t>(port));
+  if (taken.empty()) return;
+  IpEndpoint any = address;
+  any.port = listened.port_min;
+  EventLog(profile.name)
+      .warning("ports of the range are taken by another program and left out",
+               {{"listen", to_string(any)}, {"ports", ports_text(taken)}, {"used", ports.size()}});
+}
+
+}  // namespace
+
+TunnelLoops::TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads, MemoryQuota& memory)
+    : profile_(profile), threads_(threads), memory_(memory), key_(std::move(key)) {
+  if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
+  wipe(profile_.key);  // what is derived from it does
+}
+
+Result<std::unique_ptr<TunnelLoops>> TunnelLoops::make(const Profile& profile, LoopThreads& threads,
+                                                       MemoryQuota& memory) {
+  Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
+  if (!key) return Error{key.error()};
+  return std::unique_ptr<TunnelLoops>(new TunnelLoops(profile, std::move(*key), threads, memory));
+}
+
+// Parts go before their loops, all of them before any loop: they may post to each other's.
+TunnelLoops::~TunnelLoops() {
+  for (Worker& worker : workers_) worker.part.reset();
+}
+
+std::size_t TunnelLoops::loops_wanted() const {
+  if (profile_.role == Role::kServer) return threads_.size();
+  return std::min<std::size_t>(threads_.size(), profile_.conn);
+}
+
+Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t first_thread,
+                               ListeningSockets& inherited) {
+  add_loops(first_thread);
+  if (profile_.tcp) {
+    Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
+    if (!firewall) return Error{firewall.error()};
+    firewall_ = std::move(*firewall);
+    client_.firewall = firewall_.get();
+  }
+  Result<bool> opened =
+      profile_.role == Role::kClient ? open_client(addresses, inherited) : open_server(addresses, inherited);
+  if (!opened) return opened;
+  for (Worker& worker : workers_) worker.loop->flush();  // what was set up before
+  return true;
+}
+
+void TunnelLoops::add_loops(std::size_t first_thread) {
+  first_thread_ = first_thread;
+  for (std::size_t i = 0; i < loops_wanted(); ++i) {
+    uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
+    workers_.emplace_back().loop =
+        std::make_unique<Loop>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
+    workers_.back().loop->context().memory = &memory_;
+  }
+}
+
+// Listening sockets first: a start that fails says so in one line, before any session is dialled.
+Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
+  for (Worker& worker : workers_) {
+    auto part = std::make_unique<ClientPart>(profile_, *worker.loop, client_, addresses.remote);
+    client_.parts.push_back(part.get());
+    worker.part = std::move(part);
+  }
+  Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local, inherited);
+  if (!listening) return Error{listening.error()};
+  for (std::size_t slot = 0; slot < profile_.conn; ++slot)
+    client_.parts[slot % client_.parts.size()]->add_slot(slot);
+  for (ClientPart* part : client_.parts) part->fill_reserve();
+  for (std::size_t i = 0; i < listening->size(); ++i)
+    for (FileDescriptor& fd : (*listening)[i]) client_.parts[i]->listen(std::move(fd));
+  return true;
+}
+
+// One for each part on each TCP address, one for the first part on a unix path.
+Result<std::vector<std::vector<FileDescriptor>>> TunnelLoops::open_listeners(
+    const std::vector<IpEndpoint>& locals, ListeningSockets& inherited) {
+  std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
+  if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
+    Result<FileDescriptor> listening = open_unix_listener(*path, inherited);
+    if (!listening) return Error{listening.error()};
+    listened_.push_back({ListeningSockets::place(*path), listening->get()});
+    sockets[0].push_back(std::move(*listening));
+    return sockets;
+  }
+  const bool shared = sockets.size() > 1;
+  for (const IpEndpoint& address : locals) {
+    const std::string place = ListeningSockets::place(PortKind::kTcp, address);
+    std::vector<FileDescriptor> had = share_out(inherited.take(place), sockets.size());
+    if (shared && had.empty())  // with SO_REUSEPORT a port that another program has looks free
+      if (Result<FileDescriptor> probe = listen_tcp(address, false); !probe) return Error{probe.error()};
+    for (std::size_t i = 0; i < std::max(sockets.size(), had.size()); ++i) {
+      Result<FileDescriptor> listening = had.empty() ? listen_tcp(address, shared) : std::move(had[i]);
+      if (!listening) return Error{listening.error()};
+      listened_.push_back({place, listening->get()});
+      sockets[i % sockets.size()].push_back(std::move(*listening));
+    }
+  }
+  return sockets;
+}
+
+Result<FileDescriptor> TunnelLoops::open_unix_listener(const UnixPath& path, ListeningSockets& inherited) {
+  const std::string place = ListeningSockets::place(path);
+  std::vector<FileDescriptor> had = inherited.take(place);
+  if (!had.empty()) {
+    socket_file_ = inherited.file(place);
+    return std::move(had.front());
+  }
+  Result<UnixAccess> access = unix_access(profile_, path);
+  if (!access) return Error{access.error()};
+  Result<FileDescriptor> listening = listen_unix(path, *access);
+  if (listening) socket_file_ = std::make_shared<SocketFile>(path);
+  return listening;
+}
+
+// At least as many as there are parts, so that several accept from one where there are fewer; none if there are none.
+// More of them are listened on, too: they may have connections.
+std::vector<FileDescriptor> TunnelLoops::share_out(std::vector<FileDescriptor> sockets, std::size_t parts) {
+  const std::size_t had = sockets.size();
+  for (std::size_t i = 0; had > 0 && sockets.size() < parts; ++i)
+    sockets.emplace_back(::fcntl(sockets[i % had].get(), F_DUPFD_CLOEXEC, 0));
+  return sockets;
+}
+
+void TunnelLoops::lend_sockets(ListeningSockets& sockets) const {
+  for (const Listened& one : listened_) {
+    sockets.add(one.place, one.fd);
+    if (socket_file_) sockets.add_file(one.place, socket_file_);
+  }
+}
+
+Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses, ListeningSockets& inherited) {
+  server_.loops = workers_.size();
+  std::vector<ServerPart*> parts;
+  for (Worker& worker : workers_) {
+    auto part = std::make_unique<ServerPart>(profile_, *worker.loop, server_, addresses.remote);
+    parts.push_back(part.get());
+    worker.part = std::move(part);
+  }
+  const HostPort& listened = std::get<HostPort>(profile_.local_address);
+  if (Result<bool> enough = check_descriptors(listened, addresses.local.size(), parts.size()); !enough) return enough;
+  const std::uint16_t port_max = listened.port_max;
+  for (IpEndpoint address : addresses.local) {
+    const std::vector<std::uint16_t> ports =
+        free_ports(address, port_max, PortKind::kUdp, [&inherited](const IpEndpoint& at) {
+          return inherited.has(ListeningSockets::place(PortKind::kUdp, at));
+        });
+    warn_of_taken_ports(profile_, address, ports);
+    for (const std::uint16_t port : ports) {
+      address.port = port;
+      if (Result<bool> opened = listen_on(address, parts, inherited); !opened) return opened;
+    }
+  }
+  return profile_.tcp ? listen_disguised(addresses.local, parts) : true;
+}
+
+// The first loops only: each takes its share by the clients' ports, but the kernel shows every segment to all of them.
+// The rules are for our own ports alone: they would silence the connections of other programs, too.
+Result<bool> TunnelLoops::listen_disguised(const std::vector<IpEndpoint>& addresses,
+                                           std::span<ServerPart* const> parts) {
+  const std::uint16_t port_max = std::get<HostPort>(profile_.local_address).port_max;
+  const auto loops = static_cast<std::uint32_t>(std::min<std::size_t>(parts.size(), kDisguiseLoops));
+  for (const IpEndpoint& address : addresses) {
+    const std::vector<std::uint16_t> ports = free_ports(address, port_max, PortKind::kTcp, {});
+    warn_of_taken_ports(profile_, address, ports);
+    for (const PortStretch& stretch : stretches_of(ports)) {
+      Result<std::vector<FirewallRule>> rules = firewall_->silence_ports(stretch.first, stretch.last);
+      if (!rules) return Error{rules.error()};
+      std::ranges::move(*rules, std::back_inserter(firewall_rules_));
+    }
+    for (std::uint32_t i = 0; i < loops; ++i)
+      if (Result<bool> opened = parts[i]->listen_disguised(address, ports, {i, loops}); !opened) return opened;
+  }
+  return true;
+}
+
+// With SO_REUSEPORT, which several loops need, a port that another program has would look free: a probe
+// tells.
+Result<bool> TunnelLoops::listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts,
+                                    ListeningSockets& inherited) {
+  const std::string place = ListeningSockets::place(PortKind::kUdp, address);
+  std::vector<FileDescriptor> had = inherited.take(place);
+  had.resize(parts.size());  // a server has a loop on every thread: as many as before
+  const bool shared = parts.size() > 1;
+  if (shared && !had.back().valid())
+    if (Result<UdpSocket> probe = UdpSocket::bind(address, {}); !probe) return Error{probe.error()};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Result<int> listening = parts[i]->listen(address, shared, std::move(had[i]));
+    if (!listening) return Error{listening.error()};
+    listened_.push_back({place, *listening});
+  }
+  return true;
+}
+
+void TunnelLoops::apply(const Profile& next, const std::vector<IpEndpoint>* remote) {
+  profile_ = next;
+  wipe(profile_.key);
+  for (Worker& worker : workers_) {
+    worker.loop->set_link_settings(link_settings(profile_));
+    worker.part->apply_profile(remote);
+  }
+}
+
+void TunnelLoops::shut_down() {
+  for (Worker& worker : workers_) {
+    worker.part->shut_down();
+    worker.loop->flush();
+  }
+}
+
+// What comes from several loops; the last to come passes the sum on.
+struct TunnelLoops::Gathering {
+  struct Share {
+    TunnelTotals totals;
+    std::uint64_t at;  // Loop::activity()
+  };
+  std::function<void(const std::vector<Share>&)> then;  // on the first thread
+  std::weak_ptr<bool> alive;
+  std::vector<Share> shares;  // of each worker; each written by its own loop
+  std::atomic<std::size_t> missing;
+};
+
+void TunnelLoops::ask(const std::shared_ptr<Gathering>& gathering, std::size_t index) {
+  const Worker& worker = workers_[index];
+  worker.loop->mailbox().post(
+      [part = worker.part.get(), loop = worker.loop.get(), &threads = threads_, gathering, index] {
+        gathering->shares[index] = {{part->counters(), part->streams()}, loop->activity()};
+        if (gathering->missing.fetch_sub(1) > 1) return;
+        threads.post(0, [gathering] {
+          if (gathering->alive.lock()) gathering->then(gathering->shares);
+        });
+      });
+}
+
+namespace {
+
+void add(TunnelTotals& sum, const TunnelTotals& one) {
+  sum.counters.add(one.counters);
+  sum.streams += one.streams;
+}
+
+}  // namespace
+
+void TunnelLoops::gather(std::function<void(const TunnelTotals&)> then) {
+  auto gathering = std::make_shared<Gathering>();
+  gathering->alive = alive_;
+  gathering->shares.resize(workers_.size());
+  gathering->missing = workers_.size();
+  gathering->then = [then = std::move(then)](const std::vector<Gathering::Share>& shares) {
+    TunnelTotals sum;
+    for (const Gathering::Share& share : shares) add(sum, share.totals);
+    then(sum);
+  };
+  for (std::size_t i = 0; i < workers_.size(); ++i) ask(gathering, i);
+}
+
+void TunnelLoops::gather_active(std::function<void(const TunnelTotals&)> then) {
+  std::vector<std::size_t> active;
+  for (std::size_t i = 0; i < workers_.size(); ++i)
+    if (workers_[i].loop->activity() != workers_[i].said_at) active.push_back(i);
+  auto gathering = std::make_shared<Gathering>();
+  gathering->alive = alive_;
+  gathering->shares.resize(workers_.size());
+  gathering->missing = active.size();
+  gathering->then = [this, active, then = std::move(then)](const std::vector<Gathering::Share>& shares) {
+    for (const std::size_t i : active) {
+      workers_[i].said = shares[i].totals;
+      workers_[i].said_at = shares[i].at;
+    }
+    TunnelTotals sum;
+    for (const Worker& worker : workers_) add(sum, worker.said);
+    then(sum);
+  };
+  if (active.empty()) return gathering->then(gathering->shares);
+  for (const std::size_t i : active) ask(gathering, i);
+}
+
+TunnelSnapshot TunnelLoops::described() const {
+  TunnelSnapshot tunnel;
+  tunnel.name = profile_.name.empty() ? "default" : profile_.name;
+  tunnel.local = to_text(profile_.local_address);
+  tunnel.remote = remote_text(profile_);
+  return tunnel;
+}
+
+void TunnelLoops::add_to(const std::shared_ptr<StatusGathering>& gathering, std::size_t number) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const std::size_t thread = (first_thread_ + i) % threads_.size();
+    workers_[i].loop->mailbox().post([gathering, number, thread, part = workers_[i].part.get()] {
+      TunnelSnapshot share = part->share();
+      share.counters = part->counters();
+      for (SessionSnapshot& session : share.open_sessions) session.loop = thread;
+      gathering->add_share(number, std::move(share));
+    });
+  }
+}
+
+Result<TunnelAddresses> resolve_tunnel(const Profile& profile) {
+  TunnelAddresses addresses;
+  const auto* remote = std::get_if<HostPort>(&profile.remote);
+  if (const auto literal = remote ? parse_ip(remote->host, remote->port_min) : std::nullopt;
+      literal && !remote->host.empty() && profile.servers.size() < 2)
+    addresses.remote.push_back(*literal);
+  if (const auto* local = std::get_if<HostPort>(&profile.local_address)) {
+    Result<std::vector<IpEndpoint>> resolved = resolve(local->host, local->port_min);
+    if (!resolved) return Error{resolved.error()};
+    addresses.local = own_addresses(std::move(*resolved));
+  }
+  return addresses;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,148 @@
+#include "daemon/worker/snapshot_taker.h"
+
+#include <sys/resource.h>
+#include <time.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "daemon/net/address.h"
+
+namespace kcptun {
+namespace {
+
+double in_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::optional<double> in_seconds(std::optional<Duration> duration) {
+  if (!duration) return std::nullopt;
+  return in_seconds(*duration);
+}
+
+double in_seconds(const timeval& t) {
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+}
+
+double cpu_seconds(int who) {
+  rusage usage{};
+  getrusage(who, &usage);
+  return in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
+}
+
+void take_path(const Kcp& kcp, SessionSnapshot& to) {
+  const RttEstimator& rtt = kcp.rtt();
+  to.round_trip = in_seconds(rtt.smoothed());
+  to.round_trip_minimum = in_seconds(rtt.minimum());
+  if (rtt.smoothed()) to.round_trip_variation = in_seconds(rtt.variation());
+  to.retransmission_timeout = in_seconds(rtt.timeout());
+}
+
+// 0 is what the controller does not know, or does not limit.
+std::optional<double> if_any(std::uint64_t value) {
+  if (value == 0) return std::nullopt;
+  return static_cast<double>(value);
+}
+
+void take_congestion(const Kcp& kcp, SessionSnapshot& to) {
+  const PathEstimate path = kcp.path_estimate();
+  to.delivery_rate = if_any(path.bandwidth);
+  to.pacing_rate = if_any(path.pacing_rate);
+  to.congestion_window = if_any(path.window);
+  to.loss_ratio = kcp.loss();
+}
+
+void take_segments(const Kcp& kcp, SessionSnapshot& to) {
+  const SendWindow& sending = kcp.send_window();
+  to.segments_sent = kcp.counters().out_segments;
+  to.segments_received = kcp.counters().in_segments;
+  to.segments_retransmitted = kcp.counters().retransmitted;
+  to.segments_lost =
+      sending.counters().fast_lost + sending.counters().late_lost + sending.counters().timed_out;
+  to.segments_found_again = sending.counters().spurious;
+  to.segments_repeated = kcp.counters().repeated;
+  to.peer_window = kcp.peer_window();
+  to.send_window = kcp.send_quota();
+  to.receive_window = kcp.receive_window().window();
+  to.send_queue = sending.end() - sending.next();
+  to.in_flight = sending.in_flight();
+  to.receive_queue = kcp.receive_window().window() - kcp.receive_window().free();
+}
+
+void take_packets(const Link& link, SessionSnapshot& to) {
+  const FecDecoderCounters& fec = link.fec().counters();
+  to.packets_sent = link.packets_sent();
+  to.packets_received = link.packets_received();
+  to.parity_sent = link.parity_sent();
+  to.parity_received = fec.parity_received;
+  to.fec_recovered = fec.recovered;
+  to.fec_wasted = fec.parity_received - fec.recovered - link.fec().parity_waiting();
+  to.fec_failed_groups = fec.short_groups;
+  if (to.packets_sent > 0)
+    to.parity_ratio = static_cast<double>(to.parity_sent) / static_cast<double>(to.packets_sent);
+}
+
+// The `most` first by `more`, in order.
+template <typename T, typename More>
+void keep_first(std::vector<T>& all, std::size_t most, More more) {
+  const std::size_t kept = std::min(all.size(), most);
+  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(kept), more);
+  all.resize(kept);
+}
+
+void take_streams(const Session& session, SessionSnapshot& to) {
+  to.streams = session.connections();
+  std::vector<const Connection*> connections;
+  connections.reserve(session.connections());
+  for (const auto& [sid, connection] : session.open_connections()) connections.push_back(connection.get());
+  keep_first(connections, kMaxStreamRows, [](const Connection* a, const Connection* b) {
+    return std::pair(b->traffic().total(), a->sid()) < std::pair(a->traffic().total(), b->sid());
+  });
+  for (const Connection* connection : connections)
+    to.open_streams.push_back({connection->sid(), connection->traffic(), connection->waiting()});
+}
+
+}  // namespace
+
+SessionSnapshot take_session(const Session& session) {
+  SessionSnapshot snapshot;
+  snapshot.conv = session.link().conv();
+  snapshot.remote = to_string(session.path().remote);
+  snapshot.traffic = session.traffic();
+  take_path(session.link().kcp(), snapshot);
+  take_congestion(session.link().kcp(), snapshot);
+  take_segments(session.link().kcp(), snapshot);
+  take_packets(session.link(), snapshot);
+  snapshot.unread_bytes = session.link().smux().buffered();
+  snapshot.unread_streams = session.link().smux().stalls().streams;
+  take_streams(session, snapshot);
+  return snapshot;
+}
+
+TunnelSnapshot take_share(std::vector<const Session*> sessions, const Traffic& past) {
+  TunnelSnapshot share;
+  share.traffic = past;
+  share.sessions = sessions.size();
+  for (const Session* session : sessions) {
+    share.traffic.add(session->traffic());
+    share.streams += session->connections();
+  }
+  keep_first(sessions, kMaxSessionRows, [](const Session* a, const Session* b) {
+    return std::pair(b->traffic().total(), a->link().conv()) <
+           std::pair(a->traffic().total(), b->link().conv());
+  });
+  for (const Session* session : sessions) share.open_sessions.push_back(take_session(*session));
+  return share;
+}
+
+double thread_cpu_seconds() { return cpu_seconds(RUSAGE_THREAD); }
+
+void take_process(ProcessSnapshot& snapshot) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  snapshot.time = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+  snapshot.cpu_seconds = cpu_seconds(RUSAGE_SELF);
+  std::size_t resident = 0;
+  if (uv_resident_set_memory(&resident) == 0) snapshot.resident_bytes = resident;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,91 @@
+#include "daemon/worker/tunnel_sockets.h"
+
+#include <errno.h>
+
+#include <atomic>
+#include <cstring>
+
+#include "daemon/log/log.h"
+#include "daemon/net/address.h"
+
+namespace kcptun {
+
+std::uint16_t random_port(const HostPort& server, Random& random) {
+  return static_cast<std::uint16_t>(server.port_min + random.below(server.port_max - server.port_min + 1u));
+}
+
+Path path_from(const DatagramSocket& socket, const IpEndpoint& remote) {
+  return {.remote = remote, .local = socket.local(), .socket = socket.index()};
+}
+
+// A new socket shows the address.
+bool leaves_from_elsewhere(const Path& path, const Profile& profile) {
+  Result<UdpSocket> look = UdpSocket::connect(path.remote, udp_options(profile, path.socket));
+  return look && look->local().ip != path.local.ip;
+}
+
+UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
+  UdpSocket::Options options;
+  options.index = index;
+  options.buffer_bytes = static_cast<int>(profile.sockbuf);
+  return options;
+}
+
+LinkSettings link_settings(const Profile& profile) {
+  LinkSettings settings = profile.link;
+  settings.rate_limit = profile.ratelimit;
+  return settings;
+}
+
+DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t index) {
+  DisguisedSocket::Options options;
+  options.index = index;
+  options.buffer_bytes = static_cast<int>(profile.sockbuf);
+  return options;
+}
+
+Result<std::unique_ptr<Firewall>> open_tcp_mode() {
+  const std::string needs = "tcp mode (--tcp) needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN, as root has them: ";
+  const int family = has_family(AF_INET) ? AF_INET : AF_INET6;
+  if (const Result<RawTcpSocket> probe = RawTcpSocket::open(family, 0); !probe) return Error{needs + probe.error()};
+  Result<std::unique_ptr<Firewall>> firewall = Firewall::open();
+  if (!firewall) return Error{needs + firewall.error()};
+  return firewall;
+}
+
+namespace {
+
+void set_dscp(DatagramSocket& socket, const Profile& profile) {
+  static std::atomic<bool> said{false};
+  if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
+  EventLog(profile.name).warning("the kernel refuses dscp", {{"dscp", profile.dscp}, {"error", std::strerror(errno)}});
+}
+
+void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profile) {
+  static std::atomic<bool> said{false};
+  const int wanted = static_cast<int>(profile.sockbuf);
+  if (socket.receive_buffer_bytes() >= wanted && socket.send_buffer_bytes() >= wanted) return;
+  if (said.exchange(true)) return;
+  const std::string bytes = std::to_string(wanted);
+  EventLog(profile.name)
+      .warning("the kernel clamps socket buffers, which costs speed",
+               {{"wanted", wanted},
+                {"receive", socket.receive_buffer_bytes()},
+                {"send", socket.send_buffer_bytes()},
+                {"remedy", "sysctl -w net.core.rmem_max=" + bytes + " net.core.wmem_max=" + bytes}});
+}
+
+}  // namespace
+
+void set_up_socket(DatagramSocket& socket, const Profile& profile) {
+  set_dscp(socket, profile);  // a socket of a session that is gone may have another
+  warn_of_clamped_buffers(socket, profile);
+}
+
+void change_socket(DatagramSocket& socket, const Profile& profile) {
+  set_dscp(socket, profile);
+  socket.set_buffers(static_cast<int>(profile.sockbuf));
+  warn_of_clamped_buffers(socket, profile);
+}
+
+}  // namespace kcptun
