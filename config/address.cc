@@ -180,9 +180,9 @@ Result<Address> parse_address(std::string_view given, AddressUse use) {
 std::string to_text(const Address& address) {
   if (const auto* path = std::get_if<UnixPath>(&address)) return path->path;
   const HostPort& host = std::get<HostPort>(address);
-  const bool bare = host.host.find(':') == std::string::npos;
-  std::string text(bare ? "" : "[");
-  text.append(host.host).append(bare ? ":" : "]:").append(std::to_string(host.port_min));
+  const bool no_colon = host.host.find(':') == std::string::npos;
+  std::string text(no_colon ? "" : "[");
+  text.append(host.host).append(no_colon ? ":" : "]:").append(std::to_string(host.port_min));
   if (host.is_range()) text.append("-").append(std::to_string(host.port_max));
   return text;
 }

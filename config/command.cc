@@ -65,13 +65,13 @@ std::string readable_secret_warning(const CommandInput& input, const std::string
 }
 
 /// The JSON file of -c; nothing of it without one.
-std::variant<FileSettings, Refusal> read_file(const CommandInput& input, Settings& settings) {
+std::variant<FileSettings, StartupError> read_file(const CommandInput& input, Settings& settings) {
   if (settings.text(OptionId::kConfigFile).empty()) return FileSettings{};
   const auto text = json_of(input, settings);
-  if (!text) return content_refusal(input.role, text.error());
+  if (!text) return content_error(input.role, text.error());
   const std::string& file = settings.text(OptionId::kConfigFile);
   auto parsed = parse_json_settings(text.value(), file, input.role);
-  if (!parsed) return content_refusal(input.role, parsed.error());
+  if (!parsed) return content_error(input.role, parsed.error());
   if (auto warning = readable_secret_warning(input, file, parsed.value()); !warning.empty())
     parsed.value().warnings.push_back(std::move(warning));
   return std::move(parsed.value());
@@ -145,13 +145,13 @@ std::string example_server_warning(const Settings& settings) {
 }
 
 /// Settings of one tunnel to its profile. Warnings that are of it begin with `prefix`.
-std::variant<ConfiguredTunnel, Refusal> configure(const CommandInput& input, Settings settings,
+std::variant<ConfiguredTunnel, StartupError> configure(const CommandInput& input, Settings settings,
                                                   const std::string& prefix,
                                                   std::vector<std::string>& warnings) {
-  if (const auto complaint = resolve_key(settings, input.read_key_file)) return refusal_of(settings, *complaint);
+  if (const auto complaint = resolve_key(settings, input.read_key_file)) return startup_error_of(settings, *complaint);
   for (const auto& warning : normalise(settings)) warnings.push_back(prefix + warning);
   auto validated = validate(settings);
-  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(settings, *complaint);
   auto& profile = std::get<Profile>(validated);
   if (auto warning = example_server_warning(settings); !warning.empty()) warnings.push_back(prefix + warning);
   for (const auto& warning : profile_warnings(profile)) warnings.push_back(prefix + warning);
@@ -167,30 +167,30 @@ Settings settings_of(const FileSettings::Tunnel& tunnel, const Settings& base) {
 }
 
 /// Two tunnels that would append rows to one file.
-std::optional<Refusal> find_shared_file(const std::vector<ConfiguredTunnel>& tunnels) {
+std::optional<StartupError> find_shared_file(const std::vector<ConfiguredTunnel>& tunnels) {
   std::map<std::string_view, std::size_t> seen;
   for (std::size_t i = 0; i < tunnels.size(); ++i) {
     const Profile& profile = tunnels[i].profile;
     if (profile.snmplog.empty()) continue;
     const auto [first, is_new] = seen.emplace(profile.snmplog, i);
     if (is_new) continue;
-    return refusal_of(tunnels[i].settings,
+    return startup_error_of(tunnels[i].settings,
                       {OptionId::kSnmpLog, "is written by tunnels[" + std::to_string(first->second) + "] (" +
                                                tunnels[first->second].profile.name + ") too"});
   }
   return std::nullopt;
 }
 
-std::variant<RunTunnels, Refusal> configure_all(const CommandInput& input, const Settings& base, const FileSettings& file,
+std::variant<RunTunnels, StartupError> configure_all(const CommandInput& input, const Settings& base, const FileSettings& file,
                                                 std::vector<std::string> warnings) {
   if (!base.text(OptionId::kInit).empty())
-    return refusal_of(base, {OptionId::kInit, "is for the command line only"});
+    return startup_error_of(base, {OptionId::kInit, "is for the command line only"});
   RunTunnels run{{}, !file.tunnels.empty(), std::move(warnings)};
   if (run.several && base.source(OptionId::kName) != Source::kDefault)
-    return refusal_of(base, {OptionId::kName, "names one tunnel, and the file has \"tunnels\" with names of their own"});
-  const auto add = [&](Settings settings, const std::string& prefix) -> std::optional<Refusal> {
+    return startup_error_of(base, {OptionId::kName, "names one tunnel, and the file has \"tunnels\" with names of their own"});
+  const auto add = [&](Settings settings, const std::string& prefix) -> std::optional<StartupError> {
     auto tunnel = configure(input, std::move(settings), prefix, run.warnings);
-    if (auto* refusal = std::get_if<Refusal>(&tunnel)) return std::move(*refusal);
+    if (auto* refusal = std::get_if<StartupError>(&tunnel)) return std::move(*refusal);
     run.tunnels.push_back(std::move(std::get<ConfiguredTunnel>(tunnel)));
     return std::nullopt;
   };
@@ -205,7 +205,7 @@ std::variant<RunTunnels, Refusal> configure_all(const CommandInput& input, const
 ParsedCommand finish(const CommandInput& input, const Settings& base, const Subcommand* subcommand, const FileSettings& file,
                      std::vector<std::string> warnings) {
   auto configured = configure_all(input, base, file, std::move(warnings));
-  if (auto* refusal = std::get_if<Refusal>(&configured)) return std::move(*refusal);
+  if (auto* refusal = std::get_if<StartupError>(&configured)) return std::move(*refusal);
   auto& run = std::get<RunTunnels>(configured);
   if (base.on(OptionId::kCheck)) {
     std::vector<const Settings*> checked;
@@ -214,7 +214,7 @@ ParsedCommand finish(const CommandInput& input, const Settings& base, const Subc
                      std::move(run.warnings)};
   }
   if (subcommand && run.several) {
-    return content_refusal(base.role(), printable_path(base.text(OptionId::kConfigFile)) +
+    return content_error(base.role(), printable_path(base.text(OptionId::kConfigFile)) +
                                             ": field \"tunnels\": " + std::string(subcommand->name) +
                                             " takes one tunnel");
   }
@@ -237,11 +237,11 @@ ParsedCommand parse_command(const CommandInput& input) {
   const Subcommand* subcommand = arguments.empty() ? nullptr : find_subcommand(input.role, arguments.front());
   if (subcommand) arguments.erase(arguments.begin());
   auto flags = parse_flags(arguments, input.role);
-  if (!flags) return usage_refusal(input.role, flags.error());
+  if (!flags) return usage_error(input.role, flags.error());
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
   if (!settings.text(OptionId::kInit).empty() && !subcommand) {
-    if (const auto complaint = resolve_key(settings, input.read_key_file)) return refusal_of(settings, *complaint);
+    if (const auto complaint = resolve_key(settings, input.read_key_file)) return startup_error_of(settings, *complaint);
     settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // the profile holds the key itself
     return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
                       prepare_init(std::move(settings)));
@@ -249,18 +249,18 @@ ParsedCommand parse_command(const CommandInput& input) {
   std::optional<PluginSettings> plugin;
   if (input.plugin.any()) {
     auto parsed = parse_plugin_environment(input.plugin, input.role);
-    if (!parsed) return usage_refusal(input.role, parsed.error());
+    if (!parsed) return usage_error(input.role, parsed.error());
     plugin = std::move(parsed.value());
     for (auto& [option, value] : plugin->options)
       settings.set(option, std::move(value), Source::kPluginOption);
   }
   auto read = read_file(input, settings);
-  if (auto* refusal = std::get_if<Refusal>(&read)) return std::move(*refusal);
+  if (auto* refusal = std::get_if<StartupError>(&read)) return std::move(*refusal);
   auto& file = std::get<FileSettings>(read);
   for (auto& [option, value] : file.assignments) settings.set(option, std::move(value), Source::kFile);
   std::vector<std::string> warnings = std::move(file.warnings);
   if (plugin && !file.tunnels.empty())
-    return content_refusal(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
+    return content_error(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
                                            ": field \"tunnels\": a shadowsocks plugin is one tunnel");
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
   return finish(input, settings, subcommand, file, std::move(warnings));

@@ -62,7 +62,7 @@ struct RunSubcommand {
   Profile profile;
   std::vector<std::string> warnings;
 };
-using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, RunSubcommand, Refusal>;
+using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, RunSubcommand, StartupError>;
 
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);

@@ -88,33 +88,33 @@ std::string public_address(const Settings& server, const std::string& own_host) 
   return bracketed(asked) + ':' + ports_of(listen);
 }
 
-std::optional<Complaint> check_server(const Settings& settings) {
-  if (listen_of(settings).port_min == 0) return Complaint{kListen, "has port 0; a client must know the port"};
+std::optional<ValidationError> check_server(const Settings& settings) {
+  if (listen_of(settings).port_min == 0) return ValidationError{kListen, "has port 0; a client must know the port"};
   const auto address = parse_address(public_address(settings, "192.0.2.1"), AddressUse::kDatagramDial);
-  if (!address) return Complaint{kPublicAddress, address.error()};
-  if (std::get<HostPort>(address.value()).host.empty()) return Complaint{kPublicAddress, "has no host"};
+  if (!address) return ValidationError{kPublicAddress, address.error()};
+  if (std::get<HostPort>(address.value()).host.empty()) return ValidationError{kPublicAddress, "has no host"};
   return std::nullopt;
 }
 
 /// JSON holds text in UTF-8 only.
-std::optional<Complaint> check_text(const Settings& settings) {
+std::optional<ValidationError> check_text(const Settings& settings) {
   for (const auto& option : all_options()) {
     const auto* text = std::get_if<std::string>(&settings.value(option.id));
     if (!text) continue;
     try {
       (void)nlohmann::json(*text).dump();
     } catch (const nlohmann::json::type_error&) {
-      return Complaint{option.id, "is not valid UTF-8, and a JSON file holds nothing else"};
+      return ValidationError{option.id, "is not valid UTF-8, and a JSON file holds nothing else"};
     }
   }
   return std::nullopt;
 }
 
-std::optional<Complaint> check_client(const Settings& settings) {
+std::optional<ValidationError> check_client(const Settings& settings) {
   if (settings.text(kRemoteAddr).find(',') != std::string::npos)
-    return Complaint{kRemoteAddr, "names several servers; --init makes the profiles of one client and one server"};
+    return ValidationError{kRemoteAddr, "names several servers; --init makes the profiles of one client and one server"};
   if (is_chosen(settings, kRemoteAddr)) return std::nullopt;
-  return Complaint{kRemoteAddr, "is kcptun's example; --init needs the server's address"};
+  return ValidationError{kRemoteAddr, "is kcptun's example; --init needs the server's address"};
 }
 
 /// The other side of `mine`.
@@ -151,21 +151,21 @@ std::string comment_of(const Option& option) {
 
 std::string default_path(Role role) { return role == Role::kClient ? "client.json" : "server.json"; }
 
-std::variant<InitPair, Refusal> prepare_init(Settings settings) {
+std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   InitPair init{.settings = Settings(settings.role()), .path = {}};
   init.written = settings.text(kInit) == "client" ? Role::kClient : Role::kServer;
   init.path = settings.text(kConfigFile).empty() ? default_path(init.written) : settings.text(kConfigFile);
   if (is_pairing(init.path)) {
-    return refusal_of(settings, {kInit, "writes a file, and -c names a pairing string"});
+    return startup_error_of(settings, {kInit, "writes a file, and -c names a pairing string"});
   }
   apply_start(settings);
   init.warnings = normalise(settings);
   auto validated = validate(settings);
-  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
-  if (const auto bad = check_text(settings)) return refusal_of(settings, *bad);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(settings, *complaint);
+  if (const auto bad = check_text(settings)) return startup_error_of(settings, *bad);
   const bool server = settings.role() == Role::kServer;
   if (const auto bad = server ? check_server(settings) : check_client(settings))
-    return refusal_of(settings, *bad);
+    return startup_error_of(settings, *bad);
   init.wants_key = !is_chosen(settings, kKey);
   init.wants_address =
       server && settings.text(kPublicAddress).empty() && is_every_address(listen_of(settings).host);
@@ -176,13 +176,13 @@ std::variant<InitPair, Refusal> prepare_init(Settings settings) {
   return init;
 }
 
-std::variant<ProfilePair, Refusal> make_pair_of(const InitPair& init, const InitFacts& facts) {
+std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const InitFacts& facts) {
   Settings mine = init.settings;
   if (init.wants_key) mine.set(kKey, facts.key, Source::kFlag);
   Settings other = other_side(mine, facts.own_host);
   apply_mode(other);
   const auto validated = validate(other);
-  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(other, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(other, *complaint);
   if (mine.role() == Role::kClient) return ProfilePair{std::move(mine), std::move(other)};
   return ProfilePair{std::move(other), std::move(mine)};
 }

@@ -23,7 +23,7 @@ struct InitPair {
 };
 
 /// Lays what suits a new pair below what the user chose, and validates. REQUIRES: --init is set.
-std::variant<InitPair, Refusal> prepare_init(Settings settings);
+std::variant<InitPair, StartupError> prepare_init(Settings settings);
 
 struct ProfilePair {
   Settings client;
@@ -38,7 +38,7 @@ struct InitFacts {
 
 /// Both sides. Options of transport, redundancy and streams, and what must agree, are the same at both.
 /// The refusal names what of the flags fits this side but not the other.
-std::variant<ProfilePair, Refusal> make_pair_of(const InitPair& init, const InitFacts& facts);
+std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const InitFacts& facts);
 
 /// A profile for -c: JSON, each field below a comment that says what it is.
 /// `path` is the file's name, for the comment that says how to use it.

@@ -10,7 +10,7 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kLongestReason = 200;
+constexpr std::size_t kMaxReason = 200;
 
 bool is_word_byte(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '-' || c == '.' || c == '_';
@@ -166,7 +166,7 @@ std::string explain_json_fault(std::string_view text, std::size_t offset, std::s
   const Place place = find_place(text, end_of_line && offset > 0 ? offset - 1 : offset);
   if (const std::string own = own_reason(text, place, reason); !own.empty())
     return line_and_column(text, place.token.begin) + ": " + own;
-  return line_and_column(text, offset) + ": " + printable(reason, kLongestReason);
+  return line_and_column(text, offset) + ": " + printable(reason, kMaxReason);
 }
 
 std::size_t find_text_behind(std::string_view text) {

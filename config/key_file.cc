@@ -45,19 +45,19 @@ Result<bool> check_permissions(int fd) {
 
 }  // namespace
 
-std::optional<Complaint> resolve_key(Settings& settings, const KeyFileReader& read) {
+std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileReader& read) {
   const Source of_file = settings.source(kKeyFile);
   const Source of_key = settings.source(kKey);
   if (of_file == Source::kDefault || settings.text(kKeyFile).empty()) return std::nullopt;
-  if (of_file == of_key) return Complaint{kKeyFile, "cannot stand beside key: give one of the two"};
+  if (of_file == of_key) return ValidationError{kKeyFile, "cannot stand beside key: give one of the two"};
   if (of_key > of_file) {
     settings.set(kKeyFile, std::string(), of_key);  // overruled
     return std::nullopt;
   }
-  if (settings.text(kKeyFile).find('\0') != std::string::npos) return Complaint{kKeyFile, "has a NUL byte"};
+  if (settings.text(kKeyFile).find('\0') != std::string::npos) return ValidationError{kKeyFile, "has a NUL byte"};
   auto text = read(settings.text(kKeyFile));
   auto key = text ? key_of_text(std::move(text.value())) : std::move(text);
-  if (!key) return Complaint{kKeyFile, key.error()};
+  if (!key) return ValidationError{kKeyFile, key.error()};
   settings.set(kKey, std::move(key.value()), of_file);
   return std::nullopt;
 }

@@ -25,7 +25,7 @@ using KeyFileReader = std::function<Result<std::string>(const std::string& path)
 
 /// Lets the later of `key` and `key-file` rule, and makes the file's text the key. Two of one source are an
 /// error, and so is a file that cannot be had.
-std::optional<Complaint> resolve_key(Settings& settings, const KeyFileReader& read);
+std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileReader& read);
 
 /// The key in a file's text: without a byte order mark, and without the ends of lines before and behind it, which no
 /// user means. The error is a predicate.

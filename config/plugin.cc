@@ -136,7 +136,7 @@ Result<FlagAssignment> assign_option(const PluginOption& given, Role role) {
     if (option->kind == OptionKind::kSwitch) return FlagAssignment{option->id, Value{true}};
     return Error{about_option(given.name, "needs a value")};
   }
-  if (const auto next = swallowed_option(given.bare); !next.empty())
+  if (const auto next = swallowed_option(given.literal); !next.empty())
     return Error{about_option(
         given.name,
         "runs into " + std::string(next) + ": options are parted by ; (an = that belongs to a value is written \\=)")};
@@ -164,7 +164,7 @@ Result<std::vector<PluginOption>> split_plugin_options(std::string_view text) {
       option.value.emplace();
     } else {
       (option.value ? *option.value : option.name) += c;
-      if (option.value) option.bare += escaped ? '\0' : c;
+      if (option.value) option.literal += escaped ? '\0' : c;
     }
   }
   for (PluginOption& option : options) {

@@ -39,7 +39,7 @@ struct PluginSettings {
 struct PluginOption {
   std::string name{};  // not empty
   std::optional<std::string> value{};
-  std::string bare{};  // the value with NUL for each escaped character: what may be read as punctuation
+  std::string literal{};  // the value with NUL for each escaped character: what may be read as punctuation
 };
 Result<std::vector<PluginOption>> split_plugin_options(std::string_view text);
 

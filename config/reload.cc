@@ -74,11 +74,11 @@ bool must_move(const Profile& was, const Profile& is, const RunTunnels& running,
   return has_place(wanted, was.local_address, is.name) || has_place(running, is.local_address, is.name);
 }
 
-std::variant<ReloadPlan::Kept, Refusal> keep(std::size_t index, const ConfiguredTunnel& running,
+std::variant<ReloadPlan::Kept, StartupError> keep(std::size_t index, const ConfiguredTunnel& running,
                                              const ConfiguredTunnel& wanted) {
   Settings settings = applicable_settings(running.settings, wanted.settings);
   auto validated = validate(settings);
-  if (const auto* complaint = std::get_if<Complaint>(&validated)) return refusal_of(settings, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(settings, *complaint);
   ReloadPlan::Kept kept{index, {}, {std::move(settings), std::move(std::get<Profile>(validated))}};
   for (Change& change : changes_between(running.settings, wanted.settings))
     if (!is_process_wide(change.option)) kept.changes.push_back(std::move(change));
@@ -87,7 +87,7 @@ std::variant<ReloadPlan::Kept, Refusal> keep(std::size_t index, const Configured
 
 }  // namespace
 
-std::variant<ReloadPlan, Refusal> plan_reload(const RunTunnels& running, RunTunnels wanted) {
+std::variant<ReloadPlan, StartupError> plan_reload(const RunTunnels& running, RunTunnels wanted) {
   ReloadPlan plan;
   plan.several = wanted.several;
   for (Change& change : changes_between(running.tunnels.front().settings, wanted.tunnels.front().settings))
@@ -108,7 +108,7 @@ std::variant<ReloadPlan, Refusal> plan_reload(const RunTunnels& running, RunTunn
     }
     wanted_still[*index] = true;
     auto kept = keep(*index, running.tunnels[*index], tunnel);
-    if (auto* refusal = std::get_if<Refusal>(&kept)) return std::move(*refusal);
+    if (auto* refusal = std::get_if<StartupError>(&kept)) return std::move(*refusal);
     plan.kept.push_back(std::move(std::get<ReloadPlan::Kept>(kept)));
   }
   for (std::size_t i = 0; i < wanted_still.size(); ++i)

@@ -48,6 +48,6 @@ struct ReloadPlan {
 /// end and begin anew. The error is of a
 /// combination that cannot be, because a part of it needs a restart.
 /// REQUIRES: both of one role.
-std::variant<ReloadPlan, Refusal> plan_reload(const RunTunnels& running, RunTunnels wanted);
+std::variant<ReloadPlan, StartupError> plan_reload(const RunTunnels& running, RunTunnels wanted);
 
 }  // namespace kcptun

@@ -90,34 +90,34 @@ Result<Value> value_from_text(const Option& option, std::string_view text) {
   return Value{*on};
 }
 
-Refusal usage_refusal(Role role, std::string_view message) { return {prefixed(role, message), kExitUsage}; }
+StartupError usage_error(Role role, std::string_view message) { return {prefixed(role, message), kExitUsage}; }
 
-Refusal content_refusal(Role role, std::string_view message) {
+StartupError content_error(Role role, std::string_view message) {
   return {prefixed(role, message), kExitConfig};
 }
 
-Refusal refusal_of(const Settings& settings, const Complaint& complaint) {
+StartupError startup_error_of(const Settings& settings, const ValidationError& complaint) {
   const Option& option = option_of(complaint.option);
   const Value& value = settings.value(complaint.option);
   const Source source = settings.source(complaint.option);
   if (source == Source::kFile || source == Source::kTunnel) {
     const auto& file = source == Source::kTunnel ? settings.place() : settings.text(OptionId::kConfigFile);
-    return content_refusal(settings.role(),
+    return content_error(settings.role(),
                            field_message(file, option, shown_in_file(value), complaint.predicate));
   }
   const std::string shown = shown_on_command_line(value);
   if (settings.source(complaint.option) == Source::kPluginOption) {
-    return usage_refusal(settings.role(), plugin_option_message(option, complaint.predicate));
+    return usage_error(settings.role(), plugin_option_message(option, complaint.predicate));
   }
-  return usage_refusal(settings.role(), flag_message(option, shown, complaint.predicate));
+  return usage_error(settings.role(), flag_message(option, shown, complaint.predicate));
 }
 
 std::string flag_message(const Option& option, std::string_view value, std::string_view predicate) {
   std::string message = option.flag.size() == 1 ? "-" : "--";
   message += option.flag;
   if (is_secret(option.id)) value = kHiddenValue;
-  const bool bare = option.kind == OptionKind::kSwitch && value.empty();
-  if (!bare) message += value.empty() ? " \"\"" : ' ' + printable(value);
+  const bool no_value = option.kind == OptionKind::kSwitch && value.empty();
+  if (!no_value) message += value.empty() ? " \"\"" : ' ' + printable(value);
   if (predicate.starts_with("is ")) predicate.remove_prefix(3);
   return message.append(": ").append(predicate);
 }

@@ -59,26 +59,26 @@ class Settings {
 Result<Value> value_from_text(const Option& option, std::string_view text);
 
 /// What is wrong with the value of one option, as a predicate: "is out of range 1..30", "must be 1 or 2".
-struct Complaint {
+struct ValidationError {
   OptionId option;
   std::string predicate;
 };
 
 /// A start that was refused: one line for standard error, and the exit code.
-struct Refusal {
+struct StartupError {
   std::string line;
   int exit_code;
-  bool operator==(const Refusal&) const = default;
+  bool operator==(const StartupError&) const = default;
 };
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
 
 /// "kcptun-client: message", exit code 2.
-Refusal usage_refusal(Role role, std::string_view message);
+StartupError usage_error(Role role, std::string_view message);
 /// "kcptun-client: message", exit code 78.
-Refusal content_refusal(Role role, std::string_view message);
+StartupError content_error(Role role, std::string_view message);
 /// Names file, field and value, or flag and value, by where the option's value came from.
-Refusal refusal_of(const Settings& settings, const Complaint& complaint);
+StartupError startup_error_of(const Settings& settings, const ValidationError& complaint);
 
 /// "--keepalive 31: out of range 1..30".
 std::string flag_message(const Option& option, std::string_view value, std::string_view predicate);

@@ -2,8 +2,8 @@
 
 namespace kcptun {
 
-std::optional<Complaint> find_unsupported(const Settings& settings) {
-  if (settings.on(OptionId::kPprof)) return Complaint{OptionId::kPprof, std::string(kNoPprof)};
+std::optional<ValidationError> find_unsupported(const Settings& settings) {
+  if (settings.on(OptionId::kPprof)) return ValidationError{OptionId::kPprof, std::string(kNoPprof)};
   return std::nullopt;
 }
 

@@ -13,6 +13,6 @@ inline constexpr std::string_view kNoPprof =
     "asks for Go's profiler, which this program does not have; use perf for profiles, SIGUSR1 or snmplog for counters";
 
 /// The option that asks for it, if any.
-std::optional<Complaint> find_unsupported(const Settings& settings);
+std::optional<ValidationError> find_unsupported(const Settings& settings);
 
 }  // namespace kcptun

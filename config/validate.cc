@@ -12,7 +12,7 @@ namespace kcptun {
 namespace {
 
 using enum OptionId;
-using Check = std::optional<Complaint>;
+using Check = std::optional<ValidationError>;
 
 constexpr std::string_view kManual = "manual";
 // Sizes that Go's qpp package asks for with 8 qubits: bytes of key, and pads.
@@ -20,11 +20,11 @@ constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
 // Characters of a status-token: what guessing cannot find, what a request line can hold.
-constexpr std::size_t kLeastToken = 16;
-constexpr std::size_t kMostToken = 256;
+constexpr std::size_t kMinToken = 16;
+constexpr std::size_t kMaxToken = 256;
 
 // The smallest mtu holds every header (docs/protocol.md section 2) and leaves payload.
-constexpr std::int64_t kMostHeaders = 44 + 8 + 16 + 24;
+constexpr std::int64_t kMaxHeaders = 44 + 8 + 16 + 24;
 
 std::optional<KcpTuning> preset_of(std::string_view mode) {
   const auto row = std::ranges::find(kModePresets, mode, &ModePreset::name);
@@ -41,7 +41,7 @@ std::string range_predicate(const Option& option) {
 Check check_alone(const Settings& settings, const Option& option) {
   if (option.kind == OptionKind::kNumber && settings.has_word(option.id)) return std::nullopt;
   if (option.kind == OptionKind::kNumber && !option.range.contains(settings.number(option.id))) {
-    return Complaint{option.id, range_predicate(option)};
+    return ValidationError{option.id, range_predicate(option)};
   }
   const bool unset = option.id == kInit && settings.text(option.id).empty();
   if (option.kind == OptionKind::kChoice && !unset) {
@@ -49,13 +49,13 @@ Check check_alone(const Settings& settings, const Option& option) {
     if (std::ranges::find(choices, settings.text(option.id)) == choices.end()) {
       // KCPTUN-QUIRK: see normalise.cc.
       const bool cipher = option.id == kCrypt;
-      return Complaint{option.id, "must be one of " + value_hint(option) +
+      return ValidationError{option.id, "must be one of " + value_hint(option) +
                                       (cipher ? "; Go's kcptun takes every other name as aes: write aes" : "")};
     }
   }
   const bool is_path = option.kind == OptionKind::kText && !is_secret(option.id);
   if (is_path && settings.text(option.id).find('\0') != std::string::npos) {
-    return Complaint{option.id, "has a NUL byte"};
+    return ValidationError{option.id, "has a NUL byte"};
   }
   return std::nullopt;
 }
@@ -67,18 +67,18 @@ Check check_user(const Settings& settings) {
   if (user.empty() || (colon != 0 && (colon == user.npos || (colon + 1 < user.size() &&
                                                              user.find(':', colon + 1) == user.npos))))
     return std::nullopt;
-  return Complaint{kUser, "must be NAME or NAME:GROUP"};
+  return ValidationError{kUser, "must be NAME or NAME:GROUP"};
 }
 
-constexpr std::size_t kLongestName = 63;
+constexpr std::size_t kMaxName = 63;
 
 // It stands in lines of key=value fields and in names of files.
 Check check_name(const Settings& settings) {
   constexpr std::string_view kAllowed =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   const std::string& name = settings.text(kName);
-  if (name.size() <= kLongestName && name.find_first_not_of(kAllowed) == std::string::npos) return std::nullopt;
-  return Complaint{kName, "must be at most " + std::to_string(kLongestName) +
+  if (name.size() <= kMaxName && name.find_first_not_of(kAllowed) == std::string::npos) return std::nullopt;
+  return ValidationError{kName, "must be at most " + std::to_string(kMaxName) +
                               " letters, digits, dots, underscores and hyphens"};
 }
 
@@ -100,7 +100,7 @@ Check check_shards(const Settings& settings) {
   if (total <= kMaxShards) return std::nullopt;
   const auto named = culprit(settings, kDataShard, kParityShard);
   const auto other = named == kDataShard ? kParityShard : kDataShard;
-  return Complaint{named, "with " + std::string(option_of(other).flag) + ' ' +
+  return ValidationError{named, "with " + std::string(option_of(other).flag) + ' ' +
                               std::to_string(settings.number(other)) + " makes " + std::to_string(total) +
                               " shards, more than " + std::to_string(kMaxShards)};
 }
@@ -110,24 +110,24 @@ Check check_buffers(const Settings& settings) {
   const auto stream = settings.number(kStreamBuf);
   if (stream <= whole) return std::nullopt;
   if (culprit(settings, kStreamBuf, kSmuxBuf) == kSmuxBuf) {
-    return Complaint{kSmuxBuf, "is smaller than streambuf " + std::to_string(stream)};
+    return ValidationError{kSmuxBuf, "is smaller than streambuf " + std::to_string(stream)};
   }
-  return Complaint{kStreamBuf, "is larger than smuxbuf " + std::to_string(whole)};
+  return ValidationError{kStreamBuf, "is larger than smuxbuf " + std::to_string(whole)};
 }
 
 Check check_init(const Settings& settings) {
   if (settings.text(kPublicAddress).empty() || !settings.text(kInit).empty()) return std::nullopt;
-  return Complaint{kPublicAddress, "has a meaning with --init only"};
+  return ValidationError{kPublicAddress, "has a meaning with --init only"};
 }
 
 // The kernel would choose one port for UDP and another for TCP.
 Check check_tcp(const Settings& settings, const Profile& profile) {
   const auto* listened = std::get_if<HostPort>(&profile.local_address);
   if (settings.on(kTcp) && profile.servers.size() > 1)
-    return Complaint{kRemoteAddr,
+    return ValidationError{kRemoteAddr,
                      "names several servers, which tcp cannot have: a check of each would be one more disguised connection"};
   if (settings.role() != Role::kServer || !settings.on(kTcp) || !listened || listened->port_min != 0) return std::nullopt;
-  return Complaint{kListen, "needs a port with tcp, not 0"};
+  return ValidationError{kListen, "needs a port with tcp, not 0"};
 }
 
 AddressUse use_of(OptionId id) {
@@ -146,7 +146,7 @@ AddressUse use_of(OptionId id) {
 
 Check read_address(const Settings& settings, OptionId id, Address& to) {
   auto address = parse_address(settings.text(id), use_of(id));
-  if (!address) return Complaint{id, address.error()};
+  if (!address) return ValidationError{id, address.error()};
   to = std::move(address.value());
   return std::nullopt;
 }
@@ -163,12 +163,12 @@ Check read_servers(const Settings& settings, Profile& profile) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string entry(without_blanks(std::string_view(text).substr(begin, end - begin)));
     const auto address = parse_address(entry, AddressUse::kDatagramDial);
-    if (!address) return Complaint{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
+    if (!address) return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
     const HostPort& server = std::get<HostPort>(address.value());
     if (std::ranges::find(profile.servers, server) != profile.servers.end())
-      return Complaint{kRemoteAddr, "names \"" + printable(entry) + "\" twice"};
+      return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\" twice"};
     if (profile.servers.size() == kMaxServers)
-      return Complaint{kRemoteAddr, "names more than " + std::to_string(kMaxServers) + " servers"};
+      return ValidationError{kRemoteAddr, "names more than " + std::to_string(kMaxServers) + " servers"};
     profile.servers.push_back(server);
     begin = end + 1;
   }
@@ -189,11 +189,11 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   const auto* path = std::get_if<UnixPath>(&profile.local_address);
   const bool is_file = path && path->path.front() != '@';
   for (const OptionId id : {kLocalMode, kLocalGroup})
-    if (!settings.text(id).empty() && !is_file) return Complaint{id, "needs a unix socket's path in localaddr"};
+    if (!settings.text(id).empty() && !is_file) return ValidationError{id, "needs a unix socket's path in localaddr"};
   if (mode.empty()) return std::nullopt;
-  constexpr std::size_t kMostDigits = 4;
-  if (mode.size() > kMostDigits || mode.find_first_not_of("01234567") != mode.npos || std::stoul(mode, nullptr, 8) > 0777)
-    return Complaint{kLocalMode, "must be permissions in octal, 0 to 0777"};
+  constexpr std::size_t kMaxDigits = 4;
+  if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos || std::stoul(mode, nullptr, 8) > 0777)
+    return ValidationError{kLocalMode, "must be permissions in octal, 0 to 0777"};
   profile.local_mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
   return std::nullopt;
 }
@@ -206,14 +206,14 @@ bool is_loopback(std::string_view host) {
 
 Check check_status_token(const std::string& token) {
   if (token.empty()) return std::nullopt;
-  if (token.size() < kLeastToken || token.size() > kMostToken) {
-    return Complaint{kStatusToken, "must have " + std::to_string(kLeastToken) + ".." + std::to_string(kMostToken) +
+  if (token.size() < kMinToken || token.size() > kMaxToken) {
+    return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." + std::to_string(kMaxToken) +
                                        " characters"};
   }
   // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they are.
   constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
   if (token.find_first_not_of(kAllowed) != token.npos) {
-    return Complaint{kStatusToken, "must be of letters, digits and -._~+/="};
+    return ValidationError{kStatusToken, "must be of letters, digits and -._~+/="};
   }
   return std::nullopt;
 }
@@ -228,7 +228,7 @@ Check read_status(const Settings& settings, Profile& profile) {
   if (auto* host = std::get_if<HostPort>(&address)) {
     if (host->host.empty()) host->host = "127.0.0.1";  // all others must be asked for by name
     if (profile.status_token.empty() && !is_loopback(host->host)) {
-      return Complaint{OptionId::kStatus, "is not loopback, so it needs a status-token"};
+      return ValidationError{OptionId::kStatus, "is not loopback, so it needs a status-token"};
     }
   }
   profile.status = std::move(address);
@@ -252,15 +252,15 @@ void read_windows(const Settings& settings, LinkSettings& link) {
       link.kcp.tuning.congestion == Congestion::kModel && link.kcp.tuning.no_congestion_control;
   link.kcp.send_window = u32(settings, kSendWindow);
   link.kcp.receive_window = u32(settings, kReceiveWindow);
-  if (modelled && left_alone(kSendWindow)) link.kcp.largest_send_window = kLargestFollowingWindow;
-  if (left_alone(kReceiveWindow)) link.kcp.largest_receive_window = kLargestFollowingWindow;
+  if (modelled && left_alone(kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
+  if (left_alone(kReceiveWindow)) link.kcp.max_receive_window = kMaxFollowingWindow;
   link.smux.receive_buffer = u32(settings, kSmuxBuf);
   link.smux.stream_buffer = u32(settings, kStreamBuf);
   link.smux.buffers_follow_window = left_alone(kSmuxBuf) && left_alone(kStreamBuf);
 }
 
 void read_link(const Settings& settings, LinkSettings& link) {
-  static_assert(kMostHeaders < 128, "the range of mtu must leave room for payload");
+  static_assert(kMaxHeaders < 128, "the range of mtu must leave room for payload");
   link.kcp.tuning = {settings.number(kNodelay) != 0, milliseconds(settings.number(kInterval)),
                      u32(settings, kResend), settings.number(kNc) != 0};
   link.kcp.find_mtu = settings.has_word(kMtu);  // from the default on
@@ -360,7 +360,7 @@ std::string apply_mode(Settings& settings) {
          "; using " + std::to_string(used);
 }
 
-std::variant<Profile, Complaint> validate(const Settings& settings) {
+std::variant<Profile, ValidationError> validate(const Settings& settings) {
   Profile profile;
   profile.role = settings.role();
   if (auto bad = check_each(settings)) return *bad;

@@ -15,7 +15,7 @@ namespace kcptun {
 std::string apply_mode(Settings& settings);
 
 /// The profile, or the first complaint. REQUIRES: apply_mode() was called.
-std::variant<Profile, Complaint> validate(const Settings& settings);
+std::variant<Profile, ValidationError> validate(const Settings& settings);
 
 /// The public default key, ciphers without secrecy, weak QPP, and the like. REQUIRES: a profile from
 /// validate().

@@ -46,7 +46,7 @@ inline constexpr std::array<CongestionName, 3> kCongestionNames{
     {{"auto", Congestion::kModel}, {"kcp", Congestion::kClassic}, {"off", Congestion::kOff}}};
 /// Segments up to which a window grows that follows the path: 24 MiB of the largest, per session and
 /// direction.
-inline constexpr std::uint32_t kLargestFollowingWindow = 16384;
+inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
 
 /// Timing knobs of KCP, by kcptun's meaning (docs/protocol.md section 5).
 struct KcpTuning {
@@ -74,8 +74,8 @@ struct KcpSettings {
   std::uint32_t send_window = 128;     // segments
   std::uint32_t receive_window = 512;  // segments
   // Up to how many segments the windows follow the path by themselves; 0: they stay as they are.
-  std::uint32_t largest_send_window = 0;
-  std::uint32_t largest_receive_window = 0;
+  std::uint32_t max_send_window = 0;
+  std::uint32_t max_receive_window = 0;
   bool ack_nodelay = false;  // accepted for kcptun's sake: acknowledgements always leave with the batch
 };
 

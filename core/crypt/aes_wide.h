@@ -58,7 +58,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_blocks(const WideKeys& ke
 }
 
 /// The first `size` bytes of 64; all or none of them outside that range.
-KCPTUN_VAES [[gnu::always_inline]] inline __mmask64 first_bytes(std::size_t size) {
+KCPTUN_VAES [[gnu::always_inline]] inline __mmask64 leading_bytes(std::size_t size) {
   return size >= 64 ? ~__mmask64{0} : (__mmask64{1} << size) - 1;
 }
 
@@ -68,8 +68,8 @@ struct GroupMask {
 };
 inline constexpr GroupMask kWholeGroup{{~0ull, ~0ull, ~0ull, ~0ull}};
 KCPTUN_VAES [[gnu::always_inline]] inline GroupMask first_of_group(std::size_t size) {
-  return {{first_bytes(size), first_bytes(size > 64 ? size - 64 : 0),
-           first_bytes(size > 128 ? size - 128 : 0), first_bytes(size > 192 ? size - 192 : 0)}};
+  return {{leading_bytes(size), leading_bytes(size > 64 ? size - 64 : 0),
+           leading_bytes(size > 128 ? size - 128 : 0), leading_bytes(size > 192 ? size - 192 : 0)}};
 }
 
 }  // namespace kcptun

@@ -48,7 +48,7 @@ class CfbLanes {
 
  private:
   /// Idle lanes have room for so many blocks, so no kernel call takes more steps.
-  static constexpr std::size_t kMostSteps = (kMaxDatagram + kBlock - 1) / kBlock;
+  static constexpr std::size_t kMaxSteps = (kMaxDatagram + kBlock - 1) / kBlock;
 
   struct Lane {
     std::size_t left;       // whole blocks from data[l]
@@ -58,7 +58,7 @@ class CfbLanes {
   };
 
   std::size_t shortest() const {
-    std::size_t steps = kMostSteps;
+    std::size_t steps = kMaxSteps;
     for (std::size_t l = 0; l < view_.lanes; ++l) steps = std::min(steps, lanes_[l].left);
     return steps;
   }
@@ -126,7 +126,7 @@ class CfbLanes {
   View view_;
   std::array<Lane, kLanes> lanes_;
   std::array<std::array<std::uint8_t, kBlock>, kLanes> tail_blocks_;
-  alignas(64) std::uint8_t idle_[kMostSteps * kBlock];
+  alignas(64) std::uint8_t idle_[kMaxSteps * kBlock];
 };
 
 }  // namespace kcptun

@@ -9,7 +9,7 @@ namespace {
 
 /// Below this many packets the library's own CFB, one packet after the other, is faster than steps over few
 /// lanes.
-constexpr std::size_t kFewestLanes = 3;
+constexpr std::size_t kMinLanes = 3;
 
 template <std::size_t kBlock>
 class GcryptCfb final : public PacketCipher {
@@ -17,7 +17,7 @@ class GcryptCfb final : public PacketCipher {
   GcryptCfb(int algorithm, Bytes key) : cipher_(algorithm, GCRY_CIPHER_MODE_CFB, key) {}
 
   void encrypt(std::span<const Packet> packets) override {
-    if (packets.size() >= kFewestLanes) {
+    if (packets.size() >= kMinLanes) {
       Lanes(packets, kCfbIv).run([this](typename Lanes::View& view, std::size_t steps) {
         while (steps-- > 0) step(view);
       });

@@ -73,7 +73,7 @@ constexpr std::array<SuiteRow, kCipherNames.size()> kTable{{
     {Cipher::kXor, kSummed, 32, 0, 0, xor_table, kXor},
     {Cipher::kNone, kSummed, 0, 0, 0, none, kNothing},
     {Cipher::kAes128Gcm, PacketFormat::kGcm, 16, 16, GCRY_CIPHER_AES128, nullptr, kGcm},
-    {Cipher::kNull, PacketFormat::kBare, 0, 0, 0, nullptr, kNothing},
+    {Cipher::kNull, PacketFormat::kPlain, 0, 0, 0, nullptr, kNothing},
     {Cipher::kXChaCha20Poly1305, PacketFormat::kSession, 32, 0, 0, nullptr, kSession, KeyDerivation::kArgon2id},
 }};
 constexpr bool rows_match_names() {
@@ -109,7 +109,7 @@ std::unique_ptr<Suite> Suite::make(Cipher cipher, const MasterKey& key,
           make_gcm(key.bytes().first(row.key_size),
                    dispatch == Dispatch::kBest ? best_gcm_path() : GcmPath::kPortable),
           nonce_seed);
-    case PacketFormat::kBare:
+    case PacketFormat::kPlain:
       return std::make_unique<NullSuite>();
     case PacketFormat::kSession:
       return std::make_unique<XChaChaSuite>(key.bytes(), nonce_seed);

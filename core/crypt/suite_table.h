@@ -12,7 +12,7 @@
 
 namespace kcptun {
 
-enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kBare, kSession };
+enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kPlain, kSession };
 
 struct SuiteRow {
   Cipher cipher;

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::size_t kPiece = 2048;
 // gf-complete goes astray when a region ends before its first aligned vector.
-constexpr std::size_t kLeastRegion = 64;
+constexpr std::size_t kMinRegion = 64;
 
 // gf-complete demands one offset modulo 16 for source and target, and multiples of 8 bytes: other sources are copied,
 // and the rest is multiplied by table.
@@ -38,7 +38,7 @@ void add_product(const std::uint8_t* source, std::uint8_t factor, std::uint8_t* 
     const std::size_t piece = std::min(size - done, kPiece);
     const std::uint8_t* from = source + done;
     std::uint8_t* to = target + done;
-    const std::size_t whole = piece < kLeastRegion ? 0 : piece & ~std::size_t{7};
+    const std::size_t whole = piece < kMinRegion ? 0 : piece & ~std::size_t{7};
     if (whole > 0 && offset(from) != offset(to)) {
       from = static_cast<const std::uint8_t*>(std::memcpy(scratch + offset(to), from, piece));
     }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/kcp/path_model.h"
+#include "core/kcp/bbr_controller.h"
 
 namespace kcptun {
 namespace {
@@ -11,8 +11,8 @@ namespace {
 class NoCongestionControl final : public CongestionController {
  public:
   void handle_batch(const AckedBatch&) override {}
-  void handle_overtaken(std::uint32_t) override {}
-  void handle_timed_out() override {}
+  void on_packet_threshold_loss(std::uint32_t) override {}
+  void on_retransmission_timeout() override {}
   void handle_spurious() override {}
 };
 
@@ -30,15 +30,15 @@ class ClassicCongestionControl final : public CongestionController {
       }
     }
   }
-  void handle_overtaken(std::uint32_t in_flight) override {
+  void on_packet_threshold_loss(std::uint32_t in_flight) override {
     remember();
-    threshold_ = std::max(in_flight / 2, kSmallestThreshold);
+    threshold_ = std::max(in_flight / 2, kMinThreshold);
     window_ = threshold_ + resend_;
     credit_ = 0;
   }
-  void handle_timed_out() override {
+  void on_retransmission_timeout() override {
     remember();
-    threshold_ = std::max(window_ / 2, kSmallestThreshold);
+    threshold_ = std::max(window_ / 2, kMinThreshold);
     window_ = 1;
     credit_ = 0;
   }
@@ -54,12 +54,12 @@ class ClassicCongestionControl final : public CongestionController {
     threshold_before_ = threshold_;
   }
 
-  static constexpr std::uint32_t kSmallestThreshold = 2;
+  static constexpr std::uint32_t kMinThreshold = 2;
   std::uint32_t resend_;
   std::uint32_t window_ = 1;
   std::uint32_t threshold_ = std::numeric_limits<std::uint32_t>::max();
   std::uint32_t window_before_ = 1;  // the latest reduction
-  std::uint32_t threshold_before_ = kSmallestThreshold;
+  std::uint32_t threshold_before_ = kMinThreshold;
   std::uint32_t credit_ = 0;  // segments acknowledged towards the next additive increase
 };
 
@@ -70,7 +70,7 @@ std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning
                                                                  std::uint32_t phase) {
   if (tuning.congestion == Congestion::kOff) return std::make_unique<NoCongestionControl>();
   if (!tuning.no_congestion_control) return std::make_unique<ClassicCongestionControl>(tuning.resend);
-  if (tuning.congestion == Congestion::kModel) return std::make_unique<PathModel>(segment_size, phase);
+  if (tuning.congestion == Congestion::kModel) return std::make_unique<BbrController>(segment_size, phase);
   return std::make_unique<NoCongestionControl>();
 }
 

@@ -45,9 +45,9 @@ class CongestionController {
   /// A batch of packets is over that acknowledged something or found something lost.
   virtual void handle_batch(const AckedBatch& batch) = 0;
   /// Copies were overtaken, `in_flight` segments before that.
-  virtual void handle_overtaken(std::uint32_t in_flight) = 0;
+  virtual void on_packet_threshold_loss(std::uint32_t in_flight) = 0;
   /// Copies timed out.
-  virtual void handle_timed_out() = 0;
+  virtual void on_retransmission_timeout() = 0;
   /// What was last found lost was not.
   virtual void handle_spurious() = 0;
   /// Segments that may be past una.
@@ -60,7 +60,7 @@ class CongestionController {
 };
 
 /// The controller of `tuning.congestion` (docs/architecture.md, "Congestion control"):
-/// kModel: PathModel where nc is 1, else as kClassic.
+/// kModel: BbrController where nc is 1, else as kClassic.
 /// kClassic: nc 1: no congestion window, only the two windows count; nc 0: KCP's own controller, slow start
 /// and additive increase (RFC 5681 in units of segments); a reduction for a loss that was none is taken back
 /// (RFC 4015 section 3.2). kOff: no congestion window whatever nc says. `segment_size`: bytes of a full

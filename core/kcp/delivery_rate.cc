@@ -4,7 +4,7 @@
 
 namespace kcptun {
 
-void DeliveryRate::handle_acked(TimePoint now, std::uint64_t bytes, const DepartureState* copy,
+void DeliveryRate::handle_acked(TimePoint now, std::uint64_t bytes, const SentPacketState* copy,
                                 TimePoint sent_at) {
   delivered_ += bytes;
   delivered_at_ = now;

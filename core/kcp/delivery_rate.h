@@ -10,7 +10,7 @@
 namespace kcptun {
 
 /// What was known when a copy of a segment left. Kept beside the segment until it is acknowledged.
-struct DepartureState {
+struct SentPacketState {
   std::uint64_t delivered = 0;  // bytes acknowledged by then, in the conversation's life
   TimePoint delivered_at{};     // when the last of them were
   TimePoint first_sent_at{};    // when the flight that was acknowledged last began to leave
@@ -20,7 +20,7 @@ struct DepartureState {
 struct RateSample {
   std::uint64_t rate = 0;  // bytes per second
   std::uint64_t prior_delivered =
-      0;                     // DepartureState::delivered of the copy it was taken from: tells the round trip
+      0;                     // SentPacketState::delivered of the copy it was taken from: tells the round trip
   bool app_limited = false;  // the path could do more, as far as this sample tells
 };
 
@@ -29,12 +29,12 @@ struct RateSample {
 class DeliveryRate {
  public:
   /// A copy leaves. `in_flight`: bytes under way before it.
-  DepartureState handle_sent(TimePoint now, std::uint64_t in_flight) {
+  SentPacketState handle_sent(TimePoint now, std::uint64_t in_flight) {
     if (in_flight == 0) first_sent_at_ = delivered_at_ = now;
     return {delivered_, delivered_at_, first_sent_at_, app_limited_until_ > 0};
   }
   /// `bytes` were acknowledged. `copy` is set when it is known which copy arrived, with the time it left.
-  void handle_acked(TimePoint now, std::uint64_t bytes, const DepartureState* copy, TimePoint sent_at);
+  void handle_acked(TimePoint now, std::uint64_t bytes, const SentPacketState* copy, TimePoint sent_at);
   /// Nothing more waits to be sent though the windows would take it: what is under way tells of the
   /// application, not of the path.
   void handle_app_limited(std::uint64_t in_flight) { app_limited_until_ = delivered_ + in_flight + 1; }
@@ -54,7 +54,7 @@ class DeliveryRate {
 
   // The copy that left last among those acknowledged since take_sample().
   bool pending_ = false;
-  DepartureState pending_state_;
+  SentPacketState pending_state_;
   TimePoint pending_sent_at_{};
 };
 

@@ -14,24 +14,24 @@ namespace {
 constexpr Duration kRtoFloor = milliseconds(100);
 constexpr Duration kRtoFloorNodelay = milliseconds(30);
 constexpr Duration kFirstProbe = milliseconds(500);
-constexpr Duration kLongestProbe = seconds(120);
+constexpr Duration kMaxProbe = seconds(120);
 // What may be queued behind what leaves now. What is written later waits for it, so it is short.
 constexpr Duration kBacklogTime = milliseconds(4);
-constexpr std::uint32_t kSmallestBacklog = 8;  // segments
+constexpr std::uint32_t kMinBacklog = 8;  // segments
 // How many round trips' worth a receive window has that follows the path.
 constexpr std::uint64_t kReceiveRoundTrips = 4;
 constexpr Duration kAssumedRoundTrip =
     milliseconds(100);  // of a side that sends nothing that is acknowledged
-constexpr Duration kShortestMeasure = milliseconds(1);
+constexpr Duration kMinMeasure = milliseconds(1);
 // Small segments are repeated where the path loses more than this, and is longer than that.
-constexpr double kRepeatedLoss = 0.001;
-constexpr Duration kRepeatedRoundTrip = milliseconds(5);
+constexpr double kRedundantLoss = 0.001;
+constexpr Duration kRedundantRoundTrip = milliseconds(5);
 // Windows' worth of data for which it is remembered that they were the limit.
 constexpr std::uint64_t kWindowMemory = 2;
-constexpr double kTwiceLoss = 0.01;  // share of packets from which on retransmissions leave twice
-constexpr double kTwiceRepeatedLoss = 0.03;  // from here on twice: one message in a hundred would be lost twice on one of two ways
+constexpr double kDuplicateRetransmissionLoss = 0.01;  // share of packets from which on retransmissions leave twice
+constexpr double kTwoRedundantCopiesLoss = 0.03;  // from here on twice: one message in a hundred would be lost twice on one of two ways
 constexpr std::size_t kDatagramHeaders = 56;  // IP, UDP, nonce, FEC: they are the thin stream's, too
-constexpr Duration kRepeatSlack = milliseconds(4);
+constexpr Duration kRedundantSlack = milliseconds(4);
 
 SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_size) {
   return {segment_size, tuning.resend, tuning.nodelay, 0, tuning.no_congestion_control};
@@ -44,15 +44,15 @@ Duration rto_floor(const KcpTuning& tuning) { return tuning.nodelay ? kRtoFloorN
 Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_size, BufferPool& pool)
     : conv_(conv),
       packet_size_(packet_size),
-      send_window_limit_(std::max(settings.send_window, settings.largest_send_window)),
-      largest_receive_window_(settings.largest_receive_window),
+      send_window_limit_(std::max(settings.send_window, settings.max_send_window)),
+      max_receive_window_(settings.max_receive_window),
       detects_by_time_(settings.tuning.no_congestion_control),
       send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
       receive_(pool, settings.receive_window),
       tuning_(settings.tuning),
       rtt_(rto_floor(settings.tuning), settings.tuning.interval),
       congestion_(make_congestion_controller(settings.tuning, static_cast<std::uint32_t>(packet_size), conv)),
-      told_window_(settings.receive_window) {
+      last_advertised_window_(settings.receive_window) {
   KCPTUN_CHECK(packet_size > kSegmentHeader && packet_size <= pool.buffer_size());
 }
 
@@ -71,16 +71,16 @@ void Kcp::handle_packet(TimePoint now, Bytes packet, Origin origin) {
 }
 
 // True if the segment must be dropped. Beyond 2^31 segments una 0 is ahead, not behind: nothing is told from it there.
-bool Kcp::tells_of_restart(TimePoint now, const Segment& segment, Origin origin) {
+bool Kcp::is_una_regression(TimePoint now, const Segment& segment, Origin origin) {
   if (send_.plausible_una(segment.una)) return false;
   const bool forgetful = segment.una == 0 && serial_less(0, send_.una());  // else old and reordered, or a lie
-  return forgetful && origin == Origin::kArrived && restart_.handle_forgetful(now, segment);
+  return forgetful && origin == Origin::kArrived && restart_.handle_una_regression(now, segment);
 }
 
 void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
-  if (tells_of_restart(now, segment, origin)) return;
+  if (is_una_regression(now, segment, origin)) return;
   const bool good_una = send_.plausible_una(segment.una);
-  if (origin == Origin::kArrived && good_una) size_probe_.handle_segment(now, segment, rtt_.timeout());
+  if (origin == Origin::kArrived && good_una) mtu_probe_verifier_.handle_segment(now, segment, rtt_.timeout());
   bool fresh = false;
   // An una ahead of what we sent is a lie, or we are the other life of a peer that it remembers: nothing that it says of
   // our segments counts, but what it sends and asks is answered.
@@ -90,11 +90,11 @@ void Kcp::handle_segment(TimePoint now, const Segment& segment, Origin origin) {
     fresh = handle_peer_state(now, segment, origin);
   }
   if (segment.command == KcpCommand::kPush) fresh |= handle_push(now, segment, origin);
-  if (segment.command == KcpCommand::kWindowAsk) tell_window_ = true;
+  if (segment.command == KcpCommand::kWindowProbe) window_update_due_ = true;
   if (!fresh) return;
   ++fresh_segments_;
   ping_outstanding_ = false;
-  if (good_una) restart_.handle_good_una(now);
+  if (good_una) restart_.handle_valid_una(now);
 }
 
 // True if it is fresh.
@@ -104,13 +104,13 @@ bool Kcp::handle_push(TimePoint now, const Segment& segment, Origin origin) {
   if (is_new && origin == Origin::kArrived) peer_clock_.observe(now, segment.ts);
   const bool fresh = is_new || (origin == Origin::kArrived && peer_clock_.advance(now, segment.ts));
   if (is_new) ++arrivals_;
-  if (verdict == ReceiveWindow::Verdict::kBeyondWindow) {
-    ++counters_.beyond_window;
+  if (verdict == ReceiveWindow::Verdict::kOutOfWindow) {
+    ++counters_.out_of_window;
     return fresh;
   }
   if (verdict == ReceiveWindow::Verdict::kDuplicate) {
     ++counters_.repeated;
-    if (!segment.data.empty() && peer_will_know(now, segment.sn)) return fresh;
+    if (!segment.data.empty() && ack_in_flight(now, segment.sn)) return fresh;
   }
   acks_.add(segment.sn, segment.ts);
   return fresh;
@@ -118,8 +118,8 @@ bool Kcp::handle_push(TimePoint now, const Segment& segment, Origin origin) {
 
 // A copy that comes within a round trip of our telling that we have it left before the peer could read that: it was sent
 // for safety. An answer would be a packet for nothing. Empty ones are questions (write_echo_request()).
-bool Kcp::peer_will_know(TimePoint now, std::uint32_t sn) const {
-  return serial_less(sn, told_una_) && now - told_at_ < rtt_.minimum().value_or(Duration(0));
+bool Kcp::ack_in_flight(TimePoint now, std::uint32_t sn) const {
+  return serial_less(sn, last_advertised_una_) && now - last_advertised_at_ < rtt_.minimum().value_or(Duration(0));
 }
 
 // True if it is fresh.
@@ -149,17 +149,17 @@ bool Kcp::handle_ack(TimePoint now, const Segment& segment, Origin origin) {
 void Kcp::handle_peer_window(const Segment& segment) {
   if (!peer_window_.handle(segment.una, segment.window) || segment.window == 0) return;
   probe_at_.reset();
-  ask_window_ = false;
+  window_probe_due_ = false;
 }
 
 void Kcp::end_batch(TimePoint now) {
   receive_.end_batch();
   const std::uint32_t in_flight = send_.in_flight();
-  const std::uint32_t lost = detects_by_time_ ? send_.detect_late(now, rtt_) : send_.detect_overtaken();
+  const std::uint32_t lost = detects_by_time_ ? send_.detect_lost_by_time(now, rtt_) : send_.detect_lost_by_packet_threshold();
   acked_.lost += lost;
   if (acked_.segments > 0 || lost > 0) end_acked_batch(now);
   follow_arrivals(now);
-  if (!detects_by_time_ && lost > 0) congestion_->handle_overtaken(in_flight);
+  if (!detects_by_time_ && lost > 0) congestion_->on_packet_threshold_loss(in_flight);
 }
 
 void Kcp::end_acked_batch(TimePoint now) {
@@ -173,7 +173,7 @@ void Kcp::end_acked_batch(TimePoint now) {
   const auto since = [&](std::uint64_t SendWindow::Counters::*counter) {
     return static_cast<std::uint32_t>(sent.*counter - counted_.*counter);
   };
-  loss_.handle_bare(since(&SendWindow::Counters::bare_arrived), since(&SendWindow::Counters::bare_lost));
+  loss_.handle_unprotected(since(&SendWindow::Counters::unprotected_arrived), since(&SendWindow::Counters::unprotected_lost));
   loss_.handle_protected(since(&SendWindow::Counters::protected_arrived), since(&SendWindow::Counters::protected_lost));
   acked_.loss_events = since(&SendWindow::Counters::loss_events);
   counted_ = sent;
@@ -187,9 +187,9 @@ void Kcp::end_acked_batch(TimePoint now) {
 // lost, and lost again, is repaired: kReceiveRoundTrips of them. The smallest round trip counts: one that
 // contains a queue would make the queue longer.
 void Kcp::follow_arrivals(TimePoint now) {
-  if (receive_.window() >= largest_receive_window_) return;
+  if (receive_.window() >= max_receive_window_) return;
   const Duration round_trip =
-      std::max<Duration>(rtt_.minimum().value_or(kAssumedRoundTrip), kShortestMeasure);
+      std::max<Duration>(rtt_.minimum().value_or(kAssumedRoundTrip), kMinMeasure);
   const Duration elapsed = now - arrivals_since_;
   if (elapsed < round_trip) return;
   const std::uint64_t wanted = static_cast<std::uint64_t>(arrivals_) * kReceiveRoundTrips *
@@ -198,10 +198,10 @@ void Kcp::follow_arrivals(TimePoint now) {
   arrivals_ = 0;
   arrivals_since_ = now;
   if (wanted > receive_.window())
-    receive_.set_window(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, largest_receive_window_)));
+    receive_.set_window(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, max_receive_window_)));
 }
 
-bool Kcp::brings_news(Bytes packet) const {
+bool Kcp::is_fresh(Bytes packet) const {
   while (const std::optional<Segment> segment = take_segment(packet)) {
     if (segment->conv != conv_) return false;
     if (segment->una != send_.una() && send_.plausible_una(segment->una)) return true;
@@ -218,7 +218,7 @@ void Kcp::set_packet_size(std::size_t bytes) {
   send_.set_segment_size(segment_size());
 }
 
-void Kcp::write_size_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out) {
+void Kcp::write_mtu_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out) {
   PacketWriter writer(out, size);
   static constexpr std::array<std::uint8_t, kMaxDatagram> kPadding{};
   Segment segment = blank_segment(KcpCommand::kPush);
@@ -226,12 +226,12 @@ void Kcp::write_size_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out
   segment.sn = send_.una() - 1;
   segment.data = Bytes(kPadding).first(size - kProbeHeaders);
   writer.write(segment);
-  writer.write(blank_segment(KcpCommand::kWindowAsk));
+  writer.write(blank_segment(KcpCommand::kWindowProbe));
   counters_.out_segments += 2;
-  size_probe_.begin(ts, peer_window());
+  mtu_probe_verifier_.begin(ts, peer_window());
 }
 
-bool Kcp::echoes(Bytes packet, std::uint32_t ts) const {
+bool Kcp::matches_challenge(Bytes packet, std::uint32_t ts) const {
   while (const std::optional<Segment> segment = take_segment(packet))
     if (segment->conv == conv_ && segment->command == KcpCommand::kAck && segment->ts == ts) return true;
   return false;
@@ -278,7 +278,7 @@ std::uint32_t Kcp::backlog_limit() const {
         static_cast<std::uint64_t>(kBacklogTime.count()) * pacer_.rate() / 1000000 / packet_size_;
     return std::max(
         static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kNoWindow)),
-        kSmallestBacklog);
+        kMinBacklog);
   }
   const std::uint64_t window = congestion_->byte_window();
   if (window == CongestionController::kNoByteWindow) return CongestionController::kNoWindow;
@@ -295,21 +295,21 @@ std::size_t Kcp::send_room() const {
 }
 
 // The peer waits for the news that a window which was 0, or as good as 0, is open again.
-bool Kcp::window_worth_telling() const {
-  return told_window_ <= receive_.window() / 8 && receive_.free() >= std::max(receive_.window() / 2, 1u);
+bool Kcp::window_worth_advertising() const {
+  return last_advertised_window_ <= receive_.window() / 8 && receive_.free() >= std::max(receive_.window() / 2, 1u);
 }
 
 void Kcp::handle_timeout(TimePoint now) {
   if (paced_until_ && *paced_until_ <= now) paced_until_.reset();  // write_data() sets it again when it has its turn
   if (detects_by_time_) {
-    acked_.lost += send_.detect_late(now, rtt_);
-    probe_due_ |= send_.probe_if_silent(now, rtt_);
+    acked_.lost += send_.detect_lost_by_time(now, rtt_);
+    probe_due_ |= send_.on_probe_timeout(now, rtt_);
   } else if (send_.detect_timed_out(now, rtt_) > 0) {
-    congestion_->handle_timed_out();
+    congestion_->on_retransmission_timeout();
   }
   if (probe_at_ && *probe_at_ <= now) {
-    ask_window_ = true;
-    probe_wait_ = std::min<Duration>(probe_wait_ + probe_wait_ / 2, kLongestProbe);
+    window_probe_due_ = true;
+    probe_wait_ = std::min<Duration>(probe_wait_ + probe_wait_ / 2, kMaxProbe);
     probe_at_ = now + probe_wait_;
   }
 }
@@ -323,11 +323,11 @@ Segment Kcp::blank_segment(KcpCommand command) const {
   return segment;
 }
 
-void Kcp::ask_whether_restarted(TimePoint now, PacketWriter& writer) {
-  if (!writer.fits(0) || !restart_.poll_question(now, rtt_.timeout())) return;
+void Kcp::write_restart_challenge(TimePoint now, PacketWriter& writer) {
+  if (!writer.fits(0) || !restart_.poll_challenge(now, rtt_.timeout())) return;
   Segment segment = blank_segment(KcpCommand::kPush);
   segment.ts = wire_ms(now);
-  segment.sn = RestartProof::kQuestion;
+  segment.sn = PeerRestartDetector::kChallengeSn;
   writer.write(segment);
   ++counters_.out_segments;
 }
@@ -341,20 +341,20 @@ void Kcp::write_ping(TimePoint now, PacketWriter& writer) {
   writer.write(segment);
   ++counters_.out_segments;
   ping_due_ = false;
-  ask_window_ = true;
+  window_probe_due_ = true;
 }
 
 void Kcp::write_window_commands(TimePoint now, PacketWriter& writer) {
-  if (ask_window_ && writer.fits(0)) {
-    writer.write(blank_segment(KcpCommand::kWindowAsk));
-    ask_window_ = false;
+  if (window_probe_due_ && writer.fits(0)) {
+    writer.write(blank_segment(KcpCommand::kWindowProbe));
+    window_probe_due_ = false;
     ping_outstanding_ = true;
-    size_probe_.handle_ask(now);
+    mtu_probe_verifier_.handle_ping_sent(now);
     ++counters_.out_segments;
   }
-  if ((tell_window_ || (writer.size() == 0 && window_worth_telling())) && writer.fits(0)) {
-    writer.write(blank_segment(KcpCommand::kWindowTell));
-    tell_window_ = false;
+  if ((window_update_due_ || (writer.size() == 0 && window_worth_advertising())) && writer.fits(0)) {
+    writer.write(blank_segment(KcpCommand::kWindowUpdate));
+    window_update_due_ = false;
     ++counters_.out_segments;
   }
 }
@@ -364,14 +364,14 @@ void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
   if (send_.has_lost() || (send_.next() != send_.end() && serial_less(send_.next(), limit))) return;
   const std::uint64_t in_flight = send_.in_flight_bytes();
   if (!pacer_.allows(now) || in_flight >= congestion_->byte_window()) return;
-  spare_room_.begin_idle(now);
+  idle_capacity_.begin_idle(now);
   if (send_.size() < send_quota()) return send_.rate().handle_app_limited(in_flight);
   window_limited_until_ = send_.rate().delivered() + kWindowMemory * send_quota() * packet_size_;
 }
 
-std::uint32_t Kcp::spare_packets() const {
+std::uint32_t Kcp::idle_capacity_packets() const {
   if (congestion_->estimate().bandwidth == 0) return path_has_room() ? kMaxShards : 0;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(spare_room_.bytes() / packet_size_, kMaxShards));
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(idle_capacity_.bytes() / packet_size_, kMaxShards));
 }
 
 bool Kcp::may_send_data(TimePoint now) {
@@ -382,20 +382,20 @@ bool Kcp::may_send_data(TimePoint now) {
   return false;
 }
 
-std::optional<SendWindow::Copy> Kcp::next_copy(TimePoint now, std::uint32_t limit, std::size_t room) {
+std::optional<SendWindow::Transmission> Kcp::next_transmission(TimePoint now, std::uint32_t limit, std::size_t room) {
   if (!send_.has_lost())
-    if (std::optional<SendWindow::Copy> second = send_.poll_second(now, false, room)) return second;
-  send_.set_twice(twice_worthwhile());
-  if (std::optional<SendWindow::Copy> copy = send_.poll_copy(now, limit, room)) return copy;
-  return send_.poll_second(now, true, room);
+    if (std::optional<SendWindow::Transmission> second = send_.poll_duplicate_retransmission(now, false, room)) return second;
+  send_.set_duplicate_retransmissions(duplicate_retransmissions_worthwhile());
+  if (std::optional<SendWindow::Transmission> copy = send_.poll_transmission(now, limit, room)) return copy;
+  return send_.poll_duplicate_retransmission(now, true, room);
 }
 
 // Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
-bool Kcp::twice_worthwhile() const {
-  return detects_by_time_ && loss_.share() >= kTwiceLoss && (path_has_room() || spare_packets() > 0);
+bool Kcp::duplicate_retransmissions_worthwhile() const {
+  return detects_by_time_ && loss_.share() >= kDuplicateRetransmissionLoss && (path_has_room() || idle_capacity_packets() > 0);
 }
 
-void Kcp::write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy) {
+void Kcp::write_transmission(TimePoint now, PacketWriter& writer, const SendWindow::Transmission& copy) {
   Segment segment = blank_segment(KcpCommand::kPush);
   segment.ts = wire_ms(now);
   segment.sn = copy.sn;
@@ -409,46 +409,46 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
   if (!may_send_data(now)) return;
   const std::uint32_t limit = send_limit();
   const std::size_t before = writer.size();
-  std::uint64_t weight = 0;
+  std::uint64_t charged_bytes = 0;
   while (writer.fits(1)) {
-    const std::optional<SendWindow::Copy> copy = next_copy(now, limit, writer.room());
+    const std::optional<SendWindow::Transmission> copy = next_transmission(now, limit, writer.room());
     if (!copy) break;
-    write_copy(now, writer, *copy);
-    weight += send_.weight(copy->data.size());
+    write_transmission(now, writer, *copy);
+    charged_bytes += send_.charged_bytes(copy->data.size());
     if (copy->retransmission && !copy->repeat) ++counters_.retransmitted;
   }
   if (writer.size() == before) {
     note_idle_path(now, limit);
   } else {
     probe_due_ = false;
-    spare_room_.end_idle(now, congestion_->estimate());
-    pacer_.charge(now, weight);
+    idle_capacity_.end_idle(now, congestion_->estimate());
+    pacer_.charge(now, charged_bytes);
   }
 }
 
 // How much a small segment that is repeated may have.
-std::size_t Kcp::repeat_room() const {
+std::size_t Kcp::redundant_room() const {
   const bool thin =
       send_.in_flight() <= SendWindow::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
-  if (!detects_by_time_ || !thin || loss_.share() < kRepeatedLoss || repeat_credit_ <= kSegmentHeader) return 0;
-  if (rtt_.minimum().value_or(Duration(0)) < kRepeatedRoundTrip) return 0;
-  return std::min(repeat_credit_ - kSegmentHeader, segment_size() / 4);
+  if (!detects_by_time_ || !thin || loss_.share() < kRedundantLoss || redundancy_credit_ <= kSegmentHeader) return 0;
+  if (rtt_.minimum().value_or(Duration(0)) < kRedundantRoundTrip) return 0;
+  return std::min(redundancy_credit_ - kSegmentHeader, segment_size() / 4);
 }
 
 // A lost keystroke then costs the gap to the next packet, not a retransmission time-out. Twice the bytes at
 // most, those of acknowledgements included, and only where the path loses something and a retransmission takes its time.
-void Kcp::write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before) {
+void Kcp::write_redundant(TimePoint now, PacketWriter& writer, std::uint64_t before) {
   if (writer.size() == 0) return;
-  repeat_credit_ = std::min(repeat_credit_ + writer.size() + kDatagramHeaders, packet_size_);
-  const std::uint8_t times = loss_.share() < kTwiceRepeatedLoss ? 1 : 2;
+  redundancy_credit_ = std::min(redundancy_credit_ + writer.size() + kDatagramHeaders, packet_size_);
+  const std::uint8_t times = loss_.share() < kTwoRedundantCopiesLoss ? 1 : 2;
   while (writer.fits(1)) {
-    const std::size_t room = std::min(repeat_room(), writer.room());
+    const std::size_t room = std::min(redundant_room(), writer.room());
     if (room == 0) return;
-    const std::optional<SendWindow::Copy> copy =
-        send_.poll_repeat(now, times, *rtt_.smoothed() + kRepeatSlack, room, before);
+    const std::optional<SendWindow::Transmission> copy =
+        send_.poll_redundant(now, times, *rtt_.smoothed() + kRedundantSlack, room, before);
     if (!copy) return;
-    write_copy(now, writer, *copy);
-    repeat_credit_ -= kSegmentHeader + copy->data.size();
+    write_transmission(now, writer, *copy);
+    redundancy_credit_ -= kSegmentHeader + copy->data.size();
   }
 }
 
@@ -461,18 +461,18 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit
   counters_.out_segments += acks_.write(writer, blank_segment(KcpCommand::kAck));
   write_ping(now, writer);
   write_window_commands(now, writer);
-  ask_whether_restarted(now, writer);
-  const std::uint64_t first_order = send_.next_order();
+  write_restart_challenge(now, writer);
+  const std::uint64_t first_transmit_number = send_.next_transmit_number();
   write_data(now, writer);
   if (writer.size() == 0 && has_oversize()) {  // what is next may be too large
     writer = PacketWriter(out, std::min(oversize_->packet_size, limit));
     write_data(now, writer);
   }
-  write_repeats(now, writer, first_order);
+  write_redundant(now, writer, first_transmit_number);
   if (writer.size() == 0) return 0;
-  told_window_ = receive_.free();
-  told_una_ = receive_.next();
-  told_at_ = now;
+  last_advertised_window_ = receive_.free();
+  last_advertised_una_ = receive_.next();
+  last_advertised_at_ = now;
   return writer.size();
 }
 
@@ -480,22 +480,22 @@ std::optional<TimePoint> Kcp::next_timeout() const {
   return earliest(paced_until_, earliest(send_.next_timeout(rtt_), probe_at_));
 }
 
-void Kcp::retune(const KcpSettings& settings) {
-  send_window_limit_ = std::max(settings.send_window, settings.largest_send_window);
-  largest_receive_window_ = settings.largest_receive_window;
+void Kcp::update_settings(const KcpSettings& settings) {
+  send_window_limit_ = std::max(settings.send_window, settings.max_send_window);
+  max_receive_window_ = settings.max_receive_window;
   receive_.set_window(settings.receive_window);  // from where it follows the path again
   tuning_.nodelay = settings.tuning.nodelay;
   tuning_.interval = settings.tuning.interval;
-  rtt_.retune(rto_floor(settings.tuning), settings.tuning.interval);
-  send_.retune(settings.tuning.resend, settings.tuning.nodelay);
+  rtt_.update_settings(rto_floor(settings.tuning), settings.tuning.interval);
+  send_.update_settings(settings.tuning.resend, settings.tuning.nodelay);
 }
 
 void Kcp::handle_new_path() {
   rtt_ = RttEstimator(rto_floor(tuning_), tuning_.interval);
   congestion_ = make_congestion_controller(tuning_, static_cast<std::uint32_t>(packet_size_), conv_);
   pacer_ = Pacer();
-  loss_ = LossEstimate();
-  spare_room_ = SpareRoom();
+  loss_ = LossEstimator();
+  idle_capacity_ = IdleCapacity();
   window_limited_until_ = 0;
 }
 

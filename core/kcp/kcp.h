@@ -16,16 +16,16 @@
 #include "core/kcp/ack_queue.h"
 #include "core/kcp/congestion.h"
 #include "core/kcp/freshness.h"
-#include "core/kcp/loss_estimate.h"
+#include "core/kcp/loss_estimator.h"
 #include "core/kcp/pacer.h"
 #include "core/kcp/packet_writer.h"
 #include "core/kcp/receive_window.h"
-#include "core/kcp/restart_proof.h"
+#include "core/kcp/peer_restart_detector.h"
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/segment.h"
 #include "core/kcp/send_window.h"
-#include "core/kcp/size_probe.h"
-#include "core/kcp/spare_room.h"
+#include "core/kcp/mtu_probe_verifier.h"
+#include "core/kcp/idle_capacity.h"
 
 namespace kcptun {
 
@@ -42,7 +42,7 @@ class Kcp {
     std::uint64_t out_segments = 0;
     std::uint64_t retransmitted = 0;
     std::uint64_t repeated = 0;      // PUSH that had arrived before
-    std::uint64_t beyond_window = 0;
+    std::uint64_t out_of_window = 0;
     std::uint64_t errors = 0;        // packets cut short, of unknown command, foreign conv, impossible una
   };
 
@@ -78,7 +78,7 @@ class Kcp {
   /// and a WASK, to which a peer that has restarted tells an una of 0.
   void ping() { ping_due_ = true; }
   /// True while the peer owes an acknowledgement, or an answer to a ping or a WASK.
-  bool awaits_answer() const { return ping_outstanding_ || send_.una() != send_.next(); }
+  bool awaits_peer() const { return ping_outstanding_ || send_.una() != send_.next(); }
   /// Segments that only a live peer can have sent just now: those that bring data or an acknowledgement for the first
   /// time, or a time stamp, the peer's or an echo of ours, that is later than all before. Others may be reordered,
   /// duplicated or recorded.
@@ -88,9 +88,9 @@ class Kcp {
 
   /// True if `packet`, which was not handled yet, could not be an old one: it has data beyond all that has arrived, or
   /// acknowledges something for the first time.
-  bool brings_news(Bytes packet) const;
+  bool is_fresh(Bytes packet) const;
   /// True if `packet` acknowledges a copy with the time stamp `ts`.
-  bool echoes(Bytes packet, std::uint32_t ts) const;
+  bool matches_challenge(Bytes packet, std::uint32_t ts) const;
 
   // --- how large may packets be? ---
 
@@ -100,11 +100,11 @@ class Kcp {
   /// True while such segments are not acknowledged.
   bool has_oversize() const { return oversize_ && serial_less(send_.una(), oversize_->until); }
   /// Writes a packet of `size` bytes that carries nothing: a padded copy of a segment that the peer has, with the time
-  /// stamp `ts`, and a WASK (see SizeProbe). REQUIRES: size >= kProbeHeaders.
-  void write_size_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out);
+  /// stamp `ts`, and a WASK (see MtuProbeVerifier). REQUIRES: size >= kProbeHeaders.
+  void write_mtu_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out);
   static constexpr std::size_t kProbeHeaders = 2 * kSegmentHeader;
   /// True, once, if the last such packet has been answered.
-  bool take_probe_answer() { return size_probe_.take_answer(); }
+  bool take_probe_answer() { return mtu_probe_verifier_.take_answer(); }
 
   /// Writes a packet that any peer answers with an echo of `ts`, and that changes nothing: an empty copy of a segment
   /// that it has. REQUIRES: kSegmentHeader bytes of room. Returns the packet's length.
@@ -115,7 +115,7 @@ class Kcp {
   /// Packets that are polled from now on are in groups of `data` with `parity` more packets.
   void set_group(std::uint32_t data, std::uint32_t parity) { send_.set_group(data, parity); }
   /// So many packets of parity will leave beside the data: they take idle capacity, as far as there is any.
-  void charge_parity(std::uint32_t packets) { spare_room_.spend(packets * packet_size_); }
+  void charge_parity(std::uint32_t packets) { idle_capacity_.spend(packets * packet_size_); }
   /// Writes the next packet due at `now` into `out`, which has room for the largest packet size that was ever set;
   /// returns its length, 0 when none is that has `limit` bytes at most. REQUIRES: limit >= 2 * kSegmentHeader.
   std::size_t poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit = kMaxDatagram);
@@ -133,7 +133,7 @@ class Kcp {
   /// True while the application, or a window, keeps the sender from filling the path.
   bool path_has_room() const { return send_.rate().app_limited() || window_limited(); }
   /// Packets that may leave beside the data because the path would have carried them while the sender was idle.
-  std::uint32_t spare_packets() const;
+  std::uint32_t idle_capacity_packets() const;
   /// True while a window does, and for some round trips afterwards.
   bool window_limited() const { return send_.rate().delivered() < window_limited_until_; }
   const ReceiveWindow& receive_window() const { return receive_; }
@@ -146,7 +146,7 @@ class Kcp {
   /// Gives idle memory back.
   void trim();
   /// Takes over both windows, nodelay, interval and resend. A conversation keeps its mtu and its congestion controller.
-  void retune(const KcpSettings& settings);
+  void update_settings(const KcpSettings& settings);
 
  private:
   /// Segments before `until` may be as large as packets of `packet_size` bytes can carry.
@@ -156,35 +156,35 @@ class Kcp {
   };
 
   void handle_segment(TimePoint now, const Segment& segment, Origin origin);
-  bool tells_of_restart(TimePoint now, const Segment& segment, Origin origin);
+  bool is_una_regression(TimePoint now, const Segment& segment, Origin origin);
   bool handle_push(TimePoint now, const Segment& segment, Origin origin);
-  void ask_whether_restarted(TimePoint now, PacketWriter& writer);
-  bool peer_will_know(TimePoint now, std::uint32_t sn) const;
+  void write_restart_challenge(TimePoint now, PacketWriter& writer);
+  bool ack_in_flight(TimePoint now, std::uint32_t sn) const;
   bool handle_peer_state(TimePoint now, const Segment& segment, Origin origin);
   bool handle_ack(TimePoint now, const Segment& segment, Origin origin);
   void handle_peer_window(const Segment& segment);
   Segment blank_segment(KcpCommand command) const;
   void write_ping(TimePoint now, PacketWriter& writer);
   void write_window_commands(TimePoint now, PacketWriter& writer);
-  void write_copy(TimePoint now, PacketWriter& writer, const SendWindow::Copy& copy);
+  void write_transmission(TimePoint now, PacketWriter& writer, const SendWindow::Transmission& copy);
   void write_data(TimePoint now, PacketWriter& writer);
   void end_acked_batch(TimePoint now);
   void follow_arrivals(TimePoint now);
   bool may_send_data(TimePoint now);
-  std::optional<SendWindow::Copy> next_copy(TimePoint now, std::uint32_t limit, std::size_t room);
-  bool twice_worthwhile() const;
-  std::size_t repeat_room() const;
-  void write_repeats(TimePoint now, PacketWriter& writer, std::uint64_t before);
+  std::optional<SendWindow::Transmission> next_transmission(TimePoint now, std::uint32_t limit, std::size_t room);
+  bool duplicate_retransmissions_worthwhile() const;
+  std::size_t redundant_room() const;
+  void write_redundant(TimePoint now, PacketWriter& writer, std::uint64_t before);
   void note_idle_path(TimePoint now, std::uint32_t limit);
   std::uint32_t backlog_limit() const;
   std::uint32_t send_limit() const;
-  bool window_worth_telling() const;
+  bool window_worth_advertising() const;
 
   const std::uint32_t conv_;
   std::size_t packet_size_;
   std::optional<Oversize> oversize_;
   std::uint32_t send_window_limit_;
-  std::uint32_t largest_receive_window_;  // up to which it follows arrivals; below the window: it stays
+  std::uint32_t max_receive_window_;  // up to which it follows arrivals; below the window: it stays
   const bool detects_by_time_;  // nc 1: RACK, probes and copies for safety; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;
@@ -194,11 +194,11 @@ class Kcp {
   Pacer pacer_;
   std::optional<TimePoint> paced_until_;  // the pacer holds data back
   bool probe_due_ = false;                // one packet may leave whatever is under way
-  LossEstimate loss_;
+  LossEstimator loss_;
   SendWindow::Counters counted_;  // what the last batch saw
   std::uint64_t window_limited_until_ = 0;  // delivered bytes: until then the windows were the limit
-  SpareRoom spare_room_;
-  std::size_t repeat_credit_ = 0;  // bytes that may be repeated
+  IdleCapacity idle_capacity_;
+  std::size_t redundancy_credit_ = 0;  // bytes that may be repeated
   AckedBatch acked_;               // of the batch that is being handled
 
   AdvertisedWindow peer_window_{32};  // as KCP assumes until the first segment arrives
@@ -211,15 +211,15 @@ class Kcp {
   TimePoint arrivals_since_{};
   std::optional<TimePoint> probe_at_;  // next WASK; set while the peer's window is 0
   Duration probe_wait_{0};
-  bool ask_window_ = false;
+  bool window_probe_due_ = false;
   bool ping_due_ = false;
   bool ping_outstanding_ = false;  // a ping or a WASK left, and nothing fresh has arrived since
-  SizeProbe size_probe_;
-  bool tell_window_ = false;
-  std::uint32_t told_window_;  // the window in the last segment that left
-  std::uint32_t told_una_ = 0;      // and its una
-  TimePoint told_at_{};             // and when it did
-  RestartProof restart_;
+  MtuProbeVerifier mtu_probe_verifier_;
+  bool window_update_due_ = false;
+  std::uint32_t last_advertised_window_;  // the window in the last segment that left
+  std::uint32_t last_advertised_una_ = 0;      // and its una
+  TimePoint last_advertised_at_{};             // and when it did
+  PeerRestartDetector restart_;
   Counters counters_;
 };
 

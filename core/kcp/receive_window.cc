@@ -10,7 +10,7 @@ namespace kcptun {
 
 ReceiveWindow::Verdict ReceiveWindow::handle_push(std::uint32_t sn, Bytes data) {
   const std::int32_t ahead = serial_diff(sn, next_);
-  if (ahead >= 0 && static_cast<std::uint32_t>(ahead) >= window_) return Verdict::kBeyondWindow;
+  if (ahead >= 0 && static_cast<std::uint32_t>(ahead) >= window_) return Verdict::kOutOfWindow;
   if (ahead < 0) return Verdict::kDuplicate;
   KCPTUN_CHECK(data.size() <= pool_.buffer_size());
 

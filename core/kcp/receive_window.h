@@ -16,7 +16,7 @@ namespace kcptun {
 /// a willing reader is never copied. Memory is bounded by twice `window` segments.
 class ReceiveWindow {
  public:
-  enum class Verdict : std::uint8_t { kNew, kDuplicate, kBeyondWindow };
+  enum class Verdict : std::uint8_t { kNew, kDuplicate, kOutOfWindow };
   /// A piece of the stream. `buffer` is set when the view points into it, and keeps it alive.
   struct Piece {
     MutableBytes data;

@@ -22,7 +22,7 @@ void RttEstimator::add_sample(TimePoint now, Duration rtt) {
     smoothed_ = (7 * *smoothed_ + rtt) / 8;
   }
   const Duration timeout = *smoothed_ + std::max(granularity_, 4 * variation_);
-  timeout_ = std::clamp(timeout, floor_, kLargestTimeout);
+  timeout_ = std::clamp(timeout, floor_, kMaxTimeout);
 }
 
 }  // namespace kcptun

@@ -15,7 +15,7 @@ class RttEstimator {
 
   void add_sample(TimePoint now, Duration rtt);
   /// From the next sample on.
-  void retune(Duration floor, Duration granularity) {
+  void update_settings(Duration floor, Duration granularity) {
     floor_ = floor;
     granularity_ = granularity;
   }
@@ -33,7 +33,7 @@ class RttEstimator {
 
  private:
   static constexpr Duration kInitialTimeout = milliseconds(200);
-  static constexpr Duration kLargestTimeout = seconds(60);
+  static constexpr Duration kMaxTimeout = seconds(60);
 
   Duration floor_;
   Duration granularity_;

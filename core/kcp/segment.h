@@ -9,7 +9,7 @@
 
 namespace kcptun {
 
-enum class KcpCommand : std::uint8_t { kPush = 81, kAck = 82, kWindowAsk = 83, kWindowTell = 84 };
+enum class KcpCommand : std::uint8_t { kPush = 81, kAck = 82, kWindowProbe = 83, kWindowUpdate = 84 };
 
 inline constexpr std::size_t kSegmentHeader = 24;
 

@@ -82,7 +82,7 @@ void SendWindow::append_to(std::uint8_t list, std::uint32_t sn) {
   l.tail = sn;
   if (list == kLostList) return;
   ++in_flight_;
-  in_flight_bytes_ += slot.weight;
+  in_flight_bytes_ += slot.charged_bytes;
 }
 
 void SendWindow::remove_from_list(std::uint32_t sn) {
@@ -102,7 +102,7 @@ void SendWindow::remove_from_list(std::uint32_t sn) {
   --l.size;
   if (slot.list != kLostList) {
     --in_flight_;
-    in_flight_bytes_ -= slot.weight;
+    in_flight_bytes_ -= slot.charged_bytes;
   }
   slot.list = kNoList;
 }
@@ -114,26 +114,26 @@ void SendWindow::mark_lost(std::uint32_t sn) {
 
 // --- copies ---
 
-SendWindow::Copy SendWindow::send(TimePoint now, std::uint32_t sn, bool retransmission) {
+SendWindow::Transmission SendWindow::send(TimePoint now, std::uint32_t sn, bool retransmission) {
   Slot& slot = ring_[sn];
   if (!retransmission) {
     slot.first_sent_at = now;
     slot.uncounted = true;
-    slot.bare = group_parity_ == 0;
+    slot.unprotected = group_parity_ == 0;
   }
   slot.sent = true;
   slot.resent = retransmission;
   slot.sent_at = now;
   slot.repeats = 0;
-  slot.weight = weight(slot.length);
-  slot.order = ++order_;
+  slot.charged_bytes = charged_bytes(slot.length);
+  slot.order = ++transmit_number_;
   slot.departure = rate_.handle_sent(now, in_flight_bytes_);
   append_to(std::min<std::uint8_t>(slot.timeouts, kLevels - 1), sn);
-  if (retransmission && twice_ && seconds_.size() < kMostSeconds) seconds_.push_back({sn, order_});
+  if (retransmission && duplicate_retransmissions_ && pending_duplicates_.size() < kMaxPendingDuplicates) pending_duplicates_.push_back({sn, transmit_number_});
   return {sn, {slot.data, slot.length}, retransmission, false};
 }
 
-std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32_t limit, std::size_t room) {
+std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint now, std::uint32_t limit, std::size_t room) {
   if (has_lost()) {
     // The peer's reader waits for una: where only the first packets of a burst get through, it must be among them.
     const std::uint32_t sn = ring_[una_].list == kLostList ? una_ : lists_[kLostList].head;
@@ -145,7 +145,7 @@ std::optional<SendWindow::Copy> SendWindow::poll_copy(TimePoint now, std::uint32
   return send(now, next_++, false);
 }
 
-std::optional<SendWindow::Copy> SendWindow::poll_repeat(TimePoint now, std::uint8_t times, Duration overdue,
+std::optional<SendWindow::Transmission> SendWindow::poll_redundant(TimePoint now, std::uint8_t times, Duration overdue,
                                                         std::size_t room, std::uint64_t before) {
   Slot* best = nullptr;  // who was repeated least, so that the newest is not the last
   std::uint32_t best_sn = 0;
@@ -155,7 +155,7 @@ std::optional<SendWindow::Copy> SendWindow::poll_repeat(TimePoint now, std::uint
     if (slot.order >= before) break;
     const Duration age = now - (slot.repeats > 0 ? slot.repeated_at : slot.sent_at);
     const bool due = slot.repeats == 0 || (slot.repeats < times && age > Duration(0));
-    const bool late = slot.repeats < kMostRepeats && age > overdue;
+    const bool late = slot.repeats < kMaxRedundantCopies && age > overdue;
     if (slot.length > room || !(due || late) || (best && best->repeats <= slot.repeats)) continue;
     best = &slot;
     best_sn = sn;
@@ -164,35 +164,35 @@ std::optional<SendWindow::Copy> SendWindow::poll_repeat(TimePoint now, std::uint
   ++best->repeats;
   best->repeated_at = now;
   ++counters_.repeats;
-  return Copy{best_sn, {best->data, best->length}, true, true};
+  return Transmission{best_sn, {best->data, best->length}, true, true};
 }
 
-std::optional<SendWindow::Copy> SendWindow::poll_second(TimePoint now, bool idle, std::size_t room) {
-  for (; !seconds_.empty(); seconds_.pop_front()) {
-    const auto [sn, order] = seconds_.front();
+std::optional<SendWindow::Transmission> SendWindow::poll_duplicate_retransmission(TimePoint now, bool idle, std::size_t room) {
+  for (; !pending_duplicates_.empty(); pending_duplicates_.pop_front()) {
+    const auto [sn, order] = pending_duplicates_.front();
     if (sn - una_ >= next_ - una_ || !ring_[sn].data || ring_[sn].order != order) continue;  // it has arrived, or left again
     Slot& slot = ring_[sn];
-    if (slot.length > room || (!idle && order_ - order < kTwiceGap)) return std::nullopt;
-    seconds_.pop_front();
-    slot.repeats = kMostRepeats;
+    if (slot.length > room || (!idle && transmit_number_ - order < kDuplicateGap)) return std::nullopt;
+    pending_duplicates_.pop_front();
+    slot.repeats = kMaxRedundantCopies;
     slot.repeated_at = now;
     ++counters_.repeats;
-    return Copy{sn, {slot.data, slot.length}, true, true};
+    return Transmission{sn, {slot.data, slot.length}, true, true};
   }
   return std::nullopt;
 }
 
 // --- what the peer told ---
 
-void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_copy) {
+void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_transmission) {
   Slot& slot = ring_[sn];
   // Which copy arrived is known when there was only one, or when its time stamp says so.
-  const bool known = last_copy || !slot.resent;
-  if (known && slot.order > largest_acked_order_) {
-    largest_acked_order_ = slot.order;
+  const bool known = last_transmission || !slot.resent;
+  if (known && slot.order > max_acked_transmit_number_) {
+    max_acked_transmit_number_ = slot.order;
     newest_rtt_ = now - slot.sent_at;
   }
-  rate_.handle_acked(now, slot.weight, known ? &slot.departure : nullptr, slot.sent_at);
+  rate_.handle_acked(now, slot.charged_bytes, known ? &slot.departure : nullptr, slot.sent_at);
   if (!slot.resent) count_arrived(slot);  // else una alone does not say which copy it was
   progress_at_ = now;
   probes_ = 0;
@@ -225,36 +225,36 @@ SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, st
   AckResult result;
   if (sn - una_ >= next_ - una_ || !ring_[sn].data) return result;
   Slot& slot = ring_[sn];
-  const bool last_copy = wire_ms(slot.sent_at) == ts;
+  const bool last_transmission = wire_ms(slot.sent_at) == ts;
   const bool repeat = slot.repeats > 0 && serial_less(wire_ms(slot.sent_at), ts);
   result.rtt = rtt_of(now, slot, ts);
   const bool first_copy = wire_ms(slot.first_sent_at) == ts;
   if (repeat || (slot.resent && !first_copy)) count_lost(slot);  // whoever found it out, a probe too
   if (slot.resent && first_copy) count_arrived(slot);
-  if (slot.resent && !last_copy && !repeat) ++counters_.spurious;
-  result.spurious = slot.found_lost && !repeat && (!last_copy || slot.list == kLostList);
+  if (slot.resent && !last_transmission && !repeat) ++counters_.spurious;
+  result.spurious = slot.found_lost && !repeat && (!last_transmission || slot.list == kLostList);
   if (result.spurious) learn_reordering(slot);
-  acknowledge(now, sn, last_copy);
+  acknowledge(now, sn, last_transmission);
   result.newly_acked = 1;
   return result;
 }
 
 // --- loss ---
 
-std::uint32_t SendWindow::detect_overtaken() {
+std::uint32_t SendWindow::detect_lost_by_packet_threshold() {
   if (settings_.resend == 0) return 0;
   std::uint32_t found = 0;
   for (std::uint8_t level = 0; level < kLevels; ++level) {
     while (lists_[level].size > 0) {
       const std::uint32_t sn = lists_[level].head;
       Slot& slot = ring_[sn];
-      if (slot.order + settings_.resend > largest_acked_order_) break;
+      if (slot.order + settings_.resend > max_acked_transmit_number_) break;
       find_lost(slot);
       mark_lost(sn);
       ++found;
     }
   }
-  counters_.fast_lost += found;
+  counters_.lost_by_packet_threshold += found;
   return found;
 }
 
@@ -286,49 +286,49 @@ std::uint32_t SendWindow::detect_timed_out(TimePoint now, const RttEstimator& rt
 // was believed to be lost. Once per round trip, because all that was found before comes from the same misjudgement.
 void SendWindow::learn_reordering(const Slot& slot) {
   calm_losses_ = 0;
-  if (slot.order <= widened_at_order_) return;
-  widened_at_order_ = order_;
-  reordering_ = std::min(reordering_ + 1, kMostReordering);
+  if (slot.order <= widened_at_transmit_number_) return;
+  widened_at_transmit_number_ = transmit_number_;
+  reordering_ = std::min(reordering_ + 1, kMaxReordering);
 }
 
 void SendWindow::count_arrived(Slot& slot) {
-  if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_arrived : counters_.protected_arrived);
+  if (std::exchange(slot.uncounted, false)) ++(slot.unprotected ? counters_.unprotected_arrived : counters_.protected_arrived);
 }
 
 void SendWindow::count_lost(Slot& slot) {
-  if (std::exchange(slot.uncounted, false)) ++(slot.bare ? counters_.bare_lost : counters_.protected_lost);
+  if (std::exchange(slot.uncounted, false)) ++(slot.unprotected ? counters_.unprotected_lost : counters_.protected_lost);
 }
 
 // By order or by time. Copies that left one after another are one event.
 void SendWindow::find_lost(Slot& slot) {
   slot.found_lost = true;
   count_lost(slot);
-  if (slot.order != std::exchange(last_lost_order_, slot.order) + 1) ++counters_.loss_events;
+  if (slot.order != std::exchange(last_lost_transmit_number_, slot.order) + 1) ++counters_.loss_events;
 }
 
 Duration SendWindow::reordering_window(const RttEstimator& rtt) const {
   const Duration first =
-      std::clamp<Duration>(rtt.minimum().value_or(Duration(0)) / 4, kSmallestReordering, kLargestFirstReordering);
+      std::clamp<Duration>(rtt.minimum().value_or(Duration(0)) / 4, kMinReordering, kMaxFirstReordering);
   return std::min(first * reordering_, std::max(first, rtt.smoothed().value_or(first)));
 }
 
 // Copies of one order are also in the order of time, so that the first one that is not late ends the search.
-std::uint32_t SendWindow::detect_late(TimePoint now, const RttEstimator& rtt) {
-  late_at_.reset();
+std::uint32_t SendWindow::detect_lost_by_time(TimePoint now, const RttEstimator& rtt) {
+  time_threshold_at_.reset();
   const Duration allowed = newest_rtt_ + reordering_window(rtt);
   std::uint32_t found = 0;
   for (const List& sent = lists_[0]; sent.size > 0; ++found) {
     const std::uint32_t sn = sent.head;
     Slot& slot = ring_[sn];
-    if (slot.order >= largest_acked_order_) break;
+    if (slot.order >= max_acked_transmit_number_) break;
     if (now - slot.sent_at < allowed) {
-      late_at_ = slot.sent_at + allowed;
+      time_threshold_at_ = slot.sent_at + allowed;
       break;
     }
     find_lost(slot);
     mark_lost(sn);
   }
-  counters_.late_lost += found;
+  counters_.lost_by_time += found;
   calm_losses_ += found;
   if (calm_losses_ >= kCalmLosses) {
     calm_losses_ = 0;
@@ -340,11 +340,11 @@ std::uint32_t SendWindow::detect_late(TimePoint now, const RttEstimator& rtt) {
 std::optional<TimePoint> SendWindow::probe_at(const RttEstimator& rtt) const {
   if (lists_[0].size == 0) return std::nullopt;
   const Duration wait = std::min<Duration>(rtt.timeout() * (1 << std::min(probes_, 4u)),
-                                           std::max<Duration>(rtt.timeout(), kLongestProbeWait));
+                                           std::max<Duration>(rtt.timeout(), kMaxProbeTimeout));
   return std::max({progress_at_, probed_at_, ring_[lists_[0].head].sent_at}) + wait;
 }
 
-bool SendWindow::probe_if_silent(TimePoint now, const RttEstimator& rtt) {
+bool SendWindow::on_probe_timeout(TimePoint now, const RttEstimator& rtt) {
   const std::optional<TimePoint> at = probe_at(rtt);
   if (!at || now < *at) return false;
   probed_at_ = now;
@@ -355,7 +355,7 @@ bool SendWindow::probe_if_silent(TimePoint now, const RttEstimator& rtt) {
 }
 
 std::optional<TimePoint> SendWindow::next_timeout(const RttEstimator& rtt) const {
-  if (settings_.by_time) return earliest(late_at_, probe_at(rtt));
+  if (settings_.by_time) return earliest(time_threshold_at_, probe_at(rtt));
   std::optional<TimePoint> soonest;
   for (std::uint8_t level = 0; level < kLevels; ++level) {
     if (lists_[level].size == 0) continue;

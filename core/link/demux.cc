@@ -14,7 +14,7 @@ std::optional<Segment> Demux::first_segment(Bytes body) {
 }
 
 // Packets at the front that belong together with the first one: of the same conversation, or of none in the clear.
-std::size_t Demux::same_conversation(std::span<const Packet> packets, std::uint32_t conv) {
+std::size_t Demux::count_same_conv(std::span<const Packet> packets, std::uint32_t conv) {
   std::size_t count = 1;
   for (; count < packets.size(); ++count) {
     const std::optional<Segment> segment = first_segment(packets[count].bytes());
@@ -23,62 +23,62 @@ std::size_t Demux::same_conversation(std::span<const Packet> packets, std::uint3
   return count;
 }
 
-Demux::Demux(LinkContext& context, std::size_t max_conversations, const DemuxPlace& place)
-    : context_(context), places_(max_conversations), place_(place), random_(place.seed) {}
+Demux::Demux(LinkContext& context, std::size_t max_sessions, const DemuxSettings& place)
+    : context_(context), places_(max_sessions), place_(place), random_(place.seed) {}
 
 Demux::~Demux() {
   if (!place_.directory) return;
-  for (const auto& [conv, conversation] : conversations_) place_.directory->release(conv);
+  for (const auto& [conv, conversation] : by_conv_) place_.directory->release(conv);
 }
 
-Conversation* Demux::find(const Path& path) const {
+SessionEntry* Demux::find(const Path& path) const {
   const auto it = by_path_.find(key_of(path));
   return it == by_path_.end() ? nullptr : it->second;
 }
 
-Conversation* Demux::find(std::uint32_t conv) const {
-  const auto it = conversations_.find(conv);
-  return it == conversations_.end() ? nullptr : it->second.get();
+SessionEntry* Demux::find(std::uint32_t conv) const {
+  const auto it = by_conv_.find(conv);
+  return it == by_conv_.end() ? nullptr : it->second.get();
 }
 
 // --- finding ---
 
-// The one that the packet belongs to, if any. If none, `stray_to_` may say that another loop has it.
-Conversation* Demux::conversation_for(TimePoint now, const Path& path, MutableBytes body, Source source) {
-  stray_to_.reset();
-  Conversation* const known = find(path);
+// The one that the packet belongs to, if any. If none, `misrouted_to_` may say that another loop has it.
+SessionEntry* Demux::find_or_open(TimePoint now, const Path& path, MutableBytes body, Source source) {
+  misrouted_to_.reset();
+  SessionEntry* const known = find(path);
   const std::optional<Segment> segment = first_segment(body);
   if (!segment) {  // parity, or garbage that the link counts
     if (known) return known;
-    const auto stray = stray_paths_.find(key_of(path));
-    if (source == Source::kSocket && stray != stray_paths_.end()) {
-      stray_to_ = stray->second;
+    const auto stray = misrouted_paths_.find(key_of(path));
+    if (source == Source::kSocket && stray != misrouted_paths_.end()) {
+      misrouted_to_ = stray->second;
     } else {
-      ++counters_.homeless;
+      ++counters_.unmatched;
     }
     return nullptr;
   }
   if (known && known->link.conv() == segment->conv) return known;
-  if (Conversation* const elsewhere = find(segment->conv)) return wanderer(now, path, body, *elsewhere);
+  if (SessionEntry* const elsewhere = find(segment->conv)) return find_migrating(now, path, body, *elsewhere);
   if (source == Source::kOtherLoop) {  // it has ended on its way here
-    ++counters_.homeless;
+    ++counters_.unmatched;
     return nullptr;
   }
   return begin(now, path, *segment, known);
 }
 
 // A conversation that is not in this table begins: if another loop has none of that name, and it may replace `known`.
-Conversation* Demux::begin(TimePoint now, const Path& path, const Segment& segment, Conversation* known) {
+SessionEntry* Demux::begin(TimePoint now, const Path& path, const Segment& segment, SessionEntry* known) {
   if (known && segment.sn != 0) {
     ++counters_.foreign;
     return nullptr;
   }
-  SessionPlaces::Decision decision;
+  SessionLimiter::Decision decision;
   if (!known && !has_place(path, decision)) return nullptr;
   if (place_.directory) {
     const std::uint32_t owner = place_.directory->claim(segment.conv, place_.loop);
     if (owner != place_.loop) {
-      note_stray(path, owner);
+      record_misrouted(path, owner);
       return nullptr;
     }
   }
@@ -90,11 +90,11 @@ Conversation* Demux::begin(TimePoint now, const Path& path, const Segment& segme
   return open(now, path, segment.conv);
 }
 
-Conversation* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
+SessionEntry* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
   ++counters_.opened;
-  stray_paths_.erase(key_of(path));
-  Conversation* const opened =
-      (conversations_[conv] = std::make_unique<Conversation>(conv, context_, now, path)).get();
+  misrouted_paths_.erase(key_of(path));
+  SessionEntry* const opened =
+      (by_conv_[conv] = std::make_unique<SessionEntry>(conv, context_, now, path)).get();
   by_path_[key_of(path)] = opened;
   places_.add(conv, path.remote);
   return opened;
@@ -102,46 +102,46 @@ Conversation* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
 
 // --- places ---
 
-SessionPlaces::Id Demux::id_of(const Conversation& conversation) {
+SessionLimiter::Id Demux::id_of(const SessionEntry& conversation) {
   return conversation.link.guard() ? conversation.link.guard()->session() : conversation.link.conv();
 }
 
-bool Demux::has_place(const Path& path, SessionPlaces::Decision& decision) {
+bool Demux::has_place(const Path& path, SessionLimiter::Decision& decision) {
   decision = places_.decide(path.remote);
-  if (decision.answer != SessionPlaces::Answer::kRefuse) return true;
+  if (decision.answer != SessionLimiter::Answer::kRefuse) return true;
   ++counters_.refused;
   return false;
 }
 
-void Demux::make_room(TimePoint now, const SessionPlaces::Decision& decision) {
-  if (decision.answer != SessionPlaces::Answer::kEvictThenAdmit) return;
+void Demux::make_room(TimePoint now, const SessionLimiter::Decision& decision) {
+  if (decision.answer != SessionLimiter::Answer::kEvictThenAdmit) return;
   const auto session = sessions_.find(decision.victim);
-  Conversation* const victim =
+  SessionEntry* const victim =
       session != sessions_.end() ? session->second.get() : find(static_cast<std::uint32_t>(decision.victim));
   KCPTUN_CHECK(victim != nullptr);
   evicted_.push_back(end(now, *victim));
 }
 
-void Demux::note_life(Conversation& conversation) {
+void Demux::record_activity(SessionEntry& conversation) {
   if (conversation.established) return;
   conversation.established = conversation.link.smux().streams() > 0;
-  const SessionPlaces::Id id = id_of(conversation);
+  const SessionLimiter::Id id = id_of(conversation);
   conversation.established ? places_.establish(id) : places_.touch(id);
 }
 
-void Demux::note_stray(const Path& path, std::uint32_t loop) {
-  stray_to_ = loop;
-  if (stray_paths_.size() >= kMostStrayPaths) stray_paths_.clear();
-  stray_paths_[key_of(path)] = loop;
+void Demux::record_misrouted(const Path& path, std::uint32_t loop) {
+  misrouted_to_ = loop;
+  if (misrouted_paths_.size() >= kMaxMisroutedPaths) misrouted_paths_.clear();
+  misrouted_paths_[key_of(path)] = loop;
 }
 
 // --- moving ---
 
 // A packet of `conversation` that came from another address than its own.
-Conversation* Demux::wanderer(TimePoint now, const Path& path, MutableBytes body, Conversation& conversation) {
+SessionEntry* Demux::find_migrating(TimePoint now, const Path& path, MutableBytes body, SessionEntry& conversation) {
   const std::optional<PathChallenge>& asked = conversation.challenge;
-  const bool proved = asked && key_of(asked->path) == key_of(path) && conversation.link.echoes(body, asked->token);
-  if (!proved && !conversation.link.brings_news(body)) {
+  const bool proved = asked && key_of(asked->path) == key_of(path) && conversation.link.matches_challenge(body, asked->token);
+  if (!proved && !conversation.link.is_fresh(body)) {
     ++counters_.stale;
     challenge(now, path, conversation);
     return nullptr;
@@ -152,21 +152,21 @@ Conversation* Demux::wanderer(TimePoint now, const Path& path, MutableBytes body
   return &conversation;
 }
 
-void Demux::move(TimePoint now, const Path& path, Conversation& conversation) {
+void Demux::move(TimePoint now, const Path& path, SessionEntry& conversation) {
   const auto old = by_path_.find(key_of(conversation.path));
   if (old != by_path_.end() && old->second == &conversation) by_path_.erase(old);
   by_path_[key_of(path)] = &conversation;  // whoever had it before has lost it, and will say so from another one
   follow(now, path, conversation);
 }
 
-bool Demux::may_move(TimePoint now, const Path& path, const Conversation& conversation) const {
+bool Demux::may_move(TimePoint now, const Path& path, const SessionEntry& conversation) const {
   const bool back = conversation.previous && key_of(*conversation.previous) == key_of(path);
-  return back || !conversation.moved_at || now - *conversation.moved_at >= kMoveEvery;
+  return back || !conversation.migrated_at || now - *conversation.migrated_at >= kMinMigrationInterval;
 }
 
 // An address that has answered stays known as the previous one until another has. Where the client left it without being
 // there any more, the challenge is lost; where a packet of its was sent on by somebody else, it answers, and is back.
-void Demux::follow(TimePoint now, const Path& path, Conversation& conversation) {
+void Demux::follow(TimePoint now, const Path& path, SessionEntry& conversation) {
   ++counters_.moved;
   places_.move(id_of(conversation), path.remote);
   conversation.challenge.reset();
@@ -179,14 +179,14 @@ void Demux::follow(TimePoint now, const Path& path, Conversation& conversation) 
     return;
   }
   if (left_validated) conversation.previous = left;
-  conversation.moved_at = now;
+  conversation.migrated_at = now;
   const Path& known = conversation.previous.value_or(left);
   const bool port_only = known.remote.ip == path.remote.ip;
   conversation.link.handle_peer_moved(now, port_only ? PathChange::kPort : PathChange::kAddress);
   challenge(now, left, conversation);
 }
 
-void Demux::credit(const Path& path, Conversation& conversation, std::span<const Packet> packets) {
+void Demux::credit(const Path& path, SessionEntry& conversation, std::span<const Packet> packets) {
   if (key_of(conversation.path) != key_of(path)) return;
   conversation.path = path;  // with the address that was asked
   std::size_t bytes = 0;
@@ -194,9 +194,9 @@ void Demux::credit(const Path& path, Conversation& conversation, std::span<const
   conversation.link.credit_path(packets.size(), bytes);
 }
 
-void Demux::challenge(TimePoint now, const Path& path, Conversation& conversation) {
+void Demux::challenge(TimePoint now, const Path& path, SessionEntry& conversation) {
   std::optional<PathChallenge>& asked = conversation.challenge;
-  if (asked && now - asked->sent_at < kChallengeEvery) return;
+  if (asked && now - asked->sent_at < kMinChallengeInterval) return;
   asked = PathChallenge{path, random_.next32(), now};
   challenges_.push_back({&conversation, *asked});
 }
@@ -207,12 +207,12 @@ void Demux::handle_run(TimePoint now, const Path& path, std::span<const Packet> 
   handle(now, path, packets, Source::kSocket);
 }
 
-void Demux::handle_passed_on(TimePoint now, const Path& path, std::span<const Packet> packets) {
+void Demux::handle_forwarded(TimePoint now, const Path& path, std::span<const Packet> packets) {
   handle(now, path, packets, Source::kOtherLoop);
 }
 
 void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source) {
-  strays_.clear();
+  misrouted_.clear();
   challenges_.clear();
   if (context_.session_header > 0) return handle_session_run(now, path, packets, source);
   // Nearly always all packets of a run belong to one conversation: they go to it together.
@@ -221,50 +221,50 @@ void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> pack
       packets = packets.subspan(1);
       continue;
     }
-    Conversation* const conversation = conversation_for(now, path, packets.front().bytes(), source);
+    SessionEntry* const conversation = find_or_open(now, path, packets.front().bytes(), source);
     if (!conversation) {
-      packets = packets.subspan(stray_to_ ? pass_on(packets) : 1);
+      packets = packets.subspan(misrouted_to_ ? forward(packets) : 1);
       continue;
     }
-    const std::size_t count = same_conversation(packets, conversation->link.conv());
+    const std::size_t count = count_same_conv(packets, conversation->link.conv());
     credit(path, *conversation, packets.first(count));
     conversation->link.handle_packets(now, packets.first(count));
-    note_life(*conversation);
+    record_activity(*conversation);
     if (!std::exchange(conversation->touched, true)) touched_.push_back(conversation);
     packets = packets.subspan(count);
   }
 }
 
-std::size_t Demux::pass_on(std::span<const Packet> packets) {
+std::size_t Demux::forward(std::span<const Packet> packets) {
   const std::optional<Segment> segment = first_segment(packets.front().bytes());
-  const std::size_t count = segment ? same_conversation(packets, segment->conv) : 1;
-  strays_.push_back({*stray_to_, packets.first(count)});
-  counters_.strays += count;
+  const std::size_t count = segment ? count_same_conv(packets, segment->conv) : 1;
+  misrouted_.push_back({*misrouted_to_, packets.first(count)});
+  counters_.misrouted += count;
   return count;
 }
 
-std::span<Conversation* const> Demux::take_touched() {
+std::span<SessionEntry* const> Demux::take_touched() {
   taken_.clear();
   std::swap(taken_, touched_);
-  for (Conversation* conversation : taken_) conversation->touched = false;
+  for (SessionEntry* conversation : taken_) conversation->touched = false;
   return taken_;
 }
 
-std::vector<std::unique_ptr<Conversation>> Demux::take_replaced() { return std::exchange(replaced_, {}); }
+std::vector<std::unique_ptr<SessionEntry>> Demux::take_replaced() { return std::exchange(replaced_, {}); }
 
-std::vector<std::unique_ptr<Conversation>> Demux::take_evicted() { return std::exchange(evicted_, {}); }
+std::vector<std::unique_ptr<SessionEntry>> Demux::take_evicted() { return std::exchange(evicted_, {}); }
 
-std::unique_ptr<Conversation> Demux::end(TimePoint now, Conversation& conversation) {
+std::unique_ptr<SessionEntry> Demux::end(TimePoint now, SessionEntry& conversation) {
   if (conversation.touched) std::erase(touched_, &conversation);
   places_.remove(id_of(conversation));
   std::erase_if(challenges_, [&conversation](const Challenged& c) { return c.conversation == &conversation; });
   if (conversation.link.guard()) return end_session(now, conversation);
   const auto at = by_path_.find(key_of(conversation.path));
   if (at != by_path_.end() && at->second == &conversation) by_path_.erase(at);
-  const auto it = conversations_.find(conversation.link.conv());
-  KCPTUN_CHECK(it != conversations_.end());
-  std::unique_ptr<Conversation> out = std::move(it->second);
-  conversations_.erase(it);
+  const auto it = by_conv_.find(conversation.link.conv());
+  KCPTUN_CHECK(it != by_conv_.end());
+  std::unique_ptr<SessionEntry> out = std::move(it->second);
+  by_conv_.erase(it);
   if (place_.directory) place_.directory->release(out->link.conv());
   return out;
 }

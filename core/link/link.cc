@@ -11,7 +11,7 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kSmallestBody = 12;        // docs/protocol.md section 2: shorter ones are dropped
+constexpr std::size_t kMinBody = 12;        // docs/protocol.md section 2: shorter ones are dropped
 // Receive windows' worth that streams may have waiting: what was consumed is told in the other direction's stream, and
 // late when that loses something.
 constexpr std::uint64_t kBufferedWindows = 2;
@@ -22,10 +22,10 @@ constexpr std::size_t kControlChunk = 16 * 1024;
 constexpr std::uint32_t kControlBacklog = 16;
 // A peer that sent data for open streams and then says nothing for so long is sent a keepalive, once: who only receives
 // would else learn late that its peer has restarted, or that its own address has changed on the way.
-constexpr Duration kWonderAfter = seconds(1);
+constexpr Duration kIdleProbeAfter = seconds(1);
 
 // Of a KCP packet to an address that has not answered: two acknowledgements, without which none is worth a packet.
-constexpr std::size_t kSmallestAllowance = 2 * kSegmentHeader;
+constexpr std::size_t kMinAllowance = 2 * kSegmentHeader;
 
 // How long a segment that was cut for a larger path may take to get through in fragments, of a peer that is heard.
 constexpr Duration kOversizePatience = seconds(15);
@@ -34,7 +34,7 @@ constexpr Duration kOversizePatience = seconds(15);
 
 LinkContext::LinkContext(const LinkSettings& link_settings) : settings(link_settings) {}
 
-void LinkContext::lay_out_for(const Suite& suite) {
+void LinkContext::set_overhead(const Suite& suite) {
   crypto_header = suite.header_size();
   crypto_trailer = suite.trailer_size();
   session_header = suite.session_header_size();
@@ -55,7 +55,7 @@ std::size_t kcp_packet_size(const LinkContext& context) {
   return mtu - overhead;
 }
 
-Link::Link(Role role, ConversationId id, LinkContext& context, TimePoint now)
+Link::Link(Role role, SessionName id, LinkContext& context, TimePoint now)
     : context_(context),
       role_(role),
       frame_size_(context.settings.smux.frame_size),
@@ -100,11 +100,11 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   const std::uint64_t stream_bytes = kcp_.counters().stream_bytes_in;
   packets_received_ += packets.size();
   for (const Packet& packet : packets)
-    if (packet.size >= kSmallestBody) handle_packet(now, packet.bytes());
+    if (packet.size >= kMinBody) handle_packet(now, packet.bytes());
   // Where one lost segment holds back all that came behind it, no byte reaches smux for long: the peer lives still.
   // What may be old is no sign of life, or a recording of a dead peer would do.
   const bool heard = kcp_.fresh_segments() != fresh;
-  if (heard) smux_.handle_sign_of_life(now);
+  if (heard) smux_.handle_peer_activity(now);
   if (const auto echo = kcp_.newest_echo(); echo && path_validation_.is_answer(*echo)) handle_path_validated();
   pump_input(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
@@ -122,9 +122,9 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
 
 void Link::handle_arrival(TimePoint now, std::uint64_t stream_bytes_before) {
   silence_.handle_arrival(now);
-  silence_.handle_state(now, kcp_.awaits_answer());
-  wonder_at_.reset();
-  if (kcp_.counters().stream_bytes_in != stream_bytes_before && smux_.streams() > 0) wonder_at_ = now + kWonderAfter;
+  silence_.handle_state(now, kcp_.awaits_peer());
+  idle_probe_at_.reset();
+  if (kcp_.counters().stream_bytes_in != stream_bytes_before && smux_.streams() > 0) idle_probe_at_ = now + kIdleProbeAfter;
 }
 
 void Link::handle_packet(TimePoint now, MutableBytes body) {
@@ -160,7 +160,7 @@ void Link::handle_recovered(TimePoint now) {
 }
 
 void Link::pump_input(TimePoint now) {
-  while (smux_.willing() && closed_reason().empty()) {
+  while (smux_.can_receive() && closed_reason().empty()) {
     std::optional<ReceiveWindow::Piece> piece = kcp_.read();
     if (!piece) return;
     if (piece->buffer) held_.push_back(std::move(piece->buffer));
@@ -215,8 +215,8 @@ std::optional<StreamEvent> Link::poll_event(TimePoint now) {
         qpp_pair(event->sid).receiving.decrypt(event->data);
       return event;
     }
-    if (kcp_.readable() && !smux_.willing()) smux_.handle_refusal(now);
-    if (!kcp_.readable() || !smux_.willing() || !closed_reason().empty()) return std::nullopt;
+    if (kcp_.readable() && !smux_.can_receive()) smux_.handle_refusal(now);
+    if (!kcp_.readable() || !smux_.can_receive() || !closed_reason().empty()) return std::nullopt;
     pump_input(now);
   }
 }
@@ -324,9 +324,9 @@ void Link::flush_control() {
   }
 }
 
-void Link::ask_if_silent(TimePoint now) {
+void Link::ping_if_unanswered(TimePoint now) {
   const SendWindow& window = kcp_.send_window();
-  if (silence_.poll_ask(now, window.end() != window.next())) kcp_.ping();
+  if (silence_.poll_ping(now, window.end() != window.next())) kcp_.ping();
 }
 
 // --- the path's MTU ---
@@ -371,22 +371,22 @@ void Link::probe_path_mtu(TimePoint now, const Path& path, TransmitBatch& batch)
   const std::size_t crypto = context_.crypto_header + context_.crypto_trailer;
   // Apart from all time stamps of these days, and from those of other sizes.
   const std::uint32_t ts = wire_ms(now) + 0x60000000 + *size;
-  kcp_.write_size_probe(ts, *size - crypto, batch.next_slot() + context_.crypto_header);
+  kcp_.write_mtu_probe(ts, *size - crypto, batch.next_slot() + context_.crypto_header);
   push(now, batch, *size - crypto);
   if (!path_mtu_->last_of_its_size()) return;
   batch.begin_run(path);
   push(now, batch, kcp_.write_echo_request(ts + 0x10000000, batch.next_slot() + context_.crypto_header));
 }
 
-bool Link::suspect(TimePoint now) const {
-  return silence_.suspect(now, kcp_.rtt().smoothed().value_or(Duration(0)));
+bool Link::suspected_dead(TimePoint now) const {
+  return silence_.suspected_dead(now, kcp_.rtt().smoothed().value_or(Duration(0)));
 }
 
 bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) {
-  if (kcp_.has_acks()) smux_.handle_departure(now);
+  if (kcp_.has_acks()) smux_.piggyback_keepalive(now);
   smux_.handle_acknowledged(now, kcp_.send_window().una());  // here: it may all have been before the end was to leave
   flush_control();
-  if (role_ == Role::kClient) ask_if_silent(now);
+  if (role_ == Role::kClient) ping_if_unanswered(now);
   batch.begin_run(path);
   validate_path(now, batch);
   const std::size_t fec_header = sends_fec_ ? kFecHeader : 0;
@@ -407,14 +407,14 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
     if (sends_fec_ && encoder_->add(now, {body, fec_header + size})) append_parity(now, batch);
   }
   if (sends_fec_) encoder_->end_batch();
-  if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_answer());
+  if (role_ == Role::kClient) silence_.handle_state(now, kcp_.awaits_peer());
   if (path_mtu_ && path_validated()) probe_path_mtu(now, path, batch);
   return more;
 }
 
-bool Link::brings_news(Bytes body) const { return kcp_.brings_news(kcp_packet_in(body)); }
+bool Link::is_fresh(Bytes body) const { return kcp_.is_fresh(kcp_packet_in(body)); }
 
-bool Link::echoes(Bytes body, std::uint32_t token) const { return kcp_.echoes(kcp_packet_in(body), token); }
+bool Link::matches_challenge(Bytes body, std::uint32_t token) const { return kcp_.matches_challenge(kcp_packet_in(body), token); }
 
 // Without an FEC header: every receiver takes such packets too, and no group is disturbed.
 void Link::append_challenge(TimePoint now, const Path& path, std::uint32_t token, TransmitBatch& batch) {
@@ -427,7 +427,7 @@ std::size_t Link::echo_request_size() const {
 }
 
 void Link::validate_path(TimePoint now, TransmitBatch& batch) {
-  if (batch.room() == 0 || !path_validation_.poll_ask(now, kcp_.rtt().timeout(), echo_request_size())) return;
+  if (batch.room() == 0 || !path_validation_.poll_ping(now, kcp_.rtt().timeout(), echo_request_size())) return;
   push(now, batch, kcp_.write_echo_request(wire_ms(now), batch.next_slot() + context_.crypto_header));
 }
 
@@ -443,7 +443,7 @@ void Link::handle_path_validated() {
 
 void Link::handle_new_address(TimePoint now) {
   kcp_.handle_new_path();
-  smux_.show_life(now);
+  smux_.send_keepalive(now);
   kcp_.ping();
 }
 
@@ -460,7 +460,7 @@ void Link::plan_group() {
   const std::uint32_t group = encoder_->next_seqid() / (fec.data_shards + fec.parity_shards);
   encoder_->plan_parity(context_.settings.adaptive_parity
                             ? parity_policy_.next_group(
-                                  {group, kcp_.loss(), kcp_.spare_packets(), kcp_.send_window().in_flight()})
+                                  {group, kcp_.loss(), kcp_.idle_capacity_packets(), kcp_.send_window().in_flight()})
                             : fec.parity_shards);
   kcp_.set_group(fec.data_shards, encoder_->planned_parity());
 }
@@ -476,15 +476,15 @@ void Link::append_parity(TimePoint now, TransmitBatch& batch) {
   parity_sent_ += written;
 }
 
-void Link::retune(const LinkSettings& settings, TimePoint now) {
-  kcp_.retune(settings.kcp);
+void Link::update_settings(const LinkSettings& settings, TimePoint now) {
+  kcp_.update_settings(settings.kcp);
   limiter_.reset();
   if (settings.rate_limit > 0) limiter_.emplace(settings.rate_limit, now);
 }
 
 bool Link::may_send(TimePoint now) {
   held_until_.reset();
-  if (path_validation_.allowance() < packet_overhead() + kSmallestAllowance) return false;
+  if (path_validation_.allowance() < packet_overhead() + kMinAllowance) return false;
   if (!limiter_ || limiter_->allows(now)) return true;
   held_until_ = limiter_->ready_at();
   return false;
@@ -500,13 +500,13 @@ void Link::charge(std::size_t bytes) {
 
 void Link::handle_timeout(TimePoint now) {
   kcp_.handle_timeout(now);
-  if (wonder_at_ && *wonder_at_ <= now) {
-    wonder_at_.reset();
-    if (smux_.streams() > 0 && !kcp_.awaits_answer()) smux_.show_life(now);
+  if (idle_probe_at_ && *idle_probe_at_ <= now) {
+    idle_probe_at_.reset();
+    if (smux_.streams() > 0 && !kcp_.awaits_peer()) smux_.send_keepalive(now);
   }
   if (const auto due = smux_.next_sweep(); due && *due <= now) smux_.sweep(now);
   if (const auto due = smux_.next_timeout(); due && *due <= now) {
-    smux_.handle_timeout(now, !smux_.willing());
+    smux_.handle_timeout(now, !smux_.can_receive());
     kcp_.trim();
     smux_.trim();
   }
@@ -518,7 +518,7 @@ std::optional<TimePoint> Link::next_timeout() const {
       path_mtu_ && kcp_.counters().in_segments > 0 ? path_mtu_->next_timeout() : std::nullopt;
   const std::optional<TimePoint> validating = path_validation_.next_timeout(echo_request_size());
   const std::optional<TimePoint> watching = earliest(silence_.next_timeout(), smux_.next_sweep());
-  return earliest(earliest(sending, earliest(probing, validating)), earliest(watching, wonder_at_));
+  return earliest(earliest(sending, earliest(probing, validating)), earliest(watching, idle_probe_at_));
 }
 
 // Streams come and go; the pairs of those that are gone are swept when they outnumber the others.

@@ -21,12 +21,12 @@
 #include "core/fec/fec_encoder.h"
 #include "core/fec/parity_policy.h"
 #include "core/kcp/kcp.h"
-#include "core/link/first_bytes.h"
+#include "core/link/protocol_sniffer.h"
 #include "core/link/path_mtu.h"
 #include "core/link/path_validation.h"
 #include "core/link/rate_limiter.h"
-#include "core/link/session_guard.h"
-#include "core/link/silence_watch.h"
+#include "core/link/anti_replay.h"
+#include "core/link/liveness_monitor.h"
 #include "core/smux/smux.h"
 #include "core/stream/qpp.h"
 #include "core/stream/snappy_frames.h"
@@ -42,7 +42,7 @@ struct LinkContext {
   /// Gives idle memory back; see BufferPool::trim().
   void trim();
   /// Lays packets out for the suite that will seal and open them.
-  void lay_out_for(const Suite& suite);
+  void set_overhead(const Suite& suite);
 
   LinkSettings settings;           // of links that begin from now on; those that are there keep their own
   std::size_t crypto_header = 0;   // of the suite in use (docs/protocol.md section 2)
@@ -61,8 +61,8 @@ struct LinkContext {
 };
 
 /// How the two ends name a conversation. Implicit from a conv: most suites know no session.
-struct ConversationId {
-  ConversationId(std::uint32_t c, std::uint64_t s = 0) : conv(c), session(s) {}  // NOLINT(google-explicit-constructor)
+struct SessionName {
+  SessionName(std::uint32_t c, std::uint64_t s = 0) : conv(c), session(s) {}  // NOLINT(google-explicit-constructor)
   std::uint32_t conv;
   std::uint64_t session;  // random, under a suite that knows sessions (docs/protocol.md section 11)
 };
@@ -85,7 +85,7 @@ enum class PathChange : std::uint8_t { kPort, kAddress };
 class Link {
  public:
   /// `context` outlives the link.
-  Link(Role role, ConversationId id, LinkContext& context, TimePoint now);
+  Link(Role role, SessionName id, LinkContext& context, TimePoint now);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -112,7 +112,7 @@ class Link {
     path_validation_.handle_received(bytes + packets * (context_.crypto_header + context_.crypto_trailer));
   }
   /// Asks a peer that may be gone for a sign of life, with a keepalive that also measures the round trip.
-  void ask_for_life(TimePoint now) { smux_.show_life(now); }
+  void probe_liveness(TimePoint now) { smux_.send_keepalive(now); }
   /// Time passed: call when next_timeout() is due.
   void handle_timeout(TimePoint now);
 
@@ -130,7 +130,7 @@ class Link {
   /// Half-close: we send no more on this stream.
   void finish(std::uint32_t sid) { smux_.finish(sid, kcp_.send_window().end()); }
   /// Resets the stream: it is gone, and the peer is told behind what was written.
-  void abandon(std::uint32_t sid) { smux_.abandon(sid, kcp_.send_window().end()); }
+  void reset_stream(std::uint32_t sid) { smux_.reset_stream(sid, kcp_.send_window().end()); }
   /// Nobody reads the stream any more: its data is dropped.
   void discard_input(std::uint32_t sid) { smux_.discard_input(sid); }
   /// Ends of streams that wait for the peer's reading (Smux::finish, abandon) leave at once.
@@ -140,13 +140,13 @@ class Link {
 
   /// Takes over what may change while a session lives: the windows, nodelay, interval, resend and the rate limit. The
   /// rest of `settings`, the FEC shards above all, stays as it was at the beginning.
-  void retune(const LinkSettings& settings, TimePoint now);
+  void update_settings(const LinkSettings& settings, TimePoint now);
 
   // --- the caller must do ---
 
   std::optional<StreamEvent> poll_event(TimePoint now);
   /// True if poll_event() would read on: the stream data given out has been consumed far enough.
-  bool event_ready() const { return kcp_.readable() && smux_.willing() && closed_reason().empty(); }
+  bool event_ready() const { return kcp_.readable() && smux_.can_receive() && closed_reason().empty(); }
   void release_views();
   /// Appends a packet to `batch`, to go to `path`, that a live peer answers with an echo of `token`: see PathChallenge.
   /// REQUIRES: the batch has room.
@@ -164,13 +164,13 @@ class Link {
     return error_.empty() && smux_.error().empty() && (kcp_.peer_restarted() || smux_.dead());
   }
   /// About an opened packet that was not handled yet: see Kcp.
-  bool brings_news(Bytes body) const;
-  bool echoes(Bytes body, std::uint32_t token) const;
+  bool is_fresh(Bytes body) const;
+  bool matches_challenge(Bytes body, std::uint32_t token) const;
   /// True while the peer owes an answer for longer than a live one would: new streams are better off elsewhere. Clients
   /// only; a server's peer that is gone is noticed by the keepalive.
-  bool suspect(TimePoint now) const;
+  bool suspected_dead(TimePoint now) const;
   /// Since when the peer has owed an answer without a word; none: it owes nothing.
-  std::optional<TimePoint> owed_since() const { return silence_.owed_since(); }
+  std::optional<TimePoint> unanswered_since() const { return silence_.unanswered_since(); }
   /// Which setting the two ends do not share, if the peer's first bytes tell. REQUIRES: the conversation is over.
   Mismatch mismatch() const {
     return find_mismatch(first_, first_inflated_, context_.settings.compress, context_.settings.smux.version);
@@ -183,14 +183,14 @@ class Link {
   /// cumulative, and this one has not come. What it holds and has acknowledged early, it cannot read yet.
   bool passed_on(std::uint32_t position) const { return serial_less(position, kcp_.send_window().una()); }
   /// True if nothing has come for so long that the conversation is over with the next handle_timeout().
-  bool out_of_time(TimePoint now) const { return smux_.willing() && smux_.out_of_time(now); }
+  bool out_of_time(TimePoint now) const { return smux_.can_receive() && smux_.out_of_time(now); }
   /// True if the peer was ever heard.
   bool heard() const { return kcp_.counters().in_segments > 0; }
   /// True when the windows have room for stream data worth sending.
   bool writable() const;
   std::uint32_t conv() const { return kcp_.conv(); }
   /// None unless the suite knows sessions.
-  const std::optional<SessionGuard>& guard() const { return guard_; }
+  const std::optional<AntiReplay>& guard() const { return guard_; }
   const Kcp& kcp() const { return kcp_; }
   const Smux& smux() const { return smux_; }
   const FecDecoder& fec() const { return decoder_; }
@@ -213,7 +213,7 @@ class Link {
 
   std::span<const Packet> fresh_packets(std::span<const Packet> packets);
   void handle_arrival(TimePoint now, std::uint64_t stream_bytes_before);
-  void ask_if_silent(TimePoint now);
+  void ping_if_unanswered(TimePoint now);
   void handle_mtu_answers(TimePoint now);
   void fit_to_path();
   void watch_oversize(TimePoint now);
@@ -241,7 +241,7 @@ class Link {
   const Role role_;
   const std::size_t frame_size_;  // the largest smux frame sent; the context's settings may be newer than the link
   const bool sends_fec_;
-  std::optional<SessionGuard> guard_;
+  std::optional<AntiReplay> guard_;
   Kcp kcp_;
   Smux smux_;
   FecDecoder decoder_;
@@ -250,8 +250,8 @@ class Link {
   ParityPolicy parity_policy_;
   std::optional<SnappyFramer> framer_;
   std::optional<SnappyDeframer> deframer_;
-  FirstBytes first_;           // of the peer's stream
-  FirstBytes first_inflated_;  // the same, decompressed
+  ProtocolSniffer first_;           // of the peer's stream
+  ProtocolSniffer first_inflated_;  // the same, decompressed
   std::unordered_map<std::uint32_t, QppPair> qpp_;
 
   // prepare_write() .. commit_write()
@@ -264,7 +264,7 @@ class Link {
   MutableBytes packed_;                 // unused rest of the block in held_ that small blocks are packed into
   std::optional<RateLimiter> limiter_;
   std::optional<TimePoint> held_until_;  // the limiter holds packets back
-  SilenceWatch silence_;
+  LivenessMonitor silence_;
   PathValidation path_validation_;
   PathChange path_change_ = PathChange::kPort;  // since the last address that has answered
   std::optional<PathMtu> path_mtu_;
@@ -272,7 +272,7 @@ class Link {
   std::uint32_t oversize_una_ = 0;  // una since oversize_since_, while segments are out that are too large for the path
   TimePoint oversize_since_{};
   std::optional<TimePoint> peer_full_since_;
-  std::optional<TimePoint> wonder_at_;   // the peer sent data, and it may be gone since
+  std::optional<TimePoint> idle_probe_at_;   // the peer sent data, and it may be gone since
   std::string_view error_;
   std::uint64_t parity_sent_ = 0;
   std::uint64_t packets_sent_ = 0;

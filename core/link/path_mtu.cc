@@ -68,7 +68,7 @@ std::optional<std::uint32_t> PathMtu::poll_probe(TimePoint now, Duration wait) {
     }
     begin(now, Phase::kConfirm, size_);
   }
-  if (probes_ >= kMostProbes) {
+  if (probes_ >= kMaxProbes) {
     if (!heard_) {  // nothing at all comes through: that is no matter of sizes
       probes_ = 0;
       due_at_.reset();
@@ -79,7 +79,7 @@ std::optional<std::uint32_t> PathMtu::poll_probe(TimePoint now, Duration wait) {
   }
   ++probes_;
   heard_ = false;
-  last_wait_ = std::max(wait, kShortestWait);
+  last_wait_ = std::max(wait, kMinWait);
   due_at_ = now + last_wait_;
   return candidate_;
 }

@@ -11,17 +11,17 @@ namespace kcptun {
 
 /// Says when to send a probe of what size, and what size packets may have; told of answers. Probes carry
 /// nothing that is missed: their loss means a size that does not pass, or just a loss, which is why each size
-/// has kMostProbes. Sizes are of UDP payload. The search begins at kFloor, below which it never goes: what is
+/// has kMaxProbes. Sizes are of UDP payload. The search begins at kFloor, below which it never goes: what is
 /// cut for a size cannot be cut again. A size that was good is confirmed now and then while packets of about
 /// that size leave, so that a path that shrinks is noticed: the size falls to kFloor at once, and is searched
 /// anew.
 class PathMtu {
  public:
   static constexpr std::uint32_t kFloor = 1200;  // RFC 8899 section 5.1.2, BASE_PLPMTU
-  static constexpr std::uint32_t kMostProbes = 5;
+  static constexpr std::uint32_t kMaxProbes = 5;
   static constexpr Duration kConfirmEvery = seconds(3);
   static constexpr Duration kRaiseEvery = seconds(600);  // RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
-  static constexpr Duration kShortestWait = milliseconds(100);
+  static constexpr Duration kMinWait = milliseconds(100);
 
   PathMtu() = default;
 
@@ -31,7 +31,7 @@ class PathMtu {
   std::optional<std::uint32_t> poll_probe(TimePoint now, Duration wait);
   /// True if the probe just polled is the last of its size: something small is to leave too, that any live
   /// peer answers.
-  bool last_of_its_size() const { return probes_ == kMostProbes; }
+  bool last_of_its_size() const { return probes_ == kMaxProbes; }
   /// The last probe was answered.
   void handle_answer(TimePoint now);
   /// Something of the peer arrived. Silence says nothing about sizes, and who is silent is not probed for

@@ -23,7 +23,7 @@ class PathValidation {
   /// What leaves from `now` on goes to an address that has not answered.
   void begin(TimePoint now) {
     since_ = now;
-    ask_at_ = now + milliseconds(1);
+    ping_at_ = now + milliseconds(1);
     allowance_ = 0;
   }
   void end() { since_.reset(); }
@@ -40,18 +40,18 @@ class PathValidation {
     if (pending()) allowance_ -= std::min<std::uint64_t>(allowance_, bytes);
   }
   /// True if an echo request of `bytes` is due; it counts as sent.
-  bool poll_ask(TimePoint now, Duration timeout, std::size_t bytes) {
-    if (!pending() || now < ask_at_ || bytes > allowance_) return false;
-    ask_at_ = now + timeout;
+  bool poll_ping(TimePoint now, Duration timeout, std::size_t bytes) {
+    if (!pending() || now < ping_at_ || bytes > allowance_) return false;
+    ping_at_ = now + timeout;
     return true;
   }
   std::optional<TimePoint> next_timeout(std::size_t bytes) const {
-    return pending() && bytes <= allowance_ ? std::optional(ask_at_) : std::nullopt;
+    return pending() && bytes <= allowance_ ? std::optional(ping_at_) : std::nullopt;
   }
 
  private:
   std::optional<TimePoint> since_;
-  TimePoint ask_at_{};
+  TimePoint ping_at_{};
   std::uint64_t allowance_ = 0;
 };
 

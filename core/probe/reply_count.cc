@@ -9,7 +9,7 @@ namespace kcptun {
 namespace {
 
 // Parity may get lost a little more often than data by chance; a sender that saves it leaves out far more.
-constexpr double kMostExcess = 0.2;
+constexpr double kMaxExcess = 0.2;
 
 }  // namespace
 
@@ -17,7 +17,7 @@ void ReplyCount::handle(Bytes body) {
   const FecType type = fec_type(body);
   if (type != FecType::kData && type != FecType::kParity) return;
   const std::uint32_t seqid = load_u32(body.data());
-  if (seqid >= kMostPackets) return;
+  if (seqid >= kMaxPackets) return;
   if (seqid >= seen_.size()) seen_.resize(seqid + 1, Seen::kNothing);
   seen_[seqid] = type == FecType::kData ? Seen::kData : Seen::kParity;
 }
@@ -40,7 +40,7 @@ std::optional<LossCount> ReplyCount::loss() const {
     LossCount& count = i % group < counts->data_shards ? data : parity;
     ++(seen_[i] == Seen::kNothing ? count.lost : count.arrived);
   }
-  if (parity.total() == 0 || parity.share() > data.share() + kMostExcess) return data;
+  if (parity.total() == 0 || parity.share() > data.share() + kMaxExcess) return data;
   return data += parity;
 }
 

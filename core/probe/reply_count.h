@@ -26,10 +26,10 @@ struct LossCount {
 };
 
 /// A server that sends forward error correction numbers its packets (docs/protocol.md section 4): what is
-/// missing between the numbers was lost. Remembers one byte per number, of at most kMostPackets.
+/// missing between the numbers was lost. Remembers one byte per number, of at most kMaxPackets.
 class ReplyCount {
  public:
-  static constexpr std::uint32_t kMostPackets = 1 << 20;  // a longer session's later packets are not counted
+  static constexpr std::uint32_t kMaxPackets = 1 << 20;  // a longer session's later packets are not counted
 
   /// A packet came, opened. Those without the FEC header are passed over.
   void handle(Bytes body);

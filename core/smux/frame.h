@@ -13,7 +13,7 @@ enum class SmuxCommand : std::uint8_t { kSyn = 0, kFin = 1, kPush = 2, kNop = 3,
 inline constexpr std::size_t kFrameHeader = 8;
 inline constexpr std::size_t kUpdatePayload = 8;
 /// A NOP of this sid says: I am a program of this project, and understand reset frames (section 12). It is even, as no
-/// stream's is, and small enough to be a stream's (FirstBytes).
+/// stream's is, and small enough to be a stream's (ProtocolSniffer).
 inline constexpr std::uint32_t kProgramMark = 0x756b76;
 
 struct FrameHeader {

@@ -32,7 +32,7 @@ class ReceiveBudget {
   /// Bytes that a session may hold whatever others do: who reads at once goes on when the quota is used up.
   static constexpr std::uint64_t kReserve = 64 * 1024;
   /// The quota is charged in steps of this.
-  static constexpr std::uint64_t kGrain = 64 * 1024;
+  static constexpr std::uint64_t kTimerGranularity = 64 * 1024;
   /// A session may hold at most so many times of what is left of the quota: one alone four fifths of all.
   static constexpr std::uint64_t kSessionShare = 4;
   /// This part of the quota is kept for the smallest windows: those of streams that come when the rest is full.
@@ -40,7 +40,7 @@ class ReceiveBudget {
   /// A stream gets a window of at most this part of what its session may still take of the rest,
   static constexpr std::uint64_t kWindowPart = 16;
   /// but never a smaller one than this, unless its own buffer is smaller.
-  static constexpr std::uint32_t kSmallestWindow = 64 * 1024;
+  static constexpr std::uint32_t kMinWindow = 64 * 1024;
 
   /// `quota` may be null, which is without a limit; else it outlives the budget. `hard`: the session's limit is (smux 1).
   ReceiveBudget(std::uint64_t limit, bool hard, MemoryQuota* quota) : limit_(limit), hard_(hard), quota_(quota) {}
@@ -62,7 +62,7 @@ class ReceiveBudget {
   /// REQUIRES: bytes <= held().
   void remove(std::uint64_t bytes) {
     held_ -= bytes;
-    if (charged_ > 0 && held_ + kGrain <= charged_) settle();
+    if (charged_ > 0 && held_ + kTimerGranularity <= charged_) settle();
   }
   std::uint64_t held() const { return held_; }
   std::uint64_t limit() const { return limit_; }
@@ -81,7 +81,7 @@ class ReceiveBudget {
     if (!quota_) return wanted;
     const std::uint64_t left = quota_->left();
     const std::uint64_t kept = std::min(left, quota_->limit() / kKeptPart);
-    const std::uint64_t part = std::max<std::uint64_t>(kSmallestWindow, room(left - kept) / kWindowPart);
+    const std::uint64_t part = std::max<std::uint64_t>(kMinWindow, room(left - kept) / kWindowPart);
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, part));
   }
 
@@ -93,7 +93,7 @@ class ReceiveBudget {
   }
 
   void settle() {
-    const std::uint64_t due = held_ <= kReserve ? 0 : (held_ - kReserve + kGrain - 1) / kGrain * kGrain;
+    const std::uint64_t due = held_ <= kReserve ? 0 : (held_ - kReserve + kTimerGranularity - 1) / kTimerGranularity * kTimerGranularity;
     if (due > charged_) quota_->charge(due - charged_);
     if (due < charged_) quota_->uncharge(charged_ - due);
     charged_ = due;
@@ -103,7 +103,7 @@ class ReceiveBudget {
   bool hard_;
   MemoryQuota* quota_;
   std::uint64_t held_ = 0;
-  std::uint64_t charged_ = 0;  // a multiple of kGrain
+  std::uint64_t charged_ = 0;  // a multiple of kTimerGranularity
 };
 
 }  // namespace kcptun

@@ -57,7 +57,7 @@ void Smux::retire(std::uint32_t sid, Stream& stream) {
 
 // Both ends have finished, or the peer has reset the stream, and their owner knows all of it.
 bool Smux::erase_if_over(std::uint32_t sid, const Stream& stream) {
-  const bool over = stream.finished && stream.told_end && stream.received == stream.consumed;
+  const bool over = stream.finished && stream.end_delivered && stream.received == stream.consumed;
   if (stream.queued || stream.lingering || !(stream.gone || over)) return false;
   erase(sid);
   return true;
@@ -186,10 +186,10 @@ void Smux::handle_update(const std::uint8_t* frame) {
   if (serial_diff(stream->sent, stream->peer_consumed) < 0) {
     if (!stream->finished) stream->fin_due = true;
     queue_control(sid, *stream);
-    return break_stream(sid, *stream);
+    return reset_misbehaving_stream(sid, *stream);
   }
-  if (stream->starved) {  // even if it brings no room yet: the peer is there
-    stream->starved = false;
+  if (stream->is_blocked) {  // even if it brings no room yet: the peer is there
+    stream->is_blocked = false;
     events_.push_back({StreamEvent::Type::kWritable, sid, stream->tag, {}});
   }
 }
@@ -208,7 +208,7 @@ std::optional<StreamEvent> Smux::poll_event() {
     if (event.type == StreamEvent::Type::kData && stream->discards) continue;
     event.tag = stream->tag;
     if (event.type == StreamEvent::Type::kFinished || event.type == StreamEvent::Type::kBroken) {
-      stream->told_end = true;
+      stream->end_delivered = true;
       erase_if_over(event.sid, *stream);
     }
     return event;
@@ -245,7 +245,7 @@ std::size_t Smux::stream_room(std::uint32_t sid) {
   if (settings_.version == 1) return SIZE_MAX;
   const std::uint32_t under_way = stream->sent - stream->peer_consumed;
   if (stream->peer_window > under_way) return stream->peer_window - under_way;
-  stream->starved = true;
+  stream->is_blocked = true;
   return 0;
 }
 
@@ -267,8 +267,8 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   }
   if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
   // Parts of the window that the peer knows: it may have none left when a part of a larger one is full.
-  const bool told = stream->told_window > 0;
-  if (!told || stream->consumed - stream->told_consumed >= stream->told_window / kUpdatesPerWindow) {
+  const bool told = stream->last_advertised_window > 0;
+  if (!told || stream->consumed - stream->last_advertised_consumed >= stream->last_advertised_window / kUpdatesPerWindow) {
     stream->update_due = true;
     queue_control(sid, *stream);
   }
@@ -312,9 +312,9 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
   if (stream.update_due && !stream.gone) {
     const std::uint32_t window = window_of(stream);
     append_update(out, sid, stream.consumed, window);
-    stream.told_consumed = stream.consumed;
-    stream.told_window = window;
-    stream.largest_window = std::max(stream.largest_window, window);
+    stream.last_advertised_consumed = stream.consumed;
+    stream.last_advertised_window = window;
+    stream.max_window = std::max(stream.max_window, window);
   }
   if (!stream.lingering) append_end(out, sid, stream);
   stream.syn_due = stream.update_due = stream.queued = false;
@@ -360,7 +360,7 @@ void Smux::add_nop(TimePoint now) {
 }
 
 // A packet leaves anyhow, and in the second half of the interval: a keepalive in it saves one of its own.
-void Smux::handle_departure(TimePoint now) {
+void Smux::piggyback_keepalive(TimePoint now) {
   if (next_nop_ - now < settings_.keepalive / 2) add_nop(now);
 }
 
@@ -370,7 +370,7 @@ std::optional<TimePoint> Smux::next_timeout() const {
 }
 
 void Smux::fit_buffers(std::uint64_t bytes) {
-  KCPTUN_CHECK(settings_.buffers_follow_window && bytes <= kLargestStreamBuffer);
+  KCPTUN_CHECK(settings_.buffers_follow_window && bytes <= kMaxStreamBuffer);
   stream_buffer_ = std::max(stream_buffer_, static_cast<std::uint32_t>(bytes));
   budget_.raise_limit(2 * bytes);  // one stream that nobody reads stops no other
 }

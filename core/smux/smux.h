@@ -39,7 +39,7 @@ struct StreamEvent {
 struct StreamStalls {
   std::size_t streams = 0;
   std::uint64_t bytes = 0;         // that they hold
-  std::uint32_t largest_sid = 0;   // the one that holds most
+  std::uint32_t max_sid = 0;   // the one that holds most
   std::optional<TimePoint> still_since;  // the session takes nothing more in since
 };
 
@@ -70,11 +70,11 @@ class Smux {
 
   /// Events that wait: tiny frames must not cost more memory than their bytes' budget allows.
   static constexpr std::size_t kMaxEvents = 65536;
-  static constexpr std::uint64_t kLargestStreamBuffer = 0x7fffffff;
+  static constexpr std::uint64_t kMaxStreamBuffer = 0x7fffffff;
   /// What may be sent on a stream before a window is told of.
   static constexpr std::uint32_t kInitialWindow = 262144;
   /// False while the receive budget is used up, or too many events wait: feed nothing then.
-  bool willing() const { return budget_.admits() && events_.size() - events_read_ < kMaxEvents; }
+  bool can_receive() const { return budget_.admits() && events_.size() - events_read_ < kMaxEvents; }
   /// Takes the next bytes. On a protocol error the session is over: see error().
   void handle_bytes(TimePoint now, MutableBytes bytes);
   /// Why the session is over by the peer's fault; empty while it isn't.
@@ -106,7 +106,7 @@ class Smux {
   /// Resets the stream: for its owner it is gone. A peer of ours is told by a reset frame (section 12); others by FIN and,
   /// in version 2, by an impossible UPD, upon which Go peers close their side too (section 6: "claims to have consumed
   /// more than was sent"). Those wait until the peer has read what was framed before.
-  void abandon(std::uint32_t sid, std::uint32_t position = 0);
+  void reset_stream(std::uint32_t sid, std::uint32_t position = 0);
   /// All bytes before `position` of the stream below have been acknowledged: ends that wait may go on.
   void handle_acknowledged(TimePoint now, std::uint32_t position) {
     if (!lingering_.empty()) lingering_.handle_acknowledged(now, position);
@@ -125,11 +125,11 @@ class Smux {
   /// Keepalive. `stalled`: nothing can arrive because our reader is stopped.
   void handle_timeout(TimePoint now, bool stalled);
   /// A packet of the peer came, whatever was in it and in whatever order: it is there. Bytes need not be told of.
-  void handle_sign_of_life(TimePoint now) { last_arrival_ = now; }
+  void handle_peer_activity(TimePoint now) { last_arrival_ = now; }
   /// An acknowledgement is about to leave with no data: takes the keepalive along if it is due soon.
-  void handle_departure(TimePoint now);
+  void piggyback_keepalive(TimePoint now);
   /// Sends a keepalive now: the peer answers it, and learns where we are.
-  void show_life(TimePoint now) { add_nop(now); }
+  void send_keepalive(TimePoint now) { add_nop(now); }
   std::optional<TimePoint> next_timeout() const;
   /// True when nothing came for SmuxSettings::dead_after: the session is over.
   bool dead() const { return dead_; }
@@ -172,9 +172,9 @@ class Smux {
     std::uint32_t peer_window = kInitialWindow;
     std::uint32_t received = 0;        // payload bytes given out in events
     std::uint32_t consumed = 0;        // of those, passed on
-    std::uint32_t told_consumed = 0;   // in the last UPD
-    std::uint32_t told_window = 0;     // and the window told with it, which may have grown since; 0: none has left
-    std::uint32_t largest_window = kInitialWindow;  // that the peer knows or has known
+    std::uint32_t last_advertised_consumed = 0;   // in the last UPD
+    std::uint32_t last_advertised_window = 0;     // and the window told with it, which may have grown since; 0: none has left
+    std::uint32_t max_window = kInitialWindow;  // that the peer knows or has known
     std::uint8_t unread_sweeps = 0;    // in a row, in which it held bytes and none was read
     bool read = false;                 // since the last sweep
     bool withheld = false;             // nobody reads it: its window is what it holds
@@ -188,8 +188,8 @@ class Smux {
     bool peer_finished = false;
     bool broken = false;               // by the peer
     bool discards = false;             // discard_input() was called
-    bool starved = false;              // stream_room() said 0: owed a kWritable
-    bool told_end = false;             // the event of the peer's end was polled
+    bool is_blocked = false;              // stream_room() said 0: owed a kWritable
+    bool end_delivered = false;             // the event of the peer's end was polled
     bool behind = false;               // when the last UPD came, what the next one will tell of had left
     TimePoint updated_at{};            // when the last UPD came; TimePoint{}: none has
     Duration reading_time{0};          // from the one before to it, if the peer had all the bytes by then
@@ -203,7 +203,7 @@ class Smux {
   void handle_update(const std::uint8_t* payload);
   void handle_syn(std::uint32_t sid);
   void handle_fin(std::uint32_t sid);
-  void break_stream(std::uint32_t sid, Stream& stream);
+  void reset_misbehaving_stream(std::uint32_t sid, Stream& stream);
   void note_update(Stream& stream, std::uint32_t consumed, std::uint32_t window);
   bool may_be_unread(const Stream& stream) const;
   bool has_had_time(TimePoint now, const Stream& stream, TimePoint since) const;

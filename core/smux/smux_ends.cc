@@ -15,7 +15,7 @@ constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
 // The last part of a stream may be read more slowly than the one before it.
 constexpr int kReadingTimes = 2;
 // The longest that an end waits for a peer that tells nothing of what it reads.
-constexpr Duration kLongestLinger = seconds(30);
+constexpr Duration kMaxLinger = seconds(30);
 }  // namespace
 
 // --- by us ---
@@ -29,7 +29,7 @@ void Smux::finish(std::uint32_t sid, std::uint32_t position) {
   queue_control(sid, *stream);
 }
 
-void Smux::abandon(std::uint32_t sid, std::uint32_t position) {
+void Smux::reset_stream(std::uint32_t sid, std::uint32_t position) {
   Stream* stream = find(sid);
   if (!stream || stream->gone) return;
   if (!stream->broken) {
@@ -62,11 +62,11 @@ void Smux::handle_nop(std::uint32_t sid) {
     release_lingering();
   }
   Stream* stream = peer_is_ours_ ? find(sid) : nullptr;
-  if (stream && !stream->gone) break_stream(sid, *stream);
+  if (stream && !stream->gone) reset_misbehaving_stream(sid, *stream);
 }
 
 // In order behind what came before: the owner gets that first, and consumes it.
-void Smux::break_stream(std::uint32_t sid, Stream& stream) {
+void Smux::reset_misbehaving_stream(std::uint32_t sid, Stream& stream) {
   if (stream.broken) return;
   ++counters_.broken_streams;
   stream.broken = stream.finished = stream.peer_finished = true;
@@ -116,7 +116,7 @@ void Smux::release_lingering() {
 bool Smux::has_had_time(TimePoint now, const Stream& stream, TimePoint since) const {
   if (settings_.version == 1) return true;
   const Duration quiet = now - std::max(since, stream.updated_at);
-  if (quiet >= kLongestLinger) return true;
+  if (quiet >= kMaxLinger) return true;
   const bool more_to_tell = stream.updated_at == TimePoint{} ||
                             stream.sent - stream.peer_consumed >= stream.peer_window / kGoUpdatesPerWindow;
   return !more_to_tell && quiet >= std::max<Duration>(LingeringEnds::kStep, kReadingTimes * stream.reading_time);

@@ -10,12 +10,12 @@ namespace kcptun {
 // largest window, not the last one: Go's peers read the two apart.
 bool Smux::overruns(const Stream& stream, std::size_t bytes) const {
   if (settings_.version == 1) return false;
-  return stream.received - stream.consumed + bytes > stream.largest_window;
+  return stream.received - stream.consumed + bytes > stream.max_window;
 }
 
 std::uint32_t Smux::window_of(const Stream& stream) const {
   if (!stream.withheld) return budget_.window(stream_buffer_);
-  return std::min(stream_buffer_, std::max(stream.received - stream.consumed, ReceiveBudget::kSmallestWindow));
+  return std::min(stream_buffer_, std::max(stream.received - stream.consumed, ReceiveBudget::kMinWindow));
 }
 
 // The window that a peer begins with is not ours to choose, only to take back.
@@ -42,7 +42,7 @@ void Smux::sweep(TimePoint now) {
     if (stream.unread_sweeps == 0) continue;
     ++stalls_.streams;
     stalls_.bytes += unread;
-    if (unread > largest) stalls_.largest_sid = sid;
+    if (unread > largest) stalls_.max_sid = sid;
     largest = std::max(largest, unread);
   }
   if (!budget_.admits()) stalls_.still_since = still_since.value_or(now);
@@ -61,7 +61,7 @@ void Smux::look_at(std::uint32_t sid, Stream& stream) {
   if (stream.unread_sweeps < kGiveUpSweeps) ++stream.unread_sweeps;
   if (settings_.version == 1 || stream.peer_finished || stream.withheld) return;
   stream.withheld = true;
-  const std::uint32_t known = stream.told_window > 0 ? stream.told_window : kInitialWindow;
+  const std::uint32_t known = stream.last_advertised_window > 0 ? stream.last_advertised_window : kInitialWindow;
   if (window_of(stream) >= known) return;
   stream.update_due = true;
   queue_control(sid, stream);
@@ -70,16 +70,16 @@ void Smux::look_at(std::uint32_t sid, Stream& stream) {
 // Who was paused for long loses its connection; the alternative is that all others of the session stand still.
 void Smux::give_up_largest() {
   Stream* largest = nullptr;
-  std::uint32_t largest_sid = 0;
+  std::uint32_t max_sid = 0;
   for (auto& [sid, stream] : streams_) {
     if (stream.unread_sweeps < kGiveUpSweeps) continue;
     if (largest && stream.received - stream.consumed <= largest->received - largest->consumed) continue;
     largest = &stream;
-    largest_sid = sid;
+    max_sid = sid;
   }
   if (!largest) return;
   ++counters_.given_up_streams;
-  give_up(largest_sid, *largest);
+  give_up(max_sid, *largest);
 }
 
 void Smux::give_up(std::uint32_t sid, Stream& stream) {

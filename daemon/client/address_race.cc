@@ -9,18 +9,18 @@ namespace kcptun {
 
 // A session that carries nothing.
 struct AddressRace::Attempt final : PacketReceiver {
-  Attempt(AddressRace& owner, const IpEndpoint& at, ConversationId id, const Path& path)
+  Attempt(AddressRace& owner, const IpEndpoint& at, SessionName id, const Path& path)
       : race(owner),
         address(at),
-        link(Role::kClient, id, owner.loop_.context(), owner.loop_.now()),
-        session(owner.loop_, link, owner, path, owner.profile_),
+        link(Role::kClient, id, owner.engine_.context(), owner.engine_.now()),
+        session(owner.engine_, link, owner, path, owner.profile_),
         socket(path.socket) {}
-  ~Attempt() override { race.loop_.remove_socket(socket); }
+  ~Attempt() override { race.engine_.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
     link.handle_packets(now, packets);
-    race.loop_.wake(session);
-    if (answered()) race.alarm_.ring_by(now);
+    race.engine_.wake(session);
+    if (answered()) race.alarm_.schedule_at(now);
   }
   bool answered() const { return link.kcp().counters().in_segments > 0; }
 
@@ -31,23 +31,23 @@ struct AddressRace::Attempt final : PacketReceiver {
   std::uint32_t socket;
 };
 
-AddressRace::AddressRace(const Profile& profile, Loop& loop, Random& random, const OpenSocket& open, HostPort server,
+AddressRace::AddressRace(const Profile& profile, Engine& engine, Random& random, const OpenSocket& open, HostPort server,
                          std::vector<IpEndpoint> addresses, Done done)
     : profile_(profile),
-      loop_(loop),
+      engine_(engine),
       random_(random),
       open_(open),
       server_(std::move(server)),
       addresses_(std::move(addresses)),
       done_(std::move(done)),
-      alarm_(loop, [this](TimePoint now) { handle_alarm(now); }) {
+      alarm_(engine, [this](TimePoint now) { handle_alarm(now); }) {
   if (addresses_.size() > kMaxAttempts) addresses_.resize(kMaxAttempts);
-  begin_next(loop_.now());
+  begin_next(engine_.now());
 }
 
 AddressRace::~AddressRace() = default;
 
-void AddressRace::handle_stream(Session& session, std::uint32_t sid) { session.link().abandon(sid); }
+void AddressRace::handle_stream(Session& session, std::uint32_t sid) { session.link().reset_stream(sid); }
 
 // The server may speak another version; it is there all the same.
 void AddressRace::handle_closed(Session&, std::string_view) {}
@@ -59,7 +59,7 @@ const AddressRace::Attempt* AddressRace::answered() const {
 
 void AddressRace::handle_alarm(TimePoint now) {
   const Attempt* winner = answered();
-  if (!winner && now < next_at_) return alarm_.ring_by(next_at_);
+  if (!winner && now < next_at_) return alarm_.schedule_at(next_at_);
   if (!winner && next_ < addresses_.size()) return begin_next(now);
   const std::optional<IpEndpoint> address = winner ? std::optional(winner->address) : std::nullopt;
   const Done done = std::move(done_);
@@ -71,22 +71,22 @@ void AddressRace::begin_next(TimePoint now) {
   bool begun = false;
   while (!begun && next_ < addresses_.size()) begun = begin(addresses_[next_++]);
   next_at_ = now;
-  if (begun) next_at_ += next_ < addresses_.size() ? kAttemptDelay : kPatience;
-  if (!begun && !attempts_.empty()) next_at_ += kPatience;
-  alarm_.ring_by(next_at_);
+  if (begun) next_at_ += next_ < addresses_.size() ? kAttemptDelay : kAnswerTimeout;
+  if (!begun && !attempts_.empty()) next_at_ += kAnswerTimeout;
+  alarm_.schedule_at(next_at_);
 }
 
 bool AddressRace::begin(const IpEndpoint& address) {
   IpEndpoint remote = address;
   remote.port = random_port(server_, random_);
-  Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, loop_.next_socket_index());
+  Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, engine_.next_socket_index());
   if (!socket) return false;
-  const ConversationId id(random_.next32(), random_.next());
+  const SessionName id(random_.next32(), random_.next());
   auto& attempt =
       attempts_.emplace_back(std::make_unique<Attempt>(*this, address, id, path_from(**socket, remote)));
-  loop_.add_socket(std::move(*socket), *attempt);
-  attempt->link.ask_for_life(loop_.now());
-  loop_.wake(attempt->session);
+  engine_.add_socket(std::move(*socket), *attempt);
+  attempt->link.probe_liveness(engine_.now());
+  engine_.wake(attempt->session);
   return true;
 }
 

@@ -20,20 +20,20 @@ using OpenSocket = std::function<Result<std::unique_ptr<DatagramSocket>>(const I
 /// Happy Eyeballs (RFC 8305) for UDP, which has no handshake: a session without streams asks the first address for an
 /// answer, another one the next address kAttemptDelay later, until one of them answers. No stream's data goes to two
 /// addresses: the server may be one, and would take it twice.
-/// Bounds: kMaxAttempts sessions, for as long as it takes to begin them all and kPatience.
+/// Bounds: kMaxAttempts sessions, for as long as it takes to begin them all and kAnswerTimeout.
 class AddressRace final : private Session::Owner {
  public:
   /// RFC 8305's Connection Attempt Delay.
   static constexpr Duration kAttemptDelay = milliseconds(250);
   /// How long the last address has for its answer.
-  static constexpr Duration kPatience = seconds(2);
+  static constexpr Duration kAnswerTimeout = seconds(2);
   static constexpr std::size_t kMaxAttempts = 8;
 
   /// The address that answered, with the server's port range still to choose from; none if no one did.
   using Done = std::function<void(std::optional<IpEndpoint>)>;
 
   /// Calls `done` once, from the loop; inside, the race may be destroyed. `profile`, `loop` and `random` outlive it.
-  AddressRace(const Profile& profile, Loop& loop, Random& random, const OpenSocket& open, HostPort server,
+  AddressRace(const Profile& profile, Engine& engine, Random& random, const OpenSocket& open, HostPort server,
               std::vector<IpEndpoint> addresses, Done done);
   ~AddressRace() override;
   AddressRace(const AddressRace&) = delete;
@@ -50,7 +50,7 @@ class AddressRace final : private Session::Owner {
   const Attempt* answered() const;
 
   const Profile& profile_;
-  Loop& loop_;
+  Engine& engine_;
   Random& random_;
   const OpenSocket& open_;
   const HostPort server_;

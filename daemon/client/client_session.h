@@ -8,44 +8,44 @@
 
 namespace kcptun {
 
-struct ClientPart::Dialled final : PacketReceiver, Session::Owner {
-  Dialled(ClientPart& owner, std::size_t of_slot, ConversationId id, const HostPort& to, const Path& path)
+struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
+  ClientSession(ClientWorker& owner, std::size_t of_slot, SessionName id, const HostPort& to, const Path& path)
       : part(owner),
-        loop(owner.loop_),
+        engine(owner.engine_),
         slot(of_slot),
         server(to),
-        dialled_at(loop.now()),
-        link(Role::kClient, id, loop.context(), dialled_at),
-        session(loop, link, *this, path, owner.profile_),
+        dialled_at(engine.now()),
+        link(Role::kClient, id, engine.context(), dialled_at),
+        session(engine, link, *this, path, owner.profile_),
         socket(path.socket) {}
-  ~Dialled() override { loop.remove_socket(socket); }
+  ~ClientSession() override { engine.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
     const std::uint64_t segments = link.kcp().counters().in_segments;
     link.handle_packets(now, packets);
     if (link.kcp().counters().in_segments != segments) heard_at = now;
     if (full_size.handle_run(now, link.kcp())) part.explain_vanishing(*this, now);
-    loop.wake(session);
+    engine.wake(session);
   }
-  void handle_stream(Session&, std::uint32_t sid) override { link.abandon(sid); }
+  void handle_stream(Session&, std::uint32_t sid) override { link.reset_stream(sid); }
   void handle_closed(Session&, std::string_view reason) override { part.handle_closed(*this, reason); }
-  std::string_view judge_silence(Session&, TimePoint now) override { return part.judge_silence(*this, now); }
-  void handle_refused_send(TimePoint now) override { part.handle_refused_send(now); }
+  std::string_view judge_unanswered(Session&, TimePoint now) override { return part.judge_unanswered(*this, now); }
+  void handle_send_failure(TimePoint now) override { part.handle_send_failure(now); }
 
   struct Silence {
-    TimePoint since;                         // Link::owed_since()
+    TimePoint since;                         // Link::unanswered_since()
     std::uint64_t refusals_before = 0;       // that the socket knew of when the silence was first looked at
     std::optional<TimePoint> other_heard{};  // when a later session to the same place was first heard in it
   };
   /// What is known of the silence that the session is in. REQUIRES: the server owes an answer.
   Silence& current_silence() {
-    const TimePoint since = *link.owed_since();
-    if (!silence || silence->since != since) silence = Silence{since, loop.socket(socket)->counters().refusals};
+    const TimePoint since = *link.unanswered_since();
+    if (!silence || silence->since != since) silence = Silence{since, engine.socket(socket)->counters().refusals};
     return *silence;
   }
 
-  ClientPart& part;
-  Loop& loop;
+  ClientWorker& part;
+  Engine& engine;
   std::size_t slot;      // of part.slots_: the one that it was dialled for
   HostPort server;       // as the profile named it
   TimePoint dialled_at;  // before the link: reading it sets the time of day that the link dates its packets with

@@ -32,31 +32,31 @@ std::uint64_t random_seed() {
 
 }  // namespace
 
-ClientPart::ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes)
+ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared& shared, std::vector<IpEndpoint> remotes)
     : profile_(profile),
-      loop_(loop),
+      engine_(engine),
       shared_(shared),
       random_(random_seed()),
-      finder_(profile, loop, random_, [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
+      finder_(profile, engine, random_, [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
               [this] { handle_found(); }),
       reserve_(static_cast<int>(profile.sockbuf)),
-      scavenge_(loop, [this](TimePoint now) { scavenge(now); }),
-      look_at_network_(loop, [this](TimePoint now) { follow_network(now); }),
-      look_for_silence_(loop, [this](TimePoint now) { explain_silence(now); }),
-      overdue_(loop, [this](TimePoint now) { close_overdue(now); }) {
+      scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
+      check_network_(engine, [this](TimePoint now) { follow_network(now); }),
+      check_unanswered_(engine, [this](TimePoint now) { explain_unanswered(now); }),
+      overdue_(engine, [this](TimePoint now) { close_overdue(now); }) {
   finder_.replace(std::move(remotes));
-  network_ = std::make_unique<NetworkWatch>(loop.uv(), [this] {
-    follow_network(loop_.now());
-    loop_.flush();  // from a timer: the loop may wait before its next turn
+  network_ = std::make_unique<NetworkWatch>(engine.uv(), [this] {
+    follow_network(engine_.now());
+    engine_.flush();  // from a timer: the loop may wait before its next turn
   });
   watch_servers();
 }
 
-ClientPart::~ClientPart() = default;
+ClientWorker::~ClientWorker() = default;
 
 // --- sessions ---
 
-void ClientPart::add_slot(std::size_t slot) {
+void ClientWorker::add_slot(std::size_t slot) {
   KCPTUN_CHECK(slot / shared_.parts.size() == slots_.size());
   Slot& added = slots_.emplace_back();
   if (servers_) return;
@@ -65,16 +65,16 @@ void ClientPart::add_slot(std::size_t slot) {
   finder_.find();
 }
 
-Result<bool> ClientPart::dial(Slot& slot) {
+Result<bool> ClientWorker::dial(Slot& slot) {
   if (!servers_) return dial_one(slot);
-  if (!servers_->best() && !servers_->hopeless()) return Error{"no server has answered yet"};
+  if (!servers_->best() && !servers_->all_failed()) return Error{"no server has answered yet"};
   const auto target = servers_->target();
   if (!target) return Error{"no server's address is known"};
   return dial_at(slot, profile_.servers[target->server], target->address);
 }
 
 // Takes the first of the server's addresses that this host has a route to.
-Result<bool> ClientPart::dial_one(Slot& slot) {
+Result<bool> ClientWorker::dial_one(Slot& slot) {
   std::string error = "no address";
   const HostPort& server = std::get<HostPort>(profile_.remote);
   for (IpEndpoint remote : finder_.in_order()) {
@@ -86,32 +86,32 @@ Result<bool> ClientPart::dial_one(Slot& slot) {
   return Error{error};
 }
 
-Result<bool> ClientPart::dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote) {
+Result<bool> ClientWorker::dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote) {
   Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(remote);
   if (!socket) return Error{socket.error()};
   const Path path = path_from(**socket, remote);
-  const ConversationId id(random_.next32(), random_.next());
+  const SessionName id(random_.next32(), random_.next());
   const auto index = static_cast<std::size_t>(&slot - slots_.data());
-  slot.session = std::make_unique<Dialled>(*this, index, id, server, path);
-  loop_.add_socket(std::move(*socket), *slot.session);
+  slot.session = std::make_unique<ClientSession>(*this, index, id, server, path);
+  engine_.add_socket(std::move(*socket), *slot.session);
   ++dialled_;
   most_ = std::max<std::uint64_t>(most_, live_sessions());
   log().info("session dialled", {{"conv", hex_id(slot.session->link.conv())}, {"remote", to_string(remote)}});
   return true;
 }
 
-Result<std::unique_ptr<DatagramSocket>> ClientPart::open_session_socket(const IpEndpoint& remote) {
+Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_session_socket(const IpEndpoint& remote) {
   FileDescriptor reserved = reserve_.take(is_ipv4(remote) ? AF_INET : AF_INET6);
   const FileDescriptor copy(reserved.valid() ? ::fcntl(reserved.get(), F_DUPFD_CLOEXEC, 0) : -1);
-  auto opened = open_socket(remote, loop_.next_socket_index(), std::move(reserved));
+  auto opened = open_socket(remote, engine_.next_socket_index(), std::move(reserved));
   if (!opened && copy.valid()) reserve_.take_back(copy.get());  // a dial that failed costs none
   return opened;
 }
 
-Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint& remote, std::uint32_t index,
+Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_socket(const IpEndpoint& remote, std::uint32_t index,
                                                                 FileDescriptor reserved) {
   if (shared_.firewall) {
-    auto opened = DisguisedClient::connect(remote, disguise_options(profile_, index), *shared_.firewall);
+    auto opened = FakeTcpClient::connect(remote, fake_tcp_options(profile_, index), *shared_.firewall);
     if (!opened) return Error{opened.error()};
     set_up_socket(**opened, profile_);
     return std::unique_ptr<DatagramSocket>(std::move(*opened));
@@ -122,7 +122,7 @@ Result<std::unique_ptr<DatagramSocket>> ClientPart::open_socket(const IpEndpoint
   return std::unique_ptr<DatagramSocket>(std::make_unique<UdpSocket>(std::move(*opened)));
 }
 
-void ClientPart::fill_reserve() {
+void ClientWorker::fill_reserve() {
   if (shared_.firewall) return;  // tcp mode keeps its privileges
   const auto any = [this](bool ipv4) {
     const std::vector<IpEndpoint> known = finder_.in_order();
@@ -133,23 +133,23 @@ void ClientPart::fill_reserve() {
 }
 
 // Nothing leaves over the socket any more.
-void ClientPart::keep_socket(std::uint32_t index) {
-  if (!shared_.firewall) reserve_.take_back(loop_.socket(index)->fd());
+void ClientWorker::keep_socket(std::uint32_t index) {
+  if (!shared_.firewall) reserve_.take_back(engine_.socket(index)->fd());
 }
 
-std::size_t ClientPart::live_sessions() const {
+std::size_t ClientWorker::live_sessions() const {
   const auto live = std::ranges::count_if(slots_, [](const Slot& slot) { return slot.session != nullptr; });
   return static_cast<std::size_t>(live) + expired_.size();
 }
 
-void ClientPart::redial(Slot& slot) {
+void ClientWorker::redial(Slot& slot) {
   if (servers_) return serve_waiting(slot);
   slot.wanted = true;
   finder_.find();
 }
 
 // The server's addresses are known anew: all slots that want a session may have one.
-void ClientPart::handle_found() {
+void ClientWorker::handle_found() {
   if (shut_down_) return;
   for (Slot& slot : slots_)
     if (std::exchange(slot.wanted, false)) serve_waiting(slot);
@@ -157,19 +157,19 @@ void ClientPart::handle_found() {
 
 // Dials. Where that cannot be, connections wait for a server to answer, for the network, or for kMaxWait. With several
 // servers they wait in vain when all have failed.
-void ClientPart::serve_waiting(Slot& slot) {
+void ClientWorker::serve_waiting(Slot& slot) {
   if (!slot.session) {
     const Result<bool> dialled = dial(slot);
-    if (!dialled && servers_ && !servers_->hopeless()) return;
+    if (!dialled && servers_ && !servers_->all_failed()) return;
     if (!dialled && !servers_) {
       slot.wanted = true;
       return finder_.handle_failure(dialled.error());
     }
     if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
-    if (!servers_) finder_.handle_dialled();
+    if (!servers_) finder_.handle_connected();
     if (dialled && replaces_silent(slot)) {  // does the server answer this one?
-      slot.session->link.ask_for_life(loop_.now());
-      loop_.wake(slot.session->session);
+      slot.session->link.probe_liveness(engine_.now());
+      engine_.wake(slot.session->session);
     }
   }
   for (Waiting& one : std::exchange(slot.waiting, {}))
@@ -177,14 +177,14 @@ void ClientPart::serve_waiting(Slot& slot) {
 }
 
 // A session is dialled for no connection, but beside one that owes an answer.
-bool ClientPart::replaces_silent(const Slot& slot) const {
+bool ClientWorker::replaces_silent(const Slot& slot) const {
   const auto index = static_cast<std::size_t>(&slot - slots_.data());
   return slot.waiting.empty() && std::ranges::any_of(expired_, [index](const auto& old) {
-           return old->slot == index && old->link.owed_since();
+           return old->slot == index && old->link.unanswered_since();
          });
 }
 
-void ClientPart::close_overdue(TimePoint now) {
+void ClientWorker::close_overdue(TimePoint now) {
   std::size_t closed = 0;
   std::optional<TimePoint> oldest;
   for (Slot& slot : slots_) {
@@ -192,21 +192,21 @@ void ClientPart::close_overdue(TimePoint now) {
     if (!slot.waiting.empty()) oldest = std::min(oldest.value_or(slot.waiting.front().since), slot.waiting.front().since);
   }
   if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"connections", closed}});
-  if (oldest) overdue_.ring_by(*oldest + kMaxWait);
+  if (oldest) overdue_.schedule_at(*oldest + kMaxWait);
 }
 
 // --- several servers ---
 
-void ClientPart::watch_servers() {
+void ClientWorker::watch_servers() {
   servers_.reset();
   if (profile_.servers.size() < 2) return;
-  servers_ = std::make_unique<ServerWatch>(
-      profile_, loop_, random_,
+  servers_ = std::make_unique<HealthChecker>(
+      profile_, engine_, random_,
       [this](const IpEndpoint& remote, std::uint32_t index) { return open_socket(remote, index); },
       [this] { handle_servers_changed(); });
 }
 
-void ClientPart::handle_servers_changed() {
+void ClientWorker::handle_servers_changed() {
   if (shut_down_) return;
   const std::optional<std::size_t> best = servers_->best();
   for (Slot& slot : slots_) {
@@ -215,49 +215,49 @@ void ClientPart::handle_servers_changed() {
                                   {"streams", slot.session->session.connections()},
                                   {"server", to_text(slot.session->server)},
                                   {"better", to_text(profile_.servers[*best])}});
-      set_aside(slot);
+      drain(slot);
     }
     if (!slot.waiting.empty()) serve_waiting(slot);
   }
 }
 
-void ClientPart::account(const Dialled& session) {
+void ClientWorker::account(const ClientSession& session) {
   past_.add_link(session.link, false);
   past_traffic_.add(session.session.traffic());
 }
 
 // Every address of a name can be dialled by UDP, whether or not anybody answers there.
-void ClientPart::tell_finder(const Dialled& session) {
+void ClientWorker::report_to_finder(const ClientSession& session) {
   if (servers_) return;
   const bool heard = session.link.kcp().counters().in_segments > 0;
-  if (!heard || session.link.suspect(loop_.now())) return finder_.handle_silence();
+  if (!heard || session.link.suspected_dead(engine_.now())) return finder_.handle_silence();
   finder_.handle_answered(session.session.path().remote);
 }
 
 // The session has had its time: it keeps its streams, and the next connection gets a new one.
-void ClientPart::expire(Slot& slot) {
+void ClientWorker::expire(Slot& slot) {
   log().info("session expired", {{"conv", hex_id(slot.session->link.conv())},
                                  {"streams", slot.session->session.connections()}});
-  set_aside(slot);
+  drain(slot);
 }
 
 // The server, or the path, may be gone. What is there to lose by waiting is the session's; new connections get another.
-void ClientPart::give_up_on(Slot& slot) {
+void ClientWorker::mark_suspect(Slot& slot) {
   log().warning("session suspect", {{"conv", hex_id(slot.session->link.conv())},
                                     {"streams", slot.session->session.connections()},
                                     {"reason", "its server owes an answer"}});
-  tell_finder(*slot.session);
-  set_aside(slot);
+  report_to_finder(*slot.session);
+  drain(slot);
 }
 
-void ClientPart::set_aside(Slot& slot) {
+void ClientWorker::drain(Slot& slot) {
   expired_.push_back(std::move(slot.session));
-  scavenge_.ring_by(loop_.now() + kScavengeEvery);
+  scavenge_.schedule_at(engine_.now() + kScavengeEvery);
 }
 
 // Ends sessions set aside: at once when their last stream is over, else scavengettl after they expired.
-void ClientPart::scavenge(TimePoint now) {
-  std::erase_if(expired_, [this, now](std::unique_ptr<Dialled>& old) {
+void ClientWorker::scavenge(TimePoint now) {
+  std::erase_if(expired_, [this, now](std::unique_ptr<ClientSession>& old) {
     const bool too_old = profile_.autoexpire.count() > 0 && profile_.scavengettl &&
                          now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
     if (old->session.connections() > 0) {
@@ -268,18 +268,18 @@ void ClientPart::scavenge(TimePoint now) {
     log().info("session scavenged", {{"conv", hex_id(old->link.conv())}});
     account(*old);
     keep_socket(old->socket);
-    loop_.dispose(std::move(old));
+    engine_.dispose(std::move(old));
     return true;
   });
-  if (!expired_.empty()) scavenge_.ring_by(now + kScavengeEvery);
+  if (!expired_.empty()) scavenge_.schedule_at(now + kScavengeEvery);
 }
 
 // --- networks that change ---
 
 // One refusal may be an accident; the way is looked at when they have had time to go on. Never here: the loop is sending.
-void ClientPart::handle_refused_send(TimePoint now) { look_at_network_.ring_by(now + kLookAgainAfter); }
+void ClientWorker::handle_send_failure(TimePoint now) { check_network_.schedule_at(now + kLookAgainAfter); }
 
-void ClientPart::follow_network(TimePoint now) {
+void ClientWorker::follow_network(TimePoint now) {
   if (shut_down_) return;
   for (Slot& slot : slots_)
     if (slot.session) follow_network(*slot.session, now);
@@ -289,7 +289,7 @@ void ClientPart::follow_network(TimePoint now) {
 }
 
 // With the same address the old socket is as good, and the server knows it.
-void ClientPart::follow_network(Dialled& session, TimePoint now) {
+void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
   const Path old = session.session.path();
   if (!leaves_from_elsewhere(old, profile_)) return;
   Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(old.remote);
@@ -299,30 +299,30 @@ void ClientPart::follow_network(Dialled& session, TimePoint now) {
                                {"from", to_string(old.local)},
                                {"local", to_string(path.local)}});
   keep_socket(session.socket);
-  loop_.add_socket(std::move(*socket), session);
-  loop_.remove_socket(std::exchange(session.socket, path.socket));
+  engine_.add_socket(std::move(*socket), session);
+  engine_.remove_socket(std::exchange(session.socket, path.socket));
   session.silence.reset();  // it knows the old socket's refusals
   session.session.set_path(path);
   session.link.handle_new_address(now);
-  loop_.wake(session.session);
+  engine_.wake(session.session);
 }
 
-void ClientPart::explain(const Link& link) {
+void ClientWorker::explain(const Link& link) {
   const std::string why = explain_end(link, profile_);
-  if (!why.empty() && hints_.take(Hint::kMismatch, loop_.now()))
+  if (!why.empty() && hints_.take(Hint::kMismatch, engine_.now()))
     log().warning("hint", {{"text", why}});
 }
 
-void ClientPart::explain_vanishing(const Dialled& session, TimePoint now) {
+void ClientWorker::explain_vanishing(const ClientSession& session, TimePoint now) {
   if (!profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
     log().warning("hint", {{"text", explain_full_size(session.session.path().remote, profile_)}});
 }
 
-void ClientPart::explain_silence(TimePoint now) {
-  const auto owed = [](const std::unique_ptr<Dialled>& session) {
+void ClientWorker::explain_unanswered(TimePoint now) {
+  const auto owed = [](const std::unique_ptr<ClientSession>& session) {
     return session && session->session.connections() > 0 && session->link.kcp().counters().in_segments == 0;
   };
-  const Dialled* silent = nullptr;
+  const ClientSession* silent = nullptr;
   for (const Slot& slot : slots_)
     if (owed(slot.session)) silent = slot.session.get();
   for (const auto& old : expired_)
@@ -330,8 +330,8 @@ void ClientPart::explain_silence(TimePoint now) {
   if (silent) explain_no_answer(*silent, now);
 }
 
-void ClientPart::explain_no_answer(const Dialled& session, TimePoint now) {
-  const DatagramSocket* socket = loop_.socket(session.socket);
+void ClientWorker::explain_no_answer(const ClientSession& session, TimePoint now) {
+  const DatagramSocket* socket = engine_.socket(session.socket);
   if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
   const bool refused = socket->counters().pending_errors > 0;
   log().warning("hint", {{"text", kcptun::explain_no_answer(session.session.path().remote, profile_, refused)}});
@@ -339,44 +339,44 @@ void ClientPart::explain_no_answer(const Dialled& session, TimePoint now) {
 
 // --- connections ---
 
-void ClientPart::listen(FileDescriptor listening) {
+void ClientWorker::listen(FileDescriptor listening) {
   listeners_.push_back(std::make_unique<Listener>(
-      loop_.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); }, profile_.name));
+      engine_.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); }, profile_.name));
 }
 
 // Round robin over all sessions of all loops, as kcptun does.
-void ClientPart::accept(FileDescriptor fd) {
+void ClientWorker::accept(FileDescriptor fd) {
   const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % profile_.conn;
-  ClientPart* part = shared_.parts[slot % shared_.parts.size()];
+  ClientWorker* part = shared_.parts[slot % shared_.parts.size()];
   if (part == this) return take(std::move(fd), slot);
   auto moved = std::make_shared<FileDescriptor>(std::move(fd));
-  part->loop_.mailbox().post([part, moved, slot] { part->take(std::move(*moved), slot); });
+  part->engine_.mailbox().post([part, moved, slot] { part->take(std::move(*moved), slot); });
 }
 
-void ClientPart::take(FileDescriptor fd, std::size_t slot_number) {
+void ClientWorker::take(FileDescriptor fd, std::size_t slot_number) {
   if (shut_down_) return;
   Slot& slot = slots_[slot_number / shared_.parts.size()];
   const Duration lifetime = profile_.autoexpire;
-  if (slot.session && lifetime.count() > 0 && loop_.now() - slot.session->dialled_at >= lifetime) expire(slot);
+  if (slot.session && lifetime.count() > 0 && engine_.now() - slot.session->dialled_at >= lifetime) expire(slot);
   admit(std::move(fd), slot);
 }
 
-void ClientPart::admit(LocalConnection connection, Slot& slot) {
-  if (slot.session && slot.session->link.suspect(loop_.now())) give_up_on(slot);
+void ClientWorker::admit(LocalConnection connection, Slot& slot) {
+  if (slot.session && slot.session->link.suspected_dead(engine_.now())) mark_suspect(slot);
   // This end slept, or stood still: the session is over as soon as it has its turn.
-  if (slot.session && slot.session->link.out_of_time(loop_.now())) set_aside(slot);
+  if (slot.session && slot.session->link.out_of_time(engine_.now())) drain(slot);
   if (slot.session) return serve(std::move(connection), slot);
   if (slot.waiting.size() >= kMaxWaiting) return;
   wait(std::move(connection), slot);
 }
 
-void ClientPart::wait(LocalConnection connection, Slot& slot) {
-  slot.waiting.push_back({std::move(connection), loop_.now()});
-  overdue_.ring_by(loop_.now() + kMaxWait);
+void ClientWorker::wait(LocalConnection connection, Slot& slot) {
+  slot.waiting.push_back({std::move(connection), engine_.now()});
+  overdue_.schedule_at(engine_.now() + kMaxWait);
   redial(slot);
 }
 
-void ClientPart::serve(LocalConnection connection, Slot& slot) {
+void ClientWorker::serve(LocalConnection connection, Slot& slot) {
   Session& session = slot.session->session;
   const std::optional<std::uint32_t> sid = session.link().open_stream();
   if (!sid && session.link().smux().sids_used_up()) {
@@ -388,60 +388,60 @@ void ClientPart::serve(LocalConnection connection, Slot& slot) {
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));
-  if (session.link().kcp().counters().in_segments == 0) look_for_silence_.ring_by(loop_.now() + kSilencePatience);
+  if (session.link().kcp().counters().in_segments == 0) check_unanswered_.schedule_at(engine_.now() + kSilencePatience);
 }
 
 // --- the whole ---
 
 template <typename Visit>
-void ClientPart::for_each_session(Visit visit) const {
+void ClientWorker::for_each_session(Visit visit) const {
   for (const Slot& slot : slots_)
     if (slot.session) visit(*slot.session);
   for (const auto& old : expired_) visit(*old);
 }
 
-Counters ClientPart::counters() const {
+Counters ClientWorker::counters() const {
   Counters sum = past_;
-  for_each_session([&sum](const Dialled& one) { sum.add_link(one.link, true); });
+  for_each_session([&sum](const ClientSession& one) { sum.add_link(one.link, true); });
   sum.active_opens = dialled_;
   sum.max_conn = most_;
-  sum.add_udp(loop_.udp_counters());
-  sum.in_csum_errors = loop_.counters().rejected_packets;
+  sum.add_udp(engine_.udp_counters());
+  sum.in_csum_errors = engine_.counters().rejected_packets;
   return sum;
 }
 
-std::size_t ClientPart::streams() const {
+std::size_t ClientWorker::streams() const {
   std::size_t sum = 0;
-  for_each_session([&sum](const Dialled& one) { sum += one.session.connections(); });
+  for_each_session([&sum](const ClientSession& one) { sum += one.session.connections(); });
   return sum;
 }
 
 // What sessions ask of the profile while they live, they find changed.
-void ClientPart::apply_profile(const std::vector<IpEndpoint>* remote) {
+void ClientWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) {
     finder_.replace(*remote);
     watch_servers();
     for (Slot& slot : slots_)
       if (!slot.waiting.empty() || (slot.wanted && !slot.session)) redial(slot);  // nobody else would, where one server is left of several
   } else if (servers_) {
-    servers_->retune();
+    servers_->update_settings();
   }
-  loop_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
-  for_each_session([this](Dialled& one) {
-    one.link.retune(link_settings(profile_), loop_.now());
-    loop_.wake(one.session);
+  engine_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
+  for_each_session([this](ClientSession& one) {
+    one.link.update_settings(link_settings(profile_), engine_.now());
+    engine_.wake(one.session);
   });
 }
 
-TunnelSnapshot ClientPart::share() const {
+TunnelSnapshot ClientWorker::share() const {
   std::vector<const Session*> sessions;
-  for_each_session([&sessions](const Dialled& one) { sessions.push_back(&one.session); });
+  for_each_session([&sessions](const ClientSession& one) { sessions.push_back(&one.session); });
   TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
   if (servers_) share.servers = servers_->snapshot();
   return share;
 }
 
-void ClientPart::shut_down() {
+void ClientWorker::shut_down() {
   shut_down_ = true;
   listeners_.clear();
   finder_.shut_down();

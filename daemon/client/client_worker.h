@@ -25,11 +25,11 @@
 
 namespace kcptun {
 
-class ClientPart;
+class ClientWorker;
 
 /// What the client's parts share: whose turn it is. Session slot i lives on part i % parts.size().
 struct ClientShared {
-  std::vector<ClientPart*> parts;  // fixed before the loops run
+  std::vector<ClientWorker*> parts;  // fixed before the loops run
   std::atomic<std::uint64_t> next_slot{0};
   Firewall* firewall = nullptr;  // tcp mode; outlives the parts
 };
@@ -40,18 +40,18 @@ struct ClientShared {
 /// (Link::suspect): it keeps its streams, which go on if the path comes back, but it never takes new ones again.
 /// A session whose packets would leave from another address than its socket's, because the network has changed, gets a
 /// new socket: servers of this project follow it (Demux).
-/// With several servers each session goes to the best of them by ServerWatch; connections wait until the first has
+/// With several servers each session goes to the best of them by HealthChecker; connections wait until the first has
 /// answered or all have failed. When another one becomes the best, sessions keep their streams, and new connections go to
 /// a session to that one.
 /// When a session ends because its server has restarted or fallen silent, streams of which nothing can have been passed
 /// on begin anew in another session, with the bytes that the first one had taken (ReplayBuffer).
 /// Bounds: kMaxWaiting connections wait for a dial per slot, each for kMaxWait.
-class ClientPart final : public TunnelPart {
+class ClientWorker final : public TunnelWorker {
  public:
   /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses, as
   /// far as they are known; empty with several servers.
-  ClientPart(const Profile& profile, Loop& loop, ClientShared& shared, std::vector<IpEndpoint> remotes);
-  ~ClientPart() override;
+  ClientWorker(const Profile& profile, Engine& engine, ClientShared& shared, std::vector<IpEndpoint> remotes);
+  ~ClientWorker() override;
 
   /// Adds slot number `slot` (of all parts), and dials it now or later.
   void add_slot(std::size_t slot);
@@ -72,25 +72,25 @@ class ClientPart final : public TunnelPart {
   static constexpr Duration kMaxWait = seconds(10);
 
  private:
-  struct Dialled;
+  struct ClientSession;
   struct Waiting {
     LocalConnection connection;
     TimePoint since;
   };
   struct Slot {
-    std::unique_ptr<Dialled> session;     // takes new connections
+    std::unique_ptr<ClientSession> session;     // takes new connections
     std::deque<Waiting> waiting;          // for a session, the oldest first
     bool wanted = false;                  // a session, as soon as one can be dialled
   };
 
-  void handle_closed(Dialled& session, std::string_view reason);
-  std::string_view judge_silence(Dialled& session, TimePoint now);
-  bool is_refused(Dialled& session, TimePoint now) const;
-  bool is_forgotten(Dialled& session, TimePoint now);
-  bool wants_another(const Dialled& session) const;
-  bool may_begin_anew(const Dialled& session, bool gone) const;
-  void begin_anew(Dialled& session);
-  std::unique_ptr<Dialled> release(Dialled& session);
+  void handle_closed(ClientSession& session, std::string_view reason);
+  std::string_view judge_unanswered(ClientSession& session, TimePoint now);
+  bool is_refused(ClientSession& session, TimePoint now) const;
+  bool is_forgotten(ClientSession& session, TimePoint now);
+  bool wants_another(const ClientSession& session) const;
+  bool may_restart_streams(const ClientSession& session, bool gone) const;
+  void restart_streams(ClientSession& session);
+  std::unique_ptr<ClientSession> release(ClientSession& session);
   void accept(FileDescriptor fd);
   void admit(LocalConnection connection, Slot& slot);
   void serve(LocalConnection connection, Slot& slot);
@@ -112,38 +112,38 @@ class ClientPart final : public TunnelPart {
   Result<std::unique_ptr<DatagramSocket>> open_session_socket(const IpEndpoint& remote);
   Result<std::unique_ptr<DatagramSocket>> open_socket(const IpEndpoint& remote, std::uint32_t index,
                                                       FileDescriptor reserved = FileDescriptor());
-  void account(const Dialled& session);
-  void tell_finder(const Dialled& session);
+  void account(const ClientSession& session);
+  void report_to_finder(const ClientSession& session);
   void keep_socket(std::uint32_t index);
   void expire(Slot& slot);
-  void give_up_on(Slot& slot);
-  void set_aside(Slot& slot);
+  void mark_suspect(Slot& slot);
+  void drain(Slot& slot);
   void scavenge(TimePoint now);
-  void handle_refused_send(TimePoint now);
+  void handle_send_failure(TimePoint now);
   void follow_network(TimePoint now);
-  void follow_network(Dialled& session, TimePoint now);
+  void follow_network(ClientSession& session, TimePoint now);
   void explain(const Link& link);
-  void explain_vanishing(const Dialled& session, TimePoint now);
-  void explain_silence(TimePoint now);
-  void explain_no_answer(const Dialled& session, TimePoint now);
+  void explain_vanishing(const ClientSession& session, TimePoint now);
+  void explain_unanswered(TimePoint now);
+  void explain_no_answer(const ClientSession& session, TimePoint now);
 
   const Profile& profile_;
-  Loop& loop_;
+  Engine& engine_;
   ClientShared& shared_;
   Random random_;
-  ServerFinder finder_;  // of the one server; with several ServerWatch looks for them
+  ServerFinder finder_;  // of the one server; with several HealthChecker looks for them
   SocketReserve reserve_;
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets
-  // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectAfter.
-  std::vector<std::unique_ptr<Dialled>> expired_;
+  // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectDeadAfter.
+  std::vector<std::unique_ptr<ClientSession>> expired_;
   Alarm scavenge_;
-  Alarm look_at_network_;  // soon after somebody said that the way to the server may be another one
+  Alarm check_network_;  // soon after somebody said that the way to the server may be another one
   std::unique_ptr<NetworkWatch> network_;
-  Alarm look_for_silence_;
+  Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait
-  std::unique_ptr<ServerWatch> servers_;  // null with one server: then nothing is asked, and nothing moves
+  std::unique_ptr<HealthChecker> servers_;  // null with one server: then nothing is asked, and nothing moves
   HintLimiter hints_;
   Counters past_;   // of sessions that are gone
   Traffic past_traffic_;

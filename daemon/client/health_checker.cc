@@ -12,28 +12,28 @@
 namespace kcptun {
 
 // A session that carries nothing.
-struct ServerWatch::Watched final : PacketReceiver {
-  Watched(ServerWatch& owner, Loop& on_loop, ConversationId id, const Path& path, const Profile& profile)
+struct HealthChecker::Watched final : PacketReceiver {
+  Watched(HealthChecker& owner, Engine& on_loop, SessionName id, const Path& path, const Profile& profile)
       : watch(owner),
-        loop(on_loop),
+        engine(on_loop),
         dialled_at(on_loop.now()),
         link(Role::kClient, id, on_loop.context(), dialled_at),
         session(on_loop, link, owner, path, profile),
         socket(path.socket) {}
-  ~Watched() override { loop.remove_socket(socket); }
+  ~Watched() override { engine.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
-    const bool owed = link.owed_since().has_value();
+    const bool owed = link.unanswered_since().has_value();
     link.handle_packets(now, packets);
-    loop.wake(session);
-    if (is_open && owed && !link.owed_since()) take_answer(now);
-    watch.handle_word(now);
+    engine.wake(session);
+    if (is_open && owed && !link.unanswered_since()) take_answer(now);
+    watch.handle_packet(now);
   }
   void ask(TimePoint now) {
     asked_at = now;
     is_open = true;
-    link.ask_for_life(now);
-    loop.wake(session);
+    link.probe_liveness(now);
+    engine.wake(session);
   }
 
   void take_answer(TimePoint now) {
@@ -47,8 +47,8 @@ struct ServerWatch::Watched final : PacketReceiver {
     return *std::ranges::min_element(answers);
   }
 
-  ServerWatch& watch;
-  Loop& loop;
+  HealthChecker& watch;
+  Engine& engine;
   TimePoint dialled_at;
   Link link;
   Session session;
@@ -58,24 +58,24 @@ struct ServerWatch::Watched final : PacketReceiver {
   std::deque<Duration> answers;
 };
 
-ServerWatch::ServerWatch(const Profile& profile, Loop& loop, Random& random, OpenSocket open,
+HealthChecker::HealthChecker(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
                          std::function<void()> changed)
     : profile_(profile),
-      loop_(loop),
+      engine_(engine),
       random_(random),
       open_(std::move(open)),
       changed_(std::move(changed)),
       choice_(profile.servers.size()) {
   for (const HostPort& name : profile.servers) servers_.emplace_back().name = name;
   for (std::size_t i = 0; i < servers_.size(); ++i) try_server(i);
-  look_ = std::make_unique<Alarm>(loop_, [this](TimePoint now) { look(now); });
-  looked_at_ = loop_.now();
-  look_->ring_by(looked_at_ + kLookEvery);
+  look_ = std::make_unique<Alarm>(engine_, [this](TimePoint now) { look(now); });
+  looked_at_ = engine_.now();
+  look_->schedule_at(looked_at_ + kPollInterval);
 }
 
-ServerWatch::~ServerWatch() = default;
+HealthChecker::~HealthChecker() = default;
 
-std::optional<ServerWatch::Target> ServerWatch::target() {
+std::optional<HealthChecker::Target> HealthChecker::target() {
   const auto at = [this](std::size_t index) -> std::optional<Target> {
     const Server& server = servers_[index];
     if (!server.address) return std::nullopt;
@@ -89,29 +89,29 @@ std::optional<ServerWatch::Target> ServerWatch::target() {
   return std::nullopt;
 }
 
-std::optional<std::size_t> ServerWatch::best() const {
+std::optional<std::size_t> HealthChecker::best() const {
   if (!choice_.any_healthy()) return std::nullopt;
   return choice_.chosen();
 }
 
-void ServerWatch::follow_network() {
+void HealthChecker::follow_network() {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     Server& server = servers_[i];
     if (!server.session || !leaves_from_elsewhere(server.session->session.path(), profile_)) continue;
-    loop_.dispose(std::move(server.session));
+    engine_.dispose(std::move(server.session));
     if (!dial(i)) fail(i, "cannot be dialled");
   }
 }
 
-void ServerWatch::retune() {
+void HealthChecker::update_settings() {
   for (Server& server : servers_) {
     if (!server.session) continue;
-    server.session->link.retune(link_settings(profile_), loop_.now());
-    loop_.wake(server.session->session);
+    server.session->link.update_settings(link_settings(profile_), engine_.now());
+    engine_.wake(server.session->session);
   }
 }
 
-void ServerWatch::shut_down() {
+void HealthChecker::shut_down() {
   shut_down_ = true;
   look_.reset();
   for (Server& server : servers_) {
@@ -121,7 +121,7 @@ void ServerWatch::shut_down() {
   }
 }
 
-std::vector<ServerSnapshot> ServerWatch::snapshot() const {
+std::vector<ServerSnapshot> HealthChecker::snapshot() const {
   std::vector<ServerSnapshot> all;
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     ServerSnapshot one;
@@ -137,9 +137,9 @@ std::vector<ServerSnapshot> ServerWatch::snapshot() const {
 
 // --- checks ---
 
-void ServerWatch::handle_stream(Session& session, std::uint32_t sid) { session.link().abandon(sid); }
+void HealthChecker::handle_stream(Session& session, std::uint32_t sid) { session.link().reset_stream(sid); }
 
-void ServerWatch::handle_closed(Session& session, std::string_view reason) {
+void HealthChecker::handle_closed(Session& session, std::string_view reason) {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     if (!servers_[i].session || &servers_[i].session->session != &session) continue;
     fail(i, reason);
@@ -148,16 +148,16 @@ void ServerWatch::handle_closed(Session& session, std::string_view reason) {
 }
 
 // Connections may wait for the first that answers.
-void ServerWatch::handle_word(TimePoint now) {
-  if (look_ && !choice_.any_healthy()) look_->ring_by(now);
+void HealthChecker::handle_packet(TimePoint now) {
+  if (look_ && !choice_.any_healthy()) look_->schedule_at(now);
 }
 
-void ServerWatch::look(TimePoint now) {
-  const bool stood_still = now - std::exchange(looked_at_, now) > 2 * kLookEvery;
-  look_->ring_by(now + kLookEvery);
+void HealthChecker::look(TimePoint now) {
+  const bool stood_still = now - std::exchange(looked_at_, now) > 2 * kPollInterval;
+  look_->schedule_at(now + kPollInterval);
   if (stood_still) return;  // what has arrived meanwhile is read after this, and belongs to the verdict
   const std::unique_ptr<Watched>& best = servers_[choice_.chosen()].session;
-  const bool urgent = !best || best->link.owed_since();
+  const bool urgent = !best || best->link.unanswered_since();
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     if (servers_[i].session) {
       check(i, now, urgent);
@@ -168,46 +168,46 @@ void ServerWatch::look(TimePoint now) {
   choose();
 }
 
-void ServerWatch::check(std::size_t index, TimePoint now, bool urgent) {
+void HealthChecker::check(std::size_t index, TimePoint now, bool urgent) {
   Watched& watched = *servers_[index].session;
   const auto round_trip = watched.round_trip();
-  const auto owed = watched.link.owed_since();
-  if (owed && now - *owed >= kPatience + round_trip.value_or(Duration(0)))
+  const auto owed = watched.link.unanswered_since();
+  if (owed && now - *owed >= kAnswerTimeout + round_trip.value_or(Duration(0)))
     return fail(index, "owes an answer");
   if (round_trip && !owed) {
     choice_.handle_answer(index, *round_trip, now);
-    if (!choice_.on_probation(index) && std::exchange(servers_[index].said_healthy, true) != true)
+    if (!choice_.on_probation(index) && std::exchange(servers_[index].logged_healthy, true) != true)
       log().info("server answers",
                  {{"server", to_text(servers_[index].name)},
                   {"rtt_ms", std::chrono::duration_cast<milliseconds>(*round_trip).count()}});
   }
   const bool often = urgent || index == choice_.chosen() || choice_.on_probation(index);
-  const Duration every = often ? kAskBest : kAskOthers;
+  const Duration every = often ? kBestInterval : kOthersInterval;
   if (!owed && now - watched.asked_at >= every) watched.ask(now);
 }
 
-void ServerWatch::fail(std::size_t index, std::string_view reason) {
+void HealthChecker::fail(std::size_t index, std::string_view reason) {
   Server& server = servers_[index];
-  if (std::exchange(server.said_healthy, false) != false) {
+  if (std::exchange(server.logged_healthy, false) != false) {
     const std::string why = server.session ? explain_end(server.session->link, profile_) : std::string();
     log().warning("server failed",
                   {{"server", to_text(server.name)}, {"reason", why.empty() ? reason : why}});
   }
   if (server.session && server.session->link.kcp().counters().in_segments == 0) ++server.next_address;
   server.answered.reset();
-  loop_.dispose(std::move(server.session));
-  choice_.handle_failure(index, loop_.now());
+  engine_.dispose(std::move(server.session));
+  choice_.handle_failure(index, engine_.now());
 }
 
-void ServerWatch::choose() {
+void HealthChecker::choose() {
   if (shut_down_) return;
   choice_.choose();
   if (const auto now = best(); now && now != std::exchange(announced_, now))
     log().info("server chosen", {{"server", to_text(servers_[*now].name)}});
-  if (choice_.all_failed() && !std::exchange(hopeless_, true))
+  if (choice_.all_failed() && !std::exchange(all_failed_logged_, true))
     log().error("no server answers", {{"servers", servers_.size()}});
   if (choice_.any_healthy()) {
-    hopeless_ = false;
+    all_failed_logged_ = false;
   } else {
     announced_.reset();
   }
@@ -216,21 +216,21 @@ void ServerWatch::choose() {
 
 // --- dialling ---
 
-void ServerWatch::try_server(std::size_t index) {
+void HealthChecker::try_server(std::size_t index) {
   Server& server = servers_[index];
   if (server.lookup || server.race) return;
   server.lookup = std::make_unique<NameLookup>(
-      loop_.uv(), dialled_host(server.name), server.name.port_min,
+      engine_.uv(), dialled_host(server.name), server.name.port_min,
       [this, index](NameLookup::Addresses addresses) { handle_resolved(index, std::move(addresses)); });
 }
 
-void ServerWatch::handle_resolved(std::size_t index, NameLookup::Addresses addresses) {
+void HealthChecker::handle_resolved(std::size_t index, NameLookup::Addresses addresses) {
   Server& server = servers_[index];
   server.lookup.reset();
   if (addresses) server.addresses = std::move(*addresses);
   if (server.addresses.size() > 1 && !server.answered) {
     server.race = std::make_unique<AddressRace>(
-        profile_, loop_, random_, open_, server.name, in_order(server),
+        profile_, engine_, random_, open_, server.name, in_order(server),
         [this, index](std::optional<IpEndpoint> winner) { handle_race(index, std::move(winner)); });
     return;
   }
@@ -242,7 +242,7 @@ void ServerWatch::handle_resolved(std::size_t index, NameLookup::Addresses addre
   choose();
 }
 
-void ServerWatch::handle_race(std::size_t index, std::optional<IpEndpoint> winner) {
+void HealthChecker::handle_race(std::size_t index, std::optional<IpEndpoint> winner) {
   Server& server = servers_[index];
   server.race.reset();
   server.answered = std::move(winner);
@@ -256,7 +256,7 @@ void ServerWatch::handle_race(std::size_t index, std::optional<IpEndpoint> winne
 }
 
 // The one that answered first, else from the next one on that has not stayed silent.
-std::vector<IpEndpoint> ServerWatch::in_order(const Server& server) {
+std::vector<IpEndpoint> HealthChecker::in_order(const Server& server) {
   std::vector<IpEndpoint> addresses = server.addresses;
   if (addresses.empty()) return addresses;
   auto first = addresses.begin() + static_cast<std::ptrdiff_t>(server.next_address % addresses.size());
@@ -269,17 +269,17 @@ std::vector<IpEndpoint> ServerWatch::in_order(const Server& server) {
 }
 
 // The first of its addresses that this host has a route to.
-bool ServerWatch::dial(std::size_t index) {
+bool HealthChecker::dial(std::size_t index) {
   Server& server = servers_[index];
   for (IpEndpoint remote : in_order(server)) {
     remote.port = random_port(server.name, random_);
-    Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, loop_.next_socket_index());
+    Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, engine_.next_socket_index());
     if (!socket) continue;
     server.address = remote;
-    server.session = std::make_unique<Watched>(*this, loop_, ConversationId(random_.next32(), random_.next()),
+    server.session = std::make_unique<Watched>(*this, engine_, SessionName(random_.next32(), random_.next()),
                                                path_from(**socket, remote), profile_);
-    loop_.add_socket(std::move(*socket), *server.session);
-    server.session->ask(loop_.now());
+    engine_.add_socket(std::move(*socket), *server.session);
+    server.session->ask(engine_.now());
     return true;
   }
   return false;

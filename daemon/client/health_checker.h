@@ -23,30 +23,30 @@ namespace kcptun {
 /// Keeps one session without streams to each server, which any kcptun server understands: a keepalive asks,
 /// and its acknowledgement tells that the server lives and how far away it is. Of a server's addresses it is the
 /// one that answers first (AddressRace). A server whose answer is owed for too long has failed; it is tried again
-/// with a new session, its name resolved anew, at ServerChoice's intervals.
+/// with a new session, its name resolved anew, at ServerPool's intervals.
 /// Bounds: one session per server and loop; packets as the intervals below say.
-class ServerWatch final : private Session::Owner {
+class HealthChecker final : private Session::Owner {
  public:
   /// How often the best server is asked and those on probation, and how often the others. All are asked at
   /// once while the best one owes an answer.
-  static constexpr Duration kAskBest = seconds(1);
-  static constexpr Duration kAskOthers = seconds(5);
+  static constexpr Duration kBestInterval = seconds(1);
+  static constexpr Duration kOthersInterval = seconds(5);
   /// A server is as far away as the shortest of so many last answers tells: the others had to wait for
   /// something.
   static constexpr std::size_t kAnswers = 4;
-  /// How long an answer may be owed, beside the round trip: so a server that dies is left within kAskBest and
+  /// How long an answer may be owed, beside the round trip: so a server that dies is left within kBestInterval and
   /// this.
-  static constexpr Duration kPatience = milliseconds(1500);
+  static constexpr Duration kAnswerTimeout = milliseconds(1500);
   /// How often states are looked at.
-  static constexpr Duration kLookEvery = milliseconds(250);
+  static constexpr Duration kPollInterval = milliseconds(250);
 
   /// `profile` and `loop` outlive it. `changed` is called, on the loop, when the best server may be another
   /// one, or all may have failed.
-  ServerWatch(const Profile& profile, Loop& loop, Random& random, OpenSocket open,
+  HealthChecker(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
               std::function<void()> changed);
-  ~ServerWatch() override;
-  ServerWatch(const ServerWatch&) = delete;
-  ServerWatch& operator=(const ServerWatch&) = delete;
+  ~HealthChecker() override;
+  HealthChecker(const HealthChecker&) = delete;
+  HealthChecker& operator=(const HealthChecker&) = delete;
 
   struct Target {
     std::size_t server;  // of profile.servers
@@ -57,12 +57,12 @@ class ServerWatch final : private Session::Owner {
   /// The best server, if it is healthy: sessions to others are to be left.
   std::optional<std::size_t> best() const;
   /// All have failed: not one answers, or has an address.
-  bool hopeless() const { return choice_.all_failed(); }
+  bool all_failed() const { return choice_.all_failed(); }
   /// This host's addresses or routes may have changed: sessions whose packets would leave from another
   /// address begin anew, before that is taken for the servers' failure.
   void follow_network();
   /// The profile changed, its servers did not.
-  void retune();
+  void update_settings();
   void shut_down();
 
   std::vector<ServerSnapshot> snapshot() const;
@@ -77,13 +77,13 @@ class ServerWatch final : private Session::Owner {
     std::unique_ptr<NameLookup> lookup;  // while one is under way
     std::unique_ptr<AddressRace> race;   // while one is under way
     std::optional<IpEndpoint> answered;  // which of addresses won it; until the server fails
-    std::optional<bool> said_healthy;  // the log's last word: not what happens while it is on probation
+    std::optional<bool> logged_healthy;  // the log's last word: not what happens while it is on probation
     std::unique_ptr<Watched> session;
   };
 
   void handle_stream(Session& session, std::uint32_t sid) override;
   void handle_closed(Session& session, std::string_view reason) override;
-  void handle_word(TimePoint now);
+  void handle_packet(TimePoint now);
   void look(TimePoint now);
   void try_server(std::size_t index);
   void handle_resolved(std::size_t index, NameLookup::Addresses addresses);
@@ -96,16 +96,16 @@ class ServerWatch final : private Session::Owner {
   EventLog log() const { return EventLog(profile_.name); }
 
   const Profile& profile_;
-  Loop& loop_;
+  Engine& engine_;
   Random& random_;
   OpenSocket open_;
   std::function<void()> changed_;
   std::vector<Server> servers_;
-  ServerChoice choice_;
+  ServerPool choice_;
   std::unique_ptr<Alarm> look_;
   TimePoint looked_at_{};
   std::optional<std::size_t> announced_;  // the best server that the log knows of
-  bool hopeless_ = false;                 // said in the log
+  bool all_failed_logged_ = false;                 // said in the log
   bool shut_down_ = false;
 };
 

@@ -8,15 +8,15 @@
 
 namespace kcptun {
 
-ServerFinder::ServerFinder(const Profile& profile, Loop& loop, Random& random, OpenSocket open,
+ServerFinder::ServerFinder(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
                            std::function<void()> found)
     : profile_(profile),
-      loop_(loop),
+      engine_(engine),
       random_(random),
       open_(std::move(open)),
       found_(std::move(found)),
-      retry_(loop, [this](TimePoint now) {
-        if (retry_at_ && now < *retry_at_) return retry_.ring_by(*retry_at_);
+      retry_(engine, [this](TimePoint now) {
+        if (retry_at_ && now < *retry_at_) return retry_.schedule_at(*retry_at_);
         if (std::exchange(retry_at_, std::nullopt)) find();
       }) {}
 
@@ -24,7 +24,7 @@ void ServerFinder::find() {
   if (lookup_ || race_ || retry_at_) return;
   const HostPort& server = std::get<HostPort>(profile_.remote);
   lookup_ = std::make_unique<NameLookup>(
-      loop_.uv(), dialled_host(server), server.port_min,
+      engine_.uv(), dialled_host(server), server.port_min,
       [this](NameLookup::Addresses addresses) { handle_resolved(std::move(addresses)); });
 }
 
@@ -38,7 +38,7 @@ void ServerFinder::handle_resolved(NameLookup::Addresses addresses) {
   }
   if (answered_ && std::ranges::find(addresses_, *answered_) == addresses_.end()) answered_.reset();
   if (addresses_.size() < 2 || answered_) return found_();
-  race_ = std::make_unique<AddressRace>(profile_, loop_, random_, open_, std::get<HostPort>(profile_.remote), in_order(),
+  race_ = std::make_unique<AddressRace>(profile_, engine_, random_, open_, std::get<HostPort>(profile_.remote), in_order(),
                                         [this](std::optional<IpEndpoint> winner) { handle_race(std::move(winner)); });
 }
 
@@ -61,15 +61,15 @@ std::vector<IpEndpoint> ServerFinder::in_order() const {
 // Of a round in which several slots fail, the first one counts.
 void ServerFinder::handle_failure(const std::string& error) {
   if (retry_at_) return;
-  if (std::exchange(said_, error) != error)
+  if (std::exchange(logged_, error) != error)
     log().warning("the server cannot be dialled yet, trying again", {{"server", remote_text(profile_)}, {"error", error}});
-  retry_at_ = loop_.now() + retry_after_;
-  retry_after_ = std::min(2 * retry_after_, kLongestRetry);
-  retry_.ring_by(*retry_at_);
+  retry_at_ = engine_.now() + retry_after_;
+  retry_after_ = std::min(2 * retry_after_, kMaxRetry);
+  retry_.schedule_at(*retry_at_);
 }
 
-void ServerFinder::handle_dialled() {
-  said_.clear();
+void ServerFinder::handle_connected() {
+  logged_.clear();
   retry_after_ = kFirstRetry;
 }
 
@@ -100,7 +100,7 @@ void ServerFinder::replace(std::vector<IpEndpoint> addresses) {
   addresses_ = std::move(addresses);
   answered_.reset();
   first_ = 0;
-  handle_dialled();
+  handle_connected();
 }
 
 void ServerFinder::shut_down() {

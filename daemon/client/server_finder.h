@@ -23,10 +23,10 @@ namespace kcptun {
 class ServerFinder {
  public:
   static constexpr Duration kFirstRetry = seconds(1);
-  static constexpr Duration kLongestRetry = seconds(8);
+  static constexpr Duration kMaxRetry = seconds(8);
 
   /// `found` is called from the loop: the server is to be dialled. What is referred to outlives the finder.
-  ServerFinder(const Profile& profile, Loop& loop, Random& random, OpenSocket open, std::function<void()> found);
+  ServerFinder(const Profile& profile, Engine& engine, Random& random, OpenSocket open, std::function<void()> found);
 
   /// Looks the name up again and calls `found`; sooner or later, if no address is known.
   void find();
@@ -34,7 +34,7 @@ class ServerFinder {
   std::vector<IpEndpoint> in_order() const;
   /// None of them could be dialled, for this reason: `found` is called again later.
   void handle_failure(const std::string& error);
-  void handle_dialled();
+  void handle_connected();
   /// A session to this address is over, and was heard from: it is the first to be tried from now on.
   void handle_answered(IpEndpoint address);
   /// A session to one of the addresses was never heard from: the next ones are tried first.
@@ -52,7 +52,7 @@ class ServerFinder {
   EventLog log() const { return EventLog(profile_.name); }
 
   const Profile& profile_;
-  Loop& loop_;
+  Engine& engine_;
   Random& random_;
   OpenSocket open_;
   std::function<void()> found_;
@@ -61,7 +61,7 @@ class ServerFinder {
   std::size_t first_ = 0;               // of addresses_: moves on when one stays silent
   std::unique_ptr<NameLookup> lookup_;  // while one is under way
   std::unique_ptr<AddressRace> race_;   // while one is under way
-  std::string said_;                    // the last failure that the log knows of
+  std::string logged_;                    // the last failure that the log knows of
   Duration retry_after_ = kFirstRetry;
   std::optional<TimePoint> retry_at_;
   Alarm retry_;

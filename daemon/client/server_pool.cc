@@ -4,7 +4,7 @@
 
 namespace kcptun {
 
-void ServerChoice::handle_answer(std::size_t server, Duration round_trip, TimePoint now) {
+void ServerPool::handle_answer(std::size_t server, Duration round_trip, TimePoint now) {
   Server& one = servers_[server];
   if (one.state != ServerState::kHealthy) one.healthy_since = now;
   one.state = ServerState::kHealthy;
@@ -15,48 +15,48 @@ void ServerChoice::handle_answer(std::size_t server, Duration round_trip, TimePo
   one.retry_after = kFirstRetry;
 }
 
-void ServerChoice::handle_failure(std::size_t server, TimePoint now) {
+void ServerPool::handle_failure(std::size_t server, TimePoint now) {
   Server& one = servers_[server];
   one.on_probation |= one.state == ServerState::kHealthy;
   one.state = ServerState::kFailed;
   one.failed_at = now;
   one.retry_at = now + one.retry_after;
-  one.retry_after = std::min(2 * one.retry_after, kLongestRetry);
+  one.retry_after = std::min(2 * one.retry_after, kMaxRetry);
 }
 
-bool ServerChoice::any_healthy() const {
+bool ServerPool::any_healthy() const {
   return std::ranges::any_of(servers_, [](const Server& one) { return one.state == ServerState::kHealthy; });
 }
 
-bool ServerChoice::all_failed() const {
+bool ServerPool::all_failed() const {
   return std::ranges::all_of(servers_, [](const Server& one) { return one.state == ServerState::kFailed; });
 }
 
-std::optional<Duration> ServerChoice::round_trip(std::size_t server) const {
+std::optional<Duration> ServerPool::round_trip(std::size_t server) const {
   const Server& one = servers_[server];
   return one.state == ServerState::kHealthy ? std::optional(one.round_trip) : std::nullopt;
 }
 
-std::size_t ServerChoice::nearest() const {
+std::size_t ServerPool::nearest() const {
   const auto rank = [](const Server& one) {
     return std::tuple(one.state != ServerState::kHealthy, one.on_probation, one.round_trip);
   };
   return static_cast<std::size_t>(std::ranges::min_element(servers_, {}, rank) - servers_.begin());
 }
 
-std::size_t ServerChoice::most_hopeful() const {
+std::size_t ServerPool::most_hopeful() const {
   const auto rank = [](const Server& one) {
     return std::tuple(one.state == ServerState::kFailed, one.failed_at);
   };
   return static_cast<std::size_t>(std::ranges::min_element(servers_, {}, rank) - servers_.begin());
 }
 
-std::size_t ServerChoice::choose() {
+std::size_t ServerPool::choose() {
   if (!any_healthy()) return chosen_ = most_hopeful();
   const Server& mine = servers_[chosen_];
   const std::size_t rival = nearest();
   const Duration gain = mine.round_trip - servers_[rival].round_trip;
-  const bool much_nearer = gain >= kLeastGain && 100 * gain >= kLeastGainPercent * mine.round_trip;
+  const bool much_nearer = gain >= kMinGain && 100 * gain >= kMinGainPercent * mine.round_trip;
   const bool trusted = !servers_[rival].on_probation;
   if (mine.state != ServerState::kHealthy || (trusted && much_nearer)) chosen_ = rival;
   return chosen_;

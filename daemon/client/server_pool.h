@@ -15,22 +15,22 @@ enum class ServerState : std::uint8_t { kUnknown, kHealthy, kFailed };
 
 /// Told what checks of the servers found; says which server is the best, and when one that failed is to be
 /// tried again. Knows no address and no clock.
-class ServerChoice {
+class ServerPool {
  public:
   /// A rival must be faster by both for sessions to move: two servers about as far away would take turns for
   /// ever.
-  static constexpr Duration kLeastGain = milliseconds(5);
-  static constexpr int kLeastGainPercent = 20;
+  static constexpr Duration kMinGain = milliseconds(5);
+  static constexpr int kMinGainPercent = 20;
   /// A server that failed is tried again after this, then after twice as long each time, up to the longest.
   static constexpr Duration kFirstRetry = seconds(1);
-  static constexpr Duration kLongestRetry = seconds(8);
+  static constexpr Duration kMaxRetry = seconds(8);
   /// A server that answered and then failed must answer for so long before it is chosen instead of a healthy
   /// one. So must each that failed before its intervals start anew. One with another smuxver or compression acknowledges packets, and shows
   /// what is wrong with its first keepalive, which kcptun sends after 10 s.
   static constexpr Duration kProof = seconds(15);
 
   /// REQUIRES: servers >= 1.
-  explicit ServerChoice(std::size_t servers) : servers_(servers) {}
+  explicit ServerPool(std::size_t servers) : servers_(servers) {}
 
   /// The server owes nothing. Told again and again while that is so.
   void handle_answer(std::size_t server, Duration round_trip, TimePoint now);

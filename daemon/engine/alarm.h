@@ -14,15 +14,15 @@ namespace kcptun {
 class Alarm final : public Deadline {
  public:
   /// `loop` outlives it. `ring` may ask for the next time.
-  Alarm(Loop& loop, std::function<void(TimePoint now)> ring) : loop_(loop), ring_(std::move(ring)) {}
-  ~Alarm() override { loop_.deadlines().set(*this, std::nullopt); }
+  Alarm(Engine& engine, std::function<void(TimePoint now)> ring) : engine_(engine), ring_(std::move(ring)) {}
+  ~Alarm() override { engine_.deadlines().set(*this, std::nullopt); }
   Alarm(const Alarm&) = delete;
   Alarm& operator=(const Alarm&) = delete;
 
-  void ring_by(TimePoint at) {
+  void schedule_at(TimePoint at) {
     if (at_ <= at) return;
     at_ = at;
-    loop_.deadlines().set(*this, at);
+    engine_.deadlines().set(*this, at);
   }
 
  private:
@@ -33,7 +33,7 @@ class Alarm final : public Deadline {
     ring_(now);
   }
 
-  Loop& loop_;
+  Engine& engine_;
   std::function<void(TimePoint)> ring_;
   TimePoint at_ = kNever;
 };

@@ -30,32 +30,32 @@ Connection::Connection(Session& session, std::uint32_t sid, LocalConnection loca
     : session_(session),
       sid_(sid),
       fd_(std::move(local.fd)),
-      backlog_(session.loop().backlog_pool()),
+      backlog_(session.engine().backlog_pool()),
       replay_(std::move(local.unsent)),
       moves_(local.moves) {
-  poll_ = std::make_unique<PollHandle>(session_.loop().uv(), fd_.get(), [this](int events) { handle_poll(events); });
+  poll_ = std::make_unique<PollHandle>(session_.engine().uv(), fd_.get(), [this](int events) { handle_poll(events); });
   if (!watch()) refuse(errno);
 }
 
 Connection::Connection(Session& session, std::uint32_t sid, Target& target)
     : session_(session),
       sid_(sid),
-      backlog_(session.loop().backlog_pool()),
-      dialer_(std::make_unique<Dialer>(session.loop(),
-                                       [this](Dialer::Outcome made) { handle_dialled(std::move(made)); })) {
+      backlog_(session.engine().backlog_pool()),
+      dialer_(std::make_unique<Dialer>(session.engine(),
+                                       [this](Dialer::Outcome made) { handle_connected(std::move(made)); })) {
   replay_.bind();
   target.dial(*dialer_);
 }
 
 Connection::~Connection() {
-  session_.loop().deadlines().set(*this, std::nullopt);
+  session_.engine().deadlines().set(*this, std::nullopt);
   poll_.reset();  // before the descriptor is closed
 }
 
 // From the loop, because this may be the constructor.
 void Connection::refuse(int error) {
   watch_error_ = error;
-  give_up_at_ = session_.loop().now();
+  give_up_at_ = session_.engine().now();
   arm();
 }
 
@@ -68,7 +68,7 @@ void Connection::update_watch() {
 
 bool Connection::watch() {
   if (failed_) return poll_->watch(0);
-  const bool reading = !read_ended_ && !parked_ && !peer_reset_;
+  const bool reading = !read_ended_ && !reading_paused_ && !peer_reset_;
   const bool writing = !backlog_.empty();
   if (reading || writing) {
     watches_hang_up_ = false;
@@ -76,9 +76,9 @@ bool Connection::watch() {
   }
   // epoll tells of errors and hang-ups to who watches for anything at all: here for urgent data, which does not come.
   const bool watched = poll_->watch(watches_hang_up_ ? UV_PRIORITIZED : 0);
-  const bool waits = read_ended_ || starved_;  // for the other end; not just for its turn
+  const bool waits = read_ended_ || send_blocked_;  // for the other end; not just for its turn
   if (waits && !watches_hang_up_ && !hung_up_ && !look_at_) {
-    look_at_ = session_.loop().now() + kLookAfter;
+    look_at_ = session_.engine().now() + kLookAfter;
     arm();
   }
   return watched;
@@ -92,7 +92,7 @@ void Connection::handle_poll(int events) {
     if (events & UV_WRITABLE) write_backlog();
     if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
   }
-  session_.loop().wake(session_);  // what was written may move windows
+  session_.engine().wake(session_);  // what was written may move windows
   update_watch();
 }
 
@@ -106,7 +106,7 @@ void Connection::handle_hang_up() {
   bound_drain();
 }
 
-void Connection::handle_dialled(Dialer::Outcome outcome) {
+void Connection::handle_connected(Dialer::Outcome outcome) {
   if (!outcome.fd.valid()) return fail("cannot reach the target", outcome.error);
   dialer_.reset();
   fd_ = std::move(outcome.fd);
@@ -115,12 +115,12 @@ void Connection::handle_dialled(Dialer::Outcome outcome) {
   prepare_connection(fd_.get());
   if (peer_reset_) bound_drain();
   write_backlog();
-  session_.loop().wake(session_);
+  session_.engine().wake(session_);
   update_watch();
 }
 
 void Connection::arm() {
-  session_.loop().deadlines().set(*this, earliest(give_up_at_, earliest(look_at_, idle_at_)));
+  session_.engine().deadlines().set(*this, earliest(give_up_at_, earliest(look_at_, idle_at_)));
 }
 
 void Connection::handle_deadline(TimePoint now) {
@@ -145,13 +145,13 @@ void Connection::handle_deadline(TimePoint now) {
 // does what is left to read of a peer at this end that is gone, and to write to one before a reset.
 void Connection::bound_drain() {
   if (give_up_at_) return;
-  give_up_at_ = session_.loop().now() + session_.drain_limit();
+  give_up_at_ = session_.engine().now() + session_.drain_limit();
   arm();
 }
 
 // And with nothing left to send, a peer that is gone looks like one that waits for a slow answer.
 void Connection::bound_idleness() {
-  idle_at_ = session_.loop().now() + session_.half_closed_idle();
+  idle_at_ = session_.engine().now() + session_.half_closed_idle();
   idle_traffic_ = traffic_.total();
   arm();
 }
@@ -166,8 +166,8 @@ void Connection::check_idleness(TimePoint) {
 void Connection::handle_writable() {
   replay_.bind();
   if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
-  starved_ = false;
-  if (parked_) unpark();
+  send_blocked_ = false;
+  if (reading_paused_) resume_reading();
   if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor tells of these
 }
 
@@ -179,7 +179,7 @@ void Connection::fail(const char* what, const std::string& error) {
   } else if (watch_error_ != 0) {
     session_.log().warning(what, {{"conv", conv}, {"sid", sid_}, {"error", error}});
   }
-  session_.link().abandon(sid_);
+  session_.link().reset_stream(sid_);
   reset();
   session_.detach(*this);
 }
@@ -189,8 +189,8 @@ void Connection::reset() {
   dialer_.reset();
   if (!poll_) return;
   poll_.reset();
-  Loop& loop = session_.loop();
-  loop.lingering_resets().add(loop.now(), std::move(fd_), session_.drain_limit());
+  Engine& engine = session_.engine();
+  engine.lingering_resets().add(engine.now(), std::move(fd_), session_.drain_limit());
 }
 
 void Connection::handle_peer_reset() {
@@ -216,9 +216,9 @@ Connection::Pull Connection::pull(std::size_t limit) {
   const std::span<const MutableBytes> room = link.prepare_write(sid_, std::min(limit, read_size_));
   if (room.empty()) {
     if (!link.writable()) return Pull::kMore;
-    starved_ = true;
+    send_blocked_ = true;
     if (peer_finished_ || write_failed_ || hung_up_) bound_drain();
-    return Pull::kStarved;
+    return Pull::kBlocked;
   }
 
   if (!replay_.unsent().empty()) return replay(room);
@@ -241,7 +241,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
     if (hung_up_ && watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
     const bool filled = static_cast<std::size_t>(n) == total;
     // Room is laid out before the read: no more of it than this connection has been filling.
-    read_size_ = filled ? std::min(2 * read_size_, kLargestRead) : std::max(read_size_ / 2, kSmallestRead);
+    read_size_ = filled ? std::min(2 * read_size_, kMaxRead) : std::max(read_size_ / 2, kMinRead);
     return filled ? Pull::kMore : Pull::kDry;
   }
   if (n < 0 && error == EINTR) return Pull::kMore;
@@ -292,25 +292,25 @@ LocalConnection Connection::take_back() {
   return local;
 }
 
-void Connection::park() {
-  parked_ = true;
+void Connection::pause_reading() {
+  reading_paused_ = true;
   update_watch();
 }
 
-void Connection::unpark() {
-  parked_ = false;
+void Connection::resume_reading() {
+  reading_paused_ = false;
   update_watch();
 }
 
 // --- from the tunnel to here ---
 
-void Connection::gather(Bytes view) {
+void Connection::queue_write(Bytes view) {
   replay_.bind();
   if (!takes_data()) return;
   if (dialer_ || !backlog_.empty() || write_ended_) {
     backlog_.append(view);
   } else {
-    gathered_.push_back({const_cast<std::uint8_t*>(view.data()), view.size()});
+    queued_writes_.push_back({const_cast<std::uint8_t*>(view.data()), view.size()});
   }
 }
 
@@ -339,21 +339,21 @@ void Connection::stop_writing(int error) {
 
 void Connection::flush() {
   std::size_t done = 0;
-  while (done < gathered_.size() && takes_data()) {
-    const std::size_t count = std::min(gathered_.size() - done, kWriteVectors);
+  while (done < queued_writes_.size() && takes_data()) {
+    const std::size_t count = std::min(queued_writes_.size() - done, kWriteVectors);
     std::size_t wanted = 0;
-    for (std::size_t i = 0; i < count; ++i) wanted += gathered_[done + i].iov_len;
-    std::size_t written = write_some(&gathered_[done], count);
+    for (std::size_t i = 0; i < count; ++i) wanted += queued_writes_[done + i].iov_len;
+    std::size_t written = write_some(&queued_writes_[done], count);
     const bool short_write = written < wanted;
-    for (; done < gathered_.size() && written >= gathered_[done].iov_len; ++done)
-      written -= gathered_[done].iov_len;
+    for (; done < queued_writes_.size() && written >= queued_writes_[done].iov_len; ++done)
+      written -= queued_writes_[done].iov_len;
     if (!short_write) continue;
-    for (; done < gathered_.size() && takes_data(); ++done, written = 0)
-      backlog_.append(Bytes(static_cast<const std::uint8_t*>(gathered_[done].iov_base), gathered_[done].iov_len)
+    for (; done < queued_writes_.size() && takes_data(); ++done, written = 0)
+      backlog_.append(Bytes(static_cast<const std::uint8_t*>(queued_writes_[done].iov_base), queued_writes_[done].iov_len)
                           .subspan(written));
   }
-  gathered_.clear();
-  if (gathered_.capacity() > kWriteVectors) gathered_.shrink_to_fit();
+  queued_writes_.clear();
+  if (queued_writes_.capacity() > kWriteVectors) queued_writes_.shrink_to_fit();
   if (failed_) return;
   end_if_drained();
   update_watch();
@@ -374,13 +374,13 @@ void Connection::handle_peer_finished() {
   peer_finished_ = true;
   replay_.bind();
   const Smux& smux = session_.link().smux();
-  if (starved_ || (smux.version() == 1 && !smux.peer_is_ours())) bound_drain();
+  if (send_blocked_ || (smux.version() == 1 && !smux.peer_is_ours())) bound_drain();
   if (!smux.peer_is_ours()) bound_idleness();
   end_if_drained();
 }
 
 void Connection::end_if_drained() {
-  if (!takes_data() || dialer_ || !backlog_.empty() || !gathered_.empty()) return;
+  if (!takes_data() || dialer_ || !backlog_.empty() || !queued_writes_.empty()) return;
   if (peer_reset_) {
     reset();
     return session_.detach(*this);

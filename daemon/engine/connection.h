@@ -35,7 +35,7 @@ class Connection : private Deadline {
   enum class Pull : std::uint8_t {
     kMore,     // there may be more to read
     kDry,      // nothing to read now
-    kStarved,  // the stream has no window: kWritable will tell
+    kBlocked,  // the stream has no window: kWritable will tell
     kStopped,  // the end was read, or the connection failed
   };
 
@@ -60,33 +60,33 @@ class Connection : private Deadline {
   /// Reads up to `limit` bytes into the link.
   Pull pull(std::size_t limit);
   /// Bytes came; they are written by flush(), before the view ends.
-  void gather(Bytes view);
+  void queue_write(Bytes view);
   void flush();
   /// The peer sends no more.
   void handle_peer_finished();
   /// Stops reading because the link has no room, and reads again.
-  void park();
-  void unpark();
-  bool parked() const { return parked_; }
+  void pause_reading();
+  void resume_reading();
+  bool reading_paused() const { return reading_paused_; }
   /// The stream, which had no window, has some again.
   void handle_writable();
   /// The connection without its stream. Nothing happens to it here any more. REQUIRES: movable().
   LocalConnection take_back();
   /// The peer may have passed on what was sent.
-  void handle_passed_on() { replay_.bind(); }
+  void handle_forwarded() { replay_.bind(); }
   /// The other end has reset the stream: so does this one, behind what has come.
   void handle_peer_reset();
   /// The stream is gone: the peer at this end sees a reset, not an orderly end, as soon as it has what was written.
   void reset();
 
   bool in_ready_list = false;  // the session's bookkeeping
-  bool gathered = false;
+  bool write_queued = false;
 
  private:
   void handle_deadline(TimePoint now) override;
   void handle_poll(int events);
   void handle_hang_up();
-  void handle_dialled(Dialer::Outcome outcome);
+  void handle_connected(Dialer::Outcome outcome);
   Pull replay(std::span<const MutableBytes> room);
   void note_position();
   void bound_drain();
@@ -110,17 +110,17 @@ class Connection : private Deadline {
   std::unique_ptr<PollHandle> poll_;
   Backlog backlog_;
   Traffic traffic_;
-  std::vector<iovec> gathered_;
+  std::vector<iovec> queued_writes_;
   std::unique_ptr<Dialer> dialer_;  // while the connection is being made
   int watch_error_ = 0;             // why the system refuses to watch fd_
   ReplayBuffer replay_;
   std::optional<std::uint32_t> first_position_;  // in the link's stream, of the first byte that was read
   std::uint8_t moves_ = 0;
-  static constexpr std::size_t kSmallestRead = 4 * 1024;
-  static constexpr std::size_t kLargestRead = 64 * 1024;
-  std::size_t read_size_ = kSmallestRead;  // bytes asked of the next read
-  bool parked_ = false;
-  bool starved_ = false;      // the stream has no window
+  static constexpr std::size_t kMinRead = 4 * 1024;
+  static constexpr std::size_t kMaxRead = 64 * 1024;
+  std::size_t read_size_ = kMinRead;  // bytes asked of the next read
+  bool reading_paused_ = false;
+  bool send_blocked_ = false;      // the stream has no window
   bool read_ended_ = false;   // the end was read
   bool peer_finished_ = false;
   bool peer_reset_ = false;   // what has come is written yet, nothing is read

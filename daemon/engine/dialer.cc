@@ -11,12 +11,12 @@
 
 namespace kcptun {
 
-Dialer::Dialer(Loop& loop, Done done)
-    : loop_(loop), done_(std::move(done)), give_up_at_(loop.now() + kDialTimeout), error_(std::strerror(ETIMEDOUT)) {
+Dialer::Dialer(Engine& engine, Done done)
+    : engine_(engine), done_(std::move(done)), give_up_at_(engine.now() + kDialTimeout), error_(std::strerror(ETIMEDOUT)) {
   set_deadline();
 }
 
-Dialer::~Dialer() { loop_.deadlines().set(*this, std::nullopt); }
+Dialer::~Dialer() { engine_.deadlines().set(*this, std::nullopt); }
 
 void Dialer::begin(std::vector<IpEndpoint> addresses, Reached reached) {
   addresses_ = std::move(addresses);
@@ -44,7 +44,7 @@ void Dialer::begin_next() {
     begun = add_attempt(begin_connect(address), address);
   }
   next_attempt_at_.reset();
-  if (next_ < addresses_.size()) next_attempt_at_ = loop_.now() + kAttemptDelay;
+  if (next_ < addresses_.size()) next_attempt_at_ = engine_.now() + kAttemptDelay;
   failed_ = attempts_.empty();
   set_deadline();
 }
@@ -55,7 +55,7 @@ bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
     return false;
   }
   const int number = fd.get();
-  auto poll = std::make_unique<PollHandle>(loop_.uv(), number, [this, number](int) { handle_poll(number); });
+  auto poll = std::make_unique<PollHandle>(engine_.uv(), number, [this, number](int) { handle_poll(number); });
   if (!poll->watch(UV_WRITABLE)) {
     error_ = std::string("the system refuses to watch the connection: ") + std::strerror(errno);
     return false;
@@ -66,8 +66,8 @@ bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
 
 void Dialer::set_deadline() {
   TimePoint at = std::min(give_up_at_, next_attempt_at_.value_or(give_up_at_));
-  if (failed_) at = loop_.now();
-  loop_.deadlines().set(*this, at);
+  if (failed_) at = engine_.now();
+  engine_.deadlines().set(*this, at);
 }
 
 void Dialer::handle_deadline(TimePoint now) {
@@ -99,7 +99,7 @@ void Dialer::handle_poll(int fd) {
 void Dialer::take(std::vector<Attempt>::iterator made) {
   Attempt chosen = std::move(*made);
   attempts_.clear();
-  loop_.deadlines().set(*this, std::nullopt);
+  engine_.deadlines().set(*this, std::nullopt);
   if (chosen.address && reached_) reached_(*chosen.address);
   tell({std::move(chosen.fd), std::move(chosen.poll), {}});
 }

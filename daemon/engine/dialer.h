@@ -35,7 +35,7 @@ class Dialer final : private Deadline {
   using Reached = std::function<void(const IpEndpoint&)>;
 
   /// `done` is called once, from the loop; the dialer may be destroyed inside it. `loop` outlives the dialer.
-  Dialer(Loop& loop, Done done);
+  Dialer(Engine& engine, Done done);
   ~Dialer() override;
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
@@ -64,7 +64,7 @@ class Dialer final : private Deadline {
   void tell(Outcome outcome);
   void set_deadline();
 
-  Loop& loop_;
+  Engine& engine_;
   Done done_;
   Reached reached_;
   const TimePoint give_up_at_;

@@ -30,7 +30,7 @@ constexpr std::size_t kManySessions = 100;
 constexpr std::uint64_t kRetrySendMs = 1;
 // A socket that the system refuses to watch is asked for again, and that is said no more often than this.
 constexpr std::uint64_t kRewatchMs = 100;
-constexpr Duration kSayAgain = seconds(60);
+constexpr Duration kLogAgainAfter = seconds(60);
 
 UnixTime read_wall_clock() {
   timespec t;
@@ -64,27 +64,27 @@ void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters&
   sum.receive_errors += one.receive_errors;
   sum.truncated += one.truncated;
   sum.malformed += one.malformed;
-  sum.strays += one.strays;
+  sum.misrouted += one.misrouted;
   sum.fell_back_gso += one.fell_back_gso;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Loop>> Loop::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+Result<std::unique_ptr<Engine>> Engine::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
                                          const QppPads* qpp) {
   Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
   if (!uv) return Error{uv.error()};
-  auto loop = std::make_unique<Loop>((*uv)->get(), settings, cipher, key, qpp);
+  auto loop = std::make_unique<Engine>((*uv)->get(), settings, cipher, key, qpp);
   loop->uv_owner_ = std::move(*uv);
   return loop;
 }
 
-Loop::Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
+Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
     : uv_(shared),
       context_(settings),
       backlog_pool_(kBacklogBuffer),
       suite_(make_suite(cipher, key)) {
-  context_.lay_out_for(*suite_);
+  context_.set_overhead(*suite_);
   context_.qpp = qpp;
   mailbox_ = std::make_unique<Mailbox>(uv_);
   timer_ = std::make_unique<TimerHandle>(uv_, [this] {
@@ -99,7 +99,7 @@ Loop::Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const
   check_ = std::make_unique<CheckHandle>(uv_, [this] { pump(); });
 }
 
-Loop::~Loop() {
+Engine::~Engine() {
   empty_disposed();
   ports_.clear();
   check_.reset();
@@ -110,12 +110,12 @@ Loop::~Loop() {
   uv_owner_.reset();  // on a shared loop the closed handles go with its next turn
 }
 
-void Loop::run() {
+void Engine::run() {
   pump();  // what was set up before
   uv_run(&uv_, UV_RUN_DEFAULT);
 }
 
-TimePoint Loop::now() {
+TimePoint Engine::now() {
   if (now_is_fresh_) return now_;
   now_ = read_clock();
   if (context_.session_header > 0) context_.wall = read_wall_clock();
@@ -125,11 +125,11 @@ TimePoint Loop::now() {
 
 // --- sockets ---
 
-std::uint32_t Loop::next_socket_index() {
+std::uint32_t Engine::next_socket_index() {
   return free_ports_.empty() ? static_cast<std::uint32_t>(ports_.size()) : free_ports_.back();
 }
 
-void Loop::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver) {
+void Engine::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver) {
   const std::uint32_t index = next_socket_index();
   KCPTUN_CHECK(socket->index() == index);
   if (index == ports_.size()) {
@@ -145,7 +145,7 @@ void Loop::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& re
   watch_socket(index);
 }
 
-void Loop::remove_socket(std::uint32_t index) {
+void Engine::remove_socket(std::uint32_t index) {
   add_counters(closed_udp_, ports_[index]->socket->counters());
   sockets_[index] = nullptr;
   dispose(std::move(ports_[index]));
@@ -153,40 +153,40 @@ void Loop::remove_socket(std::uint32_t index) {
   if (blocked_ && blocked_socket_ == index) retry_->start(0);
 }
 
-const DatagramSocket* Loop::socket(std::uint32_t index) const { return sockets_[index]; }
+const DatagramSocket* Engine::socket(std::uint32_t index) const { return sockets_[index]; }
 
-DatagramSocket::Counters Loop::udp_counters() const {
+DatagramSocket::Counters Engine::udp_counters() const {
   DatagramSocket::Counters sum = closed_udp_;
   for (const DatagramSocket* socket : sockets_)
     if (socket) add_counters(sum, socket->counters());
   return sum;
 }
 
-void Loop::watch_socket(std::uint32_t index) {
+void Engine::watch_socket(std::uint32_t index) {
   const bool writing = blocked_ && blocked_socket_ == index && !waits_for_memory_;
   if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
   const int error = errno;
-  if (!rewatch_said_at_ || now() - *rewatch_said_at_ >= kSayAgain) {
+  if (!rewatch_logged_at_ || now() - *rewatch_logged_at_ >= kLogAgainAfter) {
     EventLog().warning("the system refuses to watch a socket, which is tried again", {{"error", std::strerror(error)}});
-    rewatch_said_at_ = now();
+    rewatch_logged_at_ = now();
   }
   rewatch_->start(kRewatchMs);
 }
 
 // Those that are watched stay as they are.
-void Loop::watch_sockets_again() {
+void Engine::watch_sockets_again() {
   for (std::uint32_t index = 0; index < ports_.size(); ++index)
     if (ports_[index]) watch_socket(index);
 }
 
-void Loop::handle_socket(std::uint32_t index, int events) {
+void Engine::handle_socket(std::uint32_t index, int events) {
   if (events & UV_WRITABLE) transmit_rest();
   if (events & UV_READABLE) receive(index);
   if (ports_[index]) watch_socket(index);  // an error event stops the watching
 }
 
 // Acknowledgements leave after each receive call's worth, so that the sender hears while there is more to read.
-void Loop::receive(std::uint32_t index) {
+void Engine::receive(std::uint32_t index) {
   for (int call = 0; call < kReceiveCalls && ports_[index]; ++call) {
     Port& port = *ports_[index];
     const DatagramSocket::Received received = port.socket->receive(arena_);
@@ -197,7 +197,7 @@ void Loop::receive(std::uint32_t index) {
   }
 }
 
-void Loop::handle_received(Port& port, const ReceivedRun& run) {
+void Engine::handle_received(Port& port, const ReceivedRun& run) {
   packets_.clear();
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
   if (run.stride > kMaxDatagram) {  // no peer of ours sends them (docs/protocol.md section 2)
@@ -210,7 +210,7 @@ void Loop::handle_received(Port& port, const ReceivedRun& run) {
 
 // --- sending ---
 
-bool Loop::send_batch() {
+bool Engine::send_batch() {
   if (blocked_) return false;
   if (batch_.empty()) return true;
   suite_->seal(batch_.packets());
@@ -220,12 +220,12 @@ bool Loop::send_batch() {
   return !blocked_;
 }
 
-void Loop::transmit_rest() {
+void Engine::transmit_rest() {
   const std::uint32_t was_blocked_on = blocked_socket_;
   const bool was_blocked = std::exchange(blocked_, false);
   const BatchSendResult result = kcptun::send_batch(sockets_, batch_, batch_position_);
   batch_position_ = result.position;
-  if (result.dropped > 0) tell_of_refused_sends();
+  if (result.dropped > 0) report_send_failures();
   if (result.state == DatagramSocket::SendState::kDone) {
     batch_.clear();
     free_ports_.insert(free_ports_.end(), stale_ports_.begin(), stale_ports_.end());
@@ -236,15 +236,15 @@ void Loop::transmit_rest() {
   if (was_blocked && ports_[was_blocked_on]) watch_socket(was_blocked_on);
 }
 
-void Loop::tell_of_refused_sends() {
+void Engine::report_send_failures() {
   for (const std::unique_ptr<Port>& port : ports_) {
     if (!port) continue;
     const std::uint64_t errors = port->socket->counters().send_errors;
-    if (std::exchange(port->send_errors, errors) != errors) port->receiver.handle_refused_send(now());
+    if (std::exchange(port->send_errors, errors) != errors) port->receiver.handle_send_failure(now());
   }
 }
 
-void Loop::wait_for_socket(const BatchSendResult& result) {
+void Engine::wait_for_socket(const BatchSendResult& result) {
   blocked_ = true;
   blocked_socket_ = result.socket;
   waits_for_memory_ = result.state == DatagramSocket::SendState::kNoBuffers;
@@ -257,11 +257,11 @@ void Loop::wait_for_socket(const BatchSendResult& result) {
 
 // --- sessions ---
 
-void Loop::wake(Session& session) {
+void Engine::wake(Session& session) {
   if (!session.set_awake(true)) awake_.push_back(&session);
 }
 
-void Loop::forget(Session& session) {
+void Engine::forget(Session& session) {
   ++sessions_gone_;
   note_activity();
   deadlines_.set(session, std::nullopt);
@@ -270,7 +270,7 @@ void Loop::forget(Session& session) {
 }
 
 // While a batch is blocked, sessions pass on what came, and stay awake for the rest.
-void Loop::pump() {
+void Engine::pump() {
   deadlines_.run(now());
   std::swap(awake_, pumping_);
   if (!pumping_.empty()) note_activity();
@@ -289,7 +289,7 @@ void Loop::pump() {
 }
 
 // What is held is looked at while there is work, and once or twice more when the work is over.
-void Loop::trim() {
+void Engine::trim() {
   const bool holding = context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
   if (!trim_at_ && (holding || sessions_gone_ >= kManySessions)) trim_at_ = now_ + kTrimEvery;
   if (!trim_at_ || now_ < *trim_at_) return;
@@ -300,7 +300,7 @@ void Loop::trim() {
   if (std::exchange(sessions_gone_, 0) >= kManySessions) malloc_trim(0);
 }
 
-void Loop::arm_timer() {
+void Engine::arm_timer() {
   std::optional<TimePoint> at = earliest(deadlines_.soonest(), trim_at_);
   if (!awake_.empty() && !blocked_) at = now_;
   if (at == armed_) return;
@@ -310,7 +310,7 @@ void Loop::arm_timer() {
   timer_->start(static_cast<std::uint64_t>(std::chrono::ceil<milliseconds>(wait).count()));
 }
 
-void Loop::empty_disposed() {
+void Engine::empty_disposed() {
   while (!disposed_.empty()) {
     std::vector<Disposed> now_gone;
     now_gone.swap(disposed_);

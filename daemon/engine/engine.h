@@ -31,13 +31,13 @@ class PacketReceiver {
   virtual ~PacketReceiver() = default;
   virtual void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) = 0;
   /// The kernel refuses to send over this socket, and not because packets are too large or the system is out of memory.
-  virtual void handle_refused_send(TimePoint) {}
+  virtual void handle_send_failure(TimePoint) {}
 };
 
 /// Drives everything on its thread. One wake-up: sockets are drained into links, links' events into connections,
 /// connections into links, links into the transmit batch, and the batch into the sockets.
 /// Not thread-safe but for mailbox().
-class Loop {
+class Engine {
  public:
   struct Counters {
     std::uint64_t rejected_packets = 0;  // failed their CRC or tag
@@ -46,13 +46,13 @@ class Loop {
 
   /// `key` is used during construction only; `qpp` (may be null) outlives the loop. The error says what the system
   /// would not give.
-  static Result<std::unique_ptr<Loop>> open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+  static Result<std::unique_ptr<Engine>> open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
                                             const QppPads* qpp);
   /// On a libuv loop that others use too, who close it: it outlives this one by a turn. run() and stop() are theirs.
-  Loop(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
-  ~Loop();
-  Loop(const Loop&) = delete;
-  Loop& operator=(const Loop&) = delete;
+  Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   /// Until stop(), on the caller's thread.
   void run();
@@ -129,7 +129,7 @@ class Loop {
   void pump();
   void wait_for_socket(const BatchSendResult& result);
   void transmit_rest();
-  void tell_of_refused_sends();
+  void report_send_failures();
   void watch_socket(std::uint32_t index);
   void watch_sockets_again();
   void note_activity() { activity_.store(activity() + 1, std::memory_order_relaxed); }
@@ -171,7 +171,7 @@ class Loop {
   std::unique_ptr<TimerHandle> timer_;
   std::unique_ptr<TimerHandle> retry_;
   std::unique_ptr<TimerHandle> rewatch_;
-  std::optional<TimePoint> rewatch_said_at_;  // when a refused watch was last logged
+  std::optional<TimePoint> rewatch_logged_at_;  // when a refused watch was last logged
   std::unique_ptr<CheckHandle> check_;
 };
 

@@ -49,7 +49,7 @@ bool acknowledged_later(const SendWindow& window) {
 }  // namespace
 
 bool HintLimiter::take(Hint hint, TimePoint now) {
-  auto& said = said_[static_cast<std::size_t>(hint)];
+  auto& said = logged_[static_cast<std::size_t>(hint)];
   if (said && now - *said < kQuiet) return false;
   said = now;
   return true;
@@ -84,7 +84,7 @@ bool FullSizeWatch::handle_run(TimePoint now, const Kcp& kcp) {
   }
   if (!begin_ || begin_->first != window.una()) begin_ = Begin{now, window.una(), counters};
   const Kcp::Counters& then = begin_->counters;
-  if (now - begin_->at < kPatience || counters.retransmitted - then.retransmitted < kCopies) return false;
+  if (now - begin_->at < kAnswerTimeout || counters.retransmitted - then.retransmitted < kCopies) return false;
   const bool heard = counters.in_segments - then.in_segments >= kHeard && counters.repeated == then.repeated;
   return heard || acknowledged_later(window);
 }

@@ -28,7 +28,7 @@ class HintLimiter {
   bool take(Hint hint, TimePoint now);
 
  private:
-  std::array<std::optional<TimePoint>, kHints> said_;
+  std::array<std::optional<TimePoint>, kHints> logged_;
 };
 
 /// Whether all that comes from some address fails to open: another key or cipher is there. Remembers the last
@@ -57,7 +57,7 @@ class RejectedPeers {
 /// what it sends is new, so that it gets our acknowledgements.
 class FullSizeWatch {
  public:
-  static constexpr Duration kPatience = seconds(5);   // ten tail-loss probes: no loss rate at which a tunnel is of use
+  static constexpr Duration kAnswerTimeout = seconds(5);   // ten tail-loss probes: no loss rate at which a tunnel is of use
   static constexpr std::uint64_t kCopies = 5;         // sent again meanwhile
   static constexpr std::uint64_t kHeard = 2;          // segments of the peer meanwhile, none of them repeated
   static constexpr std::uint32_t kLook = 256;         // segments behind the first that are looked at

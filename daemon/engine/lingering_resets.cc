@@ -13,7 +13,7 @@ namespace kcptun {
 namespace {
 
 constexpr Duration kFirstLook = milliseconds(1);
-constexpr Duration kLongestInterval = milliseconds(100);
+constexpr Duration kMaxInterval = milliseconds(100);
 
 // Of a unix socket nothing can get lost: what was written lies with its peer.
 bool all_arrived(int fd) {
@@ -41,7 +41,7 @@ void LingeringResets::add(TimePoint now, FileDescriptor fd, Duration patience) {
 
 void LingeringResets::handle_deadline(TimePoint now) {
   std::erase_if(waiting_, [now](const Waiting& one) { return now >= one.give_up_at || all_arrived(one.fd.get()); });
-  interval_ = std::min(2 * interval_, kLongestInterval);
+  interval_ = std::min(2 * interval_, kMaxInterval);
   if (!waiting_.empty()) deadlines_.set(*this, now + interval_);
 }
 

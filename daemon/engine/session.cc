@@ -19,24 +19,24 @@ constexpr std::size_t kPullBudget = 128 * 1024;
 // A closewait of 0, the client's default, would cut off what is on its way. In version 2 the peer's windows show that it
 // is there, at least every keepalive interval (30 s at most); version 1 says nothing, and the bound is one on the whole
 // rest of the stream.
-constexpr Duration kShortestDrain = seconds(35);
+constexpr Duration kMinDrain = seconds(35);
 
 }  // namespace
 
-Session::Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile)
-    : loop_(loop),
+Session::Session(Engine& engine, Link& link, Owner& owner, const Path& path, const Profile& profile)
+    : engine_(engine),
       link_(link),
       owner_(owner),
       path_(path),
       profile_(profile) {
-  loop_.wake(*this);
+  engine_.wake(*this);
 }
 
-Session::~Session() { loop_.forget(*this); }
+Session::~Session() { engine_.forget(*this); }
 
 std::string Session::target() const { return to_text(profile_.remote); }
 
-Duration Session::drain_limit() const { return std::max<Duration>(profile_.closewait, kShortestDrain); }
+Duration Session::drain_limit() const { return std::max<Duration>(profile_.closewait, kMinDrain); }
 
 void Session::attach(std::unique_ptr<Connection> connection) {
   const std::uint32_t sid = connection->sid();
@@ -45,7 +45,7 @@ void Session::attach(std::unique_ptr<Connection> connection) {
   link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(&attached));
   connections_[sid] = std::move(connection);
   if (attached.has_unsent()) mark_ready(attached);
-  loop_.wake(*this);
+  engine_.wake(*this);
 }
 
 void Session::detach(Connection& connection) {
@@ -57,11 +57,11 @@ void Session::detach(Connection& connection) {
     std::erase(ready_, &connection);
     std::erase(watching_, &connection);
   }
-  if (std::exchange(connection.gathered, false)) std::replace(gathered_.begin(), gathered_.end(), &connection, static_cast<Connection*>(nullptr));
+  if (std::exchange(connection.write_queued, false)) std::replace(queued_writes_.begin(), queued_writes_.end(), &connection, static_cast<Connection*>(nullptr));
   std::unique_ptr<Connection> gone = std::move(it->second);
   connections_.erase(it);
-  loop_.dispose(std::move(gone));
-  loop_.wake(*this);
+  engine_.dispose(std::move(gone));
+  engine_.wake(*this);
 }
 
 void Session::close_all() {
@@ -73,19 +73,19 @@ void Session::close_all() {
 }
 
 void Session::shut_down() {
-  for (const auto& [sid, connection] : connections_) link_.abandon(sid);
+  for (const auto& [sid, connection] : connections_) link_.reset_stream(sid);
   link_.release_lingering();
   close_all();
 }
 
 void Session::handle_deadline(TimePoint now) {
   link_.handle_timeout(now);
-  if (!closed_ && verdict_.empty() && link_.owed_since()) verdict_ = owner_.judge_silence(*this, now);
-  loop_.wake(*this);
+  if (!closed_ && verdict_.empty() && link_.unanswered_since()) verdict_ = owner_.judge_unanswered(*this, now);
+  engine_.wake(*this);
 }
 
 void Session::mark_ready(Connection& connection) {
-  loop_.wake(*this);
+  engine_.wake(*this);
   if (std::exchange(connection.in_ready_list, true)) return;
   ready_.push_back(&connection);
   watching_.push_back(&connection);
@@ -96,37 +96,37 @@ void Session::mark_ready(Connection& connection) {
 void Session::pump(TimePoint now) {
   if (closed_) return;
   drain_events(now);
-  bind_passed_on();
+  bind_forwarding();
   const std::string_view closed = link_.closed_reason();
   if (const std::string_view reason = closed.empty() ? verdict_ : closed; !reason.empty()) {
     closed_ = true;
     // A peer that does not fit is to know that its bytes were read, not lost: then it finds out soon, and can say why.
-    if (!closed.empty() && link_.mismatch() != Mismatch::kNone && !loop_.blocked()) transmit(now);
+    if (!closed.empty() && link_.mismatch() != Mismatch::kNone && !engine_.blocked()) transmit(now);
     owner_.handle_closed(*this, reason);
     close_all();  // what is left
     return;
   }
-  if (loop_.blocked()) {
-    loop_.wake(*this);
-    return park_unserved();
+  if (engine_.blocked()) {
+    engine_.wake(*this);
+    return pause_unserved();
   }
   // A batch's worth at a time: what was just read is still in the cache when it is packed, sealed and sent.
   bool pulled;
   do {
     pulled = pull_ready();
-    if (!transmit(now)) loop_.wake(*this);
-  } while (pulled && !loop_.blocked());
-  park_unserved();
-  tell_path_mtu();
+    if (!transmit(now)) engine_.wake(*this);
+  } while (pulled && !engine_.blocked());
+  pause_unserved();
+  announce_path_mtu();
   report_stalls(now);
-  loop_.deadlines().set(*this, link_.next_timeout());
+  engine_.deadlines().set(*this, link_.next_timeout());
 }
 
 // What the peer may have passed on can no more be sent in another session: it need not be kept.
-void Session::bind_passed_on() {
+void Session::bind_forwarding() {
   for (; !first_bytes_.empty() && link_.passed_on(first_bytes_.front().position); first_bytes_.pop_front())
     if (const auto it = connections_.find(first_bytes_.front().sid); it != connections_.end())
-      it->second->handle_passed_on();
+      it->second->handle_forwarded();
 }
 
 bool Session::all_movable() const {
@@ -146,17 +146,17 @@ std::vector<LocalConnection> Session::take_back_connections() {
   return taken;
 }
 
-void Session::tell_path_mtu() {
+void Session::announce_path_mtu() {
   const std::optional<PathMtu>& path_mtu = link_.path_mtu();
-  if (!path_mtu || !path_mtu->settled() || path_mtu->size() == told_mtu_) return;
-  told_mtu_ = path_mtu->size();
-  log().info("session fits its path", {{"conv", hex_id(link_.conv())}, {"mtu", told_mtu_}});
+  if (!path_mtu || !path_mtu->settled() || path_mtu->size() == announced_mtu_) return;
+  announced_mtu_ = path_mtu->size();
+  log().info("session fits its path", {{"conv", hex_id(link_.conv())}, {"mtu", announced_mtu_}});
 }
 
 void Session::drain_events(TimePoint now) {
   do {
     while (const std::optional<StreamEvent> event = link_.poll_event(now)) handle_event(*event);
-    flush_gathered();  // consumes, and so may let the link go on reading
+    flush_writes();  // consumes, and so may let the link go on reading
   } while (link_.event_ready());
   link_.release_views();
 }
@@ -170,8 +170,8 @@ void Session::handle_event(const StreamEvent& event) {
   }
   switch (event.type) {
     case StreamEvent::Type::kData:
-      connection->gather(event.data);
-      if (!std::exchange(connection->gathered, true)) gathered_.push_back(connection);
+      connection->queue_write(event.data);
+      if (!std::exchange(connection->write_queued, true)) queued_writes_.push_back(connection);
       return;
     case StreamEvent::Type::kFinished:
       return connection->handle_peer_finished();
@@ -199,19 +199,19 @@ void Session::handle_given_up(Connection& connection) {
 
 void Session::report_stalls(TimePoint now) {
   for (const Hint hint : kStallHints) {
-    if (!stall_hint_applies(hint, link_, now) || !loop_.session_hints().take(hint, now)) continue;
+    if (!stall_hint_applies(hint, link_, now) || !engine_.session_hints().take(hint, now)) continue;
     log().write(level_of_stall(hint), "hint", std::array{LogField("text", explain_stall(hint, link_, profile_))});
   }
 }
 
-void Session::flush_gathered() {
-  for (std::size_t i = 0; i < gathered_.size(); ++i) {
-    if (!gathered_[i]) continue;
-    Connection& connection = *std::exchange(gathered_[i], nullptr);
-    connection.gathered = false;
+void Session::flush_writes() {
+  for (std::size_t i = 0; i < queued_writes_.size(); ++i) {
+    if (!queued_writes_[i]) continue;
+    Connection& connection = *std::exchange(queued_writes_[i], nullptr);
+    connection.write_queued = false;
     connection.flush();
   }
-  gathered_.clear();
+  queued_writes_.clear();
 }
 
 // Round robin over those that have something to read, while the link has room, up to about a batch. True if there may
@@ -231,22 +231,22 @@ bool Session::pull_ready() {
       continue;
     }
     connection.in_ready_list = false;
-    if (result == Connection::Pull::kStarved) connection.park();
-    if (result == Connection::Pull::kDry && connection.parked()) connection.unpark();
+    if (result == Connection::Pull::kBlocked) connection.pause_reading();
+    if (result == Connection::Pull::kDry && connection.reading_paused()) connection.resume_reading();
   }
   return false;
 }
 
 // Who still has something to read must not wake the loop until there is room again.
-void Session::park_unserved() {
+void Session::pause_unserved() {
   for (Connection* connection : watching_)
-    if (connection->in_ready_list && !connection->parked()) connection->park();
+    if (connection->in_ready_list && !connection->reading_paused()) connection->pause_reading();
   watching_.clear();
 }
 
 bool Session::transmit(TimePoint now) {
-  while (link_.poll_transmit(now, path_, loop_.batch()))
-    if (!loop_.send_batch()) return false;
+  while (link_.poll_transmit(now, path_, engine_.batch()))
+    if (!engine_.send_batch()) return false;
   return true;
 }
 

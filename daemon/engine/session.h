@@ -35,10 +35,10 @@ class Session : public Deadline {
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
     /// The peer owes an answer; asked each time that the link has something due. A reason, which outlives the session,
     /// to end it; empty: it goes on.
-    virtual std::string_view judge_silence(Session&, TimePoint) { return {}; }
+    virtual std::string_view judge_unanswered(Session&, TimePoint) { return {}; }
   };
   /// All outlive the session. The profile may change while no call is under way.
-  Session(Loop& loop, Link& link, Owner& owner, const Path& path, const Profile& profile);
+  Session(Engine& engine, Link& link, Owner& owner, const Path& path, const Profile& profile);
   ~Session() override;
 
   void attach(std::unique_ptr<Connection> connection);
@@ -60,7 +60,7 @@ class Session : public Deadline {
   void note_first_bytes(const Connection& connection, std::uint32_t position) {
     first_bytes_.push_back({connection.sid(), position});
   }
-  Loop& loop() { return loop_; }
+  Engine& engine() { return engine_; }
   /// How long a stream whose peer has finished may be stuck.
   Duration drain_limit() const;
   /// How long a half-closed stream may be idle whose peer may be gone.
@@ -88,21 +88,21 @@ class Session : public Deadline {
  private:
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
-  void flush_gathered();
+  void flush_writes();
   bool pull_ready();
-  void park_unserved();
+  void pause_unserved();
   bool transmit(TimePoint now);
-  void tell_path_mtu();
-  void bind_passed_on();
+  void announce_path_mtu();
+  void bind_forwarding();
   void report_stalls(TimePoint now);
   void handle_given_up(Connection& connection);
 
-  Loop& loop_;
+  Engine& engine_;
   Link& link_;
   Owner& owner_;
   Path path_;
   const Profile& profile_;
-  std::uint32_t told_mtu_ = 0;
+  std::uint32_t announced_mtu_ = 0;
   bool awake_ = false;
   bool closed_ = false;
   std::string_view verdict_;  // of the owner: the session is to end
@@ -110,12 +110,12 @@ class Session : public Deadline {
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
   std::deque<Connection*> ready_;        // have something to read, first served first
   std::vector<Connection*> watching_;    // became ready in this round: to be parked if it doesn't get its turn
-  std::vector<Connection*> gathered_;    // have bytes to write in this round
-  struct FirstBytes {
+  std::vector<Connection*> queued_writes_;    // have bytes to write in this round
+  struct ProtocolSniffer {
     std::uint32_t sid;
     std::uint32_t position;
   };
-  std::deque<FirstBytes> first_bytes_;   // that cannot have been passed on yet, as far as is known; in order
+  std::deque<ProtocolSniffer> first_bytes_;   // that cannot have been passed on yet, as far as is known; in order
 };
 
 }  // namespace kcptun

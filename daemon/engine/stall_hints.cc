@@ -15,7 +15,7 @@ std::string explain_standstill(const Link& link, const Profile& profile) {
   const StreamStalls& stalls = link.smux().stalls();
   const ReceiveBudget& budget = link.smux().budget();
   const std::string where = fmt::format("session {} stands still, with all its {} streams: nobody reads stream {}",
-                                        hex_id(link.conv()), link.smux().streams(), stalls.largest_sid);
+                                        hex_id(link.conv()), link.smux().streams(), stalls.max_sid);
   if (link.smux().version() == 1 && budget.held() >= budget.limit()) {
     return fmt::format(
         "{}, and smux version 1 has one buffer for all of them, which is full (smuxbuf {}): smuxver 2 at both ends "

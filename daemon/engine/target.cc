@@ -14,8 +14,8 @@ constexpr Duration kTargetFreshness = seconds(10);
 
 }  // namespace
 
-Target::Target(Loop& loop, Address address, std::vector<IpEndpoint> addresses)
-    : loop_(loop), address_(std::move(address)), addresses_(std::move(addresses)) {}
+Target::Target(Engine& engine, Address address, std::vector<IpEndpoint> addresses)
+    : engine_(engine), address_(std::move(address)), addresses_(std::move(addresses)) {}
 
 void Target::replace(Address address, std::vector<IpEndpoint> addresses) {
   address_ = std::move(address);
@@ -31,7 +31,7 @@ void Target::replace(Address address, std::vector<IpEndpoint> addresses) {
 
 void Target::dial(Dialer& dialer) {
   if (const auto* path = std::get_if<UnixPath>(&address_)) return dialer.begin(*path);
-  look_up(loop_.now());
+  look_up(engine_.now());
   if (!addresses_.empty()) return begin(dialer);
   waiting_.push_back({&dialer, dialer.alive()});
 }
@@ -44,7 +44,7 @@ bool Target::is_name() const {
 void Target::look_up_early(EventLog log) {
   if (!is_name() || !addresses_.empty()) return;
   early_log_ = log;
-  look_up(loop_.now());
+  look_up(engine_.now());
 }
 
 // In the background; while nothing is known, with each connection that comes.
@@ -53,7 +53,7 @@ void Target::look_up(TimePoint now) {
   const HostPort& target = std::get<HostPort>(address_);
   fresh_until_ = now + kTargetFreshness;
   lookup_ = std::make_unique<NameLookup>(
-      loop_.uv(), dialled_host(target), target.port_min,
+      engine_.uv(), dialled_host(target), target.port_min,
       [this](NameLookup::Addresses addresses) { handle_resolved(std::move(addresses)); });
 }
 

@@ -21,7 +21,7 @@ class Target {
  public:
   /// `loop` outlives it. `addresses`: those known at the start; none for a unix path, and where the name could not be
   /// resolved yet.
-  Target(Loop& loop, Address address, std::vector<IpEndpoint> addresses);
+  Target(Engine& engine, Address address, std::vector<IpEndpoint> addresses);
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
 
@@ -44,7 +44,7 @@ class Target {
   void begin(Dialer& dialer);
   std::vector<IpEndpoint> in_order() const;
 
-  Loop& loop_;
+  Engine& engine_;
   Address address_;
   std::vector<IpEndpoint> addresses_;
   std::optional<IpEndpoint> reached_;  // the last one, while it is one of addresses_

@@ -22,7 +22,7 @@ constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
 constexpr int kAcceptsPerWakeUp = 64;
 constexpr std::uint64_t kPauseMs = 100;
 // Where resources come and go one by one, that is said no more often than this.
-constexpr std::uint64_t kSayAgainMs = 60 * 1000;
+constexpr std::uint64_t kLogAgainMs = 60 * 1000;
 // A peer that vanished without a word is noticed after some minutes, as with Go's programs.
 constexpr int kKeepaliveSeconds = 15;
 
@@ -182,7 +182,7 @@ void prepare_connection(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveSeconds);
 }
 
-Listener::Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel)
+Listener::Listener(uv_loop_t& loop, FileDescriptor fd, ServerSession accepted, std::string_view tunnel)
     : loop_(loop), fd_(std::move(fd)), accepted_(std::move(accepted)), tunnel_(tunnel) {
   poll_ = std::make_unique<PollHandle>(loop, fd_.get(), [this](int) { accept_some(); });
   resume_ = std::make_unique<TimerHandle>(loop, [this] { watch(); });
@@ -208,9 +208,9 @@ void Listener::accept_some() {
 
 void Listener::pause(int error) {
   const std::uint64_t now = uv_now(&loop_);
-  if (!said_at_ || now - *said_at_ >= kSayAgainMs) {
+  if (!logged_at_ || now - *logged_at_ >= kLogAgainMs) {
     EventLog(tunnel_).warning("accepting pauses until there are resources again", {{"error", std::strerror(error)}});
-    said_at_ = now;
+    logged_at_ = now;
   }
   (void)poll_->watch(0);
   resume_->start(kPauseMs);

@@ -63,9 +63,9 @@ void prepare_connection(int fd);
 /// and goes on when there are some.
 class Listener {
  public:
-  using Accepted = std::function<void(FileDescriptor)>;
+  using ServerSession = std::function<void(FileDescriptor)>;
   /// `tunnel`: its name in the log; outlives the listener.
-  Listener(uv_loop_t& loop, FileDescriptor fd, Accepted accepted, std::string_view tunnel = {});
+  Listener(uv_loop_t& loop, FileDescriptor fd, ServerSession accepted, std::string_view tunnel = {});
 
  private:
   void watch();
@@ -74,9 +74,9 @@ class Listener {
 
   uv_loop_t& loop_;
   FileDescriptor fd_;
-  Accepted accepted_;
+  ServerSession accepted_;
   std::string_view tunnel_;
-  std::optional<std::uint64_t> said_at_;  // ms of the loop: when a pause was last logged
+  std::optional<std::uint64_t> logged_at_;  // ms of the loop: when a pause was last logged
   std::unique_ptr<PollHandle> poll_;
   std::unique_ptr<TimerHandle> resume_;
 };

@@ -22,7 +22,7 @@ namespace kcptun {
 /// Bounds: kTimeout for the whole lookup; kMaxAddresses of its answer are kept.
 class NameLookup {
  public:
-  /// Less than the 10 s that a connection waits for it (Dialer::kDialTimeout, ClientPart::kMaxWait).
+  /// Less than the 10 s that a connection waits for it (Dialer::kDialTimeout, ClientWorker::kMaxWait).
   static constexpr Duration kTimeout = seconds(8);
   static constexpr std::size_t kMaxAddresses = 32;
   using Addresses = Result<std::vector<IpEndpoint>>;

@@ -39,8 +39,8 @@ class Gate {
 
 }  // namespace
 
-Result<std::unique_ptr<LoopThreads>> LoopThreads::open(std::size_t count) {
-  std::unique_ptr<LoopThreads> threads(new LoopThreads);
+Result<std::unique_ptr<WorkerThreads>> WorkerThreads::open(std::size_t count) {
+  std::unique_ptr<WorkerThreads> threads(new WorkerThreads);
   for (std::size_t i = 0; i < count; ++i) {
     Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
     if (!uv) return Error{uv.error()};
@@ -51,12 +51,12 @@ Result<std::unique_ptr<LoopThreads>> LoopThreads::open(std::size_t count) {
   return threads;
 }
 
-LoopThreads::~LoopThreads() {
+WorkerThreads::~WorkerThreads() {
   end_threads();
   for (Thread& thread : threads_) thread.mailbox.reset();
 }
 
-Result<bool> LoopThreads::start() {
+Result<bool> WorkerThreads::start() {
   for (std::size_t i = 1; i < threads_.size(); ++i) {
     Result<std::thread> started =
         start_thread("loop " + std::to_string(i), [uv = &uv(i)] { uv_run(uv, UV_RUN_DEFAULT); });
@@ -70,7 +70,7 @@ Result<bool> LoopThreads::start() {
   return true;
 }
 
-void LoopThreads::end_threads() {
+void WorkerThreads::end_threads() {
   for (Thread& thread : threads_) {
     if (!thread.thread.joinable()) continue;
     thread.mailbox->post([uv = &thread.uv->get()] { uv_stop(uv); });
@@ -78,17 +78,17 @@ void LoopThreads::end_threads() {
   }
 }
 
-void LoopThreads::run() {
+void WorkerThreads::run() {
   uv_run(&uv(0), UV_RUN_DEFAULT);
   for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].thread.join();
   running_ = false;
 }
 
-void LoopThreads::stop() {
+void WorkerThreads::stop() {
   for (Thread& thread : threads_) thread.mailbox->post([uv = &thread.uv->get()] { uv_stop(uv); });
 }
 
-void LoopThreads::with_all_still(const std::function<void()>& work) {
+void WorkerThreads::run_exclusive(const std::function<void()>& work) {
   if (!running_) return work();
   auto gate = std::make_shared<Gate>();  // a thread may look at it after all have gone on
   for (std::size_t i = 1; i < threads_.size(); ++i)

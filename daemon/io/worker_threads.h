@@ -15,14 +15,14 @@
 namespace kcptun {
 
 /// The first loop is the caller's thread's. Everything but post() is for that thread.
-class LoopThreads {
+class WorkerThreads {
  public:
   /// The error says what the system would not give. REQUIRES: count > 0.
-  static Result<std::unique_ptr<LoopThreads>> open(std::size_t count);
+  static Result<std::unique_ptr<WorkerThreads>> open(std::size_t count);
   /// What was put on the loops is gone, or closing.
-  ~LoopThreads();
-  LoopThreads(const LoopThreads&) = delete;
-  LoopThreads& operator=(const LoopThreads&) = delete;
+  ~WorkerThreads();
+  WorkerThreads(const WorkerThreads&) = delete;
+  WorkerThreads& operator=(const WorkerThreads&) = delete;
 
   std::size_t size() const { return threads_.size(); }
   /// REQUIRES: index < size().
@@ -41,7 +41,7 @@ class LoopThreads {
   /// Calls `work` while all other threads wait between two callbacks of theirs: it may touch what is theirs.
   /// They wait as long as it takes, so it must not block. Begins when the slowest thread has finished what it
   /// does. REQUIRES: stop() was not called.
-  void with_all_still(const std::function<void()>& work);
+  void run_exclusive(const std::function<void()>& work);
 
  private:
   struct Thread {
@@ -49,7 +49,7 @@ class LoopThreads {
     std::unique_ptr<Mailbox> mailbox;
     std::thread thread;  // not of the first
   };
-  LoopThreads() = default;
+  WorkerThreads() = default;
   void end_threads();
 
   std::vector<Thread> threads_;

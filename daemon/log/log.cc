@@ -118,14 +118,14 @@ bool is_of_every_session(std::string_view event) {
   return std::ranges::find(kOfEverySession, event) != kOfEverySession.end();
 }
 
-void tell_left_out(const std::vector<RepeatLimiter::LeftOut>& left_out) {
+void log_left_out(const std::vector<RepeatLimiter::LeftOut>& left_out) {
   for (const auto& [kind, lines] : left_out)
     log_line(is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
              "repeated lines left out", {},
              std::array{LogField("of", kind), LogField("lines", lines)});
 }
 
-bool bare(std::string_view value) {
+bool is_bare_word(std::string_view value) {
   if (value.empty()) return false;
   for (const char c : value)
     if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
@@ -159,7 +159,7 @@ std::string text_of_event(std::string_view event, std::string_view tunnel, LogFi
   std::string line(event);
   const auto append = [&line](std::string_view name, std::string_view value) {
     line.append(" ").append(name).append("=");
-    if (bare(value)) {
+    if (is_bare_word(value)) {
       line.append(value);
     } else {
       append_quoted(line, value);
@@ -185,7 +185,7 @@ void EventLog::write(LogLevel level, std::string_view event, LogFields fields) c
   const spdlog::logger* any = spdlog::default_logger_raw();  // none: the log has ended
   if (!any || !any->should_log(names_of(level).level)) return;
   if (EventLogger* logger = event_logger()) {
-    tell_left_out(logger->take_finished());
+    log_left_out(logger->take_finished());
     if ((level >= LogLevel::kWarning || is_of_every_session(event)) && !logger->admit(event, tunnel_)) return;
   }
   log_line(level, event, tunnel_, fields);
@@ -291,7 +291,7 @@ Result<bool> start_log(spdlog::logger& log) { return dynamic_cast<EventLogger&>(
 
 void use_log(std::shared_ptr<spdlog::logger> log) {
   EventLogger* before = event_logger();
-  if (before) tell_left_out(before->take_all());
+  if (before) log_left_out(before->take_all());
   auto* next = dynamic_cast<EventLogger*>(log.get());
   if (before && next && next->writer() != before->writer()) next->writer()->follow(*before->writer(), kLogPatience);
   if (next) next->take_over_writer();
@@ -300,7 +300,7 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
 
 void close_log() {
   if (EventLogger* logger = event_logger()) {
-    tell_left_out(logger->take_all());
+    log_left_out(logger->take_all());
     logger->writer()->finish(kLogPatience);
   }
   spdlog::shutdown();

@@ -59,7 +59,7 @@ struct LogWriter::State {
   bool refused = false;       // the last write failed: a notice would fail too
   bool finishing = false;
   bool done = false;
-  std::atomic<bool> abandoned{false};  // a successor has waited long enough
+  std::atomic<bool> is_reset_locally{false};  // a successor has waited long enough
   std::shared_ptr<State> before;
   Duration before_patience{};
 
@@ -122,7 +122,7 @@ void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
     if (n >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {  // a log file, or standard error that others have made non-blocking
-      failed = abandoned;
+      failed = is_reset_locally;
       if (!failed) can_write(fd, kLookAgainMs);
     } else {
       failed = errno != EINTR;
@@ -139,7 +139,7 @@ void LogWriter::State::wait_for_predecessor(std::unique_lock<std::mutex>& lock) 
   {
     std::unique_lock theirs(first->mutex);
     if (!first->wait_done(theirs, before_patience)) {
-      first->abandoned = true;
+      first->is_reset_locally = true;
       first->queue.clear();
     }
   }

@@ -125,7 +125,7 @@ int run_init(const InitPair& init) {
   if (init.wants_address) {
     const auto address = own_address();
     if (!address)
-      return refuse(content_refusal(role,
+      return refuse(content_error(role,
                                     "--init: this machine has no address but its own loopback; "
                                     "--public-address says where clients find it")
                         .line,
@@ -133,12 +133,12 @@ int run_init(const InitPair& init) {
     facts.own_host = ip_to_string(*address);
   }
   auto made = make_pair_of(init, facts);
-  if (const auto* refusal = std::get_if<Refusal>(&made)) return refuse(refusal->line, refusal->exit_code);
+  if (const auto* refusal = std::get_if<StartupError>(&made)) return refuse(refusal->line, refusal->exit_code);
   const auto& pair = std::get<ProfilePair>(made);
   for (const std::string& warning : init.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
   const auto& mine = init.written == Role::kClient ? pair.client : pair.server;
   const auto written = write_new_file(init.path, render_profile(mine, init.path));
-  if (!written) return refuse(content_refusal(role, written.error()).line, kExitFailure);
+  if (!written) return refuse(content_error(role, written.error()).line, kExitFailure);
   print_report(init, pair);
   return std::fflush(stdout) == 0 ? 0 : kExitFailure;
 }

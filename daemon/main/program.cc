@@ -116,15 +116,15 @@ bool binds_low_ports(const Profile& profile) {
   return local && local->port_min != 0 && local->port_min < kFirstFreePort;
 }
 
-Result<bool> give_up_privileges(bool low_ports, bool tcp_mode, const std::optional<Identity>& identity) {
+Result<bool> drop_privileges(bool low_ports, bool tcp_mode, const std::optional<Identity>& identity) {
   LaterNeeds needs;
   needs.stays_root = identity ? identity->uid == 0 : geteuid() == 0;
   needs.binds_low_ports = low_ports;
   needs.tcp_mode = tcp_mode;
-  return give_up_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
+  return drop_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
-int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) {
+int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
   const Profile& process = run.tunnels.front().profile;
   std::optional<Identity> identity;
   if (!process.user.empty()) {
@@ -143,10 +143,10 @@ int run_tunnels(Role role, RunTunnels run, TunnelThreads::ReadAgain read_again) 
   if (!service) return give_up(role, service.error());
   // Before anything is resolved or opened: a warning may be the reason why that fails.
   for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"warning", warning}});
-  Result<std::unique_ptr<TunnelThreads>> threads = TunnelThreads::open(std::move(run), std::move(read_again));
+  Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(read_again));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound, and there is no thread yet.
-  const Result<bool> gone = give_up_privileges(low_ports, tcp_mode, identity);
+  const Result<bool> gone = drop_privileges(low_ports, tcp_mode, identity);
   if (!gone) return give_up(role, gone.error());
   if (!gone.value()) EventLog().info("capabilities stay: a filter of system calls forbids capset");
   if (const Result<bool> started = start_log(**log); !started) return give_up(role, started.error());
@@ -167,7 +167,7 @@ int run_subcommand(const RunSubcommand& run) {
       return run_bench(run, [&run](Profile profile) {
         RunTunnels tunnels;
         tunnels.tunnels.push_back({run.settings, std::move(profile)});
-        const auto read_again = [] { return Refusal{"kcptun-client: bench reads nothing again", kExitFailure}; };
+        const auto read_again = [] { return StartupError{"kcptun-client: bench reads nothing again", kExitFailure}; };
         return run_tunnels(Role::kClient, std::move(tunnels), read_again);
       });
     case SubcommandId::kTop:
@@ -189,7 +189,7 @@ int run_program(Role role, int argc, char** argv) {
   if (!input.arguments.empty() && input.arguments.front() == "top") return run_top(input);
   const auto read = [&input] { return parse_command(input); };
   ParsedCommand command = read();
-  if (const auto* refusal = std::get_if<Refusal>(&command)) {
+  if (const auto* refusal = std::get_if<StartupError>(&command)) {
     write_last_line(refusal->line);
     return refusal->exit_code;
   }

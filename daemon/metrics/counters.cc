@@ -56,7 +56,7 @@ void Counters::add_link(const Link& link, bool live) {
   in_segs += kcp.counters().in_segments;
   out_segs += kcp.counters().out_segments;
   retrans_segs += kcp.counters().retransmitted;
-  fast_retrans_segs += sending.counters().fast_lost + sending.counters().late_lost;
+  fast_retrans_segs += sending.counters().lost_by_packet_threshold + sending.counters().lost_by_time;
   lost_segs += sending.counters().timed_out + sending.counters().probes;
   repeat_segs += kcp.counters().repeated;
   fec_full_shards += link.fec().counters().full_groups;
@@ -78,7 +78,7 @@ void Counters::add_udp(const UdpSocket::Counters& udp) {
   out_pkts += udp.datagrams_sent;
   in_bytes += udp.bytes_received;
   out_bytes += udp.bytes_sent;
-  in_errs += udp.receive_errors + udp.truncated + udp.malformed + udp.strays;
+  in_errs += udp.receive_errors + udp.truncated + udp.malformed + udp.misrouted;
 }
 
 void Counters::add(const Counters& other) {

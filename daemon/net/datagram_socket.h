@@ -32,7 +32,7 @@ struct UdpCounters {
   std::uint64_t receive_errors = 0;     // anything else that recvmmsg said
   std::uint64_t truncated = 0;          // received, larger than a slot, dropped
   std::uint64_t malformed = 0;          // TCP segments whose lengths or checksum lie
-  std::uint64_t strays = 0;             // TCP segments of no connection that is known
+  std::uint64_t misrouted = 0;             // TCP segments of no connection that is known
   std::uint64_t fell_back_gso = 0;      // times that a GSO message was refused and its packets went out plain
 };
 

@@ -330,7 +330,7 @@ struct UdpSocket::Outgoing {
 bool UdpSocket::may_segment(const IpEndpoint& remote, std::uint32_t size) const {
   const std::size_t known = std::min(refusal_count_, kRefusals);
   for (std::size_t i = 0; i < known; ++i) {
-    const Refusal& refusal = refusals_[i];
+    const StartupError& refusal = refusals_[i];
     if (refusal.remote == remote && size >= refusal.size && counters_.datagrams_sent < refusal.until) return false;
   }
   return true;

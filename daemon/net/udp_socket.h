@@ -161,7 +161,7 @@ class UdpSocket final : public DatagramSocket {
     int fd_;
   };
   /// A peer whose path refused GSO with segments of `size` bytes or more.
-  struct Refusal {
+  struct StartupError {
     IpEndpoint remote;
     std::uint32_t size = 0;
     std::uint64_t until = 0;  // Counters::datagrams_sent: then it is tried again
@@ -213,7 +213,7 @@ class UdpSocket final : public DatagramSocket {
   bool mmsg_;
   int receive_buffer_ = 0;
   int send_buffer_ = 0;
-  std::array<Refusal, kRefusals> refusals_;  // the last ones
+  std::array<StartupError, kRefusals> refusals_;  // the last ones
   std::size_t refusal_count_ = 0;            // ever
   std::size_t refused_in_a_row_ = 0;         // by the device, each for another peer, and no GSO message since
   std::uint64_t gso_paused_until_ = 0;       // Counters::datagrams_sent

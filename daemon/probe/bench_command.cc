@@ -24,12 +24,12 @@ namespace kcptun {
 namespace {
 
 constexpr Duration kStarting = seconds(10);  // of the tunnel's process
-constexpr Duration kPatience = seconds(40);  // without a byte: longer than a session takes to be given up
+constexpr Duration kAnswerTimeout = seconds(40);  // without a byte: longer than a session takes to be given up
 constexpr int kPings = 50;
 constexpr std::size_t kPingBytes = 64;
 constexpr std::size_t kChunk = 64 * 1024;
 constexpr std::size_t kPattern = 1 << 20;  // the data repeat after so many bytes
-constexpr std::uint64_t kMostAhead =
+constexpr std::uint64_t kMaxAhead =
     16 << 20;  // bytes sent and not yet back: bounds what is still to come at the end
 
 /// The tunnel's process; ended with its owner.
@@ -103,7 +103,7 @@ class EchoStream {
   /// Sends up to `total` bytes of the whole stream, and takes what has come back. Waits until `until` for
   /// either.
   void exchange(std::uint64_t total, TimePoint until) {
-    const bool wants = sent_ < total && sent_ - returned_ < kMostAhead;
+    const bool wants = sent_ < total && sent_ - returned_ < kMaxAhead;
     pollfd entry{
         .fd = fd_.get(), .events = static_cast<short>(wants ? POLLIN | POLLOUT : POLLIN), .revents = 0};
     const auto left = std::chrono::ceil<milliseconds>(until - read_probe_clock()).count();
@@ -148,10 +148,10 @@ int give_up(const std::string& error) {
 /// Exchanges until all of `total` is back. The error names what is wrong.
 std::string complete(EchoStream& stream, std::uint64_t total) {
   std::uint64_t before = stream.returned();
-  TimePoint deadline = read_probe_clock() + kPatience;
+  TimePoint deadline = read_probe_clock() + kAnswerTimeout;
   while (stream.returned() < total && stream.error().empty()) {
     stream.exchange(total, deadline);
-    if (stream.returned() != before) deadline = read_probe_clock() + kPatience;
+    if (stream.returned() != before) deadline = read_probe_clock() + kAnswerTimeout;
     before = stream.returned();
     if (read_probe_clock() >= deadline)
       return "nothing comes back: try kcptun-client probe, which tells more";

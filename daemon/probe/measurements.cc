@@ -13,17 +13,17 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kPatience = seconds(4);         // for the first answer
+constexpr Duration kAnswerTimeout = seconds(4);         // for the first answer
 constexpr Duration kKnocking = milliseconds(100);  // between the first packets
 constexpr Duration kGreeting =
     milliseconds(500);  // after it: kcp-go has a small window until its session is set up
 constexpr Duration kSpacing =
     microseconds(2500);  // between pings: 1 Mbit/s each way with all that follows from them
-constexpr std::uint32_t kMostPings = 1000;       // in one train
-constexpr Duration kMostResolving = seconds(8);  // of one train
+constexpr std::uint32_t kMaxPings = 1000;       // in one train
+constexpr Duration kMaxResolving = seconds(8);  // of one train
 // Longer than any server waits with an acknowledgement by its interval in a preset mode, and some scheduling.
 constexpr Duration kServerClock = milliseconds(120);
-constexpr std::uint32_t kLeastPayload = 500;  // every path carries this much, for IPv6 wants 1280
+constexpr std::uint32_t kMinPayload = 500;  // every path carries this much, for IPv6 wants 1280
 constexpr Duration kRateStep = milliseconds(600);
 constexpr std::uint64_t kFirstRate = 250'000;  // bytes per second
 constexpr double kFullShare = 0.9;             // of what was sent: below this the path is full
@@ -47,7 +47,7 @@ Duration settling_time(const PingTrain& train) {
 void resolve(ProbeSocket& socket, PingTrain& train) {
   const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
   const Duration patience = settling_time(train);
-  const TimePoint end = read_probe_clock() + kMostResolving;
+  const TimePoint end = read_probe_clock() + kMaxResolving;
   receive_until(socket, read_probe_clock() + patience, handle);
   while (!train.resolved() && read_probe_clock() < end) {
     const std::uint32_t before = train.una();
@@ -90,10 +90,10 @@ Segment echo_request(std::uint32_t conv, std::uint32_t ts) {
 
 std::uint32_t ip_overhead(const IpEndpoint& remote) { return is_ipv4(remote) ? 20 + 8 : 40 + 8; }
 
-Result<Greeting> greet(const ProbePeer& peer) {
+Result<Handshake> greet(const ProbePeer& peer) {
   auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
   if (!socket) return Error{socket.error()};
-  TimePoint end = read_probe_clock() + kPatience;
+  TimePoint end = read_probe_clock() + kAnswerTimeout;
   PingTrain train(random_conv(), PingTrain::kFirstWindow - 1);
   const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
   while (read_probe_clock() < end) {
@@ -103,7 +103,7 @@ Result<Greeting> greet(const ProbePeer& peer) {
     receive_until(*socket, next, handle);
     if (first_answer && train.heard()) end = read_probe_clock() + kGreeting;
   }
-  Greeting greeting{
+  Handshake greeting{
       .answered = train.heard(), .refusals = socket->refusals(), .rejected = socket->rejected()};
   greeting.window = train.window();
   if (train.heard()) greeting.round_trip = train.round_trips().front();
@@ -117,7 +117,7 @@ Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window,
   while (left > 0) {
     auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
     if (!socket) return Error{socket.error()};
-    const std::uint32_t most = window > 1 ? std::min(window - 1, kMostPings) : 1;
+    const std::uint32_t most = window > 1 ? std::min(window - 1, kMaxPings) : 1;
     PingTrain train(random_conv(), std::min(left, most));
     run_train(*socket, train);
     left -= std::min(left, most);
@@ -137,7 +137,7 @@ Result<std::uint32_t> measure_mtu(const ProbePeer& peer, Duration round_trip) {
   if (!socket) return Error{socket.error()};
   socket->forbid_fragments();
   const std::uint32_t conv = random_conv();
-  MtuSearch search(kLeastPayload, static_cast<std::uint32_t>(kMaxDatagram));
+  MtuSearch search(kMinPayload, static_cast<std::uint32_t>(kMaxDatagram));
   while (!search.sizes().empty()) {
     for (std::uint32_t copy = 0; copy < MtuSearch::kCopies; ++copy) {
       for (const std::uint32_t size : search.sizes()) {
@@ -248,13 +248,13 @@ class StreamTrial {
   void ask() {
     Segment ask;
     ask.conv = conv_;
-    ask.command = KcpCommand::kWindowAsk;
+    ask.command = KcpCommand::kWindowProbe;
     socket_.send_body(write_probe_segment(socket_.body(), ask, {}, 0));
   }
   void listen(TimePoint until) {
     receive_until(socket_, until, [this](TimePoint, Bytes body) {
       for_each_segment(body, conv_, [this](const Segment& segment) {
-        if (segment.command != KcpCommand::kWindowTell) return;
+        if (segment.command != KcpCommand::kWindowUpdate) return;
         answered_ = true;
         accepted_ = segment.una == 1;
       });

@@ -19,7 +19,7 @@ struct ProbePeer {
   IpEndpoint remote;
 };
 
-struct Greeting {
+struct Handshake {
   bool answered = false;
   std::uint64_t refusals = 0;  // ICMP errors
   std::uint64_t rejected = 0;  // packets that came but do not open with this key and cipher
@@ -45,8 +45,8 @@ struct Bandwidth {
   bool limited = false;        // false: the path carries at least so much
 };
 
-/// At most kPatience; ends with the first answers.
-Result<Greeting> greet(const ProbePeer& peer);
+/// At most kAnswerTimeout; ends with the first answers.
+Result<Handshake> greet(const ProbePeer& peer);
 /// Trains of pings for `duration`. REQUIRES: the server answers and told `window`.
 Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window, Duration duration);
 /// The largest UDP payload that arrives at the server. `round_trip`: the longest that was seen.

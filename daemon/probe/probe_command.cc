@@ -27,7 +27,7 @@ int give_up(const std::string& error) {
 /// The first of the server's addresses that answers, else the first.
 struct Reached {
   IpEndpoint remote;
-  Greeting greeting;
+  Handshake greeting;
 };
 
 Result<Reached> reach(const Profile& profile, const MasterKey& key, const std::vector<IpEndpoint>& remotes) {

@@ -92,7 +92,7 @@ std::string describe_streams(const PathReport& report, const Settings& asked) {
   return text + '\n';
 }
 
-std::string describe_silence(const Greeting& greeting, const IpEndpoint& remote, const Settings& asked) {
+std::string describe_silence(const Handshake& greeting, const IpEndpoint& remote, const Settings& asked) {
   const std::string address = to_string(remote);
   std::string text = address + " does not answer.\n";
   if (greeting.rejected > 0) {

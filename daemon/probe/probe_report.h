@@ -12,7 +12,7 @@ namespace kcptun {
 /// Everything that was found out about a server that answers.
 struct PathReport {
   IpEndpoint remote;
-  Greeting greeting;
+  Handshake greeting;
   PathQuality quality;
   std::uint32_t payload = 0;     // the largest UDP payload
   bool payload_is_most = false;  // no larger one may be sent, so the path may carry more
@@ -27,7 +27,7 @@ std::string describe_bandwidth(const Bandwidth& bandwidth);
 std::string describe_streams(const PathReport& report, const Settings& asked);
 
 /// What to look at when nothing answered, likeliest first.
-std::string describe_silence(const Greeting& greeting, const IpEndpoint& remote, const Settings& asked);
+std::string describe_silence(const Handshake& greeting, const IpEndpoint& remote, const Settings& asked);
 
 /// The settings that suit the path: MTU, windows, forward error correction, and what the server has.
 Settings fitting_settings(const PathReport& report, const Settings& asked);

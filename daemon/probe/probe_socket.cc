@@ -20,12 +20,12 @@ std::uint32_t random_conv() { return randombytes_random(); }
 
 namespace {
 
-std::unique_ptr<SessionGuard> new_session() {
+std::unique_ptr<AntiReplay> new_session() {
   std::uint64_t session;
   randombytes_buf(&session, sizeof session);
   timespec wall;
   clock_gettime(CLOCK_REALTIME, &wall);
-  return std::make_unique<SessionGuard>(Role::kClient, session, read_probe_clock(), UnixTime(seconds(wall.tv_sec)));
+  return std::make_unique<AntiReplay>(Role::kClient, session, read_probe_clock(), UnixTime(seconds(wall.tv_sec)));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "core/base/packet.h"
 #include "core/base/time.h"
 #include "core/crypt/suite.h"
-#include "core/link/session_guard.h"
+#include "core/link/anti_replay.h"
 #include "daemon/net/udp_socket.h"
 
 namespace kcptun {
@@ -59,7 +59,7 @@ class ProbeSocket {
 
   UdpSocket socket_;
   std::unique_ptr<Suite> suite_;
-  std::unique_ptr<SessionGuard> guard_;  // null unless the suite knows sessions
+  std::unique_ptr<AntiReplay> guard_;  // null unless the suite knows sessions
   Path path_;
   std::unique_ptr<TransmitBatch> batch_;
   std::unique_ptr<ReceiveArena> arena_;

@@ -22,9 +22,9 @@
 namespace kcptun {
 
 // Signals arrive on the first loop.
-class TunnelThreads::Signals {
+class Daemon::Signals {
  public:
-  Signals(uv_loop_t& loop, TunnelThreads& threads) : stop_(loop, [&threads] { threads.stop(); }) {
+  Signals(uv_loop_t& loop, Daemon& threads) : stop_(loop, [&threads] { threads.stop(); }) {
     add(loop, threads, SIGUSR1, [](uv_signal_t* s, int) { of(s).log_counters(); });
     add(loop, threads, SIGHUP, [](uv_signal_t* s, int) { of(s).reload(); });
   }
@@ -35,8 +35,8 @@ class TunnelThreads::Signals {
   }
 
  private:
-  static TunnelThreads& of(uv_signal_t* handle) { return *static_cast<TunnelThreads*>(handle->data); }
-  void add(uv_loop_t& loop, TunnelThreads& threads, int number, uv_signal_cb callback) {
+  static Daemon& of(uv_signal_t* handle) { return *static_cast<Daemon*>(handle->data); }
+  void add(uv_loop_t& loop, Daemon& threads, int number, uv_signal_cb callback) {
     auto* handle = new uv_signal_t;
     KCPTUN_CHECK(uv_signal_init(&loop, handle) == 0);  // the loop's opening has made what may be refused
     handle->data = &threads;
@@ -48,9 +48,9 @@ class TunnelThreads::Signals {
 };
 
 // Asks for a sign of life of every loop, twice in the time that the service manager allows.
-class TunnelThreads::Pulse {
+class Daemon::Watchdog {
  public:
-  Pulse(TunnelThreads& threads, Duration period)
+  Watchdog(Daemon& threads, Duration period)
       : threads_(threads),
         half_ms_(static_cast<std::uint64_t>(std::max<std::int64_t>(1, period.count() / 2000))),
         timer_(threads.threads_->uv(0), [this] { beat(); }) {
@@ -59,32 +59,32 @@ class TunnelThreads::Pulse {
 
  private:
   void beat() {
-    threads_.check_pulse();
+    threads_.check_watchdog();
     timer_.start(half_ms_);
   }
-  TunnelThreads& threads_;
+  Daemon& threads_;
   const std::uint64_t half_ms_;
   TimerHandle timer_;
 };
 
-TunnelThreads::TunnelThreads(RunTunnels start, ReadAgain read_again)
+Daemon::Daemon(RunTunnels start, ReadAgain read_again)
     : running_(std::move(start)), read_again_(std::move(read_again)) {}
 
-TunnelThreads::~TunnelThreads() = default;
+Daemon::~Daemon() = default;
 
-Result<std::unique_ptr<TunnelThreads>> TunnelThreads::open(RunTunnels start, ReadAgain read_again) {
-  std::unique_ptr<TunnelThreads> threads(new TunnelThreads(std::move(start), std::move(read_again)));
+Result<std::unique_ptr<Daemon>> Daemon::open(RunTunnels start, ReadAgain read_again) {
+  std::unique_ptr<Daemon> threads(new Daemon(std::move(start), std::move(read_again)));
   if (Result<bool> opened = threads->open_all(); !opened) return Error{opened.error()};
   return threads;
 }
 
 // A file with several tunnels may get more of them later: then there is a thread for each core from the
 // start.
-Result<bool> TunnelThreads::open_all() {
+Result<bool> Daemon::open_all() {
   const Profile& first = running_.tunnels.front().profile;
   std::size_t count = first.threads ? first.threads : std::max(1u, std::thread::hardware_concurrency());
   if (!running_.several && first.role == Role::kClient) count = std::min<std::size_t>(count, first.conn);
-  Result<std::unique_ptr<LoopThreads>> threads = LoopThreads::open(count);
+  Result<std::unique_ptr<WorkerThreads>> threads = WorkerThreads::open(count);
   if (!threads) return Error{threads.error()};
   threads_ = std::move(*threads);
   memory_ = std::make_unique<ProcessMemory>(first.memory > 0 ? std::uint64_t{first.memory} << 20
@@ -112,8 +112,8 @@ Result<bool> TunnelThreads::open_all() {
   return open_status();
 }
 
-Result<bool> TunnelThreads::open_one(const Profile& profile, const TunnelAddresses& addresses) {
-  Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(profile, *threads_, *memory_);
+Result<bool> Daemon::open_one(const Profile& profile, const TunnelAddresses& addresses) {
+  Result<std::unique_ptr<Tunnel>> made = Tunnel::make(profile, *threads_, *memory_);
   if (!made) return Error{made.error()};
   auto loops = std::move(*made);
   ListeningSockets none;
@@ -124,7 +124,7 @@ Result<bool> TunnelThreads::open_one(const Profile& profile, const TunnelAddress
   return true;
 }
 
-void TunnelThreads::log_start(const TunnelLoops& tunnel) const {
+void Daemon::log_start(const Tunnel& tunnel) const {
   const Profile& profile = tunnel.profile();
   EventLog(profile.name)
       .info("crypt", {{"suite", kCipherNames[static_cast<std::size_t>(profile.crypt)].name},
@@ -136,15 +136,15 @@ void TunnelThreads::log_start(const TunnelLoops& tunnel) const {
                                {"loops", tunnel.loops()}});
 }
 
-Result<bool> TunnelThreads::run(ServiceNotifier& service) {
+Result<bool> Daemon::run(ServiceNotifier& service) {
   if (Result<bool> started = start_threads(); !started) return started;
   service_ = &service;
-  std::optional<Pulse> pulse;
+  std::optional<Watchdog> pulse;
   if (service.watchdog()) pulse.emplace(*this, *service.watchdog());
   std::optional<ServiceStatus> status;
   if (service.listened_to())
     status.emplace(threads_->uv(0), service, running_.tunnels.front().profile.role,
-                   [this](ServiceStatus::Take take) { gather_active(std::move(take)); });
+                   [this](ServiceStatus::Take take) { collect_active(std::move(take)); });
   for (const Running& tunnel : tunnels_) log_start(*tunnel.loops);
   if (status_) EventLog().info("status served", {{"at", status_->place()}});
   service.ready();
@@ -156,18 +156,18 @@ Result<bool> TunnelThreads::run(ServiceNotifier& service) {
 }
 
 // All of them before the start is over: later there would be nobody to tell that one cannot be had.
-Result<bool> TunnelThreads::start_threads() {
+Result<bool> Daemon::start_threads() {
   if (status_)
     if (Result<bool> started = status_->start(); !started) return started;
   return threads_->start();
 }
 
 // Each tunnel ends its streams, and tells the peer in one last round.
-void TunnelThreads::stop() {
+void Daemon::stop() {
   if (std::exchange(stopping_, true)) return;
   service_->stopping();
   EventLog().info("stopping");
-  threads_->with_all_still([this] {
+  threads_->run_exclusive([this] {
     for (const Running& tunnel : tunnels_) tunnel.loops->shut_down();
   });
   threads_->stop();
@@ -175,7 +175,7 @@ void TunnelThreads::stop() {
 
 // The last loop to answer tells, on its own thread: a datagram is sent as a whole. One that is stuck never
 // answers, and the service manager hears nothing.
-void TunnelThreads::check_pulse() {
+void Daemon::check_watchdog() {
   auto missing = std::make_shared<std::atomic<std::size_t>>(threads_->size());
   for (std::size_t i = 0; i < threads_->size(); ++i)
     threads_->post(i, [service = service_, missing] {
@@ -192,7 +192,7 @@ void log_totals(const Profile& profile, const TunnelTotals& totals) {
 }
 
 // Sums of several tunnels.
-struct Gathering {
+struct StatusCollection {
   std::function<void(const TunnelTotals&)> then;
   TunnelTotals sum;
   std::size_t missing;
@@ -200,16 +200,16 @@ struct Gathering {
 
 }  // namespace
 
-void TunnelThreads::log_counters() {
+void Daemon::log_counters() {
   for (const Running& tunnel : tunnels_)
-    tunnel.loops->gather(
+    tunnel.loops->queue_write(
         [&loops = *tunnel.loops](const TunnelTotals& totals) { log_totals(loops.profile(), totals); });
 }
 
-void TunnelThreads::gather_active(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<Gathering>(Gathering{std::move(then), {}, tunnels_.size()});
+void Daemon::collect_active(std::function<void(const TunnelTotals&)> then) {
+  auto gathering = std::make_shared<StatusCollection>(StatusCollection{std::move(then), {}, tunnels_.size()});
   for (const Running& tunnel : tunnels_)
-    tunnel.loops->gather_active([gathering](const TunnelTotals& totals) {
+    tunnel.loops->collect_active([gathering](const TunnelTotals& totals) {
       gathering->sum.counters.add(totals.counters);
       gathering->sum.streams += totals.streams;
       if (--gathering->missing == 0) gathering->then(gathering->sum);
@@ -217,12 +217,12 @@ void TunnelThreads::gather_active(std::function<void(const TunnelTotals&)> then)
 }
 
 // An option of the process: the same in every tunnel.
-Result<bool> TunnelThreads::open_status() {
+Result<bool> Daemon::open_status() {
   const Profile& profile = running_.tunnels.front().profile;
   if (!profile.status) return true;
   Result<std::unique_ptr<StatusServer>> server =
       StatusServer::open(*profile.status, profile.status_token, [this](StatusServer::Answer answer) {
-        threads_->post(0, [this, answer = std::move(answer)] { gather_status(answer); });
+        threads_->post(0, [this, answer = std::move(answer)] { collect_status(answer); });
       });
   if (!server) return Error{server.error()};
   status_ = std::move(*server);
@@ -233,12 +233,12 @@ Result<bool> TunnelThreads::open_status() {
 }
 
 // On the first thread, where tunnels come and go.
-void TunnelThreads::gather_status(StatusServer::Answer answer) {
+void Daemon::collect_status(StatusServer::Answer answer) {
   ProcessSnapshot begun;
   begun.role = running_.tunnels.front().profile.role;
   begun.started = started_;
   for (const Running& tunnel : tunnels_) begun.tunnels.push_back(tunnel.loops->described());
-  auto gathering = std::make_shared<StatusGathering>(std::move(begun), std::move(answer));
+  auto gathering = std::make_shared<StatusCollector>(std::move(begun), std::move(answer));
   for (std::size_t i = 0; i < tunnels_.size(); ++i) tunnels_[i].loops->add_to(gathering, i);
   for (std::size_t i = 0; i < threads_->size(); ++i)
     threads_->post(i, [gathering, i] { gathering->add_loop({i, thread_cpu_seconds()}); });

@@ -18,16 +18,16 @@
 
 namespace kcptun {
 
-class TunnelReload;
+class DaemonReload;
 
-class TunnelThreads {
+class Daemon {
  public:
   /// Reads the configuration again, as at the start.
   using ReadAgain = std::function<ParsedCommand()>;
 
   /// Resolves names, binds sockets, dials sessions. The error names what cannot be had.
-  static Result<std::unique_ptr<TunnelThreads>> open(RunTunnels start, ReadAgain read_again);
-  ~TunnelThreads();
+  static Result<std::unique_ptr<Daemon>> open(RunTunnels start, ReadAgain read_again);
+  ~Daemon();
 
   /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log, snmplog gets them every snmpperiod;
   /// SIGHUP reads the configuration again. `service` is told when it is ready, that every loop is alive, and
@@ -36,38 +36,38 @@ class TunnelThreads {
 
  private:
   struct Running {
-    std::unique_ptr<TunnelLoops> loops;
+    std::unique_ptr<Tunnel> loops;
     std::unique_ptr<CounterWriter> writer;  // goes before the loops
   };
   class Signals;
-  class Pulse;
+  class Watchdog;
 
-  TunnelThreads(RunTunnels start, ReadAgain read_again);
+  Daemon(RunTunnels start, ReadAgain read_again);
   Result<bool> open_all();
   Result<bool> open_one(const Profile& profile, const TunnelAddresses& addresses);
   Result<bool> start_threads();
-  void log_start(const TunnelLoops& tunnel) const;
+  void log_start(const Tunnel& tunnel) const;
   void stop();
   void reload();
   void begin_reload();
-  std::optional<std::string> apply(TunnelReload& reload);
+  std::optional<std::string> apply(DaemonReload& reload);
   void end_reload(const std::optional<std::string>& error);
-  void check_pulse();
+  void check_watchdog();
   void log_counters();
   Result<bool> open_status();
-  void gather_status(StatusServer::Answer answer);
+  void collect_status(StatusServer::Answer answer);
   /// Calls `then` on the first thread with the sums of all tunnels; not at all if one of them is gone by
   /// then.
-  void gather_active(std::function<void(const TunnelTotals&)> then);
+  void collect_active(std::function<void(const TunnelTotals&)> then);
 
   RunTunnels running_;  // what the tunnels are, in the order of tunnels_
   const ReadAgain read_again_;
   std::unique_ptr<ProcessMemory> memory_;  // of all tunnels' sessions
-  std::unique_ptr<LoopThreads> threads_;
+  std::unique_ptr<WorkerThreads> threads_;
   std::unique_ptr<Signals> signals_;  // from before anything opens until the threads have ended
   std::vector<Running> tunnels_;
   std::size_t next_thread_ = 0;           // where the next tunnel's first loop lies
-  std::unique_ptr<TunnelReload> reload_;  // while one is under way
+  std::unique_ptr<DaemonReload> reload_;  // while one is under way
   bool reload_again_ = false;             // asked for meanwhile
   bool stopping_ = false;
   ServiceNotifier* service_ = nullptr;  // while run() runs

@@ -30,7 +30,7 @@ void log_change(const EventLog& log, const Change& change) {
 
 }  // namespace
 
-TunnelReload::TunnelReload(ReloadPlan plan, const RunTunnels& running)
+DaemonReload::DaemonReload(ReloadPlan plan, const RunTunnels& running)
     : removed(std::move(plan.removed)),
       several(plan.several),
       process_changes_(std::move(plan.process_changes)) {
@@ -44,15 +44,15 @@ TunnelReload::TunnelReload(ReloadPlan plan, const RunTunnels& running)
   for (ConfiguredTunnel& one : plan.added) added.push_back({std::move(one), {}, nullptr});
 }
 
-Result<std::unique_ptr<TunnelReload>> TunnelReload::plan(const RunTunnels& running, ParsedCommand wanted) {
-  if (const auto* refusal = std::get_if<Refusal>(&wanted)) return Error{refusal->line};
+Result<std::unique_ptr<DaemonReload>> DaemonReload::plan(const RunTunnels& running, ParsedCommand wanted) {
+  if (const auto* refusal = std::get_if<StartupError>(&wanted)) return Error{refusal->line};
   auto* run = std::get_if<RunTunnels>(&wanted);
   if (!run) return Error{"the command line asks for no tunnel"};
   std::vector<std::string> warnings = std::move(run->warnings);
   for (ConfiguredTunnel& tunnel : run->tunnels) forget_key(tunnel);  // as the running ones have
   auto planned = plan_reload(running, std::move(*run));
-  if (const auto* refusal = std::get_if<Refusal>(&planned)) return Error{refusal->line};
-  std::unique_ptr<TunnelReload> reload(new TunnelReload(std::move(std::get<ReloadPlan>(planned)), running));
+  if (const auto* refusal = std::get_if<StartupError>(&planned)) return Error{refusal->line};
+  std::unique_ptr<DaemonReload> reload(new DaemonReload(std::move(std::get<ReloadPlan>(planned)), running));
   reload->warnings_ = std::move(warnings);
   const Profile& any = reload->kept.empty() ? reload->added.front().configured.profile
                                             : reload->kept.front().plan.next.profile;
@@ -64,35 +64,35 @@ Result<std::unique_ptr<TunnelReload>> TunnelReload::plan(const RunTunnels& runni
 }
 
 // Calls note(where the addresses go) for each query.
-std::vector<NameQuery> TunnelReload::queries(const std::function<void(std::vector<IpEndpoint>*)>& note) {
+std::vector<NameQuery> DaemonReload::queries(const std::function<void(std::vector<IpEndpoint>*)>& note) {
   std::vector<NameQuery> all;
   const auto ask = [&](const HostPort* address, const std::string& host, std::vector<IpEndpoint>& to) {
     if (!address) return;  // a unix path
     all.push_back({host, address->port_min});
     note(&to);
   };
-  const auto ask_remote = [&ask](const Profile& profile, std::vector<IpEndpoint>& to) {
+  const auto resolve_remote = [&ask](const Profile& profile, std::vector<IpEndpoint>& to) {
     const auto* remote = std::get_if<HostPort>(&profile.remote);
     if (profile.servers.size() > 1) return;  // TunnelAddresses
     ask(remote, remote ? dialled_host(*remote) : "", to);
   };
   for (Kept& one : kept)
-    if (one.remote) ask_remote(one.plan.next.profile, *one.remote);
+    if (one.remote) resolve_remote(one.plan.next.profile, *one.remote);
   for (Added& one : added) {
     const Profile& profile = one.configured.profile;
-    ask_remote(profile, one.addresses.remote);
+    resolve_remote(profile, one.addresses.remote);
     const auto* local = std::get_if<HostPort>(&profile.local_address);
     ask(local, local ? local->host : "", one.addresses.local);
   }
   return all;
 }
 
-void TunnelReload::resolve(LoopThreads& threads, MemoryQuota& memory,
+void DaemonReload::resolve(WorkerThreads& threads, MemoryQuota& memory,
                            std::function<void(std::optional<std::string>)> done) {
   std::vector<std::vector<IpEndpoint>*> places;
   const auto all = queries([&places](std::vector<IpEndpoint>* place) { places.push_back(place); });
   for (Added& one : added) {
-    Result<std::unique_ptr<TunnelLoops>> made = TunnelLoops::make(one.configured.profile, threads, memory);
+    Result<std::unique_ptr<Tunnel>> made = Tunnel::make(one.configured.profile, threads, memory);
     if (!made) return done("tunnel " + one.configured.profile.name + ": " + made.error());
     wipe(one.configured.profile.key);
     one.loops = std::move(*made);
@@ -109,7 +109,7 @@ void TunnelReload::resolve(LoopThreads& threads, MemoryQuota& memory,
       });
 }
 
-void TunnelReload::log_changes(const RunTunnels& before) const {
+void DaemonReload::log_changes(const RunTunnels& before) const {
   for (const std::string& warning : warnings_) EventLog().warning("configuration", {{"warning", warning}});
   for (const Change& change : process_changes_) log_change(EventLog(), change);
   std::size_t changes = process_changes_.size();
@@ -123,7 +123,7 @@ void TunnelReload::log_changes(const RunTunnels& before) const {
 
 // --- the process's side ---
 
-void TunnelThreads::reload() {
+void Daemon::reload() {
   if (stopping_) return;
   if (reload_) {
     reload_again_ = true;
@@ -133,25 +133,25 @@ void TunnelThreads::reload() {
   begin_reload();
 }
 
-void TunnelThreads::begin_reload() {
-  Result<std::unique_ptr<TunnelReload>> planned = TunnelReload::plan(running_, read_again_());
+void Daemon::begin_reload() {
+  Result<std::unique_ptr<DaemonReload>> planned = DaemonReload::plan(running_, read_again_());
   if (!planned) return end_reload(planned.error());
   reload_ = std::move(*planned);
   reload_->resolve(*threads_, *memory_, [this](std::optional<std::string> error) {
     if (stopping_) return;
-    if (!error) threads_->with_all_still([this, &error] { error = apply(*reload_); });
+    if (!error) threads_->run_exclusive([this, &error] { error = apply(*reload_); });
     end_reload(error);
   });
 }
 
 // While all threads stand still. An error changes nothing.
-std::optional<std::string> TunnelThreads::apply(TunnelReload& reload) {
+std::optional<std::string> Daemon::apply(DaemonReload& reload) {
   std::size_t thread = next_thread_;
   ListeningSockets inherited;
   for (const std::size_t index : reload.removed) tunnels_[index].loops->lend_sockets(inherited);
-  for (TunnelReload::Added& one : reload.added) {
+  for (DaemonReload::Added& one : reload.added) {
     if (const Result<bool> opened = one.loops->open(one.addresses, thread, inherited); !opened) {
-      for (TunnelReload::Added& all : reload.added) all.loops.reset();
+      for (DaemonReload::Added& all : reload.added) all.loops.reset();
       return "tunnel " + one.configured.profile.name + ": " + opened.error();
     }
     thread = (thread + one.loops->loops()) % threads_->size();
@@ -159,13 +159,13 @@ std::optional<std::string> TunnelThreads::apply(TunnelReload& reload) {
   next_thread_ = thread;
   RunTunnels next{{}, reload.several, {}};
   std::vector<Running> tunnels;
-  for (TunnelReload::Kept& one : reload.kept) {
+  for (DaemonReload::Kept& one : reload.kept) {
     Running& running = tunnels_[one.plan.running];
     running.loops->apply(one.plan.next.profile, one.remote ? &*one.remote : nullptr);
     tunnels.push_back(std::move(running));
     next.tunnels.push_back(one.plan.next);
   }
-  for (TunnelReload::Added& one : reload.added) {
+  for (DaemonReload::Added& one : reload.added) {
     auto writer = CounterWriter::make(threads_->uv(0), *one.loops);
     tunnels.push_back({std::move(one.loops), std::move(writer)});
     next.tunnels.push_back(one.configured);
@@ -179,7 +179,7 @@ std::optional<std::string> TunnelThreads::apply(TunnelReload& reload) {
   return std::nullopt;
 }
 
-void TunnelThreads::end_reload(const std::optional<std::string>& error) {
+void Daemon::end_reload(const std::optional<std::string>& error) {
   if (error) EventLog().error("reload refused, nothing changed", {{"error", *error}});
   reload_.reset();
   if (std::exchange(reload_again_, false)) return begin_reload();

@@ -21,7 +21,7 @@ class logger;
 namespace kcptun {
 
 /// Everything that can go wrong is done before anything changes. On the process's first loop.
-class TunnelReload {
+class DaemonReload {
  public:
   struct Kept {
     ReloadPlan::Kept plan;
@@ -30,15 +30,15 @@ class TunnelReload {
   struct Added {
     ConfiguredTunnel configured;
     TunnelAddresses addresses;
-    std::unique_ptr<TunnelLoops> loops;  // not opened
+    std::unique_ptr<Tunnel> loops;  // not opened
   };
 
   /// Opens the log anew. The error, one line, says why the configuration cannot be taken.
-  static Result<std::unique_ptr<TunnelReload>> plan(const RunTunnels& running, ParsedCommand wanted);
+  static Result<std::unique_ptr<DaemonReload>> plan(const RunTunnels& running, ParsedCommand wanted);
 
   /// Looks up the names that are new, then calls `done`, with an error if one cannot be resolved. May do so
   /// from inside. Of a reload that is gone by then it doesn't.
-  void resolve(LoopThreads& threads, MemoryQuota& memory, std::function<void(std::optional<std::string>)> done);
+  void resolve(WorkerThreads& threads, MemoryQuota& memory, std::function<void(std::optional<std::string>)> done);
   /// Says in the log what changed, and what needs a restart.
   void log_changes(const RunTunnels& before) const;
 
@@ -49,7 +49,7 @@ class TunnelReload {
   std::shared_ptr<spdlog::logger> log;
 
  private:
-  explicit TunnelReload(ReloadPlan plan, const RunTunnels& running);
+  explicit DaemonReload(ReloadPlan plan, const RunTunnels& running);
   std::vector<NameQuery> queries(const std::function<void(std::vector<IpEndpoint>*)>& note);
 
   std::vector<Change> process_changes_;

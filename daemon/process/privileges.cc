@@ -85,7 +85,7 @@ Result<bool> keep_only(Capabilities needed) {
 }
 
 // Of an ordinary user. The filter of a service that runs as one may forbid capset(2), and ends nothing by it.
-Result<bool> give_up_ambient(Capabilities needed) {
+Result<bool> drop_ambient_capabilities(Capabilities needed) {
   errno = 0;
   const Result<bool> kept = keep_only(needed);
   if (!kept && errno == EPERM) return false;
@@ -121,9 +121,9 @@ Capabilities capabilities_for(LaterNeeds needs) {
   return kept;
 }
 
-Result<bool> give_up_privileges(const Identity* identity, Capabilities needed) {
+Result<bool> drop_privileges(const Identity* identity, Capabilities needed) {
   shrink_bounding_set(needed);
-  if (geteuid() != 0) return give_up_ambient(needed);  // find_identity() has made sure that there is nobody to become
+  if (geteuid() != 0) return drop_ambient_capabilities(needed);  // find_identity() has made sure that there is nobody to become
   if (identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
     if (const Result<bool> became = become(*identity); !became)

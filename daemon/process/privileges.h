@@ -20,7 +20,7 @@ using Capabilities = std::uint64_t;
 /// keeps only `needed` of the capabilities, ambient ones of an ordinary user too, then makes sure that it is so.
 /// False: an ordinary user keeps what was given to it, since a filter of system calls forbids capset(2); no program
 /// that is executed gets it. The error says what could not be given up; the process must end then.
-Result<bool> give_up_privileges(const Identity* identity, Capabilities needed);
+Result<bool> drop_privileges(const Identity* identity, Capabilities needed);
 
 /// What a tunnel that is open may still need: nothing for a user of its own; root's files for one that stays
 /// root. `binds_low_ports`: a port below 1024, which a configuration that is read again may bind anew.

@@ -65,7 +65,7 @@ MachineMemory memory_of_machine() {
 
 std::uint64_t default_quota(const MachineMemory& machine) {
   const auto least = lesser(machine.physical, lesser(machine.control_group, machine.address_space));
-  return std::max(kSmallestQuota, least.value_or(0) / 4);
+  return std::max(kMinQuota, least.value_or(0) / 4);
 }
 
 }  // namespace kcptun

@@ -36,9 +36,9 @@ struct MachineMemory {
   std::optional<std::uint64_t> address_space{};  // RLIMIT_AS
 };
 MachineMemory memory_of_machine();
-/// The quota where the user sets none: a quarter of the smallest of these, at least kSmallestQuota. The rest is for
+/// The quota where the user sets none: a quarter of the smallest of these, at least kMinQuota. The rest is for
 /// windows, socket buffers and other programs.
 std::uint64_t default_quota(const MachineMemory& machine);
-inline constexpr std::uint64_t kSmallestQuota = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t kMinQuota = std::uint64_t{16} << 20;
 
 }  // namespace kcptun

@@ -34,11 +34,11 @@ std::string status_text(std::uint64_t sessions, std::size_t streams, double up, 
          rate_text(down) + " down";
 }
 
-ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather gather)
+ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather queue_write)
     : loop_(loop),
       service_(service),
       role_(role),
-      gather_(std::move(gather)),
+      gather_(std::move(queue_write)),
       at_ms_(uv_now(&loop)),
       timer_(loop, [this] { handle_due(); }) {
   timer_.start(kPeriodMs);

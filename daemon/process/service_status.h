@@ -24,7 +24,7 @@ class ServiceStatus {
   using Gather = std::function<void(Take)>;
 
   /// `service` outlives this object.
-  ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather gather);
+  ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather queue_write);
 
  private:
   void handle_due();

@@ -11,9 +11,9 @@
 namespace kcptun {
 
 /// Copies of packets that came over one path. Each has a stride of its own, as in the arenas.
-class PassedRun {
+class ForwardedPackets {
  public:
-  PassedRun(const Path& from, std::span<const Packet> packets)
+  ForwardedPackets(const Path& from, std::span<const Packet> packets)
       : path_(from), memory_(std::make_unique_for_overwrite<std::uint8_t[]>(packets.size() * kPacketStride)) {
     packets_.reserve(packets.size());
     for (const Packet& packet : packets) {

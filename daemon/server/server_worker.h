@@ -22,31 +22,31 @@
 
 namespace kcptun {
 
-class ServerPart;
+class ServerWorker;
 
 /// What the server's parts share. Part number i has conversations under the number i in the registry.
 struct ServerShared {
   std::size_t loops = 1;           // parts that there will be
-  std::vector<ServerPart*> parts;  // fixed before the loops run
-  ConversationRegistry registry;
-  SharedSessionGate session_gate;  // for a suite that knows sessions
+  std::vector<ServerWorker*> parts;  // fixed before the loops run
+  SessionRegistry registry;
+  SharedReplayCache replay_cache;  // for a suite that knows sessions
 };
 
 /// A client that has a new address may be delivered to a loop that does not have its conversation; that loop passes its
 /// packets on. All parts listen on the same addresses in the same order: passed on, Path::socket counts those.
-class ServerPart final : public TunnelPart, private Session::Owner, private PacketReceiver {
+class ServerWorker final : public TunnelWorker, private Session::Owner, private PacketReceiver {
  public:
   /// `profile`, `loop` and `shared` outlive the part, which adds itself to `shared`. It takes its part of the
   /// profile's sessions: as many as each of `shared.loops`. `targets`: the target's addresses, as
   /// far as they are known.
-  ServerPart(const Profile& profile, Loop& loop, ServerShared& shared, std::vector<IpEndpoint> targets);
-  ~ServerPart() override;
+  ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared, std::vector<IpEndpoint> targets);
+  ~ServerWorker() override;
 
   /// Listens on one more address, or on a socket that is bound to it; gives the descriptor. The error names the address.
   Result<int> listen(const IpEndpoint& address, bool share_port, FileDescriptor bound = FileDescriptor());
   /// Listens on these ports of the disguise too; the error names the address.
-  Result<bool> listen_disguised(const IpEndpoint& address, std::span<const std::uint16_t> ports,
-                                DisguisedServer::Share share);
+  Result<bool> listen_fake_tcp(const IpEndpoint& address, std::span<const std::uint16_t> ports,
+                                FakeTcpServer::Share share);
 
   Counters counters() const override;
   std::size_t streams() const override;
@@ -55,43 +55,43 @@ class ServerPart final : public TunnelPart, private Session::Owner, private Pack
   void shut_down() override;
 
   /// Packets from other loops that wait for this one; more are dropped.
-  static constexpr std::size_t kMaxPassedOn = 4096;
+  static constexpr std::size_t kMaxForwarded = 4096;
 
  private:
-  struct Accepted;
+  struct ServerSession;
 
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override;
   void handle_stream(Session& session, std::uint32_t sid) override;
   void handle_closed(Session& session, std::string_view reason) override;
   void finish_run();
-  void follow(Conversation& conversation);
+  void follow(SessionEntry& conversation);
   void send_challenges();
-  void pass_on(const Path& path);
-  void post(PassedRun run);
-  void handle_passed_on(const PassedRun& run);
+  void forward(const Path& path);
+  void post(ForwardedPackets run);
+  void handle_forwarded(const ForwardedPackets& run);
   void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
-  void accept(Conversation& conversation);
-  void announce(Accepted& accepted) const;
-  void retire(std::unique_ptr<Conversation> conversation, std::string_view reason);
-  void tell_of_refusals(TimePoint now);
+  void accept(SessionEntry& conversation);
+  void announce(ServerSession& accepted) const;
+  void retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason);
+  void log_refusals(TimePoint now);
 
   EventLog log() const { return EventLog(profile_.name); }
 
   const Profile& profile_;
-  Loop& loop_;
+  Engine& engine_;
   ServerShared& shared_;
   Demux demux_;
   std::vector<std::uint32_t> sockets_;     // their indices, in the order of listen(), which is the same on all loops
-  std::atomic<std::size_t> passed_on_{0};  // packets that wait for us
+  std::atomic<std::size_t> forwarded_{0};  // packets that wait for us
   Target target_;
-  std::unordered_set<Accepted*> accepted_;  // owned; also the tags of their conversations
+  std::unordered_set<ServerSession*> accepted_;  // owned; also the tags of their conversations
   Counters past_;
   RejectedPeers rejected_;
   HintLimiter hints_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
-  TimePoint refusals_told_{};           // when the log last said that sessions are refused
-  std::uint64_t refusals_reported_ = 0;  // how many it has told of
+  TimePoint refusals_logged_at_{};           // when the log last said that sessions are refused
+  std::uint64_t refusals_logged_ = 0;  // how many it has told of
   bool shut_down_ = false;
 };
 

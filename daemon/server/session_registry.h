@@ -4,12 +4,12 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "core/link/conversation_directory.h"
+#include "core/link/session_directory.h"
 
 namespace kcptun {
 
 /// Thread-safe. Bounded by the loops' own bounds on conversations.
-class ConversationRegistry final : public ConversationDirectory {
+class SessionRegistry final : public SessionDirectory {
  public:
   std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) override {
     const std::lock_guard lock(mutex_);

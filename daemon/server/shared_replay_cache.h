@@ -3,16 +3,16 @@
 
 #include <mutex>
 
-#include "core/link/session_gate.h"
+#include "core/link/replay_cache.h"
 #include "daemon/system/clock.h"
 
 namespace kcptun {
 
 /// Asked when a session opens, ends, or a packet of none comes: seldom enough for a lock.
-class SharedSessionGate final : public SessionAdmission {
+class SharedReplayCache final : public SessionAdmission {
  public:
   /// The server starts now.
-  SharedSessionGate() : gate_(read_clock()) {}
+  SharedReplayCache() : gate_(read_clock()) {}
 
   SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) override {
     const std::scoped_lock lock(mutex_);
@@ -29,7 +29,7 @@ class SharedSessionGate final : public SessionAdmission {
 
  private:
   mutable std::mutex mutex_;
-  SessionGate gate_;
+  ReplayCache gate_;
 };
 
 }  // namespace kcptun

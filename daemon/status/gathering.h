@@ -12,13 +12,13 @@ namespace kcptun {
 
 /// Filled from any thread. Answers when the last one lets go of it: a loop that ends before its turn drops
 /// its task, and the others' shares go out without it.
-class StatusGathering {
+class StatusCollector {
  public:
   /// `begun`: the process's role and start, and its tunnels by name, in order.
-  StatusGathering(ProcessSnapshot begun, StatusServer::Answer answer);
-  ~StatusGathering();
-  StatusGathering(const StatusGathering&) = delete;
-  StatusGathering& operator=(const StatusGathering&) = delete;
+  StatusCollector(ProcessSnapshot begun, StatusServer::Answer answer);
+  ~StatusCollector();
+  StatusCollector(const StatusCollector&) = delete;
+  StatusCollector& operator=(const StatusCollector&) = delete;
 
   /// One loop's share of tunnel number `tunnel`; `share` has names and counters of its own.
   void add_share(std::size_t tunnel, TunnelSnapshot share);

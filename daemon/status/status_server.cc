@@ -20,7 +20,7 @@ namespace {
 
 // Bytes that one who was answered may still send until it has read the answer: closing at once would reset
 // it.
-constexpr std::size_t kMostDiscarded = 64 * 1024;
+constexpr std::size_t kMaxDiscarded = 64 * 1024;
 constexpr std::string_view kRefusedMethod = "only GET and HEAD are answered\n";
 
 HttpResponse text_response(int status, std::string_view text) {
@@ -109,7 +109,7 @@ class StatusServer::Exchange {
     }
     if (reads_) return handle_bytes({bytes.data(), static_cast<std::size_t>(n)});
     discarded_ += static_cast<std::size_t>(n);
-    if (discarded_ > kMostDiscarded) server_.finish(*this);
+    if (discarded_ > kMaxDiscarded) server_.finish(*this);
   }
 
   void handle_bytes(std::string_view bytes) {
@@ -210,13 +210,13 @@ Result<Listening> listen_for_status(const Address& address, const std::string& t
 }  // namespace
 
 Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address, const std::string& token,
-                                                         Gather gather, const Limits& limits) {
+                                                         Gather queue_write, const Limits& limits) {
   Result<Listening> listening = listen_for_status(address, token);
   if (!listening) return Error{listening.error()};
   Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
   if (!uv) return Error{"status: " + uv.error()};
   std::unique_ptr<StatusServer> server(
-      new StatusServer(std::move(gather), limits, StatusAccess(listening->place, token), listening->text));
+      new StatusServer(std::move(queue_write), limits, StatusAccess(listening->place, token), listening->text));
   server->uv_ = std::move(*uv);
   server->mailbox_ = std::make_shared<Mailbox>(server->uv_->get());
   if (const auto* path = std::get_if<UnixPath>(&address))
@@ -224,13 +224,13 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
   server->listener_ =
       std::make_unique<Listener>(server->uv_->get(), std::move(listening->fd),
                                  [self = server.get()](FileDescriptor fd) { self->accept(std::move(fd)); });
-  server->gather_timer_ =
-      std::make_unique<TimerHandle>(server->uv_->get(), [self = server.get()] { self->give_up_gathering(); });
+  server->collect_timer_ =
+      std::make_unique<TimerHandle>(server->uv_->get(), [self = server.get()] { self->stop_collecting(); });
   return server;
 }
 
-StatusServer::StatusServer(Gather gather, const Limits& limits, StatusAccess access, std::string place)
-    : gather_(std::move(gather)), limits_(limits), access_(std::move(access)), place_(std::move(place)) {}
+StatusServer::StatusServer(Gather queue_write, const Limits& limits, StatusAccess access, std::string place)
+    : gather_(std::move(queue_write)), limits_(limits), access_(std::move(access)), place_(std::move(place)) {}
 
 StatusServer::~StatusServer() {
   if (thread_.joinable()) {
@@ -239,7 +239,7 @@ StatusServer::~StatusServer() {
   }
   if (!uv_) return;
   exchanges_.clear();
-  gather_timer_.reset();
+  collect_timer_.reset();
   listener_.reset();
   mailbox_.reset();
 }
@@ -293,7 +293,7 @@ void StatusServer::handle_request(Exchange& exchange) {
   if (const auto response = immediate_response(exchange.request())) return exchange.respond(*response);
   if (const auto response = fresh_response(exchange.request().path)) return exchange.respond(*response);
   waiting_.push_back(&exchange);
-  if (!gathers_) begin_gathering();
+  if (!is_collecting_) begin_collecting();
 }
 
 std::optional<HttpResponse> StatusServer::fresh_response(const std::string& path) {
@@ -311,9 +311,9 @@ HttpResponse StatusServer::latest_response(const std::string& path) {
   return {.type = "application/json", .body = latest_->json};
 }
 
-void StatusServer::begin_gathering() {
-  gathers_ = true;
-  gather_timer_->start(limits_.gather_ms);
+void StatusServer::begin_collecting() {
+  is_collecting_ = true;
+  collect_timer_->start(limits_.collect_ms);
   gather_([this, number = ++gathering_, inbox = std::weak_ptr<Mailbox>(mailbox_)](ProcessSnapshot snapshot) {
     const std::shared_ptr<Mailbox> mailbox = inbox.lock();
     if (!mailbox) return;  // the server is gone
@@ -323,9 +323,9 @@ void StatusServer::begin_gathering() {
 }
 
 void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapshot) {
-  if (!gathers_ || number != gathering_) return;  // too late
-  gathers_ = false;
-  gather_timer_->stop();
+  if (!is_collecting_ || number != gathering_) return;  // too late
+  is_collecting_ = false;
+  collect_timer_->stop();
   snapshot.bound_rows();
   latest_ = std::make_unique<Rendered>();
   latest_->snapshot = std::move(snapshot);
@@ -334,8 +334,8 @@ void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapsho
     exchange->respond(latest_response(exchange->request().path));
 }
 
-void StatusServer::give_up_gathering() {
-  gathers_ = false;
+void StatusServer::stop_collecting() {
+  is_collecting_ = false;
   for (Exchange* exchange : std::exchange(waiting_, {}))
     exchange->respond(text_response(503, "an event loop does not answer\n"));
 }

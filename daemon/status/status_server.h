@@ -37,16 +37,16 @@ class StatusServer {
     std::size_t exchanges = 32;             // connections at once
     std::uint64_t request_ms = 5000;        // until the request is whole
     std::uint64_t response_ms = 10000;      // until the response is taken and the connection closed
-    std::uint64_t gather_ms = 2000;         // until all loops have answered
+    std::uint64_t collect_ms = 2000;         // until all loops have answered
     std::uint64_t snapshot_life_ms = 1000;  // a younger one answers the next request too
   };
 
   /// Listens. The error names the address.
   static Result<std::unique_ptr<StatusServer>> open(const Address& address, const std::string& token,
-                                                    Gather gather, const Limits& limits);
+                                                    Gather queue_write, const Limits& limits);
   static Result<std::unique_ptr<StatusServer>> open(const Address& address, const std::string& token,
-                                                    Gather gather) {
-    return open(address, token, std::move(gather), Limits{});
+                                                    Gather queue_write) {
+    return open(address, token, std::move(queue_write), Limits{});
   }
   /// Ends the thread. An answer that comes later goes nowhere. REQUIRES: none is on its way on another
   /// thread.
@@ -62,16 +62,16 @@ class StatusServer {
  private:
   class Exchange;
   struct Rendered;
-  StatusServer(Gather gather, const Limits& limits, StatusAccess access, std::string place);
+  StatusServer(Gather queue_write, const Limits& limits, StatusAccess access, std::string place);
 
   void accept(FileDescriptor fd);
   bool make_room();
   void finish(Exchange& exchange);
   /// Answers now, or when a snapshot is there.
   void handle_request(Exchange& exchange);
-  void begin_gathering();
+  void begin_collecting();
   void handle_snapshot(std::uint64_t number, ProcessSnapshot snapshot);
-  void give_up_gathering();
+  void stop_collecting();
   std::optional<HttpResponse> fresh_response(const std::string& path);
   /// REQUIRES: latest_.
   HttpResponse latest_response(const std::string& path);
@@ -87,9 +87,9 @@ class StatusServer {
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> waiting_;  // of them, for a snapshot
   std::unique_ptr<Rendered> latest_;
-  std::unique_ptr<TimerHandle> gather_timer_;
+  std::unique_ptr<TimerHandle> collect_timer_;
   std::uint64_t gathering_ = 0;  // number of the gathering that counts
-  bool gathers_ = false;
+  bool is_collecting_ = false;
   std::thread thread_;
 };
 

@@ -22,8 +22,8 @@ namespace kcptun {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kPatience = std::chrono::seconds(5);
-constexpr std::size_t kMostBytes = 16 * 1024 * 1024;
+constexpr auto kAnswerTimeout = std::chrono::seconds(5);
+constexpr std::size_t kMaxBytes = 16 * 1024 * 1024;
 
 // Waits for the descriptor; errno is ETIMEDOUT when the time is over.
 bool wait_for(int fd, short events, Clock::time_point deadline) {
@@ -65,7 +65,7 @@ Result<std::string> converse(int fd, std::string_view request, Clock::time_point
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (n < 0) return Error{std::strerror(errno)};
     answer.append(bytes.data(), static_cast<std::size_t>(n));
-    if (answer.size() > kMostBytes) return Error{"the answer is longer than 16 MiB"};
+    if (answer.size() > kMaxBytes) return Error{"the answer is longer than 16 MiB"};
   }
 }
 
@@ -85,7 +85,7 @@ Result<std::string> fetch_status(const Address& address, const std::string& toke
       fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n", path, host ? place : std::string("localhost"));
   if (!token.empty()) request += fmt::format("Authorization: Bearer {}\r\n", token);
   request += "\r\n";
-  const Clock::time_point deadline = Clock::now() + kPatience;
+  const Clock::time_point deadline = Clock::now() + kAnswerTimeout;
   if (!host) {
     Result<std::string> body = ask(begin_connect(std::get<UnixPath>(address)), request, deadline);
     return body ? body : Error{place + ": " + body.error()};

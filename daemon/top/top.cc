@@ -73,7 +73,7 @@ std::variant<TopCommand, int> parse(const CommandInput& process) {
     input.arguments.insert(input.arguments.begin(), {"--status-token", token});
   // An address elsewhere needs a token where it is served; whether there is one, the server there says.
   ParsedCommand parsed = parse_command(input);
-  if (const auto* refusal = std::get_if<Refusal>(&parsed)) {
+  if (const auto* refusal = std::get_if<StartupError>(&parsed)) {
     std::fprintf(stderr, "%s\n", refusal->line.c_str());
     return refusal->exit_code;
   }

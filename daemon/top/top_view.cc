@@ -121,24 +121,24 @@ Result<bool> TopView::handle_status(const std::string& body) {
 
 void TopView::take(const Json& status) {
   before_ = std::move(status_);
-  seconds_ = before_.is_null() ? 0 : number(status, "time").value_or(0) - number(before_, "time").value_or(0);
-  order_.clear();
+  pending_duplicates_ = before_.is_null() ? 0 : number(status, "time").value_or(0) - number(before_, "time").value_or(0);
+  transmit_number_.clear();
   std::map<std::string, Session> gone = std::move(sessions_);
   sessions_.clear();
   for (const Json& tunnel : status["tunnels"]) {
     for (const Json& now : tunnel["open_sessions"]) {
       const std::string key = text(tunnel, "name") + ' ' + text(now, "conv") + ' ' + text(now, "remote");
-      if (!sessions_.contains(key)) order_.push_back(key);
+      if (!sessions_.contains(key)) transmit_number_.push_back(key);
       Session& session = sessions_[key];
       const auto old = gone.find(key);
       const Json* before = old == gone.end() ? nullptr : &old->second.now;
       if (before) session.goodput = std::move(old->second.goodput);
       session.tunnel = text(tunnel, "name");
-      session.sent = rate(now, before, "sent_bytes", seconds_);
-      session.received = rate(now, before, "received_bytes", seconds_);
-      const Number left = rate(now, before, "sent_segments", seconds_);
+      session.sent = rate(now, before, "sent_bytes", pending_duplicates_);
+      session.received = rate(now, before, "received_bytes", pending_duplicates_);
+      const Number left = rate(now, before, "sent_segments", pending_duplicates_);
       if (left)
-        session.loss = *left > 0 ? std::min(1.0, *rate(now, before, "lost_segments", seconds_) / *left) : 0;
+        session.loss = *left > 0 ? std::min(1.0, *rate(now, before, "lost_segments", pending_duplicates_) / *left) : 0;
       if (session.sent) session.goodput.push_back(*session.sent + *session.received);
       if (session.goodput.size() > kHistory) session.goodput.pop_front();
       session.now = now;
@@ -151,8 +151,8 @@ void TopView::take(const Json& status) {
 std::vector<TopView::Line> TopView::lines() const {
   const Json& tunnels = status_["tunnels"];
   const auto all = [this](const char* name) -> Number {
-    if (before_.is_null() || seconds_ <= 0) return std::nullopt;
-    return std::max(0.0, sum(status_, name) - sum(before_, name)) / seconds_;
+    if (before_.is_null() || pending_duplicates_ <= 0) return std::nullopt;
+    return std::max(0.0, sum(status_, name) - sum(before_, name)) / pending_duplicates_;
   };
   std::string title =
       fmt::format("{} {}  up {}", text(status_, "program"), text(status_, "version"),
@@ -164,7 +164,7 @@ std::vector<TopView::Line> TopView::lines() const {
   lines.push_back({fmt::format("out {} ({})  in {} ({})", as_bits(all("sent_bytes")),
                                as_bytes(sum(status_, "sent_bytes")), as_bits(all("received_bytes")),
                                as_bytes(sum(status_, "received_bytes")))});
-  const Number cpu = rate(status_, before_.is_null() ? nullptr : &before_, "cpu_seconds", seconds_);
+  const Number cpu = rate(status_, before_.is_null() ? nullptr : &before_, "cpu_seconds", pending_duplicates_);
   lines.push_back(
       {fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
                    sum(status_, "streams"), as_share(cpu), as_bytes(number(status_, "resident_bytes")))});
@@ -200,7 +200,7 @@ void TopView::add_sessions(std::vector<Line>& lines) const {
   std::vector<Row> rows{{"PEER", "CONV", "STREAMS", "OUT", "IN", "RTT", "LOSS", "SENT", "RECEIVED", "RTO",
                          "AGAIN", "RECOVERED", "WASTED", "PARITY", "FLIGHT", "QUEUE", "GOODPUT"}};
   if (several) rows[0].insert(rows[0].begin(), "TUNNEL");
-  for (const std::string& key : order_) {
+  for (const std::string& key : transmit_number_) {
     const Session& one = sessions_.at(key);
     const auto count = [&one](const char* name) { return as_count(number(one.now, name)); };
     Row& row = rows.emplace_back();
@@ -228,14 +228,14 @@ void TopView::add_sessions(std::vector<Line>& lines) const {
   const std::size_t head = lines.size();
   for (std::string& line : aligned(rows, several ? 3 : 2))
     lines.push_back({std::move(line), lines.size() == head});
-  if (order_.empty()) lines.push_back({"no session yet"});
+  if (transmit_number_.empty()) lines.push_back({"no session yet"});
   if (const double left = sum(status_, "sessions_left_out"); left > 0)
     lines.push_back({fmt::format("and {:.0f} more that moved less", left)});
 }
 
 void TopView::add_streams(std::vector<Line>& lines) const {
   std::vector<Row> rows{{"STREAM", "CONV", "SENT", "RECEIVED", "WAITING"}};
-  for (const std::string& key : order_) {
+  for (const std::string& key : transmit_number_) {
     const Json& now = sessions_.at(key).now;
     const auto streams = now.find("open_streams");
     if (streams == now.end() || !streams->is_array()) continue;

@@ -52,9 +52,9 @@ class TopView {
   static void add_table(std::vector<Line>& lines, const std::vector<std::vector<std::string>>& rows, std::size_t left);
 
   nlohmann::json status_;
-  double seconds_ = 0;  // between the last two statuses
+  double pending_duplicates_ = 0;  // between the last two statuses
   nlohmann::json before_;
-  std::vector<std::string> order_;
+  std::vector<std::string> transmit_number_;
   std::map<std::string, Session> sessions_;
 };
 

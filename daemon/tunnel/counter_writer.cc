@@ -9,13 +9,13 @@
 
 namespace kcptun {
 
-std::unique_ptr<CounterWriter> CounterWriter::make(uv_loop_t& loop, TunnelLoops& tunnel) {
+std::unique_ptr<CounterWriter> CounterWriter::make(uv_loop_t& loop, Tunnel& tunnel) {
   const Profile& profile = tunnel.profile();
   if (profile.snmplog.empty() || profile.snmpperiod.count() == 0) return nullptr;
   return std::make_unique<CounterWriter>(loop, tunnel);
 }
 
-CounterWriter::CounterWriter(uv_loop_t& loop, TunnelLoops& tunnel)
+CounterWriter::CounterWriter(uv_loop_t& loop, Tunnel& tunnel)
     : tunnel_(tunnel),
       log_(tunnel.profile().snmplog),
       period_ms_(static_cast<std::uint64_t>(
@@ -29,7 +29,7 @@ CounterWriter::CounterWriter(uv_loop_t& loop, TunnelLoops& tunnel)
 void CounterWriter::handle_due() {
   due_ms_ = std::max(due_ms_ + period_ms_, uv_now(&loop_));
   arm();
-  tunnel_.gather([this](const TunnelTotals& totals) { append(totals.counters); });
+  tunnel_.queue_write([this](const TunnelTotals& totals) { append(totals.counters); });
 }
 
 void CounterWriter::arm() {

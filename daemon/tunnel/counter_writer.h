@@ -16,15 +16,15 @@ namespace kcptun {
 class CounterWriter {
  public:
   /// Null if the tunnel's profile asks for no rows. `tunnel` outlives the writer.
-  static std::unique_ptr<CounterWriter> make(uv_loop_t& loop, TunnelLoops& tunnel);
-  CounterWriter(uv_loop_t& loop, TunnelLoops& tunnel);
+  static std::unique_ptr<CounterWriter> make(uv_loop_t& loop, Tunnel& tunnel);
+  CounterWriter(uv_loop_t& loop, Tunnel& tunnel);
 
  private:
   void handle_due();
   void arm();
   void append(const Counters& counters);
 
-  TunnelLoops& tunnel_;
+  Tunnel& tunnel_;
   const CounterLog log_;
   const std::uint64_t period_ms_;
   std::uint64_t due_ms_;

@@ -25,7 +25,7 @@ namespace kcptun {
 namespace {
 
 // Loops of a server that take part in tcp mode.
-constexpr std::size_t kDisguiseLoops = 4;
+constexpr std::size_t kFakeTcpLoops = 4;
 // Descriptors that a server has beside its sockets, and some for connections: a start with fewer left is none.
 constexpr std::size_t kDescriptorsBeside = 32;
 
@@ -60,30 +60,30 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std:
 
 }  // namespace
 
-TunnelLoops::TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads, MemoryQuota& memory)
+Tunnel::Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory)
     : profile_(profile), threads_(threads), memory_(memory), key_(std::move(key)) {
   if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
   wipe(profile_.key);  // what is derived from it does
 }
 
-Result<std::unique_ptr<TunnelLoops>> TunnelLoops::make(const Profile& profile, LoopThreads& threads,
+Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThreads& threads,
                                                        MemoryQuota& memory) {
   Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
   if (!key) return Error{key.error()};
-  return std::unique_ptr<TunnelLoops>(new TunnelLoops(profile, std::move(*key), threads, memory));
+  return std::unique_ptr<Tunnel>(new Tunnel(profile, std::move(*key), threads, memory));
 }
 
 // Parts go before their loops, all of them before any loop: they may post to each other's.
-TunnelLoops::~TunnelLoops() {
+Tunnel::~Tunnel() {
   for (Worker& worker : workers_) worker.part.reset();
 }
 
-std::size_t TunnelLoops::loops_wanted() const {
+std::size_t Tunnel::loops_wanted() const {
   if (profile_.role == Role::kServer) return threads_.size();
   return std::min<std::size_t>(threads_.size(), profile_.conn);
 }
 
-Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t first_thread,
+Result<bool> Tunnel::open(const TunnelAddresses& addresses, std::size_t first_thread,
                                ListeningSockets& inherited) {
   add_loops(first_thread);
   if (profile_.tcp) {
@@ -95,24 +95,24 @@ Result<bool> TunnelLoops::open(const TunnelAddresses& addresses, std::size_t fir
   Result<bool> opened =
       profile_.role == Role::kClient ? open_client(addresses, inherited) : open_server(addresses, inherited);
   if (!opened) return opened;
-  for (Worker& worker : workers_) worker.loop->flush();  // what was set up before
+  for (Worker& worker : workers_) worker.engine->flush();  // what was set up before
   return true;
 }
 
-void TunnelLoops::add_loops(std::size_t first_thread) {
+void Tunnel::add_loops(std::size_t first_thread) {
   first_thread_ = first_thread;
   for (std::size_t i = 0; i < loops_wanted(); ++i) {
     uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
-    workers_.emplace_back().loop =
-        std::make_unique<Loop>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
-    workers_.back().loop->context().memory = &memory_;
+    workers_.emplace_back().engine =
+        std::make_unique<Engine>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
+    workers_.back().engine->context().memory = &memory_;
   }
 }
 
 // Listening sockets first: a start that fails says so in one line, before any session is dialled.
-Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
+Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
   for (Worker& worker : workers_) {
-    auto part = std::make_unique<ClientPart>(profile_, *worker.loop, client_, addresses.remote);
+    auto part = std::make_unique<ClientWorker>(profile_, *worker.engine, client_, addresses.remote);
     client_.parts.push_back(part.get());
     worker.part = std::move(part);
   }
@@ -120,14 +120,14 @@ Result<bool> TunnelLoops::open_client(const TunnelAddresses& addresses, Listenin
   if (!listening) return Error{listening.error()};
   for (std::size_t slot = 0; slot < profile_.conn; ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
-  for (ClientPart* part : client_.parts) part->fill_reserve();
+  for (ClientWorker* part : client_.parts) part->fill_reserve();
   for (std::size_t i = 0; i < listening->size(); ++i)
     for (FileDescriptor& fd : (*listening)[i]) client_.parts[i]->listen(std::move(fd));
   return true;
 }
 
 // One for each part on each TCP address, one for the first part on a unix path.
-Result<std::vector<std::vector<FileDescriptor>>> TunnelLoops::open_listeners(
+Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(
     const std::vector<IpEndpoint>& locals, ListeningSockets& inherited) {
   std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
   if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
@@ -153,7 +153,7 @@ Result<std::vector<std::vector<FileDescriptor>>> TunnelLoops::open_listeners(
   return sockets;
 }
 
-Result<FileDescriptor> TunnelLoops::open_unix_listener(const UnixPath& path, ListeningSockets& inherited) {
+Result<FileDescriptor> Tunnel::open_unix_listener(const UnixPath& path, ListeningSockets& inherited) {
   const std::string place = ListeningSockets::place(path);
   std::vector<FileDescriptor> had = inherited.take(place);
   if (!had.empty()) {
@@ -169,25 +169,25 @@ Result<FileDescriptor> TunnelLoops::open_unix_listener(const UnixPath& path, Lis
 
 // At least as many as there are parts, so that several accept from one where there are fewer; none if there are none.
 // More of them are listened on, too: they may have connections.
-std::vector<FileDescriptor> TunnelLoops::share_out(std::vector<FileDescriptor> sockets, std::size_t parts) {
+std::vector<FileDescriptor> Tunnel::share_out(std::vector<FileDescriptor> sockets, std::size_t parts) {
   const std::size_t had = sockets.size();
   for (std::size_t i = 0; had > 0 && sockets.size() < parts; ++i)
     sockets.emplace_back(::fcntl(sockets[i % had].get(), F_DUPFD_CLOEXEC, 0));
   return sockets;
 }
 
-void TunnelLoops::lend_sockets(ListeningSockets& sockets) const {
+void Tunnel::lend_sockets(ListeningSockets& sockets) const {
   for (const Listened& one : listened_) {
     sockets.add(one.place, one.fd);
     if (socket_file_) sockets.add_file(one.place, socket_file_);
   }
 }
 
-Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses, ListeningSockets& inherited) {
+Result<bool> Tunnel::open_server(const TunnelAddresses& addresses, ListeningSockets& inherited) {
   server_.loops = workers_.size();
-  std::vector<ServerPart*> parts;
+  std::vector<ServerWorker*> parts;
   for (Worker& worker : workers_) {
-    auto part = std::make_unique<ServerPart>(profile_, *worker.loop, server_, addresses.remote);
+    auto part = std::make_unique<ServerWorker>(profile_, *worker.engine, server_, addresses.remote);
     parts.push_back(part.get());
     worker.part = std::move(part);
   }
@@ -205,32 +205,32 @@ Result<bool> TunnelLoops::open_server(const TunnelAddresses& addresses, Listenin
       if (Result<bool> opened = listen_on(address, parts, inherited); !opened) return opened;
     }
   }
-  return profile_.tcp ? listen_disguised(addresses.local, parts) : true;
+  return profile_.tcp ? listen_fake_tcp(addresses.local, parts) : true;
 }
 
 // The first loops only: each takes its share by the clients' ports, but the kernel shows every segment to all of them.
 // The rules are for our own ports alone: they would silence the connections of other programs, too.
-Result<bool> TunnelLoops::listen_disguised(const std::vector<IpEndpoint>& addresses,
-                                           std::span<ServerPart* const> parts) {
+Result<bool> Tunnel::listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
+                                           std::span<ServerWorker* const> parts) {
   const std::uint16_t port_max = std::get<HostPort>(profile_.local_address).port_max;
-  const auto loops = static_cast<std::uint32_t>(std::min<std::size_t>(parts.size(), kDisguiseLoops));
+  const auto loops = static_cast<std::uint32_t>(std::min<std::size_t>(parts.size(), kFakeTcpLoops));
   for (const IpEndpoint& address : addresses) {
     const std::vector<std::uint16_t> ports = free_ports(address, port_max, PortKind::kTcp, {});
     warn_of_taken_ports(profile_, address, ports);
     for (const PortStretch& stretch : stretches_of(ports)) {
-      Result<std::vector<FirewallRule>> rules = firewall_->silence_ports(stretch.first, stretch.last);
+      Result<std::vector<FirewallRule>> rules = firewall_->suppress_kernel_segments_of(stretch.first, stretch.last);
       if (!rules) return Error{rules.error()};
       std::ranges::move(*rules, std::back_inserter(firewall_rules_));
     }
     for (std::uint32_t i = 0; i < loops; ++i)
-      if (Result<bool> opened = parts[i]->listen_disguised(address, ports, {i, loops}); !opened) return opened;
+      if (Result<bool> opened = parts[i]->listen_fake_tcp(address, ports, {i, loops}); !opened) return opened;
   }
   return true;
 }
 
 // With SO_REUSEPORT, which several loops need, a port that another program has would look free: a probe
 // tells.
-Result<bool> TunnelLoops::listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts,
+Result<bool> Tunnel::listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
                                     ListeningSockets& inherited) {
   const std::string place = ListeningSockets::place(PortKind::kUdp, address);
   std::vector<FileDescriptor> had = inherited.take(place);
@@ -246,27 +246,27 @@ Result<bool> TunnelLoops::listen_on(const IpEndpoint& address, std::span<ServerP
   return true;
 }
 
-void TunnelLoops::apply(const Profile& next, const std::vector<IpEndpoint>* remote) {
+void Tunnel::apply(const Profile& next, const std::vector<IpEndpoint>* remote) {
   profile_ = next;
   wipe(profile_.key);
   for (Worker& worker : workers_) {
-    worker.loop->set_link_settings(link_settings(profile_));
+    worker.engine->set_link_settings(link_settings(profile_));
     worker.part->apply_profile(remote);
   }
 }
 
-void TunnelLoops::shut_down() {
+void Tunnel::shut_down() {
   for (Worker& worker : workers_) {
     worker.part->shut_down();
-    worker.loop->flush();
+    worker.engine->flush();
   }
 }
 
 // What comes from several loops; the last to come passes the sum on.
-struct TunnelLoops::Gathering {
+struct Tunnel::StatusCollection {
   struct Share {
     TunnelTotals totals;
-    std::uint64_t at;  // Loop::activity()
+    std::uint64_t at;  // Engine::activity()
   };
   std::function<void(const std::vector<Share>&)> then;  // on the first thread
   std::weak_ptr<bool> alive;
@@ -274,11 +274,11 @@ struct TunnelLoops::Gathering {
   std::atomic<std::size_t> missing;
 };
 
-void TunnelLoops::ask(const std::shared_ptr<Gathering>& gathering, std::size_t index) {
+void Tunnel::ask(const std::shared_ptr<StatusCollection>& gathering, std::size_t index) {
   const Worker& worker = workers_[index];
-  worker.loop->mailbox().post(
-      [part = worker.part.get(), loop = worker.loop.get(), &threads = threads_, gathering, index] {
-        gathering->shares[index] = {{part->counters(), part->streams()}, loop->activity()};
+  worker.engine->mailbox().post(
+      [part = worker.part.get(), engine = worker.engine.get(), &threads = threads_, gathering, index] {
+        gathering->shares[index] = {{part->counters(), part->streams()}, engine->activity()};
         if (gathering->missing.fetch_sub(1) > 1) return;
         threads.post(0, [gathering] {
           if (gathering->alive.lock()) gathering->then(gathering->shares);
@@ -295,28 +295,28 @@ void add(TunnelTotals& sum, const TunnelTotals& one) {
 
 }  // namespace
 
-void TunnelLoops::gather(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<Gathering>();
+void Tunnel::queue_write(std::function<void(const TunnelTotals&)> then) {
+  auto gathering = std::make_shared<StatusCollection>();
   gathering->alive = alive_;
   gathering->shares.resize(workers_.size());
   gathering->missing = workers_.size();
-  gathering->then = [then = std::move(then)](const std::vector<Gathering::Share>& shares) {
+  gathering->then = [then = std::move(then)](const std::vector<StatusCollection::Share>& shares) {
     TunnelTotals sum;
-    for (const Gathering::Share& share : shares) add(sum, share.totals);
+    for (const StatusCollection::Share& share : shares) add(sum, share.totals);
     then(sum);
   };
   for (std::size_t i = 0; i < workers_.size(); ++i) ask(gathering, i);
 }
 
-void TunnelLoops::gather_active(std::function<void(const TunnelTotals&)> then) {
+void Tunnel::collect_active(std::function<void(const TunnelTotals&)> then) {
   std::vector<std::size_t> active;
   for (std::size_t i = 0; i < workers_.size(); ++i)
-    if (workers_[i].loop->activity() != workers_[i].said_at) active.push_back(i);
-  auto gathering = std::make_shared<Gathering>();
+    if (workers_[i].engine->activity() != workers_[i].said_at) active.push_back(i);
+  auto gathering = std::make_shared<StatusCollection>();
   gathering->alive = alive_;
   gathering->shares.resize(workers_.size());
   gathering->missing = active.size();
-  gathering->then = [this, active, then = std::move(then)](const std::vector<Gathering::Share>& shares) {
+  gathering->then = [this, active, then = std::move(then)](const std::vector<StatusCollection::Share>& shares) {
     for (const std::size_t i : active) {
       workers_[i].said = shares[i].totals;
       workers_[i].said_at = shares[i].at;
@@ -329,7 +329,7 @@ void TunnelLoops::gather_active(std::function<void(const TunnelTotals&)> then) {
   for (const std::size_t i : active) ask(gathering, i);
 }
 
-TunnelSnapshot TunnelLoops::described() const {
+TunnelSnapshot Tunnel::described() const {
   TunnelSnapshot tunnel;
   tunnel.name = profile_.name.empty() ? "default" : profile_.name;
   tunnel.local = to_text(profile_.local_address);
@@ -337,10 +337,10 @@ TunnelSnapshot TunnelLoops::described() const {
   return tunnel;
 }
 
-void TunnelLoops::add_to(const std::shared_ptr<StatusGathering>& gathering, std::size_t number) {
+void Tunnel::add_to(const std::shared_ptr<StatusCollector>& gathering, std::size_t number) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const std::size_t thread = (first_thread_ + i) % threads_.size();
-    workers_[i].loop->mailbox().post([gathering, number, thread, part = workers_[i].part.get()] {
+    workers_[i].engine->mailbox().post([gathering, number, thread, part = workers_[i].part.get()] {
       TunnelSnapshot share = part->share();
       share.counters = part->counters();
       for (SessionSnapshot& session : share.open_sessions) session.loop = thread;

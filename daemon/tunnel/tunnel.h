@@ -29,15 +29,15 @@ struct TunnelTotals {
 
 /// Its loops lie on the process's threads, beside other tunnels'. All calls are for the first thread; those
 /// that touch the loops while the threads run say so.
-class TunnelLoops {
+class Tunnel {
  public:
   /// Derives the key, and nothing else. `threads` and `memory` outlive the tunnel. The error says why there is no key.
-  static Result<std::unique_ptr<TunnelLoops>> make(const Profile& profile, LoopThreads& threads,
+  static Result<std::unique_ptr<Tunnel>> make(const Profile& profile, WorkerThreads& threads,
                                                    MemoryQuota& memory);
   /// REQUIRES: all threads stand still, or have ended.
-  ~TunnelLoops();
-  TunnelLoops(const TunnelLoops&) = delete;
-  TunnelLoops& operator=(const TunnelLoops&) = delete;
+  ~Tunnel();
+  Tunnel(const Tunnel&) = delete;
+  Tunnel& operator=(const Tunnel&) = delete;
 
   /// How many loops it wants: one per thread, a client at most `conn`.
   std::size_t loops_wanted() const;
@@ -55,42 +55,42 @@ class TunnelLoops {
   void shut_down();
 
   /// Calls `then` on the first thread, while that runs; not at all if the tunnel is gone by then.
-  void gather(std::function<void(const TunnelTotals&)> then);
+  void queue_write(std::function<void(const TunnelTotals&)> then);
   /// The same, but loops whose sessions have done nothing since they were asked last are not woken: what they said then
   /// holds, but for counters of packets that no session took.
-  void gather_active(std::function<void(const TunnelTotals&)> then);
+  void collect_active(std::function<void(const TunnelTotals&)> then);
 
   /// Its name and addresses, for the status.
   TunnelSnapshot described() const;
   /// Each of its loops adds its share to tunnel number `number` of `gathering`, or drops it when the tunnel is gone.
-  void add_to(const std::shared_ptr<StatusGathering>& gathering, std::size_t number);
+  void add_to(const std::shared_ptr<StatusCollector>& gathering, std::size_t number);
 
   const Profile& profile() const { return profile_; }
   std::size_t loops() const { return workers_.size(); }
 
  private:
   struct Worker {
-    std::unique_ptr<Loop> loop;
-    std::unique_ptr<TunnelPart> part;
-    TunnelTotals said{};         // when it was asked last by gather_active()
-    std::uint64_t said_at = ~std::uint64_t{0};  // Loop::activity() then
+    std::unique_ptr<Engine> engine;
+    std::unique_ptr<TunnelWorker> part;
+    TunnelTotals said{};         // when it was asked last by collect_active()
+    std::uint64_t said_at = ~std::uint64_t{0};  // Engine::activity() then
   };
-  struct Gathering;
+  struct StatusCollection;
 
-  TunnelLoops(const Profile& profile, MasterKey key, LoopThreads& threads, MemoryQuota& memory);
+  Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory);
   void add_loops(std::size_t first_thread);
-  void ask(const std::shared_ptr<Gathering>& gathering, std::size_t index);
+  void ask(const std::shared_ptr<StatusCollection>& gathering, std::size_t index);
   Result<bool> open_client(const TunnelAddresses& addresses, ListeningSockets& inherited);
   Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals,
                                                                    ListeningSockets& inherited);
   Result<FileDescriptor> open_unix_listener(const UnixPath& path, ListeningSockets& inherited);
   Result<bool> open_server(const TunnelAddresses& addresses, ListeningSockets& inherited);
-  Result<bool> listen_on(const IpEndpoint& address, std::span<ServerPart* const> parts, ListeningSockets& inherited);
+  Result<bool> listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts, ListeningSockets& inherited);
   static std::vector<FileDescriptor> share_out(std::vector<FileDescriptor> sockets, std::size_t parts);
-  Result<bool> listen_disguised(const std::vector<IpEndpoint>& addresses, std::span<ServerPart* const> parts);
+  Result<bool> listen_fake_tcp(const std::vector<IpEndpoint>& addresses, std::span<ServerWorker* const> parts);
 
   Profile profile_;  // without its key; parts refer to it; changes only while all threads stand still
-  LoopThreads& threads_;
+  WorkerThreads& threads_;
   MemoryQuota& memory_;
   MasterKey key_;
   std::unique_ptr<QppPads> qpp_;

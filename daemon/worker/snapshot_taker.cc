@@ -57,7 +57,7 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.segments_received = kcp.counters().in_segments;
   to.segments_retransmitted = kcp.counters().retransmitted;
   to.segments_lost =
-      sending.counters().fast_lost + sending.counters().late_lost + sending.counters().timed_out;
+      sending.counters().lost_by_packet_threshold + sending.counters().lost_by_time + sending.counters().timed_out;
   to.segments_found_again = sending.counters().spurious;
   to.segments_repeated = kcp.counters().repeated;
   to.peer_window = kcp.peer_window();

@@ -37,8 +37,8 @@ LinkSettings link_settings(const Profile& profile) {
   return settings;
 }
 
-DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t index) {
-  DisguisedSocket::Options options;
+FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index) {
+  FakeTcpSocket::Options options;
   options.index = index;
   options.buffer_bytes = static_cast<int>(profile.sockbuf);
   return options;

@@ -25,7 +25,7 @@ Path path_from(const DatagramSocket& socket, const IpEndpoint& remote);
 bool leaves_from_elsewhere(const Path& path, const Profile& profile);
 /// What a socket is opened with, by the profile.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
-DisguisedSocket::Options disguise_options(const Profile& profile, std::uint32_t index);
+FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index);
 /// Sets dscp on a new socket, and says in the log, once, if the kernel refuses it or grants less than sockbuf.
 void set_up_socket(DatagramSocket& socket, const Profile& profile);
 /// The same for a socket that was set up by another profile.

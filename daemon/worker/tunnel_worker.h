@@ -19,10 +19,10 @@ struct TunnelAddresses {
 };
 
 /// One loop's share of the tunnel. Lives on its loop's thread, but for construction and destruction, and for what is
-/// called while that thread stands still (LoopThreads::with_all_still).
-class TunnelPart {
+/// called while that thread stands still (WorkerThreads::run_exclusive).
+class TunnelWorker {
  public:
-  virtual ~TunnelPart() = default;
+  virtual ~TunnelWorker() = default;
   /// Sums of its sessions, past and present.
   virtual Counters counters() const = 0;
   /// Streams that are open now.

@@ -45,6 +45,9 @@ DAEMON_ROOMS = {
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
+# Still to be taken apart; no file may join them.
+TOO_LONG = {"core/kcp/bbr_controller.cc", "core/kcp/kcp.cc", "core/link/link.cc", "config/validate.cc",
+            "daemon/client/client_worker.cc", "daemon/net/udp_socket.cc"}
 
 
 def without_comments(text):
@@ -128,7 +131,7 @@ def size_faults():
     for folder in ("core", "config", "daemon"):
         for path in sources(folder):
             lines = path.read_text().splitlines()
-            if len(lines) > MAX_FILE_LINES:
+            if len(lines) > MAX_FILE_LINES and path.relative_to(ROOT).as_posix() not in TOO_LONG:
                 yield f"{path}: {len(lines)} lines, at most {MAX_FILE_LINES}"
             begin = None
             for number, line in enumerate(lines):

@@ -77,7 +77,7 @@ class Sender {
   /// The news, in one segment, that all has arrived.
   void acknowledge_all() {
     std::uint8_t packet[kSegmentHeader];
-    write_segment_header(packet, segment(KcpCommand::kWindowTell, 0, kcp_.send_window().next(), now_), 0);
+    write_segment_header(packet, segment(KcpCommand::kWindowUpdate, 0, kcp_.send_window().next(), now_), 0);
     kcp_.handle_packet(now_, packet, Kcp::Origin::kArrived);
     kcp_.end_batch(now_);
   }

@@ -44,7 +44,7 @@ struct End {
       : suite(Suite::make(setup.cipher, link_key(),
                           std::array<std::uint8_t, 32>{static_cast<std::uint8_t>(role)})),
         context(link_settings(setup)) {
-    context.lay_out_for(*suite);
+    context.set_overhead(*suite);
     link = std::make_unique<Link>(role, 7, context, now);
   }
 

@@ -21,8 +21,8 @@ std::string good_text(const Option& option, Role role) {
 }
 
 std::string as_json(const Option& option, const std::string& text) {
-  const bool bare = option.kind == OptionKind::kSwitch || option.kind == OptionKind::kNumber;
-  return bare ? text : nlohmann::json(text).dump();
+  const bool no_quotes = option.kind == OptionKind::kSwitch || option.kind == OptionKind::kNumber;
+  return no_quotes ? text : nlohmann::json(text).dump();
 }
 
 TEST_CASE("Every option of the table is accepted on the command line, by flag and alias") {

@@ -18,7 +18,7 @@ std::string split(std::string_view text) {
   const auto options = split_plugin_options(text);
   if (!options) return '!' + options.error();
   std::string shown;
-  for (const auto& [name, value, bare] : options.value())
+  for (const auto& [name, value, literal] : options.value())
     shown += (shown.empty() ? "" : "|") + name + (value ? '=' + *value : "");
   return shown;
 }

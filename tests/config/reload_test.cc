@@ -77,7 +77,7 @@ RunTunnels read(const std::string& json, Role role = Role::kServer) { return sta
 
 ReloadPlan planned(const std::string& before, const std::string& after) {
   auto plan = plan_reload(read(before), read(after));
-  if (const auto* refusal = std::get_if<Refusal>(&plan)) FAIL(refusal->line);
+  if (const auto* refusal = std::get_if<StartupError>(&plan)) FAIL(refusal->line);
   return std::move(std::get<ReloadPlan>(plan));
 }
 

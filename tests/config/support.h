@@ -49,12 +49,12 @@ inline ParsedCommand run_json(const std::string& text, Role role = Role::kClient
 }
 
 inline std::string refusal_line(const ParsedCommand& command) {
-  const auto* refusal = std::get_if<Refusal>(&command);
+  const auto* refusal = std::get_if<StartupError>(&command);
   return refusal ? refusal->line : "not refused";
 }
 
 inline int exit_code(const ParsedCommand& command) {
-  const auto* refusal = std::get_if<Refusal>(&command);
+  const auto* refusal = std::get_if<StartupError>(&command);
   return refusal ? refusal->exit_code : 0;
 }
 

@@ -34,7 +34,7 @@ struct RaceRig {
   }
 
   Profile profile = test::plain_profile(Role::kClient);
-  std::unique_ptr<Loop> loop;
+  std::unique_ptr<Engine> loop;
   Random random{7};
   Peer peer;
   World world;

@@ -89,7 +89,7 @@ TEST_CASE("what a socket did is counted under the names of packets and bytes") {
   udp.receive_errors = 1;
   udp.truncated = 2;
   udp.malformed = 4;
-  udp.strays = 8;
+  udp.misrouted = 8;
   Counters counters;
   counters.add_udp(udp);
   CHECK(counters.out_pkts == 3);

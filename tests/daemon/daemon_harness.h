@@ -40,7 +40,7 @@
 namespace kcptun::test {
 
 using SteadyClock = std::chrono::steady_clock;
-inline constexpr auto kPatience = std::chrono::seconds(15);
+inline constexpr auto kAnswerTimeout = std::chrono::seconds(15);
 
 inline TimePoint clock_now() {
   return TimePoint(std::chrono::duration_cast<Duration>(SteadyClock::now().time_since_epoch()));
@@ -82,7 +82,7 @@ class LogCapture {
 /// Runs the loop until the condition holds, or patience ends.
 template <typename Condition>
 bool run_uv_until(uv_loop_t& loop, Condition condition) {
-  const auto end = SteadyClock::now() + kPatience;
+  const auto end = SteadyClock::now() + kAnswerTimeout;
   while (!condition()) {
     if (SteadyClock::now() > end) return false;
     uv_run(&loop, UV_RUN_NOWAIT);
@@ -244,12 +244,12 @@ struct Prepared {
   }
 };
 
-inline std::unique_ptr<Loop> make_loop(const Profile& profile) {
+inline std::unique_ptr<Engine> make_loop(const Profile& profile) {
   static const Prepared prepared;
   const MasterKey key(profile.key);
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  Result<std::unique_ptr<Loop>> loop = Loop::open(settings, profile.crypt, key, nullptr);
+  Result<std::unique_ptr<Engine>> loop = Engine::open(settings, profile.crypt, key, nullptr);
   if (!loop) FAIL(loop.error());
   return std::move(*loop);
 }
@@ -280,8 +280,8 @@ class Peer {
     bool finished = false;  // by the other end
     bool broken = false;
   };
-  struct Conversation {
-    Conversation(Role role, std::uint32_t conv, LinkContext& context, const Path& to)
+  struct SessionEntry {
+    SessionEntry(Role role, std::uint32_t conv, LinkContext& context, const Path& to)
         : link(role, conv, context, clock_now()), path(to) {}
     Link link;
     Path path;
@@ -295,7 +295,7 @@ class Peer {
 
   ~Peer() { conversations.clear(); }  // before the context that they live in
   std::uint16_t port() const { return socket_.local().port; }
-  Conversation& only() {
+  SessionEntry& only() {
     REQUIRE(conversations.size() == 1);
     return *conversations.begin()->second;
   }
@@ -312,13 +312,13 @@ class Peer {
     for (auto& [key, conversation] : conversations) step(*conversation);
   }
 
-  std::map<std::uint16_t, std::unique_ptr<Conversation>> conversations;  // by the other end's port
+  std::map<std::uint16_t, std::unique_ptr<SessionEntry>> conversations;  // by the other end's port
   bool reads = true;  // false: nothing is consumed
 
  private:
-  Conversation& open(std::uint32_t conv, const Path& path) {
+  SessionEntry& open(std::uint32_t conv, const Path& path) {
     auto& slot = conversations[path.remote.port];
-    slot = std::make_unique<Conversation>(role_, conv, context_, path);
+    slot = std::make_unique<SessionEntry>(role_, conv, context_, path);
     return *slot;
   }
   void receive() {
@@ -329,14 +329,14 @@ class Peer {
         std::vector<Packet> packets;
         for (std::size_t i = 0; i < run.count(); ++i) packets.push_back(run.packet(i));
         const auto known = conversations.find(run.path.remote.port);
-        Conversation& conversation =
+        SessionEntry& conversation =
             known == conversations.end() ? open(load_u32(packets[0].data), run.path) : *known->second;
         conversation.link.handle_packets(clock_now(), packets);
         drain(conversation);
       }
     }
   }
-  void drain(Conversation& conversation) {
+  void drain(SessionEntry& conversation) {
     Link& link = conversation.link;
     do {
       while (const auto event = link.poll_event(clock_now())) {
@@ -366,7 +366,7 @@ class Peer {
     }
     if (std::exchange(stream.ends, false)) link.finish(sid);
   }
-  void step(Conversation& conversation) {
+  void step(SessionEntry& conversation) {
     Link& link = conversation.link;
     if (const auto due = link.next_timeout(); due && *due <= clock_now()) link.handle_timeout(clock_now());
     drain(conversation);
@@ -450,8 +450,8 @@ class RawPeer {
 class World {
  public:
   using Step = std::function<void()>;
-  void add(Loop& loop) {
-    loop.flush();  // what was set up before, as Loop::run() does
+  void add(Engine& loop) {
+    loop.flush();  // what was set up before, as Engine::run() does
     loops_.push_back(&loop);
   }
   template <typename T>
@@ -461,7 +461,7 @@ class World {
   void add_step(Step step) { steps_.push_back(std::move(step)); }
 
   template <typename Condition>
-  bool until(Condition condition, std::chrono::milliseconds patience = kPatience) {
+  bool until(Condition condition, std::chrono::milliseconds patience = kAnswerTimeout) {
     const auto end = SteadyClock::now() + patience;
     while (!condition()) {
       if (SteadyClock::now() > end) return false;
@@ -476,7 +476,7 @@ class World {
   void step() {
     for (const Step& act : steps_) act();
     std::vector<pollfd> entries;
-    for (Loop* loop : loops_) {
+    for (Engine* loop : loops_) {
       uv_run(&loop->uv(), UV_RUN_NOWAIT);
       entries.push_back({uv_backend_fd(&loop->uv()), POLLIN, 0});
     }
@@ -484,12 +484,12 @@ class World {
   }
 
  private:
-  std::vector<Loop*> loops_;
+  std::vector<Engine*> loops_;
   std::vector<Step> steps_;
 };
 
 /// How often a loop turns while nothing else drives it: what a busy loop would show.
-inline std::size_t turns_of(Loop& loop, std::chrono::milliseconds time) {
+inline std::size_t turns_of(Engine& loop, std::chrono::milliseconds time) {
   bool over = false;
   std::size_t turns = 0;
   TimerHandle alarm(loop.uv(), [&over] { over = true; });

@@ -107,18 +107,18 @@ TEST_CASE("tcp mode needs one family only") {
   without_family(AF_INET6, [] {
     Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
     if (!firewall) FAIL(firewall.error());
-    auto server = DisguisedServer::listen(ip(""), {0, 1}, {});
+    auto server = FakeTcpServer::listen(ip(""), {0, 1}, {});
     if (!server) FAIL(server.error());
     CHECK(is_ipv4((*server)->local()));
-    CHECK(DisguisedClient::connect(ip("127.0.0.1", 9), {}, **firewall).ok());
-    CHECK(lacks_family(DisguisedClient::connect(ip("::1", 9), {}, **firewall)));
+    CHECK(FakeTcpClient::connect(ip("127.0.0.1", 9), {}, **firewall).ok());
+    CHECK(lacks_family(FakeTcpClient::connect(ip("::1", 9), {}, **firewall)));
   });
   without_family(AF_INET, [] {
     Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
     if (!firewall) FAIL(firewall.error());
-    auto server = DisguisedServer::listen(ip(""), {0, 1}, {});
+    auto server = FakeTcpServer::listen(ip(""), {0, 1}, {});
     if (!server) FAIL(server.error());
-    CHECK(DisguisedClient::connect(ip("::1", 9), {}, **firewall).ok());
+    CHECK(FakeTcpClient::connect(ip("::1", 9), {}, **firewall).ok());
   });
 }
 

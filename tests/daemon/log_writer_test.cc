@@ -14,7 +14,7 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kPatience = seconds(20);
+constexpr Duration kAnswerTimeout = seconds(20);
 constexpr int kPipeBytes = 4096;
 
 LogWriter::Notice notice() {
@@ -86,7 +86,7 @@ TEST_CASE("an end waits for the reader, but not for ever, and what it takes in t
   CHECK_FALSE(pipe.writer->finish(milliseconds(20)));
   std::string text;
   std::thread reader([&] { text = pipe.until(line(999)); });
-  CHECK(pipe.writer->finish(kPatience));
+  CHECK(pipe.writer->finish(kAnswerTimeout));
   reader.join();
   CHECK(text.ends_with(line(999)));
 }
@@ -98,7 +98,7 @@ TEST_CASE("without a thread lines are written at once as far as they fit, the ot
   for (std::size_t i = 1; i < 200; ++i) pipe.writer->append(line(i));  // nobody reads, and nothing blocks
   std::string text;
   std::thread reader([&] { text = pipe.until(line(199)); });
-  CHECK(pipe.writer->finish(kPatience));
+  CHECK(pipe.writer->finish(kAnswerTimeout));
   reader.join();
   std::string wanted;
   for (std::size_t i = 1; i < 200; ++i) wanted += line(i);
@@ -124,7 +124,7 @@ TEST_CASE("what the system refuses to take is counted, once, and nothing spins",
   });
   REQUIRE(writer.start().ok());
   for (std::size_t i = 0; i < 100; ++i) writer.append(line(i));
-  CHECK(writer.finish(kPatience));
+  CHECK(writer.finish(kAnswerTimeout));
   CHECK(told <= 100);
 }
 
@@ -137,7 +137,7 @@ TEST_CASE("a log that follows another writes after it, and waits no longer than 
   REQUIRE(next.start().ok());
   next.follow(*pipe.writer, milliseconds(10));
   next.append("refused\n");
-  CHECK(next.finish(kPatience));  // the other is stuck all the while
+  CHECK(next.finish(kAnswerTimeout));  // the other is stuck all the while
   CHECK(pipe.until(line(199)).ends_with(line(199)));
 }
 

@@ -12,12 +12,12 @@ namespace {
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
 TEST_CASE("The quota is a quarter of the least that bounds the process, and never tiny") {
-  CHECK(default_quota({}) == kSmallestQuota);
+  CHECK(default_quota({}) == kMinQuota);
   CHECK(default_quota({.physical = 4096 * kMiB}) == 1024 * kMiB);
   CHECK(default_quota({.physical = 4096 * kMiB, .control_group = 512 * kMiB}) == 128 * kMiB);
   CHECK(default_quota({.control_group = 512 * kMiB, .address_space = 256 * kMiB}) == 64 * kMiB);
   CHECK(default_quota({.physical = 64 * kMiB}) == 16 * kMiB);
-  CHECK(default_quota({.physical = 63 * kMiB}) == kSmallestQuota);
+  CHECK(default_quota({.physical = 63 * kMiB}) == kMinQuota);
 }
 
 TEST_CASE("This machine has memory, and a limit of the address space is seen") {

@@ -31,7 +31,7 @@ struct ServerRig {
     profile.remote = host(targets.front().port);
     const std::uint16_t port = free_udp_port();
     owned = test::make_loop(profile);
-    part = std::make_unique<ServerPart>(profile, *owned, shared, std::move(targets));
+    part = std::make_unique<ServerWorker>(profile, *owned, shared, std::move(targets));
     const Result<int> listening = part->listen(loopback(port), false);
     REQUIRE(listening);
     peer = std::make_unique<Peer>(Role::kClient, profile.link, test::must_connect(loopback(port)));
@@ -54,9 +54,9 @@ struct ServerRig {
   LogCapture log;
   Profile profile;
   AppServer target;
-  std::unique_ptr<Loop> owned;
+  std::unique_ptr<Engine> owned;
   ServerShared shared;
-  std::unique_ptr<ServerPart> part;
+  std::unique_ptr<ServerWorker> part;
   std::unique_ptr<Peer> peer;
   World world;
 };
@@ -78,10 +78,10 @@ struct TunnelRig {
     client_profile.remote = host(port);
     server_profile.remote = host(target_port);
     server_loop = test::make_loop(server_profile);
-    server = std::make_unique<ServerPart>(server_profile, *server_loop, server_shared, std::vector<IpEndpoint>{loopback(target_port)});
+    server = std::make_unique<ServerWorker>(server_profile, *server_loop, server_shared, std::vector<IpEndpoint>{loopback(target_port)});
     REQUIRE(server->listen(loopback(port), false).ok());
     client_loop = test::make_loop(client_profile);
-    client = std::make_unique<ClientPart>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
+    client = std::make_unique<ClientWorker>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
     shared.parts.push_back(client.get());
     for (std::size_t slot = 0; slot < conn; ++slot) client->add_slot(slot);
     FileDescriptor listening = test::must_listen();
@@ -99,11 +99,11 @@ struct TunnelRig {
   LogCapture log;
   Profile client_profile, server_profile;
   AppServer target;
-  std::unique_ptr<Loop> server_loop, client_loop;
+  std::unique_ptr<Engine> server_loop, client_loop;
   ClientShared shared;
   ServerShared server_shared;
-  std::unique_ptr<ServerPart> server;
-  std::unique_ptr<ClientPart> client;
+  std::unique_ptr<ServerWorker> server;
+  std::unique_ptr<ClientWorker> client;
   std::uint16_t entry = 0;
   World world;
 };
@@ -306,7 +306,7 @@ TEST_CASE("a unix target is reached; one that is not there breaks the stream") {
   LogCapture log;
   const auto loop = test::make_loop(profile);
   ServerShared shared;
-  auto part = std::make_unique<ServerPart>(profile, *loop, shared, std::vector<IpEndpoint>{});
+  auto part = std::make_unique<ServerWorker>(profile, *loop, shared, std::vector<IpEndpoint>{});
   REQUIRE(part->listen(loopback(port), false).ok());
   Peer peer(Role::kClient, profile.link, test::must_connect(loopback(port)));
   World world;
@@ -339,7 +339,7 @@ TEST_CASE("a stream that the peer abandons is a reset for the application") {
   const std::uint32_t sid = rig.connected_stream();
   rig.stream(sid).to_send = "half of it";
   REQUIRE(rig.world.until([&] { return rig.app().received == "half of it"; }));
-  rig.peer->only().link.abandon(sid);
+  rig.peer->only().link.reset_stream(sid);
   CHECK(rig.world.until([&] { return rig.app().ended; }));
   CHECK(rig.app().was_reset());
   CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
@@ -600,7 +600,7 @@ TEST_CASE("shut_down of either part ends all connections at both ends") {
     return true;
   };
   REQUIRE(rig.world.until(all_there));
-  TunnelPart& part = client_first ? static_cast<TunnelPart&>(*rig.client) : *rig.server;
+  TunnelWorker& part = client_first ? static_cast<TunnelWorker&>(*rig.client) : *rig.server;
   part.shut_down();
   (client_first ? *rig.client_loop : *rig.server_loop).flush();
   CHECK(rig.world.until([&] {

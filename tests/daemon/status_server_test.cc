@@ -23,7 +23,7 @@ constexpr int kPatienceMs = 60000;
 // Answers at once, or keeps the answers.
 class Source {
  public:
-  StatusServer::Gather gather() {
+  StatusServer::Gather queue_write() {
     return [this](StatusServer::Answer answer) {
       ++asked;
       if (keep) {
@@ -53,7 +53,7 @@ class Source {
 
 struct Served {
   explicit Served(Source& source, StatusServer::Limits limits = {}, const std::string& token = {}) {
-    auto opened = StatusServer::open(HostPort{"127.0.0.1", 0, 0}, token, source.gather(), limits);
+    auto opened = StatusServer::open(HostPort{"127.0.0.1", 0, 0}, token, source.queue_write(), limits);
     REQUIRE(opened);
     server = std::move(*opened);
     const std::string place = server->place();
@@ -154,7 +154,7 @@ TEST_CASE("loops that do not answer are a 503, a late answer is dropped, and the
           "[status]") {
   Source source;
   source.keep = true;
-  Served served(source, {.gather_ms = 50});
+  Served served(source, {.collect_ms = 50});
   CHECK(line_of(Client(served.address).ask(get("/healthz"))) == "HTTP/1.1 503 Service Unavailable");
   for (const auto& answer : source.take()) answer(Source::snapshot());
   CHECK(line_of(Client(served.address).ask(get("/healthz"))) == "HTTP/1.1 503 Service Unavailable");
@@ -166,7 +166,7 @@ TEST_CASE("an answer that comes when the server is gone goes nowhere", "[status]
   Source source;
   source.keep = true;
   {
-    Served served(source, {.gather_ms = 50});
+    Served served(source, {.collect_ms = 50});
     Client(served.address).ask(get("/healthz"));
   }
   for (const auto& answer : source.take()) answer(Source::snapshot());
@@ -255,7 +255,7 @@ TEST_CASE("connections that show no token take nobody's place", "[status]") {
 TEST_CASE("who is owed an answer keeps the place, and the next is closed", "[status]") {
   Source source;
   source.keep = true;
-  Served served(source, {.exchanges = 1, .gather_ms = 600'000});
+  Served served(source, {.exchanges = 1, .collect_ms = 600'000});
   Client first(served.address);
   first.send(get("/healthz"));
   while (source.asked == 0) std::this_thread::yield();
@@ -271,10 +271,10 @@ TEST_CASE("an address that cannot be had is one error that names it", "[status]"
   Source source;
   Served served(source);
   const auto again = StatusServer::open(HostPort{"127.0.0.1", served.address.port, served.address.port}, "",
-                                        source.gather());
+                                        source.queue_write());
   REQUIRE_FALSE(again);
   CHECK(again.error().starts_with("status: cannot listen on TCP 127.0.0.1:"));
-  const auto path = StatusServer::open(UnixPath{"/nonexistent/socket"}, "", source.gather());
+  const auto path = StatusServer::open(UnixPath{"/nonexistent/socket"}, "", source.queue_write());
   REQUIRE_FALSE(path);
   CHECK(path.error().find("/nonexistent/socket") != std::string::npos);
 }
@@ -283,7 +283,7 @@ TEST_CASE("it serves on a unix socket, whose file goes with it", "[status]") {
   Source source;
   const std::string path = "status-test-" + std::to_string(::getpid()) + ".sock";
   {
-    auto opened = StatusServer::open(UnixPath{path}, "", source.gather());
+    auto opened = StatusServer::open(UnixPath{path}, "", source.queue_write());
     REQUIRE(opened);
     CHECK(::access(path.c_str(), F_OK) == 0);
   }

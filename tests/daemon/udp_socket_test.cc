@@ -117,7 +117,7 @@ std::size_t next_size(std::mt19937& random) {
 /// Reads until `count` datagrams of that sender are there. Others may come: ports are used again, and a program that
 /// had this one may still be written to. Adds their number to `strays`.
 std::vector<Arrival> read_from(UdpSocket& socket, ReceiveArena& arena, std::size_t count, std::uint16_t sender_port,
-                               std::size_t& strays) {
+                               std::size_t& misrouted) {
   std::vector<Arrival> arrivals;
   while (arrivals.size() < count) {
     const auto more = read_some(socket, arena, count - arrivals.size());
@@ -126,7 +126,7 @@ std::vector<Arrival> read_from(UdpSocket& socket, ReceiveArena& arena, std::size
       if (arrival.path.remote.port == sender_port) {
         arrivals.push_back(arrival);
       } else {
-        ++strays;
+        ++misrouted;
       }
     }
   }
@@ -139,7 +139,7 @@ void check_round_trip(UdpSocket& sender, UdpSocket& receiver, const Path& path, 
   TransmitBatch batch;
   std::mt19937 random(20240);
   INFO("seed 20240");
-  std::size_t strays = 0;
+  std::size_t misrouted = 0;
   for (std::uint32_t number = 0; number < total;) {
     const std::uint32_t first = number;
     batch.clear();
@@ -150,14 +150,14 @@ void check_round_trip(UdpSocket& sender, UdpSocket& receiver, const Path& path, 
       push(batch, expected.back());
     }
     REQUIRE(send_all(sender, batch) == 0);
-    const auto arrivals = read_from(receiver, arena, expected.size(), sender.local().port, strays);
+    const auto arrivals = read_from(receiver, arena, expected.size(), sender.local().port, misrouted);
     REQUIRE(arrivals.size() == expected.size());
     for (std::size_t i = 0; i < arrivals.size(); ++i) {
       if (arrivals[i].bytes != expected[i]) FAIL("datagram " << first + i << " differs");
     }
   }
   CHECK(sender.counters().datagrams_sent == total);
-  CHECK(receiver.counters().datagrams_received == total + strays);
+  CHECK(receiver.counters().datagrams_received == total + misrouted);
   CHECK(sender.counters().bytes_sent == receiver.counters().bytes_received);
   CHECK(sender.counters().datagrams_dropped == 0);
 }

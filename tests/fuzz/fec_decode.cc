@@ -12,7 +12,7 @@ using namespace kcptun::test;
 namespace {
 
 // Table, kept packets and recovered ones of all live groups, with the slack of vectors that grow.
-constexpr std::size_t kMostHeld = FecDecoder::kLiveGroups * kMaxShards * (2 * kMaxDatagram + kMaxDatagram + 32) + 65536;
+constexpr std::size_t kMaxHeld = FecDecoder::kLiveGroups * kMaxShards * (2 * kMaxDatagram + kMaxDatagram + 32) + 65536;
 
 std::vector<std::uint8_t> next_packet(Input& input, std::uint32_t& seqid) {
   const std::uint8_t how = input.u8();
@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       for (const std::uint8_t byte : packet) sum += byte;
     }
     KCPTUN_CHECK(decoder.open_groups() <= FecDecoder::kLiveGroups);
-    KCPTUN_CHECK(decoder.held_bytes() <= kMostHeld);
+    KCPTUN_CHECK(decoder.held_bytes() <= kMaxHeld);
     KCPTUN_CHECK(codes.size() <= 1);
     if (batch.size() < 32 && input.u8() % 4 != 0) continue;
     decoder.end_batch();

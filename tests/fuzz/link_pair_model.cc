@@ -114,7 +114,7 @@ class Pair {
   void give_up(int end, std::uint32_t sid) {
     const auto it = streams_.find(sid);
     if (it == streams_.end() || (end == 1 && !known_.contains(sid))) return;
-    links_[end]->abandon(sid);
+    links_[end]->reset_stream(sid);
     it->second.given_up = true;
     drain(end);
   }
@@ -214,7 +214,7 @@ class Pair {
       case StreamEvent::Type::kBroken:
         KCPTUN_CHECK(it->second.given_up);
         KCPTUN_CHECK(half.read == half.written);  // a reset comes behind the bytes
-        if (unread_[end][event.sid] == 0) links_[end]->abandon(event.sid);
+        if (unread_[end][event.sid] == 0) links_[end]->reset_stream(event.sid);
         return;
       case StreamEvent::Type::kGivenUp:
         KCPTUN_CHECK(false);  // there is no quota, and a link keeps to windows

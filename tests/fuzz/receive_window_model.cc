@@ -51,7 +51,7 @@ class Model {
     const auto ahead = static_cast<std::int32_t>(sn - next_);
     ReceiveWindow::Verdict expected = ReceiveWindow::Verdict::kNew;
     if (ahead < 0 || arrived_.contains(sn)) expected = ReceiveWindow::Verdict::kDuplicate;
-    if (ahead >= static_cast<std::int32_t>(limit_)) expected = ReceiveWindow::Verdict::kBeyondWindow;
+    if (ahead >= static_cast<std::int32_t>(limit_)) expected = ReceiveWindow::Verdict::kOutOfWindow;
     batch_.push_back(data);
     KCPTUN_CHECK(window_.handle_push(sn, batch_.back()) == expected);
     if (expected == ReceiveWindow::Verdict::kNew) arrived_[sn] = std::move(data);

@@ -14,7 +14,7 @@ using namespace kcptun::test;
 namespace {
 
 constexpr std::size_t kSegment = 10;
-constexpr std::size_t kMostQueued = 4000;  // bytes
+constexpr std::size_t kMaxQueued = 4000;  // bytes
 
 std::uint8_t stream_byte(std::size_t at) { return static_cast<std::uint8_t>(at * 131 + at / 256); }
 
@@ -63,7 +63,7 @@ class Model {
 
  private:
   void append(std::size_t prepared, std::size_t committed) {
-    if (written_ - sent_bytes_ > kMostQueued) return;
+    if (written_ - sent_bytes_ > kMaxQueued) return;
     std::vector<MutableBytes> pieces;
     window_.prepare(prepared, pieces);
     std::size_t at = written_;
@@ -77,7 +77,7 @@ class Model {
 
   void send(std::uint32_t count, std::uint32_t limit, std::size_t room) {
     for (; count > 0; --count) {
-      const std::optional<SendWindow::Copy> copy = window_.poll_copy(now_, limit, room);
+      const std::optional<SendWindow::Transmission> copy = window_.poll_transmission(now_, limit, room);
       if (!copy) return;
       KCPTUN_CHECK(copy->data.size() <= room && copy->data.size() <= kSegment);
       KCPTUN_CHECK(copy->sn - una_ < window_.size() && !acked_.contains(copy->sn));
@@ -116,10 +116,10 @@ class Model {
   void detect() {
     const auto due = window_.next_timeout(rtt_);
     if (by_time_) {
-      window_.detect_late(now_, rtt_);
-      window_.probe_if_silent(now_, rtt_);
+      window_.detect_lost_by_time(now_, rtt_);
+      window_.on_probe_timeout(now_, rtt_);
     } else {
-      window_.detect_overtaken();
+      window_.detect_lost_by_packet_threshold();
       const std::uint32_t lost = window_.detect_timed_out(now_, rtt_);
       KCPTUN_CHECK(lost == 0 || (due && *due <= now_));
     }

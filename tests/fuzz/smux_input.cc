@@ -24,7 +24,7 @@ class Owner {
       case 3: return feed(frame(input));
       case 4: return drain(input);
       case 5: drain(input); return smux_.finish(sid(input));
-      case 6: drain(input); return abandon(sid(input));
+      case 6: drain(input); return reset_stream(sid(input));
       case 7: drain(input); return write(input);
       case 8: drain(input); return control(1 + input.u16());  // as the Link asks: events first
       case 9: return wait(milliseconds(input.u16()), input.u8() & 1);
@@ -60,7 +60,7 @@ class Owner {
   }
 
   void feed(std::vector<std::uint8_t> bytes) {
-    if (!smux_.willing()) return;
+    if (!smux_.can_receive()) return;
     kept_.push_back(std::move(bytes));
     smux_.handle_bytes(now_, kept_.back());
     KCPTUN_CHECK(smux_.streams() <= 2 * std::size_t{settings_.max_streams});
@@ -80,7 +80,7 @@ class Owner {
       for (const std::uint8_t byte : event->data) sum_ += byte;
       const std::uint8_t answer = input.u8();
       if (answer == 0xff) {
-        abandon(event->sid);
+        reset_stream(event->sid);
       } else if (answer == 0xfe) {
         smux_.discard_input(event->sid);
         forget(event->sid);
@@ -101,8 +101,8 @@ class Owner {
     unread_.clear();
   }
 
-  void abandon(std::uint32_t stream) {
-    smux_.abandon(stream);
+  void reset_stream(std::uint32_t stream) {
+    smux_.reset_stream(stream);
     forget(stream);
   }
 

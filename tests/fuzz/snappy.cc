@@ -8,7 +8,7 @@ using namespace kcptun::test;
 
 namespace {
 
-constexpr std::size_t kMostHeld = 2 * (4 + kSnappyMaxEncoded);  // a chunk; a vector may have grown to twice of it
+constexpr std::size_t kMaxHeld = 2 * (4 + kSnappyMaxEncoded);  // a chunk; a vector may have grown to twice of it
 
 using Buffer = std::vector<std::uint8_t>;
 
@@ -22,7 +22,7 @@ bool inflate(Input cuts, Bytes stream, Buffer& plain) {
     stream = stream.subspan(take);
     for (Bytes left = piece;;) {
       const SnappyDeframer::Step step = deframer.feed(left, out);
-      KCPTUN_CHECK(deframer.held_bytes() <= kMostHeld);
+      KCPTUN_CHECK(deframer.held_bytes() <= kMaxHeld);
       if (step.status == SnappyDeframer::Status::kFailed) {
         KCPTUN_CHECK(deframer.failed());
         return false;

@@ -14,7 +14,7 @@
 namespace kcptun::test {
 
 /// One line, printable, and the exit code of a failure.
-inline void check_refusal(const Refusal& refusal) {
+inline void check_startup_error(const StartupError& refusal) {
   KCPTUN_CHECK(!refusal.line.empty());
   KCPTUN_CHECK(refusal.line.find('\n') == std::string::npos && refusal.line.find('\0') == std::string::npos);
   KCPTUN_CHECK(refusal.exit_code == kExitConfig || refusal.exit_code == kExitUsage);
@@ -46,7 +46,7 @@ inline ParsedCommand start(CommandInput command, const std::string& file = {}) {
   if (const auto* run = std::get_if<RunTunnels>(&parsed))
     for (const ConfiguredTunnel& tunnel : run->tunnels) check_profile(tunnel.profile);
   if (const auto* text = std::get_if<PrintText>(&parsed)) KCPTUN_CHECK(text->text.ends_with('\n'));
-  if (const auto* refusal = std::get_if<Refusal>(&parsed)) check_refusal(*refusal);
+  if (const auto* refusal = std::get_if<StartupError>(&parsed)) check_startup_error(*refusal);
   return parsed;
 }
 

@@ -36,20 +36,20 @@ TEST_CASE("overtaken segments halve what was under way, and the window grows by 
   const auto controller = classic(2);
   acknowledge(*controller, 63);
   REQUIRE(controller->window() == 64);
-  controller->handle_overtaken(40);
+  controller->on_packet_threshold_loss(40);
   CHECK(controller->window() == 20 + 2);
   acknowledge(*controller, 21);
   CHECK(controller->window() == 22);
   acknowledge(*controller, 1);
   CHECK(controller->window() == 23);
-  controller->handle_overtaken(1);
+  controller->on_packet_threshold_loss(1);
   CHECK(controller->window() == 2 + 2);  // no less
 }
 
 TEST_CASE("a time-out starts again at one, and doubles up to half of before") {
   const auto controller = classic();
   acknowledge(*controller, 31);
-  controller->handle_timed_out();
+  controller->on_retransmission_timeout();
   CHECK(controller->window() == 1);
   acknowledge(*controller, 15);
   CHECK(controller->window() == 16);
@@ -60,8 +60,8 @@ TEST_CASE("a time-out starts again at one, and doubles up to half of before") {
 TEST_CASE("a reduction for a loss that was none is taken back") {
   const auto controller = classic();
   acknowledge(*controller, 31);
-  SECTION("found by order") { controller->handle_overtaken(32); }
-  SECTION("found by time") { controller->handle_timed_out(); }
+  SECTION("found by order") { controller->on_packet_threshold_loss(32); }
+  SECTION("found by time") { controller->on_retransmission_timeout(); }
   REQUIRE(controller->window() < 32);
   controller->handle_spurious();
   CHECK(controller->window() == 32);
@@ -74,8 +74,8 @@ TEST_CASE("without congestion control nothing narrows the window") {
   tuning.no_congestion_control = GENERATE(false, true);
   tuning.congestion = Congestion::kOff;
   const auto controller = make_congestion_controller(tuning, 1350, 0);
-  controller->handle_overtaken(100);
-  controller->handle_timed_out();
+  controller->on_packet_threshold_loss(100);
+  controller->on_retransmission_timeout();
   controller->handle_spurious();
   CHECK(controller->window() == CongestionController::kNoWindow);
   CHECK(controller->byte_window() == CongestionController::kNoByteWindow);

@@ -109,7 +109,7 @@ TEST_CASE("nothing that was said before is fresh, and only an echo of the ping a
   pair.b.write(100);
   for (const Datagram& packet : pair.b.packets()) CHECK(pair.a.give(recorded.emplace_back(packet)));
   for (const Datagram& packet : pair.a.packets()) pair.b.give(packet);
-  REQUIRE_FALSE(pair.a.kcp.awaits_answer());
+  REQUIRE_FALSE(pair.a.kcp.awaits_peer());
 
   pair.wait(seconds(5));
   pair.a.kcp.ping();
@@ -117,12 +117,12 @@ TEST_CASE("nothing that was said before is fresh, and only an echo of the ping a
   REQUIRE(ping.size() == 1);
   for (const Datagram& packet : ping) pair.b.give(packet);
   const std::vector<Datagram> answer = pair.b.packets();
-  REQUIRE(pair.a.kcp.awaits_answer());
+  REQUIRE(pair.a.kcp.awaits_peer());
   for (const Datagram& old : recorded) CHECK_FALSE(pair.a.give(old));
-  CHECK(pair.a.kcp.awaits_answer());
+  CHECK(pair.a.kcp.awaits_peer());
 
   for (const Datagram& packet : answer) CHECK(pair.a.give(packet));
-  CHECK_FALSE(pair.a.kcp.awaits_answer());
+  CHECK_FALSE(pair.a.kcp.awaits_peer());
   for (const Datagram& packet : answer) CHECK_FALSE(pair.a.give(packet));  // the next ping is another
 }
 

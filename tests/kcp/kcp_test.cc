@@ -103,9 +103,9 @@ TEST_CASE("before the first segment arrives, 32 segments may be under way") {
   CHECK(a.kcp.send_room() == 32 * a.kcp.segment_size());
   a.write(100 * a.kcp.segment_size());
   CHECK(count(a.segments(), KcpCommand::kPush) == 32);
-  a.give(packet(KcpCommand::kWindowTell, 0, 0, 50));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 0, 50));
   CHECK(count(a.segments(), KcpCommand::kPush) == 18);
-  a.give(packet(KcpCommand::kWindowTell, 0, 10, 50));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 10, 50));
   CHECK(count(a.segments(), KcpCommand::kPush) == 10);
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("after sizes went down, up and down again, each segment leaves in a pa
     }
   }
   while (!a.kcp.send_window().empty() && written++ < 100) {
-    a.give(packet(KcpCommand::kWindowTell, 0, a.kcp.send_window().next()));
+    a.give(packet(KcpCommand::kWindowUpdate, 0, a.kcp.send_window().next()));
     for (const auto& bytes : a.packets()) CHECK(bytes.size() <= largest);
   }
   CHECK(a.kcp.send_window().empty());
@@ -148,7 +148,7 @@ TEST_CASE("a size probe is answered by its own echo, or by a window that nothing
   a.packets();
   a.give(packet(KcpCommand::kAck, 0, 1, 128, wire_ms(a.now)));
   std::uint8_t out[kPacketSize];
-  const auto probe = [&a, &out](std::uint32_t ts) { a.kcp.write_size_probe(ts, kPacketSize, out); };
+  const auto probe = [&a, &out](std::uint32_t ts) { a.kcp.write_mtu_probe(ts, kPacketSize, out); };
 
   probe(1);
   a.give(packet(KcpCommand::kAck, 0, 1, 128, 2));
@@ -158,18 +158,18 @@ TEST_CASE("a size probe is answered by its own echo, or by a window that nothing
   CHECK_FALSE(a.kcp.take_probe_answer());
 
   probe(3);
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));
   CHECK(a.kcp.take_probe_answer());
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));  // the second answer to the same
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));  // the second answer to the same
   CHECK_FALSE(a.kcp.take_probe_answer());
 
   a.kcp.ping();
   a.packets();
   probe(4);
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));  // perhaps of the WASK before it
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));  // perhaps of the WASK before it
   CHECK_FALSE(a.kcp.take_probe_answer());
   a.now += seconds(2);
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));
   CHECK(a.kcp.take_probe_answer());
 
   a.write(10);
@@ -177,7 +177,7 @@ TEST_CASE("a size probe is answered by its own echo, or by a window that nothing
   a.give(packet(KcpCommand::kAck, 1, 2, 3));
   probe(5);
   a.give(packet(KcpCommand::kAck, 1, 2, 60));
-  a.give(packet(KcpCommand::kWindowTell, 0, 2, 60));  // it was nearly closed, and is told without being asked
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 2, 60));  // it was nearly closed, and is told without being asked
   CHECK_FALSE(a.kcp.take_probe_answer());
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("a size probe has its size, and all that a peer knows in it") {
   for (const auto& bytes : b.packets()) a.give(bytes);
   std::vector<std::uint8_t> probe(kPacketSize);
   for (std::size_t size = Kcp::kProbeHeaders; size <= kPacketSize; ++size) {
-    a.kcp.write_size_probe(static_cast<std::uint32_t>(size), size, probe.data());
+    a.kcp.write_mtu_probe(static_cast<std::uint32_t>(size), size, probe.data());
     b.give({probe.begin(), probe.begin() + static_cast<std::ptrdiff_t>(size)});
     CHECK(b.read() == 0);
     for (const auto& bytes : b.packets()) a.give(bytes);
@@ -200,7 +200,7 @@ TEST_CASE("a size probe has its size, and all that a peer knows in it") {
 
 TEST_CASE("an own send window below the peer's window is kept") {
   Peer a(settings(5));
-  a.give(packet(KcpCommand::kWindowTell, 0, 0, 50));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 0, 50));
   a.write(100 * a.kcp.segment_size());
   CHECK(count(a.segments(), KcpCommand::kPush) == 5);
 }
@@ -242,14 +242,14 @@ TEST_CASE("a push beyond the window is dropped without an acknowledgement") {
   Peer a(settings(128, 4));
   a.give(packet(KcpCommand::kPush, 4, 0, 128, 1, "x"));
   CHECK(a.segments().empty());
-  CHECK(a.kcp.counters().beyond_window == 1);
+  CHECK(a.kcp.counters().out_of_window == 1);
   a.give(packet(KcpCommand::kPush, 3, 0, 128, 1, "x"));
   CHECK(a.segments().size() == 1);
 }
 
 TEST_CASE("a window of 0 is asked about after 500 ms, then half as long again each time up to 120 s") {
   Peer a;
-  a.give(packet(KcpCommand::kWindowTell, 0, 0, 0));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 0, 0));
   CHECK(a.segments().empty());
   Duration wait = milliseconds(500);
   for (int i = 0; i < 30; ++i) {
@@ -260,27 +260,27 @@ TEST_CASE("a window of 0 is asked about after 500 ms, then half as long again ea
     a.kcp.handle_timeout(a.now);
     const auto told = a.segments();
     REQUIRE(told.size() == 1);
-    CHECK(told[0].command == KcpCommand::kWindowAsk);
+    CHECK(told[0].command == KcpCommand::kWindowProbe);
     CHECK(told[0].sn == 0);
     CHECK(told[0].ts == 0);
     wait = std::min<Duration>(wait + wait / 2, seconds(120));
   }
   CHECK(wait == seconds(120));
-  a.give(packet(KcpCommand::kWindowTell, 0, 0, 10));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 0, 10));
   CHECK_FALSE(a.kcp.next_timeout());
   a.write(1);
   a.segments();
-  a.give(packet(KcpCommand::kWindowTell, 0, 1, 0));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1, 0));
   a.segments();
   CHECK(a.kcp.next_timeout() == a.now + milliseconds(500));
 }
 
 TEST_CASE("any number of window questions before a flush get one answer") {
   Peer a;
-  for (int i = 0; i < 5; ++i) a.give(packet(KcpCommand::kWindowAsk, 0, 0));
+  for (int i = 0; i < 5; ++i) a.give(packet(KcpCommand::kWindowProbe, 0, 0));
   const auto told = a.segments();
   REQUIRE(told.size() == 1);
-  CHECK(told[0].command == KcpCommand::kWindowTell);
+  CHECK(told[0].command == KcpCommand::kWindowUpdate);
   CHECK(told[0].window == 128);
   CHECK(told[0].sn == 0);
   CHECK(told[0].ts == 0);
@@ -296,7 +296,7 @@ TEST_CASE("a window that opens again from 0 is told without being asked, whateve
   a.read();
   const auto told = a.segments();
   REQUIRE(told.size() == 1);
-  CHECK(told[0].command == KcpCommand::kWindowTell);
+  CHECK(told[0].command == KcpCommand::kWindowUpdate);
   CHECK(told[0].window == window);
   CHECK(a.segments().empty());
 }
@@ -350,13 +350,13 @@ TEST_CASE("a una of what was never sent acknowledges nothing, but what comes wit
   Peer a;
   a.write(10);
   a.segments();
-  a.give(packet(KcpCommand::kWindowAsk, 0, 2, 7, 1, ""));
+  a.give(packet(KcpCommand::kWindowProbe, 0, 2, 7, 1, ""));
   CHECK(a.kcp.counters().errors == 1);
   CHECK(a.kcp.send_window().size() == 1);
   CHECK(a.kcp.peer_window() == 32);  // its window is of another life, too
   const auto answer = a.segments();
   REQUIRE(answer.size() == 1);
-  CHECK(answer[0].command == KcpCommand::kWindowTell);
+  CHECK(answer[0].command == KcpCommand::kWindowUpdate);
   a.give(packet(KcpCommand::kPush, 0, 1, 128, 1, "x"));
   CHECK(a.kcp.send_window().empty());
   a.give(packet(KcpCommand::kPush, 1, 0, 128, 1, "x"));  // reordered: its una is old, its data is good
@@ -366,7 +366,7 @@ TEST_CASE("a una of what was never sent acknowledges nothing, but what comes wit
 
 TEST_CASE("a recovered packet brings data and acknowledges, but tells no window and no time") {
   Peer a;
-  a.give(packet(KcpCommand::kWindowTell, 0, 0, 40));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 0, 40));
   a.write(2 * a.kcp.segment_size());
   a.segments();
   a.now += milliseconds(80);
@@ -441,11 +441,11 @@ TEST_CASE("a peer that has forgotten everything is asked, and its answer proves 
   Peer a;
   a.write(100);
   a.segments();
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));
   REQUIRE(a.kcp.send_window().una() == 1);
 
   a.now += milliseconds(1999);  // still may be reordered
-  a.give(packet(KcpCommand::kWindowTell, 0, 0));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 0));
   CHECK(a.segments().empty());
 
   a.now += milliseconds(1);
@@ -501,12 +501,12 @@ TEST_CASE("old packets end no conversation, however many are played again while 
   a.write(100);
   a.segments();
   const std::uint32_t before = wire_ms(a.now);
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));
   std::size_t questions = 0;
   for (int i = 0; i < 20000; ++i) {
     a.now += milliseconds(1);
     a.give(packet(KcpCommand::kPush, 0, 0, 128, before, "recorded"));
-    a.give(packet(KcpCommand::kWindowTell, 0, 0));
+    a.give(packet(KcpCommand::kWindowUpdate, 0, 0));
     a.give(packet(KcpCommand::kAck, 5, 0, 128, before));              // of a copy of then
     a.give(packet(KcpCommand::kAck, 5, 0, 128, before + 0x60000000));  // of a probe for a size
     questions += count(a.segments(), KcpCommand::kPush);
@@ -520,11 +520,11 @@ TEST_CASE("old packets after an outage are no restart when newer ones come betwe
   Peer a;
   a.write(100);
   a.segments();
-  a.give(packet(KcpCommand::kWindowTell, 0, 1));
+  a.give(packet(KcpCommand::kWindowUpdate, 0, 1));
   for (int i = 0; i < 5; ++i) {
     a.now += seconds(5);
-    a.give(packet(KcpCommand::kWindowTell, 0, 0));
-    a.give(packet(KcpCommand::kWindowTell, 0, 1));
+    a.give(packet(KcpCommand::kWindowUpdate, 0, 0));
+    a.give(packet(KcpCommand::kWindowUpdate, 0, 1));
   }
   CHECK_FALSE(a.kcp.peer_restarted());
 }

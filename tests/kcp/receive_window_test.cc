@@ -48,13 +48,13 @@ TEST_CASE("segments come out in order, whatever order they came in") {
 TEST_CASE("the last segment inside the window is taken, the first one beyond is not") {
   Fixture f(8);
   const std::string text = "x";
-  CHECK(f.window.handle_push(8, Fixture::bytes(text)) == Verdict::kBeyondWindow);
+  CHECK(f.window.handle_push(8, Fixture::bytes(text)) == Verdict::kOutOfWindow);
   CHECK(f.window.handle_push(7, Fixture::bytes(text)) == Verdict::kNew);
   CHECK(f.window.handle_push(0x80000001, Fixture::bytes(text)) == Verdict::kDuplicate);
   CHECK(f.window.handle_push(0xffffffff, Fixture::bytes(text)) == Verdict::kDuplicate);
   f.window.handle_push(0, Fixture::bytes(text));
   CHECK(f.window.handle_push(8, Fixture::bytes(text)) == Verdict::kNew);
-  CHECK(f.window.handle_push(9, Fixture::bytes(text)) == Verdict::kBeyondWindow);
+  CHECK(f.window.handle_push(9, Fixture::bytes(text)) == Verdict::kOutOfWindow);
 }
 
 TEST_CASE("a segment that came before is a duplicate, and its bytes change nothing") {
@@ -132,7 +132,7 @@ TEST_CASE("sequence numbers wrap at the receiver") {
   CHECK(f.window.handle_push(0xfffffffd, Fixture::bytes(text[0])) == Verdict::kDuplicate);
   f.window.end_batch();
   CHECK(f.read_all() == "abcde");
-  CHECK(f.window.handle_push(10, Fixture::bytes(text[0])) == Verdict::kBeyondWindow);
+  CHECK(f.window.handle_push(10, Fixture::bytes(text[0])) == Verdict::kOutOfWindow);
 }
 
 TEST_CASE("a window that grows lets the reader go on with what is there") {
@@ -162,7 +162,7 @@ TEST_CASE("a window that shrinks below what has come early takes nothing old for
     CHECK_FALSE(window.is_ahead(sn));
   }
   for (std::uint32_t sn = 0; sn < 8; ++sn) CHECK(window.handle_push(sn, data) == Verdict::kNew);
-  for (std::uint32_t sn = 16; sn < 40; ++sn) CHECK(window.handle_push(sn, data) == Verdict::kBeyondWindow);
+  for (std::uint32_t sn = 16; sn < 40; ++sn) CHECK(window.handle_push(sn, data) == Verdict::kOutOfWindow);
   CHECK_FALSE(window.is_ahead(39));
 }
 

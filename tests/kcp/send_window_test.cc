@@ -27,14 +27,14 @@ struct Fixture {
   /// One segment of full size for each number.
   void append_segments(std::uint32_t count) { append(std::string(count * kMss, 'x')); }
   std::string send(TimePoint now, std::uint32_t limit_ahead = 1000) {
-    const auto copy = window.poll_copy(now, window.una() + limit_ahead, kMss);
+    const auto copy = window.poll_transmission(now, window.una() + limit_ahead, kMss);
     return copy ? std::to_string(copy->sn - first) + ":" + std::string(copy->data.begin(), copy->data.end())
                 : "-";
   }
   /// Sends all that is due; returns how many copies.
   int send_all(TimePoint now) {
     int count = 0;
-    while (window.poll_copy(now, window.una() + 1000, kMss)) ++count;
+    while (window.poll_transmission(now, window.una() + 1000, kMss)) ++count;
     return count;
   }
   SendWindow::AckResult ack(TimePoint now, std::uint32_t sn, TimePoint sent_at) {
@@ -116,11 +116,11 @@ TEST_CASE("every cut of the stream into writes gives the same bytes") {
 TEST_CASE("no segment leaves at or beyond the limit, or if it is longer than the room") {
   Fixture f(settings());
   f.append_segments(5);
-  CHECK_FALSE(f.window.poll_copy(kStart, 0, kMss));
-  CHECK_FALSE(f.window.poll_copy(kStart, 5, kMss - 1));
-  CHECK(f.window.poll_copy(kStart, 2, kMss)->sn == 0);
-  CHECK(f.window.poll_copy(kStart, 2, kMss)->sn == 1);
-  CHECK_FALSE(f.window.poll_copy(kStart, 2, kMss));
+  CHECK_FALSE(f.window.poll_transmission(kStart, 0, kMss));
+  CHECK_FALSE(f.window.poll_transmission(kStart, 5, kMss - 1));
+  CHECK(f.window.poll_transmission(kStart, 2, kMss)->sn == 0);
+  CHECK(f.window.poll_transmission(kStart, 2, kMss)->sn == 1);
+  CHECK_FALSE(f.window.poll_transmission(kStart, 2, kMss));
 }
 
 TEST_CASE("an acknowledgement frees its segment at once and una follows later") {
@@ -156,14 +156,14 @@ TEST_CASE("a segment is lost once as many later copies as `resend` says were ack
   f.append_segments(4);
   f.send_all(kStart);
   f.ack(kStart, 1, kStart);
-  CHECK(f.window.detect_overtaken() == 0);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 0);
   f.ack(kStart, 2, kStart);
-  CHECK(f.window.detect_overtaken() == 1);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 1);
   CHECK(f.window.has_lost());
   CHECK(f.window.in_flight() == 1);
   CHECK(f.send(kStart).substr(0, 2) == "0:");
-  CHECK(f.window.detect_overtaken() == 0);  // its new copy is the latest of all
-  CHECK(f.window.counters().fast_lost == 1);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 0);  // its new copy is the latest of all
+  CHECK(f.window.counters().lost_by_packet_threshold == 1);
 }
 
 TEST_CASE("the copy sent again can be overtaken again") {
@@ -172,13 +172,13 @@ TEST_CASE("the copy sent again can be overtaken again") {
   for (int i = 0; i < 3; ++i) f.send(kStart);
   f.ack(kStart, 1, kStart);
   f.ack(kStart, 2, kStart);
-  CHECK(f.window.detect_overtaken() == 1);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 1);
   const TimePoint later = kStart + milliseconds(20);
   CHECK(f.send_all(later) == 4);  // 0 again, then 3, 4, 5
   f.ack(later, 3, later);
-  CHECK(f.window.detect_overtaken() == 0);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 0);
   f.ack(later, 4, later);
-  CHECK(f.window.detect_overtaken() == 1);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 1);
 }
 
 TEST_CASE("with resend 0 order proves nothing") {
@@ -186,7 +186,7 @@ TEST_CASE("with resend 0 order proves nothing") {
   f.append_segments(20);
   f.send_all(kStart);
   for (std::uint32_t sn = 1; sn < 20; ++sn) f.ack(kStart, sn, kStart);
-  CHECK(f.window.detect_overtaken() == 0);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 0);
 }
 
 TEST_CASE(
@@ -248,9 +248,9 @@ TEST_CASE("an acknowledged older copy makes the retransmission spurious, and its
   const TimePoint later = kStart + milliseconds(200);
   f.window.detect_timed_out(later, f.rtt);
   CHECK(f.send_all(later) == 2);
-  const auto old_copy = f.ack(later + milliseconds(10), 0, kStart);
-  CHECK(old_copy.newly_acked == 1);
-  CHECK(old_copy.rtt == milliseconds(210));
+  const auto old_transmission = f.ack(later + milliseconds(10), 0, kStart);
+  CHECK(old_transmission.newly_acked == 1);
+  CHECK(old_transmission.rtt == milliseconds(210));
   CHECK(f.window.counters().spurious == 1);
   CHECK(f.ack(later + milliseconds(70), 1, later).rtt == milliseconds(70));
   CHECK(f.window.counters().spurious == 1);
@@ -273,9 +273,9 @@ TEST_CASE("sequence numbers wrap at the sender") {
   Fixture f(settings(2, false, first));
   f.first = first;
   f.append("aaaaaaaaaabbbbbbbbbbccccccccccdddddddddde");
-  CHECK(f.window.poll_copy(kStart, first + 2, kMss));
-  CHECK(f.window.poll_copy(kStart, first + 2, kMss));
-  CHECK_FALSE(f.window.poll_copy(kStart, first + 2, kMss));
+  CHECK(f.window.poll_transmission(kStart, first + 2, kMss));
+  CHECK(f.window.poll_transmission(kStart, first + 2, kMss));
+  CHECK_FALSE(f.window.poll_transmission(kStart, first + 2, kMss));
   CHECK(f.send(kStart) == "2:cccccccccc");
   CHECK(f.send(kStart) == "3:dddddddddd");
   CHECK(f.window.plausible_una(1));
@@ -283,7 +283,7 @@ TEST_CASE("sequence numbers wrap at the sender") {
   CHECK_FALSE(f.window.plausible_una(3));
   CHECK(f.ack(kStart, 0, kStart).newly_acked == 1);
   CHECK(f.ack(kStart, 1, kStart).newly_acked == 1);
-  CHECK(f.window.detect_overtaken() == 2);
+  CHECK(f.window.detect_lost_by_packet_threshold() == 2);
   CHECK(f.send(kStart) == "0:aaaaaaaaaa");
   CHECK(f.send(kStart) == "1:bbbbbbbbbb");
   CHECK(f.window.handle_una(kStart, 2) == 2);
@@ -309,8 +309,8 @@ TEST_CASE("a window that ends with segments under way gives their buffers back")
     std::vector<MutableBytes> pieces;
     window.prepare(95, pieces);
     window.commit(95);
-    window.poll_copy(kStart, 3, kMss);
-    window.poll_copy(kStart, 3, kMss);
+    window.poll_transmission(kStart, 3, kMss);
+    window.poll_transmission(kStart, 3, kMss);
     window.handle_ack(kStart, 1, wire_ms(kStart));
     CHECK(pool.in_use() == 9);
   }

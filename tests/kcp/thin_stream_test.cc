@@ -19,11 +19,11 @@ struct Window {
     std::vector<MutableBytes> pieces;
     window.prepare(size, pieces);
     window.commit(size);
-    REQUIRE(window.poll_copy(now, window.una() + 1000, kMss));
+    REQUIRE(window.poll_transmission(now, window.una() + 1000, kMss));
   }
   /// The number of the segment that is repeated, -1 if none is.
   int repeat(TimePoint now, std::uint8_t times = 1, Duration overdue = kNeverOverdue) {
-    const auto copy = window.poll_repeat(now, times, overdue, kMss, window.next_order());
+    const auto copy = window.poll_redundant(now, times, overdue, kMss, window.next_transmit_number());
     if (!copy) return -1;
     CHECK(copy->repeat);
     return static_cast<int>(copy->sn);
@@ -87,7 +87,7 @@ TEST_CASE("a small segment is repeated once, or twice in packets of different mo
     CHECK(w.repeat(later + kGap, 2) == 3);
     CHECK(w.repeat(later + kGap, 2) == 0);
   }
-  CHECK(w.window.counters().late_lost == 0);
+  CHECK(w.window.counters().lost_by_time == 0);
 }
 
 TEST_CASE("the acknowledgement of any repeat tells that the first copy was lost, that of the first one that it was not") {
@@ -98,13 +98,13 @@ TEST_CASE("the acknowledgement of any repeat tells that the first copy was lost,
   SECTION("the first repeat's, though there was a second one") {
     // Of copies in the middle only the time stamp is known, which is a millisecond late at most.
     CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt == 2 * kGap + milliseconds(1));
-    CHECK(w.window.counters().bare_lost == 1);
-    CHECK(w.window.counters().bare_arrived == 0);
+    CHECK(w.window.counters().unprotected_lost == 1);
+    CHECK(w.window.counters().unprotected_arrived == 0);
   }
   SECTION("the first copy's") {
     CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart)).rtt == 3 * kGap);
-    CHECK(w.window.counters().bare_lost == 0);
-    CHECK(w.window.counters().bare_arrived == 1);
+    CHECK(w.window.counters().unprotected_lost == 0);
+    CHECK(w.window.counters().unprotected_arrived == 1);
   }
   CHECK(w.window.counters().spurious == 0);
 }
@@ -146,7 +146,7 @@ TEST_CASE("a question, which is an empty copy, is always answered") {
   b.give(kStart + 3 * half + milliseconds(1), {question});
   const auto answer = b.packets(kStart + 3 * half + milliseconds(1));
   REQUIRE(answer.size() == 1);
-  CHECK(a.kcp.echoes(answer[0], 4711));
+  CHECK(a.kcp.matches_challenge(answer[0], 4711));
 }
 
 }  // namespace kcptun

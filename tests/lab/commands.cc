@@ -18,13 +18,13 @@ struct Field {
 
 LinkDuration ms(double value) { return LinkDuration(std::llround(value * 1e6)); }
 
-constexpr double kMostRate = 1.25e10;  // bytes per second, 100 Gbit/s: no such machine runs this
+constexpr double kMaxRate = 1.25e10;  // bytes per second, 100 Gbit/s: no such machine runs this
 
 // The one table of what can be set.
 constexpr Field kFields[] = {
     {"delay_ms", 0, 10000, "one-way delay", [](LinkSettings& s, double v) { s.delay = ms(v); }},
     {"jitter_ms", 0, 10000, "up to so much more delay, in order", [](LinkSettings& s, double v) { s.jitter = ms(v); }},
-    {"rate", 0, kMostRate, "bytes per second, 0: no limit",
+    {"rate", 0, kMaxRate, "bytes per second, 0: no limit",
      [](LinkSettings& s, double v) { s.rate = static_cast<std::uint64_t>(v); }},
     {"queue", 0, 1e9, "bytes that may wait for the rate",
      [](LinkSettings& s, double v) { s.queue = static_cast<std::uint64_t>(v); }},
@@ -113,8 +113,8 @@ Result<Command> parse_command(std::string_view line) {
 Result<LinkSettings> changed(const LinkSettings& settings, const std::vector<Change>& changes) {
   LinkSettings next = settings;
   for (const Change& change : changes) find_field(change.field)->assign(next, change.value);
-  if (next.rate != 0 && next.queue < kLeastQueue)
-    return Error{"a rate wants a queue of " + std::to_string(kLeastQueue) + " bytes or more, not " +
+  if (next.rate != 0 && next.queue < kMinQueue)
+    return Error{"a rate wants a queue of " + std::to_string(kMinQueue) + " bytes or more, not " +
                  std::to_string(next.queue)};
   if (next.burst_loss > next.burst_length / (next.burst_length + 1))
     return Error{"burst_loss " + number(next.burst_loss) + " is more than bursts of " + number(next.burst_length) +

@@ -54,7 +54,7 @@ class Direction {
 
   /// Takes what waits at the device. True: something did.
   bool take_in() {
-    for (int taken = 0; taken < kMostPerPass; ++taken) {
+    for (int taken = 0; taken < kMaxPerPass; ++taken) {
       if (!spare_ && !(spare_ = pool_.take())) return drop_one(taken);
       spare_->size = static_cast<std::uint32_t>(from_.read(spare_->bytes));
       if (spare_->size == 0) return taken > 0;
@@ -93,7 +93,7 @@ class Direction {
   }
 
  private:
-  static constexpr int kMostPerPass = 256;  // so that neither direction waits long for the other
+  static constexpr int kMaxPerPass = 256;  // so that neither direction waits long for the other
 
   void offer(std::unique_ptr<Packet> packet) {
     const LinkModel::Verdict verdict = model_.offer(clock_now(), packet->size);
@@ -119,7 +119,7 @@ class Direction {
 
   /// The pool is empty: what waits is lost, and the run worth nothing, which `overflow` tells.
   bool drop_one(int taken) {
-    std::array<std::uint8_t, kMostPacket> bytes;
+    std::array<std::uint8_t, kMaxPacket> bytes;
     if (from_.read(bytes) == 0) return taken > 0;
     ++overflow_;
     return true;
@@ -131,7 +131,7 @@ class Direction {
   PacketPool& pool_;
   InFlight in_flight_;
   std::unique_ptr<Packet> spare_;
-  std::uint64_t overflow_ = 0;  // dropped because kMostInside were inside
+  std::uint64_t overflow_ = 0;  // dropped because kMaxInside were inside
   std::uint64_t refused_ = 0;   // not taken by the device
   std::uint64_t cut_ = 0;       // packets that went on as fragments
 };
@@ -186,7 +186,7 @@ class Emulator {
     input_.append(bytes, static_cast<std::size_t>(size));
     for (std::size_t end; !quit_ && (end = input_.find('\n')) != std::string::npos; input_.erase(0, end + 1))
       obey(std::string_view(input_).substr(0, end));
-    if (input_.size() > kLongestLine) quit_ = true;
+    if (input_.size() > kMaxLine) quit_ = true;
   }
 
   void obey(std::string_view line) {
@@ -223,7 +223,7 @@ class Emulator {
     std::fflush(stdout);
   }
 
-  static constexpr std::size_t kLongestLine = 4096;
+  static constexpr std::size_t kMaxLine = 4096;
 
   LinkDuration grain_;
   TunDevice left_, right_;

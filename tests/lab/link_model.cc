@@ -7,7 +7,7 @@ namespace kcptun::lab {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
-constexpr std::int64_t kShortestWave = 10'000'000;  // ns between two random levels of jitter, at least
+constexpr std::int64_t kMinWave = 10'000'000;  // ns between two random levels of jitter, at least
 
 std::int64_t time_of(std::uint64_t bytes, std::uint64_t rate) {
   return static_cast<std::int64_t>(static_cast<unsigned __int128>(bytes) * kSecond / rate);
@@ -78,7 +78,7 @@ bool LinkModel::lost() {
 LinkDuration LinkModel::jitter_at(LinkTime when) const {
   const std::int64_t most = settings_.jitter.count();
   if (most == 0) return LinkDuration(0);
-  const std::int64_t wave = std::max(2 * most, kShortestWave), at = when.time_since_epoch().count();
+  const std::int64_t wave = std::max(2 * most, kMinWave), at = when.time_since_epoch().count();
   const std::int64_t index = at / wave, into = at % wave;
   const auto level = [this, most](std::int64_t i) {
     return static_cast<double>(Random(seed_ ^ (static_cast<std::uint64_t>(i) << 8)).next() >> 11) * 0x1.0p-53 *

@@ -14,23 +14,23 @@
 namespace kcptun::lab {
 
 /// The largest packet that a device may have as its MTU.
-inline constexpr std::size_t kMostPacket = 2048;
+inline constexpr std::size_t kMaxPacket = 2048;
 /// Both directions together: 128 MB, a second of 1 Gbit/s. More are dropped and counted.
-inline constexpr std::size_t kMostInside = 65536;
+inline constexpr std::size_t kMaxInside = 65536;
 
 struct Packet {
   std::uint32_t size = 0;
-  std::array<std::uint8_t, kMostPacket> bytes;
+  std::array<std::uint8_t, kMaxPacket> bytes;
   std::span<const std::uint8_t> view() const { return {bytes.data(), size}; }
 };
 
 /// Packets for re-use, so that none is allocated twice.
 class PacketPool {
  public:
-  /// Null: kMostInside are out.
+  /// Null: kMaxInside are out.
   std::unique_ptr<Packet> take() {
     if (free_.empty()) {
-      if (made_ == kMostInside) return nullptr;
+      if (made_ == kMaxInside) return nullptr;
       ++made_;
       return std::unique_ptr<Packet>(new Packet);  // bytes uninitialised: a read fills them
     }
@@ -48,7 +48,7 @@ class PacketPool {
 /// Bounded by the pool.
 class InFlight {
  public:
-  void add(LinkTime out, std::unique_ptr<Packet> packet) { heap_.push({out, ++order_, std::move(packet)}); }
+  void add(LinkTime out, std::unique_ptr<Packet> packet) { heap_.push({out, ++transmit_number_, std::move(packet)}); }
   std::optional<LinkTime> next() const {
     return heap_.empty() ? std::nullopt : std::optional(heap_.top().out);
   }
@@ -69,7 +69,7 @@ class InFlight {
     }
   };
   std::priority_queue<Entry> heap_;
-  std::uint64_t order_ = 0;
+  std::uint64_t transmit_number_ = 0;
 };
 
 }  // namespace kcptun::lab

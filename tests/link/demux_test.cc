@@ -67,7 +67,7 @@ struct Fixture {
   }
   std::vector<std::uint32_t> touched() {
     std::vector<std::uint32_t> convs;
-    for (Conversation* c : demux.take_touched()) convs.push_back(c->link.conv());
+    for (SessionEntry* c : demux.take_touched()) convs.push_back(c->link.conv());
     return convs;
   }
 
@@ -82,7 +82,7 @@ using Convs = std::vector<std::uint32_t>;
 TEST_CASE("a packet with a conversation in it opens one, whatever its command") {
   const FecType type = GENERATE(FecType::kNone, FecType::kData);
   const KcpCommand command =
-      GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowAsk, KcpCommand::kWindowTell);
+      GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowProbe, KcpCommand::kWindowUpdate);
   Fixture f;
   f.give(path_from(1), {body(type, 7, 5, command)});
   CHECK(f.touched() == Convs{7});
@@ -98,7 +98,7 @@ TEST_CASE("parity, out-of-band packets and garbage from an unknown address open 
                         {1, 2, 3},
                         std::vector<std::uint8_t>(100, 0xaa)});
   CHECK(f.demux.size() == 0);
-  CHECK(f.demux.counters().homeless == 4);  // the one rejected by the suite counts there
+  CHECK(f.demux.counters().unmatched == 4);  // the one rejected by the suite counts there
 }
 
 TEST_CASE("an opened packet cut at any length harms nobody") {
@@ -128,7 +128,7 @@ TEST_CASE("addresses and sockets are kept apart") {
 }
 
 TEST_CASE("a foreign conversation at sn 0 replaces the one of its address, whatever the command") {
-  const KcpCommand command = GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowAsk);
+  const KcpCommand command = GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowProbe);
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 7, 0)});
   f.give(path_from(1), {body(FecType::kNone, 8, 0, command)});
@@ -163,7 +163,7 @@ TEST_CASE("when all places are taken by conversations with streams nothing is op
   CHECK(f.demux.size() == 4);
   CHECK(f.demux.counters().refused == 1);
   CHECK(f.demux.take_evicted().empty());
-  Conversation* const first = f.demux.take_touched().front();
+  SessionEntry* const first = f.demux.take_touched().front();
   CHECK(f.demux.end(kStart, *first)->link.conv() == 1);
   f.give(path_of_host(5), {syn_body(5)});
   CHECK(f.demux.size() == 4);
@@ -188,7 +188,7 @@ TEST_CASE("a flood from many addresses puts out its own, never a conversation wi
 TEST_CASE("a conversation may end while it waits to be taken") {
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 1, 0)});
-  Conversation* const conversation = f.demux.take_touched().front();
+  SessionEntry* const conversation = f.demux.take_touched().front();
   f.give(path_from(1), {body(FecType::kNone, 1, 1)});
   f.demux.end(kStart, *conversation);
   CHECK(f.demux.take_touched().empty());

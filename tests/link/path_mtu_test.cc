@@ -55,7 +55,7 @@ TEST_CASE("each size is found exactly, that of IPv4 and IPv6 ways among them") {
   CHECK(search.mtu.size() == PathMtu::kFloor);
   search.settle();
   CHECK(search.mtu.size() == size);
-  CHECK(search.sizes.size() <= 10 * PathMtu::kMostProbes);
+  CHECK(search.sizes.size() <= 10 * PathMtu::kMaxProbes);
 }
 
 TEST_CASE("what never passes leaves the size at the floor, and is tried again after the raise time") {
@@ -64,7 +64,7 @@ TEST_CASE("what never passes leaves the size at the floor, and is tried again af
   CHECK(search.mtu.size() == PathMtu::kFloor);
   CHECK(std::count(search.sizes.begin(), search.sizes.end(), PathMtu::kFloor) ==
         static_cast<std::ptrdiff_t>(search.sizes.size()));
-  CHECK(search.sizes.size() <= PathMtu::kMostProbes + 1);
+  CHECK(search.sizes.size() <= PathMtu::kMaxProbes + 1);
   search.passes = 1452;
   search.now += PathMtu::kRaiseEvery;
   search.mtu.handle_large_packet(search.now);
@@ -81,7 +81,7 @@ TEST_CASE("a path that shrinks, once or twice, is noticed and searched again") {
     search.passes = size;
     const TimePoint begin = search.now;
     while (search.mtu.size() > size) search.step();
-    CHECK(search.now - begin <= PathMtu::kConfirmEvery + (PathMtu::kMostProbes + 1) * kWait);
+    CHECK(search.now - begin <= PathMtu::kConfirmEvery + (PathMtu::kMaxProbes + 1) * kWait);
     search.settle();
     CHECK(search.mtu.size() == size);
   }
@@ -105,7 +105,7 @@ TEST_CASE("silence is no answer, and who is silent is not probed on") {
   search.settle();
   search.mtu.handle_large_packet(search.now);
   search.mtu.handle_arrival(search.now);
-  for (std::uint32_t i = 0; i < PathMtu::kMostProbes; ++i)
+  for (std::uint32_t i = 0; i < PathMtu::kMaxProbes; ++i)
     CHECK(search.probe() == 1472);  // what was heard before is old
   CHECK_FALSE(search.mtu.poll_probe(*search.mtu.next_timeout(), kWait));
   CHECK(search.mtu.size() == 1472);
@@ -116,7 +116,7 @@ TEST_CASE("silence is no answer, and who is silent is not probed on") {
   search.now += seconds(20);
   search.mtu.handle_arrival(search.now);
   CHECK(*search.mtu.next_timeout() == search.now);
-  for (std::uint32_t i = 0; i < PathMtu::kMostProbes; ++i) CHECK(search.probe() == 1472);
+  for (std::uint32_t i = 0; i < PathMtu::kMaxProbes; ++i) CHECK(search.probe() == 1472);
   search.mtu.handle_arrival(search.now);
   search.probe();
   CHECK(search.mtu.size() == PathMtu::kFloor);

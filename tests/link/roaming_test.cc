@@ -26,7 +26,7 @@ LinkSettings settings() {
   return s;
 }
 
-struct Directory final : ConversationDirectory {
+struct Directory final : SessionDirectory {
   std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) override {
     return owners.try_emplace(conv, loop).first->second;
   }
@@ -36,7 +36,7 @@ struct Directory final : ConversationDirectory {
 
 /// A client's link whose packets are carried by hand to the server's demux, without a suite.
 struct Fixture {
-  explicit Fixture(const DemuxPlace& place = {})
+  explicit Fixture(const DemuxSettings& place = {})
       : context(settings()), demux(context, 8, place), client(Role::kClient, kConv, context, now) {}
 
   /// What the client has to send now, as datagrams.
@@ -60,7 +60,7 @@ struct Fixture {
   /// True if the conversation took some of it.
   bool to_server(std::uint16_t port, std::vector<Datagram> datagrams) {
     demux.handle_run(now, path_from(port), packets(datagrams));
-    for (Conversation* touched : demux.take_touched()) {
+    for (SessionEntry* touched : demux.take_touched()) {
       conversation = touched;
       while (touched->link.poll_event(now)) {
       }
@@ -102,7 +102,7 @@ struct Fixture {
   Demux demux;
   Link client;
   TransmitBatch batch;
-  Conversation* conversation = nullptr;
+  SessionEntry* conversation = nullptr;
   std::optional<std::uint32_t> sid;
 };
 
@@ -143,7 +143,7 @@ TEST_CASE("what was recorded and comes again from elsewhere moves nothing, opens
 TEST_CASE("an acknowledgement of what was not acknowledged moves a conversation") {
   Fixture f;
   f.begin();
-  f.conversation->link.abandon(*f.sid);  // the server says so
+  f.conversation->link.reset_stream(*f.sid);  // the server says so
   const auto fin = f.from_server();
   REQUIRE_FALSE(fin.empty());
   f.to_client(fin);
@@ -305,9 +305,9 @@ TEST_CASE("a conversation that takes another's address leaves it nothing but its
     other.open_stream();
     return f.drain(other, Path{}).front();
   }();
-  Conversation* const first = f.conversation;
+  SessionEntry* const first = f.conversation;
   CHECK(f.to_server(2, {other_data}));
-  Conversation* const second = f.conversation;
+  SessionEntry* const second = f.conversation;
   REQUIRE(second != first);
   CHECK(f.to_server(2, f.write(100)));  // the first one's client now comes from there
   CHECK(f.conversation == first);
@@ -327,16 +327,16 @@ TEST_CASE("packets of another loop's conversation are strays, parity that follow
   auto datagrams = f.write(20'000);  // a group with its parity
   REQUIRE(datagrams.size() > 12);
   CHECK_FALSE(f.to_server(1, datagrams));
-  REQUIRE(f.demux.strays().size() == 1);
-  CHECK(f.demux.strays()[0].loop == 1);
-  CHECK(f.demux.strays()[0].packets.size() == datagrams.size());
+  REQUIRE(f.demux.misrouted().size() == 1);
+  CHECK(f.demux.misrouted()[0].loop == 1);
+  CHECK(f.demux.misrouted()[0].packets.size() == datagrams.size());
   CHECK(f.demux.size() == 0);
   const Datagram parity = datagrams[10];
   REQUIRE(fec_type(parity) == FecType::kParity);
   CHECK_FALSE(f.to_server(1, {parity}));
-  CHECK(f.demux.strays().size() == 1);
+  CHECK(f.demux.misrouted().size() == 1);
   CHECK_FALSE(f.to_server(2, {parity}));  // of an address that nobody knows
-  CHECK(f.demux.strays().empty());
+  CHECK(f.demux.misrouted().empty());
   directory.release(kConv);  // it ended there
   CHECK(f.to_server(1, {datagrams.front()}));
   CHECK(directory.owners.at(kConv) == 0);
@@ -346,12 +346,12 @@ TEST_CASE("packets that were passed on open nothing, and move what they may") {
   Directory directory;
   Fixture f({&directory, 0, 0});
   auto first = f.write(100);
-  f.demux.handle_passed_on(f.now, path_from(1), Fixture::packets(first));
+  f.demux.handle_forwarded(f.now, path_from(1), Fixture::packets(first));
   CHECK(f.demux.size() == 0);
   CHECK(f.to_server(1, first));
   f.to_client(f.from_server());
   auto news = f.write(100);
-  f.demux.handle_passed_on(f.now, path_from(2), Fixture::packets(news));
+  f.demux.handle_forwarded(f.now, path_from(2), Fixture::packets(news));
   CHECK(f.port() == 2);
   f.demux.end(f.now, *f.conversation);
   CHECK(directory.owners.empty());

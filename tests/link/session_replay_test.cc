@@ -74,7 +74,7 @@ struct Recording {
 struct Surroundings {
   explicit Surroundings(const Recording& recording)
       : suite(make_suite(recording.cipher, MasterKey(recording.key), 1)), context(recording.settings) {
-    context.lay_out_for(*suite);
+    context.set_overhead(*suite);
     if (!recording.qpp) return;
     pads.emplace(recording.key, recording.qpp_count);
     context.qpp = &*pads;
@@ -193,7 +193,7 @@ void replay_to_server(const Recording& recording) {
   for (std::size_t i = 0; i < datagrams.size(); ++i) {
     const TimePoint now = datagrams[i].at;
     demux.handle_run(now, client_path(), open_some(*around.suite, datagrams, i, 1, store));
-    for (Conversation* conversation : demux.take_touched()) {
+    for (SessionEntry* conversation : demux.take_touched()) {
       output.drain(now, conversation->link);
       echo(now, conversation->link, output, echoed, around.batch);
       CHECK(conversation->link.closed_reason().empty());
@@ -201,7 +201,7 @@ void replay_to_server(const Recording& recording) {
     }
   }
   CHECK(demux.counters().opened == 1);
-  CHECK(demux.counters().homeless == 0);
+  CHECK(demux.counters().unmatched == 0);
   REQUIRE(output.opened.size() == recording.streams.size());
   for (std::size_t i = 0; i < recording.streams.size(); ++i) {
     const auto sid = static_cast<std::uint32_t>(3 + 2 * i);

@@ -26,7 +26,7 @@ const MasterKey& key() {
 struct End {
   explicit End(std::uint64_t seed)
       : suite(make_suite(Cipher::kXChaCha20Poly1305, key(), seed)), context(settings()) {
-    context.lay_out_for(*suite);
+    context.set_overhead(*suite);
     context.wall = kWall;
   }
   static LinkSettings settings() {
@@ -68,8 +68,8 @@ Path path_from(std::uint16_t port) {
   return path;
 }
 
-DemuxPlace place_of(SessionAdmission& admission, std::uint32_t loop = 0) {
-  DemuxPlace place;
+DemuxSettings place_of(SessionAdmission& admission, std::uint32_t loop = 0) {
+  DemuxSettings place;
   place.admission = &admission;
   place.loop = loop;
   return place;
@@ -78,7 +78,7 @@ DemuxPlace place_of(SessionAdmission& admission, std::uint32_t loop = 0) {
 /// A client and a server that has been there for an hour.
 struct Pair {
   explicit Pair(std::uint64_t session = kSession)
-      : link(Role::kClient, ConversationId(7, session), client.context, now), gate(now - seconds(3600)) {}
+      : link(Role::kClient, SessionName(7, session), client.context, now), gate(now - seconds(3600)) {}
 
   void write(Link& to, std::uint32_t stream, std::size_t bytes) {
     for (const MutableBytes piece : to.prepare_write(stream, bytes))
@@ -93,7 +93,7 @@ struct Pair {
   }
   void to_server(const std::vector<Datagram>& datagrams, std::uint16_t port = 1) {
     demux.handle_run(now, path_from(port), server.opened(datagrams));
-    for (Conversation* c : demux.take_touched()) {
+    for (SessionEntry* c : demux.take_touched()) {
       conversation = c;
       ++touched;
       while (const auto event = c->link.poll_event(now)) {
@@ -109,9 +109,9 @@ struct Pair {
   End client{1};
   End server{2};
   Link link;
-  SessionGate gate;
+  ReplayCache gate;
   Demux demux{server.context, 8, place_of(gate)};
-  Conversation* conversation = nullptr;
+  SessionEntry* conversation = nullptr;
   std::uint32_t sid = 0;
   std::size_t touched = 0;
   std::size_t got = 0;
@@ -308,14 +308,14 @@ TEST_CASE("packets for a session of another loop are passed on, and open nothing
   const auto packets = other.opened(more);
   elsewhere.handle_run(pair.now, path_from(2), packets);
   CHECK(elsewhere.size() == 0);
-  REQUIRE(elsewhere.strays().size() == 1);
-  CHECK(elsewhere.strays()[0].loop == 0);
-  CHECK(elsewhere.strays()[0].packets.size() == more.size());  // parity too
+  REQUIRE(elsewhere.misrouted().size() == 1);
+  CHECK(elsewhere.misrouted()[0].loop == 0);
+  CHECK(elsewhere.misrouted()[0].packets.size() == more.size());  // parity too
 
-  pair.demux.handle_passed_on(pair.now, path_from(2), elsewhere.strays()[0].packets);
+  pair.demux.handle_forwarded(pair.now, path_from(2), elsewhere.misrouted()[0].packets);
   CHECK(pair.conversation->path == path_from(2));
   pair.demux.end(pair.now, *pair.conversation);
-  pair.demux.handle_passed_on(pair.now, path_from(2), other.opened(more));
+  pair.demux.handle_forwarded(pair.now, path_from(2), other.opened(more));
   CHECK(pair.demux.size() == 0);
 }
 
@@ -329,7 +329,7 @@ TEST_CASE("a session moves at most so often, and takes packets from everywhere m
   }
   CHECK(pair.demux.counters().moved == 1);
   CHECK(pair.got == 3100);
-  pair.now += Demux::kMoveEvery;
+  pair.now += Demux::kMinMigrationInterval;
   pair.write(pair.link, pair.sid, 10);
   pair.to_server(pair.client.drain(pair.now, pair.link), 40);
   CHECK(pair.conversation->path == path_from(40));
@@ -375,7 +375,7 @@ TEST_CASE("parity opens no session, and neither does what a server has made") {
   pair.to_server({words[2]});
   CHECK(pair.demux.size() == 0);
   CHECK(pair.gate.size() == 0);
-  CHECK(pair.demux.counters().homeless == 1);
+  CHECK(pair.demux.counters().unmatched == 1);
   pair.to_server(words);
   const auto answers = pair.from_server();
   Pair elsewhere;
@@ -412,7 +412,7 @@ TEST_CASE("a whole session that is played again, after its end or after a restar
     CHECK(pair.gate.size() == 0);  // it is not remembered for ever
   }
   SECTION("to a server that was just started, at once and later") {
-    SessionGate forgetful(pair.now);
+    ReplayCache forgetful(pair.now);
     Demux restarted(pair.server.context, 8, place_of(forgetful));
     for (int second = 0; second < 400; ++second) {
       restarted.handle_run(pair.now, path_from(1), pair.server.opened(recorded));
@@ -420,23 +420,23 @@ TEST_CASE("a whole session that is played again, after its end or after a restar
       pair.now += seconds(1);
       pair.server.context.wall += seconds(1);
     }
-    CHECK(restarted.counters().sessions_refused == 400 * recorded.size() - restarted.counters().homeless);
+    CHECK(restarted.counters().sessions_refused == 400 * recorded.size() - restarted.counters().unmatched);
   }
   CHECK(pair.touched == 0);
 }
 
 TEST_CASE("a server that was just started takes a new session after some seconds") {
   Pair pair;
-  SessionGate young(pair.now);
+  ReplayCache young(pair.now);
   Demux demux(pair.server.context, 8, place_of(young));
-  pair.now += SessionGate::kTooSoonFor;
-  pair.server.context.wall += std::chrono::floor<seconds>(SessionGate::kTooSoonFor);
+  pair.now += ReplayCache::kStartupQuarantine;
+  pair.server.context.wall += std::chrono::floor<seconds>(ReplayCache::kStartupQuarantine);
   pair.client.context.wall = pair.server.context.wall;
-  Link early(Role::kClient, ConversationId(1, 1), pair.client.context, pair.now);
+  Link early(Role::kClient, SessionName(1, 1), pair.client.context, pair.now);
   early.open_stream();
   demux.handle_run(pair.now, path_from(1), pair.server.opened(pair.client.drain(pair.now, early)));
   CHECK(demux.size() == 0);
-  CHECK(demux.take_refusal()->why == SessionRefusal::kTooSoon);
+  CHECK(demux.take_refusal()->why == SessionRefusal::kServerJustStarted);
   CHECK_FALSE(demux.take_refusal());
 
   // The same session, asking again: its next packet has a later date.
@@ -448,7 +448,7 @@ TEST_CASE("a server that was just started takes a new session after some seconds
 }
 
 TEST_CASE("clocks may differ by the documented seconds and no more") {
-  SessionGate gate(TimePoint{} - seconds(86400));
+  ReplayCache gate(TimePoint{} - seconds(86400));
   const auto open = [&](std::int64_t ahead, std::uint64_t session) {
     return gate.open(TimePoint{}, kWall, {session, static_cast<std::uint32_t>(1700000000 + ahead)});
   };
@@ -461,31 +461,31 @@ TEST_CASE("clocks may differ by the documented seconds and no more") {
 }
 
 TEST_CASE("a clock that was wrong at the start and set right keeps nobody out, whichever way it went") {
-  SessionGate gate{TimePoint{}};
+  ReplayCache gate{TimePoint{}};
   const std::int64_t by = GENERATE(-3600, 3600);
   // A minute later, by the right clock, a session that is new; and one from before the start.
   const TimePoint now{seconds(60)};
   const UnixTime right = kWall + seconds(by);
   const auto stamp = static_cast<std::uint32_t>(right.time_since_epoch().count());
   CHECK(gate.open(now, right, {1, stamp}) == SessionRefusal::kNone);
-  CHECK(gate.open(now, right, {2, stamp - 61}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, right, {2, stamp - 61}) == SessionRefusal::kServerJustStarted);
 }
 
 TEST_CASE("a clock that is set back opens the door to no recording") {
-  SessionGate gate(TimePoint{} - seconds(86400));
+  ReplayCache gate(TimePoint{} - seconds(86400));
   TimePoint now{};
   REQUIRE(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kNone);
   gate.end(now, 1, 1700000100);
-  now += SessionGate::kKeep + seconds(1);
+  now += ReplayCache::kKeep + seconds(1);
   REQUIRE(gate.open(now, kWall + seconds(128), {2, 1700000128}) == SessionRefusal::kNone);
   CHECK(gate.size() == 1);
-  CHECK(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kTooSoon);
-  CHECK(gate.open(now, kWall + seconds(95), {1, 1700000100}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kServerJustStarted);
+  CHECK(gate.open(now, kWall + seconds(95), {1, 1700000100}) == SessionRefusal::kServerJustStarted);
   CHECK(gate.open(now, kWall + seconds(96), {3, 1700000101}) == SessionRefusal::kNone);
 }
 
 TEST_CASE("the memory is bounded: what is forgotten for room leaves its date behind") {
-  SessionGate gate(TimePoint{} - seconds(86400), 3);
+  ReplayCache gate(TimePoint{} - seconds(86400), 3);
   TimePoint now{};
   for (std::uint64_t session = 1; session <= 3; ++session)
     REQUIRE(gate.open(now, kWall, {session, 1700000000}) == SessionRefusal::kNone);
@@ -493,9 +493,9 @@ TEST_CASE("the memory is bounded: what is forgotten for room leaves its date beh
   gate.end(now, 2, 1700000001);
   gate.end(now, 2, 1700000009);   // twice is once
   gate.end(now, 77, 1700000009);  // never open
-  CHECK(gate.open(now, kWall, {4, 1700000000}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, kWall, {4, 1700000000}) == SessionRefusal::kServerJustStarted);
   CHECK(gate.open(now, kWall, {5, 1700000002}) == SessionRefusal::kNone);
-  CHECK(gate.open(now, kWall, {2, 1700000001}) == SessionRefusal::kTooSoon);
+  CHECK(gate.open(now, kWall, {2, 1700000001}) == SessionRefusal::kServerJustStarted);
   CHECK(gate.size() <= 3);
 }
 

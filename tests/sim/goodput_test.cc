@@ -25,7 +25,7 @@ SimSettings settings_on(const PathPlan& plan, std::uint32_t segments) {
   s.client.smux.buffers_follow_window = true;
   s.client.compress = false;
   if (segments > 0) s.client.kcp.send_window = s.client.kcp.receive_window = segments;
-  if (segments == 0) s.client.kcp.largest_send_window = s.client.kcp.largest_receive_window = kLargestFollowingWindow;
+  if (segments == 0) s.client.kcp.max_send_window = s.client.kcp.max_receive_window = kMaxFollowingWindow;
   s.server = s.client;
   if (segments == 0) s.server.kcp.send_window = s.server.kcp.receive_window = 1024;
   for (SimPath* path : {&s.to_server, &s.to_client}) {
@@ -174,7 +174,7 @@ TEST_CASE("windows that follow the path grow with it, and no further than it tak
   fast.run(kBegin + seconds(10), [] { return false; });
   const std::uint32_t window = fast.server_link().kcp().receive_window().window();
   CHECK(window >= 3 * 1900);  // a round trip is 1,900 segments
-  CHECK(window <= kLargestFollowingWindow);
+  CHECK(window <= kMaxFollowingWindow);
 }
 
 }  // namespace kcptun::test

@@ -15,7 +15,7 @@ SimSettings settings_on(Duration round_trip, std::uint64_t mbit, std::uint32_t s
   s.client.smux.buffers_follow_window = true;
   s.client.compress = false;
   if (segments > 0) s.client.kcp.send_window = s.client.kcp.receive_window = segments;
-  if (segments == 0) s.client.kcp.largest_send_window = s.client.kcp.largest_receive_window = kLargestFollowingWindow;
+  if (segments == 0) s.client.kcp.max_send_window = s.client.kcp.max_receive_window = kMaxFollowingWindow;
   s.server = s.client;
   if (segments == 0) s.server.kcp.send_window = s.server.kcp.receive_window = 1024;
   for (SimPath* path : {&s.to_server, &s.to_client}) {

@@ -31,13 +31,13 @@ FlowPlan talker(std::size_t bytes, Duration pause) {
 }
 
 /// Runs, and says whether the client ever suspected its server.
-bool ever_suspect(SimPair& pair, Duration duration) {
-  bool suspect = false;
+bool ever_suspected_dead(SimPair& pair, Duration duration) {
+  bool suspected_dead = false;
   pair.run(pair.now() + duration, [&] {
-    suspect = suspect || pair.client_link().suspect(pair.now());
+    suspected_dead = suspected_dead || pair.client_link().suspected_dead(pair.now());
     return pair.settled();
   });
-  return suspect;
+  return suspected_dead;
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ TEST_CASE("30 % loss makes no peer suspect") {
     SimSettings s = settings_with_delay(milliseconds(seed % 2 ? 25 : 100));
     s.to_server.loss = s.to_client.loss = 0.3;
     SimPair pair(s, {talker(200'000, milliseconds(1500)), talker(2'000'000, milliseconds(50))}, seed);
-    CHECK_FALSE(ever_suspect(pair, seconds(60)));
+    CHECK_FALSE(ever_suspected_dead(pair, seconds(60)));
     CHECK(pair.failure() == "");
   }
 }
@@ -60,7 +60,7 @@ TEST_CASE("a round trip of 2 s makes no peer suspect, with loss and jitter too")
     s.to_server.jitter = milliseconds(seed % 3 * 10);
     if (seed % 2) s.to_server.loss = s.to_client.loss = 0.05;
     SimPair pair(s, {talker(200'000, milliseconds(1500)), talker(1'000'000, milliseconds(50))}, seed);
-    CHECK_FALSE(ever_suspect(pair, seconds(90)));
+    CHECK_FALSE(ever_suspected_dead(pair, seconds(90)));
     CHECK(pair.failure() == "");
   }
 }
@@ -73,14 +73,14 @@ TEST_CASE("outages of 5 s end no session, and are no restart") {
     s.to_server.reorder_by = s.to_client.reorder_by = milliseconds(900);
     s.to_server.duplicate = s.to_client.duplicate = 0.1;
     SimPair pair(s, {talker(5'000'000, milliseconds(200))}, seed);
-    ever_suspect(pair, milliseconds(50));
-    bool suspect = false;
+    ever_suspected_dead(pair, milliseconds(50));
+    bool suspected_dead = false;
     for (int outage = 0; outage < 3; ++outage) {
-      ever_suspect(pair, milliseconds(100 + 31 * (seed % 7)));
+      ever_suspected_dead(pair, milliseconds(100 + 31 * (seed % 7)));
       pair.network().black_out(pair.now() + seconds(5));
-      suspect |= ever_suspect(pair, seconds(5));
+      suspected_dead |= ever_suspected_dead(pair, seconds(5));
     }
-    CHECK(suspect);  // as it should be
+    CHECK(suspected_dead);  // as it should be
     CHECK_FALSE(pair.settled());
     CHECK(pair.run(pair.now() + seconds(120), [&] { return pair.settled(); }));
     CHECK(pair.failure() == "");
@@ -104,7 +104,7 @@ TEST_CASE("a server that forgot the session is found out soon, whoever was sendi
     FlowPlan late = p;
     late.opens_at = TimePoint(seconds(7));
     SimPair pair(s, {p, late}, seed);
-    ever_suspect(pair, seconds(4));
+    ever_suspected_dead(pair, seconds(4));
     pair.network().black_out(pair.now() + seconds(1));
     pair.restart_server();
     const TimePoint back = pair.now() + seconds(1);
@@ -121,11 +121,11 @@ TEST_CASE("a server that forgot the session is found out soon, whoever was sendi
 
 TEST_CASE("an unreachable server is suspect 3 s after something was sent, not before") {
   SimPair pair(settings_with_delay(milliseconds(20)), {talker(100'000'000, milliseconds(10))}, 1);
-  CHECK_FALSE(ever_suspect(pair, seconds(2)));
+  CHECK_FALSE(ever_suspected_dead(pair, seconds(2)));
   pair.network().black_out(TimePoint(seconds(1000)));
   const TimePoint dark = pair.now();
-  CHECK_FALSE(ever_suspect(pair, milliseconds(3000)));
-  CHECK(ever_suspect(pair, milliseconds(500)));
+  CHECK_FALSE(ever_suspected_dead(pair, milliseconds(3000)));
+  CHECK(ever_suspected_dead(pair, milliseconds(500)));
   CHECK(pair.run(dark + seconds(29), [] { return false; }) == false);
   CHECK(pair.failure() == "");  // a suspicion is no verdict
 }

@@ -84,7 +84,7 @@ TEST_CASE("an owner may give up a stream that the peer has reset") {
   server.give(frame(SmuxCommand::kPush, 3, "unread"));
   server.give(frame(SmuxCommand::kNop, 3));
   server.events();
-  server.smux.abandon(3);
+  server.smux.reset_stream(3);
   CHECK(server.smux.buffered() == 0);
   CHECK(server.control().empty());
   CHECK(server.smux.streams() == 0);
@@ -97,7 +97,7 @@ TEST_CASE("one of ours is told of a reset by one frame, at once and also behind 
   server.smux.record_sent(3, 100);
   if (finished) server.smux.finish(3);
   server.control();
-  server.smux.abandon(3);
+  server.smux.reset_stream(3);
   CHECK(server.control() == Frames{frame(SmuxCommand::kNop, 3, {}, version)});
   CHECK(server.smux.streams() == 0);
 }
@@ -185,7 +185,7 @@ TEST_CASE("a reset of a stream whose peer may not have read all waits likewise, 
   server.smux.record_sent(3, 100);
   server.give(frame(SmuxCommand::kPush, 3, "unread"));
   server.events();
-  server.smux.abandon(3, 5);
+  server.smux.reset_stream(3, 5);
   CHECK(server.smux.buffered() == 0);
   CHECK(control_within(server, seconds(2)).empty());
   server.give(frame(SmuxCommand::kPush, 3, "more"));
@@ -204,7 +204,7 @@ TEST_CASE("ends that wait go when the peer marks itself, and when they are let g
   const bool mark = GENERATE(false, true);
   End server = server_with_stream();
   server.smux.record_sent(3, 100);
-  server.smux.abandon(3, 5);
+  server.smux.reset_stream(3, 5);
   CHECK_FALSE(server.smux.has_control());
   if (mark) {
     server.give(kMark);

@@ -44,14 +44,14 @@ TEST_CASE("what a session holds is charged beyond its reserve, in steps, and giv
     budget.add(ReceiveBudget::kReserve);
     CHECK(quota.charged() == 0);
     budget.add(1);
-    CHECK(quota.charged() == ReceiveBudget::kGrain);
+    CHECK(quota.charged() == ReceiveBudget::kTimerGranularity);
     budget.add(10 * kMiB);
     CHECK(quota.charged() >= budget.held() - ReceiveBudget::kReserve);
-    CHECK(quota.charged() < budget.held() - ReceiveBudget::kReserve + ReceiveBudget::kGrain);
+    CHECK(quota.charged() < budget.held() - ReceiveBudget::kReserve + ReceiveBudget::kTimerGranularity);
     for (int i = 0; i < 100; ++i) {
       budget.remove(100 * kKiB);
       CHECK(quota.charged() + ReceiveBudget::kReserve >= budget.held());
-      CHECK(quota.charged() <= budget.held() + ReceiveBudget::kGrain);
+      CHECK(quota.charged() <= budget.held() + ReceiveBudget::kTimerGranularity);
     }
     budget.remove(budget.held());
     CHECK(quota.charged() == 0);
@@ -68,8 +68,8 @@ TEST_CASE("one session alone has four fifths of the quota, and the last byte of 
   while (budget.admits()) budget.add(1000);
   CHECK(budget.out_of_memory());
   CHECK(budget.held() <= 80 * kMiB + ReceiveBudget::kReserve + 1000);
-  CHECK(budget.held() >= 80 * kMiB - ReceiveBudget::kGrain);
-  budget.remove(2 * ReceiveBudget::kGrain);
+  CHECK(budget.held() >= 80 * kMiB - ReceiveBudget::kTimerGranularity);
+  budget.remove(2 * ReceiveBudget::kTimerGranularity);
   CHECK(budget.admits());
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("however many sessions hold all they can, the next has something, and 
     CHECK(one.held() >= ReceiveBudget::kReserve);
   }
   // All charge no more than there is, but for a step of each: who asks may be the last, and take one more.
-  CHECK(quota.charged() <= quota.limit() + 200 * ReceiveBudget::kGrain);
+  CHECK(quota.charged() <= quota.limit() + 200 * ReceiveBudget::kTimerGranularity);
   ReceiveBudget late(4 * kMiB, kSoft, &quota);
   late.add(ReceiveBudget::kReserve - 1);
   CHECK(late.admits());
@@ -97,7 +97,7 @@ TEST_CASE("a window is smaller the less is left, so that streams that fill their
       budget.add(budget.window(16 * kMiB));
     }
     CHECK(budget.admits());
-    CHECK(budget.window(16 * kMiB) >= ReceiveBudget::kSmallestWindow);
+    CHECK(budget.window(16 * kMiB) >= ReceiveBudget::kMinWindow);
     CHECK(budget.window(1000) == 1000);
   }
 }

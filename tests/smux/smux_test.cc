@@ -280,7 +280,7 @@ TEST_CASE("a stream given up is gone at once, and the peer is told to give it up
   End server = server_with_stream();
   server.give(frame(SmuxCommand::kPush, 3, "unread"));
   server.events();
-  server.smux.abandon(3);
+  server.smux.reset_stream(3);
   CHECK(server.smux.buffered() == 0);
   const auto told = server.control();
   REQUIRE(told.size() == 2);
@@ -302,7 +302,7 @@ TEST_CASE("a stream given up is gone at once, and the peer is told to give it up
 
 TEST_CASE("with version 1 a stream given up is only finished, and what still comes is discarded") {
   End server = server_with_stream(settings(1));
-  server.smux.abandon(3);
+  server.smux.reset_stream(3);
   CHECK(server.control() == Frames{frame(SmuxCommand::kFin, 3, {}, 1)});
   CHECK(server.smux.streams() == 0);
   server.give(frame(SmuxCommand::kPush, 3, "more", 1));
@@ -312,7 +312,7 @@ TEST_CASE("with version 1 a stream given up is only finished, and what still com
 TEST_CASE("a stream opened and given up before anything left is both opened and ended for the peer") {
   End client(Role::kClient);
   client.smux.open_stream();
-  client.smux.abandon(3);
+  client.smux.reset_stream(3);
   const auto told = client.control();
   REQUIRE(told.size() == 4);
   CHECK(told.front() == frame(SmuxCommand::kSyn, 3));
@@ -365,14 +365,14 @@ TEST_CASE("the session takes no more while its budget is used up") {
   s.receive_buffer = 100;
   End server = server_with_stream(s);
   server.give(frame(SmuxCommand::kPush, 3, std::string(99, 'x'), 1));
-  CHECK(server.smux.willing());
+  CHECK(server.smux.can_receive());
   server.give(frame(SmuxCommand::kPush, 3, "x", 1));
-  CHECK_FALSE(server.smux.willing());
+  CHECK_FALSE(server.smux.can_receive());
   server.events();
   server.smux.consume(3, 1);
-  CHECK(server.smux.willing());
+  CHECK(server.smux.can_receive());
   CHECK(server.smux.buffered() == 99);
-  server.smux.abandon(3);
+  server.smux.reset_stream(3);
   CHECK(server.smux.buffered() == 0);
 }
 
@@ -394,7 +394,7 @@ TEST_CASE("an abandoned stream breaks at the peer even if the peer has finished,
   End server = server_with_stream();
   server.give(frame(SmuxCommand::kFin, 3));
   server.events();
-  server.smux.abandon(3);
+  server.smux.reset_stream(3);
   const auto frames = server.control();
   REQUIRE(frames.size() == 2);
   CHECK(frames[0].command == static_cast<std::uint8_t>(SmuxCommand::kUpdate));

@@ -41,7 +41,7 @@ class Pair {
   std::uint64_t send(std::uint32_t sid, std::uint64_t most) {
     std::uint64_t sent = 0;
     Peer& peer = peers_[sid];
-    while (sent < most && smux_.willing()) {
+    while (sent < most && smux_.can_receive()) {
       const std::uint64_t room = settings_.version == 1 ? most : room_of(sid);
       const std::uint64_t part = std::min({most - sent, room, std::uint64_t{8192}});
       if (part == 0) break;
@@ -136,7 +136,7 @@ TEST_CASE("with smux 2, streams that nobody reads stop neither those beside them
     const std::uint32_t stalled = pause(pair);
     pair.send(stalled, 10 * kMiB);
     pair.wait(milliseconds(300));
-    CHECK(pair.smux().willing());
+    CHECK(pair.smux().can_receive());
     CHECK(pair.send(beside, 100 * kKiB) == 100 * kKiB);
     CHECK(pair.read(beside, 100 * kKiB) == 100 * kKiB);
   }
@@ -199,7 +199,7 @@ TEST_CASE("where the quota is short all windows get smaller, and what streams ho
   for (int i = 0; i < 200; ++i) {
     pair.send(pause(pair), 16 * kMiB);
     pair.wait(milliseconds(500));
-    REQUIRE(pair.smux().willing());
+    REQUIRE(pair.smux().can_receive());
   }
   CHECK(pair.smux().is_short_of_memory());
   CHECK(quota.charged() < 4 * quota.limit() / 5);
@@ -217,7 +217,7 @@ TEST_CASE("new streams begin with a smaller window where the quota is short") {
   quota.charge(64 * kMiB - 256 * kKiB);
   const std::uint32_t after = pair.open();
   pair.hear();
-  CHECK(pair.window_of(after) == ReceiveBudget::kSmallestWindow);
+  CHECK(pair.window_of(after) == ReceiveBudget::kMinWindow);
   Smux client(Role::kClient, settings(), kStart, 0, &quota);
   client.open_stream();
   std::vector<std::uint8_t> out;
@@ -236,20 +236,20 @@ TEST_CASE("when the quota is used up, the largest of the streams not read for 10
   pair.wait(seconds(1));
   // Each begins with a window that it had before anything was short.
   std::vector<std::uint32_t> stalled;
-  while (pair.smux().willing()) {
+  while (pair.smux().can_receive()) {
     stalled.push_back(pair.open());
     REQUIRE(stalled.size() < 100);
     pair.send(stalled.back(), Smux::kInitialWindow);
   }
   pair.wait(seconds(8));
   CHECK(pair.given_up.empty());
-  CHECK_FALSE(pair.smux().willing());
+  CHECK_FALSE(pair.smux().can_receive());
   REQUIRE(pair.smux().stalls().still_since);
-  CHECK(pair.smux().stalls().largest_sid == large);
+  CHECK(pair.smux().stalls().max_sid == large);
   pair.wait(seconds(2));
   CHECK(pair.given_up == std::vector<std::uint32_t>{large});
   CHECK(pair.smux().counters().given_up_streams == 1);
-  CHECK(pair.smux().willing());
+  CHECK(pair.smux().can_receive());
   CHECK(pair.send(beside, 10 * kKiB) == 10 * kKiB);
   pair.give(SmuxCommand::kPush, large, std::vector<std::uint8_t>(10));  // what is under way is nobody's
   CHECK(pair.smux().counters().discarded_bytes == 10);
@@ -259,7 +259,7 @@ TEST_CASE("a stream that is read now and then is never given up") {
   TestQuota quota(2 * kMiB);
   Pair pair(settings(), &quota);
   std::vector<std::uint32_t> slow;
-  while (pair.smux().willing()) {
+  while (pair.smux().can_receive()) {
     slow.push_back(pair.open());
     REQUIRE(slow.size() < 100);
     pair.send(slow.back(), Smux::kInitialWindow);
@@ -324,7 +324,7 @@ TEST_CASE("with smux 1 the session's buffer is a hard limit, and says for how lo
   pair.wait(seconds(20));
   REQUIRE(pair.smux().stalls().still_since);
   CHECK(*pair.smux().stalls().still_since <= kStart + seconds(1));
-  CHECK(pair.smux().stalls().largest_sid == stalled);
+  CHECK(pair.smux().stalls().max_sid == stalled);
   CHECK(pair.given_up.empty());
   pair.read(stalled, 10 * kMiB);
   CHECK(pair.send(beside, 1) == 1);

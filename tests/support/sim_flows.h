@@ -37,7 +37,7 @@ struct FlowPlan {
   TimePoint message_at(std::size_t offset) const {
     return opens_at + message_gap * static_cast<std::int64_t>(offset / message_size);
   }
-  bool abandoned() const { return client_abandons != kNever || server_abandons != kNever; }
+  bool is_reset_locally() const { return client_abandons != kNever || server_abandons != kNever; }
 };
 
 /// Byte `offset` of a stream: half of all blocks of 256 bytes can be compressed.
@@ -122,7 +122,7 @@ class SimFlows {
   static bool flow_done(const Flow& flow) {
     if (flow.over) return true;
     if (!flow.reads) return flow.finished;
-    const bool complete = flow.received == flow.expected || flow.plan->abandoned();
+    const bool complete = flow.received == flow.expected || flow.plan->is_reset_locally();
     return flow.finished && flow.peer_finished && complete && flow.unread == 0;
   }
 
@@ -194,7 +194,7 @@ class SimFlows {
         return handle_data(now, link, flow, event.data);
       case StreamEvent::Type::kFinished:
         if (flow.peer_finished) fail("finished twice");
-        if (!flow.plan->abandoned() && flow.received != flow.expected) fail("an end before all bytes came");
+        if (!flow.plan->is_reset_locally() && flow.received != flow.expected) fail("an end before all bytes came");
         flow.peer_finished = flow.may_send = true;
         break;
       case StreamEvent::Type::kWritable:
@@ -202,11 +202,11 @@ class SimFlows {
       case StreamEvent::Type::kGivenUp:
         return fail("a stream was given up");
       case StreamEvent::Type::kBroken:
-        if (!flow.plan->abandoned()) fail("a stream broke");
+        if (!flow.plan->is_reset_locally()) fail("a stream broke");
         if (flow.received < (role_ == Role::kClient ? flow.plan->server_abandons : flow.plan->client_abandons))
           fail("a reset overtook bytes");
         flow.over = true;
-        link.abandon(flow.sid);  // reads no more
+        link.reset_stream(flow.sid);  // reads no more
         break;
     }
   }
@@ -259,7 +259,7 @@ class SimFlows {
       if (flow.plan->message_size > 0 && (flow.write_at = flow.plan->message_at(flow.sent)) > now) return progress;
     }
     if (flow.sent >= flow.abandon_at) {
-      link.abandon(flow.sid);
+      link.reset_stream(flow.sid);
       flow.over = true;
     } else {
       link.finish(flow.sid);

@@ -173,7 +173,7 @@ class SimNetwork {
     if (d.path.reorder > 0 && d.random.chance(d.path.reorder)) at += up_to(d.random, d.path.reorder_by);
     if (const std::int64_t grain = d.path.grain.count(); grain > 0)
       at = TimePoint(Duration((at.time_since_epoch().count() + grain - 1) / grain * grain));
-    Arrival arrival{at, ++order_, {bytes.begin(), bytes.end()}};
+    Arrival arrival{at, ++transmit_number_, {bytes.begin(), bytes.end()}};
     if (d.path.flip > 0 && d.random.chance(d.path.flip)) {
       for (std::uint32_t flips = 1 + d.random.below(3); flips > 0; --flips) {
         const std::uint32_t bit = d.random.below(static_cast<std::uint32_t>(bytes.size() * 8));
@@ -192,7 +192,7 @@ class SimNetwork {
 
   std::array<Direction, 2> directions_;
   TimePoint dark_until_{};
-  std::uint64_t order_ = 0;
+  std::uint64_t transmit_number_ = 0;
   std::uint64_t digest_ = 0xcbf29ce484222325u;
 };
 

@@ -44,7 +44,7 @@ struct SimEnd {
         context(settings),
         flows(end_role, plans, seed ^ 0x5555),
         arena(kReadPackets * kPacketStride) {
-    context.lay_out_for(*suite);
+    context.set_overhead(*suite);
     context.wall = UnixTime(seconds(1700000000));
     if (sim.qpp) context.qpp = &sim_pads();
   }
@@ -91,8 +91,8 @@ class SimPair {
 
   /// Both ends' applications are done and nothing is left anywhere.
   bool settled() const {
-    return client_.flows.done() && server_.flows.done() && empty(*link_) && conversation_ &&
-           empty(conversation_->link);
+    return client_.flows.done() && server_.flows.done() && empty(*link_) && session_entry_ &&
+           empty(session_entry_->link);
   }
 
   TimePoint now() const { return now_; }
@@ -104,11 +104,11 @@ class SimPair {
   SimEnd& client() { return client_; }
   SimEnd& server() { return server_; }
   Link& client_link() { return *link_; }
-  Link& server_link() { return conversation_->link; }
+  Link& server_link() { return session_entry_->link; }
   Demux& demux() { return *demux_; }
   /// The server forgets everything; what was under way still reaches it.
   void restart_server() {
-    conversation_ = nullptr;
+    session_entry_ = nullptr;
     gate_.emplace(now_);
     demux_ = std::make_unique<Demux>(server_.context, 16, place());
     std::destroy_at(&server_.flows);
@@ -116,8 +116,8 @@ class SimPair {
   }
 
  private:
-  DemuxPlace place() {
-    DemuxPlace place;
+  DemuxSettings place() {
+    DemuxSettings place;
     place.admission = &*gate_;
     return place;
   }
@@ -130,8 +130,8 @@ class SimPair {
     std::optional<TimePoint> next =
         earliest(network_.next_arrival(Role::kClient), network_.next_arrival(Role::kServer));
     next = earliest(next, earliest(client_.flows.next_timeout(), link_->next_timeout()));
-    if (conversation_)
-      next = earliest(next, earliest(server_.flows.next_timeout(), conversation_->link.next_timeout()));
+    if (session_entry_)
+      next = earliest(next, earliest(server_.flows.next_timeout(), session_entry_->link.next_timeout()));
     return next;
   }
 
@@ -148,8 +148,8 @@ class SimPair {
     if (to_client || due(client_.flows.next_timeout(), now_) || due(link_->next_timeout(), now_))
       wake_client(to_client);
     const bool to_server = due(network_.next_arrival(Role::kServer), now_);
-    if (to_server || (conversation_ && (due(server_.flows.next_timeout(), now_) ||
-                                        due(conversation_->link.next_timeout(), now_))))
+    if (to_server || (session_entry_ && (due(server_.flows.next_timeout(), now_) ||
+                                        due(session_entry_->link.next_timeout(), now_))))
       wake_server(to_server);
   }
 
@@ -165,13 +165,13 @@ class SimPair {
   void wake_server(bool arrivals) {
     if (arrivals) {
       demux_->handle_run(now_, path_to_client_, receive(server_));
-      for (Conversation* conversation : demux_->take_touched()) {
-        if (conversation_ && conversation_ != conversation)
+      for (SessionEntry* conversation : demux_->take_touched()) {
+        if (session_entry_ && session_entry_ != conversation)
           return fail("the server opened another conversation");
-        conversation_ = conversation;
+        session_entry_ = conversation;
       }
     }
-    if (conversation_) pump(server_, conversation_->link, path_to_client_, Role::kClient);
+    if (session_entry_) pump(server_, session_entry_->link, path_to_client_, Role::kClient);
   }
 
   std::span<const Packet> receive(SimEnd& end) {
@@ -225,9 +225,9 @@ class SimPair {
   SimEnd client_;
   SimEnd server_;
   std::unique_ptr<Link> link_;
-  std::optional<SessionGate> gate_{now_ - seconds(600)};  // the server has been there for long
+  std::optional<ReplayCache> gate_{now_ - seconds(600)};  // the server has been there for long
   std::unique_ptr<Demux> demux_;
-  Conversation* conversation_ = nullptr;
+  SessionEntry* session_entry_ = nullptr;
   std::string failure_;
 };
 

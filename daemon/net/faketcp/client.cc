@@ -24,17 +24,17 @@ int family_of(const IpEndpoint& address) { return is_ipv4(address) ? AF_INET : A
 
 }  // namespace
 
-Result<std::unique_ptr<DisguisedClient>> DisguisedClient::connect(const IpEndpoint& remote,
+Result<std::unique_ptr<FakeTcpClient>> FakeTcpClient::connect(const IpEndpoint& remote,
                                                                   const Options& options,
                                                                   Firewall& firewall) {
-  std::unique_ptr<DisguisedClient> client(new DisguisedClient(remote, options, firewall));
+  std::unique_ptr<FakeTcpClient> client(new FakeTcpClient(remote, options, firewall));
   if (Result<bool> opened = client->open_raw(family_of(remote)); !opened) return Error{opened.error()};
   if (!client->begin()) return system_error("cannot connect to TCP " + to_string(remote));
   return client;
 }
 
 // False, with errno: refused at once.
-bool DisguisedClient::begin() {
+bool FakeTcpClient::begin() {
   begun_ms_ = now_ms();
   const SocketAddress name = to_sockaddr(remote_);
   FileDescriptor fd(::socket(family_of(remote_), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -49,7 +49,7 @@ bool DisguisedClient::begin() {
   return true;
 }
 
-void DisguisedClient::handle_ready(int fd) {
+void FakeTcpClient::handle_ready(int fd) {
   if (fd != connecting_.get()) return;
   FileDescriptor done = std::exchange(connecting_, FileDescriptor());
   const int error = get_option(done.get(), SOL_SOCKET, SO_ERROR);
@@ -61,8 +61,8 @@ void DisguisedClient::handle_ready(int fd) {
 }
 
 // The rule is there before the first segment that it has to catch.
-void DisguisedClient::finish(FileDescriptor established) {
-  Result<FirewallRule> rule = firewall_.silence_connection(local_, remote_);
+void FakeTcpClient::finish(FileDescriptor established) {
+  Result<FirewallRule> rule = firewall_.suppress_kernel_segments(local_, remote_);
   if (!rule) return;
   auto connection = disguise(std::move(established));
   if (!connection) return;
@@ -71,19 +71,19 @@ void DisguisedClient::finish(FileDescriptor established) {
   add(std::move(*connection));
 }
 
-DisguisedConnection* DisguisedClient::connection_for(const Path&, std::span<const Packet> lost) {
-  if (DisguisedConnection* connection = newest()) return connection;
+FakeTcpConnection* FakeTcpClient::connection_for(const Path&, std::span<const Packet> lost) {
+  if (FakeTcpConnection* connection = newest()) return connection;
   if (!connecting_.valid() && now_ms() - begun_ms_ >= kRetryMs) begin();
   if (connecting_.valid()) hold(lost);
   return nullptr;
 }
 
-void DisguisedClient::hold(std::span<const Packet> packets) {
+void FakeTcpClient::hold(std::span<const Packet> packets) {
   for (const Packet& packet : packets.first(std::min(packets.size(), kMaxHeld - held_.size())))
     held_.emplace_back(packet.data, packet.data + packet.size);
 }
 
-void DisguisedClient::send_held() {
+void FakeTcpClient::send_held() {
   auto held = std::exchange(held_, {});
   std::vector<Packet> packets;
   for (auto& bytes : held) packets.push_back({bytes.data(), static_cast<std::uint32_t>(bytes.size())});

@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-class DisguisedClient final : public DisguisedSocket {
+class FakeTcpClient final : public FakeTcpSocket {
  public:
   /// Datagrams that wait for the handshake; later ones are lost.
   static constexpr std::size_t kMaxHeld = 32;
@@ -19,18 +19,18 @@ class DisguisedClient final : public DisguisedSocket {
 
   /// Begins a connection to `remote`. `firewall` outlives the socket. The error says what the kernel refused,
   /// or that there is no way to `remote`.
-  static Result<std::unique_ptr<DisguisedClient>> connect(const IpEndpoint& remote, const Options& options,
+  static Result<std::unique_ptr<FakeTcpClient>> connect(const IpEndpoint& remote, const Options& options,
                                                           Firewall& firewall);
 
   /// Of the connection, or of the attempt at one.
   const IpEndpoint& local() const override { return local_; }
 
  private:
-  DisguisedClient(const IpEndpoint& remote, const Options& options, Firewall& firewall)
-      : DisguisedSocket(options), remote_(remote), firewall_(firewall) {}
+  FakeTcpClient(const IpEndpoint& remote, const Options& options, Firewall& firewall)
+      : FakeTcpSocket(options), remote_(remote), firewall_(firewall) {}
 
   void handle_ready(int fd) override;
-  DisguisedConnection* connection_for(const Path& path, std::span<const Packet> lost) override;
+  FakeTcpConnection* connection_for(const Path& path, std::span<const Packet> lost) override;
   bool begin();
   void finish(FileDescriptor established);
   void hold(std::span<const Packet> packets);

@@ -192,7 +192,7 @@ int Firewall::make_table(bool owned) {
   return socket_.transact({table, chain});
 }
 
-Result<std::vector<FirewallRule>> Firewall::silence_ports(std::uint16_t port_min, std::uint16_t port_max) {
+Result<std::vector<FirewallRule>> Firewall::suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max) {
   std::vector<FirewallRule> rules;
   for (const bool ipv4 : {true, false}) {
     Expressions rule = dying_segments(ipv4);
@@ -207,7 +207,7 @@ Result<std::vector<FirewallRule>> Firewall::silence_ports(std::uint16_t port_min
   return rules;
 }
 
-Result<FirewallRule> Firewall::silence_connection(const IpEndpoint& local, const IpEndpoint& remote) {
+Result<FirewallRule> Firewall::suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote) {
   const bool ipv4 = is_ipv4(remote);
   const std::size_t skipped = ipv4 ? 12 : 0;  // the prefix of a mapped address
   const Bytes source = Bytes(local.ip).subspan(skipped), destination = Bytes(remote.ip).subspan(skipped);

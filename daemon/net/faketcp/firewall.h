@@ -57,9 +57,9 @@ class Firewall {
 
   /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers; one rule
   /// for each family.
-  Result<std::vector<FirewallRule>> silence_ports(std::uint16_t port_min, std::uint16_t port_max);
+  Result<std::vector<FirewallRule>> suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max);
   /// The same of one connection. For clients.
-  Result<FirewallRule> silence_connection(const IpEndpoint& local, const IpEndpoint& remote);
+  Result<FirewallRule> suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote);
 
   const std::string& table() const { return table_; }
   /// True if the kernel removes the table by itself, however the process ends.

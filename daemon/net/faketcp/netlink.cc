@@ -17,7 +17,7 @@ constexpr std::size_t kHeaders = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
 // The kernel answers in pieces of at most this; a page, or 32 KiB for dumps.
 constexpr std::size_t kAnswerBytes = 64 * 1024;
 // Longer than any answer takes: a kernel that says nothing is an error, not a hang.
-constexpr timeval kPatience{5, 0};
+constexpr timeval kAnswerTimeout{5, 0};
 
 template <typename T>
 Bytes bytes_of(const T& value) {
@@ -94,7 +94,7 @@ Result<NftSocket> NftSocket::open() {
   if (!opened.fd_.valid() || ::bind(opened.fd_.get(), generic, size) != 0 ||
       ::getsockname(opened.fd_.get(), generic, &size) != 0)
     return Error{std::string("no netlink socket for firewall rules: ") + std::strerror(errno)};
-  ::setsockopt(opened.fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  ::setsockopt(opened.fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTimeout, sizeof kAnswerTimeout);
   opened.port_ = name.nl_pid;
   return opened;
 }

@@ -31,11 +31,11 @@ FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
 
 }  // namespace
 
-Result<std::unique_ptr<DisguisedServer>> DisguisedServer::listen(IpEndpoint address,
+Result<std::unique_ptr<FakeTcpServer>> FakeTcpServer::listen(IpEndpoint address,
                                                                  std::span<const std::uint16_t> ports, Share share,
                                                                  const Options& options) {
   address.port = ports.front();
-  std::unique_ptr<DisguisedServer> server(new DisguisedServer(usable_wildcard(address), share, options));
+  std::unique_ptr<FakeTcpServer> server(new FakeTcpServer(usable_wildcard(address), share, options));
   const int family = is_ipv4(server->local_) ? AF_INET : AF_INET6;
   if (Result<bool> opened = server->open_raw_sockets(family); !opened) return Error{opened.error()};
   if (!server->filter_raw({ports.front(), ports.back(), share.number, share.of}))
@@ -47,14 +47,14 @@ Result<std::unique_ptr<DisguisedServer>> DisguisedServer::listen(IpEndpoint addr
 }
 
 // A wildcard's IPv4 may be missing.
-Result<bool> DisguisedServer::open_raw_sockets(int family) {
+Result<bool> FakeTcpServer::open_raw_sockets(int family) {
   const bool wants_ipv4 = family == AF_INET || (is_wildcard(local_) && has_family(AF_INET));
   if (wants_ipv4)
     if (Result<bool> opened = open_raw(AF_INET); !opened) return opened;
   return family == AF_INET6 ? open_raw(AF_INET6) : true;
 }
 
-Result<bool> DisguisedServer::open_listener(std::uint16_t port, int family) {
+Result<bool> FakeTcpServer::open_listener(std::uint16_t port, int family) {
   IpEndpoint address = local_;
   address.port = port;
   const bool shared = share_.of > 1;
@@ -71,7 +71,7 @@ Result<bool> DisguisedServer::open_listener(std::uint16_t port, int family) {
   return true;
 }
 
-void DisguisedServer::handle_ready(int listener) {
+void FakeTcpServer::handle_ready(int listener) {
   while (true) {
     FileDescriptor fd(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd.valid() && (errno == ECONNABORTED || errno == EINTR)) continue;

@@ -12,7 +12,7 @@
 
 namespace kcptun {
 
-class DisguisedServer final : public DisguisedSocket {
+class FakeTcpServer final : public FakeTcpSocket {
  public:
   /// Which of the loops that listen this one is. Each must begin to listen in turn, the first first.
   struct Share {
@@ -22,9 +22,9 @@ class DisguisedServer final : public DisguisedSocket {
 
   /// Listens on these ports of the address. The rules for them are the caller's. The error names the address.
   /// REQUIRES: at least one port, in ascending order.
-  static Result<std::unique_ptr<DisguisedServer>> listen(IpEndpoint address, std::span<const std::uint16_t> ports,
+  static Result<std::unique_ptr<FakeTcpServer>> listen(IpEndpoint address, std::span<const std::uint16_t> ports,
                                                          Share share, const Options& options);
-  static Result<std::unique_ptr<DisguisedServer>> listen(const IpEndpoint& address, Share share,
+  static Result<std::unique_ptr<FakeTcpServer>> listen(const IpEndpoint& address, Share share,
                                                          const Options& options) {
     return listen(address, {&address.port, 1}, share, options);
   }
@@ -32,11 +32,11 @@ class DisguisedServer final : public DisguisedSocket {
   const IpEndpoint& local() const override { return local_; }
 
  private:
-  DisguisedServer(const IpEndpoint& address, Share share, const Options& options)
-      : DisguisedSocket(options), local_(address), share_(share) {}
+  FakeTcpServer(const IpEndpoint& address, Share share, const Options& options)
+      : FakeTcpSocket(options), local_(address), share_(share) {}
 
   void handle_ready(int fd) override;
-  DisguisedConnection* connection_for(const Path& path, std::span<const Packet>) override {
+  FakeTcpConnection* connection_for(const Path& path, std::span<const Packet>) override {
     return find(path.remote, path.local);
   }
   Result<bool> open_raw_sockets(int family);

@@ -69,24 +69,24 @@ bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error 
 
 }  // namespace
 
-std::optional<DisguisedConnection> disguise(FileDescriptor established) {
+std::optional<FakeTcpConnection> disguise(FileDescriptor established) {
   const auto remote = ask_address(established.get(), ::getpeername);
   const auto local = ask_address(established.get(), ::getsockname);
   if (!remote || !local || !set_ttl(established.get(), 1)) return std::nullopt;
   const auto sequence = read_sequence(established.get());
   if (!sequence) return std::nullopt;
-  return DisguisedConnection{*remote, *local, std::move(established), *sequence, {}};
+  return FakeTcpConnection{*remote, *local, std::move(established), *sequence, {}};
 }
 
-DisguisedSocket::DisguisedSocket(const Options& options)
+FakeTcpSocket::FakeTcpSocket(const Options& options)
     : options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
 // The peer's kernel hears of the end: with the system's TTL, the last segment passes.
-DisguisedSocket::~DisguisedSocket() {
-  for (const DisguisedConnection& connection : connections_) set_ttl(connection.idle.get(), -1);
+FakeTcpSocket::~FakeTcpSocket() {
+  for (const FakeTcpConnection& connection : connections_) set_ttl(connection.idle.get(), -1);
 }
 
-Result<bool> DisguisedSocket::open_raw(int family) {
+Result<bool> FakeTcpSocket::open_raw(int family) {
   Result<RawTcpSocket> opened = RawTcpSocket::open(family, options_.buffer_bytes);
   if (!opened) return Error{opened.error()};
   if (!watch(opened->fd(), EPOLLIN)) return system_error("cannot watch a raw socket");
@@ -94,11 +94,11 @@ Result<bool> DisguisedSocket::open_raw(int family) {
   return true;
 }
 
-bool DisguisedSocket::filter_raw(const SegmentFilter& wanted) {
+bool FakeTcpSocket::filter_raw(const SegmentFilter& wanted) {
   return std::ranges::all_of(raw_, [&](Raw& raw) { return !raw.socket || raw.socket->filter(wanted); });
 }
 
-bool DisguisedSocket::watch(int fd, std::uint32_t events) {
+bool FakeTcpSocket::watch(int fd, std::uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.fd = fd;
@@ -106,24 +106,24 @@ bool DisguisedSocket::watch(int fd, std::uint32_t events) {
          ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-bool DisguisedSocket::set_dscp(std::uint8_t dscp) {
+bool FakeTcpSocket::set_dscp(std::uint8_t dscp) {
   return std::ranges::all_of(raw_, [dscp](Raw& raw) { return !raw.socket || raw.socket->set_dscp(dscp); });
 }
 
-void DisguisedSocket::set_buffers(int bytes) {
+void FakeTcpSocket::set_buffers(int bytes) {
   options_.buffer_bytes = bytes;
   for (Raw& raw : raw_)
     if (raw.socket) raw.socket->set_buffers(bytes);
 }
 
-int DisguisedSocket::receive_buffer_bytes() const {
+int FakeTcpSocket::receive_buffer_bytes() const {
   int least = options_.buffer_bytes;
   for (const Raw& raw : raw_)
     if (raw.socket) least = std::min(least, raw.socket->receive_buffer_bytes());
   return least;
 }
 
-int DisguisedSocket::send_buffer_bytes() const {
+int FakeTcpSocket::send_buffer_bytes() const {
   int least = options_.buffer_bytes;
   for (const Raw& raw : raw_)
     if (raw.socket) least = std::min(least, raw.socket->send_buffer_bytes());
@@ -132,7 +132,7 @@ int DisguisedSocket::send_buffer_bytes() const {
 
 // --- connections ---
 
-void DisguisedSocket::add(DisguisedConnection connection) {
+void FakeTcpSocket::add(FakeTcpConnection connection) {
   if (connections_.size() >= options_.max_connections) drop(std::prev(connections_.end()));
   const Key key{connection.remote, connection.local};
   if (const auto old = by_address_.find(key); old != by_address_.end()) drop(old->second);
@@ -143,14 +143,14 @@ void DisguisedSocket::add(DisguisedConnection connection) {
   by_descriptor_[fd] = connections_.begin();
 }
 
-void DisguisedSocket::drop(Connections::iterator connection) {
+void FakeTcpSocket::drop(Connections::iterator connection) {
   set_ttl(connection->idle.get(), -1);
   by_address_.erase({connection->remote, connection->local});
   by_descriptor_.erase(connection->idle.get());
   connections_.erase(connection);
 }
 
-DisguisedConnection* DisguisedSocket::find(const IpEndpoint& remote, const IpEndpoint& local) {
+FakeTcpConnection* FakeTcpSocket::find(const IpEndpoint& remote, const IpEndpoint& local) {
   const auto found = by_address_.find({remote, local});
   return found == by_address_.end() ? nullptr : &*found->second;
 }
@@ -159,7 +159,7 @@ DisguisedConnection* DisguisedSocket::find(const IpEndpoint& remote, const IpEnd
 
 // Ends first: a descriptor that a new connection gets may be that of one that has ended in the same round.
 // Then what begins, so that the segments read after it find their connection.
-void DisguisedSocket::poll() {
+void FakeTcpSocket::poll() {
   std::array<epoll_event, kEvents> events;
   const int got = ::epoll_wait(epoll_.get(), events.data(), kEvents, 0);
   const std::span ready(events.data(), static_cast<std::size_t>(std::max(got, 0)));
@@ -180,7 +180,7 @@ void DisguisedSocket::poll() {
   }
 }
 
-DisguisedSocket::Received DisguisedSocket::receive(ReceiveArena& arena) {
+FakeTcpSocket::Received FakeTcpSocket::receive(ReceiveArena& arena) {
   poll();
   for (Raw& raw : raw_) {
     if (!raw.readable) continue;
@@ -195,14 +195,14 @@ DisguisedSocket::Received DisguisedSocket::receive(ReceiveArena& arena) {
 
 // Makes runs of the payloads: those of one connection that follow each other are moved together, so that they
 // are opened together.
-std::span<const ReceivedRun> DisguisedSocket::take(std::span<const RawTcpSocket::Arrival> arrivals,
+std::span<const ReceivedRun> FakeTcpSocket::take(std::span<const RawTcpSocket::Arrival> arrivals,
                                                    ReceiveArena& arena) {
   std::uint8_t* to = arena.memory().data() + RawTcpSocket::kBatch * RawTcpSocket::kSlot;
   const std::span<ReceivedRun> runs = arena.runs();
   std::size_t count = 0;
   for (const RawTcpSocket::Arrival& arrival : arrivals) {
     TcpSegment segment;
-    const DisguisedConnection* connection = accept_segment(arrival, segment);
+    const FakeTcpConnection* connection = accept_segment(arrival, segment);
     if (!connection) continue;
     const auto size = static_cast<std::uint32_t>(segment.payload.size());
     std::memcpy(to, segment.payload.data(), size);
@@ -221,7 +221,7 @@ std::span<const ReceivedRun> DisguisedSocket::take(std::span<const RawTcpSocket:
 }
 
 // The connection that the segment brings a datagram for; null if it brings none.
-DisguisedConnection* DisguisedSocket::accept_segment(const RawTcpSocket::Arrival& arrival,
+FakeTcpConnection* FakeTcpSocket::accept_segment(const RawTcpSocket::Arrival& arrival,
                                                      TcpSegment& segment) {
   const auto parsed = parse_tcp_segment(arrival.segment);
   if (!parsed) return ++counters_.malformed, nullptr;
@@ -230,13 +230,13 @@ DisguisedConnection* DisguisedSocket::accept_segment(const RawTcpSocket::Arrival
   from.port = segment.source_port;
   to.port = segment.destination_port;
   const auto found = by_address_.find({from, to});
-  if (found == by_address_.end()) return ++counters_.strays, nullptr;
+  if (found == by_address_.end()) return ++counters_.misrouted, nullptr;
   const auto connection = found->second;
   if (segment.flags & kTcpRst) {
     if (connection->sequence.is_ended_by(segment)) {
       drop(connection);
     } else {
-      ++counters_.strays;
+      ++counters_.misrouted;
     }
     return nullptr;
   }
@@ -251,16 +251,16 @@ DisguisedConnection* DisguisedSocket::accept_segment(const RawTcpSocket::Arrival
 // --- sending ---
 
 // One sendmmsg in the making; left uninitialised beyond `count`.
-struct DisguisedSocket::Outgoing {
+struct FakeTcpSocket::Outgoing {
   Outgoing() {}  // NOLINT(modernize-use-equals-default): = default would let {} zero it
   std::size_t count = 0;
   std::size_t lost = 0;  // packets at the front that have no connection
   TransmitBatch::Fragments fragments = TransmitBatch::Fragments::kAllowed;
   bool ipv4 = false;
   std::array<RawTcpSocket::Departure, RawTcpSocket::kBatch> departures;
-  std::array<DisguisedConnection*, RawTcpSocket::kBatch> connections;
+  std::array<FakeTcpConnection*, RawTcpSocket::kBatch> connections;
 
-  void add(DisguisedConnection& connection, const Packet& packet) {
+  void add(FakeTcpConnection& connection, const Packet& packet) {
     TcpSegment segment;
     segment.sequence = connection.sequence.take(packet.size);
     segment.acknowledgment = connection.sequence.acknowledgment();
@@ -282,7 +282,7 @@ struct DisguisedSocket::Outgoing {
 
 // Fills `out` with the packets from `position` on, as far as they are this socket's, of one family and one kind, and
 // there is room.
-void DisguisedSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) {
+void FakeTcpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) {
   out.count = out.lost = 0;
   out.fragments = batch.runs()[run_at(batch, position)].fragments;
   for (std::size_t r = run_at(batch, position); r < batch.runs().size(); ++r) {
@@ -295,14 +295,14 @@ void DisguisedSocket::plan(const TransmitBatch& batch, std::size_t position, Out
 }
 
 // False: there is no room for the whole run, or none at all.
-bool DisguisedSocket::add_run(const TransmitBatch& batch, const TransmitBatch::Run& run, std::size_t position,
+bool FakeTcpSocket::add_run(const TransmitBatch& batch, const TransmitBatch::Run& run, std::size_t position,
                               Outgoing& out) {
   const auto packets = batch.packets().subspan(position, end_of(run) - position);
   if (out.count > 0 && out.ipv4 != is_ipv4(run.path.remote)) return false;
   if (out.count == RawTcpSocket::kBatch) return false;
   // Asked of a run at the front only, as the packets of one without a connection are lost by that.
   if (out.count > 0 && !find(run.path.remote, run.path.local)) return false;
-  DisguisedConnection* connection = connection_for(run.path, packets);
+  FakeTcpConnection* connection = connection_for(run.path, packets);
   if (!connection) {
     out.lost = packets.size();
     return false;
@@ -315,7 +315,7 @@ bool DisguisedSocket::add_run(const TransmitBatch& batch, const TransmitBatch::R
   return true;
 }
 
-DisguisedSocket::SendResult DisguisedSocket::send(const TransmitBatch& batch, std::size_t position) {
+FakeTcpSocket::SendResult FakeTcpSocket::send(const TransmitBatch& batch, std::size_t position) {
   Outgoing out;
   SendResult result;
   while (position + result.taken < batch.size() && result.state == SendState::kDone) {
@@ -335,7 +335,7 @@ DisguisedSocket::SendResult DisguisedSocket::send(const TransmitBatch& batch, st
 }
 
 // Packets dealt with. What stops it is in the result.
-std::size_t DisguisedSocket::send_planned(Outgoing& out, SendResult& result) {
+std::size_t FakeTcpSocket::send_planned(Outgoing& out, SendResult& result) {
   ++counters_.send_calls;
   RawTcpSocket& raw = *raw_of(out.ipv4).socket;
   raw.set_fragments(out.fragments);
@@ -370,7 +370,7 @@ std::size_t DisguisedSocket::send_planned(Outgoing& out, SendResult& result) {
   return refused;
 }
 
-void DisguisedSocket::send_now(DisguisedConnection& connection, std::span<const Packet> packets) {
+void FakeTcpSocket::send_now(FakeTcpConnection& connection, std::span<const Packet> packets) {
   while (!packets.empty()) {
     Outgoing out;
     out.ipv4 = is_ipv4(connection.remote);

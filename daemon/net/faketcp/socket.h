@@ -29,7 +29,7 @@
 namespace kcptun {
 
 /// A connection of the kernel's and the datagrams' place in it.
-struct DisguisedConnection {
+struct FakeTcpConnection {
   IpEndpoint remote;
   IpEndpoint local;
   FileDescriptor idle;  // the kernel's connection: TTL 1, and deaf to data
@@ -39,9 +39,9 @@ struct DisguisedConnection {
 
 /// An established, silent connection made of the kernel's. Nothing, with errno, when the kernel refuses, or
 /// it has ended already. The caller has the firewall rule in place.
-std::optional<DisguisedConnection> disguise(FileDescriptor established);
+std::optional<FakeTcpConnection> disguise(FileDescriptor established);
 
-class DisguisedSocket : public DatagramSocket {
+class FakeTcpSocket : public DatagramSocket {
  public:
   /// Connections of one socket at once; the one that was silent for longest makes way.
   static constexpr std::size_t kMaxConnections = 4096;
@@ -51,7 +51,7 @@ class DisguisedSocket : public DatagramSocket {
     std::size_t max_connections = kMaxConnections;  // > 0
   };
 
-  ~DisguisedSocket() override;
+  ~FakeTcpSocket() override;
 
   Received receive(ReceiveArena& arena) override;
   SendResult send(const TransmitBatch& batch, std::size_t position) override;
@@ -66,7 +66,7 @@ class DisguisedSocket : public DatagramSocket {
   std::size_t connections() const { return connections_.size(); }
 
  protected:
-  explicit DisguisedSocket(const Options& options);
+  explicit FakeTcpSocket(const Options& options);
 
   /// Opens the raw socket of a family. The error says what the kernel refused.
   Result<bool> open_raw(int family);
@@ -76,18 +76,18 @@ class DisguisedSocket : public DatagramSocket {
   /// Something that a subclass watches is ready.
   virtual void handle_ready(int fd) = 0;
   /// The connection for a path, or null: its packets are lost then, as packets may be.
-  virtual DisguisedConnection* connection_for(const Path& path, std::span<const Packet> lost) = 0;
+  virtual FakeTcpConnection* connection_for(const Path& path, std::span<const Packet> lost) = 0;
 
-  void add(DisguisedConnection connection);
-  DisguisedConnection* find(const IpEndpoint& remote, const IpEndpoint& local);
-  DisguisedConnection* newest() { return connections_.empty() ? nullptr : &connections_.front(); }
+  void add(FakeTcpConnection connection);
+  FakeTcpConnection* find(const IpEndpoint& remote, const IpEndpoint& local);
+  FakeTcpConnection* newest() { return connections_.empty() ? nullptr : &connections_.front(); }
   /// Sends packets of one connection, as far as the kernel takes them: all, or lost.
-  void send_now(DisguisedConnection& connection, std::span<const Packet> packets);
+  void send_now(FakeTcpConnection& connection, std::span<const Packet> packets);
 
   Counters counters_;
 
  private:
-  using Connections = std::list<DisguisedConnection>;
+  using Connections = std::list<FakeTcpConnection>;
   struct Key {
     IpEndpoint remote;
     IpEndpoint local;
@@ -108,7 +108,7 @@ class DisguisedSocket : public DatagramSocket {
   void poll();
   void drop(Connections::iterator connection);
   std::span<const ReceivedRun> take(std::span<const RawTcpSocket::Arrival> arrivals, ReceiveArena& arena);
-  DisguisedConnection* accept_segment(const RawTcpSocket::Arrival& arrival, TcpSegment& segment);
+  FakeTcpConnection* accept_segment(const RawTcpSocket::Arrival& arrival, TcpSegment& segment);
   void plan(const TransmitBatch& batch, std::size_t position, Outgoing& out);
   bool add_run(const TransmitBatch& batch, const TransmitBatch::Run& run, std::size_t position,
                Outgoing& out);

@@ -32,7 +32,7 @@ struct End {
     std::array<std::uint8_t, 32> seed;  // of the nonces
     randombytes_buf(seed.data(), seed.size());
     suite = Suite::make(Cipher::kAes128, MasterKey("a key that both ends know"), seed);
-    context.lay_out_for(*suite);
+    context.set_overhead(*suite);
     peer = {AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {}};
   }
 
@@ -88,18 +88,18 @@ bool read(End& end, Link& link, std::uint32_t& sid, std::string& text) {
 int serve(End& end) {
   if (bind(end.fd, reinterpret_cast<sockaddr*>(&end.peer), sizeof end.peer) != 0) return std::perror("bind"), 1;
   Demux demux(end.context, 16);
-  Conversation* client = nullptr;
+  SessionEntry* client = nullptr;
   std::uint32_t sid = 0;
   for (std::string text;;) {
     demux.handle_run(now(), end.path, end.receive(client ? client->link.next_timeout() : std::nullopt));
-    for (Conversation* conversation : demux.take_touched()) client = conversation;
+    for (SessionEntry* conversation : demux.take_touched()) client = conversation;
     if (client && !read(end, client->link, sid, text)) return 0;
     if (client && !text.empty()) write(client->link, sid, text), end.transmit(client->link);
   }
 }
 
 int ask(End& end, std::string text) {
-  Link link(Role::kClient, ConversationId(randombytes_random()), end.context, now());
+  Link link(Role::kClient, SessionName(randombytes_random()), end.context, now());
   std::uint32_t sid = link.open_stream().value();
   std::string answer;
   for (const std::size_t wanted = text.size(); answer.size() < wanted;) {

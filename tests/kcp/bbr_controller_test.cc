@@ -1,9 +1,9 @@
-#include "core/kcp/path_model.h"
+#include "core/kcp/bbr_controller.h"
 
 #include <catch2/catch.hpp>
 
 #include "core/kcp/delivery_rate.h"
-#include "core/kcp/loss_estimate.h"
+#include "core/kcp/loss_estimator.h"
 #include "core/kcp/pacer.h"
 #include "core/kcp/windowed_max.h"
 
@@ -17,7 +17,7 @@ const TimePoint kStart{seconds(100)};
 struct FakePath {
   explicit FakePath(std::uint64_t bytes_per_second, Duration rtt) : rate(bytes_per_second), round_trip(rtt) {}
 
-  void run(PathModel& model, Duration time, double loss = 0, Duration queue = Duration(0)) {
+  void run(BbrController& model, Duration time, double loss = 0, Duration queue = Duration(0)) {
     for (const TimePoint end = now + time; now < end;) {
       now += milliseconds(1);
       const auto sent = std::min<std::uint64_t>(
@@ -54,7 +54,7 @@ struct FakePath {
 }  // namespace
 
 TEST_CASE("the model finds a path's bandwidth and round trip") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   CHECK(model.pacing_rate() == 0);  // nothing is known: what the first window holds may leave at once
   CHECK(model.byte_window() == 32 * kSegment);
   FakePath path(12'500'000, milliseconds(50));
@@ -69,7 +69,7 @@ TEST_CASE("the model finds a path's bandwidth and round trip") {
 }
 
 TEST_CASE("losses alone do not slow the model down; what they take is sent on top") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(10), 0.1);
   CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.01));
@@ -77,7 +77,7 @@ TEST_CASE("losses alone do not slow the model down; what they take is sent on to
 }
 
 TEST_CASE("losses with a queue make the model give way, down to what the path holds") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(5));
   const std::uint64_t before = model.byte_window();
@@ -87,7 +87,7 @@ TEST_CASE("losses with a queue make the model give way, down to what the path ho
 }
 
 TEST_CASE("a sample taken across an outage holds nobody back") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   AckedBatch batch;
   batch.now = kStart;
   batch.segments = 1;
@@ -102,7 +102,7 @@ TEST_CASE("a sample taken across an outage holds nobody back") {
 }
 
 TEST_CASE("a loopback is not paced, and its queue is short") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   FakePath path(1'000'000'000, microseconds(100));
   path.run(model, seconds(1));
   CHECK(model.pacing_rate() == 0);
@@ -139,7 +139,7 @@ TEST_CASE("a windowed maximum falls step by step as the values do") {
 }
 
 TEST_CASE("a path that has become longer is measured anew, with half of what it held under way meanwhile") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(5));
   const std::uint64_t before = model.byte_window();
@@ -156,7 +156,7 @@ TEST_CASE("a path that has become longer is measured anew, with half of what it 
 }
 
 TEST_CASE("a round trip that could not be measured again stays as it was") {
-  PathModel model(kSegment, 0);
+  BbrController model(kSegment, 0);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(5));
   path.round_trip = milliseconds(80);
@@ -189,9 +189,9 @@ TEST_CASE("a pacer spreads bytes over time and makes up for little") {
     return bytes;
   };
   const std::uint64_t first = burst(kStart);
-  CHECK(first <= 3100);  // kCatchUp
+  CHECK(first <= 3100);  // kBurstAllowance
   CHECK_FALSE(pacer.allows(kStart));
-  CHECK(pacer.ready_at(kStart) >= kStart + Pacer::kGrain);
+  CHECK(pacer.ready_at(kStart) >= kStart + Pacer::kTimerGranularity);
   CHECK(burst(kStart + milliseconds(10)) <= 3100);
   std::uint64_t total = 0;
   for (int ms = 11; ms <= 1010; ++ms) total += burst(kStart + milliseconds(ms));
@@ -200,7 +200,7 @@ TEST_CASE("a pacer spreads bytes over time and makes up for little") {
 
 TEST_CASE("a delivery rate is no larger than the rate of sending, however bunched acknowledgements are") {
   DeliveryRate rate;
-  std::vector<std::pair<DepartureState, TimePoint>> copies;
+  std::vector<std::pair<SentPacketState, TimePoint>> copies;
   for (int i = 0; i < 100; ++i) {  // 1,000 bytes each millisecond: 1 MB/s
     const TimePoint now = kStart + milliseconds(i);
     copies.emplace_back(rate.handle_sent(now, i == 0 ? 0 : 1000), now);
@@ -217,7 +217,7 @@ TEST_CASE("a delivery rate is no larger than the rate of sending, however bunche
 TEST_CASE("a sample taken while the application was the limit says so") {
   DeliveryRate rate;
   rate.handle_app_limited(0);
-  const DepartureState state = rate.handle_sent(kStart, 0);
+  const SentPacketState state = rate.handle_sent(kStart, 0);
   rate.handle_acked(kStart + milliseconds(50), 1000, &state, kStart);
   const std::optional<RateSample> sample = rate.take_sample(milliseconds(1));
   REQUIRE(sample);
@@ -226,19 +226,19 @@ TEST_CASE("a sample taken while the application was the limit says so") {
 }
 
 TEST_CASE("a loss estimate follows the path") {
-  LossEstimate estimate;
-  CHECK(estimate.share() == Approx(LossEstimate::kFirstGuess));
-  for (int i = 0; i < 2000; ++i) estimate.handle_bare(1, 0);
+  LossEstimator estimate;
+  CHECK(estimate.share() == Approx(LossEstimator::kFirstGuess));
+  for (int i = 0; i < 2000; ++i) estimate.handle_unprotected(1, 0);
   CHECK(estimate.share() < 0.0001);
-  for (int i = 0; i < 200; ++i) estimate.handle_bare(9, 1);
+  for (int i = 0; i < 200; ++i) estimate.handle_unprotected(9, 1);
   CHECK(estimate.share() == Approx(0.1).margin(0.01));
-  estimate.handle_bare(0, 0);
+  estimate.handle_unprotected(0, 0);
   CHECK(estimate.share() == Approx(0.1).margin(0.01));
 }
 
 TEST_CASE("a loss that parity cannot bring back shows before the next copies without parity do") {
-  LossEstimate estimate;
-  for (int i = 0; i < 2000; ++i) estimate.handle_bare(1, 0);
+  LossEstimator estimate;
+  for (int i = 0; i < 2000; ++i) estimate.handle_unprotected(1, 0);
   for (int i = 0; i < 200; ++i) estimate.handle_protected(19, 1);
   CHECK(estimate.share() == Approx(0.05).margin(0.005));
   for (int i = 0; i < 200; ++i) estimate.handle_protected(20, 0);

@@ -25,7 +25,7 @@ struct Fixture {
   /// Sends all that is due; returns the numbers.
   std::vector<std::uint32_t> resend(TimePoint now) {
     std::vector<std::uint32_t> sent;
-    while (const auto copy = window.poll_copy(now, window.una() + 1000, kMss)) sent.push_back(copy->sn);
+    while (const auto copy = window.poll_transmission(now, window.una() + 1000, kMss)) sent.push_back(copy->sn);
     return sent;
   }
   SendWindow::AckResult ack(TimePoint now, std::uint32_t sn, TimePoint sent_at) {
@@ -46,12 +46,12 @@ TEST_CASE("a segment is lost once a later one was acknowledged and the reorderin
   REQUIRE(f.window.reordering_window(f.rtt) == milliseconds(5));
   f.send_new(kStart, 2);
   f.ack(kStart + kRtt, 1, kStart);
-  CHECK(f.window.detect_late(kStart + kRtt, f.rtt) == 0);
+  CHECK(f.window.detect_lost_by_time(kStart + kRtt, f.rtt) == 0);
   const TimePoint late = kStart + kRtt + milliseconds(5);
   CHECK(f.window.next_timeout(f.rtt) == late);
-  CHECK(f.window.detect_late(late - Duration(1), f.rtt) == 0);
-  CHECK(f.window.detect_late(late, f.rtt) == 1);
-  CHECK(f.window.counters().late_lost == 1);
+  CHECK(f.window.detect_lost_by_time(late - Duration(1), f.rtt) == 0);
+  CHECK(f.window.detect_lost_by_time(late, f.rtt) == 1);
+  CHECK(f.window.counters().lost_by_time == 1);
   CHECK(f.resend(late) == Numbers{0});
 }
 
@@ -59,7 +59,7 @@ TEST_CASE("what left behind the newest acknowledged copy is not judged, however 
   Fixture f;
   f.send_new(kStart, 3);
   f.ack(kStart + kRtt, 0, kStart);
-  CHECK(f.window.detect_late(kStart + seconds(10), f.rtt) == 0);
+  CHECK(f.window.detect_lost_by_time(kStart + seconds(10), f.rtt) == 0);
 }
 
 TEST_CASE("a retransmission that is lost is found by what left behind it") {
@@ -67,11 +67,11 @@ TEST_CASE("a retransmission that is lost is found by what left behind it") {
   f.send_new(kStart, 2);
   f.ack(kStart + kRtt, 1, kStart);
   const TimePoint again = kStart + milliseconds(90);
-  REQUIRE(f.window.detect_late(again, f.rtt) == 1);
+  REQUIRE(f.window.detect_lost_by_time(again, f.rtt) == 1);
   CHECK(f.resend(again) == Numbers{0});
   f.send_new(again, 1);
   f.ack(again + kRtt, 2, again);
-  CHECK(f.window.detect_late(again + milliseconds(90), f.rtt) == 1);
+  CHECK(f.window.detect_lost_by_time(again + milliseconds(90), f.rtt) == 1);
   CHECK(f.resend(again + milliseconds(90)) == Numbers{0});
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("a loss that was none widens the reordering window, once per round tri
     f.send_new(now, 3);
     f.ack(now + kRtt, sn + 2, now);
     const TimePoint late = now + kRtt + f.window.reordering_window(f.rtt);
-    REQUIRE(f.window.detect_late(late, f.rtt) == 2);
+    REQUIRE(f.window.detect_lost_by_time(late, f.rtt) == 2);
     CHECK(f.resend(late) == Numbers{sn, sn + 1});
     CHECK(f.ack(late + milliseconds(1), sn, now).spurious);
     CHECK(f.ack(late + milliseconds(1), sn + 1, now).spurious);
@@ -102,14 +102,14 @@ TEST_CASE("real losses narrow the reordering window again") {
   Fixture f;
   f.send_new(kStart, 2);
   f.ack(kStart + kRtt, 1, kStart);
-  f.window.detect_late(kStart + milliseconds(90), f.rtt);
+  f.window.detect_lost_by_time(kStart + milliseconds(90), f.rtt);
   CHECK(f.ack(kStart + milliseconds(95), 0, kStart).spurious);  // before it was even sent again
   REQUIRE(f.window.reordering_window(f.rtt) == milliseconds(10));
   const TimePoint later = kStart + seconds(1);
   f.window.handle_una(later, 2);
   f.send_new(later, SendWindow::kCalmLosses + 1);
   f.ack(later + kRtt, 2 + SendWindow::kCalmLosses, later);
-  CHECK(f.window.detect_late(later + milliseconds(100), f.rtt) == SendWindow::kCalmLosses);
+  CHECK(f.window.detect_lost_by_time(later + milliseconds(100), f.rtt) == SendWindow::kCalmLosses);
   CHECK(f.window.reordering_window(f.rtt) == milliseconds(5));
 }
 
@@ -120,8 +120,8 @@ TEST_CASE("a silent peer is asked by the oldest segment alone, at growing interv
   TimePoint now = kStart;
   for (int i = 0; i < 30; ++i) {
     const TimePoint at = f.window.next_timeout(f.rtt).value();
-    CHECK_FALSE(f.window.probe_if_silent(at - Duration(1), f.rtt));
-    CHECK(f.window.probe_if_silent(at, f.rtt));
+    CHECK_FALSE(f.window.on_probe_timeout(at - Duration(1), f.rtt));
+    CHECK(f.window.on_probe_timeout(at, f.rtt));
     CHECK(f.resend(at) == Numbers{0});
     waits.push_back(static_cast<int>((at - now) / milliseconds(1)));
     now = at;
@@ -130,14 +130,14 @@ TEST_CASE("a silent peer is asked by the oldest segment alone, at growing interv
   CHECK(waits == std::vector<int>{90, 180, 360, 500, 500});
   f.ack(now + kRtt, 0, now);  // the path is back: the rest was lost
   f.window.handle_una(now + kRtt, 1);
-  CHECK(f.window.detect_late(now + kRtt, f.rtt) == 19);
+  CHECK(f.window.detect_lost_by_time(now + kRtt, f.rtt) == 19);
 }
 
 TEST_CASE("a probe is no loss: the original's acknowledgement proves nothing about reordering") {
   Fixture f;
   f.send_new(kStart, 1);
   const TimePoint at = f.window.next_timeout(f.rtt).value();
-  REQUIRE(f.window.probe_if_silent(at, f.rtt));
+  REQUIRE(f.window.on_probe_timeout(at, f.rtt));
   f.resend(at);
   CHECK_FALSE(f.ack(at + milliseconds(1), 0, kStart).spurious);
   CHECK(f.window.reordering_window(f.rtt) == milliseconds(5));
@@ -149,7 +149,7 @@ TEST_CASE("an empty window waits for nothing") {
   f.send_new(kStart, 3);
   f.window.handle_una(kStart + kRtt, 3);
   CHECK_FALSE(f.window.next_timeout(f.rtt));
-  CHECK_FALSE(f.window.probe_if_silent(kStart + seconds(100), f.rtt));
+  CHECK_FALSE(f.window.on_probe_timeout(kStart + seconds(100), f.rtt));
 }
 
 }  // namespace kcptun

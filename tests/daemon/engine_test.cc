@@ -26,14 +26,14 @@ struct Receiver final : PacketReceiver {
   std::function<void()> then;
 };
 
-std::uint32_t add_bound(Loop& loop, PacketReceiver& receiver) {
+std::uint32_t add_bound(Engine& loop, PacketReceiver& receiver) {
   UdpOptions options;
   options.index = loop.next_socket_index();
   loop.add_socket(test::must_bind(loopback(), options), receiver);
   return options.index;
 }
 
-std::uint16_t port_of(const Loop& loop, std::uint32_t index) { return loop.socket(index)->local().port; }
+std::uint16_t port_of(const Engine& loop, std::uint32_t index) { return loop.socket(index)->local().port; }
 
 /// What sendmmsg is to say: an errno for so many calls, or for so long, then the kernel's own answers.
 struct Refusals {
@@ -104,8 +104,8 @@ struct Rig final : PacketReceiver, Session::Owner {
   test::LogCapture log;
   Profile profile;
   Peer peer;
-  std::unique_ptr<Loop> owned;
-  Loop& loop;
+  std::unique_ptr<Engine> owned;
+  Engine& loop;
   Link link;
   std::unique_ptr<Session> session;
   std::uint32_t index = 0;
@@ -121,14 +121,14 @@ TEST_CASE("an alarm rings at the earliest time asked for, once, and never after 
   std::optional<Alarm> alarm;
   alarm.emplace(*loop, [&](TimePoint now) {
     rung.push_back(now);
-    if (rung.size() == 1) alarm->ring_by(now + seconds(2));
+    if (rung.size() == 1) alarm->schedule_at(now + seconds(2));
   });
-  alarm->ring_by(start + seconds(3));
-  alarm->ring_by(start + seconds(1));
-  alarm->ring_by(start + seconds(5));  // by then it has rung
+  alarm->schedule_at(start + seconds(3));
+  alarm->schedule_at(start + seconds(1));
+  alarm->schedule_at(start + seconds(5));  // by then it has rung
   for (int i = 1; i <= 9; ++i) loop->deadlines().run(start + seconds(i));
   CHECK(rung == std::vector{start + seconds(1), start + seconds(3)});
-  alarm->ring_by(start + seconds(10));
+  alarm->schedule_at(start + seconds(10));
   alarm.reset();
   loop->deadlines().run(start + seconds(11));
   CHECK(rung.size() == 2);
@@ -344,13 +344,13 @@ TEST_CASE("a port that nobody answers on does not stop the loop, and the tunnel 
   Link link(Role::kClient, 78, rig.loop.context(), rig.loop.now());
   auto session = std::make_unique<Session>(rig.loop, link, rig, path, profile);
   struct Feed final : PacketReceiver {
-    Feed(Link& to, Loop& on, Session& of) : link(to), loop(on), session(of) {}
+    Feed(Link& to, Engine& on, Session& of) : link(to), loop(on), session(of) {}
     void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
       link.handle_packets(now, packets);
       loop.wake(session);
     }
     Link& link;
-    Loop& loop;
+    Engine& loop;
     Session& session;
   } feed(link, rig.loop, *session);
   rig.loop.add_socket(std::move(socket), feed);

@@ -1,4 +1,4 @@
-#include "core/link/first_bytes.h"
+#include "core/link/protocol_sniffer.h"
 
 #include <catch2/catch.hpp>
 #include <vector>
@@ -10,14 +10,14 @@ const std::vector<std::uint8_t> kSnappy{0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61
 
 std::vector<std::uint8_t> syn(std::uint8_t version) { return {version, 0, 0, 0, 3, 0, 0, 0}; }
 
-FirstBytes first(const std::vector<std::uint8_t>& bytes) {
-  FirstBytes kept;
+ProtocolSniffer first(const std::vector<std::uint8_t>& bytes) {
+  ProtocolSniffer kept;
   kept.observe(bytes);
   return kept;
 }
 
 TEST_CASE("Each mismatch is told by what stands where something else should") {
-  const FirstBytes none;
+  const ProtocolSniffer none;
   CHECK(find_mismatch(first(kSnappy), none, false, 2) == Mismatch::kOnlyPeerCompresses);
   CHECK(find_mismatch(first(syn(2)), none, true, 2) == Mismatch::kOnlyWeCompress);
   CHECK(find_mismatch(first(syn(1)), none, true, 2) == Mismatch::kOnlyWeCompress);
@@ -26,7 +26,7 @@ TEST_CASE("Each mismatch is told by what stands where something else should") {
 }
 
 TEST_CASE("Ends that fit, and garbage, tell nothing") {
-  const FirstBytes none;
+  const ProtocolSniffer none;
   CHECK(find_mismatch(first(kSnappy), first(syn(2)), true, 2) == Mismatch::kNone);
   CHECK(find_mismatch(first(syn(1)), none, false, 1) == Mismatch::kNone);
   for (const bool compress : {false, true}) {
@@ -37,14 +37,14 @@ TEST_CASE("Ends that fit, and garbage, tell nothing") {
 }
 
 TEST_CASE("The first bytes may come one by one, and too few of them tell nothing") {
-  FirstBytes bytes;
-  const FirstBytes none;
+  ProtocolSniffer bytes;
+  const ProtocolSniffer none;
   for (const std::uint8_t byte : kSnappy) {
     bytes.observe({&byte, 1});
     bytes.observe({});
   }
   CHECK(find_mismatch(bytes, none, false, 2) == Mismatch::kOnlyPeerCompresses);
-  for (std::size_t size = 0; size < FirstBytes::kSize; ++size) {
+  for (std::size_t size = 0; size < ProtocolSniffer::kSize; ++size) {
     const auto frame = syn(1);
     CHECK(find_mismatch(first({frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(size)}), none,
                         false, 2) == Mismatch::kNone);

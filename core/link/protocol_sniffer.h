@@ -21,7 +21,7 @@ enum class Mismatch : std::uint8_t {
 };
 
 /// Keeps the first kSize bytes of a stream.
-class FirstBytes {
+class ProtocolSniffer {
  public:
   static constexpr std::size_t kSize = kFrameHeader;
 
@@ -53,11 +53,11 @@ class FirstBytes {
 
 /// What stood at the beginning of what KCP gave out (`raw`), and of the same decompressed, where this end has
 /// set `compress` and smux `version`.
-inline Mismatch find_mismatch(const FirstBytes& raw, const FirstBytes& decompressed, bool compress,
+inline Mismatch find_mismatch(const ProtocolSniffer& raw, const ProtocolSniffer& decompressed, bool compress,
                               std::uint32_t version) {
   if (!compress && raw.is_snappy()) return Mismatch::kOnlyPeerCompresses;
   if (compress && raw.is_frame()) return Mismatch::kOnlyWeCompress;
-  const FirstBytes& frames = compress ? decompressed : raw;
+  const ProtocolSniffer& frames = compress ? decompressed : raw;
   return frames.is_frame() && frames.smux_version() != version ? Mismatch::kSmuxVersion : Mismatch::kNone;
 }
 

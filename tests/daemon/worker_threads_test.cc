@@ -12,7 +12,7 @@
 namespace kcptun {
 
 TEST_CASE("while all threads stand still nobody else runs, and afterwards everybody goes on") {
-  auto threads = std::move(LoopThreads::open(4).value());
+  auto threads = std::move(WorkerThreads::open(4).value());
   std::array<std::uint64_t, 4> turns{};  // not atomic: the sanitizer of threads sees who touches it
   std::array<std::function<void()>, 4> go_on;
   for (std::size_t i = 0; i < 4; ++i) {
@@ -24,7 +24,7 @@ TEST_CASE("while all threads stand still nobody else runs, and afterwards everyb
   }
   int rounds = 0;
   std::function<void()> round = [&] {
-    threads->with_all_still([&] {
+    threads->run_exclusive([&] {
       const auto before = turns;
       for (std::size_t i = 1; i < 4; ++i) turns[i] += 1000;
       for (std::size_t i = 1; i < 4; ++i) CHECK(turns[i] == before[i] + 1000);
@@ -40,7 +40,7 @@ TEST_CASE("while all threads stand still nobody else runs, and afterwards everyb
 }
 
 TEST_CASE("threads that the system does not give are one error, and those that it gave have ended") {
-  auto threads = std::move(LoopThreads::open(4).value());
+  auto threads = std::move(WorkerThreads::open(4).value());
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, std::size_t{1} << 46);  // more than there is room for
@@ -54,12 +54,12 @@ TEST_CASE("threads that the system does not give are one error, and those that i
 }
 
 TEST_CASE("before the threads run, and with one alone, work is done at once") {
-  auto threads = std::move(LoopThreads::open(1).value());
+  auto threads = std::move(WorkerThreads::open(1).value());
   int done = 0;
-  threads->with_all_still([&done] { ++done; });
+  threads->run_exclusive([&done] { ++done; });
   CHECK(done == 1);
   threads->post(0, [&] {
-    threads->with_all_still([&done] { ++done; });
+    threads->run_exclusive([&done] { ++done; });
     threads->stop();
   });
   REQUIRE(threads->start().ok());

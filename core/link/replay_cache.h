@@ -17,10 +17,10 @@ namespace kcptun {
 enum class SessionRefusal : std::uint8_t {
   kNone,
   kKnown,    // it was open before: a late packet, or a recording
-  kLate,     // made longer ago than kMostLate: a recording, or the clocks differ
-  kEarly,    // made further in the future than kMostEarly: the clocks differ
-  kTooSoon,  // made before this server can tell recordings from new sessions: it has just started
-  kFull,     // kMostSessions are open
+  kLate,     // made longer ago than kMaxAge: a recording, or the clocks differ
+  kEarly,    // made further in the future than kMaxClockSkew: the clocks differ
+  kServerJustStarted,  // made before this server can tell recordings from new sessions: it has just started
+  kFull,     // kMaxSessions are open
 };
 std::string_view to_text(SessionRefusal refusal);
 
@@ -47,19 +47,19 @@ class SessionAdmission {
 /// The memory. Packets of a session that is over are refused as long as their date is good, then for their
 /// date: so an id is kept for kKeep after the session's end. Those that must go earlier, for room or because
 /// the clock was set back, leave their date behind, and nothing up to it opens a session any more. A new
-/// server remembers nothing; it refuses what may have been made before its start: dates up to kMostEarly and
+/// server remembers nothing; it refuses what may have been made before its start: dates up to kMaxClockSkew and
 /// a second of rounding after it, by the clock as it is now (the clock may have been wrong at the start). Not
 /// thread-safe.
-class SessionGate final : public SessionAdmission {
+class ReplayCache final : public SessionAdmission {
  public:
-  static constexpr seconds kMostLate{120};
-  static constexpr seconds kMostEarly{5};
-  static constexpr Duration kKeep = kMostLate + kMostEarly + seconds(2);
-  static constexpr Duration kTooSoonFor = kMostEarly + seconds(1);
+  static constexpr seconds kMaxAge{120};
+  static constexpr seconds kMaxClockSkew{5};
+  static constexpr Duration kKeep = kMaxAge + kMaxClockSkew + seconds(2);
+  static constexpr Duration kStartupQuarantine = kMaxClockSkew + seconds(1);
   /// Ids remembered, about 100 bytes each; of those the open ones can't be forgotten.
-  static constexpr std::size_t kMostSessions = 262144;
+  static constexpr std::size_t kMaxSessions = 262144;
 
-  explicit SessionGate(TimePoint started, std::size_t most = kMostSessions)
+  explicit ReplayCache(TimePoint started, std::size_t most = kMaxSessions)
       : started_(started), most_(most) {}
 
   SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) override;

@@ -1,4 +1,4 @@
-#include "core/kcp/path_model.h"
+#include "core/kcp/bbr_controller.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,8 +13,8 @@ constexpr double kDrainGain = 1 / kStartupGain;
 constexpr double kStartupWindowGain = 2.0;
 constexpr std::array kCycle{1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
 constexpr std::size_t kProbeSeen = 2;  // the phase at whose end the probe has told what it found
-constexpr int kLongestProbe = 2;  // round trips: what the window, or the application, keeps from filling the path
-constexpr int kLongestDrain = 2;  // round trips: a queue that was there before the probe goes with the probe's
+constexpr int kMaxProbe = 2;  // round trips: what the window, or the application, keeps from filling the path
+constexpr int kMaxDrain = 2;  // round trips: a queue that was there before the probe goes with the probe's
 constexpr double kProbeGrowth = 1.1;  // of a probe that found more
 constexpr std::uint64_t kBandwidthRounds = 10;
 constexpr Duration kBandwidthTime = milliseconds(500);  // rounds of a loopback are over in no time
@@ -30,7 +30,7 @@ constexpr std::uint32_t kLongRounds = 3;
 constexpr double kLongRound = 1.25;
 constexpr std::uint32_t kQueuedRounds = 2 * kCycle.size();  // with a queue in each of them, which sending less did not empty
 constexpr Duration kStartupDoubt = seconds(5);  // how long a queue may turn out to have been a longer path
-constexpr Duration kShortestProbeGap = seconds(2);
+constexpr Duration kMinProbeGap = seconds(2);
 
 // A round trip below this is that of a loopback or a fast LAN: timers are coarser than it, so nothing is
 // paced, and the window holds kUnpacedQueue's worth.
@@ -46,7 +46,7 @@ constexpr Duration kProbeQueue = milliseconds(20);
 constexpr std::uint64_t kShare = 32;  // segments
 
 constexpr std::uint64_t kFirstWindow = 32;    // segments; what KCP assumes of its peer, too
-constexpr std::uint64_t kSmallestWindow = 8;  // segments
+constexpr std::uint64_t kMinWindow = 8;  // segments
 
 // A queue: even the fastest of a round's acknowledgements, of so many at least, took so much longer than the
 // path does.
@@ -56,7 +56,7 @@ constexpr Duration kQueueSlack = milliseconds(4);
 // With a queue, losing more than this share of a round is a sign of its end.
 constexpr double kCongestiveLoss = 0.01;
 constexpr std::uint64_t kJudgedPackets = 400;
-constexpr double kYield = 0.85;
+constexpr double kBeta = 0.85;
 // A round that loses so much more than the ones before has overflowed a path that has no queue to show: Startup sends up
 // to twice what it takes. Less may be acknowledgements that got lost, which Go's programs send in bunches.
 constexpr double kOverflow = 0.3;
@@ -64,24 +64,24 @@ constexpr std::uint64_t kOverflowPackets = 64;
 constexpr std::uint32_t kOverflowEvents = 8;  // one burst is none
 // Packets of a round whose loss is worth looking at; the share of losses that is made up for, at most.
 constexpr std::uint64_t kLossSamples = 32;
-constexpr double kMostMadeUpFor = 0.25;
+constexpr double kMaxMadeUpFor = 0.25;
 // One cycle in so many measures the loss: the phase that sends less begins to count after kMeasureAfter round trips, and
-// ends after kMeasuredPackets, or kLongestMeasure round trips.
+// ends after kMeasuredPackets, or kMaxMeasure round trips.
 constexpr std::uint32_t kMeasureCycles = 8;
 constexpr double kMeasureAfter = 1.5;
-constexpr int kLongestMeasure = 6;
+constexpr int kMaxMeasure = 6;
 constexpr double kMeasuredPackets = 64;
 constexpr double kMeasureMemory = 1024;  // packets
 // Losses so much beyond what was measured, without a queue, are a policer's. Its rate is taken for so many rounds (BBR's
 // long-term bandwidth).
 constexpr double kPolicedLoss = 0.05;
 constexpr std::uint64_t kPolicedRounds = 48;
-constexpr std::uint64_t kMostPolicedRounds = 384;  // doubled each time that it is found to be there still
-constexpr double kCeilingGrowth = 1.0 / 16;  // per round without such losses
+constexpr std::uint64_t kMaxPolicedRounds = 384;  // doubled each time that it is found to be there still
+constexpr double kInflightHiGrowth = 1.0 / 16;  // per round without such losses
 
 }  // namespace
 
-PathModel::PathModel(std::uint32_t segment_size, std::uint32_t phase)
+BbrController::BbrController(std::uint32_t segment_size, std::uint32_t phase)
     : segment_size_(segment_size),
       bandwidth_(kBandwidthRounds, kBandwidthTime),
       cycle_(2 + phase % (kCycle.size() - 2)),
@@ -89,15 +89,15 @@ PathModel::PathModel(std::uint32_t segment_size, std::uint32_t phase)
       extra_acked_(kBandwidthRounds, kBandwidthTime),
       window_(kFirstWindow * segment_size) {}
 
-PathEstimate PathModel::estimate() const { return {bandwidth_.value(), round_trip_, window_, pacing_rate_}; }
+PathEstimate BbrController::estimate() const { return {bandwidth_.value(), round_trip_, window_, pacing_rate_}; }
 
 // The bandwidth-delay product, times `gain`.
-std::uint64_t PathModel::product(double gain) const {
+std::uint64_t BbrController::product(double gain) const {
   return static_cast<std::uint64_t>(static_cast<double>(bandwidth_.value()) *
                                     static_cast<double>(round_trip_.count()) * 1e-6 * gain);
 }
 
-void PathModel::handle_batch(const AckedBatch& batch) {
+void BbrController::handle_batch(const AckedBatch& batch) {
   current_.acked += batch.segments;
   current_.lost += batch.lost;
   current_.loss_events += batch.loss_events;
@@ -119,7 +119,7 @@ void PathModel::handle_batch(const AckedBatch& batch) {
 
 // --- the model ---
 
-void PathModel::update_round_trip(const AckedBatch& batch) {
+void BbrController::update_round_trip(const AckedBatch& batch) {
   if (!batch.rtt) return;
   ++current_.samples;
   const Duration rtt = std::max<Duration>(*batch.rtt, Duration(1));
@@ -129,7 +129,7 @@ void PathModel::update_round_trip(const AckedBatch& batch) {
   round_trip_at_ = batch.now;
 }
 
-void PathModel::update_round(const AckedBatch& batch) {
+void BbrController::update_round(const AckedBatch& batch) {
   if (!batch.rate) return;
   current_.app_limited |= batch.rate->app_limited;
   if (batch.rate->prior_delivered < round_ends_at_) return;
@@ -138,30 +138,30 @@ void PathModel::update_round(const AckedBatch& batch) {
   finish_round(batch);
 }
 
-void PathModel::finish_round(const AckedBatch& batch) {
+void BbrController::finish_round(const AckedBatch& batch) {
   last_ = current_;
   current_ = Round{};
   note_loss();
   watch_round_trip();
   if (!pipe_filled_) return check_full_pipe();
   watch_policer(batch);
-  yield_to_queue();
+  adapt_inflight_hi();
 }
 
 // What the path loses whatever we do: the smallest share of a round's packets in one cycle, and no more than was measured
 // while less was sent than the path takes.
-void PathModel::note_loss() {
+void BbrController::note_loss() {
   if (last_.packets() < kLossSamples || !pipe_filled_) return;
   cycle_loss_ = std::min(cycle_loss_, last_.loss());
   if (++cycle_rounds_ < kCycle.size()) return;
-  path_loss_ = std::min({cycle_loss_, loss_bound(), kMostMadeUpFor});
+  path_loss_ = std::min({cycle_loss_, loss_bound(), kMaxMadeUpFor});
   cycle_rounds_ = 0;
   cycle_loss_ = 1;
 }
 
 // A queue of our own is as long as what is under way takes at the bandwidth, at most. What takes longer is a longer path, or
 // somebody else's queue: either is measured at once, not after kRoundTripAge, for the window is too small for it.
-void PathModel::watch_round_trip() {
+void BbrController::watch_round_trip() {
   const std::uint64_t bandwidth = bandwidth_.value();
   const Duration own = bandwidth == 0 ? Duration(0) : Duration(window_ * 1000000 / bandwidth);
   const bool longer = shows_queue(last_, kQueueSamples) && bandwidth > 0 &&
@@ -171,7 +171,7 @@ void PathModel::watch_round_trip() {
   queued_rounds_ = shows_queue(last_, kQueueSamples) ? queued_rounds_ + 1 : 0;
 }
 
-void PathModel::measure_loss(const AckedBatch& batch) {
+void BbrController::measure_loss(const AckedBatch& batch) {
   if (!measuring_ || batch.now - cycle_at_ < Duration(static_cast<std::int64_t>(kMeasureAfter * static_cast<double>(round_trip_.count()))) + kQueue) return;
   phase_packets_ += batch.segments + batch.lost;
   measured_packets_ += batch.segments + batch.lost;
@@ -182,12 +182,12 @@ void PathModel::measure_loss(const AckedBatch& batch) {
 }
 
 // What the path may lose by itself, as far as was measured: two standard deviations above.
-double PathModel::loss_bound() const {
-  if (measured_packets_ < kMeasuredPackets) return kMostMadeUpFor;
+double BbrController::loss_bound() const {
+  if (measured_packets_ < kMeasuredPackets) return kMaxMadeUpFor;
   return (measured_lost_ + 1 + 2 * std::sqrt(measured_lost_ + 1)) / measured_packets_;
 }
 
-void PathModel::watch_policer(const AckedBatch& batch) {
+void BbrController::watch_policer(const AckedBatch& batch) {
   if (round_ < policed_until_) return;
   policed_rate_ = kNoByteWindow;
   if (unpoliced_.rounds++ == 0 || measured_packets_ < kMeasuredPackets) {
@@ -201,7 +201,7 @@ void PathModel::watch_policer(const AckedBatch& batch) {
   const Duration elapsed = std::max<Duration>(batch.now - unpoliced_.since, Duration(1));
   if (loss > loss_bound() + kPolicedLoss && !shows_queue(last_, kQueueSamples)) {
     policed_rate_ = (batch.delivered - unpoliced_.delivered) * 1000000 / static_cast<std::uint64_t>(elapsed.count());
-    policed_rounds_ = std::min(std::max(2 * policed_rounds_, kPolicedRounds), kMostPolicedRounds);
+    policed_rounds_ = std::min(std::max(2 * policed_rounds_, kPolicedRounds), kMaxPolicedRounds);
     policed_until_ = round_ + policed_rounds_;
   } else {
     policed_rounds_ = 0;
@@ -209,13 +209,13 @@ void PathModel::watch_policer(const AckedBatch& batch) {
   unpoliced_ = {};
 }
 
-void PathModel::update_bandwidth(const AckedBatch& batch) {
+void BbrController::update_bandwidth(const AckedBatch& batch) {
   if (!batch.rate) return;
   if (batch.rate->app_limited && batch.rate->rate < bandwidth_.value()) return;
   bandwidth_.update(batch.rate->rate, round_, batch.now);
 }
 
-void PathModel::update_aggregation(const AckedBatch& batch) {
+void BbrController::update_aggregation(const AckedBatch& batch) {
   const auto expected = static_cast<std::uint64_t>(
       static_cast<double>(bandwidth_.value()) * static_cast<double>((batch.now - epoch_at_).count()) * 1e-6);
   if (epoch_acked_ <= expected || epoch_acked_ > kNoByteWindow / 2) {
@@ -229,19 +229,19 @@ void PathModel::update_aggregation(const AckedBatch& batch) {
   extra_acked_.update(std::min(epoch_acked_ - expected, window_), round_, batch.now);
 }
 
-bool PathModel::shows_queue(const Round& round, std::uint32_t samples) const {
+bool BbrController::shows_queue(const Round& round, std::uint32_t samples) const {
   if (round.samples < samples || round_trip_.count() == 0) return false;
   return round.shortest > round_trip_ + std::max<Duration>(round_trip_ / 8, kQueueSlack);
 }
 
 // Startup has gone beyond what the path takes.
-bool PathModel::overflows(const Round& round, std::uint32_t samples) const {
+bool BbrController::overflows(const Round& round, std::uint32_t samples) const {
   return shows_queue(round, samples) ||
          (round.loss_events >= kOverflowEvents && round.packets() >= kOverflowPackets &&
           round.loss() > startup_loss_ + kOverflow);
 }
 
-void PathModel::check_full_pipe() {
+void BbrController::check_full_pipe() {
   pipe_filled_ = overflows(last_, kQueueSamples);
   if (pipe_filled_) {
     startup_saw_queue_ = shows_queue(last_, kQueueSamples);
@@ -261,32 +261,32 @@ void PathModel::check_full_pipe() {
 
 // A queue that overflows is shared: everybody who fills it has to take less of it (BBRv2's upper bound on inflight).
 // Few packets tell nothing: who has the smaller share would give way more often.
-void PathModel::yield_to_queue() {
+void BbrController::adapt_inflight_hi() {
   judged_packets_ += last_.packets();
   judged_lost_ += last_.lost;
   if (judged_packets_ < kJudgedPackets) return;
   const double loss = static_cast<double>(judged_lost_) / static_cast<double>(judged_packets_);
   judged_packets_ = judged_lost_ = 0;
   if (loss > path_loss_ + kCongestiveLoss && shows_queue(last_, kQueueSamples)) {
-    const auto less = static_cast<std::uint64_t>(static_cast<double>(std::min(last_.most_in_flight, ceiling_)) * kYield);
-    ceiling_ = std::max(less, product(1));
+    const auto less = static_cast<std::uint64_t>(static_cast<double>(std::min(last_.most_in_flight, inflight_hi_)) * kBeta);
+    inflight_hi_ = std::max(less, product(1));
     return;
   }
-  if (ceiling_ == kNoByteWindow) return;
-  ceiling_ +=
-      std::max(static_cast<std::uint64_t>(static_cast<double>(ceiling_) * kCeilingGrowth), segment_size_);
-  if (ceiling_ > product(2 * kStartupWindowGain)) ceiling_ = kNoByteWindow;
+  if (inflight_hi_ == kNoByteWindow) return;
+  inflight_hi_ +=
+      std::max(static_cast<std::uint64_t>(static_cast<double>(inflight_hi_) * kInflightHiGrowth), segment_size_);
+  if (inflight_hi_ > product(2 * kStartupWindowGain)) inflight_hi_ = kNoByteWindow;
 }
 
 // --- states ---
 
-void PathModel::begin_probing(TimePoint now) {
+void BbrController::begin_probing(TimePoint now) {
   state_ = State::kProbeBandwidth;
   cycle_at_ = now;
   cycle_lost_ = measuring_ = false;
 }
 
-void PathModel::advance(const AckedBatch& batch) {
+void BbrController::advance(const AckedBatch& batch) {
   if (state_ == State::kStartup && pipe_filled_) {
     state_ = State::kDrain;
     startup_ended_at_ = batch.now;
@@ -294,7 +294,7 @@ void PathModel::advance(const AckedBatch& batch) {
   if (state_ == State::kDrain && batch.in_flight <= product(1)) begin_probing(batch.now);
   if (state_ == State::kProbeBandwidth) advance_cycle(batch);
   if (state_ == State::kProbeRoundTrip) return advance_round_trip_probe(batch);
-  const bool longer = (long_rounds_ >= kLongRounds && batch.now - probed_at_ >= kShortestProbeGap) ||
+  const bool longer = (long_rounds_ >= kLongRounds && batch.now - probed_at_ >= kMinProbeGap) ||
                       (queued_rounds_ >= kQueuedRounds && batch.now - probed_at_ >= kRoundTripAge / 2);
   if (batch.now - round_trip_at_ < kRoundTripAge && !longer) return;
   if (current_.app_limited || last_.app_limited || round_trip_ < kPacedRoundTrip) {
@@ -307,20 +307,20 @@ void PathModel::advance(const AckedBatch& batch) {
   probed_at_ = batch.now;
   long_rounds_ = queued_rounds_ = 0;
   probe_reached_floor_ = false;
-  current_.forget_round_trips();
+  current_.discard_rtt_samples();
 }
 
-void PathModel::advance_cycle(const AckedBatch& batch) {
+void BbrController::advance_cycle(const AckedBatch& batch) {
   const bool long_enough = batch.now - cycle_at_ >= round_trip_;
   const double gain = kCycle[cycle_];
   bool over = long_enough;
   if (gain > 1)  // the window may hold less than the probe would put under way
     over = long_enough && (cycle_lost_ || batch.in_flight + batch.bytes >= product(gain) ||
-                           batch.now - cycle_at_ >= kLongestProbe * round_trip_);
+                           batch.now - cycle_at_ >= kMaxProbe * round_trip_);
   if (measuring_) {
-    over = static_cast<double>(phase_packets_) >= kMeasuredPackets || batch.now - cycle_at_ >= kLongestMeasure * round_trip_;
+    over = static_cast<double>(phase_packets_) >= kMeasuredPackets || batch.now - cycle_at_ >= kMaxMeasure * round_trip_;
   } else if (gain < 1) {
-    over = batch.in_flight <= product(1) || batch.now - cycle_at_ >= kLongestDrain * round_trip_;
+    over = batch.in_flight <= product(1) || batch.now - cycle_at_ >= kMaxDrain * round_trip_;
   }
   if (!over) return;
   // What the probe found shows a round trip later. A path that took so much more has more: go on until it doesn't.
@@ -336,12 +336,12 @@ void PathModel::advance_cycle(const AckedBatch& batch) {
   cycle_lost_ = false;
 }
 
-void PathModel::advance_round_trip_probe(const AckedBatch& batch) {
+void BbrController::advance_round_trip_probe(const AckedBatch& batch) {
   if (!probe_reached_floor_) {
-    if (batch.in_flight > product(kRoundTripProbeGain) + kSmallestWindow * segment_size_) return;
+    if (batch.in_flight > product(kRoundTripProbeGain) + kMinWindow * segment_size_) return;
     probe_reached_floor_ = true;
     probe_done_at_ = batch.now + std::max(kRoundTripProbe, round_trip_);
-    current_.forget_round_trips();
+    current_.discard_rtt_samples();
     return;
   }
   if (batch.now < probe_done_at_) return;
@@ -360,7 +360,7 @@ void PathModel::advance_round_trip_probe(const AckedBatch& batch) {
 
 // --- what comes out ---
 
-double PathModel::pacing_gain() const {
+double BbrController::pacing_gain() const {
   switch (state_) {
     case State::kStartup:
       return kStartupGain;
@@ -374,7 +374,7 @@ double PathModel::pacing_gain() const {
   return 1;
 }
 
-void PathModel::set_outputs(const AckedBatch& batch) {
+void BbrController::set_outputs(const AckedBatch& batch) {
   const bool paced = round_trip_ >= kPacedRoundTrip;
   const std::uint64_t bandwidth = bandwidth_.value();
   // What arrives is to be as much as the path delivers at most: what it loses is sent on top.
@@ -382,13 +382,13 @@ void PathModel::set_outputs(const AckedBatch& batch) {
   const double made_up_for = measuring_ ? 0 : path_loss_;
   const double rate = std::min(gain * static_cast<double>(bandwidth) / (1 - made_up_for), static_cast<double>(policed_rate_));
   // The window is limit enough for a handful of segments: a sample taken across an outage must not hold them back.
-  const double least = static_cast<double>(kSmallestWindow * segment_size_) * 1e6 / static_cast<double>(round_trip_.count());
+  const double least = static_cast<double>(kMinWindow * segment_size_) * 1e6 / static_cast<double>(round_trip_.count());
   if (!paced) {
     pacing_rate_ = 0;
   } else if (pipe_filled_) {
     pacing_rate_ = static_cast<std::uint64_t>(std::max(rate, least));
   } else {  // the first window's worth in a round trip, and never less than before
-    const double first = kStartupGain * static_cast<double>(kFirstWindow) / static_cast<double>(kSmallestWindow) * least;
+    const double first = kStartupGain * static_cast<double>(kFirstWindow) / static_cast<double>(kMinWindow) * least;
     pacing_rate_ = std::max(pacing_rate_, static_cast<std::uint64_t>(std::max(rate, pacing_rate_ == 0 ? first : 0)));
   }
 
@@ -396,7 +396,7 @@ void PathModel::set_outputs(const AckedBatch& batch) {
   const auto slack =
       static_cast<std::uint64_t>(static_cast<double>(bandwidth) * static_cast<double>(queue.count()) * 1e-6);
   const std::uint64_t share = std::min(kShare * segment_size_, 2 * slack);
-  const std::uint64_t floor = kSmallestWindow * segment_size_;
+  const std::uint64_t floor = kMinWindow * segment_size_;
   // While the bandwidth is not known yet, everything looks like a bunch; so it does where scheduling takes longer than
   // the round trip.
   const std::uint64_t bunch = pipe_filled_ && paced ? extra_acked_.value() : 0;
@@ -407,7 +407,7 @@ void PathModel::set_outputs(const AckedBatch& batch) {
   } else if (window_ < target || batch.delivered < kFirstWindow * segment_size_) {
     window_ += batch.bytes;
   }
-  window_ = std::min(window_, ceiling_);
+  window_ = std::min(window_, inflight_hi_);
   if (state_ == State::kProbeRoundTrip) window_ = std::min(window_, product(kRoundTripProbeGain));
   window_ = std::max(window_, floor);
 }

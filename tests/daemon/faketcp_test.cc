@@ -85,8 +85,8 @@ std::uint64_t send(DatagramSocket& socket, const Path& path, const std::vector<D
   return socket.counters().datagrams_sent - before;
 }
 
-DisguisedSocket::Options roomy() {
-  DisguisedSocket::Options options;
+FakeTcpSocket::Options roomy() {
+  FakeTcpSocket::Options options;
   options.buffer_bytes = 4 << 20;
   return options;
 }
@@ -98,17 +98,17 @@ T must(Result<T> made) {
 }
 
 struct Pair {
-  explicit Pair(const std::string& address, const DisguisedSocket::Options& options = roomy())
+  explicit Pair(const std::string& address, const FakeTcpSocket::Options& options = roomy())
       : firewall(must(Firewall::open())),
-        server(DisguisedServer::listen(at(address), {}, options)),
-        client(DisguisedClient::connect(at(address), roomy(), *firewall)) {}
+        server(FakeTcpServer::listen(at(address), {}, options)),
+        client(FakeTcpClient::connect(at(address), roomy(), *firewall)) {}
   bool connect() {
     send(*client.socket, {}, {filled(1, 0)});
     return until(client, server, [this] { return server.arrived.size() == 1; });
   }
   std::unique_ptr<Firewall> firewall;
-  End<DisguisedServer> server;
-  End<DisguisedClient> client;
+  End<FakeTcpServer> server;
+  End<FakeTcpClient> client;
 };
 
 /// A segment from nowhere in particular, sent as it is.
@@ -152,7 +152,7 @@ TEST_CASE("datagrams go both ways in the disguise, over IPv4 and IPv6, in batche
       CHECK(send(*pair.server.socket, back, many) == 128);
       REQUIRE(until(pair.client, pair.server, [&] { return pair.client.arrived.size() == 128; }));
       for (std::size_t i = 0; i < many.size(); ++i) CHECK(pair.client.arrived[i].bytes == many[i]);
-      CHECK(pair.server.socket->counters().strays == 0);
+      CHECK(pair.server.socket->counters().misrouted == 0);
       CHECK(pair.server.socket->connections() == 1);
     }
   });
@@ -161,10 +161,10 @@ TEST_CASE("datagrams go both ways in the disguise, over IPv4 and IPv6, in batche
 TEST_CASE("a wildcard address serves both families, and each client is answered from the address it asked") {
   test::in_own_network([] {
     const std::array<std::uint16_t, 2> ports{4000, 4010};
-    End<DisguisedServer> server(DisguisedServer::listen(at(":4000"), ports, {}, {}));
+    End<FakeTcpServer> server(FakeTcpServer::listen(at(":4000"), ports, {}, {}));
     auto firewall = must(Firewall::open());
     for (const std::string address : {"127.0.0.3:4000", "[::1]:4010"}) {
-      End<DisguisedClient> client(DisguisedClient::connect(at(address), {}, *firewall));
+      End<FakeTcpClient> client(FakeTcpClient::connect(at(address), {}, *firewall));
       server.arrived.clear();
       send(*client.socket, {}, {filled(9, 1)});
       REQUIRE(until(client, server, [&] { return server.arrived.size() == 1; }));
@@ -180,12 +180,12 @@ TEST_CASE("loops that share a port get each connection whole, by the clients' po
   test::in_own_network([] {
     auto firewall = must(Firewall::open());
     for (const std::string address : {"127.0.0.1:4000", "[::1]:4000"}) {
-      End<DisguisedServer> even(DisguisedServer::listen(at(":4000"), {0, 2}, {}));
-      End<DisguisedServer> odd(DisguisedServer::listen(at(":4000"), {1, 2}, {}));
-      std::vector<std::unique_ptr<End<DisguisedClient>>> clients;
+      End<FakeTcpServer> even(FakeTcpServer::listen(at(":4000"), {0, 2}, {}));
+      End<FakeTcpServer> odd(FakeTcpServer::listen(at(":4000"), {1, 2}, {}));
+      std::vector<std::unique_ptr<End<FakeTcpClient>>> clients;
       for (int i = 0; i < 16; ++i) {
         clients.push_back(
-            std::make_unique<End<DisguisedClient>>(DisguisedClient::connect(at(address), {}, *firewall)));
+            std::make_unique<End<FakeTcpClient>>(FakeTcpClient::connect(at(address), {}, *firewall)));
         send(*clients.back()->socket, {}, {filled(5, i)});
       }
       REQUIRE(until(even, odd, [&] {
@@ -194,7 +194,7 @@ TEST_CASE("loops that share a port get each connection whole, by the clients' po
       }));
       for (const Arrived& one : even.arrived) CHECK(one.path.remote.port % 2 == 0);
       for (const Arrived& one : odd.arrived) CHECK(one.path.remote.port % 2 == 1);
-      CHECK(even.socket->counters().strays + odd.socket->counters().strays == 0);
+      CHECK(even.socket->counters().misrouted + odd.socket->counters().misrouted == 0);
     }
   });
 }
@@ -205,9 +205,9 @@ TEST_CASE("segments of nobody's connection, with lies, and resets by guess are c
     REQUIRE(pair.connect());
     const IpEndpoint client = pair.client.socket->local(), server = at("127.0.0.1:4000");
     const auto& counters = pair.server.socket->counters();
-    const auto counted = [&](std::uint64_t strays, std::uint64_t malformed) {
+    const auto counted = [&](std::uint64_t misrouted, std::uint64_t malformed) {
       return until(pair.client, pair.server,
-                   [&] { return counters.strays == strays && counters.malformed == malformed; });
+                   [&] { return counters.misrouted == misrouted && counters.malformed == malformed; });
     };
     for (std::uint16_t port = 1; port <= 50; ++port) {  // no memory for any of them
       IpEndpoint stranger = client;
@@ -235,7 +235,7 @@ TEST_CASE("segments of nobody's connection, with lies, and resets by guess are c
     inject(client, at("127.0.0.1:4001"), segment_of(client, at("127.0.0.1:4001"), 1, kTcpPsh, filled(9, 1)));
     send(*pair.client.socket, {}, {filled(2, 2)});
     CHECK(until(pair.client, pair.server, [&] { return pair.server.arrived.size() == 2; }));
-    CHECK(counters.strays == 51);
+    CHECK(counters.misrouted == 51);
   });
 }
 
@@ -245,7 +245,7 @@ TEST_CASE("the server forgets a connection that ends, and the client begins a ne
     REQUIRE(pair.connect());
     const IpEndpoint first = pair.client.socket->local();
     pair.client.socket.reset();
-    pair.client.socket = must(DisguisedClient::connect(at("127.0.0.1:4000"), {}, *pair.firewall));
+    pair.client.socket = must(FakeTcpClient::connect(at("127.0.0.1:4000"), {}, *pair.firewall));
     REQUIRE(until(pair.client, pair.server, [&] { return pair.server.socket->connections() == 1; }));
     send(*pair.client.socket, {}, {filled(3, 3)});
     REQUIRE(until(pair.client, pair.server, [&] { return pair.server.arrived.size() == 2; }));
@@ -253,7 +253,7 @@ TEST_CASE("the server forgets a connection that ends, and the client begins a ne
     // A server that starts anew does not know the connection: its kernel says so to the first segment, whose
     // number it repeats.
     pair.server.socket.reset();
-    pair.server.socket = must(DisguisedServer::listen(at("127.0.0.1:4000"), {}, {}));
+    pair.server.socket = must(FakeTcpServer::listen(at("127.0.0.1:4000"), {}, {}));
     REQUIRE(until(pair.client, pair.server, [&] {
       send(*pair.client.socket, {}, {filled(4, 4)});
       return pair.server.arrived.size() > 2;
@@ -265,9 +265,9 @@ TEST_CASE("the server forgets a connection that ends, and the client begins a ne
 TEST_CASE("a client whose server is not there yet finds it once it is") {
   test::in_own_network([] {
     auto firewall = must(Firewall::open());
-    End<DisguisedClient> client(DisguisedClient::connect(at("127.0.0.1:4000"), {}, *firewall));
+    End<FakeTcpClient> client(FakeTcpClient::connect(at("127.0.0.1:4000"), {}, *firewall));
     REQUIRE(until(client, client, [&] { return client.socket->counters().pending_errors > 0; }));
-    End<DisguisedServer> server(DisguisedServer::listen(at("127.0.0.1:4000"), {}, {}));
+    End<FakeTcpServer> server(FakeTcpServer::listen(at("127.0.0.1:4000"), {}, {}));
     CHECK(until(client, server, [&] {
       send(*client.socket, {}, {filled(7, 7)});
       return !server.arrived.empty();
@@ -277,13 +277,13 @@ TEST_CASE("a client whose server is not there yet finds it once it is") {
 
 TEST_CASE("the connection that was silent for longest makes way for one too many") {
   test::in_own_network([] {
-    DisguisedSocket::Options two;
+    FakeTcpSocket::Options two;
     two.max_connections = 2;
     Pair pair("127.0.0.1:4000", two);
     REQUIRE(pair.connect());
     const auto join = [&](std::size_t expected) {
-      auto client = std::make_unique<End<DisguisedClient>>(
-          DisguisedClient::connect(at("127.0.0.1:4000"), {}, *pair.firewall));
+      auto client = std::make_unique<End<FakeTcpClient>>(
+          FakeTcpClient::connect(at("127.0.0.1:4000"), {}, *pair.firewall));
       send(*client->socket, {}, {filled(1, 1)});
       CHECK(until(*client, pair.server, [&] { return pair.server.arrived.size() == expected; }));
       CHECK(pair.server.socket->connections() <= 2);

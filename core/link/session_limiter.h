@@ -17,7 +17,7 @@ namespace kcptun {
 /// that open sessions, from whatever addresses, with the right key: it takes no place from a session with streams, for
 /// only half-open ones are ever put out, the one that is silent for longest first.
 /// All work is O(1). Memory: a node for each session, a count for each address, so bounded by `most`.
-class SessionPlaces {
+class SessionLimiter {
  public:
   using Id = std::uint64_t;
   struct Counters {
@@ -35,7 +35,7 @@ class SessionPlaces {
   /// quarter. An address alone may so have three quarters; the last one no address gets that has more than its share.
   static constexpr std::size_t kShare = 4;
 
-  explicit SessionPlaces(std::size_t most);
+  explicit SessionLimiter(std::size_t most);
 
   /// A session wants to begin. Counts refusals and evictions.
   Decision decide(const IpEndpoint& remote);

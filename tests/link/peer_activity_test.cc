@@ -77,18 +77,18 @@ TEST_CASE("what a dead peer has said before keeps no link alive, and a client su
   acknowledgement.una = 1;
   acknowledgement.ts = wire_ms(f.now);
   f.give(acknowledgement);
-  REQUIRE_FALSE(f.link.suspect(f.now));
+  REQUIRE_FALSE(f.link.suspected_dead(f.now));
   const TimePoint died = f.now;
   Segment told = acknowledgement;
-  told.command = KcpCommand::kWindowTell;
-  bool suspect = false;
+  told.command = KcpCommand::kWindowUpdate;
+  bool suspected_dead = false;
   while (f.link.closed_reason().empty() && f.now < died + seconds(60)) {
     f.wait(milliseconds(300));
     f.give(acknowledgement);
     f.give(told);
-    suspect |= f.link.suspect(f.now);
+    suspected_dead |= f.link.suspected_dead(f.now);
   }
-  CHECK(suspect);
+  CHECK(suspected_dead);
   CHECK(f.link.closed_reason() == "nothing arrived from the peer for too long");
   CHECK(f.now - died < seconds(31));
 }
@@ -135,10 +135,10 @@ TEST_CASE("bytes count as passed on when una is beyond the segment they begin in
   CHECK_FALSE(f.link.passed_on(first));
   told(KcpCommand::kAck, next, first);  // it has the second one and waits for the first
   CHECK_FALSE(f.link.passed_on(next));
-  told(KcpCommand::kWindowTell, 0, first + 1);
+  told(KcpCommand::kWindowUpdate, 0, first + 1);
   CHECK(f.link.passed_on(first));
   CHECK_FALSE(f.link.passed_on(next));
-  told(KcpCommand::kWindowTell, 0, next + 1);
+  told(KcpCommand::kWindowUpdate, 0, next + 1);
   CHECK(f.link.passed_on(next));
 }
 

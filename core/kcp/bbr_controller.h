@@ -16,13 +16,13 @@ namespace kcptun {
 /// trips; ProbeRoundTrip lets the queue run empty for a moment where nothing else showed the smallest round
 /// trip for 10 s, and at once where the path has become longer. Losses count only together with a queue: then they are our
 /// own, or a neighbour's whose share we take; or beyond what the path loses while less is sent: then they are a policer's.
-class PathModel final : public CongestionController {
+class BbrController final : public CongestionController {
  public:
-  PathModel(std::uint32_t segment_size, std::uint32_t phase);
+  BbrController(std::uint32_t segment_size, std::uint32_t phase);
 
   void handle_batch(const AckedBatch& batch) override;
-  void handle_overtaken(std::uint32_t) override {}
-  void handle_timed_out() override {}
+  void on_packet_threshold_loss(std::uint32_t) override {}
+  void on_retransmission_timeout() override {}
   void handle_spurious() override {}
   std::uint64_t byte_window() const override { return window_; }
   std::uint64_t pacing_rate() const override { return pacing_rate_; }
@@ -38,7 +38,7 @@ class PathModel final : public CongestionController {
     std::uint32_t loss_events = 0;
     std::uint32_t samples = 0;
     Duration shortest = Duration::max();  // of these
-    void forget_round_trips() { samples = 0, shortest = Duration::max(); }
+    void discard_rtt_samples() { samples = 0, shortest = Duration::max(); }
     bool app_limited = false;
     std::uint64_t most_in_flight = 0;
     std::uint64_t packets() const { return acked + lost; }
@@ -52,7 +52,7 @@ class PathModel final : public CongestionController {
   void finish_round(const AckedBatch& batch);
   void note_loss();
   void check_full_pipe();
-  void yield_to_queue();
+  void adapt_inflight_hi();
   void advance(const AckedBatch& batch);
   void begin_probing(TimePoint now);
   void advance_cycle(const AckedBatch& batch);
@@ -127,9 +127,9 @@ class PathModel final : public CongestionController {
   TimePoint epoch_at_{};
   std::uint64_t epoch_acked_ = 0;
 
-  std::uint64_t judged_packets_ = 0;  // of the rounds that yield_to_queue() judges together
+  std::uint64_t judged_packets_ = 0;  // of the rounds that adapt_inflight_hi() judges together
   std::uint64_t judged_lost_ = 0;
-  std::uint64_t ceiling_ = kNoByteWindow;  // of the window: what the queue took without loss
+  std::uint64_t inflight_hi_ = kNoByteWindow;  // of the window: what the queue took without loss
   std::uint64_t window_;
   std::uint64_t pacing_rate_ = 0;
 };

@@ -1,10 +1,10 @@
-#include "core/link/session_guard.h"
+#include "core/link/anti_replay.h"
 
 #include <algorithm>
 
 namespace kcptun {
 
-void SessionGuard::stamp(TimePoint now, std::uint8_t* to) {
+void AntiReplay::stamp(TimePoint now, std::uint8_t* to) {
   SessionHeader header;
   header.session = session_;
   header.counter = next_++;
@@ -16,7 +16,7 @@ void SessionGuard::stamp(TimePoint now, std::uint8_t* to) {
   write_session_header(to, header);
 }
 
-MutableBytes SessionGuard::take(MutableBytes packet) {
+MutableBytes AntiReplay::take(MutableBytes packet) {
   if (packet.size() < kSessionHeader) return {};
   const SessionHeader header = read_session_header(packet.data());
   if (!ours(header)) {

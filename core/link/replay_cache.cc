@@ -1,4 +1,4 @@
-#include "core/link/session_gate.h"
+#include "core/link/replay_cache.h"
 
 #include <algorithm>
 
@@ -14,7 +14,7 @@ std::string_view to_text(SessionRefusal refusal) {
       return "made too long ago";
     case SessionRefusal::kEarly:
       return "made in the future";
-    case SessionRefusal::kTooSoon:
+    case SessionRefusal::kServerJustStarted:
       return "the server has just started, or its clock was set back";
     case SessionRefusal::kFull:
       return "too many sessions";
@@ -22,17 +22,17 @@ std::string_view to_text(SessionRefusal refusal) {
   return {};
 }
 
-SessionRefusal SessionGate::judge(TimePoint now, UnixTime wall, std::uint32_t made) const {
+SessionRefusal ReplayCache::judge(TimePoint now, UnixTime wall, std::uint32_t made) const {
   const UnixTime at{seconds(made)};
-  if (at > wall + kMostEarly) return SessionRefusal::kEarly;
-  if (at + kMostLate < wall) return SessionRefusal::kLate;
+  if (at > wall + kMaxClockSkew) return SessionRefusal::kEarly;
+  if (at + kMaxAge < wall) return SessionRefusal::kLate;
   const UnixTime started = wall - std::chrono::floor<seconds>(now - started_);
-  if (at <= started + std::chrono::floor<seconds>(kTooSoonFor) || made <= forgotten_)
-    return SessionRefusal::kTooSoon;
+  if (at <= started + std::chrono::floor<seconds>(kStartupQuarantine) || made <= forgotten_)
+    return SessionRefusal::kServerJustStarted;
   return SessionRefusal::kNone;
 }
 
-SessionRefusal SessionGate::open(TimePoint now, UnixTime wall, const SessionClaim& claim) {
+SessionRefusal ReplayCache::open(TimePoint now, UnixTime wall, const SessionClaim& claim) {
   forget_old(now);
   if (known_.contains(claim.session)) return SessionRefusal::kKnown;
   const SessionRefusal refusal = judge(now, wall, claim.made);
@@ -40,18 +40,18 @@ SessionRefusal SessionGate::open(TimePoint now, UnixTime wall, const SessionClai
   if (known_.size() >= most_) {
     if (ended_.empty()) return SessionRefusal::kFull;
     forget_first();
-    if (claim.made <= forgotten_) return SessionRefusal::kTooSoon;
+    if (claim.made <= forgotten_) return SessionRefusal::kServerJustStarted;
   }
   known_.emplace(claim.session, claim.loop);
   return SessionRefusal::kNone;
 }
 
-std::optional<std::uint32_t> SessionGate::owner(std::uint64_t session) const {
+std::optional<std::uint32_t> ReplayCache::owner(std::uint64_t session) const {
   const auto it = known_.find(session);
   return it == known_.end() ? std::nullopt : it->second;
 }
 
-void SessionGate::end(TimePoint now, std::uint64_t session, std::uint32_t newest) {
+void ReplayCache::end(TimePoint now, std::uint64_t session, std::uint32_t newest) {
   const auto it = known_.find(session);
   if (it == known_.end() || !it->second) return;
   it->second.reset();
@@ -59,11 +59,11 @@ void SessionGate::end(TimePoint now, std::uint64_t session, std::uint32_t newest
   forget_old(now);
 }
 
-void SessionGate::forget_old(TimePoint now) {
+void ReplayCache::forget_old(TimePoint now) {
   while (!ended_.empty() && now - ended_.front().at > kKeep) forget_first();
 }
 
-void SessionGate::forget_first() {
+void ReplayCache::forget_first() {
   forgotten_ = std::max(forgotten_, ended_.front().newest);
   known_.erase(ended_.front().session);
   ended_.pop_front();

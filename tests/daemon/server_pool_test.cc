@@ -8,7 +8,7 @@ namespace {
 constexpr TimePoint at(int ms) { return TimePoint(milliseconds(ms)); }
 
 TEST_CASE("Before anything is known the first server is chosen, then the first that answers") {
-  ServerChoice choice(3);
+  ServerPool choice(3);
   CHECK(choice.choose() == 0);
   CHECK_FALSE(choice.any_healthy());
   choice.handle_answer(2, milliseconds(90), at(0));
@@ -18,9 +18,9 @@ TEST_CASE("Before anything is known the first server is chosen, then the first t
 }
 
 TEST_CASE("The nearest server is chosen, and a rival must be nearer by 20 % and by 5 ms") {
-  ServerChoice choice(2);
+  ServerPool choice(2);
   const auto chosen_at = [&choice](int mine_ms, int rival_ms) {
-    choice = ServerChoice(2);
+    choice = ServerPool(2);
     choice.handle_answer(0, milliseconds(mine_ms), at(0));
     choice.choose();
     choice.handle_answer(1, milliseconds(rival_ms), at(0));
@@ -35,7 +35,7 @@ TEST_CASE("The nearest server is chosen, and a rival must be nearer by 20 % and 
 
 TEST_CASE(
     "A failed server is left for the nearest healthy one, and returned to when it has answered for 15 s") {
-  ServerChoice choice(3);
+  ServerPool choice(3);
   choice.handle_answer(0, milliseconds(10), at(0));
   choice.handle_answer(1, milliseconds(80), at(0));
   choice.handle_answer(2, milliseconds(40), at(0));
@@ -55,7 +55,7 @@ TEST_CASE(
 }
 
 TEST_CASE("A server that answers and fails in turn is not chosen again while another is healthy") {
-  ServerChoice choice(2);
+  ServerPool choice(2);
   choice.handle_answer(0, milliseconds(10), at(0));
   choice.handle_answer(1, milliseconds(80), at(0));
   choice.choose();
@@ -71,7 +71,7 @@ TEST_CASE("A server that answers and fails in turn is not chosen again while ano
 
 TEST_CASE(
     "A server on probation is better than none, and stays chosen until a trusted one is clearly nearer") {
-  ServerChoice choice(3);
+  ServerPool choice(3);
   for (std::size_t i = 0; i < 3; ++i) {
     choice.handle_answer(i, milliseconds(10), at(0));
     choice.handle_failure(i, at(0));
@@ -88,7 +88,7 @@ TEST_CASE(
 }
 
 TEST_CASE("Of servers that answer one on probation is passed over, however near, when the chosen one fails") {
-  ServerChoice choice(3);
+  ServerPool choice(3);
   choice.handle_answer(0, milliseconds(20), at(0));
   choice.handle_answer(1, milliseconds(90), at(0));
   choice.handle_failure(1, at(0));
@@ -100,7 +100,7 @@ TEST_CASE("Of servers that answer one on probation is passed over, however near,
 }
 
 TEST_CASE("A server that did not answer at first is chosen as soon as it does") {
-  ServerChoice choice(2);
+  ServerPool choice(2);
   choice.handle_failure(0, at(0));
   choice.handle_answer(1, milliseconds(90), at(0));
   CHECK(choice.choose() == 1);
@@ -116,7 +116,7 @@ TEST_CASE("A server that did not answer at first is chosen as soon as it does") 
 }
 
 TEST_CASE("When all have failed the one that failed longest ago is the most hopeful") {
-  ServerChoice choice(3);
+  ServerPool choice(3);
   choice.handle_failure(1, at(10));
   CHECK_FALSE(choice.all_failed());
   choice.handle_failure(0, at(20));
@@ -131,7 +131,7 @@ TEST_CASE("When all have failed the one that failed longest ago is the most hope
 TEST_CASE(
     "A failed server is tried again after 1 s, then 2, 4 and 8, and after 1 s again once it has answered for "
     "15 s") {
-  ServerChoice choice(1);
+  ServerPool choice(1);
   for (const int wait : {1000, 2000, 4000, 8000, 8000}) {
     choice.handle_failure(0, at(5));
     CHECK(choice.retry_at(0) == at(5 + wait));

@@ -13,7 +13,7 @@
 namespace kcptun {
 
 /// Knows nothing of keys: what it sees has been authenticated by the suite, what it writes will be sealed.
-class SessionGuard {
+class AntiReplay {
  public:
   struct Counters {
     std::uint64_t replayed = 0;  // there before, or too old to tell
@@ -22,7 +22,7 @@ class SessionGuard {
 
   /// `wall` is the time of day at `now`; the packets' dates go on from there by the steady clock, so that a
   /// clock that is set while the session lives makes no packet that is valid in the future.
-  SessionGuard(Role role, std::uint64_t session, TimePoint now, UnixTime wall)
+  AntiReplay(Role role, std::uint64_t session, TimePoint now, UnixTime wall)
       : role_(role), session_(session), began_(now), wall_(wall) {}
 
   std::uint64_t session() const { return session_; }

@@ -1,4 +1,4 @@
-#include "core/link/session_places.h"
+#include "core/link/session_limiter.h"
 
 #include <algorithm>
 #include <cstring>
@@ -17,22 +17,22 @@ bool is_ipv4(const IpEndpoint& remote) {
 
 }  // namespace
 
-std::size_t SessionPlaces::OwnerHash::operator()(const Owner& owner) const {
+std::size_t SessionLimiter::OwnerHash::operator()(const Owner& owner) const {
   IpEndpoint endpoint;
   endpoint.ip = owner;
   return IpEndpointHash{}(endpoint);
 }
 
-SessionPlaces::SessionPlaces(std::size_t most)
+SessionLimiter::SessionLimiter(std::size_t most)
     : most_(most), share_(std::max<std::size_t>(most / kShare, 1)) {}
 
-SessionPlaces::Owner SessionPlaces::owner_of(const IpEndpoint& remote) {
+SessionLimiter::Owner SessionLimiter::owner_of(const IpEndpoint& remote) {
   Owner owner = remote.ip;
   if (!is_ipv4(remote)) std::fill(owner.begin() + kPrefix, owner.end(), std::uint8_t{0});
   return owner;
 }
 
-SessionPlaces::Decision SessionPlaces::decide(const IpEndpoint& remote) {
+SessionLimiter::Decision SessionLimiter::decide(const IpEndpoint& remote) {
   const auto owner = owners_.find(owner_of(remote));
   if (short_of_places() && owner != owners_.end() && owner->second.sessions >= share_) {
     if (owner->second.half_open.empty()) {
@@ -51,7 +51,7 @@ SessionPlaces::Decision SessionPlaces::decide(const IpEndpoint& remote) {
   return {Answer::kEvictThenAdmit, half_open_list_.front()};
 }
 
-void SessionPlaces::add(Id id, const IpEndpoint& remote) {
+void SessionLimiter::add(Id id, const IpEndpoint& remote) {
   Session session{owner_of(remote), false, {}, {}};
   PerOwner& owner = owners_[session.owner];
   ++owner.sessions;
@@ -61,20 +61,20 @@ void SessionPlaces::add(Id id, const IpEndpoint& remote) {
   ++half_open_;
 }
 
-void SessionPlaces::leave_lists(Session& session) {
+void SessionLimiter::leave_lists(Session& session) {
   if (session.established) return;
   half_open_list_.erase(session.in_all);
   owners_[session.owner].half_open.erase(session.in_owner);
   --half_open_;
 }
 
-void SessionPlaces::establish(Id id) {
+void SessionLimiter::establish(Id id) {
   Session& session = sessions_.at(id);
   leave_lists(session);
   session.established = true;
 }
 
-void SessionPlaces::touch(Id id) {
+void SessionLimiter::touch(Id id) {
   const Session& session = sessions_.at(id);
   if (session.established) return;
   half_open_list_.splice(half_open_list_.end(), half_open_list_, session.in_all);
@@ -82,7 +82,7 @@ void SessionPlaces::touch(Id id) {
   own.splice(own.end(), own, session.in_owner);
 }
 
-void SessionPlaces::move(Id id, const IpEndpoint& remote) {
+void SessionLimiter::move(Id id, const IpEndpoint& remote) {
   Session& session = sessions_.at(id);
   const Owner to = owner_of(remote);
   if (to == session.owner) return;
@@ -95,7 +95,7 @@ void SessionPlaces::move(Id id, const IpEndpoint& remote) {
   session.owner = to;
 }
 
-void SessionPlaces::remove(Id id) {
+void SessionLimiter::remove(Id id) {
   const auto it = sessions_.find(id);
   KCPTUN_CHECK(it != sessions_.end());
   leave_lists(it->second);

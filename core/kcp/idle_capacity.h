@@ -12,7 +12,7 @@ namespace kcptun {
 
 /// May be spent on packets beside the data. Idle time of kRoundTrips at most is remembered: more would take room that
 /// the data wants by now.
-class SpareRoom {
+class IdleCapacity {
  public:
   static constexpr int kRoundTrips = 1;
 

@@ -9,14 +9,14 @@ namespace kcptun {
 /// Fed with what became of copies that nothing protected, those in groups without parity: a moving average over about
 /// kMemory copies, which begins at kFirstGuess. There may be few of them; the share that parity could not bring back
 /// of the others is less than the path's loss, so that a loss that grows shows there, too.
-class LossEstimate {
+class LossEstimator {
  public:
   static constexpr double kMemory = 256;
   static constexpr double kFirstGuess = 0.004;
 
-  void handle_bare(std::uint32_t arrived, std::uint32_t lost) { average(bare_, arrived, lost); }
+  void handle_unprotected(std::uint32_t arrived, std::uint32_t lost) { average(unprotected_, arrived, lost); }
   void handle_protected(std::uint32_t arrived, std::uint32_t lost) { average(protected_, arrived, lost); }
-  double share() const { return std::max(bare_, protected_); }
+  double share() const { return std::max(unprotected_, protected_); }
 
  private:
   static void average(double& share, std::uint32_t arrived, std::uint32_t lost) {
@@ -24,7 +24,7 @@ class LossEstimate {
     if (count > 0) share += std::min(1.0, count / kMemory) * (lost / count - share);
   }
 
-  double bare_ = kFirstGuess;
+  double unprotected_ = kFirstGuess;
   double protected_ = 0;
 };
 

@@ -1,11 +1,11 @@
-#include "core/link/session_places.h"
+#include "core/link/session_limiter.h"
 
 #include <catch2/catch.hpp>
 
 namespace kcptun {
 namespace {
 
-using Answer = SessionPlaces::Answer;
+using Answer = SessionLimiter::Answer;
 
 IpEndpoint v4(std::uint8_t host, std::uint16_t port = 1) {
   return {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, host}, 0, port};
@@ -17,7 +17,7 @@ IpEndpoint v6(std::uint8_t network, std::uint8_t host) {
 }  // namespace
 
 TEST_CASE("sessions are let in up to the bound, then the half-open one that is silent for longest goes") {
-  SessionPlaces places(4);
+  SessionLimiter places(4);
   for (std::uint8_t i = 1; i <= 4; ++i) {
     REQUIRE(places.decide(v4(i)).answer == Answer::kAdmit);
     places.add(i, v4(i));
@@ -34,7 +34,7 @@ TEST_CASE("sessions are let in up to the bound, then the half-open one that is s
 }
 
 TEST_CASE("a session with a stream is never put out; when all have one, newcomers are refused") {
-  SessionPlaces places(4);
+  SessionLimiter places(4);
   for (std::uint8_t i = 1; i <= 4; ++i) places.add(i, v4(i));
   for (std::uint8_t i = 1; i <= 3; ++i) places.establish(i);
   CHECK(places.half_open() == 1);
@@ -47,7 +47,7 @@ TEST_CASE("a session with a stream is never put out; when all have one, newcomer
 }
 
 TEST_CASE("an address alone has all places but the quarter that is kept for others") {
-  SessionPlaces places(16);
+  SessionLimiter places(16);
   REQUIRE(places.share() == 4);
   for (std::uint16_t i = 1; i <= 12; ++i) {
     REQUIRE(places.decide(v4(1, i)).answer == Answer::kAdmit);
@@ -61,7 +61,7 @@ TEST_CASE("an address alone has all places but the quarter that is kept for othe
 }
 
 TEST_CASE("where places are short, an address beyond its share puts out only its own") {
-  SessionPlaces places(16);
+  SessionLimiter places(16);
   places.add(99, v4(200));  // older than all of the others
   for (std::uint16_t i = 1; i <= 11; ++i) places.add(i, v4(1, i));
   CHECK(places.decide(v4(1, 12)).victim == 1);
@@ -71,7 +71,7 @@ TEST_CASE("where places are short, an address beyond its share puts out only its
 }
 
 TEST_CASE("whoever has taken all that one address can, others have their share still") {
-  SessionPlaces places(16);
+  SessionLimiter places(16);
   for (std::uint16_t i = 1; i <= 12; ++i) {
     places.add(i, v4(1, i));
     places.establish(i);
@@ -87,9 +87,9 @@ TEST_CASE("whoever has taken all that one address can, others have their share s
 }
 
 TEST_CASE("a flood from one address leaves a place to a newcomer, and to one that is quiet and half-open") {
-  SessionPlaces places(64);
+  SessionLimiter places(64);
   places.add(5000, v4(9));
-  SessionPlaces::Id next = 1;
+  SessionLimiter::Id next = 1;
   const auto open = [&](const IpEndpoint& remote) {
     const auto decision = places.decide(remote);
     if (decision.answer == Answer::kRefuse) return false;
@@ -106,14 +106,14 @@ TEST_CASE("a flood from one address leaves a place to a newcomer, and to one tha
 }
 
 TEST_CASE("the 64 bits of an IPv6 network are one address") {
-  SessionPlaces places(8);
+  SessionLimiter places(8);
   for (std::uint8_t i = 1; i <= 6; ++i) places.add(i, v6(1, i));
   CHECK(places.decide(v6(1, 7)).victim == 1);
   CHECK(places.decide(v6(2, 7)).answer == Answer::kAdmit);
 }
 
 TEST_CASE("who moves takes the place along to the other address") {
-  SessionPlaces places(8);  // two are a share, and short when two are left
+  SessionLimiter places(8);  // two are a share, and short when two are left
   for (std::uint8_t i = 10; i < 14; ++i) places.add(i, v4(i));
   places.add(1, v4(1));
   places.add(2, v4(1, 2));
@@ -131,7 +131,7 @@ TEST_CASE("who moves takes the place along to the other address") {
 }
 
 TEST_CASE("a server for one session gives its place to the newest that has no stream") {
-  SessionPlaces places(1);
+  SessionLimiter places(1);
   places.add(1, v4(1));
   CHECK(places.decide(v4(2)).victim == 1);
   places.establish(1);

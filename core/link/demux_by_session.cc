@@ -23,14 +23,14 @@ std::size_t same_session(std::span<const Packet> packets) {
 
 }  // namespace
 
-Conversation* Demux::open_session(TimePoint now, const Path& path, const Packet& packet) {
+SessionEntry* Demux::open_session(TimePoint now, const Path& path, const Packet& packet) {
   const SessionHeader header = read_session_header(packet.data);
   const std::optional<Segment> segment = first_segment(packet.bytes().subspan(kSessionHeader));
   if (!segment || header.from != Role::kClient) {
-    ++counters_.homeless;
+    ++counters_.unmatched;
     return nullptr;
   }
-  SessionPlaces::Decision decision;
+  SessionLimiter::Decision decision;
   if (!has_place(path, decision)) return nullptr;
   const SessionRefusal refusal =
       place_.admission->open(now, context_.wall, {header.session, header.time, place_.loop});
@@ -43,14 +43,14 @@ Conversation* Demux::open_session(TimePoint now, const Path& path, const Packet&
   ++counters_.opened;
   places_.add(header.session, path.remote);
   auto conversation =
-      std::make_unique<Conversation>(ConversationId(segment->conv, header.session), context_, now, path);
+      std::make_unique<SessionEntry>(SessionName(segment->conv, header.session), context_, now, path);
   return (sessions_[header.session] = std::move(conversation)).get();
 }
 
 // The address that the newest packet came from is where the peer is now; one that was overtaken tells nothing.
-void Demux::handle_session_packets(TimePoint now, const Path& path, Conversation& conversation,
+void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry& conversation,
                                    std::span<const Packet> packets) {
-  const SessionGuard& guard = *conversation.link.guard();
+  const AntiReplay& guard = *conversation.link.guard();
   bool fresh = false;
   bool newest = false;
   for (const Packet& packet : packets) {
@@ -62,7 +62,7 @@ void Demux::handle_session_packets(TimePoint now, const Path& path, Conversation
   if (newest && elsewhere && may_move(now, path, conversation)) follow(now, path, conversation);
   if (fresh) credit(path, conversation, packets);
   conversation.link.handle_packets(now, packets);
-  if (fresh) note_life(conversation);
+  if (fresh) record_activity(conversation);
   if (fresh && !std::exchange(conversation.touched, true)) touched_.push_back(&conversation);
 }
 
@@ -82,17 +82,17 @@ void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const 
       continue;
     }
     if (source == Source::kOtherLoop) {  // it has ended on its way here
-      counters_.homeless += count;
+      counters_.unmatched += count;
       continue;
     }
     if (const auto owner = place_.admission->owner(session); owner && *owner != place_.loop) {
-      strays_.push_back({*owner, together});
-      counters_.strays += count;
+      misrouted_.push_back({*owner, together});
+      counters_.misrouted += count;
       continue;
     }
     // Any packet that names a conv may open it; parity before that is lost.
     for (std::size_t i = 0; i < count; ++i) {
-      if (Conversation* const opened = open_session(now, path, together[i])) {
+      if (SessionEntry* const opened = open_session(now, path, together[i])) {
         handle_session_packets(now, path, *opened, together.subspan(i));
         break;
       }
@@ -100,11 +100,11 @@ void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const 
   }
 }
 
-std::unique_ptr<Conversation> Demux::end_session(TimePoint now, Conversation& conversation) {
-  const SessionGuard& guard = *conversation.link.guard();
+std::unique_ptr<SessionEntry> Demux::end_session(TimePoint now, SessionEntry& conversation) {
+  const AntiReplay& guard = *conversation.link.guard();
   place_.admission->end(now, guard.session(), guard.newest_time());
   const auto it = sessions_.find(guard.session());
-  std::unique_ptr<Conversation> out = std::move(it->second);
+  std::unique_ptr<SessionEntry> out = std::move(it->second);
   sessions_.erase(it);
   return out;
 }

@@ -28,7 +28,7 @@ struct ServerRig {
     profile.remote = HostPort{"127.0.0.1", target.port(), target.port()};
     port = test::must_bind().local().port;
     owned = test::make_loop(profile);
-    part = std::make_unique<ServerPart>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(target.port())});
+    part = std::make_unique<ServerWorker>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(target.port())});
     REQUIRE(part->listen(loopback(port), false).ok());
     world.add(*owned);
     world.add(target);
@@ -42,9 +42,9 @@ struct ServerRig {
   AppServer target;
   RawPeer raw;
   std::uint16_t port = 0;
-  std::unique_ptr<Loop> owned;
+  std::unique_ptr<Engine> owned;
   ServerShared shared;
-  std::unique_ptr<ServerPart> part;
+  std::unique_ptr<ServerWorker> part;
   World world;
 };
 
@@ -54,7 +54,7 @@ struct ClientRig {
     profile.conn = conn;
     profile.remote = HostPort{remote_host, raw.port(), raw.port()};
     owned = test::make_loop(profile);
-    part = std::make_unique<ClientPart>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(raw.port())});
+    part = std::make_unique<ClientWorker>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(raw.port())});
     shared.parts.push_back(part.get());
     FileDescriptor listening = test::must_listen();
     entry = test::port_of(listening.get());
@@ -86,8 +86,8 @@ struct ClientRig {
   Profile profile = test::plain_profile(Role::kClient);
   RawPeer raw;
   ClientShared shared;
-  std::unique_ptr<Loop> owned;
-  std::unique_ptr<ClientPart> part;
+  std::unique_ptr<Engine> owned;
+  std::unique_ptr<ClientWorker> part;
   std::uint16_t entry = 0;
   World world;
 };
@@ -284,21 +284,21 @@ TEST_CASE("a server that opens streams ends the session") {
 TEST_CASE("connections that wait for a dial are bounded, and served when it is done") {
   ClientRig rig(1, "localhost");  // a name: resolved in the background; and a slot without a session
   rig.part.reset();
-  rig.part = std::make_unique<ClientPart>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
+  rig.part = std::make_unique<ClientWorker>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
   rig.shared.parts[0] = rig.part.get();
   rig.part->add_slot(0);
   test::TcpPair pair = test::tcp_pair();
   std::vector<int> fds;
-  for (std::size_t i = 0; i < ClientPart::kMaxWaiting + 100; ++i) {
+  for (std::size_t i = 0; i < ClientWorker::kMaxWaiting + 100; ++i) {
     fds.push_back(fcntl(pair.near.get(), F_DUPFD_CLOEXEC, 3000 + static_cast<int>(i)));
     REQUIRE(fds.back() >= 0);
     rig.part->take(FileDescriptor(fds.back()), 0);
   }
   std::size_t kept = 0;
   for (const int fd : fds) kept += open_still(fd);
-  CHECK(kept == ClientPart::kMaxWaiting);
+  CHECK(kept == ClientWorker::kMaxWaiting);
   CHECK(rig.log.count("session dialled") == 0);
-  CHECK(rig.world.until([&] { return rig.log.count("stream opened") == ClientPart::kMaxWaiting; }));
+  CHECK(rig.world.until([&] { return rig.log.count("stream opened") == ClientWorker::kMaxWaiting; }));
   CHECK(rig.log.count("session dialled") == 1);
   CHECK(rig.world.until([&] { return !rig.conversations().empty(); }));
 }
@@ -335,7 +335,7 @@ TEST_CASE("an address that cannot be dialled is named, and tried again while con
   profile.remote = HostPort{"255.255.255.255", 4000, 4000};
   const auto loop = test::make_loop(profile);
   ClientShared shared;
-  auto part = std::make_unique<ClientPart>(profile, *loop, shared, std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value()});
+  auto part = std::make_unique<ClientWorker>(profile, *loop, shared, std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value()});
   shared.parts.push_back(part.get());
   part->add_slot(0);  // broadcast: EACCES
   CHECK(log.count("the server cannot be dialled yet") == 1);
@@ -361,7 +361,7 @@ TEST_CASE("connections wait for a server for a time, and are closed then") {
   profile.remote = HostPort{"255.255.255.255", 4000, 4000};
   const auto loop = test::make_loop(profile);
   ClientShared shared;
-  auto part = std::make_unique<ClientPart>(profile, *loop, shared, std::vector<IpEndpoint>{});
+  auto part = std::make_unique<ClientWorker>(profile, *loop, shared, std::vector<IpEndpoint>{});
   shared.parts.push_back(part.get());
   part->add_slot(0);
   test::TcpPair pair = test::tcp_pair();
@@ -377,7 +377,7 @@ TEST_CASE("connections wait for a server for a time, and are closed then") {
 TEST_CASE("the first address that can be dialled is taken") {
   ClientRig rig;
   rig.part.reset();
-  rig.part = std::make_unique<ClientPart>(
+  rig.part = std::make_unique<ClientWorker>(
       rig.profile, *rig.owned, rig.shared,
       std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value(), loopback(rig.raw.port())});
   rig.shared.parts[0] = rig.part.get();
@@ -468,13 +468,13 @@ TEST_CASE("after shut_down a client takes no more connections") {
 TEST_CASE("a client that goes away while a name is being resolved is not called back") {
   ClientRig rig(1, "localhost");
   rig.part.reset();
-  rig.part = std::make_unique<ClientPart>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
+  rig.part = std::make_unique<ClientWorker>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
   rig.shared.parts[0] = rig.part.get();
   rig.part->add_slot(0);
   test::TcpPair pair = test::tcp_pair();
   rig.part->take(std::move(pair.near), 0);
   rig.part->shut_down();
-  rig.part.reset();   // as ~TunnelThreads does: parts first,
+  rig.part.reset();   // as ~Daemon does: parts first,
   rig.owned.reset();  // then the loops, which run until nothing is left
   SUCCEED();
 }
