@@ -26,19 +26,19 @@ namespace {
 constexpr std::string_view kPrefix = "kcptun-uv-";
 constexpr std::string_view kChain = "silence";
 
-// --- whose table it is ---
+// --- ownership of tables ---
 
 std::uint64_t pid_namespace() {
   struct stat info {};
   return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-// In clock ticks since the system started (field 22 of proc(5)'s stat): tells a process from a later one with
-// its id.
+// In clock ticks since boot (field 22 of stat in proc(5)). Distinguishes a process from a later one with the
+// same id.
 std::optional<std::uint64_t> start_of(std::uint64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  std::size_t at = text.rfind(')');  // the name before it may hold anything
+  std::size_t at = text.rfind(')');  // the command name before it may contain any character
   if (at == std::string::npos) return std::nullopt;
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
   std::uint64_t ticks = 0;
@@ -54,7 +54,7 @@ std::string table_name(std::uint32_t netlink_port) {
          std::to_string(start_of(pid).value_or(0)) + "-" + std::to_string(netlink_port);
 }
 
-// The four numbers of a name that table_name() made.
+// Parses the four numbers of a name that table_name() made.
 std::optional<std::array<std::uint64_t, 4>> parse_table_name(std::string_view name) {
   if (!name.starts_with(kPrefix)) return std::nullopt;
   name.remove_prefix(kPrefix.size());
@@ -77,7 +77,7 @@ Bytes bytes_of(const T& value) {
   return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
 }
 
-// The conditions of one rule, in nf_tables' little machine: load into register 1, compare, go on if it holds.
+// The conditions of one rule as nf_tables expressions: load into register 1, compare, continue on a match.
 class Expressions {
  public:
   Expressions& load_meta(std::uint32_t key) {
@@ -119,7 +119,7 @@ class Expressions {
 
 constexpr std::uint32_t kSourcePort = 0, kDestinationPort = 2;  // offsets in the TCP header
 
-// "meta nfproto ipv4 meta l4proto tcp ip ttl 1", or the same of IPv6 and its hop limit.
+// "meta nfproto ipv4 meta l4proto tcp ip ttl 1", or the same for IPv6 and its hop limit.
 Expressions dying_segments(bool ipv4) {
   Expressions rule;
   rule.load_meta(NFT_META_NFPROTO).equals(ipv4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
@@ -155,7 +155,8 @@ Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
   socket->dump({NFT_MSG_GETTABLE, 0, {}}, [&stale](std::uint16_t, Bytes attributes) {
     const auto name = find_attribute(attributes, NFTA_TABLE_NAME);
     if (!name || name->empty()) return;
-    const std::string text(reinterpret_cast<const char*>(name->data()), name->size() - 1);  // its NUL
+    // without the terminating NUL
+    const std::string text(reinterpret_cast<const char*>(name->data()), name->size() - 1);
     if (is_stale_table(text)) stale.push_back(text);
   });
   for (const std::string& table : stale) {
@@ -178,7 +179,7 @@ Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
 Firewall::~Firewall() {
   NftRequest request{NFT_MSG_DELTABLE, 0, {}};
   request.attributes.text(NFTA_TABLE_NAME, table_);
-  socket_.transact({request});  // nothing is left to be told of a refusal
+  socket_.transact({request});  // best effort: an error here has no caller to report to
 }
 
 int Firewall::make_table(bool owned) {
@@ -209,10 +210,10 @@ Result<std::vector<FirewallRule>> Firewall::suppress_kernel_segments_of(std::uin
 
 Result<FirewallRule> Firewall::suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote) {
   const bool ipv4 = is_ipv4(remote);
-  const std::size_t skipped = ipv4 ? 12 : 0;  // the prefix of a mapped address
+  const std::size_t skipped = ipv4 ? 12 : 0;  // skip the prefix of a mapped address
   const Bytes source = Bytes(local.ip).subspan(skipped), destination = Bytes(remote.ip).subspan(skipped);
   const auto size = static_cast<std::uint32_t>(source.size());
-  const std::uint32_t at = ipv4 ? 12 : 8;  // of the source address; the destination's follows
+  const std::uint32_t at = ipv4 ? 12 : 8;  // offset of the source address; the destination address follows
   Expressions rule = dying_segments(ipv4);
   rule.load(NFT_PAYLOAD_NETWORK_HEADER, at, size).compare(NFT_CMP_EQ, source);
   rule.load(NFT_PAYLOAD_NETWORK_HEADER, at + size, size).compare(NFT_CMP_EQ, destination);
@@ -246,7 +247,7 @@ void Firewall::remove(std::uint64_t handle) {
   request.attributes.text(NFTA_RULE_TABLE, table_).text(NFTA_RULE_CHAIN, kChain);
   request.attributes.number64(NFTA_RULE_HANDLE, handle);
   const std::lock_guard lock(mutex_);
-  socket_.transact({request});  // goes with the table at the latest
+  socket_.transact({request});  // if this fails, the rule is removed with the table
 }
 
 }  // namespace kcptun

@@ -1,10 +1,10 @@
-// The firewall rules of tcp mode: they drop the segments that the kernel itself sends on the idle connections
-// whose sequence numbers the disguise uses. In a table of this process's own (nf_tables, as `nft list tables`
-// shows it), so that nobody else's rules are touched, and none of ours can be missed.
+// The firewall rules of tcp mode. They drop the segments that the kernel itself sends on the idle connections
+// whose sequence numbers fake TCP uses. The rules are in an nf_tables table of this process, which `nft list
+// tables` shows, so the rules of other programs are not touched.
 //
-// The kernel removes the table when its owner, the netlink socket, is closed, by whatever ending of the
-// process (Linux 5.12 and later). An older one keeps the table of a killed process: it bears the process's id
-// and time of start, and the next start removes it.
+// Since Linux 5.12 the kernel removes the table when its owner, the netlink socket, is closed, however the
+// process ends. An older kernel keeps the table of a killed process. The table's name contains the process's
+// id and start time; the next start of the program removes it.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ namespace kcptun {
 
 class Firewall;
 
-/// One rule, removed with its owner. The firewall outlives it.
+/// One rule, removed on destruction. The firewall outlives it.
 class FirewallRule {
  public:
   FirewallRule() = default;
@@ -42,27 +42,27 @@ class FirewallRule {
   std::uint64_t handle_ = 0;
 };
 
-/// Thread-safe: every loop's connections come and go through one. Bounds: one rule for each rule object.
+/// The process's table. Thread-safe: the connections of every loop use one Firewall. Bounds: one rule per
+/// FirewallRule.
 class Firewall {
  public:
-  /// Who owns the table. kProcess is for tests, which play older kernels with it.
+  /// What owns the table. Tests use kProcess to simulate older kernels.
   enum class Owner { kSocket, kProcess };
 
-  /// Removes the tables that killed processes left, and makes one for this process. The error says what the
-  /// kernel refused, and which privilege it may be for want of.
+  /// Removes the tables of killed processes and creates one for this process. The error gives the kernel's
+  /// reason and the privilege that may be missing.
   static Result<std::unique_ptr<Firewall>> open(Owner owner = Owner::kSocket);
   ~Firewall();
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
 
-  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers; one rule
-  /// for each family.
+  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers; one rule per family.
   Result<std::vector<FirewallRule>> suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max);
-  /// The same of one connection. For clients.
+  /// The same for one connection. For clients.
   Result<FirewallRule> suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote);
 
   const std::string& table() const { return table_; }
-  /// True if the kernel removes the table by itself, however the process ends.
+  /// True if the kernel removes the table when the process ends, however it ends.
   bool ends_with_process() const { return owned_; }
 
  private:
@@ -78,8 +78,8 @@ class Firewall {
   bool owned_ = false;
 };
 
-/// True for the name of a table that a process of this program made which is no more. False whenever it
-/// cannot be told: other names, and processes of other PID namespaces.
+/// True if a process of this program made the table and has ended. False if that cannot be determined:
+/// another name, or a process of another PID namespace.
 bool is_stale_table(std::string_view name);
 
 }  // namespace kcptun

@@ -14,9 +14,9 @@ namespace kcptun {
 namespace {
 
 constexpr std::size_t kHeaders = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
-// The kernel answers in pieces of at most this; a page, or 32 KiB for dumps.
+// The kernel answers in datagrams of at most a page, or 32 KiB for dumps.
 constexpr std::size_t kAnswerBytes = 64 * 1024;
-// Longer than any answer takes: a kernel that says nothing is an error, not a hang.
+// Longer than any answer takes: a kernel that does not answer causes an error, not a hang.
 constexpr timeval kAnswerTimeout{5, 0};
 
 template <typename T>
@@ -129,9 +129,9 @@ int NftSocket::dump(const NftRequest& request, const Told& told) {
   return read_answers(1, told);
 }
 
-// Until so many messages were acknowledged, a dump was done, or one was refused. A refused transaction
-// answers for each message that failed; the rest of its answers stand in the same datagram, or are met, and
-// skipped, by their age.
+// Reads until `acknowledgments` messages are acknowledged, a dump is complete, or a request is rejected. A
+// rejected transaction yields one answer per failed message. The remaining answers are in the same datagram,
+// or a later call skips them by their sequence number.
 int NftSocket::read_answers(std::size_t acknowledgments, const Told& told) {
   std::vector<std::uint8_t> answer(kAnswerBytes);
   const std::uint32_t newest = sequence_;
@@ -143,7 +143,7 @@ int NftSocket::read_answers(std::size_t acknowledgments, const Told& told) {
     auto left = static_cast<std::uint32_t>(got);
     for (auto* header = reinterpret_cast<nlmsghdr*>(answer.data()); NLMSG_OK(header, left);
          header = NLMSG_NEXT(header, left)) {
-      if (header->nlmsg_seq - oldest > newest - oldest) continue;  // of a transaction before
+      if (header->nlmsg_seq - oldest > newest - oldest) continue;  // an answer to an earlier transaction
       if (header->nlmsg_type == NLMSG_DONE) return 0;
       if (header->nlmsg_type == NLMSG_ERROR) {
         const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));

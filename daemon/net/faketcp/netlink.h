@@ -1,4 +1,4 @@
-// Netlink messages for nf_tables, written and read: nested attributes, one transaction, its answers.
+// Writes and parses netlink messages for nf_tables: nested attributes, one transaction, its answers.
 #pragma once
 
 #include <linux/netlink.h>
@@ -17,7 +17,7 @@
 
 namespace kcptun {
 
-/// Attributes in the making. Numbers are big-endian, as nf_tables wants them.
+/// A builder of attributes. Numbers are big-endian, as nf_tables requires.
 class NetlinkAttributes {
  public:
   NetlinkAttributes& number(std::uint16_t type, std::uint32_t value);
@@ -31,28 +31,29 @@ class NetlinkAttributes {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// The value of the attribute `type` at the top of `attributes`; nothing when it is absent or lengths lie.
+/// The value of the attribute `type` at the top level of `attributes`; nothing if it is absent or a length is
+/// invalid.
 std::optional<Bytes> find_attribute(Bytes attributes, std::uint16_t type);
 
-/// What nf_tables is asked to do.
+/// One nf_tables message.
 struct NftRequest {
   std::uint16_t type = 0;   // NFT_MSG_...
   std::uint16_t flags = 0;  // NLM_F_..., beside NLM_F_REQUEST
   NetlinkAttributes attributes;
 };
 
-/// A netlink socket to nf_tables in the network namespace of its creation. Blocks for as long as the kernel
-/// takes, which is microseconds. What the kernel refuses comes back as errno values.
+/// A netlink socket to nf_tables in the network namespace that was current at its creation. Calls block until
+/// the kernel answers, usually within microseconds. Errors of the kernel are returned as errno values.
 class NftSocket {
  public:
-  /// Attributes of one object that the kernel tells of.
+  /// Receives the attributes of one object that the kernel reported.
   using Told = std::function<void(std::uint16_t type, Bytes attributes)>;
 
   static Result<NftSocket> open();
-  /// Does all of it or none; 0, or the errno of the first that was refused. `told` gets what was made and
-  /// asked for by NLM_F_ECHO.
+  /// Executes all requests or none. Returns 0, or the errno of the first rejected request. `told` receives
+  /// the created objects for requests with NLM_F_ECHO.
   int transact(const std::vector<NftRequest>& requests, const Told& told = {});
-  /// Lists objects; 0 or an errno.
+  /// Lists objects. Returns 0 or an errno.
   int dump(const NftRequest& request, const Told& told);
   /// Unique among the netlink sockets of the network namespace.
   std::uint32_t port() const { return port_; }
