@@ -20,8 +20,8 @@ void for_each_segment(Bytes body, std::uint32_t conv, Handle handle) {
   }
 }
 
-/// Writes one segment; `padding` zeros follow `data`, which may be empty. Returns its size. REQUIRES: space
-/// for kSegmentHeader + data.size() + padding.
+/// Writes one segment; `padding` zeros follow `data`, which may be empty. Returns its size.
+/// REQUIRES: space for kSegmentHeader + data.size() + padding.
 inline std::size_t write_probe_segment(std::uint8_t* out, Segment segment, Bytes data, std::size_t padding) {
   constexpr std::uint16_t kWindow = 32;  // our receive window, which a probe never fills
   segment.window = kWindow;

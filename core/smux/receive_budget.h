@@ -25,8 +25,8 @@ class MemoryQuota {
 /// it, unread streams get no further window, and all others continue. The hard limit is the quota. Sessions
 /// share it with dynamic thresholds (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
 /// Packet Switches", 1998): a session may hold a multiple of what is left, so some memory always remains for
-/// new sessions. With smux 1 there are no stream windows, and the session's limit is hard, too. Bounds:
-/// kReserve bytes, which are not charged, then as above.
+/// new sessions. With smux 1 there are no stream windows, and the session's limit is hard, too.
+/// Bounds: kReserve bytes, which are not charged, then as above.
 class ReceiveBudget {
  public:
   /// Bytes that a session may hold whatever the others hold. A session whose streams are read promptly

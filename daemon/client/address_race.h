@@ -19,8 +19,8 @@ using OpenSocket = std::function<Result<std::unique_ptr<DatagramSocket>>(const I
 
 /// Happy Eyeballs (RFC 8305) for UDP, which has no handshake. A session without streams probes the first
 /// address, another one the next address kAttemptDelay later, until one of them answers. No stream data is
-/// sent to two addresses: they may belong to one server, which would deliver it twice. Bounds: kMaxAttempts
-/// sessions, for the time to start them all plus kAnswerTimeout.
+/// sent to two addresses: they may belong to one server, which would deliver it twice.
+/// Bounds: kMaxAttempts sessions, for the time to start them all plus kAnswerTimeout.
 class AddressRace final : private Session::Owner {
  public:
   /// RFC 8305's Connection Attempt Delay.

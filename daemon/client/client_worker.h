@@ -38,8 +38,8 @@ struct ClientShared {
 /// Manages the session slots of its engine; a slot holds at most one session. The first session is dialled as
 /// soon as the server's address is known and this host has a route to it (ServerFinder). If a session has
 /// ended, the next connection for its slot dials again, with a new lookup of the name. A session that
-/// Link::suspected_dead reports as probably dead is replaced in the same way: it keeps its streams, which continue
-/// if the path recovers, but takes no new ones.
+/// Link::suspected_dead reports as probably dead is replaced in the same way: it keeps its streams, which
+/// continue if the path recovers, but takes no new ones.
 ///
 /// If the network has changed so that a session's packets would leave from another address, the session gets
 /// a new socket. Servers of this project follow it (Demux).

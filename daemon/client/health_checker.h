@@ -23,8 +23,8 @@ namespace kcptun {
 /// Keeps one session without streams to each server. Any kcptun server acknowledges its keepalives, which
 /// shows that the server is alive and measures the RTT. The address is the one that answers first
 /// (AddressRace). A server that does not answer within the time limit has failed. It is tried again with a
-/// new session and a new name lookup, at ServerPool's intervals. Bounds: one session per server and engine;
-/// packets at the intervals below.
+/// new session and a new name lookup, at ServerPool's intervals.
+/// Bounds: one session per server and engine; packets at the intervals below.
 class HealthChecker final : private Session::Owner {
  public:
   /// Ping intervals of the best server and of those on probation, and of the others. All are pinged

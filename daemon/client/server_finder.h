@@ -18,7 +18,8 @@ namespace kcptun {
 
 /// Resolves the server's name. If there are several addresses and none has answered before, an AddressRace
 /// chooses one. Without a network it retries after 1, 2, 4, then every 8 s, and immediately when the network
-/// changes. Logs the reason for waiting once. Bounds: one lookup, then one race at a time.
+/// changes. Logs the reason for waiting once.
+/// Bounds: one lookup, then one race at a time.
 class ServerFinder {
  public:
   static constexpr Duration kFirstRetry = seconds(1);

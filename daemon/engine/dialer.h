@@ -18,8 +18,9 @@ namespace kcptun {
 
 /// Starts an attempt at the first address, and one at the next address after kAttemptDelay or when an attempt
 /// fails. The first established connection wins and the other attempts are cancelled (Happy Eyeballs, RFC
-/// 8305 section 5). Bounds: kDialTimeout in total, including the wait for addresses; so at most kDialTimeout
-/// / kAttemptDelay concurrent attempts.
+/// 8305 section 5).
+/// Bounds: kDialTimeout in total, including the wait for addresses; so at most kDialTimeout / kAttemptDelay
+/// concurrent attempts.
 class Dialer final : private Deadline {
  public:
   /// RFC 8305's Connection Attempt Delay.

@@ -15,8 +15,9 @@
 namespace kcptun {
 
 /// Holds the addresses of the target's name, resolves the name again in the background while it is used, and
-/// remembers the address of the last successful connection. The next dialer starts with that address. Bounds:
-/// the dialers that wait for addresses belong to open streams and wait for Dialer::kDialTimeout at most.
+/// remembers the address of the last successful connection. The next dialer starts with that address.
+/// Bounds: the dialers that wait for addresses belong to open streams and wait for Dialer::kDialTimeout at
+/// most.
 class Target {
  public:
   /// `engine` outlives it. `addresses`: those known at the start; empty for a unix path or a name not yet

@@ -30,8 +30,8 @@ struct UnixAccess {
   std::optional<gid_t> group;
 };
 /// Like listen_tcp() for a unix socket. Replaces a stale socket file that no process listens on. The file has
-/// the permissions in `access` before any client can connect. REQUIRES: if `access` has a mode, no other
-/// thread creates files during the call.
+/// the permissions in `access` before any client can connect.
+/// REQUIRES: if `access` has a mode, no other thread creates files during the call.
 Result<FileDescriptor> listen_unix(const UnixPath& path, const UnixAccess& access = {});
 
 /// The file of a listening unix socket. The destructor removes it unless another file has replaced it. Does

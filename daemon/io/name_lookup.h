@@ -18,7 +18,8 @@ namespace kcptun {
 
 /// Resolves all addresses of a host with c-ares, from the hosts file, the name servers in resolv.conf and its
 /// search domains. Each lookup reads both files again, so a changed resolver is noticed. Lookups run
-/// concurrently. Bounds: kTimeout for the whole lookup; the first kMaxAddresses addresses are kept.
+/// concurrently.
+/// Bounds: kTimeout for the whole lookup; the first kMaxAddresses addresses are kept.
 class NameLookup {
  public:
   /// Less than the 10 s that a connection waits for its addresses (Dialer::kDialTimeout,

@@ -31,7 +31,8 @@ class WorkerThreads {
   void post(std::size_t index, Mailbox::Task task) { threads_[index].mailbox->post(std::move(task)); }
 
   /// Starts the other threads and their loops. If the system refuses a thread, the error gives the reason and
-  /// none runs. REQUIRES: called once.
+  /// none runs.
+  /// REQUIRES: called once.
   Result<bool> start();
   /// Runs the first loop until stop(). Returns when all loops have stopped. REQUIRES: start() succeeded.
   void run();
@@ -40,7 +41,8 @@ class WorkerThreads {
 
   /// Calls `work` while all other threads are stopped between two callbacks, so it may access their data.
   /// `work` must not block, because the other threads wait for it. It starts when the last thread has
-  /// finished its current callback. REQUIRES: stop() was not called.
+  /// finished its current callback.
+  /// REQUIRES: stop() was not called.
   void run_exclusive(const std::function<void()>& work);
 
  private:

@@ -76,11 +76,13 @@ std::string json_of_event(std::string_view event, std::string_view tunnel, LogFi
 Result<std::shared_ptr<spdlog::logger>> open_log(const LogSettings& settings);
 /// Starts the log's writer thread, so that callers never wait for the reader of the log. Before that, a line
 /// that cannot be written immediately waits in the LogWriter's queue. The error gives the system's reason for
-/// refusing a thread. REQUIRES: `log` is from open_log(); called once, after the process has dropped its
-/// privileges (each thread has its own).
+/// refusing a thread.
+/// REQUIRES: `log` is from open_log(); called once, after the process has dropped its privileges (each thread
+/// has its own).
 Result<bool> start_log(spdlog::logger& log);
 /// Directs all further events to `log`. Lines of the previous log are written first, for at most
-/// kLogPatience. REQUIRES: no other thread logs during the call.
+/// kLogPatience.
+/// REQUIRES: no other thread logs during the call.
 void use_log(std::shared_ptr<spdlog::logger> log);
 /// Logs the counts of omitted lines and closes the log. Waits at most kLogPatience until its lines are
 /// written.

@@ -42,8 +42,8 @@ std::array<std::uint8_t, 16> mapped_ipv4(in_addr address);
 /// REQUIRES: is_ipv4(endpoint).
 in_addr ipv4_of(const IpEndpoint& endpoint);
 
-/// The address for a socket of `family`: AF_INET, or AF_INET6 (IPv4 stays mapped). REQUIRES: family is
-/// AF_INET6, or is_ipv4(endpoint).
+/// The address for a socket of `family`: AF_INET, or AF_INET6 (IPv4 stays mapped).
+/// REQUIRES: family is AF_INET6, or is_ipv4(endpoint).
 SocketAddress to_sockaddr(const IpEndpoint& endpoint, int family);
 /// As AF_INET for IPv4, as AF_INET6 otherwise.
 SocketAddress to_sockaddr(const IpEndpoint& endpoint);

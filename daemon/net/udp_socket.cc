@@ -312,7 +312,7 @@ void UdpSocket::read_control(const msghdr& header, ReceivedRun& run) const {
 // ---- sending ----
 //
 // Measured in the same way. Nanoseconds per packet in the sending calls, which on loopback include delivery:
-//   batch of 128:  UDP_SEGMENT x48 140-155 (138 with destination and source address), sendmmsg 2150, sendmsg 2700
+//   batch of 128:  UDP_SEGMENT x48 140-155 (with destination and source 138), sendmmsg 2150, sendmsg 2700
 //   batch of 4:    UDP_SEGMENT 790, sendmmsg 2300, sendmsg 2700
 //   batch of 2:    UDP_SEGMENT 1490, sendmmsg 2500, sendmsg 2800
 //   batch of 1:    2850 for all three

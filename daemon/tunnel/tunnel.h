@@ -49,8 +49,8 @@ class Tunnel {
   /// Adds duplicates of its listening sockets to `sockets`, for the tunnel that replaces it, and continues to
   /// run. Sockets of tcp mode are not included.
   void lend_sockets(ListeningSockets& sockets) const;
-  /// Applies the options that may change at run time. `remote`: its addresses, if it changed. REQUIRES: all
-  /// threads are stopped; options that need a restart are unchanged.
+  /// Applies the options that may change at run time. `remote`: its addresses, if it changed.
+  /// REQUIRES: all threads are stopped; options that need a restart are unchanged.
   void apply(const Profile& next, const std::vector<IpEndpoint>* remote);
   /// Closes its streams and notifies the peer in one last round. REQUIRES: all threads are stopped.
   void shut_down();

@@ -21,8 +21,8 @@ bool opens(Suite& suite, Buffer bytes) {
   return rejected == 0;
 }
 
-/// False if the packet's layout does not detect a flip of this bit: the checksum covers the body only, so flips
-// of nonce bytes that the cipher does not use pass (stream ciphers, xor and none).
+/// False if the packet's layout does not detect a flip of this bit: the checksum covers the body only, so
+/// flips of nonce bytes that the cipher does not use pass (stream ciphers, xor and none).
 bool flip_is_noticed(Cipher cipher, std::size_t bit) {
   const std::size_t byte = bit / 8;
   if (cipher == Cipher::kAes128Gcm || cipher == Cipher::kXChaCha20Poly1305) return true;
