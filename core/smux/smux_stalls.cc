@@ -67,7 +67,7 @@ void Smux::look_at(std::uint32_t sid, Stream& stream) {
   queue_control(sid, stream);
 }
 
-// The application that paused longest loses its connection. Otherwise all others of the session would stall.
+// An application that paused for long loses its connection. Otherwise all others of the session would stall.
 void Smux::give_up_largest() {
   Stream* largest = nullptr;
   std::uint32_t max_sid = 0;

@@ -1,4 +1,5 @@
-// Quantum permutation pads: kcptun's optional second layer over each stream's payload (docs/protocol.md section 8).
+// Quantum permutation pads (QPP): an optional second encryption layer over each stream's payload
+// (docs/protocol.md section 8).
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// The Snappy framing format (docs/protocol.md section 7; google/snappy framing_format.txt) over one byte stream.
+// The Snappy framing format over one byte stream (docs/protocol.md section 7; google/snappy
+// framing_format.txt).
 #pragma once
 
 #include <array>

@@ -92,8 +92,8 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 }
 
 // True if a new session may help: streams that can restart wait in this session or in an earlier suspect one,
-// or a new session may be answered where this one is not. With a suite that has session ids, a server does
-// not answer a session that it has dropped or that it rejects after its start. A name may also have another
+// or a new session may be answered where this one is not. With a suite that has session ids, a server does not
+// answer a session that it has dropped, or that was dialled before its start. A name may also have another
 // address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::wants_another(const ClientSession& session) const {
   if (!session.link.guard() && finder_.in_order().size() < 2) return false;

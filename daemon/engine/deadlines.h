@@ -22,6 +22,7 @@ class Deadline {
   std::size_t place_ = kNowhere;
 };
 
+/// Single-threaded; one per engine. Owns no deadline and makes no system call.
 class DeadlineHeap {
  public:
   /// Sets, moves or (nullopt) removes the entry's deadline. O(log n).

@@ -51,6 +51,7 @@ struct ReceivedRun {
   }
 };
 
+/// One thread drives a socket. No call blocks.
 class DatagramSocket {
  public:
   using Counters = UdpCounters;

@@ -98,8 +98,8 @@ Result<bool> Daemon::open_all() {
     if (!found) return Error{prefix(tunnel) + found.error()};
     addresses.push_back(std::move(*found));
   }
-  // Signals are handled from here on: name lookups may take long, and a client can connect before the start
-  // is complete. A stop then still cleans up what was opened.
+  // Signals keep their default action during the name lookups above, which may take long, and so end them.
+  // From here on they are handled: once clients can connect, a stop must clean up what was opened.
   signals_ = std::make_unique<Signals>(threads_->uv(0), *this);
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     const ConfiguredTunnel& tunnel = running_.tunnels[i];

@@ -20,6 +20,7 @@ namespace kcptun {
 
 class DaemonReload;
 
+/// Lives on the main thread, which runs the first loop. Bounds: the number of threads is fixed at open().
 class Daemon {
  public:
   /// Reads the configuration again, as at the start.
