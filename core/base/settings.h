@@ -51,7 +51,7 @@ inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
 /// Timing parameters of KCP with kcptun's meaning (docs/protocol.md section 5).
 struct KcpTuning {
   bool nodelay = false;               // lower minimum RTO and additive back-off
-  // maximum delay of data and ACKs; this program sends both immediately
+  // Maximum delay of data and ACKs; this program sends both immediately.
   Duration interval = milliseconds(30);
   std::uint32_t resend = 2;              // fast retransmit after this many later acknowledgements; 0: off
   bool no_congestion_control = true;     // nc 1

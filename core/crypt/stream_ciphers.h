@@ -8,8 +8,8 @@
 
 namespace kcptun {
 
-/// XOR with a fixed table of 1500 bytes. REQUIRES: packets of at most kMaxDatagram bytes; later bytes stay
-/// unencrypted.
+/// XOR with a fixed table of 1500 bytes.
+/// REQUIRES: packets of at most kMaxDatagram bytes; later bytes stay unencrypted.
 std::unique_ptr<PacketCipher> make_xor(Bytes key);
 /// Leaves packets unchanged: only the header's checksum remains.
 std::unique_ptr<PacketCipher> make_none();

@@ -22,7 +22,7 @@ struct SuiteRow {
   int gcrypt_algorithm;    // 0 if libgcrypt is not used
   /// Makes the cipher of a checksummed packet from this row and key_size bytes. Null for other formats.
   std::unique_ptr<PacketCipher> (*make)(const SuiteRow& row, Bytes key, Dispatch dispatch);
-  // what it protects and what it does not, for the log; docs/security.md has the details
+  // What it protects and what it does not, for the log; docs/security.md has the details.
   std::string_view protects;
   KeyDerivation derivation = KeyDerivation::kPbkdf2;
 };

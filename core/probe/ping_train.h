@@ -37,8 +37,8 @@ class PingTrain {
   /// Writes the next ping. REQUIRES: pings_left(), kPingBody bytes at `out`. Returns the body's size.
   std::size_t write_ping(TimePoint now, std::uint8_t* out);
   /// Call it after the last ping has had time to return. Writes the segment at una and returns its size, or
-  /// returns 0 if una has passed all pings. Repeat it until una advances. REQUIRES: kSegmentHeader bytes at
-  /// `out`.
+  /// returns 0 if una has passed all pings. Repeat it until una advances.
+  /// REQUIRES: kSegmentHeader bytes at `out`.
   std::size_t write_fill(std::uint8_t* out);
   void handle(TimePoint now, Bytes body);
 

@@ -14,7 +14,8 @@ namespace kcptun {
 
 /// Tracks how long each stream end has waited: first until the data before it is acknowledged, then in steps
 /// of kStep while its owner expects that the peer still reads. Entries may be stale; the owner recognises
-/// them. Bounds: those of the owner, which calls sweep().
+/// them.
+/// Bounds: those of the owner, which calls sweep().
 class LingeringEnds {
  public:
   static constexpr Duration kStep = seconds(1);

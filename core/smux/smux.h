@@ -26,7 +26,7 @@ struct StreamEvent {
     kData,      // bytes arrived; call consume() when they were delivered
     kFinished,  // the peer has closed its direction
     kWritable,  // the stream had no window, and the peer has since advertised one
-    // the peer has reset the stream: nothing more arrives and nothing more is accepted. See consume()
+    // The peer has reset the stream: nothing more arrives and nothing more is accepted. See consume().
     kBroken,
     kGivenUp,   // this end has reset the stream and removed it: its owner must free what it holds now
   };
@@ -45,9 +45,10 @@ struct StreamStalls {
 };
 
 /// Handles frames and streams. It stores no payload: received payload leaves as views, and the Link frames
-/// outgoing payload in place. Bounds: `max_streams` streams; unread bytes up to each stream's window and up
-/// to the ReceiveBudget, which the caller enforces by feeding no bytes while !can_receive(). Pending control
-/// frames are flags of their streams.
+/// outgoing payload in place.
+/// Bounds: `max_streams` streams; unread bytes up to each stream's window and up to the ReceiveBudget, which
+/// the caller enforces by feeding no bytes while !can_receive(). Pending control frames are flags of their
+/// streams.
 class Smux {
  public:
   struct Counters {
@@ -156,7 +157,8 @@ class Smux {
   const StreamStalls& stalls() const { return stalls_; }
 
   /// A whole receive window of `bytes` may arrive at once: raises the streams' windows to it and the receive
-  /// budget to twice as much. They never shrink. REQUIRES: SmuxSettings::buffers_follow_window.
+  /// budget to twice as much. They never shrink.
+  /// REQUIRES: SmuxSettings::buffers_follow_window.
   void fit_buffers(std::uint64_t bytes);
   bool buffers_follow_window() const { return settings_.buffers_follow_window; }
   bool has_stream(std::uint32_t sid) const { return find(sid) != nullptr; }
@@ -180,7 +182,7 @@ class Smux {
     std::uint32_t received = 0;        // payload bytes delivered in events
     std::uint32_t consumed = 0;        // of those, consumed
     std::uint32_t last_advertised_consumed = 0;   // in the last UPD sent
-    // the window in that UPD; it may have grown since. 0: no UPD sent
+    // The window in that UPD; it may have grown since. 0: no UPD sent.
     std::uint32_t last_advertised_window = 0;
     std::uint32_t max_window = kInitialWindow;  // the largest window that the peer may use
     std::uint8_t unread_sweeps = 0;    // consecutive sweeps in which it held bytes and none was read
@@ -200,7 +202,7 @@ class Smux {
     bool end_delivered = false;             // the peer's FIN event was polled
     bool behind = false;  // at the last UPD, the bytes that trigger the peer's next UPD were already sent
     TimePoint updated_at{};            // when the last UPD arrived; TimePoint{}: none did
-    // from the UPD before the last to the last, if the peer had all the bytes by then
+    // From the UPD before the last to the last, if the peer had all the bytes by then.
     Duration reading_time{0};
     bool gone = false;                 // to be removed once its control frames were sent
   };

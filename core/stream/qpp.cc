@@ -121,7 +121,7 @@ void Shuffler::make(std::size_t first, std::span<Pad> pads) {
 
 QppPads::QppPads(std::string_view key_text, std::size_t count)
     : count_(static_cast<std::uint32_t>(count)),
-      // a count of 1 gives 2^32, which wraps to 0 and so yields index 0, as required
+      // A count of 1 gives 2^32, which wraps to 0 and so yields index 0, as required.
       reciprocal_(0xffffffffu / count_ + 1),
       forward_(count),
       reverse_(count) {

@@ -72,7 +72,7 @@ SnappyDeframer::Step SnappyDeframer::fail() {
 SnappyDeframer::Step SnappyDeframer::feed(Bytes& input, MutableBytes out) {
   KCPTUN_CHECK(out.size() >= kSnappyBlock);
   if (failed_) return fail();
-  // the previous block may have been stored there
+  // The previous block may have been stored there.
   if (header_size_ == 0 && partial_.capacity() > 0) std::vector<std::uint8_t>().swap(partial_);
   for (;;) {
     const std::size_t skipped = std::min(skip_, input.size());

@@ -21,8 +21,8 @@ inline constexpr std::size_t kSnappyMaxEncoded = 10 + 8 + 32 + kSnappyBlock + kS
 class SnappyFramer {
  public:
   /// Consumes up to kSnappyBlock bytes from the front of `plain` and writes them to `out` as one chunk. The
-  /// first call writes the stream identifier before it. Returns the number of bytes written. REQUIRES:
-  /// out.size() >= kSnappyMaxEncoded.
+  /// first call writes the stream identifier before it. Returns the number of bytes written.
+  /// REQUIRES: out.size() >= kSnappyMaxEncoded.
   std::size_t encode(Bytes& plain, MutableBytes out);
 
  private:
@@ -39,7 +39,7 @@ class SnappyDeframer {
   };
   struct Step {
     Status status = Status::kMore;
-    // for kBlock: in `out`, in the input, or until the next feed() in the deframer. Never empty.
+    // For kBlock: in `out`, in the input, or until the next feed() in the deframer. Never empty.
     Bytes block;
   };
 

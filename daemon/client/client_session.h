@@ -35,7 +35,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   struct Silence {
     TimePoint since;                         // Link::unanswered_since()
     std::uint64_t refusals_before = 0;  // ICMP errors on the socket when the peer was first found unanswering
-    // when a later session to the same server first received a packet in this time
+    // When a later session to the same server first received a packet in this time.
     std::optional<TimePoint> other_heard{};
   };
   /// The state of the current interval without an answer. REQUIRES: an answer is outstanding.
@@ -49,7 +49,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   Engine& engine;
   std::size_t slot;      // index in the worker's slots_ of the slot that it was dialled for
   HostPort server;       // as configured in the profile
-  // declared before the link: its clock reading also sets the time of day for the link's timestamps
+  // Declared before the link: its clock reading also sets the time of day for the link's timestamps.
   TimePoint dialled_at;
   Link link;
   Session session;

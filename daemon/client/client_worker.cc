@@ -265,7 +265,7 @@ void ClientWorker::scavenge(TimePoint now) {
       if (too_old) old->session.shut_down();  // removed once the peer has acknowledged the ends
       return false;
     }
-    // the streams' last data is still in flight; the smux keepalive timeout bounds the wait
+    // The streams' last data is still in flight; the smux keepalive timeout bounds the wait.
     if (!old->link.drained()) return false;
     log().info("session scavenged", {{"conv", hex_id(old->link.conv())}});
     account(*old);
@@ -425,7 +425,7 @@ void ClientWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
     finder_.replace(*remote);
     watch_servers();
     for (Slot& slot : slots_)
-      // with one server left of several, no other code would redial
+      // With one server left of several, no other code would redial.
       if (!slot.waiting.empty() || (slot.wanted && !slot.session)) redial(slot);
   } else if (servers_) {
     servers_->update_settings();

@@ -151,7 +151,7 @@ class ClientWorker final : public TunnelWorker {
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait
-  // null with a single server, which needs no checks and no failover
+  // Null with a single server, which needs no checks and no failover.
   std::unique_ptr<HealthChecker> servers_;
   HintLimiter hints_;
   Counters past_;   // of ended sessions

@@ -155,7 +155,7 @@ void HealthChecker::handle_packet(TimePoint now) {
 void HealthChecker::look(TimePoint now) {
   const bool stood_still = now - std::exchange(looked_at_, now) > 2 * kPollInterval;
   look_->schedule_at(now + kPollInterval);
-  // packets that arrived during the pause are read after this and must be counted first
+  // Packets that arrived during the pause are read after this and must be counted first.
   if (stood_still) return;
   const std::unique_ptr<Watched>& best = servers_[choice_.chosen()].session;
   const bool urgent = !best || best->link.unanswered_since();

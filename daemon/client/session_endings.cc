@@ -29,10 +29,10 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   log().warning("session closed", {{"conv", hex_id(session.link.conv())}, {"reason", reason}});
   explain(session.link);
   if (reason == kNobodyListens && !session.link.heard()) explain_no_answer(session, engine_.now());
-  // for an expired or suspect session, the finder's state is not updated
+  // For an expired or suspect session, the finder's state is not updated.
   if (current) report_to_finder(session);
   account(session);
-  // send the session's last packets before the socket loses its peer
+  // Send the session's last packets before the socket loses its peer.
   if (!engine_.blocked()) engine_.send_batch();
   keep_socket(session.socket);
   const bool gone_peer = session.link.peer_gone() || reason == kNobodyListens || reason == kForgotten;
@@ -92,8 +92,8 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 }
 
 // True if a new session may help: streams that can restart wait in this session or in an earlier suspect one,
-// or a new session may be answered where this one is not. With a suite that has session ids, a server does not
-// answer a session that it has dropped, or that was dialled before its start. A name may also have another
+// or a new session may be answered where this one is not. With a suite that has session ids, a server does
+// not answer a session that it has dropped, or that was dialled before its start. A name may also have another
 // address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::wants_another(const ClientSession& session) const {
   if (!session.link.guard() && finder_.in_order().size() < 2) return false;

@@ -238,7 +238,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   const int error = errno;
   if (n > 0 && replay_.movable()) {
     note_position();
-    // record before the commit, which may encrypt in place
+    // Record before the commit, which may encrypt in place.
     replay_.record(room, static_cast<std::size_t>(n));
   }
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);

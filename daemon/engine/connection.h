@@ -130,7 +130,7 @@ class Connection : private Deadline {
   bool hung_up_ = false;  // the local peer is gone, and the stream has no send window for its remaining bytes
   bool failed_ = false;
   std::optional<TimePoint> give_up_at_;  // connecting, or draining
-  // if the connection has nothing to read or write by then, it is watched for a hang-up
+  // If the connection has nothing to read or write by then, it is watched for a hang-up.
   std::optional<TimePoint> look_at_;
   std::optional<TimePoint> idle_at_;     // half-closed: next check for progress
   std::uint64_t idle_traffic_ = 0;       // bytes moved at the previous check

@@ -34,7 +34,7 @@ class DeadlineHeap {
 
  private:
   struct Entry {
-    // stored here, not in the Deadline: the comparisons then stay within the heap's cache lines
+    // Stored here, not in the Deadline: the comparisons then stay within the heap's cache lines.
     TimePoint at;
     Deadline* deadline;
   };

@@ -157,7 +157,7 @@ class Engine {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<DatagramSocket*> sockets_;  // the sockets of ports_, for send_batch()
   std::vector<std::uint32_t> free_ports_;
-  // indexes to free once the batch, which may still refer to them, is sent
+  // Indexes to free once the batch, which may still refer to them, is sent.
   std::vector<std::uint32_t> stale_ports_;
   DatagramSocket::Counters closed_udp_;   // of closed sockets
   std::vector<Session*> awake_;

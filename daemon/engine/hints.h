@@ -57,7 +57,7 @@ class RejectedPeers {
 /// segments and so receives our acknowledgements.
 class FullSizeWatch {
  public:
-  // ten tail-loss probes; a path that loses all of them at random is unusable anyway
+  // Ten tail-loss probes; a path that loses all of them at random is unusable anyway.
   static constexpr Duration kAnswerTimeout = seconds(5);
   static constexpr std::uint64_t kCopies = 5;         // retransmissions in that time
   static constexpr std::uint64_t kHeard = 2;          // new segments from the peer in that time

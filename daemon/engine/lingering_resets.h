@@ -12,8 +12,9 @@
 namespace kcptun {
 
 /// A reset discards the kernel's unsent data. A connection with unsent data therefore waits here. It is
-/// polled after 1 ms and then at growing intervals. Bounds: kMost connections, beyond which a connection is
-/// reset immediately; each waits for its `patience` at most.
+/// polled after 1 ms and then at growing intervals.
+/// Bounds: kMost connections, beyond which a connection is reset immediately; each waits for its `patience`
+/// at most.
 class LingeringResets : private Deadline {
  public:
   static constexpr std::size_t kMost = 1024;

@@ -115,7 +115,7 @@ class Session : public Deadline {
     std::uint32_t sid;
     std::uint32_t position;
   };
-  // first bytes that, as far as is known, the peer cannot have forwarded yet; in order
+  // First bytes that, as far as is known, the peer cannot have forwarded yet; in order.
   std::deque<ProtocolSniffer> first_bytes_;
 };
 

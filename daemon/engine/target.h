@@ -53,7 +53,7 @@ class Target {
   std::optional<EventLog> early_log_;   // of a lookup that no dialer waits for
   std::unique_ptr<NameLookup> lookup_;  // while a lookup is in progress
   TimePoint fresh_until_{};
-  // detects callbacks that outlive this object or the name
+  // Detects callbacks that outlive this object or the name.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -63,8 +63,8 @@ class NameLookups {
   using Answers = std::vector<NameLookup::Addresses>;
   using Done = std::function<void(Answers)>;
 
-  /// Calls `done` once, from the loop, with the answers in the order of the queries. REQUIRES: `queries` is
-  /// not empty.
+  /// Calls `done` once, from the loop, with the answers in the order of the queries.
+  /// REQUIRES: `queries` is not empty.
   NameLookups(uv_loop_t& loop, const std::vector<NameQuery>& queries, Done done);
 
  private:

@@ -43,7 +43,7 @@ class Poller {
   void count_active(int change);
 
  private:
-  // descriptors per wake-up; the remaining ones follow in the next
+  // Descriptors per wake-up; the remaining ones follow in the next.
   static constexpr std::size_t kBatch = 512;
 
   explicit Poller(FileDescriptor epoll) : epoll_(std::move(epoll)) {}

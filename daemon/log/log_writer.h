@@ -16,10 +16,11 @@
 
 namespace kcptun {
 
-/// Accepts lines from any thread without blocking. Its own thread writes them in order. Bounds: kMaxQueued
-/// bytes in the queue, and as many being written. Lines beyond that, and lines whose write fails, are dropped
-/// and counted. A notice in their place gives the number as soon as the descriptor accepts data again. Until
-/// start() there is no thread, and lines that can be written without blocking are written immediately.
+/// Accepts lines from any thread without blocking. Its own thread writes them in order.
+/// Bounds: kMaxQueued bytes in the queue, and as many being written. Lines beyond that, and lines whose write
+/// fails, are dropped and counted. A notice in their place gives the number as soon as the descriptor accepts
+/// data again. Until start() there is no thread, and lines that can be written without blocking are written
+/// immediately.
 class LogWriter {
  public:
   static constexpr std::size_t kMaxQueued = 1024 * 1024;
@@ -40,8 +41,8 @@ class LogWriter {
   bool to_standard_error() const;
   void set_notice(Notice notice);
   /// Starts writing after all lines of `before` are written; `before` accepts no more lines. Waits at most
-  /// `patience`, then drops what `before` has not written. REQUIRES: nothing has been appended to this
-  /// writer.
+  /// `patience`, then drops what `before` has not written.
+  /// REQUIRES: nothing has been appended to this writer.
   void follow(LogWriter& before, Duration patience);
   /// Accepts no further lines. True: all lines were written, or their write failed. False: `patience` ran
   /// out.

@@ -13,8 +13,8 @@
 namespace kcptun {
 
 /// Admits the first kBurst lines of a kind per kPeriod and counts the rest. The period starts with the first
-/// line. It has no clock: the caller passes the time. Bounds: tracks kMaxKinds kinds at a time; lines of
-/// further kinds are admitted.
+/// line. It has no clock: the caller passes the time.
+/// Bounds: tracks kMaxKinds kinds at a time; lines of further kinds are admitted.
 class RepeatLimiter {
  public:
   static constexpr std::uint32_t kBurst = 10;

@@ -12,7 +12,7 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   sessions += other.sessions;
   streams += other.streams;
   if (other.servers.empty()) {
-    // one server, or none
+    // One server, or none.
   } else if (servers.size() != other.servers.size()) {
     servers = std::move(other.servers);
   } else {  // each engine has its own view: a server that any engine reaches is healthy

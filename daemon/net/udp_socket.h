@@ -36,7 +36,7 @@ struct UdpSyscalls {
 };
 
 struct UdpOptions {
-  // stored in Path.socket of received packets; send() sends the runs with this index
+  // Stored in Path.socket of received packets; send() sends the runs with this index.
   std::uint32_t index = 0;
   int buffer_bytes = 0;     // requested for each direction; 0: the system's default
   bool reuse_port = false;  // SO_REUSEPORT: one socket per loop on the same port
@@ -217,7 +217,7 @@ class UdpSocket final : public DatagramSocket {
   int send_buffer_ = 0;
   std::array<StartupError, kRefusals> refusals_;  // the most recent ones
   std::size_t refusal_count_ = 0;            // in total
-  // rejected by the device, each for another peer, with no successful GSO message since
+  // Rejected by the device, each for another peer, with no successful GSO message since.
   std::size_t refused_in_a_row_ = 0;
   std::uint64_t gso_paused_until_ = 0;       // in Counters::datagrams_sent
   Counters counters_;

@@ -38,7 +38,7 @@ class Daemon::Signals {
   static Daemon& of(uv_signal_t* handle) { return *static_cast<Daemon*>(handle->data); }
   void add(uv_loop_t& loop, Daemon& threads, int number, uv_signal_cb callback) {
     auto* handle = new uv_signal_t;
-    // opening the loop has already allocated everything that can fail
+    // Opening the loop has already allocated everything that can fail.
     KCPTUN_CHECK(uv_signal_init(&loop, handle) == 0);
     handle->data = &threads;
     KCPTUN_CHECK(uv_signal_start(handle, callback, number) == 0);

@@ -9,9 +9,9 @@
 
 namespace kcptun {
 
-/// Shared by all sessions of all tunnels on all loops. Thread-safe. Bounds: `limit`, exceeded by at most one
-/// segment per loop that charges at the same time, and by the uncharged reserve of each session
-/// (ReceiveBudget::kReserve).
+/// Shared by all sessions of all tunnels on all loops. Thread-safe.
+/// Bounds: `limit`, exceeded by at most one segment per loop that charges at the same time, and by the
+/// uncharged reserve of each session (ReceiveBudget::kReserve).
 class ProcessMemory final : public MemoryQuota {
  public:
   explicit ProcessMemory(std::uint64_t limit) : limit_(limit) {}

@@ -38,7 +38,7 @@ class ServiceStatus {
   std::uint64_t at_ms_;  // at the previous totals
   Counters before_;
   std::string told_;
-  // detects totals that arrive after destruction
+  // Detects totals that arrive after destruction.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   TimerHandle timer_;
 };

@@ -118,7 +118,7 @@ void ServerWorker::follow(SessionEntry& conversation) {
 
 void ServerWorker::send_challenges() {
   for (const Demux::Challenged& asked : demux_.challenges()) {
-    // the challenge is polled again later
+    // The challenge is polled again later.
     if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
     asked.conversation->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
   }
@@ -127,7 +127,7 @@ void ServerWorker::send_challenges() {
 void ServerWorker::forward(const Path& path) {
   if (demux_.misrouted().empty()) return;
   const auto socket = std::ranges::find(sockets_, path.socket);
-  // fake TCP: its connections belong to their worker, and the client reconnects
+  // Fake TCP: its connections belong to their worker, and the client reconnects.
   if (socket == sockets_.end()) return;
   Path counted = path;
   counted.socket = static_cast<std::uint32_t>(socket - sockets_.begin());

@@ -43,8 +43,8 @@ class Tunnel {
   /// Number of engines: one per thread, for a client at most `conn`.
   std::size_t loops_wanted() const;
   /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round robin. Uses the
-  /// sockets in `inherited` instead of binding where there are any. The error names the resource. REQUIRES:
-  /// all threads are stopped or not started; called once.
+  /// sockets in `inherited` instead of binding where there are any. The error names the resource.
+  /// REQUIRES: all threads are stopped or not started; called once.
   Result<bool> open(const TunnelAddresses& addresses, std::size_t first_thread, ListeningSockets& inherited);
   /// Adds duplicates of its listening sockets to `sockets`, for the tunnel that replaces it, and continues to
   /// run. Sockets of tcp mode are not included.
@@ -107,9 +107,9 @@ class Tunnel {
     int fd;             // owned by a worker's socket, which lives as long
   };
   std::vector<Listened> listened_;
-  // of a client's localaddr; shared with the tunnel that replaces this one
+  // Of a client's localaddr; shared with the tunnel that replaces this one.
   std::shared_ptr<SocketFile> socket_file_;
-  // detects totals that arrive after destruction
+  // Detects totals that arrive after destruction.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -40,7 +40,7 @@ struct RaceRig {
   World world;
   OpenSocket opener = [this](const IpEndpoint& remote, std::uint32_t index) {
     IpEndpoint at = remote;
-    // the race uses one port for all addresses: here each address has its own
+    // The race uses one port for all addresses: here each address has its own.
     at.port = ports.at(attempts++);
     return open(at, index);
   };

@@ -62,7 +62,7 @@ TEST_CASE("a listening port that is taken is an error that names it") {
   REQUIRE_FALSE(second);
   CHECK(contains(second.error(), "127.0.0.1:" + std::to_string(port)));
   CHECK(contains(second.error(), "Address already in use"));
-  // cleaning up must preserve errno
+  // Cleaning up must preserve errno.
   CHECK_FALSE(contains(second.error(), "Success"));
 }
 

@@ -95,7 +95,7 @@ TEST_CASE("without a thread lines are written at once as far as they fit, the ot
   Piped pipe;
   pipe.writer->append(line(0));
   CHECK(pipe.until(line(0)) == line(0));
-  // the pipe is not read, and nothing blocks
+  // The pipe is not read, and nothing blocks.
   for (std::size_t i = 1; i < 200; ++i) pipe.writer->append(line(i));
   std::string text;
   std::thread reader([&] { text = pipe.until(line(199)); });

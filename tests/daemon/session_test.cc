@@ -390,7 +390,7 @@ TEST_CASE("what an application sent before it closed with unread input comes bef
   rig.app().send(answer);
   rig.app().step();
   rig.app().close();
-  // the local peer resets the connection: writing fails before reading does
+  // The local peer resets the connection: writing fails before reading does.
   rig.stream(sid).to_send = test::random_bytes(500'000, 13);
   CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
   CHECK(rig.stream(sid).received == answer);

@@ -154,7 +154,7 @@ TEST_CASE("two descriptors in one wake-up: the first callback may destroy the ha
 TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
   BareLoop loop;
   std::uint16_t port;
-  // no socket is bound there now: a packet to it causes an ICMP error
+  // No socket is bound there now: a packet to it causes an ICMP error.
   { port = test::must_bind().local().port; }
   UdpSocket socket = test::must_connect(test::loopback(port));
   std::vector<int> seen;

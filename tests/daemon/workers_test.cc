@@ -170,7 +170,7 @@ TEST_CASE("a sid that was broken may be opened again in the same datagram") {
   CHECK(rig.world.until([&] { return rig.app(0).ended; }));
   CHECK(rig.app(0).was_reset());
   rig.world.for_a_while(kMoment);
-  // smux decides whether the second stream is accepted. The first one must be closed for good.
+  // Smux decides whether the second stream is accepted. The first one must be closed for good.
   CHECK(rig.app(0).received == "one");
 }
 
@@ -425,7 +425,7 @@ TEST_CASE("sessions that expire faster than they are looked at are looked at all
   rig.add_slots();
   const auto first = rig.connect();
   std::vector<std::unique_ptr<App>> others;
-  // one every 200 ms: 3 s in total, and scavenge() runs every second
+  // One every 200 ms: 3 s in total, and scavenge() runs every second.
   for (int i = 0; i < 15 && !first->ended; ++i) {
     rig.world.for_a_while(std::chrono::milliseconds(200));
     others.push_back(rig.connect());

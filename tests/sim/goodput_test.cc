@@ -122,7 +122,7 @@ TEST_CASE("two conversations share a path within 40:60, the second one late") {
   std::uint64_t before_one = 0, before_two = 0;
   for (int slice = 0; slice < 30 * 5000; ++slice) {
     const TimePoint until = kBegin + microseconds(200) * slice;
-    // alternates, so that neither is always first in the queue
+    // Alternates, so that neither is always first in the queue.
     SimPair* const first = slice % 2 ? &one : &two;
     SimPair* const second = slice % 2 ? &two : &one;
     first->run(until, [] { return false; });

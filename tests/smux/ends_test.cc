@@ -210,7 +210,7 @@ TEST_CASE("ends that wait go when the peer marks itself, and when they are let g
   CHECK_FALSE(server.smux.has_control());
   if (mark) {
     server.give(kMark);
-    // a peer that has not seen the mark ignores resets
+    // A peer that has not seen the mark ignores resets.
     CHECK(server.control() == Frames{kMark, frame(SmuxCommand::kNop, 3)});
   } else {
     server.smux.release_lingering();

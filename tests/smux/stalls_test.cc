@@ -251,7 +251,7 @@ TEST_CASE("when the quota is used up, the largest of the streams not read for 10
   CHECK(pair.smux().counters().given_up_streams == 1);
   CHECK(pair.smux().can_receive());
   CHECK(pair.send(beside, 10 * kKiB) == 10 * kKiB);
-  // packets in flight belong to no stream
+  // Packets in flight belong to no stream.
   pair.give(SmuxCommand::kPush, large, std::vector<std::uint8_t>(10));
   CHECK(pair.smux().counters().discarded_bytes == 10);
 }

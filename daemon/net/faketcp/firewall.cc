@@ -155,7 +155,7 @@ Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
   socket->dump({NFT_MSG_GETTABLE, 0, {}}, [&stale](std::uint16_t, Bytes attributes) {
     const auto name = find_attribute(attributes, NFTA_TABLE_NAME);
     if (!name || name->empty()) return;
-    // without the terminating NUL
+    // Without the terminating NUL.
     const std::string text(reinterpret_cast<const char*>(name->data()), name->size() - 1);
     if (is_stale_table(text)) stale.push_back(text);
   });

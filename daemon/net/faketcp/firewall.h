@@ -42,8 +42,8 @@ class FirewallRule {
   std::uint64_t handle_ = 0;
 };
 
-/// The process's table. Thread-safe: the connections of every loop use one Firewall. Bounds: one rule per
-/// FirewallRule.
+/// The process's table. Thread-safe: the connections of every loop use one Firewall.
+/// Bounds: one rule per FirewallRule.
 class Firewall {
  public:
   /// What owns the table. Tests use kProcess to simulate older kernels.

@@ -58,8 +58,8 @@ class RawTcpSocket {
 
   /// False: failed; errno is set.
   bool filter(const SegmentFilter& wanted);
-  /// One recvmmsg. REQUIRES: memory.size() >= kBatch * kSlot, arrivals.size() >= kBatch. Counts and omits
-  /// anything that is not an IP packet with TCP in it.
+  /// One recvmmsg. Counts and omits anything that is not an IP packet with TCP in it.
+  /// REQUIRES: memory.size() >= kBatch * kSlot, arrivals.size() >= kBatch.
   Arrivals receive(MutableBytes memory, std::span<Arrival> arrivals, UdpCounters& counters);
   /// One sendmmsg of at most kBatch segments. Returns the number sent, or -1 with errno.
   int send(std::span<Departure> departures);
