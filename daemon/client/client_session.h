@@ -34,7 +34,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
 
   struct Silence {
     TimePoint since;                         // Link::unanswered_since()
-    std::uint64_t refusals_before = 0;  // ICMP errors on the socket when the peer was first found unanswering
+    std::uint64_t refusals_before = 0;  // ICMP errors on the socket when the missing answer was noticed
     // When a later session to the same server first received a packet in this time.
     std::optional<TimePoint> other_heard{};
   };

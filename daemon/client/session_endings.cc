@@ -93,8 +93,8 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 
 // True if a new session may help: streams that can restart wait in this session or in an earlier suspect one,
 // or a new session may be answered where this one is not. With a suite that has session ids, a server does
-// not answer a session that it has dropped, or that was dialled before its start. A name may also have another
-// address. In other cases no answer means that the server is unreachable.
+// not answer a session that it has dropped, or that was dialled before its start. A name may also have
+// another address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::wants_another(const ClientSession& session) const {
   if (!session.link.guard() && finder_.in_order().size() < 2) return false;
   return session.session.all_movable() || std::ranges::any_of(expired_, [&session](const auto& old) {

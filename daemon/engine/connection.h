@@ -59,7 +59,7 @@ class Connection : private Deadline {
 
   /// Reads up to `limit` bytes into the link.
   Pull pull(std::size_t limit);
-  /// Writes received bytes. flush() copies the rest before the view becomes invalid.
+  /// Queues received bytes. flush() writes them, or copies them to the backlog, before the view becomes invalid.
   void queue_write(Bytes view);
   void flush();
   /// The peer has closed its direction of the stream.

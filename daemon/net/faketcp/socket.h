@@ -118,7 +118,7 @@ class FakeTcpSocket : public DatagramSocket {
   Options options_;
   FileDescriptor epoll_;
   std::array<Raw, 2> raw_;   // IPv4, IPv6
-  Connections connections_;  // least recently active first
+  Connections connections_;  // most recently active first
   std::unordered_map<Key, Connections::iterator, KeyHash> by_address_;
   std::unordered_map<int, Connections::iterator> by_descriptor_;
 };
