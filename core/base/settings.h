@@ -31,19 +31,17 @@ inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between our own programs only
 }};
 
-/// What bounds the data under way beside the two windows (core/kcp/congestion.h).
-enum class Congestion : std::uint8_t {
-  kModel,    // bandwidth and round trip are measured where nc is 1; KCP's own controller where it is 0
-  kClassic,  // what kcptun does: nc 1 is none, nc 0 KCP's own controller
-  kOff,
-};
-
-struct CongestionName {
+/// A congestion controller by its name: that of a row of core/kcp/congestion_table.h. The name has static storage.
+struct Congestion {
   std::string_view name;
-  Congestion congestion;
+
+  bool operator==(const Congestion&) const = default;
+  static const Congestion kAuto;  // BBR where nc is 1, KCP's own controller where it is 0
+  static const Congestion kOff;
 };
-inline constexpr std::array<CongestionName, 3> kCongestionNames{
-    {{"auto", Congestion::kModel}, {"kcp", Congestion::kClassic}, {"off", Congestion::kOff}}};
+inline constexpr Congestion Congestion::kAuto{"auto"};
+inline constexpr Congestion Congestion::kOff{"off"};
+
 /// Segments up to which a window grows that follows the path: 24 MiB of the largest, per session and
 /// direction.
 inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
@@ -54,7 +52,7 @@ struct KcpTuning {
   Duration interval = milliseconds(30);  // the longest time data or ACKs may wait; ours leave at once
   std::uint32_t resend = 2;              // fast retransmission after this many later acknowledgements, 0: off
   bool no_congestion_control = true;     // nc 1
-  Congestion congestion = Congestion::kModel;
+  Congestion congestion = Congestion::kAuto;
 };
 struct ModePreset {
   std::string_view name;

@@ -1,5 +1,7 @@
 #include "core/kcp/bbr_controller.h"
 
+#include "core/kcp/congestion_table.h"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -81,8 +83,10 @@ constexpr double kInflightHiGrowth = 1.0 / 16;  // per round without such losses
 
 }  // namespace
 
-BbrController::BbrController(std::uint32_t segment_size, std::uint32_t phase)
+BbrController::BbrController(std::uint64_t segment_size, std::uint32_t phase)
     : segment_size_(segment_size),
+      next_segment_size_(segment_size),
+      phase_(phase),
       bandwidth_(kBandwidthRounds, kBandwidthTime),
       cycle_(2 + phase % (kCycle.size() - 2)),
       cycles_(kMeasureCycles - 1),
@@ -97,17 +101,22 @@ std::uint64_t BbrController::product(double gain) const {
                                     static_cast<double>(round_trip_.count()) * 1e-6 * gain);
 }
 
-void BbrController::handle_batch(const AckedBatch& batch) {
-  current_.acked += batch.segments;
-  current_.lost += batch.lost;
-  current_.loss_events += batch.loss_events;
+void BbrController::on_lost(const LostEvent& lost) {
+  batch_lost_ += lost.packets;
+  current_.lost += lost.packets;
+  current_.loss_events += lost.events;
+  cycle_lost_ |= lost.packets > 0;
+}
+
+void BbrController::on_acked(const AckedEvent& batch) {
+  current_.acked += batch.packets;
   current_.most_in_flight = std::max(current_.most_in_flight, batch.in_flight + batch.bytes);
-  cycle_lost_ |= batch.lost > 0;
   update_round_trip(batch);
   update_round(batch);
   update_bandwidth(batch);
   update_aggregation(batch);
   measure_loss(batch);
+  batch_lost_ = 0;
   if (!pipe_filled_ && overflows(current_, kEarlySamples)) {
     pipe_filled_ = true;
     startup_saw_queue_ = shows_queue(current_, kEarlySamples);
@@ -119,7 +128,7 @@ void BbrController::handle_batch(const AckedBatch& batch) {
 
 // --- the model ---
 
-void BbrController::update_round_trip(const AckedBatch& batch) {
+void BbrController::update_round_trip(const AckedEvent& batch) {
   if (!batch.rtt) return;
   ++current_.samples;
   const Duration rtt = std::max<Duration>(*batch.rtt, Duration(1));
@@ -129,7 +138,7 @@ void BbrController::update_round_trip(const AckedBatch& batch) {
   round_trip_at_ = batch.now;
 }
 
-void BbrController::update_round(const AckedBatch& batch) {
+void BbrController::update_round(const AckedEvent& batch) {
   if (!batch.rate) return;
   current_.app_limited |= batch.rate->app_limited;
   if (batch.rate->prior_delivered < round_ends_at_) return;
@@ -138,7 +147,7 @@ void BbrController::update_round(const AckedBatch& batch) {
   finish_round(batch);
 }
 
-void BbrController::finish_round(const AckedBatch& batch) {
+void BbrController::finish_round(const AckedEvent& batch) {
   last_ = current_;
   current_ = Round{};
   note_loss();
@@ -171,11 +180,11 @@ void BbrController::watch_round_trip() {
   queued_rounds_ = shows_queue(last_, kQueueSamples) ? queued_rounds_ + 1 : 0;
 }
 
-void BbrController::measure_loss(const AckedBatch& batch) {
+void BbrController::measure_loss(const AckedEvent& batch) {
   if (!measuring_ || batch.now - cycle_at_ < Duration(static_cast<std::int64_t>(kMeasureAfter * static_cast<double>(round_trip_.count()))) + kQueue) return;
-  phase_packets_ += batch.segments + batch.lost;
-  measured_packets_ += batch.segments + batch.lost;
-  measured_lost_ += batch.lost;
+  phase_packets_ += batch.packets + batch_lost_;
+  measured_packets_ += batch.packets + batch_lost_;
+  measured_lost_ += batch_lost_;
   if (measured_packets_ < kMeasureMemory) return;
   measured_packets_ /= 2;
   measured_lost_ /= 2;
@@ -187,9 +196,9 @@ double BbrController::loss_bound() const {
   return (measured_lost_ + 1 + 2 * std::sqrt(measured_lost_ + 1)) / measured_packets_;
 }
 
-void BbrController::watch_policer(const AckedBatch& batch) {
+void BbrController::watch_policer(const AckedEvent& batch) {
   if (round_ < policed_until_) return;
-  policed_rate_ = kNoByteWindow;
+  policed_rate_ = kUnlimited;
   if (unpoliced_.rounds++ == 0 || measured_packets_ < kMeasuredPackets) {
     unpoliced_ = {batch.now, batch.delivered, 1, 0, 0};
     return;
@@ -209,16 +218,16 @@ void BbrController::watch_policer(const AckedBatch& batch) {
   unpoliced_ = {};
 }
 
-void BbrController::update_bandwidth(const AckedBatch& batch) {
+void BbrController::update_bandwidth(const AckedEvent& batch) {
   if (!batch.rate) return;
   if (batch.rate->app_limited && batch.rate->rate < bandwidth_.value()) return;
   bandwidth_.update(batch.rate->rate, round_, batch.now);
 }
 
-void BbrController::update_aggregation(const AckedBatch& batch) {
+void BbrController::update_aggregation(const AckedEvent& batch) {
   const auto expected = static_cast<std::uint64_t>(
       static_cast<double>(bandwidth_.value()) * static_cast<double>((batch.now - epoch_at_).count()) * 1e-6);
-  if (epoch_acked_ <= expected || epoch_acked_ > kNoByteWindow / 2) {
+  if (epoch_acked_ <= expected || epoch_acked_ > kUnlimited / 2) {
     epoch_at_ = batch.now;
     epoch_acked_ = 0;
     extra_acked_.update(std::min(batch.bytes, window_), round_, batch.now);
@@ -272,10 +281,10 @@ void BbrController::adapt_inflight_hi() {
     inflight_hi_ = std::max(less, product(1));
     return;
   }
-  if (inflight_hi_ == kNoByteWindow) return;
+  if (inflight_hi_ == kUnlimited) return;
   inflight_hi_ +=
       std::max(static_cast<std::uint64_t>(static_cast<double>(inflight_hi_) * kInflightHiGrowth), segment_size_);
-  if (inflight_hi_ > product(2 * kStartupWindowGain)) inflight_hi_ = kNoByteWindow;
+  if (inflight_hi_ > product(2 * kStartupWindowGain)) inflight_hi_ = kUnlimited;
 }
 
 // --- states ---
@@ -286,7 +295,7 @@ void BbrController::begin_probing(TimePoint now) {
   cycle_lost_ = measuring_ = false;
 }
 
-void BbrController::advance(const AckedBatch& batch) {
+void BbrController::advance(const AckedEvent& batch) {
   if (state_ == State::kStartup && pipe_filled_) {
     state_ = State::kDrain;
     startup_ended_at_ = batch.now;
@@ -310,7 +319,7 @@ void BbrController::advance(const AckedBatch& batch) {
   current_.discard_rtt_samples();
 }
 
-void BbrController::advance_cycle(const AckedBatch& batch) {
+void BbrController::advance_cycle(const AckedEvent& batch) {
   const bool long_enough = batch.now - cycle_at_ >= round_trip_;
   const double gain = kCycle[cycle_];
   bool over = long_enough;
@@ -336,7 +345,7 @@ void BbrController::advance_cycle(const AckedBatch& batch) {
   cycle_lost_ = false;
 }
 
-void BbrController::advance_round_trip_probe(const AckedBatch& batch) {
+void BbrController::advance_round_trip_probe(const AckedEvent& batch) {
   if (!probe_reached_floor_) {
     if (batch.in_flight > product(kRoundTripProbeGain) + kMinWindow * segment_size_) return;
     probe_reached_floor_ = true;
@@ -374,7 +383,7 @@ double BbrController::pacing_gain() const {
   return 1;
 }
 
-void BbrController::set_outputs(const AckedBatch& batch) {
+void BbrController::set_outputs(const AckedEvent& batch) {
   const bool paced = round_trip_ >= kPacedRoundTrip;
   const std::uint64_t bandwidth = bandwidth_.value();
   // What arrives is to be as much as the path delivers at most: what it loses is sent on top.
@@ -410,6 +419,10 @@ void BbrController::set_outputs(const AckedBatch& batch) {
   window_ = std::min(window_, inflight_hi_);
   if (state_ == State::kProbeRoundTrip) window_ = std::min(window_, product(kRoundTripProbeGain));
   window_ = std::max(window_, floor);
+}
+
+std::unique_ptr<CongestionController> make_bbr_controller(const ControllerContext& context) {
+  return std::make_unique<BbrController>(context.packet_size, context.phase);
 }
 
 }  // namespace kcptun

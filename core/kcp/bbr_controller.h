@@ -18,13 +18,13 @@ namespace kcptun {
 /// own, or a neighbour's whose share we take; or beyond what the path loses while less is sent: then they are a policer's.
 class BbrController final : public CongestionController {
  public:
-  BbrController(std::uint32_t segment_size, std::uint32_t phase);
+  BbrController(std::uint64_t segment_size, std::uint32_t phase);
 
-  void handle_batch(const AckedBatch& batch) override;
-  void on_packet_threshold_loss(std::uint32_t) override {}
-  void on_retransmission_timeout() override {}
-  void handle_spurious() override {}
-  std::uint64_t byte_window() const override { return window_; }
+  void on_lost(const LostEvent& lost) override;
+  void on_acked(const AckedEvent& acked) override;
+  void on_path_changed() override { *this = BbrController(next_segment_size_, phase_); }
+  void on_mtu_changed(std::uint64_t bytes) override { next_segment_size_ = bytes; }
+  std::uint64_t window() const override { return window_; }
   std::uint64_t pacing_rate() const override { return pacing_rate_; }
   PathEstimate estimate() const override;
 
@@ -45,29 +45,32 @@ class BbrController final : public CongestionController {
     double loss() const { return packets() > 0 ? static_cast<double>(lost) / static_cast<double>(packets()) : 0; }
   };
 
-  void update_round(const AckedBatch& batch);
-  void update_bandwidth(const AckedBatch& batch);
-  void update_round_trip(const AckedBatch& batch);
-  void update_aggregation(const AckedBatch& batch);
-  void finish_round(const AckedBatch& batch);
+  void update_round(const AckedEvent& batch);
+  void update_bandwidth(const AckedEvent& batch);
+  void update_round_trip(const AckedEvent& batch);
+  void update_aggregation(const AckedEvent& batch);
+  void finish_round(const AckedEvent& batch);
   void note_loss();
   void check_full_pipe();
   void adapt_inflight_hi();
-  void advance(const AckedBatch& batch);
+  void advance(const AckedEvent& batch);
   void begin_probing(TimePoint now);
-  void advance_cycle(const AckedBatch& batch);
-  void advance_round_trip_probe(const AckedBatch& batch);
-  void set_outputs(const AckedBatch& batch);
+  void advance_cycle(const AckedEvent& batch);
+  void advance_round_trip_probe(const AckedEvent& batch);
+  void set_outputs(const AckedEvent& batch);
   bool shows_queue(const Round& round, std::uint32_t samples) const;
   void watch_round_trip();
-  void measure_loss(const AckedBatch& batch);
+  void measure_loss(const AckedEvent& batch);
   double loss_bound() const;
-  void watch_policer(const AckedBatch& batch);
+  void watch_policer(const AckedEvent& batch);
   bool overflows(const Round& round, std::uint32_t samples) const;
   double pacing_gain() const;
   std::uint64_t product(double gain) const;
 
-  const std::uint64_t segment_size_;
+  std::uint64_t segment_size_;
+  std::uint64_t next_segment_size_;  // of the next path
+  std::uint32_t phase_;
+  std::uint32_t batch_lost_ = 0;  // packets found lost since the last on_acked()
   State state_ = State::kStartup;
 
   WindowedMax<std::uint64_t> bandwidth_;
@@ -101,7 +104,7 @@ class BbrController final : public CongestionController {
   double measured_lost_ = 0;
 
   // A policer lets a burst through and then drops: what it delivers on average is taken for a while.
-  std::uint64_t policed_rate_ = kNoByteWindow;
+  std::uint64_t policed_rate_ = kUnlimited;
   std::uint64_t policed_until_ = 0;   // round
   std::uint64_t policed_rounds_ = 0;  // how long that was, 0: there is none
   struct Interval {
@@ -129,7 +132,7 @@ class BbrController final : public CongestionController {
 
   std::uint64_t judged_packets_ = 0;  // of the rounds that adapt_inflight_hi() judges together
   std::uint64_t judged_lost_ = 0;
-  std::uint64_t inflight_hi_ = kNoByteWindow;  // of the window: what the queue took without loss
+  std::uint64_t inflight_hi_ = kUnlimited;  // of the window: what the queue took without loss
   std::uint64_t window_;
   std::uint64_t pacing_rate_ = 0;
 };

@@ -21,25 +21,25 @@ struct FakePath {
     for (const TimePoint end = now + time; now < end;) {
       now += milliseconds(1);
       const auto sent = std::min<std::uint64_t>(
-          model.byte_window(), model.pacing_rate() == 0 ? model.byte_window() : model.pacing_rate() / 1000);
+          model.window(), model.pacing_rate() == 0 ? model.window() : model.pacing_rate() / 1000);
       const auto held = static_cast<std::uint64_t>((round_trip + queue) / milliseconds(1));  // milliseconds' worth
       const std::uint64_t bytes =
-          std::min({sent, rate / 1000, heeds_window ? model.byte_window() / held : CongestionController::kNoByteWindow});
-      AckedBatch batch;
+          std::min({sent, rate / 1000, heeds_window ? model.window() / held : CongestionController::kUnlimited});
+      AckedEvent batch;
       batch.now = now;
-      batch.segments = static_cast<std::uint32_t>(std::max<std::uint64_t>(bytes / kSegment, 1));
+      batch.packets = static_cast<std::uint32_t>(std::max<std::uint64_t>(bytes / kSegment, 1));
       batch.bytes = bytes;
-      lost += loss * batch.segments;
-      batch.lost = static_cast<std::uint32_t>(lost);
-      batch.loss_events = batch.lost;
-      lost -= batch.lost;
+      lost += loss * batch.packets;
+      const auto whole = static_cast<std::uint32_t>(lost);
+      lost -= whole;
+      if (whole > 0) model.on_lost({whole, whole, 0});
       delivered += bytes;
       batch.delivered = delivered;
       const auto under_way = bytes * held;
       batch.in_flight = under_way;
       batch.rtt = round_trip + queue;
       batch.rate = RateSample{bytes * 1000, delivered > under_way ? delivered - under_way : 0, false};
-      model.handle_batch(batch);
+      model.on_acked(batch);
     }
   }
 
@@ -56,7 +56,7 @@ struct FakePath {
 TEST_CASE("the model finds a path's bandwidth and round trip") {
   BbrController model(kSegment, 0);
   CHECK(model.pacing_rate() == 0);  // nothing is known: what the first window holds may leave at once
-  CHECK(model.byte_window() == 32 * kSegment);
+  CHECK(model.window() == 32 * kSegment);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(5));
   CHECK(model.estimate().round_trip == milliseconds(50));
@@ -64,8 +64,8 @@ TEST_CASE("the model finds a path's bandwidth and round trip") {
   CHECK(model.pacing_rate() <= 12'500'000 * 126 / 100);
   CHECK(model.pacing_rate() >= 12'500'000 * 74 / 100);
   // The product, and 30 ms of queue at most with everybody's own share.
-  CHECK(model.byte_window() >= 12'500'000 / 20);
-  CHECK(model.byte_window() <= 12'500'000 * 81 / 1000 + 32 * kSegment);
+  CHECK(model.window() >= 12'500'000 / 20);
+  CHECK(model.window() <= 12'500'000 * 81 / 1000 + 32 * kSegment);
 }
 
 TEST_CASE("losses alone do not slow the model down; what they take is sent on top") {
@@ -73,28 +73,28 @@ TEST_CASE("losses alone do not slow the model down; what they take is sent on to
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(10), 0.1);
   CHECK(model.estimate().bandwidth == Approx(12'500'000).epsilon(0.01));
-  CHECK(model.byte_window() >= 12'500'000 / 20);
+  CHECK(model.window() >= 12'500'000 / 20);
 }
 
 TEST_CASE("losses with a queue make the model give way, down to what the path holds") {
   BbrController model(kSegment, 0);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(5));
-  const std::uint64_t before = model.byte_window();
+  const std::uint64_t before = model.window();
   path.run(model, milliseconds(400), 0.1, milliseconds(40));  // for longer it would be the path's own loss
-  CHECK(model.byte_window() < before);
-  CHECK(model.byte_window() >= 12'500'000 / 20 * 99 / 100);
+  CHECK(model.window() < before);
+  CHECK(model.window() >= 12'500'000 / 20 * 99 / 100);
 }
 
 TEST_CASE("a sample taken across an outage holds nobody back") {
   BbrController model(kSegment, 0);
-  AckedBatch batch;
+  AckedEvent batch;
   batch.now = kStart;
-  batch.segments = 1;
+  batch.packets = 1;
   batch.bytes = batch.delivered = 36;
   batch.rtt = milliseconds(50);
   batch.rate = RateSample{7, 0, false};  // bytes per second
-  model.handle_batch(batch);
+  model.on_acked(batch);
   CHECK(model.pacing_rate() >= 8 * kSegment * 20);
   FakePath path(1'000, milliseconds(50));
   path.run(model, seconds(5));
@@ -106,7 +106,7 @@ TEST_CASE("a loopback is not paced, and its queue is short") {
   FakePath path(1'000'000'000, microseconds(100));
   path.run(model, seconds(1));
   CHECK(model.pacing_rate() == 0);
-  CHECK(model.byte_window() <= 1'000'000'000 / 1000 * 11);
+  CHECK(model.window() <= 1'000'000'000 / 1000 * 11);
 }
 
 TEST_CASE("a windowed maximum forgets after so many rounds, but not before its time") {
@@ -142,13 +142,13 @@ TEST_CASE("a path that has become longer is measured anew, with half of what it 
   BbrController model(kSegment, 0);
   FakePath path(12'500'000, milliseconds(50));
   path.run(model, seconds(5));
-  const std::uint64_t before = model.byte_window();
+  const std::uint64_t before = model.window();
   path.round_trip = milliseconds(80);
   path.heeds_window = true;
   std::uint64_t smallest = before;
   for (int i = 0; i < 15'000; ++i) {
     path.run(model, milliseconds(1));
-    smallest = std::min(smallest, model.byte_window());
+    smallest = std::min(smallest, model.window());
   }
   CHECK(smallest <= before / 2);
   CHECK(model.estimate().round_trip == milliseconds(80));
@@ -161,20 +161,20 @@ TEST_CASE("a round trip that could not be measured again stays as it was") {
   path.run(model, seconds(5));
   path.round_trip = milliseconds(80);
   path.heeds_window = true;
-  const std::uint64_t before = model.byte_window();
-  for (int i = 0; i < 15'000 && model.byte_window() > before / 2; ++i) path.run(model, milliseconds(1));
-  REQUIRE(model.byte_window() <= before / 2);  // it measures, and from here on nothing that arrives tells a round trip
-  AckedBatch batch;
-  batch.segments = 1;
+  const std::uint64_t before = model.window();
+  for (int i = 0; i < 15'000 && model.window() > before / 2; ++i) path.run(model, milliseconds(1));
+  REQUIRE(model.window() <= before / 2);  // it measures, and from here on nothing that arrives tells a round trip
+  AckedEvent batch;
+  batch.packets = 1;
   batch.bytes = kSegment;
   for (int i = 0; i < 20'000; ++i) {
     batch.now = path.now += milliseconds(1);
     batch.delivered = path.delivered += kSegment;
     batch.rate = RateSample{12'500'000, i == 0 ? path.delivered : 0, true};  // one round ends, the next one does not
-    model.handle_batch(batch);
+    model.on_acked(batch);
   }
   CHECK(model.estimate().round_trip == milliseconds(50));
-  CHECK(model.byte_window() < 12'500'000);
+  CHECK(model.window() < 12'500'000);
 }
 
 TEST_CASE("a pacer spreads bytes over time and makes up for little") {
