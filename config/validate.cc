@@ -243,6 +243,15 @@ const CongestionRow& congestion_row(const Settings& settings) {
   return *row;
 }
 
+/// A controller that measures nothing takes its rate from ratelimit.
+Check check_congestion(const Settings& settings) {
+  if (congestion_row(settings).rate_limit == RateLimitUse::kOptional || settings.number(kRateLimit) > 0)
+    return std::nullopt;
+  if (culprit(settings, kCongestion, kRateLimit) == kRateLimit)
+    return ValidationError{kRateLimit, "must not be 0 with cc " + settings.text(kCongestion)};
+  return ValidationError{kCongestion, "needs a ratelimit other than 0"};
+}
+
 std::uint32_t u32(const Settings& settings, OptionId id) {
   return static_cast<std::uint32_t>(settings.number(id));
 }
@@ -267,6 +276,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.kcp.find_mtu = settings.has_word(kMtu);  // from the default on
   if (!link.kcp.find_mtu) link.kcp.mtu = u32(settings, kMtu);
   link.kcp.tuning.congestion = {congestion_row(settings).name};
+  link.kcp.tuning.rate = static_cast<std::uint64_t>(settings.number(kRateLimit));
   read_windows(settings, link);
   link.kcp.ack_nodelay = settings.on(kAckNodelay);
   link.fec.data_shards = u32(settings, kDataShard);
@@ -368,6 +378,7 @@ std::variant<Profile, ValidationError> validate(const Settings& settings) {
   if (auto bad = check_name(settings)) return *bad;
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
+  if (auto bad = check_congestion(settings)) return *bad;
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;

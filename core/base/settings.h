@@ -53,6 +53,7 @@ struct KcpTuning {
   std::uint32_t resend = 2;              // fast retransmission after this many later acknowledgements, 0: off
   bool no_congestion_control = true;     // nc 1
   Congestion congestion = Congestion::kAuto;
+  std::uint64_t rate = 0;  // bytes per second that the session may send, for controllers that need a rate; 0: no limit
 };
 struct ModePreset {
   std::string_view name;

@@ -74,6 +74,8 @@ class CongestionController {
   virtual void on_path_changed() {}
   /// A full packet has `bytes` from now on.
   virtual void on_mtu_changed(std::uint64_t bytes) { static_cast<void>(bytes); }
+  /// The session may send `rate` bytes per second from now on; 0: no limit.
+  virtual void on_rate_limit_changed(std::uint64_t rate) { static_cast<void>(rate); }
 
   virtual std::uint64_t window() const { return kUnlimited; }
   virtual WindowScope scope() const { return WindowScope::kInFlight; }

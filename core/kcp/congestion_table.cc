@@ -10,6 +10,7 @@ namespace kcptun {
 
 // Each is defined in the file of its controller.
 MakeController make_bbr_controller;
+MakeController make_fixed_controller;
 MakeController make_kcp_controller;
 
 namespace {
@@ -30,6 +31,8 @@ constexpr std::array kTable{
     CongestionRow{"auto", "measures the path where nc is 1", make_auto, WindowGrowth::kWithNc1, RateLimitUse::kOptional},
     CongestionRow{"kcp", "does as kcptun", make_kcp, WindowGrowth::kNever, RateLimitUse::kOptional},
     CongestionRow{"off", "does nothing", make_none, WindowGrowth::kNever, RateLimitUse::kOptional},
+    CongestionRow{"fixed", "sends at ratelimit whatever is lost", make_fixed_controller, WindowGrowth::kAlways,
+                  RateLimitUse::kRequired},
 };
 
 }  // namespace

@@ -491,6 +491,7 @@ void Kcp::update_settings(const KcpSettings& settings) {
   tuning_.interval = settings.tuning.interval;
   rtt_.update_settings(rto_floor(settings.tuning), settings.tuning.interval);
   send_.update_settings(settings.tuning.resend, settings.tuning.nodelay);
+  congestion_->on_rate_limit_changed(settings.tuning.rate);
 }
 
 void Kcp::handle_new_path() {

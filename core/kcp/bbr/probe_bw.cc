@@ -11,7 +11,7 @@ namespace {
 // smaller one does not show through jitter; the phase after it must take away as much as the probe added.
 constexpr std::array<double, kCycleLength> kGains{1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0};
 // The phase at whose end the bandwidth shows what the probe found: that takes a round trip. Earlier: each probe seems to
-// find nothing. Later: a path with more bandwidth is filled later.
+// find nothing. Later: a path with more bandwidth is filled later. [sim] as kProbeGrowth.
 constexpr std::size_t kProbeShows = 2;
 // Factor by which a probe that found more raised the bandwidth: the next probe follows at once. Lower: noise keeps the
 // probes going. Higher: more bandwidth is found in steps of a cycle. [sim] path_change_test, "a path that becomes five
@@ -28,9 +28,10 @@ constexpr int kMaxDrain = 2;
 // [lab] "RTT 50 ms, 100 Mbit/s, 2 % loss".
 constexpr std::uint32_t kMeasureCycles = 8;
 // Round trips after which that phase begins to count: what left before arrives until then. Lower: the probe's own losses
-// count. Higher: the phase lasts longer.
+// count. Higher: the phase lasts longer. [lab] as kMeasureCycles.
 constexpr double kMeasureAfter = 1.5;
 // Round trips, the longest that phase lasts. Lower: slow paths measure nothing. Higher: they send less for longer.
+// [lab] as kMeasureCycles.
 constexpr int kMaxMeasure = 6;
 
 }  // namespace

@@ -13,10 +13,11 @@ constexpr Duration kProbeTime = milliseconds(200);
 // becomes a little longer is filled late. [sim] path_change_test, "a path that becomes five times as long is measured
 // within a second or two, and filled again".
 constexpr double kLongRound = 1.25;
-// Such rounds in a row that start a probe. Lower: one delay starts it. Higher: the path is idle for longer.
+// Such rounds in a row that start a probe. Lower: one delay starts it. Higher: the path is idle for longer. [sim]
+// as kLongRound.
 constexpr std::uint32_t kLongRounds = 3;
 // Rounds in a row with a queue that sending less did not empty: two cycles of ProbeBW. Lower: each probe of the
-// bandwidth starts one. Higher: a path that is a little longer counts as a queue for longer.
+// bandwidth starts one. Higher: a path that is a little longer counts as a queue for longer. [sim] as kLongRound.
 constexpr std::uint32_t kQueuedRounds = 2 * kCycleLength;
 // Time between probes that long rounds start, and between those that a queue starts. Lower: somebody else's queue makes
 // this session send half most of the time. [lab] "a tunnel beside a TCP CUBIC flow, RTT 50 ms".

@@ -20,6 +20,7 @@ constexpr std::uint32_t kLimitedRounds = 5;
 // bunches. Lower: those end Startup early. Higher: shallow queues are never noticed. [lab] "ours-to-debian".
 constexpr double kOverflow = 0.3;
 // Packets of a round that may show it. Lower: few losses decide. Higher: slow paths overflow for longer.
+// [lab] as kOverflow.
 constexpr std::uint64_t kOverflowPackets = 64;
 // Losses that do not touch each other, in such a round. [BBR] BBRStartupFullLossCnt is 6. Lower: one burst ends Startup.
 // Higher: slow paths overflow for longer. [lab] "RTT 50 ms, 100 Mbit/s, 1 % loss in bursts of 8".
