@@ -18,8 +18,8 @@ struct SentEvent {
   std::uint64_t in_flight = 0;  // bytes, these included
 };
 
-/// Packets were found lost. `packets` and `events` are counts, because a path drops packets and not bytes: a share of
-/// loss and its confidence need a number of trials.
+/// Packets were found lost. `packets` and `events` are counts, because a path drops packets and not bytes: a
+/// share of loss and its confidence need a number of trials.
 struct LostEvent {
   std::uint32_t packets = 0;
   std::uint32_t events = 0;     // the same, but packets that left one after another count once
@@ -46,9 +46,9 @@ struct PathEstimate {
   std::uint64_t pacing_rate = 0;  // bytes per second, 0: not paced
 };
 
-/// Takes events, answers with a window and a rate, both in bytes. Reads no clock, sends nothing, knows no segment
-/// number. Kcp reports the events of one batch in the order of RFC 9002 appendix A.7: on_spurious(), on_lost(),
-/// on_acked(). Each event has a default that ignores it.
+/// Takes events, answers with a window and a rate, both in bytes. Reads no clock, sends nothing, knows no
+/// segment number. Kcp reports the events of one batch in the order of RFC 9002 appendix A.7: on_spurious(),
+/// on_lost(), on_acked(). Each event has a default that ignores it.
 class CongestionController {
  public:
   static constexpr std::uint64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
@@ -58,7 +58,8 @@ class CongestionController {
   /// What window() limits.
   enum class WindowScope : std::uint8_t {
     kInFlight,  // bytes in flight, as RFC 9002 section 7 counts them
-    kFromUna,   // the distance from una, as KCP counts: what arrived out of order or was found lost takes room, too
+    kFromUna,   // the distance from una, as KCP counts: what arrived out of order or was found lost takes
+                // room, too
   };
 
   virtual ~CongestionController() = default;
@@ -85,8 +86,8 @@ class CongestionController {
 
   /// Bytes that may be in flight.
   std::uint64_t in_flight_limit() const { return scope() == WindowScope::kInFlight ? window() : kUnlimited; }
-  /// Segments that may be sent from una on, where full packets have `packet_size` bytes. This is the only place where
-  /// a window becomes a number of segments.
+  /// Segments that may be sent from una on, where full packets have `packet_size` bytes. This is the only
+  /// place where a window becomes a number of segments.
   std::uint32_t send_limit(std::uint64_t packet_size) const {
     if (scope() == WindowScope::kInFlight) return kAllSegments;
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(window() / packet_size, kAllSegments));

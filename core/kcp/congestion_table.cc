@@ -28,11 +28,12 @@ std::unique_ptr<CongestionController> make_auto(const ControllerContext& context
 }
 
 constexpr std::array kTable{
-    CongestionRow{"auto", "measures the path where nc is 1", make_auto, WindowGrowth::kWithNc1, RateLimitUse::kOptional},
+    CongestionRow{"auto", "measures the path where nc is 1", make_auto, WindowGrowth::kWithNc1,
+                  RateLimitUse::kOptional},
     CongestionRow{"kcp", "does as kcptun", make_kcp, WindowGrowth::kNever, RateLimitUse::kOptional},
     CongestionRow{"off", "does nothing", make_none, WindowGrowth::kNever, RateLimitUse::kOptional},
-    CongestionRow{"fixed", "sends at ratelimit whatever is lost", make_fixed_controller, WindowGrowth::kAlways,
-                  RateLimitUse::kRequired},
+    CongestionRow{"fixed", "sends at ratelimit whatever is lost", make_fixed_controller,
+                  WindowGrowth::kAlways, RateLimitUse::kRequired},
 };
 
 }  // namespace
@@ -44,7 +45,8 @@ const CongestionRow* find_congestion(std::string_view name) {
   return row == kTable.end() ? nullptr : &*row;
 }
 
-std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning, std::uint64_t packet_size,
+std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning,
+                                                                 std::uint64_t packet_size,
                                                                  std::uint32_t phase) {
   const CongestionRow* const row = find_congestion(tuning.congestion.name);
   KCPTUN_CHECK(row != nullptr);

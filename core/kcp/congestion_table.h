@@ -1,5 +1,5 @@
-// The table of congestion controllers: one row for each word that --cc takes. Config takes the words, their help and
-// their checks from here; Kcp takes its controller. A new controller is one file and one row
+// The table of congestion controllers: one row for each word that --cc takes. Config takes the words, their
+// help and their checks from here; Kcp takes its controller. A new controller is one file and one row
 // (docs/develop/first-change.md).
 #pragma once
 
@@ -23,8 +23,8 @@ struct ControllerContext {
 
 using MakeController = std::unique_ptr<CongestionController>(const ControllerContext&);
 
-/// When the send window may grow with the path, if the user left it alone: a controller must limit the bytes in flight,
-/// or the window would fill the path's queue.
+/// When the send window may grow with the path, if the user left it alone: a controller must limit the bytes
+/// in flight, or the window would fill the path's queue.
 enum class WindowGrowth : std::uint8_t { kNever, kWithNc1, kAlways };
 
 /// Whether the controller needs a rate limit, from which it takes its rate.
@@ -46,7 +46,8 @@ std::span<const CongestionRow> congestion_table();
 /// nullptr if no row has that name.
 const CongestionRow* find_congestion(std::string_view name);
 /// REQUIRES: a row has the name `tuning.congestion`.
-std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning, std::uint64_t packet_size,
+std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning,
+                                                                 std::uint64_t packet_size,
                                                                  std::uint32_t phase);
 
 }  // namespace kcptun

@@ -1,5 +1,5 @@
-// The rate at which the path delivers: one sample for each batch of acknowledgements (draft-ietf-ccwg-bbr, "Delivery
-// Rate Samples"; first in draft-cheng-iccrg-delivery-rate-estimation-02).
+// The rate at which the path delivers: one sample for each batch of acknowledgements (draft-ietf-ccwg-bbr,
+// "Delivery Rate Samples"; first in draft-cheng-iccrg-delivery-rate-estimation-02).
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct RateSample {
   bool app_limited = false;           // the path may deliver more than this sample shows
 };
 
-/// Values in, values out. A rate is the smaller of the rate of sending and the rate of acknowledgements, so that
-/// aggregated acknowledgements cannot make it larger than what was sent.
+/// Values in, values out. A rate is the smaller of the rate of sending and the rate of acknowledgements, so
+/// that aggregated acknowledgements cannot make it larger than what was sent.
 class DeliveryRate {
  public:
   /// A segment is transmitted. `in_flight`: bytes in flight before it.
@@ -32,13 +32,14 @@ class DeliveryRate {
     if (in_flight == 0) first_sent_at_ = delivered_at_ = now;
     return {delivered_, delivered_at_, first_sent_at_, app_limited_until_ > 0};
   }
-  /// `bytes` were acknowledged. `copy` is set if it is known which transmission arrived; it was sent at `sent_at`.
+  /// `bytes` were acknowledged. `copy` is set if it is known which transmission arrived; it was sent at
+  /// `sent_at`.
   void handle_acked(TimePoint now, std::uint64_t bytes, const SentPacketState* copy, TimePoint sent_at);
-  /// Nothing waits to be sent although the windows are open: until `in_flight` bytes are acknowledged, samples show the
-  /// application's rate and not the path's.
+  /// Nothing waits to be sent although the windows are open: until `in_flight` bytes are acknowledged,
+  /// samples show the application's rate and not the path's.
   void handle_app_limited(std::uint64_t in_flight) { app_limited_until_ = delivered_ + in_flight + 1; }
-  /// The sample of the acknowledgements since the last call. None if they span less than `min_rtt`: such an interval is
-  /// too short to measure.
+  /// The sample of the acknowledgements since the last call. None if they span less than `min_rtt`: such an
+  /// interval is too short to measure.
   std::optional<RateSample> take_sample(Duration min_rtt);
 
   /// Bytes acknowledged since the session began.

@@ -9,19 +9,22 @@
 namespace kcptun {
 namespace {
 
-// Packets that may be in flight before a round trip is known: the window that KCP assumes of its peer (docs/protocol.md
-// section 5). Lower: the first round trip carries less. Higher: the first burst overflows shallow queues.
+// Packets that may be in flight before a round trip is known: the window that KCP assumes of its peer
+// (docs/protocol.md section 5). Lower: the first round trip carries less. Higher: the first burst overflows
+// shallow queues.
 constexpr std::uint64_t kFirstWindow = 32;
-// Round trips' worth of the rate that may be in flight. One is what the rate needs; the second is for what was lost and
-// waits to be detected, and for late acknowledgements. Lower: the window limits the rate. Higher: more is sent into a
-// path that has gone dark. tests/kcp/fixed_controller_test.cc.
+// Round trips' worth of the rate that may be in flight. One is what the rate needs; the second is for what
+// was lost and waits to be detected, and for late acknowledgements. Lower: the window limits the rate.
+// Higher: more is sent into a path that has gone dark. tests/kcp/fixed_controller_test.cc.
 constexpr double kWindowGain = 2;
-// Weight of the newest sample in the smoothed round trip (RFC 6298 section 2.3). Higher: one late acknowledgement moves
-// the window. Lower: the window of a path that has become longer is too small for longer.
+// Weight of the newest sample in the smoothed round trip (RFC 6298 section 2.3). Higher: one late
+// acknowledgement moves the window. Lower: the window of a path that has become longer is too small for
+// longer.
 constexpr int kSmoothing = 8;
 
-/// Paces the segments at the rate limit. The limiter of the link counts whole UDP payloads, which are a little more, so
-/// it holds the session to the same number. Losses change nothing; the window only bounds what a dark path gets.
+/// Paces the segments at the rate limit. The limiter of the link counts whole UDP payloads, which are a
+/// little more, so it holds the session to the same number. Losses change nothing; the window only bounds
+/// what a dark path gets.
 class FixedController final : public CongestionController {
  public:
   FixedController(std::uint64_t rate, std::uint64_t packet_size) : rate_(rate), packet_size_(packet_size) {}

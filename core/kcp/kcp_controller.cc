@@ -1,4 +1,5 @@
-// KCP's own congestion controller (nc 0): slow start and congestion avoidance after RFC 5681, with KCP's constants.
+// KCP's own congestion controller (nc 0): slow start and congestion avoidance after RFC 5681, with KCP's
+// constants.
 #include <algorithm>
 #include <utility>
 
@@ -8,8 +9,8 @@
 namespace kcptun {
 namespace {
 
-/// Counts in full packets, as KCP does: each acknowledged packet counts as a full one, whatever its size. All values
-/// are multiples of the packet size in bytes.
+/// Counts in full packets, as KCP does: each acknowledged packet counts as a full one, whatever its size. All
+/// values are multiples of the packet size in bytes.
 class KcpController final : public CongestionController {
  public:
   KcpController(std::uint64_t packet_size, std::uint32_t resend)
@@ -35,7 +36,8 @@ class KcpController final : public CongestionController {
   void on_path_changed() override { *this = KcpController(packet_size_, resend_); }
   /// The window keeps its number of packets.
   void on_mtu_changed(std::uint64_t bytes) override {
-    for (std::uint64_t* value : {&window_, &threshold_, &window_before_, &threshold_before_, &credit_, &reduce_from_})
+    for (std::uint64_t* value :
+         {&window_, &threshold_, &window_before_, &threshold_before_, &credit_, &reduce_from_})
       if (*value != kUnlimited) *value = *value / packet_size_ * bytes;
     packet_size_ = bytes;
   }
@@ -64,8 +66,9 @@ class KcpController final : public CongestionController {
   // In whole packets, rounded down.
   std::uint64_t half(std::uint64_t bytes) const { return bytes / packet_size_ / 2 * packet_size_; }
 
-  // Packets. KCP's value (docs/protocol.md section 5), and the minimum of RFC 5681 section 3.1, equation 4. With 1, an
-  // acknowledgement that is late would stop the stream.
+  // Packets. KCP's IKCP_THRESH_MIN, and the minimum of RFC 5681 section 3.1, equation 4. Lower: an
+  // acknowledgement that is late stops the stream. Higher: a path that drops for want of bandwidth is sent
+  // more.
   static constexpr std::uint64_t kMinThreshold = 2;
 
   std::uint64_t packet_size_;
@@ -74,8 +77,9 @@ class KcpController final : public CongestionController {
   std::uint64_t threshold_ = kUnlimited;
   std::uint64_t window_before_;  // the latest reduction
   std::uint64_t threshold_before_ = 0;
-  std::uint64_t credit_ = 0;       // bytes acknowledged towards the next additive increase
-  std::uint64_t reduce_from_ = 0;  // bytes that were in flight when this batch revealed a loss; 0: it revealed none
+  std::uint64_t credit_ = 0;  // bytes acknowledged towards the next additive increase
+  std::uint64_t reduce_from_ =
+      0;  // bytes that were in flight when this batch revealed a loss; 0: it revealed none
 };
 
 }  // namespace

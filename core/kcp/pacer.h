@@ -9,14 +9,15 @@
 
 namespace kcptun {
 
-/// Packets leave in bursts of one timer granule's worth; a wake-up that is late may send the bytes of kBurstAllowance.
+/// Packets leave in bursts of one timer granule's worth; a wake-up that is late may send the bytes of
+/// kBurstAllowance.
 class Pacer {
  public:
-  /// Time. libuv's timers count milliseconds. Lower: the loop wakes up for nothing. Higher: bursts overflow shallow
-  /// queues.
+  /// Time. libuv's timers count milliseconds. Lower: the loop wakes up for nothing. Higher: bursts overflow
+  /// shallow queues.
   static constexpr Duration kTimerGranularity = milliseconds(1);
-  /// Time. A wake-up under load is one to two granules late. Lower: such a sender falls below its rate. Higher: a burst
-  /// after a longer sleep overflows shallow queues. tests/kcp/pacer_test.cc.
+  /// Time. A wake-up under load is one to two granules late. Lower: such a sender falls below its rate.
+  /// Higher: a burst after a longer sleep overflows shallow queues. tests/kcp/pacer_test.cc.
   static constexpr Duration kBurstAllowance = milliseconds(3);
 
   /// `rate`: bytes per second; 0: not paced.

@@ -8,8 +8,9 @@
 
 namespace kcptun {
 
-/// The maximum over the last `rounds` round trips, and over the time `min_age` at least, in O(1): the three best
-/// candidates, each later than the one before (Kathleen Nichols' windowed filter; draft-ietf-ccwg-bbr cites it).
+/// The maximum over the last `rounds` round trips, and over the time `min_age` at least, in O(1): the three
+/// best candidates, each later than the one before (Kathleen Nichols' windowed filter; draft-ietf-ccwg-bbr
+/// cites it).
 template <typename Value>
 class WindowedMax {
  public:

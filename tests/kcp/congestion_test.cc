@@ -18,7 +18,8 @@ std::unique_ptr<CongestionController> kcp_controller(std::uint32_t resend = 2) {
   return make_congestion_controller(tuning, kPacket, 0);
 }
 
-void acknowledge(CongestionController& controller, std::uint32_t packets, std::uint64_t peer_window = kPeerWindow) {
+void acknowledge(CongestionController& controller, std::uint32_t packets,
+                 std::uint64_t peer_window = kPeerWindow) {
   AckedEvent acked;
   acked.packets = packets;
   acked.peer_window = peer_window * kPacket;

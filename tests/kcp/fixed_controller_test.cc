@@ -77,7 +77,8 @@ class LossyPair {
     while (const std::size_t size = from.poll_packet(now_, packet.data())) {
       bytes += size;
       if (random_.below(10) > 0)
-        path.push_back({now_ + milliseconds(25), {packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(size)}});
+        path.push_back(
+            {now_ + milliseconds(25), {packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(size)}});
     }
     return bytes;
   }

@@ -24,7 +24,9 @@ TEST_CASE("a windowed maximum forgets after so many rounds, but not before its t
 
 TEST_CASE("a windowed maximum falls step by step as the values do") {
   WindowedMax<int> max(10, milliseconds(100));
-  const auto update = [&](int value, std::uint64_t round) { max.update(value, round, kStart + round * milliseconds(20)); };
+  const auto update = [&](int value, std::uint64_t round) {
+    max.update(value, round, kStart + round * milliseconds(20));
+  };
   update(100, 1);
   update(80, 4);
   update(60, 10);

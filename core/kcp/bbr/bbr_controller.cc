@@ -10,23 +10,24 @@
 namespace kcptun {
 namespace {
 
-// Packets that may be in flight before anything is known: the window that KCP assumes of its peer (docs/protocol.md
-// section 5). Lower: Startup takes more rounds. Higher: the first burst overflows shallow queues. [lab] "nothing set but
-// the key".
+// Packets that may be in flight before anything is known: the window that KCP assumes of its peer
+// (docs/protocol.md section 5). Lower: Startup takes more rounds. Higher: the first burst overflows shallow
+// queues. [lab] "nothing set but the key".
 constexpr std::uint64_t kFirstWindow = 32;
-// Packets that may always be in flight. [BBR] BBR.MinPipeCwnd is 4; a group of parity needs more to be useful. Lower: a
-// wrong sample, taken across an outage, stops the session. Higher: many sessions overflow a slow path together.
+// Packets that may always be in flight. [BBR] BBR.MinPipeCwnd is 4; a group of parity needs more to be
+// useful. Lower: a wrong sample, taken across an outage, stops the session. Higher: many sessions overflow a
+// slow path together.
 constexpr std::uint64_t kMinWindow = 8;
-// Packets that each session may have in the queue beyond its time there. The number is the same for all, so the session
-// with less bandwidth gains more by it, and shares converge. Lower: they converge slower. Higher: the queue grows with
-// the number of sessions. [lab] "two tunnels on one link, RTT 50 ms", share of the link.
+// Packets that each session may have in the queue beyond its time there. The number is the same for all, so
+// the session with less bandwidth gains more by it, and shares converge. Lower: they converge slower. Higher:
+// the queue grows with the number of sessions. [lab] "two tunnels on one link, RTT 50 ms", share of the link.
 constexpr std::uint64_t kShare = 32;
-// Time that a probe of the bandwidth, which sends a quarter more for a round trip, may leave in the queue, and a quarter
-// of the round trip at most. Lower: the probe does not show. Higher: other traffic waits. [lab] "a 64-byte ping beside a
-// bulk stream", p99.
+// Time that a probe of the bandwidth, which sends a quarter more for a round trip, may leave in the queue,
+// and a quarter of the round trip at most. Lower: the probe does not show. Higher: other traffic waits. [lab]
+// "a 64-byte ping beside a bulk stream", p99.
 constexpr Duration kProbeQueue = milliseconds(20);
-// Time that the window of a path that is not paced holds: what the scheduler may take from this process. Lower: a
-// loopback idles. Higher: its socket buffers overflow. docs/benchmarks.md.
+// Time that the window of a path that is not paced holds: what the scheduler may take from this process.
+// Lower: a loopback idles. Higher: its socket buffers overflow. docs/benchmarks.md.
 constexpr Duration kUnpacedQueue = milliseconds(10);
 
 }  // namespace
@@ -102,7 +103,8 @@ void BbrController::begin_probe_bw(TimePoint now) {
   probe_bw_.begin(now);
 }
 
-// The application leaves gaps that would have shown a shorter round trip: then the last round tells what the path takes.
+// The application leaves gaps that would have shown a shorter round trip: then the last round tells what the
+// path takes.
 void BbrController::begin_probe_rtt(TimePoint now) {
   if (model_.current().app_limited || model_.last().app_limited || !model_.paced()) {
     if (model_.last().samples > 0) model_.set_min_rtt(model_.last().min_rtt);
@@ -146,19 +148,23 @@ void BbrController::update_pacing_rate() {
   const double rate = std::min(pacing_gain() * static_cast<double>(model_.bandwidth()) / (1 - lost),
                                static_cast<double>(policer_.rate()));
   // The minimum window in a round trip: for so few packets the window is limit enough.
-  const double min_rate = static_cast<double>(min_window()) * 1e6 / static_cast<double>(model_.min_rtt().count());
+  const double min_rate =
+      static_cast<double>(min_window()) * 1e6 / static_cast<double>(model_.min_rtt().count());
   if (startup_.pipe_filled()) {
     pacing_rate_ = static_cast<std::uint64_t>(std::max(rate, min_rate));
     return;
   }
   // The first window in a round trip, times the gain, and never less than before.
-  const double first = bbr::kStartupGain * static_cast<double>(kFirstWindow) / static_cast<double>(kMinWindow) * min_rate;
-  pacing_rate_ = std::max(pacing_rate_, static_cast<std::uint64_t>(std::max(rate, pacing_rate_ == 0 ? first : 0)));
+  const double first =
+      bbr::kStartupGain * static_cast<double>(kFirstWindow) / static_cast<double>(kMinWindow) * min_rate;
+  pacing_rate_ =
+      std::max(pacing_rate_, static_cast<std::uint64_t>(std::max(rate, pacing_rate_ == 0 ? first : 0)));
 }
 
 std::uint64_t BbrController::target_window() const {
-  const Duration queue =
-      model_.paced() ? bbr::kQueueTarget + std::min<Duration>(model_.min_rtt() / 4, kProbeQueue) : kUnpacedQueue;
+  const Duration queue = model_.paced()
+                             ? bbr::kQueueTarget + std::min<Duration>(model_.min_rtt() / 4, kProbeQueue)
+                             : kUnpacedQueue;
   const std::uint64_t queued = model_.carried_in(queue);
   if (!startup_.pipe_filled()) return model_.bdp(bbr::kStartupWindowGain) + queued;
   // On a path that is not paced, the scheduler's gaps look like aggregation.

@@ -1,5 +1,5 @@
-// The congestion controller of nc 1: BBR (Cardwell et al., ACM Queue 14(5), 2016; draft-ietf-ccwg-bbr). Losses alone do
-// not slow it down.
+// The congestion controller of nc 1: BBR (Cardwell et al., ACM Queue 14(5), 2016; draft-ietf-ccwg-bbr).
+// Losses alone do not slow it down.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,10 @@
 
 namespace kcptun {
 
-/// The state machine of BBR, which moves between the states in the files beside this one, and computes the window and
-/// the pacing rate from what the model has measured. Losses count in two cases: together with a queue (then sessions
-/// overflow it), and beyond what the path loses while less is sent (then a policer drops).
+/// The state machine of BBR, which moves between the states in the files beside this one, and computes the
+/// window and the pacing rate from what the model has measured. Losses count in two cases: together with a
+/// queue (then sessions overflow it), and beyond what the path loses while less is sent (then a policer
+/// drops).
 class BbrController final : public CongestionController {
  public:
   /// `packet_size`: bytes of a full packet. `phase`: see ProbeBw.

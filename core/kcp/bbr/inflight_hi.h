@@ -11,7 +11,8 @@ namespace kcptun::bbr {
 /// BBR.inflight_longterm, called inflight_hi in BBRv2).
 class InflightHi {
  public:
-  /// `path_loss`: the share that the path loses by itself. `packet_size`: bytes. REQUIRES: Startup has filled the pipe.
+  /// `path_loss`: the share that the path loses by itself. `packet_size`: bytes. REQUIRES: Startup has filled
+  /// the pipe.
   void handle_round(const Model& model, double path_loss, std::uint64_t packet_size);
   /// Bytes; CongestionController::kUnlimited until a queue has overflowed.
   std::uint64_t value() const { return value_; }

@@ -6,11 +6,13 @@
 namespace kcptun::bbr {
 namespace {
 
-// Share of packets, the most that is sent on top. Lower: paths that lose more carry less. Higher: a path that drops for
-// want of bandwidth is sent still more. [lab] "RTT 50 ms, 100 Mbit/s, 10 % loss" needs 0.1 at least.
+// Share of packets, the most that is sent on top. Lower: paths that lose more carry less. Higher: a path that
+// drops for want of bandwidth is sent still more. [lab] "RTT 50 ms, 100 Mbit/s, 10 % loss" needs 0.1 at
+// least.
 constexpr double kMaxShare = 0.25;
-// Packets after which what was measured weighs half. Lower: the bound is wide. Higher: a loss that has ended is sent on
-// top for longer. [sim] path_change_test, "behind a policer the sender finds the rate at which little is dropped".
+// Packets after which what was measured weighs half. Lower: the bound is wide. Higher: a loss that has ended
+// is sent on top for longer. [sim] path_change_test, "behind a policer the sender finds the rate at which
+// little is dropped".
 constexpr double kMeasureMemory = 1024;
 
 }  // namespace

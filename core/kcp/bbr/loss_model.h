@@ -8,17 +8,18 @@
 
 namespace kcptun::bbr {
 
-/// Packets over which a share of loss is judged: at 1 % two standard deviations are another 1 %. Lower: chance decides,
-/// and of two sessions the slower one yields more often. Higher: an overflowing queue is noticed later. [sim]
-/// goodput_test, "two conversations share a path within 40:60, the second one late".
+/// Packets over which a share of loss is judged: at 1 % two standard deviations are another 1 %. Lower:
+/// chance decides, and of two sessions the slower one yields more often. Higher: an overflowing queue is
+/// noticed later. [sim] goodput_test, "two conversations share a path within 40:60, the second one late".
 inline constexpr std::uint64_t kJudgedPackets = 400;
-/// Packets that one measurement takes. Lower: measured() is true for a guess. Higher: the phase that sends less lasts
-/// longer. [sim] path_change_test, "behind a policer the sender finds the rate at which little is dropped".
+/// Packets that one measurement takes. Lower: measured() is true for a guess. Higher: the phase that sends
+/// less lasts longer. [sim] path_change_test, "behind a policer the sender finds the rate at which little is
+/// dropped".
 inline constexpr double kMeasuredPackets = 64;
 
-/// The share of packets that is sent on top of the bandwidth, because the path drops as many. It is the smallest share
-/// that a round of the last cycle lost, and no more than was measured while less was sent than the path takes: a full
-/// queue or a policer drops nothing then.
+/// The share of packets that is sent on top of the bandwidth, because the path drops as many. It is the
+/// smallest share that a round of the last cycle lost, and no more than was measured while less was sent than
+/// the path takes: a full queue or a policer drops nothing then.
 class LossModel {
  public:
   /// REQUIRES: Startup has filled the pipe, or its own losses would count.

@@ -4,11 +4,12 @@ namespace kcptun::bbr {
 namespace {
 
 // Rounds for which a maximum of the bandwidth, and of extra_acked, counts. [BBRv1] BtlBwFilterLen; [BBR]
-// BBR.ExtraAckedFilterLen. It must exceed kCycleLength, so that it holds the maximum of one probe until the next.
-// Higher: a path that has become slower is flooded for longer.
+// BBR.ExtraAckedFilterLen. It must exceed kCycleLength, so that it holds the maximum of one probe until the
+// next. Higher: a path that has become slower is flooded for longer.
 constexpr std::uint64_t kFilterRounds = 10;
-// Time for which they count at least. Rounds of a loopback take microseconds, and its bandwidth varies with the
-// scheduler. Lower: a loopback's window collapses. Higher: a slower path is noticed later. docs/benchmarks.md.
+// Time for which they count at least. Rounds of a loopback take microseconds, and its bandwidth varies with
+// the scheduler. Lower: a loopback's window collapses. Higher: a slower path is noticed later.
+// docs/benchmarks.md.
 constexpr Duration kFilterTime = milliseconds(500);
 
 }  // namespace
@@ -62,12 +63,13 @@ void Model::update_extra_acked(const AckedEvent& acked, std::uint64_t window) {
 }
 
 std::uint64_t Model::bdp(double gain) const {
-  return static_cast<std::uint64_t>(static_cast<double>(bandwidth_.value()) * static_cast<double>(min_rtt_.count()) *
-                                    1e-6 * gain);
+  return static_cast<std::uint64_t>(static_cast<double>(bandwidth_.value()) *
+                                    static_cast<double>(min_rtt_.count()) * 1e-6 * gain);
 }
 
 std::uint64_t Model::carried_in(Duration time) const {
-  return static_cast<std::uint64_t>(static_cast<double>(bandwidth_.value()) * static_cast<double>(time.count()) * 1e-6);
+  return static_cast<std::uint64_t>(static_cast<double>(bandwidth_.value()) *
+                                    static_cast<double>(time.count()) * 1e-6);
 }
 
 bool Model::shows_queue(const Round& round, std::uint32_t samples) const {

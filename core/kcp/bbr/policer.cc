@@ -3,15 +3,16 @@
 namespace kcptun::bbr {
 namespace {
 
-// Share of packets beyond the measured bound that only a policer explains. Linux has 0.2 in all (lt_loss_thresh); here
-// the path's own loss is known. Lower: bursts of losses pass for a policer. Higher: a policed path loses that much for
-// ever. [sim] path_change_test, "behind a policer the sender finds the rate at which little is dropped".
+// Share of packets beyond the measured bound that only a policer explains. Linux has 0.2 in all
+// (lt_loss_thresh); here the path's own loss is known. Lower: bursts of losses pass for a policer. Higher: a
+// policed path loses that much for ever. [sim] path_change_test, "behind a policer the sender finds the rate
+// at which little is dropped".
 constexpr double kPolicedLoss = 0.05;
-// Rounds for which the average counts: the value of Linux (lt_bw_max_rtts). Lower: a policer gets bursts more often.
-// Higher: a wrong guess costs longer.
+// Rounds for which the average counts: the value of Linux (lt_bw_max_rtts). Lower: a policer gets bursts more
+// often. Higher: a wrong guess costs longer.
 constexpr std::uint64_t kFirstRounds = 48;
-// Rounds, the maximum: it doubles each time that the policer is found again. Lower: as above. Higher: a policer that
-// was switched off limits the rate for longer. [sim] as kPolicedLoss.
+// Rounds, the maximum: it doubles each time that the policer is found again. Lower: as above. Higher: a
+// policer that was switched off limits the rate for longer. [sim] as kPolicedLoss.
 constexpr std::uint64_t kMaxRounds = 384;
 
 }  // namespace

@@ -8,9 +8,9 @@
 
 namespace kcptun::bbr {
 
-/// The maximum of the bandwidth is that of the burst, so a policed path would lose for ever. Losses beyond what was
-/// measured, without a queue, are a policer's: the average that it delivered is the rate limit for a number of rounds
-/// (the long-term bandwidth of BBRv1 in Linux, tcp_bbr.c, lt_bw).
+/// The maximum of the bandwidth is that of the burst, so a policed path would lose for ever. Losses beyond
+/// what was measured, without a queue, are a policer's: the average that it delivered is the rate limit for a
+/// number of rounds (the long-term bandwidth of BBRv1 in Linux, tcp_bbr.c, lt_bw).
 class Policer {
  public:
   /// REQUIRES: Startup has filled the pipe.

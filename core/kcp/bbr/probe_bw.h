@@ -8,9 +8,9 @@
 
 namespace kcptun::bbr {
 
-/// A cycle of eight phases ([BBRv1] ProbeBW): one that sends a quarter more, one that sends a quarter less until the
-/// queue is gone, six at the bandwidth. In one of eight cycles the phase that sends less lasts longer and measures what
-/// the path loses by itself.
+/// A cycle of eight phases ([BBRv1] ProbeBW): one that sends a quarter more, one that sends a quarter less
+/// until the queue is gone, six at the bandwidth. In one of eight cycles the phase that sends less lasts
+/// longer and measures what the path loses by itself.
 class ProbeBw {
  public:
   /// `phase`: any number; sessions that begin together with different ones probe at different times.
@@ -34,8 +34,8 @@ class ProbeBw {
  private:
   bool phase_over(const Model& model, const AckedEvent& acked) const;
 
-  std::size_t phase_;       // of kGains
-  TimePoint phase_at_{};    // when it began
+  std::size_t phase_;     // of kGains
+  TimePoint phase_at_{};  // when it began
   bool phase_lost_ = false;
   std::uint64_t cycle_bandwidth_ = 0;  // bytes per second, when the cycle began
   std::uint32_t cycle_;                // modulo kMeasureCycles; 0 measures

@@ -7,13 +7,13 @@
 
 namespace kcptun::bbr {
 
-/// Share of the bdp that is in flight meanwhile. [BBR] BBR.ProbeRTTCwndGain. Lower: the probe costs more goodput.
-/// Higher: other sessions' queue hides the minimum.
+/// Share of the bdp that is in flight meanwhile. [BBR] BBR.ProbeRTTCwndGain. Lower: the probe costs more
+/// goodput. Higher: other sessions' queue hides the minimum.
 inline constexpr double kProbeRttGain = 0.5;
 
-/// Decides when the minimum round trip is measured anew, and when the measurement is over. It is due when the minimum is
-/// old, and earlier when rounds take longer than a queue of this session explains: the path has become longer, or the
-/// queue is somebody else's, and the window is too small for either.
+/// Decides when the minimum round trip is measured anew, and when the measurement is over. It is due when the
+/// minimum is old, and earlier when rounds take longer than a queue of this session explains: the path has
+/// become longer, or the queue is somebody else's, and the window is too small for either.
 class ProbeRtt {
  public:
   enum class Outcome : std::uint8_t { kGoesOn, kMeasured, kPathIsLonger };

@@ -5,29 +5,32 @@
 namespace kcptun::bbr {
 namespace {
 
-// Factor by which the bandwidth grows in a round while the pipe is not full. [BBR] "Exiting Acceleration Based on
-// Bandwidth Plateau". Lower: noise passes for growth, and Startup floods the queue. Higher: it ends too early.
+// Factor by which the bandwidth grows in a round while the pipe is not full. [BBR] "Exiting Acceleration
+// Based on Bandwidth Plateau". Lower: noise passes for growth, and Startup floods the queue. Higher: it ends
+// too early.
 constexpr double kGrowth = 1.25;
-// Rounds without growth after which the pipe is full. [BBR] as kGrowth. Lower: one bad round ends Startup. Higher: it
-// floods the queue for longer.
+// Rounds without growth after which the pipe is full. [BBR] as kGrowth. Lower: one bad round ends Startup.
+// Higher: it floods the queue for longer.
 constexpr std::uint32_t kFullRounds = 3;
-// The same, where the application or a window limits the sender: it never sees the whole bandwidth between its bursts,
-// but must not burst at kStartupGain for ever ([BBR] ignores such rounds). [sim] goodput_test, "windows that follow the
-// path grow with it, and no further than it takes".
+// The same, where the application or a window limits the sender: it never sees the whole bandwidth between
+// its bursts, but must not burst at kStartupGain for ever ([BBR] ignores such rounds). [sim] goodput_test,
+// "windows that follow the path grow with it, and no further than it takes".
 constexpr std::uint32_t kLimitedRounds = 5;
-// Share of packets that a round loses beyond earlier rounds when a path without a queue overflows: Startup sends up to
-// twice what it takes. [BBR] BBR.LossThresh is 2 %, but less may be lost acknowledgements, which Go's programs send in
-// bunches. Lower: those end Startup early. Higher: shallow queues are never noticed. [lab] "ours-to-debian".
+// Share of packets that a round loses beyond earlier rounds when a path without a queue overflows: Startup
+// sends up to twice what it takes. [BBR] BBR.LossThresh is 2 %, but less may be lost acknowledgements, which
+// Go's programs send in bunches. Lower: those end Startup early. Higher: shallow queues are never noticed.
+// [lab] "ours-to-debian".
 constexpr double kOverflow = 0.3;
 // Packets of a round that may show it. Lower: few losses decide. Higher: slow paths overflow for longer.
 // [lab] as kOverflow.
 constexpr std::uint64_t kOverflowPackets = 64;
-// Losses that do not touch each other, in such a round. [BBR] BBRStartupFullLossCnt is 6. Lower: one burst ends Startup.
-// Higher: slow paths overflow for longer. [lab] "RTT 50 ms, 100 Mbit/s, 1 % loss in bursts of 8".
+// Losses that do not touch each other, in such a round. [BBR] BBRStartupFullLossCnt is 6. Lower: one burst
+// ends Startup. Higher: slow paths overflow for longer. [lab] "RTT 50 ms, 100 Mbit/s, 1 % loss in bursts of
+// 8".
 constexpr std::uint32_t kOverflowEvents = 8;
-// Time for which a queue that ended Startup may turn out to have been a longer path. Lower: Startup ends for good on a
-// path that changes. Higher: an old path's Startup is resumed. [sim] path_change_test, "a path that becomes longer while
-// the sender still looks for its bandwidth has all of it found".
+// Time for which a queue that ended Startup may turn out to have been a longer path. Lower: Startup ends for
+// good on a path that changes. Higher: an old path's Startup is resumed. [sim] path_change_test, "a path that
+// becomes longer while the sender still looks for its bandwidth has all of it found".
 constexpr Duration kDoubt = seconds(5);
 
 }  // namespace

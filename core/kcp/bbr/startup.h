@@ -7,9 +7,10 @@
 
 namespace kcptun::bbr {
 
-/// Factor of the bandwidth at which Startup paces: 2/ln 2, the smallest that lets the delivered rate double each round
-/// by the analysis of [BBRv1] (Startup); [BBR] BBR.StartupPacingGain derives 2.77. Lower: Startup takes more rounds.
-/// Higher: it overflows the queue by more. [lab] "RTT 50 ms, 100 Mbit/s, no loss", whose goodput includes Startup.
+/// Factor of the bandwidth at which Startup paces: 2/ln 2, the smallest that lets the delivered rate double
+/// each round by the analysis of [BBRv1] (Startup); [BBR] BBR.StartupPacingGain derives 2.77. Lower: Startup
+/// takes more rounds. Higher: it overflows the queue by more. [lab] "RTT 50 ms, 100 Mbit/s, no loss", whose
+/// goodput includes Startup.
 inline constexpr double kStartupGain = 2.89;
 
 /// Decides when Startup ends: the bandwidth stops growing, a queue shows, or losses show that one overflowed.
@@ -21,8 +22,8 @@ class Startup {
   void handle_round(const Model& model);
   /// The state machine has left Startup.
   void handle_exit(TimePoint now) { exited_at_ = now; }
-  /// A probe of the round trip is over. Where Startup ended for a queue, and the probe shows that it was a longer path,
-  /// Startup goes on: pipe_filled() is false again.
+  /// A probe of the round trip is over. Where Startup ended for a queue, and the probe shows that it was a
+  /// longer path, Startup goes on: pipe_filled() is false again.
   void handle_probe(bool longer_path, TimePoint now);
 
   bool pipe_filled() const { return pipe_filled_; }

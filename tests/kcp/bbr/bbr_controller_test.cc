@@ -8,7 +8,8 @@ namespace {
 constexpr std::uint32_t kSegment = 1350;
 const TimePoint kStart{seconds(100)};
 
-/// A path of fixed rate and round trip that acknowledges what the controller lets leave, a batch each millisecond.
+/// A path of fixed rate and round trip that acknowledges what the controller lets leave, a batch each
+/// millisecond.
 struct FakePath {
   explicit FakePath(std::uint64_t bytes_per_second, Duration rtt) : rate(bytes_per_second), round_trip(rtt) {}
 
@@ -17,9 +18,10 @@ struct FakePath {
       now += milliseconds(1);
       const auto sent = std::min<std::uint64_t>(
           bbr.window(), bbr.pacing_rate() == 0 ? bbr.window() : bbr.pacing_rate() / 1000);
-      const auto held = static_cast<std::uint64_t>((round_trip + queue) / milliseconds(1));  // milliseconds' worth
-      const std::uint64_t bytes =
-          std::min({sent, rate / 1000, heeds_window ? bbr.window() / held : CongestionController::kUnlimited});
+      const auto held =
+          static_cast<std::uint64_t>((round_trip + queue) / milliseconds(1));  // milliseconds' worth
+      const std::uint64_t bytes = std::min(
+          {sent, rate / 1000, heeds_window ? bbr.window() / held : CongestionController::kUnlimited});
       AckedEvent batch;
       batch.now = now;
       batch.packets = static_cast<std::uint32_t>(std::max<std::uint64_t>(bytes / kSegment, 1));
@@ -129,14 +131,16 @@ TEST_CASE("a round trip that could not be measured again stays as it was") {
   path.heeds_window = true;
   const std::uint64_t before = bbr.window();
   for (int i = 0; i < 15'000 && bbr.window() > before / 2; ++i) path.run(bbr, milliseconds(1));
-  REQUIRE(bbr.window() <= before / 2);  // it measures, and from here on nothing that arrives tells a round trip
+  REQUIRE(bbr.window() <=
+          before / 2);  // it measures, and from here on nothing that arrives tells a round trip
   AckedEvent batch;
   batch.packets = 1;
   batch.bytes = kSegment;
   for (int i = 0; i < 20'000; ++i) {
     batch.now = path.now += milliseconds(1);
     batch.delivered = path.delivered += kSegment;
-    batch.rate = RateSample{12'500'000, i == 0 ? path.delivered : 0, true};  // one round ends, the next one does not
+    batch.rate =
+        RateSample{12'500'000, i == 0 ? path.delivered : 0, true};  // one round ends, the next one does not
     bbr.on_acked(batch);
   }
   CHECK(bbr.estimate().round_trip == milliseconds(50));

@@ -48,7 +48,8 @@ TEST_CASE("sessions with different phases begin their cycles at different times,
     CHECK(path.probe.gain() == 1);
     int rounds = 0;
     for (; path.probe.gain() == 1 && rounds < 10; ++rounds) path.step(0);
-    // The earliest one ends where a probe shows what it found; no bandwidth is known from before, so a probe follows.
+    // The earliest one ends where a probe shows what it found; no bandwidth is known from before, so a probe
+    // follows.
     CHECK(rounds == (phase % 6 == 0 ? 1 : static_cast<int>(6 - phase % 6)));
   }
 }
@@ -101,7 +102,8 @@ TEST_CASE("one of eight cycles measures the path's loss, if there is any, in the
   CHECK(measured == (path.path_loss > 0 ? std::vector<int>{0, 8, 16} : std::vector<int>{}));
 }
 
-TEST_CASE("a measurement begins one and a half round trips later, and lasts for 64 packets or six round trips") {
+TEST_CASE(
+    "a measurement begins one and a half round trips later, and lasts for 64 packets or six round trips") {
   Probing path;
   path.path_loss = 0.02;
   path.reach(1.25);

@@ -76,7 +76,8 @@ TEST_CASE("a probe lasts 200 ms from when half of the product is in flight, and 
   const Duration rest = milliseconds(200) - 2 * rtt;
   CHECK(path.advance(rest - Duration(1), 0) == ProbeRtt::Outcome::kGoesOn);
   const ProbeRtt::Outcome outcome = path.advance(Duration(1), 0);
-  CHECK(outcome == (rtt > milliseconds(63) ? ProbeRtt::Outcome::kPathIsLonger : ProbeRtt::Outcome::kMeasured));
+  CHECK(outcome ==
+        (rtt > milliseconds(63) ? ProbeRtt::Outcome::kPathIsLonger : ProbeRtt::Outcome::kMeasured));
   CHECK(path.feeder.model.min_rtt() == rtt);
   CHECK(path.feeder.model.min_rtt_at() == path.feeder.now);
 }

@@ -30,7 +30,9 @@ struct Starting {
 
 }  // namespace
 
-TEST_CASE("Startup goes on while the bandwidth grows by a quarter, and ends after three rounds in which it does not") {
+TEST_CASE(
+    "Startup goes on while the bandwidth grows by a quarter, and ends after three rounds in which it does "
+    "not") {
   Starting path;
   std::uint64_t rate = 100'000;
   for (int i = 0; i < 10; ++i, rate += rate / 3) path.play({.rate = rate});
@@ -45,7 +47,8 @@ TEST_CASE("a sender that the application limits has five rounds") {
   const int rounds = free.rounds_until_filled({});
   CHECK(limited.rounds_until_filled({.app_limited = true}) == rounds + 2);
   Starting idle;
-  CHECK(idle.rounds_until_filled({.packets = 30, .app_limited = true}) == 100);  // so few packets tell nothing
+  CHECK(idle.rounds_until_filled({.packets = 30, .app_limited = true}) ==
+        100);  // so few packets tell nothing
 }
 
 TEST_CASE("a queue ends Startup, within a round or at its end") {
