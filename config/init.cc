@@ -140,7 +140,7 @@ bool belongs_in_profile(const Settings& settings, const Option& option) {
 }
 
 std::string comment_of(const Option& option) {
-  std::string text = "  // " + std::string(option.help);
+  std::string text = "  // " + help_of(option);
   if (const auto hint = value_hint(option); !hint.empty()) text += ": " + hint;
   const bool says_so = option.help.find("same on both sides") != option.help.npos;
   if (must_agree(option.id) && !says_so) text += "; the same on both sides";

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "core/base/settings.h"
+#include "core/kcp/congestion_table.h"
 
 namespace kcptun {
 namespace {
@@ -72,7 +73,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "1: no congestion window as KCP has it"},
 
     {kCongestion, kKcp, kB, kChoice, kNextSession, "cc", "", "cc", {}, "auto", "auto",
-     "congestion control: auto measures the path where nc is 1, kcp does as kcptun, off does nothing"},
+     "congestion control"},
 
     {kDataShard, kFec, kB, kNumber, kNextSession, "datashard", "ds", "datashard", {0, 255}, "10", "10",
      "data packets in a group, 0: no forward error correction"},
@@ -211,6 +212,17 @@ const Option* find_field(std::string_view name) {
   return similar == kOptions.end() ? nullptr : &*similar;
 }
 
+std::string help_of(const Option& option) {
+  std::string help(option.help);
+  if (option.id != kCongestion) return help;
+  const char* separator = ": ";
+  for (const auto& row : congestion_table()) {
+    help.append(separator).append(row.name).append(" ").append(row.help);
+    separator = ", ";
+  }
+  return help;
+}
+
 std::vector<std::string_view> choices_of(OptionId id) {
   std::vector<std::string_view> words;
   if (id == kCrypt) {
@@ -225,7 +237,7 @@ std::vector<std::string_view> choices_of(OptionId id) {
   } else if (id == kLogFormat) {
     words = {"text", "json"};  // LogFormat's order
   } else if (id == kCongestion) {
-    for (const auto& row : kCongestionNames) words.push_back(row.name);
+    for (const auto& row : congestion_table()) words.push_back(row.name);
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
   }

@@ -41,7 +41,7 @@ std::string flag_names(const Option& option) {
 
 /// "help text: hint (default: x)".
 std::string explanation(const Option& option, Role role) {
-  std::string text(option.help);
+  std::string text = help_of(option);
   if (option.kind == OptionKind::kChoice) text += ": " + value_hint(option);
   const bool number = option.kind == OptionKind::kNumber;
   const auto preset = option.default_for(role);
@@ -111,7 +111,7 @@ std::string markdown_row(const Option& option) {
   if (option.kind == OptionKind::kAddress) hint = "address";
   std::string row = "| `" + flag_names(option) + "` | " + field + " | ";
   return row + std::string(role_word(option.role)) + " | " + hint + " | " + markdown_default(option) + " | " +
-         std::string(option.help) + " |\n";
+         help_of(option) + " |\n";
 }
 
 /// Free text as one or more input lines of mdoc(7): no backslash and no control character at a line's start.
@@ -153,7 +153,7 @@ std::string mdoc_default(const Option& option, std::string_view client, std::str
 
 /// What stands under one entry: the help as a sentence, its values, the default.
 std::string mdoc_body(const Option& option, std::string_view client, std::string_view server) {
-  std::string out = mdoc_text(option.help);
+  std::string out = mdoc_text(help_of(option));
   out.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(out.front())));
   out += ".\n";
   const auto hint = value_hint(option);

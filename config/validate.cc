@@ -7,6 +7,7 @@
 #include "config/text.h"
 #include "config/unsupported.h"
 #include "core/base/check.h"
+#include "core/kcp/congestion_table.h"
 
 namespace kcptun {
 namespace {
@@ -235,10 +236,20 @@ Check read_status(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-Congestion congestion_of(std::string_view name) {
-  const auto row = std::ranges::find(kCongestionNames, name, &CongestionName::name);
-  KCPTUN_CHECK(row != kCongestionNames.end());
-  return row->congestion;
+/// REQUIRES: check_each() has accepted the settings.
+const CongestionRow& congestion_row(const Settings& settings) {
+  const CongestionRow* const row = find_congestion(settings.text(kCongestion));
+  KCPTUN_CHECK(row != nullptr);
+  return *row;
+}
+
+/// A controller that measures nothing takes its rate from ratelimit.
+Check check_congestion(const Settings& settings) {
+  if (congestion_row(settings).rate_limit == RateLimitUse::kOptional || settings.number(kRateLimit) > 0)
+    return std::nullopt;
+  if (culprit(settings, kCongestion, kRateLimit) == kRateLimit)
+    return ValidationError{kRateLimit, "must not be 0 with cc " + settings.text(kCongestion)};
+  return ValidationError{kCongestion, "needs a ratelimit other than 0"};
 }
 
 std::uint32_t u32(const Settings& settings, OptionId id) {
@@ -248,11 +259,10 @@ std::uint32_t u32(const Settings& settings, OptionId id) {
 // Nobody should have to tune windows: what the user left alone follows the path.
 void read_windows(const Settings& settings, LinkSettings& link) {
   const auto left_alone = [&settings](OptionId id) { return settings.source(id) == Source::kDefault; };
-  const bool modelled =
-      link.kcp.tuning.congestion == Congestion::kModel && link.kcp.tuning.no_congestion_control;
+  const bool follows = congestion_row(settings).window_grows(link.kcp.tuning.no_congestion_control);
   link.kcp.send_window = u32(settings, kSendWindow);
   link.kcp.receive_window = u32(settings, kReceiveWindow);
-  if (modelled && left_alone(kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
+  if (follows && left_alone(kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
   if (left_alone(kReceiveWindow)) link.kcp.max_receive_window = kMaxFollowingWindow;
   link.smux.receive_buffer = u32(settings, kSmuxBuf);
   link.smux.stream_buffer = u32(settings, kStreamBuf);
@@ -265,7 +275,8 @@ void read_link(const Settings& settings, LinkSettings& link) {
                      u32(settings, kResend), settings.number(kNc) != 0};
   link.kcp.find_mtu = settings.has_word(kMtu);  // from the default on
   if (!link.kcp.find_mtu) link.kcp.mtu = u32(settings, kMtu);
-  link.kcp.tuning.congestion = congestion_of(settings.text(kCongestion));
+  link.kcp.tuning.congestion = {congestion_row(settings).name};
+  link.kcp.tuning.rate = static_cast<std::uint64_t>(settings.number(kRateLimit));
   read_windows(settings, link);
   link.kcp.ack_nodelay = settings.on(kAckNodelay);
   link.fec.data_shards = u32(settings, kDataShard);
@@ -367,6 +378,7 @@ std::variant<Profile, ValidationError> validate(const Settings& settings) {
   if (auto bad = check_name(settings)) return *bad;
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
+  if (auto bad = check_congestion(settings)) return *bad;
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;

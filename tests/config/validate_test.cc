@@ -1,6 +1,7 @@
 #include "config/validate.h"
 
 #include "config/options.h"
+#include "core/kcp/congestion_table.h"
 #include "tests/config/support.h"
 
 namespace kcptun::test {
@@ -295,6 +296,36 @@ TEST_CASE("A bad list of servers is refused with the entry that is bad") {
           std::string::npos);
   CHECK(refusal_line(run_json(R"({"remoteaddr": ["a:1,b:2"]})")).find(field + "has a string with a comma") != std::string::npos);
   CHECK(refusal_line(run_json(R"({"remoteaddr": 5})")).find("expected a string or an array of strings") != std::string::npos);
+}
+
+TEST_CASE("Words and help of cc are the rows of the table of congestion controllers") {
+  std::string help = "congestion control";
+  const char* separator = ": ";
+  std::vector<std::string_view> words;
+  for (const CongestionRow& row : congestion_table()) {
+    words.push_back(row.name);
+    help.append(separator).append(row.name).append(" ").append(row.help);
+    separator = ", ";
+    const auto link = profile_of(run_flags({"--cc", std::string(row.name), "--ratelimit", "5000"})).link;
+    CHECK(link.kcp.tuning.congestion.name == row.name);
+    CHECK(link.kcp.tuning.rate == 5000);
+    CHECK(link.kcp.max_send_window == (row.window_grows(true) ? kMaxFollowingWindow : 0));
+  }
+  CHECK(choices_of(OptionId::kCongestion) == words);
+  CHECK(help_of(option_of(OptionId::kCongestion)) == help);
+}
+
+TEST_CASE("cc fixed takes its rate from ratelimit, and is refused without one") {
+  const auto nc_0 = run_flags({"--cc", "fixed", "--ratelimit", "1", "--mode", "manual", "--nc", "0"});
+  CHECK(profile_of(nc_0).link.kcp.max_send_window == kMaxFollowingWindow);
+  CHECK(profile_of(run_flags({"--ratelimit", "0"})).link.kcp.tuning.congestion == Congestion::kAuto);
+  const auto none = run_flags({"--cc", "fixed"});
+  CHECK(refusal_line(none) == "kcptun-client: --cc fixed: needs a ratelimit other than 0");
+  CHECK(exit_code(none) == 2);
+  CHECK(refusal_line(run_json(R"({"cc": "fixed"})")) ==
+        "kcptun-client: x.json: field \"cc\": \"fixed\" needs a ratelimit other than 0");
+  CHECK(refusal_line(run_json(R"({"cc": "fixed", "ratelimit": 0})")) ==
+        "kcptun-client: x.json: field \"cc\": \"fixed\" needs a ratelimit other than 0");
 }
 
 TEST_CASE("Access to a unix localaddr: permissions in octal, only where there is a file") {
