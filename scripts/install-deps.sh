@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and measuring need; only those that are missing.
 #
-#   scripts/install-deps.sh [GROUP...]    groups: build test fuzz valgrind bench package machines watch (default:
-#                                         all but the last two)
+#   scripts/install-deps.sh [GROUP...]    groups: build test lint fuzz valgrind bench package machines watch
+#                                         (default: all but the last two)
 #   scripts/install-deps.sh --list        prints the table
 set -eu
 
@@ -26,6 +26,7 @@ build    libcli11-dev          command line
 build    nlohmann-json3-dev    JSON
 build    libhttp-parser-dev    HTTP of the status
 build    libspdlog-dev         logging
+build    libnftables-dev       firewall rules of tcp mode
 build    libqrencode-dev       QR codes of pairing strings
 test     catch2                unit tests
 test     python3               end-to-end tests
@@ -39,6 +40,9 @@ test     nftables              lists the firewall rules of tcp mode in its test
 test     iptables              the rules of the real kcptun in tcp mode
 test     iproute2              network namespaces of the lab
 test     iperf3                goodput through the tunnel and the lab
+lint     clang-format-14       formats
+lint     clang-tidy-14         looks for faults in what changed
+lint     codespell             spelling
 fuzz     clang-14              compiles the fuzz targets
 fuzz     libclang-rt-14-dev    libFuzzer and the sanitizers of clang
 fuzz     llvm-14               readable stacks of findings
@@ -58,7 +62,7 @@ if [ "${1:-}" = --list ]; then
   printf '%s\n' "$table" | sed '/^$/d'
   exit 0
 fi
-groups=${*:-build test fuzz valgrind bench package}
+groups=${*:-build test lint fuzz valgrind bench package}
 
 installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -68,7 +72,7 @@ missing=
 for group in $groups; do
   packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
   if [ -z "$packages" ]; then
-    echo "install-deps.sh: unknown group '$group' (build, test, fuzz, valgrind, bench, package, machines, watch)" >&2
+    echo "install-deps.sh: unknown group '$group' (build, test, lint, fuzz, valgrind, bench, package, machines, watch)" >&2
     exit 2
   fi
   for package in $packages; do

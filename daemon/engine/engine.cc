@@ -70,15 +70,6 @@ void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters&
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
-                                         const QppPads* qpp) {
-  Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
-  if (!uv) return Error{uv.error()};
-  auto loop = std::make_unique<Engine>((*uv)->get(), settings, cipher, key, qpp);
-  loop->uv_owner_ = std::move(*uv);
-  return loop;
-}
-
 Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
     : uv_(shared),
       context_(settings),
@@ -107,7 +98,6 @@ Engine::~Engine() {
   retry_.reset();
   timer_.reset();
   mailbox_.reset();
-  uv_owner_.reset();  // on a shared loop the closed handles go with its next turn
 }
 
 void Engine::run() {

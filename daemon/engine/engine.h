@@ -44,11 +44,8 @@ class Engine {
     std::uint64_t sealed_packets = 0;
   };
 
-  /// `key` is used during construction only; `qpp` (may be null) outlives the loop. The error says what the system
-  /// would not give.
-  static Result<std::unique_ptr<Engine>> open(const LinkSettings& settings, Cipher cipher, const MasterKey& key,
-                                            const QppPads* qpp);
-  /// On a libuv loop that others use too, who close it: it outlives this one by a turn. run() and stop() are theirs.
+  /// On a libuv loop that other engines use too; it outlives this one by a turn. `key` is used during construction
+  /// only; `qpp` (may be null) outlives the engine.
   Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -137,7 +134,6 @@ class Engine {
   void arm_timer();
   void empty_disposed();
 
-  std::unique_ptr<UvLoop> uv_owner_;  // null on a shared one
   uv_loop_t& uv_;
   TimePoint now_{};
   bool now_is_fresh_ = false;

@@ -1,11 +1,9 @@
 #include "daemon/main/program.h"
 
 #include <gcrypt.h>
-#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
@@ -92,24 +90,6 @@ void set_up_memory() {
   _exit(kExitFailure);
 }
 
-// Unmaps the code that only the start needed (parsing, resolving, set-up) from this process; what runs on comes back
-// from the page cache, a fault each. An idle process keeps half of its resident memory less.
-void forget_start_up_code() {
-  dl_iterate_phdr(
-      [](dl_phdr_info* object, std::size_t, void*) {
-        const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-        for (int i = 0; i < object->dlpi_phnum; ++i) {
-          const auto& header = object->dlpi_phdr[i];
-          if (header.p_type != PT_LOAD || (header.p_flags & PF_W)) continue;  // written pages are not in the file
-          const std::uintptr_t begin = (object->dlpi_addr + header.p_vaddr) & ~(page - 1);
-          const std::uintptr_t end = object->dlpi_addr + header.p_vaddr + header.p_memsz;
-          madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-        }
-        return 0;
-      },
-      nullptr);
-}
-
 bool binds_low_ports(const Profile& profile) {
   constexpr std::uint16_t kFirstFreePort = 1024;
   const auto* local = std::get_if<HostPort>(&profile.local_address);
@@ -151,7 +131,6 @@ int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
   if (!gone.value()) EventLog().info("capabilities stay: a filter of system calls forbids capset");
   if (const Result<bool> started = start_log(**log); !started) return give_up(role, started.error());
   log->reset();
-  forget_start_up_code();
   if (const Result<bool> ran = (*threads)->run(*service); !ran) return give_up(role, ran.error());
   threads->reset();
   close_log();

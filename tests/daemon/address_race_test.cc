@@ -14,7 +14,7 @@ using test::RawPeer;
 using test::World;
 
 struct RaceRig {
-  RaceRig() : loop(test::make_loop(profile)), peer(Role::kServer, profile.link, test::must_bind()) {
+  RaceRig() : loop(test::make_engine(profile)), peer(Role::kServer, profile.link, test::must_bind()) {
     world.add(*loop);
     world.add(peer);
   }
@@ -34,7 +34,7 @@ struct RaceRig {
   }
 
   Profile profile = test::plain_profile(Role::kClient);
-  std::unique_ptr<Engine> loop;
+  test::OwnedEngine loop;
   Random random{7};
   Peer peer;
   World world;

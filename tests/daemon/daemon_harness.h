@@ -244,14 +244,25 @@ struct Prepared {
   }
 };
 
-inline std::unique_ptr<Engine> make_loop(const Profile& profile) {
+/// An engine that has its libuv loop to itself.
+struct CloseEngine {
+  std::unique_ptr<UvLoop> uv;
+  void operator()(Engine* engine) {
+    delete engine;
+    uv.reset();
+  }
+};
+using OwnedEngine = std::unique_ptr<Engine, CloseEngine>;
+
+inline OwnedEngine make_engine(const Profile& profile) {
   static const Prepared prepared;
   const MasterKey key(profile.key);
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  Result<std::unique_ptr<Engine>> loop = Engine::open(settings, profile.crypt, key, nullptr);
-  if (!loop) FAIL(loop.error());
-  return std::move(*loop);
+  Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
+  if (!uv) FAIL(uv.error());
+  auto* engine = new Engine((*uv)->get(), settings, profile.crypt, key, nullptr);
+  return {engine, CloseEngine{std::move(*uv)}};
 }
 
 inline UdpSocket must_bind(const IpEndpoint& address = loopback(), const UdpOptions& options = {}) {

@@ -68,7 +68,7 @@ struct Rig final : PacketReceiver, Session::Owner {
   explicit Rig(std::uint16_t port = 0)
       : profile(test::plain_profile(Role::kClient)),
         peer(Role::kServer, profile.link, test::must_bind(loopback(port))),
-        owned(test::make_loop(profile)),
+        owned(test::make_engine(profile)),
         loop(*owned),
         link(Role::kClient, 77, loop.context(), loop.now()) {
     UdpOptions options;
@@ -104,7 +104,7 @@ struct Rig final : PacketReceiver, Session::Owner {
   test::LogCapture log;
   Profile profile;
   Peer peer;
-  std::unique_ptr<Engine> owned;
+  test::OwnedEngine owned;
   Engine& loop;
   Link link;
   std::unique_ptr<Session> session;
@@ -115,7 +115,7 @@ struct Rig final : PacketReceiver, Session::Owner {
 }  // namespace
 
 TEST_CASE("an alarm rings at the earliest time asked for, once, and never after its end") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kClient));
+  const auto loop = test::make_engine(test::plain_profile(Role::kClient));
   const TimePoint start = loop->now();
   std::vector<TimePoint> rung;
   std::optional<Alarm> alarm;
@@ -135,14 +135,14 @@ TEST_CASE("an alarm rings at the earliest time asked for, once, and never after 
 }
 
 TEST_CASE("an idle loop waits, and stop() from its mailbox ends run()") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kServer));
+  const auto loop = test::make_engine(test::plain_profile(Role::kServer));
   CHECK(test::turns_of(*loop, std::chrono::milliseconds(50)) < 10);
   loop->mailbox().post([&loop] { loop->stop(); });
   loop->run();
 }
 
 TEST_CASE("packets reach the receiver of the socket that they came to") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kServer));
+  const auto loop = test::make_engine(test::plain_profile(Role::kServer));
   Receiver one, two;
   const std::uint32_t first = add_bound(*loop, one);
   const std::uint32_t second = add_bound(*loop, two);
@@ -159,7 +159,7 @@ TEST_CASE("packets reach the receiver of the socket that they came to") {
 }
 
 TEST_CASE("a datagram larger than any peer's is rejected and counted") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kServer));
+  const auto loop = test::make_engine(test::plain_profile(Role::kServer));
   Receiver receiver;
   const std::uint32_t index = add_bound(*loop, receiver);
   World world;
@@ -173,7 +173,7 @@ TEST_CASE("a datagram larger than any peer's is rejected and counted") {
 }
 
 TEST_CASE("the index of a removed socket is used again, and its counters stay in the sum") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kServer));
+  const auto loop = test::make_engine(test::plain_profile(Role::kServer));
   Receiver receiver;
   World world;
   world.add(*loop);
@@ -196,7 +196,7 @@ TEST_CASE("the index of a removed socket is used again, and its counters stay in
 }
 
 TEST_CASE("a receiver may remove its own socket, and other sockets, while it is being called") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kServer));
+  const auto loop = test::make_engine(test::plain_profile(Role::kServer));
   Receiver one, two;
   const std::uint32_t first = add_bound(*loop, one);
   const std::uint32_t second = add_bound(*loop, two);
@@ -217,7 +217,7 @@ TEST_CASE("a receiver may remove its own socket, and other sockets, while it is 
 }
 
 TEST_CASE("what dispose() is given lives until the wake-up is over, and no longer") {
-  const auto loop = test::make_loop(test::plain_profile(Role::kServer));
+  const auto loop = test::make_engine(test::plain_profile(Role::kServer));
   struct Noted {
     explicit Noted(std::string& to) : log(to) {}
     ~Noted() { log += "gone"; }

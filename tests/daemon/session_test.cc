@@ -30,7 +30,7 @@ struct ServerRig {
     if (targets.empty()) targets = {loopback(target.port())};
     profile.remote = host(targets.front().port);
     const std::uint16_t port = free_udp_port();
-    owned = test::make_loop(profile);
+    owned = test::make_engine(profile);
     part = std::make_unique<ServerWorker>(profile, *owned, shared, std::move(targets));
     const Result<int> listening = part->listen(loopback(port), false);
     REQUIRE(listening);
@@ -54,7 +54,7 @@ struct ServerRig {
   LogCapture log;
   Profile profile;
   AppServer target;
-  std::unique_ptr<Engine> owned;
+  test::OwnedEngine owned;
   ServerShared shared;
   std::unique_ptr<ServerWorker> part;
   std::unique_ptr<Peer> peer;
@@ -77,10 +77,10 @@ struct TunnelRig {
     server_profile.link.kcp.send_window = server_profile.link.kcp.receive_window = 1024;
     client_profile.remote = host(port);
     server_profile.remote = host(target_port);
-    server_loop = test::make_loop(server_profile);
+    server_loop = test::make_engine(server_profile);
     server = std::make_unique<ServerWorker>(server_profile, *server_loop, server_shared, std::vector<IpEndpoint>{loopback(target_port)});
     REQUIRE(server->listen(loopback(port), false).ok());
-    client_loop = test::make_loop(client_profile);
+    client_loop = test::make_engine(client_profile);
     client = std::make_unique<ClientWorker>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
     shared.parts.push_back(client.get());
     for (std::size_t slot = 0; slot < conn; ++slot) client->add_slot(slot);
@@ -99,7 +99,7 @@ struct TunnelRig {
   LogCapture log;
   Profile client_profile, server_profile;
   AppServer target;
-  std::unique_ptr<Engine> server_loop, client_loop;
+  test::OwnedEngine server_loop, client_loop;
   ClientShared shared;
   ServerShared server_shared;
   std::unique_ptr<ServerWorker> server;
@@ -304,7 +304,7 @@ TEST_CASE("a unix target is reached; one that is not there breaks the stream") {
   const std::uint16_t port = free_udp_port();
   profile.remote = path;
   LogCapture log;
-  const auto loop = test::make_loop(profile);
+  const auto loop = test::make_engine(profile);
   ServerShared shared;
   auto part = std::make_unique<ServerWorker>(profile, *loop, shared, std::vector<IpEndpoint>{});
   REQUIRE(part->listen(loopback(port), false).ok());

@@ -27,7 +27,7 @@ struct ServerRig {
   ServerRig() {
     profile.remote = HostPort{"127.0.0.1", target.port(), target.port()};
     port = test::must_bind().local().port;
-    owned = test::make_loop(profile);
+    owned = test::make_engine(profile);
     part = std::make_unique<ServerWorker>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(target.port())});
     REQUIRE(part->listen(loopback(port), false).ok());
     world.add(*owned);
@@ -42,7 +42,7 @@ struct ServerRig {
   AppServer target;
   RawPeer raw;
   std::uint16_t port = 0;
-  std::unique_ptr<Engine> owned;
+  test::OwnedEngine owned;
   ServerShared shared;
   std::unique_ptr<ServerWorker> part;
   World world;
@@ -53,7 +53,7 @@ struct ClientRig {
   explicit ClientRig(std::uint32_t conn = 1, const std::string& remote_host = "127.0.0.1") {
     profile.conn = conn;
     profile.remote = HostPort{remote_host, raw.port(), raw.port()};
-    owned = test::make_loop(profile);
+    owned = test::make_engine(profile);
     part = std::make_unique<ClientWorker>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(raw.port())});
     shared.parts.push_back(part.get());
     FileDescriptor listening = test::must_listen();
@@ -86,7 +86,7 @@ struct ClientRig {
   Profile profile = test::plain_profile(Role::kClient);
   RawPeer raw;
   ClientShared shared;
-  std::unique_ptr<Engine> owned;
+  test::OwnedEngine owned;
   std::unique_ptr<ClientWorker> part;
   std::uint16_t entry = 0;
   World world;
@@ -333,7 +333,7 @@ TEST_CASE("an address that cannot be dialled is named, and tried again while con
   LogCapture log;
   Profile profile = test::plain_profile(Role::kClient);
   profile.remote = HostPort{"255.255.255.255", 4000, 4000};
-  const auto loop = test::make_loop(profile);
+  const auto loop = test::make_engine(profile);
   ClientShared shared;
   auto part = std::make_unique<ClientWorker>(profile, *loop, shared, std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value()});
   shared.parts.push_back(part.get());
@@ -359,7 +359,7 @@ TEST_CASE("connections wait for a server for a time, and are closed then") {
   LogCapture log;
   Profile profile = test::plain_profile(Role::kClient);
   profile.remote = HostPort{"255.255.255.255", 4000, 4000};
-  const auto loop = test::make_loop(profile);
+  const auto loop = test::make_engine(profile);
   ClientShared shared;
   auto part = std::make_unique<ClientWorker>(profile, *loop, shared, std::vector<IpEndpoint>{});
   shared.parts.push_back(part.get());

@@ -1,22 +1,20 @@
 #include "daemon/net/faketcp/firewall.h"
 
-#include <arpa/inet.h>
-#include <endian.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <netinet/in.h>
+#include <linux/capability.h>
+#include <nftables/libnftables.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <optional>
-#include <vector>
+#include <sstream>
 
 #include "daemon/net/address.h"
 
@@ -24,17 +22,15 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kPrefix = "kcptun-uv-";
-constexpr std::string_view kChain = "silence";
-
-// --- whose table it is ---
+constexpr std::string_view kChain = "output";
 
 std::uint64_t pid_namespace() {
   struct stat info {};
   return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-// In clock ticks since the system started (field 22 of proc(5)'s stat): tells a process from a later one with
-// its id.
+// In clock ticks since the system started (field 22 of proc(5)'s stat): two processes that had the same
+// id differ in it.
 std::optional<std::uint64_t> start_of(std::uint64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -48,10 +44,12 @@ std::optional<std::uint64_t> start_of(std::uint64_t pid) {
   return ticks;
 }
 
-std::string table_name(std::uint32_t netlink_port) {
+// A process may have several tables, one for each Firewall.
+std::string table_name() {
+  static std::atomic<std::uint64_t> number{0};
   const auto pid = static_cast<std::uint64_t>(getpid());
   return std::string(kPrefix) + std::to_string(pid_namespace()) + "-" + std::to_string(pid) + "-" +
-         std::to_string(start_of(pid).value_or(0)) + "-" + std::to_string(netlink_port);
+         std::to_string(start_of(pid).value_or(0)) + "-" + std::to_string(number++);
 }
 
 // The four numbers of a name that table_name() made.
@@ -70,68 +68,39 @@ std::optional<std::array<std::uint64_t, 4>> parse_table_name(std::string_view na
   return numbers;
 }
 
-// --- expressions ---
-
-template <typename T>
-Bytes bytes_of(const T& value) {
-  return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
+// libnftables writes to standard error when it lacks the capability, so it is not asked then.
+bool may_administer_network() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  return syscall(SYS_capget, &header, sets.data()) == 0 && (sets[0].effective >> CAP_NET_ADMIN & 1) != 0;
 }
 
-// The conditions of one rule, in nf_tables' little machine: load into register 1, compare, go on if it holds.
-class Expressions {
- public:
-  Expressions& load_meta(std::uint32_t key) {
-    NetlinkAttributes data;
-    data.number(NFTA_META_KEY, key).number(NFTA_META_DREG, NFT_REG_1);
-    return add("meta", data);
-  }
-  Expressions& load(nft_payload_bases base, std::uint32_t offset, std::uint32_t size) {
-    NetlinkAttributes data;
-    data.number(NFTA_PAYLOAD_DREG, NFT_REG_1).number(NFTA_PAYLOAD_BASE, base);
-    data.number(NFTA_PAYLOAD_OFFSET, offset).number(NFTA_PAYLOAD_LEN, size);
-    return add("payload", data);
-  }
-  Expressions& compare(nft_cmp_ops operation, Bytes value) {
-    NetlinkAttributes wrapped, data;
-    wrapped.raw(NFTA_DATA_VALUE, value);
-    data.number(NFTA_CMP_SREG, NFT_REG_1).number(NFTA_CMP_OP, operation).nested(NFTA_CMP_DATA, wrapped);
-    return add("cmp", data);
-  }
-  Expressions& equals(std::uint8_t value) { return compare(NFT_CMP_EQ, bytes_of(value)); }
-  Expressions& drop() {
-    NetlinkAttributes code, verdict, data;
-    code.number(NFTA_VERDICT_CODE, NF_DROP);
-    verdict.nested(NFTA_DATA_VERDICT, code);
-    data.number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT).nested(NFTA_IMMEDIATE_DATA, verdict);
-    return add("immediate", data);
-  }
-  const NetlinkAttributes& list() const { return list_; }
-
- private:
-  Expressions& add(std::string_view name, const NetlinkAttributes& data) {
-    NetlinkAttributes expression;
-    expression.text(NFTA_EXPR_NAME, name).nested(NFTA_EXPR_DATA, data);
-    list_.nested(NFTA_LIST_ELEM, expression);
-    return *this;
-  }
-  NetlinkAttributes list_;
-};
-
-constexpr std::uint32_t kSourcePort = 0, kDestinationPort = 2;  // offsets in the TCP header
-
-// "meta nfproto ipv4 meta l4proto tcp ip ttl 1", or the same of IPv6 and its hop limit.
-Expressions dying_segments(bool ipv4) {
-  Expressions rule;
-  rule.load_meta(NFT_META_NFPROTO).equals(ipv4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
-  rule.load_meta(NFT_META_L4PROTO).equals(IPPROTO_TCP);
-  rule.load(NFT_PAYLOAD_NETWORK_HEADER, ipv4 ? 8 : 7, 1).equals(1);
-  return rule;
+// The addresses that a rule names, without brackets and ports.
+std::string ip_text(const IpEndpoint& endpoint) {
+  IpEndpoint address = endpoint;
+  address.port = 0;
+  std::string text = to_string(address);
+  text.erase(text.rfind(':'));
+  return text.front() == '[' ? text.substr(1, text.size() - 2) : text;
 }
 
-std::string refusal(int error) {
-  std::string text = "the kernel refuses a firewall rule (nf_tables): ";
-  text += std::strerror(error);
-  return text;
+// libnftables shows the error, the command and a mark below it. The first line is the error.
+std::string first_error(std::string_view output) {
+  constexpr std::string_view kBegin = "Error: ";
+  const std::size_t at = output.find(kBegin);
+  if (at != output.npos) output.remove_prefix(at + kBegin.size());
+  return std::string(output.substr(0, output.find('\n')));
+}
+
+// With the handle shown, the echo of a new rule ends with "# handle 7".
+std::optional<std::uint64_t> handle_in(std::string_view output) {
+  constexpr std::string_view kBegin = "# handle ";
+  const std::size_t at = output.rfind(kBegin);
+  if (at == output.npos) return std::nullopt;
+  output.remove_prefix(at + kBegin.size());
+  std::uint64_t handle = 0;
+  if (std::from_chars(output.data(), output.data() + output.size(), handle).ec != std::errc()) return std::nullopt;
+  return handle;
 }
 
 }  // namespace
@@ -148,59 +117,67 @@ FirewallRule::~FirewallRule() {
   if (firewall_) firewall_->remove(handle_);
 }
 
+void Firewall::FreeContext::operator()(nft_ctx* context) const { nft_ctx_free(context); }
+
+Firewall::Firewall() : context_(nft_ctx_new(NFT_CTX_DEFAULT)), table_(table_name()) {}
+
 Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
-  Result<NftSocket> socket = NftSocket::open();
-  if (!socket) return Error{socket.error()};
-  std::vector<std::string> stale;
-  socket->dump({NFT_MSG_GETTABLE, 0, {}}, [&stale](std::uint16_t, Bytes attributes) {
-    const auto name = find_attribute(attributes, NFTA_TABLE_NAME);
-    if (!name || name->empty()) return;
-    const std::string text(reinterpret_cast<const char*>(name->data()), name->size() - 1);  // its NUL
-    if (is_stale_table(text)) stale.push_back(text);
-  });
-  for (const std::string& table : stale) {
-    NftRequest request{NFT_MSG_DELTABLE, 0, {}};
-    request.attributes.text(NFTA_TABLE_NAME, table);
-    if (const int error = socket->transact({request}); error && error != ENOENT) return Error{refusal(error)};
-  }
-  std::string name = table_name(socket->port());
-  std::unique_ptr<Firewall> firewall(new Firewall(std::move(*socket), std::move(name)));
+  if (!may_administer_network()) return Error{std::string("firewall rules (nftables): ") + std::strerror(EPERM)};
+  std::unique_ptr<Firewall> firewall(new Firewall());
+  nft_ctx* context = firewall->context_.get();
+  if (!context || nft_ctx_buffer_output(context) != 0 || nft_ctx_buffer_error(context) != 0)
+    return Error{"libnftables does not start"};
+  nft_ctx_output_set_flags(context, NFT_CTX_OUTPUT_ECHO | NFT_CTX_OUTPUT_HANDLE | NFT_CTX_OUTPUT_NUMERIC_ALL);
+  if (Result<bool> removed = firewall->remove_stale_tables(); !removed) return Error{removed.error()};
   firewall->owned_ = owner == Owner::kSocket;
-  int error = firewall->make_table(firewall->owned_);
-  if (firewall->owned_ && (error == EOPNOTSUPP || error == EINVAL)) {  // Linux before 5.12
+  Result<bool> made = firewall->make_table(firewall->owned_);
+  if (!made && firewall->owned_) {  // Linux before 5.12 refuses the flag
     firewall->owned_ = false;
-    error = firewall->make_table(false);
+    made = firewall->make_table(false);
   }
-  if (error) return Error{refusal(error)};
+  if (!made) return Error{made.error()};
   return firewall;
 }
 
+// A failure leaves nobody to report to. The next start removes the table.
 Firewall::~Firewall() {
-  NftRequest request{NFT_MSG_DELTABLE, 0, {}};
-  request.attributes.text(NFTA_TABLE_NAME, table_);
-  socket_.transact({request});  // nothing is left to be told of a refusal
+  if (context_) (void)run("delete table inet " + table_);
 }
 
-int Firewall::make_table(bool owned) {
-  NftRequest table{NFT_MSG_NEWTABLE, NLM_F_CREATE, {}};
-  table.attributes.text(NFTA_TABLE_NAME, table_).number(NFTA_TABLE_FLAGS, owned ? NFT_TABLE_F_OWNER : 0);
-  NetlinkAttributes hook;
-  hook.number(NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT).number(NFTA_HOOK_PRIORITY, 0);
-  NftRequest chain{NFT_MSG_NEWCHAIN, NLM_F_CREATE, {}};
-  chain.attributes.text(NFTA_CHAIN_TABLE, table_).text(NFTA_CHAIN_NAME, kChain).nested(NFTA_CHAIN_HOOK, hook);
-  chain.attributes.text(NFTA_CHAIN_TYPE, "filter").number(NFTA_CHAIN_POLICY, NF_ACCEPT);
-  return socket_.transact({table, chain});
+Result<std::string> Firewall::run(const std::string& command) {
+  const bool ran = nft_run_cmd_from_buffer(context_.get(), command.c_str()) == 0;
+  std::string output = nft_ctx_get_output_buffer(context_.get());
+  const std::string errors = nft_ctx_get_error_buffer(context_.get());
+  if (!ran) return Error{"the kernel refuses a firewall rule (nftables): " + first_error(errors)};
+  return output;
+}
+
+Result<bool> Firewall::remove_stale_tables() {
+  Result<std::string> listed = run("list tables inet");
+  if (!listed) return Error{listed.error()};
+  std::istringstream words(*listed);  // "table inet NAME" for each, with its handle behind
+  for (std::string word; words >> word;) {
+    if (!is_stale_table(word)) continue;
+    if (Result<std::string> removed = run("delete table inet " + word); !removed) return Error{removed.error()};
+  }
+  return true;
+}
+
+// One transaction: the table never stands without its chain.
+Result<bool> Firewall::make_table(bool owned) {
+  std::string command = "add table inet " + table_;
+  command.append(owned ? " { flags owner; }\n" : "\n");
+  command.append("add chain inet " + table_ + " ").append(kChain);
+  command.append(" { type filter hook output priority 0; policy accept; }");
+  if (Result<std::string> made = run(command); !made) return Error{made.error()};
+  return true;
 }
 
 Result<std::vector<FirewallRule>> Firewall::suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max) {
   std::vector<FirewallRule> rules;
-  for (const bool ipv4 : {true, false}) {
-    Expressions rule = dying_segments(ipv4);
-    rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, kSourcePort, 2);
-    rule.compare(NFT_CMP_GTE, bytes_of(htons(port_min)))
-        .compare(NFT_CMP_LTE, bytes_of(htons(port_max)))
-        .drop();
-    Result<FirewallRule> added = add(rule.list());
+  const std::string ports = " tcp sport " + std::to_string(port_min) + "-" + std::to_string(port_max) + " drop";
+  for (const char* dying : {"ip ttl 1", "ip6 hoplimit 1"}) {
+    Result<FirewallRule> added = add(dying + ports);
     if (!added) return Error{added.error()};
     rules.push_back(std::move(*added));
   }
@@ -208,45 +185,26 @@ Result<std::vector<FirewallRule>> Firewall::suppress_kernel_segments_of(std::uin
 }
 
 Result<FirewallRule> Firewall::suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote) {
-  const bool ipv4 = is_ipv4(remote);
-  const std::size_t skipped = ipv4 ? 12 : 0;  // the prefix of a mapped address
-  const Bytes source = Bytes(local.ip).subspan(skipped), destination = Bytes(remote.ip).subspan(skipped);
-  const auto size = static_cast<std::uint32_t>(source.size());
-  const std::uint32_t at = ipv4 ? 12 : 8;  // of the source address; the destination's follows
-  Expressions rule = dying_segments(ipv4);
-  rule.load(NFT_PAYLOAD_NETWORK_HEADER, at, size).compare(NFT_CMP_EQ, source);
-  rule.load(NFT_PAYLOAD_NETWORK_HEADER, at + size, size).compare(NFT_CMP_EQ, destination);
-  rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, kSourcePort, 2).compare(NFT_CMP_EQ, bytes_of(htons(local.port)));
-  rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, kDestinationPort, 2)
-      .compare(NFT_CMP_EQ, bytes_of(htons(remote.port)));
-  rule.drop();
-  return add(rule.list());
+  const std::string ip = is_ipv4(remote) ? "ip" : "ip6";
+  std::string rule = ip + (is_ipv4(remote) ? " ttl 1 " : " hoplimit 1 ");
+  rule.append(ip + " saddr " + ip_text(local) + " " + ip + " daddr " + ip_text(remote));
+  rule.append(" tcp sport " + std::to_string(local.port) + " tcp dport " + std::to_string(remote.port) + " drop");
+  return add(rule);
 }
 
-Result<FirewallRule> Firewall::add(const NetlinkAttributes& expressions) {
-  NftRequest request{NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND | NLM_F_ECHO, {}};
-  request.attributes.text(NFTA_RULE_TABLE, table_).text(NFTA_RULE_CHAIN, kChain);
-  request.attributes.nested(NFTA_RULE_EXPRESSIONS, expressions);
-  std::optional<std::uint64_t> handle;
+Result<FirewallRule> Firewall::add(const std::string& rule) {
   const std::lock_guard lock(mutex_);
-  const int error = socket_.transact({request}, [&handle](std::uint16_t type, Bytes attributes) {
-    const auto value = find_attribute(attributes, NFTA_RULE_HANDLE);
-    if (type != NFT_MSG_NEWRULE || !value || value->size() != sizeof(std::uint64_t)) return;
-    std::uint64_t number;
-    std::memcpy(&number, value->data(), sizeof number);
-    handle = be64toh(number);
-  });
-  if (error) return Error{refusal(error)};
-  if (!handle) return Error{"the kernel names no handle of a firewall rule (nf_tables)"};
+  Result<std::string> echoed = run("add rule inet " + table_ + " " + std::string(kChain) + " " + rule);
+  if (!echoed) return Error{echoed.error()};
+  const std::optional<std::uint64_t> handle = handle_in(*echoed);
+  if (!handle) return Error{"libnftables returns no handle of a firewall rule"};
   return FirewallRule(*this, *handle);
 }
 
+// A rule that cannot be removed goes with the table.
 void Firewall::remove(std::uint64_t handle) {
-  NftRequest request{NFT_MSG_DELRULE, 0, {}};
-  request.attributes.text(NFTA_RULE_TABLE, table_).text(NFTA_RULE_CHAIN, kChain);
-  request.attributes.number64(NFTA_RULE_HANDLE, handle);
   const std::lock_guard lock(mutex_);
-  socket_.transact({request});  // goes with the table at the latest
+  (void)run("delete rule inet " + table_ + " " + std::string(kChain) + " handle " + std::to_string(handle));
 }
 
 }  // namespace kcptun

@@ -1,10 +1,10 @@
-// The firewall rules of tcp mode: they drop the segments that the kernel itself sends on the idle connections
-// whose sequence numbers the disguise uses. In a table of this process's own (nf_tables, as `nft list tables`
-// shows it), so that nobody else's rules are touched, and none of ours can be missed.
+// The firewall rules of tcp mode. They drop the segments that the kernel itself sends on the idle TCP connections whose
+// sequence numbers fake TCP uses. The rules are in an nftables table of this process's own (`nft list tables` shows it),
+// so they touch nobody else's.
 //
-// The kernel removes the table when its owner, the netlink socket, is closed, by whatever ending of the
-// process (Linux 5.12 and later). An older one keeps the table of a killed process: it bears the process's id
-// and time of start, and the next start removes it.
+// The kernel removes the table when its owner, the netlink socket, closes, however the process ends (Linux 5.12 and
+// later). On an older kernel the table of a killed process stays. Its name holds the process's id and start time, and
+// the next start removes it.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,14 @@
 
 #include "core/base/path.h"
 #include "core/base/result.h"
-#include "daemon/net/faketcp/netlink.h"
+
+struct nft_ctx;
 
 namespace kcptun {
 
 class Firewall;
 
-/// One rule, removed with its owner. The firewall outlives it.
+/// One rule. Its destructor removes the rule from the table. The firewall outlives it.
 class FirewallRule {
  public:
   FirewallRule() = default;
@@ -42,23 +43,22 @@ class FirewallRule {
   std::uint64_t handle_ = 0;
 };
 
-/// Thread-safe: every loop's connections come and go through one. Bounds: one rule for each rule object.
+/// Thread-safe: the connections of all engines share one. Bounds: one rule for each FirewallRule.
 class Firewall {
  public:
-  /// Who owns the table. kProcess is for tests, which play older kernels with it.
+  /// What owns the table. kProcess plays an older kernel in tests.
   enum class Owner { kSocket, kProcess };
 
-  /// Removes the tables that killed processes left, and makes one for this process. The error says what the
-  /// kernel refused, and which privilege it may be for want of.
+  /// Removes the tables that killed processes left, and makes one for this process. The error holds what libnftables
+  /// reports.
   static Result<std::unique_ptr<Firewall>> open(Owner owner = Owner::kSocket);
   ~Firewall();
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
 
-  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers; one rule
-  /// for each family.
+  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers. One rule for each family.
   Result<std::vector<FirewallRule>> suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max);
-  /// The same of one connection. For clients.
+  /// The same for one connection. For clients.
   Result<FirewallRule> suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote);
 
   const std::string& table() const { return table_; }
@@ -67,19 +67,25 @@ class Firewall {
 
  private:
   friend class FirewallRule;
-  Firewall(NftSocket socket, std::string table) : socket_(std::move(socket)), table_(std::move(table)) {}
-  int make_table(bool owned);
-  Result<FirewallRule> add(const NetlinkAttributes& expressions);
+  struct FreeContext {
+    void operator()(nft_ctx* context) const;
+  };
+
+  Firewall();
+  Result<std::string> run(const std::string& command);
+  Result<bool> make_table(bool owned);
+  Result<bool> remove_stale_tables();
+  Result<FirewallRule> add(const std::string& rule);
   void remove(std::uint64_t handle);
 
   std::mutex mutex_;
-  NftSocket socket_;
+  std::unique_ptr<nft_ctx, FreeContext> context_;
   const std::string table_;
   bool owned_ = false;
 };
 
-/// True for the name of a table that a process of this program made which is no more. False whenever it
-/// cannot be told: other names, and processes of other PID namespaces.
+/// True for the name of a table whose process, one of this program, has ended. False where that cannot be known: other
+/// names, and processes of other PID namespaces.
 bool is_stale_table(std::string_view name);
 
 }  // namespace kcptun

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Checks the format and the spelling of all files, and runs clang-tidy on what changed.
+#
+#   scripts/lint.sh [--fix] [BASE]    BASE: the commit to compare with for clang-tidy (default: HEAD~1, where there is one)
+#
+# --fix formats the C++ sources in place. The rules are in .clang-format, .clang-tidy and .codespellrc.
+set -eu
+cd "$(dirname "$0")/.."
+
+fix=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --fix) fix=1 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) break ;;
+  esac
+  shift
+done
+base=${1:-HEAD~1}
+
+scripts/install-deps.sh build lint
+failed=0
+
+if [ -n "$fix" ]; then
+  git ls-files -z '*.h' '*.cc' | xargs -0 clang-format-14 -i
+fi
+echo "clang-format"
+git ls-files -z '*.h' '*.cc' | xargs -0 clang-format-14 --dry-run --Werror || failed=1
+
+echo "codespell"
+git ls-files -z '*.md' '*.h' '*.cc' '*.cmake' '*.py' '*.sh' '*.in' '*.html' '*.json' '*CMakeLists.txt' 'systemd/*' |
+  xargs -0 codespell || failed=1
+
+if git rev-parse --quiet --verify "$base^{commit}" >/dev/null; then
+  changed=$(git diff --name-only --diff-filter=d "$base" -- 'core/*.cc' 'config/*.cc' 'daemon/*.cc')
+  if [ -n "$changed" ]; then
+    echo "clang-tidy" "$changed"
+    cmake --preset release >/dev/null
+    # shellcheck disable=SC2086  # names without blanks
+    clang-tidy-14 -p build/release --quiet --warnings-as-errors='*' $changed 2>/dev/null || failed=1
+  fi
+else
+  echo "clang-tidy: there is no $base to compare with"
+fi
+exit "$failed"
