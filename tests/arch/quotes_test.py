@@ -30,19 +30,11 @@ def source_text(folders=("core", "config", "daemon")):
     return re.sub(r"\{[^{} ]*\}", "\x00", "\n".join(literals))
 
 
-SOURCES = source_text()
-
-
 def spaced(text):
     return re.sub(r"[ \t]+", " ", text).strip()
 
 
-def is_in_sources(piece):
-    """The piece, or its longest parts around what a placeholder stands for, is a literal's text."""
-    return spaced(piece) in FLAT
-
-
-FLAT = "\n".join(spaced(line) for line in SOURCES.splitlines())
+LITERALS = "\n".join(map(spaced, source_text().splitlines()))
 
 
 def pieces_of(quote):
@@ -63,10 +55,10 @@ def quote_faults(where, quote):
     if sum(map(len, parts)) < MIN_QUOTE:
         yield f"{where}: `{quote}` quotes too little to be found"
     for part in parts:
-        if not is_in_sources(part):
+        if spaced(part) not in LITERALS:
             yield f"{where}: `{part}` is in no source"
     for name in names:
-        if f"\n{name}\n" not in "\n" + FLAT + "\n":
+        if f"\n{name}\n" not in f"\n{LITERALS}\n":
             yield f"{where}: the log has no field `{name}`"
 
 
@@ -91,19 +83,19 @@ def quotes_in(path):
 
 def limit_faults():
     path = ROOT / "docs/develop/limits.md"
-    code = {p.relative_to(ROOT).as_posix(): p.read_text() for folder in ("core", "config", "daemon")
-            for p in (ROOT / folder).rglob("*") if p.suffix in (".h", ".cc")}
+    words = {p.relative_to(ROOT).as_posix(): set(re.findall(r"\w+", p.read_text())) for folder in ("core", "config", "daemon")
+             for p in (ROOT / folder).rglob("*") if p.suffix in (".h", ".cc")}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if not line.startswith("|") or len(cells) != 4 or "`" not in cells[2]:
             continue
         files = re.findall(r"`([\w./]+)`", cells[3])
         for file in files:
-            if file not in code:
+            if file not in words:
                 yield f"{path.relative_to(ROOT)}:{number}: no file {file}"
         for name in re.findall(r"`([\w:]+)`", cells[2]):
             last = name.rsplit("::", 1)[-1]
-            if not any(re.search(rf"\b{last}\b", text) for text in code.values()):
+            if not any(last in known for known in words.values()):
                 yield f"{path.relative_to(ROOT)}:{number}: no `{last}` in the sources"
 
 
