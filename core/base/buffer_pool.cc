@@ -10,8 +10,8 @@ namespace kcptun {
 struct BufferPool::Chunk {
   Chunk* previous = nullptr;
   Chunk* next = nullptr;
-  std::uint8_t* free_list = nullptr;  // singly linked through the first bytes of each free buffer
-  std::uint32_t never_used = 0;       // buffers from this index on were never handed out: their pages stay untouched
+  std::uint8_t* free_list = nullptr;  // a singly linked list through the first bytes of each free buffer
+  std::uint32_t never_used = 0;  // buffers from this index on were never taken: their pages are untouched
   std::uint32_t out = 0;
 };
 
@@ -91,7 +91,7 @@ void BufferPool::give(std::uint8_t* buffer) {
   chunk->free_list = buffer;
   --chunk->out;
   --in_use_;
-  if (chunk->out == 0) {  // behind those in use, so that it is used last
+  if (chunk->out == 0) {  // at the back, so that it is used last
     ++empty_chunks_;
     if (!was_full) unlink(chunk);
     link_back(chunk);

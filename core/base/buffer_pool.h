@@ -1,4 +1,4 @@
-// Fixed-size buffers for one loop: segments in windows, and blocks of decompressed or withheld stream data.
+// Fixed-size buffers for one engine: segments in windows, and blocks of decompressed or withheld stream data.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,9 @@
 
 namespace kcptun {
 
-/// A slab of equal buffers, single-threaded. Chunks of 128 KiB are taken from the heap when needed, kept while the
-/// load needs them now and then, and given back by trim(). No allocation in steady state.
-/// Buffers must not outlive the pool. Bounds on how many are out are the callers' (windows, smuxbuf).
+/// A slab of equal buffers; single-threaded. It allocates chunks of 128 KiB on demand, keeps those that the
+/// load needs repeatedly, and frees the others in trim(). No allocation in steady state. Buffers must not
+/// outlive the pool. The callers bound the number of buffers in use (windows, smuxbuf).
 class BufferPool {
  public:
   explicit BufferPool(std::size_t buffer_size);
@@ -18,18 +18,19 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  /// A buffer of buffer_size() bytes, aligned to 64, content undefined. Aborts when memory is exhausted.
+  /// Returns a buffer of buffer_size() bytes, aligned to 64, with undefined content. Aborts when memory is
+  /// exhausted.
   std::uint8_t* take();
-  /// REQUIRES: `buffer` came from take() of this pool and was not given back.
+  /// REQUIRES: `buffer` came from take() of this pool and has not been returned.
   void give(std::uint8_t* buffer);
 
-  /// Gives back the chunks that were empty ever since the last trim(). Call it now and then, also when nothing happens.
+  /// Frees the chunks that have been empty since the last trim(). Call it periodically, also when idle.
   void trim();
 
   std::size_t buffer_size() const { return buffer_size_; }
-  /// Buffers that are out now.
+  /// Buffers in use now.
   std::size_t in_use() const { return in_use_; }
-  /// Bytes held from the heap now.
+  /// Heap bytes held now.
   std::size_t held_bytes() const { return chunk_count_ * kChunkSize; }
 
  private:
@@ -47,8 +48,8 @@ class BufferPool {
   std::size_t in_use_ = 0;
   std::size_t chunk_count_ = 0;
   std::size_t empty_chunks_ = 0;
-  std::size_t fewest_empty_ = 0;  // since the last trim(): so many were never needed
-  Chunk* partial_ = nullptr;      // chunks with at least one free buffer; empty ones are at the back
+  std::size_t fewest_empty_ = 0;  // minimum number of empty chunks since the last trim()
+  Chunk* partial_ = nullptr;      // chunks with at least one free buffer; empty chunks are at the back
   Chunk* last_ = nullptr;
 };
 

@@ -1,4 +1,4 @@
-// Little-endian loads and stores, and byte span names. Bounds are the caller's duty: check sizes first.
+// Byte spans, and little-endian loads and stores. The caller checks sizes first.
 #pragma once
 
 #include <bit>

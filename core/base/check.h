@@ -1,4 +1,5 @@
-// Our own faults abort, in every build; the peer's faults are counted and dropped, never checked with this.
+// Aborts on a bug of this program, in every build. Errors of the peer are counted and dropped, never checked
+// with this.
 #pragma once
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Packets in batches: the transmit arena that the links fill, the suite seals and the daemon sends; and the view of
-// received datagrams that the daemon reads, the suite opens and the links consume.
+// Packets in batches: the transmit arena that the links fill, the suite encrypts and the daemon sends; and
+// the view of received datagrams that the daemon reads, the suite decrypts and the links consume.
 #pragma once
 
 #include <cstddef>
@@ -16,29 +16,30 @@ namespace kcptun {
 
 /// The largest UDP payload that peers accept (docs/protocol.md section 2).
 inline constexpr std::size_t kMaxDatagram = 1500;
-/// Distance between packets in an arena: 25 cache lines, an odd count, so that the packets of an FEC group spread
-/// over the sets of the L1 cache; and every packet starts at the same offset modulo 64, as gf-complete demands.
+/// Distance between packets in an arena: 25 cache lines. An odd number spreads the packets of an FEC group
+/// over the sets of the L1 cache. Every packet starts at the same offset modulo 64, which gf-complete
+/// requires.
 inline constexpr std::size_t kPacketStride = 1600;
-/// Packets in one transmit batch: large enough for GSO runs, small enough to stay in the L2 cache (200 KiB).
+/// Packets per transmit batch: large enough for GSO runs, small enough for the L2 cache (200 KiB).
 inline constexpr std::size_t kBatchPackets = 128;
-/// Slots behind those, so that the parity of the last packet's group always fits; pages that nobody uses cost nothing.
+/// Additional slots, so that the parity of the last packet's group always fits. Untouched pages cost nothing.
 inline constexpr std::size_t kSpareSlots = 256;
-/// The most packets that a batch can ever hold.
+/// The maximum number of packets in a batch.
 inline constexpr std::size_t kBatchSlots = kBatchPackets + kSpareSlots;
 
-/// One datagram in somebody else's arena. `open` narrows it to the body; size 0 means rejected.
+/// A datagram in an arena that it does not own. `open` narrows it to the body; size 0 means rejected.
 struct Packet {
   std::uint8_t* data = nullptr;
   std::uint32_t size = 0;
   MutableBytes bytes() const { return {data, size}; }
 };
 
-/// Outgoing datagrams, packed one per slot, in runs that go to the same path. The owner drains it before reuse.
-/// A slot has kPacketStride bytes; those behind the packet may be overwritten (FEC pads there).
+/// Outgoing datagrams, one per slot, in runs with the same path. The owner drains it before reuse. A slot has
+/// kPacketStride bytes; those after the packet may be overwritten (FEC pads there).
 class TransmitBatch {
  public:
-  /// What may become of packets that are too large on their way: kAllowed ones are cut by who notices (under IPv6
-  /// that is their sender only, once it was told), kWhole ones are rather lost.
+  /// Fragmentation policy. kAllowed: the host or router that finds a packet too large may fragment it (under
+  /// IPv6 only the sender, after an ICMP error). kWhole: the packet is dropped instead.
   enum class Fragments : std::uint8_t { kAllowed, kWhole };
   struct Run {
     Path path;
@@ -55,18 +56,18 @@ class TransmitBatch {
 
   std::size_t size() const { return packets_.size(); }
   bool empty() const { return packets_.empty(); }
-  /// Packets until the batch is full; parity may still be pushed then.
+  /// Packets until the batch is full. Parity packets may still be pushed to a full batch.
   std::size_t room() const { return size() < kBatchPackets ? kBatchPackets - size() : 0; }
 
-  /// Packets added from now on go to `path`.
+  /// Packets pushed from now on go to `path`.
   void begin_run(const Path& path, Fragments fragments = Fragments::kAllowed) {
     if (!runs_.empty() && runs_.back().path == path && runs_.back().fragments == fragments) return;
     if (!runs_.empty() && runs_.back().count == 0) runs_.pop_back();
     runs_.push_back({path, static_cast<std::uint32_t>(packets_.size()), 0, fragments});
   }
-  /// The next slot, without taking it. REQUIRES: a run was begun.
+  /// The next slot, without allocating it. REQUIRES: a run was begun.
   std::uint8_t* next_slot() { return arena_.get() + packets_.size() * kPacketStride; }
-  /// Takes the next slot for a packet of `size` bytes. REQUIRES: size <= kMaxDatagram.
+  /// Allocates the next slot for a packet of `size` bytes. REQUIRES: size <= kMaxDatagram.
   Packet& push(std::size_t size) {
     KCPTUN_CHECK(packets_.size() < kBatchSlots && size <= kMaxDatagram && !runs_.empty());
     packets_.push_back({next_slot(), static_cast<std::uint32_t>(size)});

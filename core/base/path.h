@@ -1,4 +1,4 @@
-// Network addresses as plain values, so that core can tell peers apart without knowing sockets.
+// Network addresses as plain values, so that core can distinguish peers without sockets.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-/// An IPv4 address is held as its IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
+/// An IPv4 address is stored as its IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
 struct IpEndpoint {
   std::array<std::uint8_t, 16> ip{};
   std::uint32_t scope = 0;  // IPv6 scope id or interface index, else 0
@@ -18,10 +18,10 @@ struct IpEndpoint {
   auto operator<=>(const IpEndpoint&) const = default;
 };
 
-/// Where datagrams of one conversation come from and go to.
+/// The local and remote address of a session's datagrams.
 struct Path {
   IpEndpoint remote;
-  IpEndpoint local;          // the address that the peer sent to: answers leave from it
+  IpEndpoint local;          // the address that the peer sent to, and the source of replies
   std::uint32_t socket = 0;  // index of the daemon's socket
   bool operator==(const Path&) const = default;
 };

@@ -1,11 +1,11 @@
-// A small seeded generator for identifiers and simulations: not for secrets.
+// A small seeded generator for identifiers and simulations. Not for secrets.
 #pragma once
 
 #include <cstdint>
 
 namespace kcptun {
 
-/// SplitMix64 (Steele, Lea, Flood 2014): full period, one word of state, the same seed replays the same run.
+/// SplitMix64 (Steele, Lea, Flood 2014): full period, one word of state. The same seed repeats the same run.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}
@@ -16,7 +16,7 @@ class Random {
     return z ^ (z >> 31);
   }
   std::uint32_t next32() { return static_cast<std::uint32_t>(next() >> 32); }
-  /// Uniform in [0, bound). REQUIRES: bound > 0. The bias of below 2^-32 is of no matter here.
+  /// Uniform in [0, bound). REQUIRES: bound > 0. The bias is below 2^-32, which is acceptable here.
   std::uint32_t below(std::uint32_t bound) {
     return static_cast<std::uint32_t>((std::uint64_t{next32()} * bound) >> 32);
   }

@@ -1,4 +1,4 @@
-// A value or one error whose message names the thing that is wrong. For faults of the world and of the user.
+// A value, or an error whose message names the cause. For errors of the system and of the user.
 #pragma once
 
 #include <string>

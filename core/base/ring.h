@@ -1,4 +1,4 @@
-// A window over consecutive sequence numbers: element sn lives in slot sn & mask. Lookup is O(1) and never scans.
+// A window over consecutive sequence numbers: element sn is in slot sn & mask. Lookup is O(1).
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace kcptun {
 
-/// Holds slots for sequence numbers in [base, base + capacity). Grows by doubling, up to what the caller asks;
-/// the caller knows which slots are in use. Slots of T must be default-constructible and movable.
+/// Slots for sequence numbers in [base, base + capacity). Grows by doubling up to the requested capacity. The
+/// caller tracks which slots are in use. Slots of T must be default-constructible and movable.
 template <typename T>
 class SequenceRing {
  public:
@@ -20,7 +20,7 @@ class SequenceRing {
   T& operator[](std::uint32_t sn) { return slots_[sn & (capacity_ - 1)]; }
   const T& operator[](std::uint32_t sn) const { return slots_[sn & (capacity_ - 1)]; }
 
-  /// Makes room for `count` numbers from `base`; slots of [base, base + used) keep their content.
+  /// Makes room for `count` numbers from `base` on; slots of [base, base + used) keep their content.
   void reserve(std::uint32_t base, std::size_t used, std::size_t count) {
     if (count <= capacity_) return;
     std::size_t bigger = capacity_ ? capacity_ : kSmallest;
@@ -34,7 +34,7 @@ class SequenceRing {
     capacity_ = bigger;
   }
 
-  /// Gives the memory back. REQUIRES: no slot is in use.
+  /// Frees the memory. REQUIRES: no slot is in use.
   void release() {
     slots_.reset();
     capacity_ = 0;

@@ -1,5 +1,5 @@
-// What a user can choose about a conversation, as plain values with kcptun's defaults, and the tables of names.
-// config fills these from text; core obeys them. Ranges are checked by config; core aborts on nonsense.
+// The user's settings of a session, as plain values with kcptun's defaults, and the tables of names. config
+// parses and validates them; core applies them and aborts on invalid values.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace kcptun {
 
-/// Which end of the tunnel: clients open conversations and streams, servers answer.
+/// The end of the tunnel: clients open sessions and streams, servers accept them.
 enum class Role : std::uint8_t { kClient, kServer };
 
 /// docs/protocol.md section 3.
@@ -28,13 +28,13 @@ inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"twofish", Cipher::kTwofish}, {"blowfish", Cipher::kBlowfish}, {"cast5", Cipher::kCast5},
     {"3des", Cipher::kTripleDes}, {"tea", Cipher::kTea}, {"xtea", Cipher::kXtea}, {"salsa20", Cipher::kSalsa20},
     {"xor", Cipher::kXor}, {"none", Cipher::kNone}, {"aes-128-gcm", Cipher::kAes128Gcm}, {"null", Cipher::kNull},
-    {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between our own programs only
+    {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between programs of this project only
 }};
 
-/// What bounds the data under way beside the two windows (core/kcp/congestion.h).
+/// The limit on data in flight in addition to the two windows (core/kcp/congestion.h).
 enum class Congestion : std::uint8_t {
-  kModel,    // bandwidth and round trip are measured where nc is 1; KCP's own controller where it is 0
-  kClassic,  // what kcptun does: nc 1 is none, nc 0 KCP's own controller
+  kModel,    // measures bandwidth and RTT if nc is 1; KCP's own controller if it is 0
+  kClassic,  // as kcptun: no controller if nc is 1, KCP's own controller if it is 0
   kOff,
 };
 
@@ -44,15 +44,16 @@ struct CongestionName {
 };
 inline constexpr std::array<CongestionName, 3> kCongestionNames{
     {{"auto", Congestion::kModel}, {"kcp", Congestion::kClassic}, {"off", Congestion::kOff}}};
-/// Segments up to which a window grows that follows the path: 24 MiB of the largest, per session and
+/// In segments. Maximum of a window that follows the path: 24 MiB of the largest segments, per session and
 /// direction.
 inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
 
-/// Timing knobs of KCP, by kcptun's meaning (docs/protocol.md section 5).
+/// Timing parameters of KCP with kcptun's meaning (docs/protocol.md section 5).
 struct KcpTuning {
-  bool nodelay = false;               // lower RTO floor and arithmetic back-off
-  Duration interval = milliseconds(30);  // the longest time data or ACKs may wait; ours leave at once
-  std::uint32_t resend = 2;              // fast retransmission after this many later acknowledgements, 0: off
+  bool nodelay = false;               // lower minimum RTO and additive back-off
+  // Maximum delay of data and ACKs; this program sends both immediately.
+  Duration interval = milliseconds(30);
+  std::uint32_t resend = 2;              // fast retransmit after this many later acknowledgements; 0: off
   bool no_congestion_control = true;     // nc 1
   Congestion congestion = Congestion::kModel;
 };
@@ -69,14 +70,14 @@ inline constexpr std::array<ModePreset, 4> kModePresets{{
 
 struct KcpSettings {
   KcpTuning tuning;
-  std::uint32_t mtu = 1350;  // UDP payload, crypto and FEC headers included
-  bool find_mtu = false;     // the path's own is searched (core/link/path_mtu.h), and `mtu` says nothing
+  std::uint32_t mtu = 1350;  // UDP payload, including crypto and FEC headers
+  bool find_mtu = false;     // searches for the path MTU (core/link/path_mtu.h) and ignores `mtu`
   std::uint32_t send_window = 128;     // segments
   std::uint32_t receive_window = 512;  // segments
-  // Up to how many segments the windows follow the path by themselves; 0: they stay as they are.
+  // In segments. Limit up to which the windows follow the path; 0: fixed windows.
   std::uint32_t max_send_window = 0;
   std::uint32_t max_receive_window = 0;
-  bool ack_nodelay = false;  // accepted for kcptun's sake: acknowledgements always leave with the batch
+  bool ack_nodelay = false;  // accepted for compatibility: acknowledgements always leave with the batch
 };
 
 struct FecSettings {
@@ -84,27 +85,28 @@ struct FecSettings {
   std::uint32_t parity_shards = 3;
   bool enabled() const { return data_shards > 0 && parity_shards > 0; }
 };
-/// Data and parity shards of a group together (docs/protocol.md section 4: GF(2^8)).
+/// Data plus parity shards of a group (docs/protocol.md section 4: GF(2^8)).
 inline constexpr std::uint32_t kMaxShards = 256;
 
 struct SmuxSettings {
   std::uint32_t version = 2;
   Duration keepalive = seconds(10);
-  Duration dead_after = seconds(30);       // nothing arrived for so long: the session is over
-  std::uint32_t frame_size = 8192;         // largest PSH payload that we send
-  std::uint64_t receive_buffer = 4194304;  // smuxbuf: bytes over all streams not yet taken by their readers (ReceiveBudget)
-  std::uint32_t stream_buffer = 2097152;   // streambuf: the same per stream, version 2
+  Duration dead_after = seconds(30);       // the session ends if no packet arrives for this long
+  std::uint32_t frame_size = 8192;         // maximum payload of a PSH frame sent
+  // smuxbuf: bytes received and not yet read, over all streams (ReceiveBudget)
+  std::uint64_t receive_buffer = 4194304;
+  std::uint32_t stream_buffer = 2097152;   // streambuf: the same per stream; version 2 only
   bool buffers_follow_window = false;      // both grow with the receive window (Smux::fit_buffers())
-  std::uint32_t max_streams = 65536;       // streams open at once in one session; further SYNs are refused
+  std::uint32_t max_streams = 65536;  // concurrently open streams of a session; further SYNs are rejected
 };
 
 struct LinkSettings {
   KcpSettings kcp;
   FecSettings fec;
-  bool adaptive_parity = true;  // parity packets are left out where they don't help; false: all are sent
+  bool adaptive_parity = true;  // omits parity packets that do not help; false: sends all
   SmuxSettings smux;
   bool compress = true;
-  std::uint64_t rate_limit = 0;  // bytes of UDP payload per second that leave, 0: as fast as windows allow
+  std::uint64_t rate_limit = 0;  // UDP payload bytes sent per second; 0: unlimited
 };
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// Time as a value. Core never reads a clock: each call that depends on time takes `now` from its caller.
+// Time as a value. Core never reads a clock: each time-dependent call takes `now` from its caller.
 #pragma once
 
 #include <chrono>
@@ -7,7 +7,7 @@
 
 namespace kcptun {
 
-/// A clock type without now(): the caller's monotonic clock, any origin, in microseconds.
+/// A clock type without now(): the caller's monotonic clock with any origin, in microseconds.
 struct CallerClock {
   using rep = std::int64_t;
   using period = std::micro;
@@ -19,7 +19,7 @@ struct CallerClock {
 using Duration = CallerClock::duration;
 using TimePoint = CallerClock::time_point;
 
-/// The time of day, for what two machines must agree on: the caller's wall clock, since 1970-01-01 UTC. It may jump.
+/// The caller's wall clock, since 1970-01-01 UTC, for times that two machines compare. It may jump.
 struct CallerUnixClock {
   using rep = std::int64_t;
   using period = std::ratio<1>;
@@ -33,7 +33,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// The wire's clock: milliseconds modulo 2^32 (docs/protocol.md section 5). Exists at the wire only.
+/// The time on the wire: milliseconds modulo 2^32 (docs/protocol.md section 5). Not used elsewhere.
 constexpr std::uint32_t wire_ms(TimePoint t) {
   return static_cast<std::uint32_t>(std::chrono::floor<milliseconds>(t).time_since_epoch().count());
 }

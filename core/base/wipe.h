@@ -1,4 +1,4 @@
-// Secrets that must not stay in memory.
+// Erases secrets from memory.
 #pragma once
 
 #include <string.h>
@@ -8,10 +8,10 @@
 
 namespace kcptun {
 
-/// Overwrites memory that is not read again; the compiler keeps the writes.
+/// Overwrites memory that is not read again. The compiler does not remove the writes.
 inline void wipe(void* data, std::size_t size) { explicit_bzero(data, size); }
 
-/// Overwrites the text and empties it.
+/// Overwrites the text and makes it empty.
 inline void wipe(std::string& secret) {
   wipe(secret.data(), secret.size());
   secret.clear();

@@ -1,4 +1,4 @@
-// AES-CFB by the fastest code that the CPU can run.
+// AES-CFB with the fastest implementation that the CPU supports.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ AesPath best_aes_path();
 /// REQUIRES: key.size() is 16, 24 or 32, and cpu_can(path).
 std::unique_ptr<PacketCipher> make_aes_cfb(Bytes key, AesPath path);
 
-/// Round keys of AES encryption, the only direction that CFB and CTR need. Wiped when destroyed.
+/// Round keys for AES encryption, the only direction that CFB and CTR need. Wiped on destruction.
 class AesKeys {
  public:
   /// REQUIRES: a CPU with AES-NI, key.size() is 16, 24 or 32.
@@ -27,7 +27,7 @@ class AesKeys {
   AesKeys(const AesKeys&) = delete;
   AesKeys& operator=(const AesKeys&) = delete;
 
-  /// 10, 12 or 14; there is one round key more.
+  /// 10, 12 or 14; there is one more round key.
   int rounds() const { return rounds_; }
   /// 16 bytes, aligned to 16.
   const std::uint8_t* round_key(int i) const { return bytes_ + 16 * i; }

@@ -59,8 +59,8 @@ KCPTUN_TARGET void encrypt_steps(const AesKeys& keys, Lanes::View& view, std::si
   }
 }
 
-/// Decrypts eight blocks at `p` in place; `previous` is the ciphertext block before them, and then their last
-/// one.
+/// Decrypts eight blocks at `p` in place. `previous` is the ciphertext block before them; it becomes their
+/// last one.
 template <int kRounds>
 KCPTUN_TARGET [[gnu::always_inline]] inline void decrypt_eight(const AesKeys& keys, std::uint8_t* p,
                                                                __m128i& previous) {
@@ -105,7 +105,7 @@ class AesNiCfb final : public PacketCipher {
   AesKeys keys_;
 };
 
-/// FIPS 197 section 5.2, SubWord of the word by the instruction made for it.
+/// FIPS 197 section 5.2: SubWord of the word, with AESKEYGENASSIST.
 KCPTUN_TARGET std::uint32_t sub_word(std::uint32_t word) {
   return static_cast<std::uint32_t>(
       _mm_cvtsi128_si32(_mm_aeskeygenassist_si128(_mm_set_epi32(0, 0, static_cast<int>(word), 0), 0)));

@@ -1,4 +1,5 @@
-// AES-CFB with 256-bit VAES, for CPUs without AVX-512 (Zen 3, Alder Lake): two blocks a register, sixteen in flight.
+// AES-CFB with 256-bit VAES, for CPUs without AVX-512 (Zen 3, Alder Lake): two blocks per register, sixteen
+// in flight.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -14,10 +15,11 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kRegisters = 8;  // of two lanes each; the other half of the register file holds what moves
+// of two lanes each; the other half of the register file holds temporaries
+constexpr std::size_t kRegisters = 8;
 using Lanes = CfbLanes<16, 2 * kRegisters>;
 
-/// Round keys, each twice over in its register's width.
+/// Round keys, each repeated twice in a 256-bit register.
 struct alignas(32) PairedKeys {
   explicit PairedKeys(const AesKeys& keys) {
     for (int i = 0; i <= keys.rounds(); ++i)
@@ -58,7 +60,7 @@ KCPTUN_VAES256 [[gnu::always_inline]] inline void encrypt_blocks(const PairedKey
   for (std::size_t g = 0; g < kCount; ++g) s[g] = _mm256_aesenclast_epi128(s[g], k);
 }
 
-/// kCount registers of lanes; more are not touched.
+/// Processes kCount registers of lanes; the others are untouched.
 template <int kRounds, std::size_t kCount>
 KCPTUN_VAES256 void encrypt_steps(const PairedKeys& keys, Lanes::View& view, std::size_t steps) {
   __m256i s[kCount];
@@ -86,7 +88,8 @@ void encrypt_lanes(const PairedKeys& keys, Lanes::View& view, std::size_t steps)
   return encrypt_steps<kRounds, kRegisters>(keys, view, steps);
 }
 
-/// Decrypts sixteen blocks at `p` in place; `previous` is the ciphertext block before them, and then their last one.
+/// Decrypts sixteen blocks at `p` in place. `previous` is the ciphertext block before them; it becomes their
+/// last one.
 template <int kRounds>
 KCPTUN_VAES256 [[gnu::always_inline]] inline void decrypt_group(const PairedKeys& keys, std::uint8_t* p,
                                                                 __m128i& previous) {

@@ -1,4 +1,4 @@
-// AES-CFB with 512-bit VAES: four blocks a register, sixteen in flight.
+// AES-CFB with 512-bit VAES: four blocks per register, sixteen in flight.
 #if defined(__x86_64__)
 
 #include "core/crypt/aes_wide.h"
@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kGroups = 4;  // registers of four lanes each
 using Lanes = CfbLanes<16, 4 * kGroups>;
 
-/// Four registers as a 4x4 matrix of blocks: rows become columns.
+/// Transposes four registers as a 4x4 matrix of blocks.
 KCPTUN_VAES [[gnu::always_inline]] inline void transpose(__m512i (&m)[4]) {
   const __m512i a = _mm512_shuffle_i32x4(m[0], m[1], 0x44);  // 00 01 10 11
   const __m512i b = _mm512_shuffle_i32x4(m[0], m[1], 0xee);  // 02 03 12 13
@@ -22,7 +22,8 @@ KCPTUN_VAES [[gnu::always_inline]] inline void transpose(__m512i (&m)[4]) {
   m[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
 }
 
-/// Four steps at once: each packet gives 64 bytes in one load, which a transposition deals out to the steps.
+/// Four steps at once: one load takes 64 bytes of each packet, and a transposition distributes them over the
+/// steps.
 template <int kRounds, std::size_t kCount>
 KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_four_steps(const WideKeys& keys,
                                                                   std::uint8_t* const* data, std::size_t at,
@@ -68,7 +69,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_one_step(const WideKeys& 
   }
 }
 
-/// kCount registers of lanes; more are not touched.
+/// Processes kCount registers of lanes; the others are untouched.
 template <int kRounds, std::size_t kCount>
 KCPTUN_VAES void encrypt_steps(const WideKeys& keys, Lanes::View& view, std::size_t steps) {
   __m512i s[kCount];
@@ -96,8 +97,8 @@ void encrypt_lanes(const WideKeys& keys, Lanes::View& view, std::size_t steps) {
   }
 }
 
-/// Decrypts 16 blocks, or the `left` bytes that there are, in place; masked bytes are neither read nor
-/// written. `previous` holds the ciphertext block before them in its highest quarter, and then their last
+/// Decrypts 16 blocks, or `left` bytes if there are fewer, in place. Masked bytes are neither read nor
+/// written. `previous` holds the ciphertext block before them in its highest quarter; it becomes their last
 /// one.
 template <int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline void decrypt_group(const WideKeys& keys, std::uint8_t* p,

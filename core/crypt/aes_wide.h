@@ -1,10 +1,11 @@
-// Parts of the 512-bit AES kernels; for their sources only, all of it inlined there.
+// Building blocks of the 512-bit AES kernels. Only the kernels' sources include this header; everything is
+// inlined.
 #pragma once
 
 #if defined(__x86_64__)
 
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC 12's own headers start "undefined" registers from themselves (GCC bug 105593).
+// GCC 12's own headers initialise "undefined" registers from themselves (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -22,7 +23,7 @@
 
 namespace kcptun {
 
-/// Round keys, each four times over in its register's width: a plain load then serves all four blocks.
+/// Round keys, each repeated four times in a 512-bit register, so that one load serves all four blocks.
 struct alignas(64) WideKeys {
   explicit WideKeys(const AesKeys& keys) {
     for (int i = 0; i <= keys.rounds(); ++i)
@@ -57,12 +58,13 @@ KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_blocks(const WideKeys& ke
   for (std::size_t g = 0; g < kCount; ++g) s[g] = _mm512_aesenclast_epi128(s[g], k);
 }
 
-/// The first `size` bytes of 64; all or none of them outside that range.
+/// Mask of the first `size` bytes of 64; empty or full outside that range.
 KCPTUN_VAES [[gnu::always_inline]] inline __mmask64 leading_bytes(std::size_t size) {
   return size >= 64 ? ~__mmask64{0} : (__mmask64{1} << size) - 1;
 }
 
-/// Which of the next 256 bytes, four registers, belong to the last `size` bytes of a packet.
+/// Masks of the bytes, among the next 256 in four registers, that belong to the last `size` bytes of a
+/// packet.
 struct GroupMask {
   __mmask64 part[4];
 };

@@ -1,5 +1,5 @@
-// CFB encryption across packets. Within a packet each block waits for the one before it, so a cipher that can
-// work on many blocks at once gets one block from each of many packets, its lanes.
+// CFB encryption across packets. Within a packet each block depends on the previous one. A cipher that
+// processes many blocks at once therefore gets one block from each of many packets, its lanes.
 #pragma once
 
 #include <algorithm>
@@ -14,16 +14,16 @@
 
 namespace kcptun {
 
-/// Feeds up to `kLanes` packets at once to a kernel; a lane whose packet ends takes the next one, so sizes
-/// may differ.
+/// Feeds up to `kLanes` packets at a time to a kernel. When the packet of a lane ends, the next packet takes
+/// the lane, so sizes may differ.
 ///
-/// A kernel does, `steps` times for each lane l below `lanes`: feedback[l] = E(feedback[l]) ^
-/// data[l][0..kBlock), which it also writes back there, and moves data[l] on by kBlock. Lanes from `lanes` on
-/// point at memory to be scribbled on: a kernel may round the number of lanes up to what suits its registers.
+/// A kernel does the following `steps` times for each lane l below `lanes`: feedback[l] = E(feedback[l]) ^
+/// data[l][0..kBlock), which it also writes back there, and it advances data[l] by kBlock. Lanes from `lanes`
+/// on point to scratch memory: a kernel may round the number of lanes up to the width of its registers.
 template <std::size_t kBlock, std::size_t kLanes>
 class CfbLanes {
  public:
-  /// What a kernel sees. `feedback` has a spare block behind the last lane.
+  /// The kernel's view. `feedback` has a spare block after the last lane.
   struct View {
     std::array<std::uint8_t*, kLanes> data;
     alignas(64) std::uint8_t feedback[(kLanes + 1) * kBlock];
@@ -47,14 +47,14 @@ class CfbLanes {
   }
 
  private:
-  /// Idle lanes have room for so many blocks, so no kernel call takes more steps.
+  /// Idle lanes have room for this many blocks; a kernel call takes no more steps.
   static constexpr std::size_t kMaxSteps = (kMaxDatagram + kBlock - 1) / kBlock;
 
   struct Lane {
-    std::size_t left;       // whole blocks from data[l]
-    std::uint8_t* tail;     // the partial block at the packet's end, or null when there is none (any more)
-    std::size_t tail_size;  // below kBlock
-    bool in_tail;           // data[l] is tail_blocks_[l], a padded copy of the tail
+    std::size_t left;       // whole blocks remaining from data[l] on
+    std::uint8_t* tail;     // the partial block at the packet's end; null if there is none or it is done
+    std::size_t tail_size;  // less than kBlock
+    bool in_tail;           // data[l] points to tail_blocks_[l], a padded copy of the tail
   };
 
   std::size_t shortest() const {
@@ -74,12 +74,12 @@ class CfbLanes {
       if (start(l)) {
         ++l;
       } else {
-        retire(l);  // lane l is now another one, not yet advanced, or behind the end
+        retire(l);  // lane l is now another one, not yet advanced, or beyond the end
       }
     }
   }
 
-  /// Puts the next packet on lane `l`; false when none is left.
+  /// Assigns the next packet to lane `l`. False if none is left.
   bool start(std::size_t l) {
     while (next_ < packets_.size() && packets_[next_].size == 0) ++next_;
     if (next_ == packets_.size()) return false;
@@ -92,7 +92,7 @@ class CfbLanes {
     return true;
   }
 
-  /// The partial block becomes a whole one in our own memory: kernels know only whole blocks.
+  /// Copies the partial block into a whole one, because kernels process whole blocks only.
   bool begin_tail(std::size_t l) {
     Lane& lane = lanes_[l];
     if (lane.in_tail || lane.tail_size == 0) return false;
@@ -107,7 +107,7 @@ class CfbLanes {
     if (lanes_[l].in_tail) std::memcpy(lanes_[l].tail, tail_blocks_[l].data(), lanes_[l].tail_size);
   }
 
-  /// Closes the gap with the last lane, which `advance` has not reached yet.
+  /// Moves the last lane, which `advance` has not reached yet, into the gap.
   void retire(std::size_t l) {
     const std::size_t last = --view_.lanes;
     if (l != last) {
@@ -122,7 +122,7 @@ class CfbLanes {
 
   std::span<const Packet> packets_;
   const std::uint8_t* iv_;
-  std::size_t next_ = 0;  // first packet that has not been on a lane
+  std::size_t next_ = 0;  // first packet not yet assigned to a lane
   View view_;
   std::array<Lane, kLanes> lanes_;
   std::array<std::array<std::uint8_t, kBlock>, kLanes> tail_blocks_;

@@ -17,7 +17,7 @@ void ChecksummedSuite::seal(std::span<const Packet> packets) {
 }
 
 std::size_t ChecksummedSuite::open(std::span<Packet> packets) {
-  // A packet of size 0 is skipped by every cipher, so the short ones need no list of their own.
+  // Every cipher skips a packet of size 0, so rejected packets need no separate list.
   for (Packet& packet : packets)
     if (packet.size < kHeader) packet.size = 0;
   cipher_->decrypt(packets);

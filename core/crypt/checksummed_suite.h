@@ -1,4 +1,5 @@
-// The packet of every suite but three: nonce 16 | crc32 4 | body, encrypted from its first byte to its last.
+// The packet format of all suites except three: nonce 16 | crc32 4 | body, encrypted from the first byte to
+// the last.
 #pragma once
 
 #include <memory>
@@ -9,7 +10,7 @@
 
 namespace kcptun {
 
-/// Adds nonce and checksum to a PacketCipher, and takes them off (docs/protocol.md section 3).
+/// Adds nonce and checksum to a PacketCipher, and removes and checks them (docs/protocol.md section 3).
 class ChecksummedSuite final : public Suite {
  public:
   ChecksummedSuite(std::unique_ptr<PacketCipher> cipher, std::span<const std::uint8_t, 32> nonce_seed)

@@ -16,7 +16,7 @@ CpuFeatures detect() {
   f.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   f.aes_ni = __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
-  // Not every compiler's __builtin_cpu_supports knows these two names (clang 14 lacks "vaes").
+  // Some compilers' __builtin_cpu_supports lacks these two names (clang 14: "vaes").
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (f.avx2 && __get_cpuid_count(7, 0, &a, &b, &c, &d)) {
     const unsigned both = (1u << 9) | (1u << 10);

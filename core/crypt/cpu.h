@@ -1,9 +1,9 @@
-// Which of our kernels this CPU can run.
+// Detects which kernels this CPU can run.
 #pragma once
 
 namespace kcptun {
 
-/// Each implies that the operating system keeps the registers. All false where we have no kernels.
+/// Each flag implies that the operating system saves the registers. All are false on CPUs without kernels.
 struct CpuFeatures {
   bool avx = false;
   bool avx2 = false;
@@ -13,7 +13,7 @@ struct CpuFeatures {
   bool vaes512 = false;  // avx512, VAES and VPCLMULQDQ
 };
 
-/// Looked up once.
+/// Detected once.
 const CpuFeatures& cpu_features();
 
 }  // namespace kcptun

@@ -12,15 +12,15 @@ namespace kcptun {
 namespace {
 
 #if defined(__x86_64__)
-// Debian's ISA-L leaves the upper halves of the AVX registers dirty, which slows all SSE code after it
-// several times.
+// Debian's ISA-L leaves the upper halves of the AVX registers set, which slows later SSE code several times.
 [[gnu::target("avx")]] void clear_upper_halves() { _mm256_zeroupper(); }
 #endif
 
 }  // namespace
 
 std::uint32_t crc32(Bytes bytes) {
-  // ISA-L takes a mutable pointer in some versions, and never writes. It picks its own code for the CPU.
+  // Some versions of ISA-L take a mutable pointer but never write. ISA-L selects the implementation for the
+  // CPU.
   const std::uint32_t crc = crc32_gzip_refl(0, const_cast<std::uint8_t*>(bytes.data()), bytes.size());
 #if defined(__x86_64__)
   static const bool avx = cpu_features().avx;

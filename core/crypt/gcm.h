@@ -17,13 +17,13 @@ enum class GcmPath : std::uint8_t { kPortable, kVaes512 };
 bool cpu_can(GcmPath path);
 GcmPath best_gcm_path();
 
-/// Works in place on one packet, whose nonce is already there. Wipes its keys when destroyed.
+/// Works in place on one packet, which already contains its nonce. Wipes its keys on destruction.
 class GcmCipher {
  public:
   virtual ~GcmCipher() = default;
-  /// Encrypts what stands between nonce and tag, and writes the tag. REQUIRES: room for nonce and tag.
+  /// Encrypts the bytes between nonce and tag, and writes the tag. REQUIRES: space for nonce and tag.
   virtual void seal(MutableBytes packet) = 0;
-  /// Decrypts and checks the tag in constant time; on false the bytes are undefined. REQUIRES: as for seal.
+  /// Decrypts and checks the tag in constant time. If false, the bytes are undefined. REQUIRES: as for seal.
   virtual bool open(MutableBytes packet) = 0;
 };
 

@@ -11,7 +11,7 @@ void GcmSuite::seal(std::span<const Packet> packets) {
     KCPTUN_CHECK(packet.size >= kGcmNonce + kGcmTag);
     std::memcpy(packet.data, nonces_.next().data(), kGcmNonce);
   }
-  // Not in the same loop: a nonce written just now in two parts would be read with a stall.
+  // In a separate loop: reading a nonce that was just written in two parts would stall.
   for (const Packet& packet : packets) cipher_->seal(packet.bytes());
 }
 

@@ -1,4 +1,4 @@
-// The suite aes-128-gcm: gives each packet a nonce and leaves the rest to a GcmCipher.
+// The suite aes-128-gcm: writes the nonce of each packet and delegates to a GcmCipher.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 namespace kcptun {
 
-/// Nonces are random, not counted: both ends, and all their sessions, share one key. With 96 bits, 2^32
-/// packets of all ends together repeat a nonce with a probability of 2^-33.
+/// Nonces are random instead of counted, because all sessions of both ends share one key. With 96 bits, a
+/// nonce repeats among 2^32 packets of all ends with a probability of 2^-33.
 class GcmSuite final : public Suite {
  public:
   GcmSuite(std::unique_ptr<GcmCipher> cipher, std::span<const std::uint8_t, 32> nonce_seed)

@@ -1,9 +1,9 @@
 // AES-128-GCM with 512-bit VAES and VPCLMULQDQ (NIST SP 800-38D).
 //
-// GHASH of blocks b0 .. b(n-1) is the sum of b(j) * H^(n-j). With a table of powers as long as a packet all
-// products are independent of each other, and the packet needs one reduction. Field elements are
-// byte-reversed; powers are kept multiplied by x, which makes up for the bit reflection of GCM (Gueron and
-// Kounavis, "Intel Carry-Less Multiplication Instruction and its Usage for Computing the GCM Mode", 2014).
+// GHASH of blocks b0 .. b(n-1) is the sum of b(j) * H^(n-j). With a table of powers as long as a packet, all
+// products are independent, and a packet needs one reduction. Field elements are byte-reversed. Powers are
+// stored multiplied by x, which compensates for the bit reflection of GCM (Gueron and Kounavis, "Intel
+// Carry-Less Multiplication Instruction and its Usage for Computing the GCM Mode", 2014).
 #include "core/crypt/gcm_vaes.h"
 
 #if defined(__x86_64__)
@@ -16,15 +16,15 @@ namespace {
 constexpr int kRounds = 10;
 constexpr std::size_t kGroup = 256;           // bytes in flight: sixteen blocks
 constexpr std::size_t kSegment = 7 * kGroup;  // bytes between reductions; more than the largest datagram
-constexpr std::size_t kPowers = kSegment / 16 + 1;  // and the block of lengths
-constexpr std::size_t kSpare = 16;                  // read behind the last power, times zero
+constexpr std::size_t kPowers = kSegment / 16 + 1;  // plus the block of lengths
+constexpr std::size_t kSpare = 16;                  // read after the last power, multiplied by zero
 
 struct alignas(64) GcmKeys {
   explicit GcmKeys(Bytes key);
   ~GcmKeys() { sodium_memzero(powers, sizeof powers); }
   GcmKeys(const GcmKeys&) = delete;
   GcmKeys& operator=(const GcmKeys&) = delete;
-  /// Where H^count stands, followed by the powers below it.
+  /// The position of H^count, followed by the lower powers.
   const std::uint8_t* power(std::size_t count) const { return powers[kPowers - count]; }
 
   WideKeys aes;
@@ -44,14 +44,14 @@ KCPTUN_VAES [[gnu::always_inline]] inline __m128i fold_lanes(__m512i v) {
   return _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-/// One step of Montgomery reduction: takes the low half of `low` out and returns what it adds one half
-/// further up.
+/// One step of Montgomery reduction: eliminates the low half of `low` and returns its contribution to the
+/// next higher half.
 KCPTUN_VAES [[gnu::always_inline]] inline __m128i fold_up(__m128i low) {
   const __m128i polynomial = _mm_set_epi64x(static_cast<long long>(0xc200000000000000), 1);
   return _mm_xor_si128(_mm_clmulepi64_si128(polynomial, low, 0x01), _mm_shuffle_epi32(low, 0x4e));
 }
 
-/// A sum of products that are not reduced yet, four at a time.
+/// A sum of four products at a time, not reduced yet.
 struct Sum {
   __m512i low, middle, high;
 };
@@ -61,7 +61,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline Sum zero_sum() {
   return {zero, zero, zero};
 }
 
-/// Adds four reversed blocks times four falling powers.
+/// Adds four reversed blocks times four descending powers.
 KCPTUN_VAES [[gnu::always_inline]] inline void absorb(Sum& sum, __m512i blocks, const std::uint8_t* powers) {
   const __m512i h = _mm512_loadu_si512(powers);
   sum.low = _mm512_xor_si512(sum.low, _mm512_clmulepi64_epi128(blocks, h, 0x00));
@@ -82,7 +82,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline __m128i encrypt_block(const WideKeys& 
   return _mm_aesenclast_si128(block, load16(keys.bytes[kRounds]));
 }
 
-/// H times x in reversed form: a shift by one bit, and what falls out comes back as the polynomial.
+/// H times x in reversed form: a shift by one bit; the bit shifted out adds the polynomial.
 KCPTUN_VAES __m128i times_x(__m128i h) {
   const auto low = static_cast<std::uint64_t>(_mm_extract_epi64(h, 0));
   const auto high = static_cast<std::uint64_t>(_mm_extract_epi64(h, 1));
@@ -97,7 +97,7 @@ KCPTUN_VAES void make_powers(GcmKeys& keys) {
   store16(keys.powers[kPowers - 1], power);
   for (std::size_t i = 2; i <= kPowers; ++i) {
     Sum sum = zero_sum();
-    // Only this power is in the table yet: the other three lanes are zero blocks.
+    // The table holds only this power so far: the other three lanes are zero blocks.
     absorb(sum, _mm512_zextsi128_si512(power), keys.power(1));
     power = reduce(sum);
     store16(keys.powers[kPowers - i], power);
@@ -106,17 +106,17 @@ KCPTUN_VAES void make_powers(GcmKeys& keys) {
 
 GcmKeys::GcmKeys(Bytes key) : aes(AesKeys(key)) { make_powers(*this); }
 
-/// What goes from group to group. `counter` holds the next four counter blocks, reversed.
+/// The state between groups. `counter` holds the next four counter blocks, reversed.
 struct Progress {
   __m512i counter;
-  __m512i carry;  // hash of the segments before, to be added to the next block
+  __m512i carry;  // hash of the previous segments, to be added to the next block
   Sum sum;
 };
 
 enum class Direction { kSeal, kOpen };
 
-/// Encrypts counter blocks while it absorbs ciphertext: either alone leaves half of the units idle, and the
-/// distance between them is too long for the CPU to find the overlap itself.
+/// Interleaves encryption of counter blocks with absorption of ciphertext. Each alone leaves half of the
+/// execution units idle, and out-of-order execution does not reach far enough to overlap them.
 KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_and_absorb(const WideKeys& keys, __m512i (&s)[4],
                                                                   const __m512i (&blocks)[4],
                                                                   const std::uint8_t* powers, Sum& sum) {
@@ -143,7 +143,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void next_counters(Progress& progress,
   }
 }
 
-/// Exclusive-or with the keystream `s`, in place; `pending` becomes the ciphertext to absorb later.
+/// XORs the keystream `s` in place. `pending` becomes the ciphertext to absorb later.
 KCPTUN_VAES [[gnu::always_inline]] inline void seal_group(std::uint8_t* p, const GroupMask& mask,
                                                           const __m512i (&s)[4], __m512i (&pending)[4]) {
 #pragma GCC unroll 4
@@ -161,7 +161,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void seal_segment(const GcmKeys& keys,
   std::size_t left = bytes.size();
   if (left == 0) return;
   __m512i s[4];
-  __m512i pending[4];  // the group before this one
+  __m512i pending[4];  // the previous group
   next_counters(progress, s);
   encrypt_blocks<kRounds>(keys.aes, s);
   seal_group(p, left >= kGroup ? kWholeGroup : first_of_group(left), s, pending);
@@ -211,7 +211,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void open_segment(const GcmKeys& keys,
   if (left > 0) open_group(keys, p, first_of_group(left), powers, progress);
 }
 
-/// A segment whose first block is to be multiplied by H^power.
+/// Processes a segment whose first block is multiplied by H^power.
 template <Direction kDirection>
 KCPTUN_VAES [[gnu::always_inline]] inline void crypt_segment(const GcmKeys& keys, MutableBytes bytes,
                                                              std::size_t power, Progress& progress) {
@@ -227,7 +227,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void crypt_segment(const GcmKeys& keys
 template <Direction kDirection>
 KCPTUN_VAES [[gnu::always_inline]] inline __m128i crypt(const GcmKeys& keys, const std::uint8_t* nonce,
                                                         MutableBytes body) {
-  // The tag's room stands behind the nonce even when the body is empty, so 16 bytes can be read.
+  // Space for the tag follows the nonce even if the body is empty, so 16 bytes can be read.
   static_assert(kGcmNonce + kGcmTag >= 16);
   const __m128i base = _mm_and_si128(reverse(load16(nonce)), _mm_set_epi32(-1, -1, -1, 0));
   const __m128i tag_mask = encrypt_block(keys.aes, reverse(_mm_add_epi32(base, _mm_set_epi32(0, 0, 0, 1))));
@@ -255,7 +255,7 @@ class VaesGcm final : public GcmCipher {
   }
   KCPTUN_VAES bool open(MutableBytes packet) override {
     const __m128i tag = crypt<Direction::kOpen>(keys_, packet.data(), body_of(packet));
-    // One test of all bits at once: takes the same time wherever they differ.
+    // Tests all bits at once, in constant time.
     const __m128i difference = _mm_xor_si128(tag, load16(packet.last(kGcmTag).data()));
     return _mm_test_all_zeros(difference, difference) != 0;
   }

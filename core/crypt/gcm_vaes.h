@@ -1,4 +1,4 @@
-// The 512-bit kernel of AES-128-GCM; gcm.h is the way in.
+// The 512-bit kernel of AES-128-GCM. Use it through gcm.h.
 #pragma once
 
 #include <memory>

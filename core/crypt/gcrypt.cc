@@ -7,10 +7,10 @@ namespace kcptun {
 namespace {
 
 bool start_gcrypt() {
-  // Somebody else in the process may have been first.
+  // Other code in the process may have initialised the library.
   if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P)) return true;
   if (!gcry_check_version("1.10.0")) return false;
-  // Secure memory would be a small locked pool; ordinary memory is wiped on close too.
+  // Secure memory would be a small locked pool. Ordinary memory is also wiped on close.
   gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
   gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
   return true;
@@ -33,8 +33,8 @@ void prepare_sodium() {
 GcryptCipher::GcryptCipher(int algorithm, int mode, Bytes key) {
   prepare_gcrypt();
   must(gcry_cipher_open(&handle_, algorithm, mode, 0));
-  // The Go peers take weak DES keys (one password in 2^50). Allowed, the library still complains, but keeps
-  // the key.
+  // The Go peers accept weak DES keys (one password in 2^50). When they are allowed, libgcrypt still returns
+  // an error but sets the key.
   must(gcry_cipher_ctl(handle_, GCRYCTL_SET_ALLOW_WEAK_KEY, nullptr, 1));
   set_key(key);
 }

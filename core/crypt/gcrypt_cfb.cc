@@ -7,8 +7,7 @@
 namespace kcptun {
 namespace {
 
-/// Below this many packets the library's own CFB, one packet after the other, is faster than steps over few
-/// lanes.
+/// With fewer packets, the library's own CFB, one packet at a time, is faster than steps over few lanes.
 constexpr std::size_t kMinLanes = 3;
 
 template <std::size_t kBlock>
@@ -40,9 +39,9 @@ class GcryptCfb final : public PacketCipher {
  private:
   using Lanes = CfbLanes<kBlock, 64>;
 
-  /// One block of each lane. libgcrypt has vector code for CFB decryption of every cipher, but not for ECB.
-  /// Decrypting the blocks f1 f2 .. fn 0 with f0 as the initial vector gives E(fi) ^ f(i+1) in each place:
-  /// all the E(fi) that the lanes need, in one call.
+  /// Processes one block of each lane. libgcrypt has vector code for CFB decryption of every cipher, but not
+  /// for ECB. Decrypting the blocks f1 f2 .. fn 0 with f0 as the initialisation vector yields E(fi) ^ f(i+1)
+  /// in each position: all the E(fi) that the lanes need, in one call.
   void step(typename Lanes::View& view) {
     const std::size_t size = view.lanes * kBlock;
     cipher_.set_iv({view.feedback, kBlock});

@@ -1,4 +1,5 @@
-// CFB with any block cipher of libgcrypt: the portable path of every block cipher but TEA and XTEA.
+// CFB with any block cipher of libgcrypt: the portable implementation of all block ciphers except TEA and
+// XTEA.
 #pragma once
 
 #include <memory>

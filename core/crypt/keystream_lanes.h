@@ -1,5 +1,5 @@
-// Keystream blocks across packets: a packet has seldom as many blocks as a kernel has lanes, so the blocks of
-// the next packets fill up what is left.
+// Keystream blocks across packets. A packet seldom has as many blocks as a kernel has lanes, so blocks of the
+// next packets fill the remaining lanes.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 namespace kcptun {
 
-/// Registers: words for all lanes, or longs for half of them. (GCC 12 takes no template argument for a
-/// vector's size.)
+/// Vector types: words for all lanes, or longs for half of them. (GCC 12 does not accept a template argument
+/// as a vector's size.)
 template <std::size_t kLanes>
 struct VectorOf;
 template <>
@@ -27,23 +27,23 @@ struct VectorOf<16> {
   using Longs = std::uint64_t __attribute__((vector_size(64)));
 };
 
-/// Deals the 64-byte blocks of packets to lanes, `kLanes` at a time. Each packet starts with a nonce of 8
-/// bytes, which stays clear; its blocks count from 0 behind that.
+/// Assigns the 64-byte blocks of packets to lanes, `kLanes` at a time. Each packet starts with a nonce of 8
+/// bytes, which stays unencrypted; its blocks are counted from 0 after the nonce.
 template <std::size_t kLanes>
 class KeystreamLanes {
  public:
   static constexpr std::size_t kBlock = 64;
   static constexpr std::size_t kNonce = 8;
 
-  /// What a kernel sees: lane l is to XOR the block of its nonce and counter with those bytes at data[l]
-  /// whose bits in mask[l] are set, and to leave the others alone. The lowest `lanes` lanes have work; the
-  /// masks of the others are 0. Counters fit into 32 bits because packet sizes do.
+  /// The kernel's view. Lane l XORs the block of its nonce and counter into the bytes at data[l] whose bits
+  /// in mask[l] are set, and leaves the others unchanged. The lowest `lanes` lanes have work; the masks of
+  /// the others are 0. Counters fit into 32 bits because packet sizes do.
   struct View {
-    // Packets are entered kLanes lanes wide from wherever the one before them ends: hence the room.
+    // A packet is written kLanes lanes wide, starting where the previous packet ends: hence the double size.
     alignas(64) std::uint32_t nonce_low[2 * kLanes];
     alignas(64) std::uint32_t nonce_high[2 * kLanes];
     alignas(64) std::uint32_t counter[2 * kLanes];
-    alignas(64) std::uint64_t address[2 * kLanes];  // the lanes behind a packet's last one point nowhere
+    alignas(64) std::uint64_t address[2 * kLanes];  // the lanes after a packet's last one are undefined
     alignas(64) std::uint64_t mask[2 * kLanes];
     std::size_t lanes;
 
@@ -56,21 +56,21 @@ class KeystreamLanes {
     fill(views_[0]);
   }
 
-  /// The lanes whose turn it is. Those behind the first that are not full have no work at all.
+  /// The lanes to process now. Lanes after the first one that is not full have no work.
   const View& view() const { return views_[turn_]; }
 
-  /// Deals the lanes that come next. Apart from `advance` so that a kernel can do it amid the work on `view`:
-  /// it costs next to nothing while vectors keep the CPU busy, and loads find in the cache what was stored in
-  /// other pieces.
+  /// Assigns the next lanes. Separate from `advance`, so that a kernel can interleave it with the work on
+  /// `view`: it costs almost nothing while the vector units are busy, and loads that follow partial stores do
+  /// not stall.
   [[gnu::always_inline]] void deal_ahead() { fill(views_[turn_ ^ 1]); }
-  /// REQUIRES: they were dealt.
+  /// REQUIRES: deal_ahead() was called.
   void advance() { turn_ ^= 1; }
 
  private:
   using Words = typename VectorOf<kLanes>::Words;
   using Longs = typename VectorOf<kLanes>::Longs;
 
-  /// One value for each lane: first, first + step and so on.
+  /// One value per lane: first, first + step and so on.
   [[gnu::always_inline]] static void put(std::uint32_t* to, std::uint32_t first, std::uint32_t step) {
     Words values;
     for (std::size_t i = 0; i < kLanes; ++i) values[i] = static_cast<std::uint32_t>(i);
@@ -88,7 +88,7 @@ class KeystreamLanes {
   }
 
   [[gnu::always_inline]] void fill(View& view) {
-    Rest rest = rest_;  // in registers: the view might be anything's memory
+    Rest rest = rest_;  // a local copy stays in registers, because the view's memory may alias anything
     std::size_t lane = 0;
     while (lane < kLanes && (rest.size > 0 || begin_packet(rest))) {
       put(view.nonce_low + lane, rest.nonce_low, 0);
@@ -111,7 +111,7 @@ class KeystreamLanes {
     put(view.mask + lane, std::uint64_t{0}, 0);
   }
 
-  /// What is left of the packet that is being dealt.
+  /// The rest of the packet that is being assigned.
   struct Rest {
     std::size_t size = 0;  // bytes from `address`
     std::uintptr_t address = 0;
@@ -134,7 +134,7 @@ class KeystreamLanes {
   Rest rest_;
   std::size_t turn_ = 0;
   View views_[2];
-  alignas(64) std::uint8_t idle_[kBlock];  // idle lanes have somewhere to point at
+  alignas(64) std::uint8_t idle_[kBlock];  // target of idle lanes
 };
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// libgcrypt and libsodium, initialised once, and a libgcrypt cipher handle with an owner.
+// Initialises libgcrypt and libsodium once, and owns libgcrypt cipher handles.
 #pragma once
 
 #include <gcrypt.h>
@@ -10,12 +10,12 @@
 
 namespace kcptun {
 
-/// Thread-safe, and cheap after the first call. Abort when the library will not start.
+/// Thread-safe, and cheap after the first call. Abort if the library fails to start.
 void prepare_gcrypt();
 void prepare_sodium();
 
-/// One libgcrypt cipher with its key; the library wipes the key schedule when it closes.
-/// Failures abort: with a table of fixed algorithms and key sizes they are our fault or a broken libgcrypt.
+/// A libgcrypt cipher with its key. The library wipes the key schedule on close. Failures abort: with a fixed
+/// table of algorithms and key sizes they mean a bug or a broken libgcrypt.
 class GcryptCipher {
  public:
   GcryptCipher(int algorithm, int mode, Bytes key);
@@ -28,10 +28,10 @@ class GcryptCipher {
   void set_counter(Bytes counter);
   void encrypt(MutableBytes in_place);
   void decrypt(MutableBytes in_place);
-  /// REQUIRES: out and in have one size and do not overlap.
+  /// REQUIRES: `out` and `in` have the same size and do not overlap.
   void decrypt(MutableBytes out, Bytes in);
   void get_tag(MutableBytes tag);
-  /// True when the tag is right; constant time.
+  /// True if the tag is correct. Constant time.
   bool tag_is(Bytes tag);
 
  private:

@@ -8,7 +8,7 @@
 namespace kcptun {
 namespace {
 
-// Argon2id's salt and cost are a part of the protocol: both ends must have the same.
+// Argon2id's salt and cost are part of the protocol: both ends must use the same.
 constexpr std::string_view kArgonSalt = "kcptun-uv aead 1";
 static_assert(kArgonSalt.size() == crypto_pwhash_argon2id_SALTBYTES);
 constexpr unsigned long long kArgonPasses = 2;
@@ -20,7 +20,7 @@ MasterKey::MasterKey(std::string_view key) {
   static constexpr std::string_view kSalt = "kcp-go";
   static constexpr unsigned long kIterations = 4096;
   prepare_gcrypt();
-  // libgcrypt refuses a null pointer even when the password is empty.
+  // libgcrypt rejects a null pointer even if the password is empty.
   const char* password = key.empty() ? "" : key.data();
   KCPTUN_CHECK(gcry_kdf_derive(password, key.size(), GCRY_KDF_PBKDF2, GCRY_MD_SHA1, kSalt.data(),
                                kSalt.size(), kIterations, pass_.size(), pass_.data()) == 0);
@@ -30,7 +30,7 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
   if (suite_row(cipher).derivation == KeyDerivation::kPbkdf2) return MasterKey(key);
   prepare_sodium();
   MasterKey derived;
-  // Keys are shorter than the 4 GiB that Argon2 takes; what is left to fail is the memory.
+  // Keys are shorter than Argon2's limit of 4 GiB, so lack of memory is the only possible failure.
   if (crypto_pwhash_argon2id(derived.pass_.data(), derived.pass_.size(), key.empty() ? "" : key.data(),
                              key.size(), reinterpret_cast<const unsigned char*>(kArgonSalt.data()),
                              kArgonPasses, kArgonMemory, crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)

@@ -10,7 +10,7 @@ NonceStream::NonceStream(std::span<const std::uint8_t, 32> seed)
 NonceStream::~NonceStream() { sodium_memzero(block_.data(), block_.size()); }
 
 void NonceStream::refill() {
-  // Each key serves for one block, so the counter may start from 0 every time.
+  // Each key is used for one block, so the counter may always start from 0.
   static constexpr std::uint8_t kZero[16] = {};
   block_.fill(0);
   cipher_.set_counter(kZero);

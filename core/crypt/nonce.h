@@ -1,4 +1,4 @@
-// Packet nonces from a seeded cipher: a system call per packet would cost more than the packet's encryption.
+// Packet nonces from a seeded cipher. A system call per packet would cost more than the packet's encryption.
 #pragma once
 
 #include <array>
@@ -10,9 +10,9 @@
 
 namespace kcptun {
 
-/// AES-256-CTR keystream, made 4 KiB at a time: about 2 ns per nonce. Each refill starts with the next
-/// refill's key, so a later look at memory does not give away the nonces of earlier refills. Wiped when
-/// destroyed.
+/// AES-256-CTR keystream, generated 4 KiB at a time: about 2 ns per nonce. Each refill starts with the key of
+/// the next one, so a later disclosure of memory does not reveal the nonces of earlier refills. Wiped on
+/// destruction.
 class NonceStream {
  public:
   static constexpr std::size_t kSize = 16;
@@ -22,7 +22,7 @@ class NonceStream {
   NonceStream(const NonceStream&) = delete;
   NonceStream& operator=(const NonceStream&) = delete;
 
-  /// Fresh bytes, valid until the next call. A shorter nonce takes the first of them.
+  /// Fresh bytes, valid until the next call. A shorter nonce uses the first of them.
   std::span<const std::uint8_t, kSize> next() {
     if (used_ == kBlockSize) refill();
     used_ += kSize;
@@ -37,7 +37,7 @@ class NonceStream {
 
   GcryptCipher cipher_;
   std::array<std::uint8_t, kBlockSize> block_;
-  std::size_t used_ = kBlockSize;  // bytes handed out or spent on the key; a multiple of kSize
+  std::size_t used_ = kBlockSize;  // bytes already returned or used as the key; a multiple of kSize
 };
 
 }  // namespace kcptun

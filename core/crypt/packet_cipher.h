@@ -1,5 +1,4 @@
-// The cipher of a checksummed packet, without nonces and sums: turns whole packets into what goes on the
-// wire.
+// The cipher of a checksummed packet, without nonce and checksum: transforms whole packets.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +8,13 @@
 
 namespace kcptun {
 
-/// The initial vector of every CFB cipher; 8-byte ciphers take its first half (docs/protocol.md section 3).
+/// The initialisation vector of every CFB cipher; ciphers with 8-byte blocks use its first half
+/// (docs/protocol.md section 3).
 inline constexpr std::uint8_t kCfbIv[16] = {0xa7, 0x73, 0x4f, 0x9c, 0x12, 0xac, 0x1b, 0x01,
                                             0xa4, 0x15, 0xf2, 0xc1, 0xfc, 0x78, 0xe6, 0x6b};
 
-/// Works in place on packets of any sizes, 0 included, from the first byte to the last. The nonce is already
-/// there, so that recorded vectors can be replayed. Has no state between calls; wipes its keys when
-/// destroyed.
+/// Works in place on packets of any size, 0 included, from the first byte to the last. The caller has written
+/// the nonce, so recorded vectors can be replayed. Stateless between calls. Wipes its keys on destruction.
 class PacketCipher {
  public:
   virtual ~PacketCipher() = default;

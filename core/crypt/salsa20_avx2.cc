@@ -19,10 +19,10 @@ namespace {
 using Lanes = KeystreamLanes<8>;
 using Words = std::uint32_t __attribute__((vector_size(32)));
 
-/// More than apply_lanes takes.
+/// In bytes. More than the stack of apply_lanes.
 constexpr std::size_t kStack = 2048;
 
-/// Columns become rows: x[l] is then one half of the block of lane l.
+/// Transposes: x[l] is then one half of the block of lane l.
 KCPTUN_AVX2 [[gnu::always_inline]] inline void transpose(__m256i* x) {
   __m256i t[8];
 #pragma GCC unroll 2
@@ -49,7 +49,7 @@ KCPTUN_AVX2 [[gnu::always_inline]] inline void xor_block(std::uint8_t* p, __m256
   _mm256_storeu_si256(half + 1, _mm256_xor_si256(_mm256_loadu_si256(half + 1), high));
 }
 
-/// The last block of a packet goes through memory of our own.
+/// The last block of a packet is copied through a local buffer.
 KCPTUN_AVX2 [[gnu::noinline]] void xor_tail(std::uint8_t* p, std::uint64_t mask, __m256i low, __m256i high) {
   const auto size = static_cast<std::size_t>(std::popcount(mask));
   alignas(32) std::uint8_t block[Lanes::kBlock];
@@ -65,7 +65,7 @@ KCPTUN_AVX2 [[gnu::always_inline]] inline Words load(const std::uint32_t* from) 
   return words;
 }
 
-/// Not inlined, so that its stack, with what did not fit into registers, can be wiped afterwards.
+/// Not inlined, so that its stack, with spilled registers, can be wiped afterwards.
 KCPTUN_AVX2 [[gnu::noinline]] void apply_lanes(const Salsa20Key& key, Lanes& lanes) {
   const Lanes::View& view = lanes.view();
   Words words[16];

@@ -1,8 +1,8 @@
-// Salsa20/20 with AVX-512: sixteen blocks at once, or eight where no more are left.
+// Salsa20/20 with AVX-512: sixteen blocks at once, or eight if no more are left.
 #if defined(__x86_64__)
 
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC 12's own headers start "undefined" registers from themselves (GCC bug 105593).
+// GCC 12's own headers initialise "undefined" registers from themselves (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -24,8 +24,8 @@ using Lanes = KeystreamLanes<16>;
 using Wide = std::uint32_t __attribute__((vector_size(64)));
 using Narrow = std::uint32_t __attribute__((vector_size(32)));
 
-/// The compiler must not know that this is the same object: it would keep the broadcast words of the key and
-/// spill them to the stack, where nobody wipes them.
+/// Hides the object's identity from the compiler. Otherwise it would keep the broadcast words of the key and
+/// spill them to the stack, where they would not be wiped.
 template <typename T>
 [[gnu::always_inline]] inline const T& read_again(const T& object) {
   const T* p = &object;
@@ -57,10 +57,10 @@ KCPTUN_AVX512 [[gnu::always_inline]] inline void add_words(const Salsa20Key& key
   for (std::size_t w = 0; w < 16; ++w) x[w] += in[w];
 }
 
-/// Columns become rows: x[l] is then the block of lane l.
+/// Transposes: x[l] is then the block of lane l.
 KCPTUN_AVX512 [[gnu::always_inline]] inline void transpose(__m512i (&x)[16]) {
   __m512i t[16];
-  // Within each quarter of 128 bits: 4x4 words.
+  // First within each 128-bit quarter: 4x4 words.
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < 16; i += 4) {
     const __m512i a = _mm512_unpacklo_epi32(x[i], x[i + 1]);
@@ -93,8 +93,8 @@ KCPTUN_AVX512 [[gnu::always_inline]] inline void xor_block(const Lanes::View& vi
   _mm512_mask_storeu_epi8(p, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, p), keystream));
 }
 
-/// Up to sixteen lanes. (Inlined with the next, the compiler would share the beginnings, at the cost of
-/// registers.)
+/// Up to sixteen lanes. (Inlined together with apply_narrow, the compiler would share their first steps and
+/// run out of registers.)
 KCPTUN_AVX512 [[gnu::noinline]] void apply_wide(const Salsa20Key& key, Lanes& lanes) {
   const Lanes::View& view = lanes.view();
   Wide words[16];
@@ -111,7 +111,7 @@ KCPTUN_AVX512 [[gnu::noinline]] void apply_wide(const Salsa20Key& key, Lanes& la
   for (std::size_t l = 0; l < 16; ++l) xor_block(view, l, x[l]);
 }
 
-/// Up to eight lanes, which are the last, in about half the time.
+/// Up to eight lanes, the last ones, in about half the time.
 KCPTUN_AVX512 [[gnu::noinline]] void apply_narrow(const Salsa20Key& key, const Lanes::View& view) {
   Narrow words[16];
   load_words(key, view, words);

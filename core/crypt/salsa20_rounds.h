@@ -1,5 +1,5 @@
-// Bernstein, "The Salsa20 family of stream ciphers" (2007): the hash function on vectors. For the kernels'
-// sources only, all of it inlined there.
+// Bernstein, "The Salsa20 family of stream ciphers" (2007): the hash function on vectors. Only the kernels'
+// sources include this header; everything is inlined.
 #pragma once
 
 #include <cstddef>
@@ -7,15 +7,15 @@
 
 namespace kcptun {
 
-/// `Words` is a vector of 32-bit words, one word of each of many blocks.
+/// `Words` is a vector of 32-bit words, one word from each of many blocks.
 template <int kBits, typename Words>
 [[gnu::always_inline]] inline void salsa20_step(Words& to, const Words& a, const Words& b) {
   const Words sum = a + b;
   to ^= sum << kBits | sum >> (32 - kBits);
 }
 
-/// The quarter-rounds of four columns or rows, kAbreast of them side by side: within one, each step waits for
-/// the step before, but one alone takes the fewest registers.
+/// The quarter-rounds of four columns or rows, kAbreast of them interleaved. Within one quarter-round each
+/// step depends on the previous one; a single quarter-round at a time takes the fewest registers.
 template <std::size_t kAbreast, typename Words>
 [[gnu::always_inline]] inline void salsa20_round(Words* const (&q)[4][4]) {
 #pragma GCC unroll 4

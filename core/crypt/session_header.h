@@ -1,5 +1,5 @@
-// What stands in front of each body under a suite that knows sessions (docs/protocol.md section 11): whose
-// packet it is, which one, and when it was made. Encrypted and authenticated with the body.
+// The header before each body in a suite with session ids (docs/protocol.md section 11): the packet's
+// session, its number and its time. Encrypted and authenticated together with the body.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +15,9 @@ inline constexpr std::size_t kSessionHeader = 20;
 
 struct SessionHeader {
   std::uint64_t session = 0;  // random, chosen by the client
-  std::uint64_t counter = 0;  // of this end's packets in this session, from 0; below 2^63
-  Role from = Role::kClient;  // who made the packet
-  std::uint32_t time = 0;     // a client's: seconds since 1970; a server's: 0
+  std::uint64_t counter = 0;  // number of this end's packet in this session, from 0; below 2^63
+  Role from = Role::kClient;  // the sender
+  std::uint32_t time = 0;     // from a client: seconds since 1970; from a server: 0
 };
 
 inline constexpr std::uint64_t kFromServer = std::uint64_t{1} << 63;

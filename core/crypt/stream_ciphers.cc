@@ -39,7 +39,7 @@ class Xor final : public Involution {
     for (const Packet& packet : packets) {
       const std::size_t size = std::min<std::size_t>(packet.size, table_.size());
       std::size_t i = 0;
-      // Words, because bytes might alias the table and stop the compiler from using vectors.
+      // In words: bytes might alias the table, which would prevent vectorisation.
       for (; i + 8 <= size; i += 8)
         store_le(packet.data + i, load_u64(packet.data + i) ^ load_u64(&table_[i]));
       for (; i < size; ++i) packet.data[i] ^= table_[i];

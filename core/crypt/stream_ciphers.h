@@ -1,4 +1,4 @@
-// Packet ciphers that are hardly ciphers: xor and none (docs/protocol.md section 3).
+// The packet ciphers xor and none, which provide no confidentiality (docs/protocol.md section 3).
 #pragma once
 
 #include <memory>
@@ -8,10 +8,10 @@
 
 namespace kcptun {
 
-/// A fixed table of 1500 bytes. REQUIRES: packets of at most kMaxDatagram bytes, of longer ones the rest
-/// stays clear.
+/// XOR with a fixed table of 1500 bytes.
+/// REQUIRES: packets of at most kMaxDatagram bytes; later bytes stay unencrypted.
 std::unique_ptr<PacketCipher> make_xor(Bytes key);
-/// Leaves packets as they are: only the header's checksum remains.
+/// Leaves packets unchanged: only the header's checksum remains.
 std::unique_ptr<PacketCipher> make_none();
 
 }  // namespace kcptun

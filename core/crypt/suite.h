@@ -1,4 +1,4 @@
-// Packet protection: one suite with one key, sealing and opening whole batches in place (docs/protocol.md
+// Packet protection: a suite with a key encrypts and decrypts whole batches in place (docs/protocol.md
 // section 3).
 #pragma once
 
@@ -15,18 +15,18 @@
 
 namespace kcptun {
 
-/// How a suite's 32 bytes of key come from the users' key (docs/protocol.md sections 3 and 11).
+/// The derivation of a suite's 32 key bytes from the user's key (docs/protocol.md sections 3 and 11).
 enum class KeyDerivation : std::uint8_t {
-  kPbkdf2,    // PBKDF2-HMAC-SHA1(key, "kcp-go", 4096 iterations): kcptun's, costs milliseconds
-  kArgon2id,  // Argon2id 1.3 (key, "kcptun-uv aead 1", 2 passes over 64 MiB, 1 lane): a tenth of a second
+  kPbkdf2,    // PBKDF2-HMAC-SHA1(key, "kcp-go", 4096 iterations): kcptun's derivation; takes milliseconds
+  kArgon2id,  // Argon2id 1.3 (key, "kcptun-uv aead 1", 2 passes over 64 MiB, 1 lane): takes 0.1 s
 };
 
-/// Derive it once and share it. Wiped when destroyed.
+/// Derive it once and share it. Wiped on destruction.
 class MasterKey {
  public:
-  /// By kcptun's derivation.
+  /// Uses kcptun's derivation.
   explicit MasterKey(std::string_view key);
-  /// By the one that the cipher's suite asks for. The error: no memory for Argon2id.
+  /// Uses the derivation of the cipher's suite. The error: not enough memory for Argon2id.
   static Result<MasterKey> derive(std::string_view key, Cipher cipher);
   ~MasterKey();
   MasterKey(const MasterKey&) = default;
@@ -38,35 +38,37 @@ class MasterKey {
   std::array<std::uint8_t, 32> pass_{};
 };
 
-/// How a suite finds its code: `kBest` looks at the CPU, `kPortable` uses no intrinsics (tests force it).
+/// Selects a suite's implementation: `kBest` by the CPU's features, `kPortable` without intrinsics (for
+/// tests).
 enum class Dispatch : std::uint8_t { kBest, kPortable };
 
-/// Not thread-safe: one per loop. Holds no state between packets but the nonce generator.
+/// Not thread-safe: one per engine. The nonce generator is its only state between packets.
 class Suite {
  public:
   virtual ~Suite() = default;
 
-  /// `nonce_seed` (32 bytes of the caller's true randomness, different for each Suite) keys the nonce
-  /// generator. Aborts when libgcrypt lacks an algorithm, which would be a broken build.
+  /// `nonce_seed` (32 random bytes from the system, different for each Suite) keys the nonce generator.
+  /// Aborts if libgcrypt lacks an algorithm, which means a broken build.
   static std::unique_ptr<Suite> make(Cipher cipher, const MasterKey& key,
                                      std::span<const std::uint8_t, 32> nonce_seed,
                                      Dispatch dispatch = Dispatch::kBest);
 
-  /// Bytes before and after the body in a sealed packet: 20/0, 12/16 (aes-128-gcm), 44/16 (xchacha20-poly1305) or 0/0
-  /// (null).
+  /// Bytes before and after the body in an encrypted packet: 20/0, 12/16 (aes-128-gcm), 44/16
+  /// (xchacha20-poly1305) or 0/0 (null).
   virtual std::size_t header_size() const = 0;
   virtual std::size_t trailer_size() const = 0;
 
-  /// The last so many bytes of the header are a session header (session_header.h), 0: this suite knows none. Who makes
-  /// the packet writes it before seal(), and open() leaves it in front of the body.
+  /// Size of the session header (session_header.h) at the end of the packet header; 0 if the suite has no
+  /// session ids. The sender writes it before seal(). open() leaves it before the body.
   virtual std::size_t session_header_size() const { return 0; }
 
-  /// Seals each packet in place. Packet bytes are header_size() bytes to be overwritten (but for a session header), the
-  /// body, and trailer_size() bytes to be overwritten; size counts all three. Packets need not be of one size.
+  /// Encrypts each packet in place. A packet consists of header_size() bytes to overwrite (except for a
+  /// session header), the body, and trailer_size() bytes to overwrite; its size includes all three. Sizes of
+  /// packets may differ.
   virtual void seal(std::span<const Packet> packets) = 0;
 
-  /// Opens each packet in place and narrows it to its body. One that is too short or fails its CRC or tag
-  /// gets size 0. Returns how many were rejected.
+  /// Decrypts each packet in place and narrows it to its body. A packet that is too short or fails its CRC or
+  /// tag gets size 0. Returns the number of rejected packets.
   virtual std::size_t open(std::span<Packet> packets) = 0;
 };
 

@@ -47,7 +47,7 @@ constexpr std::string_view kSession =
     "hides the content and refuses packets that were changed, sent back or played again, also after a restart, if both "
     "ends have the right time; no forward secrecy";
 
-/// null: no crypto layer at all.
+/// null: no encryption layer.
 class NullSuite final : public Suite {
  public:
   std::size_t header_size() const override { return 0; }

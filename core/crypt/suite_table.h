@@ -1,4 +1,4 @@
-// The table of cipher suites: all that differs between the rows of docs/protocol.md section 3.
+// The table of cipher suites: all differences between the rows of docs/protocol.md section 3.
 #pragma once
 
 #include <array>
@@ -18,11 +18,12 @@ struct SuiteRow {
   Cipher cipher;
   PacketFormat format;
   std::size_t key_size;    // bytes, from the start of the master key
-  std::size_t block_size;  // bytes, 0 for what is no block cipher
-  int gcrypt_algorithm;    // 0 where libgcrypt is not used
-  /// Makes the cipher of a checksummed packet from this row and key_size bytes; null for other formats.
+  std::size_t block_size;  // bytes; 0 if it is not a block cipher
+  int gcrypt_algorithm;    // 0 if libgcrypt is not used
+  /// Makes the cipher of a checksummed packet from this row and key_size bytes. Null for other formats.
   std::unique_ptr<PacketCipher> (*make)(const SuiteRow& row, Bytes key, Dispatch dispatch);
-  std::string_view protects;  // what it does and does not protect, for the log: docs/security.md says more
+  // What it protects and what it does not, for the log; docs/security.md has the details.
+  std::string_view protects;
   KeyDerivation derivation = KeyDerivation::kPbkdf2;
 };
 

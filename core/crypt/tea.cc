@@ -21,7 +21,7 @@ constexpr std::size_t kBlock = 8;
 constexpr std::uint32_t kDelta = 0x9e3779b9;
 using Lanes = CfbLanes<kBlock, kLanes>;
 
-/// One word of each of sixteen blocks; the compiler splits it into what registers the target has.
+/// One word from each of sixteen blocks. The compiler splits it into the registers that the target has.
 using Words = std::uint32_t __attribute__((vector_size(4 * kLanes)));
 
 struct Key {
@@ -96,7 +96,7 @@ template <typename Cipher>
   }
 }
 
-/// Sixteen blocks in place. `feedback` is the block before them, and then their last one.
+/// Decrypts sixteen blocks in place. `feedback` is the block before them; it becomes their last one.
 template <typename Cipher>
 [[gnu::always_inline]] inline void decrypt_group(const Cipher& cipher, std::uint8_t* p,
                                                  std::uint8_t* feedback) {
@@ -124,7 +124,7 @@ template <typename Cipher>
   std::memcpy(p, group, left);
 }
 
-/// One set of functions for each path, so that the compiler makes one for each instruction set.
+/// A separate set of functions per implementation, so that the compiler generates one per instruction set.
 template <typename Cipher>
 struct Portable {
   static void encrypt(const Cipher& c, Lanes::View& view, std::size_t steps) {

@@ -1,5 +1,5 @@
-// The suite xchacha20-poly1305, between our own programs: nonce 24 | encrypted session header 20 and body |
-// tag 16 (docs/protocol.md section 11).
+// The suite xchacha20-poly1305, for programs of this project only: nonce 24 | encrypted session header 20 and
+// body | tag 16 (docs/protocol.md section 11).
 #pragma once
 
 #include <array>
@@ -12,9 +12,9 @@
 
 namespace kcptun {
 
-/// Nonces are random: with 192 bits a repetition is out of the question, and a packet looks like noise from
-/// its first byte to its last. Whether a packet was there before, or comes from oneself, is told by its
-/// session header, which the link looks at: the suite serves many sessions and knows none.
+/// Nonces are random: with 192 bits they do not repeat in practice, and every byte of a packet looks random.
+/// The suite serves many sessions and does not distinguish them. The link checks the session header for
+/// replayed and reflected packets.
 class XChaChaSuite final : public Suite {
  public:
   static constexpr std::size_t kNonce = 24;

@@ -12,7 +12,7 @@ MtuSearch::MtuSearch(std::uint32_t least, std::uint32_t most)
   plan();
 }
 
-// Evenly between what passes and what does not, the largest untried size always among them.
+// Spaces sizes evenly between the bounds and always includes the largest untried size.
 void MtuSearch::plan() {
   sizes_.clear();
   const std::uint32_t untried = failed_ - passed_ - 1;

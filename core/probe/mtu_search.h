@@ -1,4 +1,4 @@
-// The largest datagram that a path carries, found by a few rounds of padded packets.
+// Finds the largest datagram that a path carries, in a few rounds of padded packets.
 #pragma once
 
 #include <cstdint>
@@ -6,25 +6,25 @@
 
 namespace kcptun {
 
-/// Each round asks for several sizes at once; what was answered is a lower bound, and the next size above the
-/// largest answered one an upper bound. With each size sent kCopies times, loss hardly ever looks like a
+/// Each round probes several sizes at once. The largest answered size is a lower bound, and the next larger
+/// probed size is an upper bound. Each size is sent kCopies times, so that random loss is rarely taken for a
 /// limit.
 class MtuSearch {
  public:
   static constexpr std::uint32_t kCopies = 5;
   static constexpr std::uint32_t kSizes = 12;  // per round
 
-  /// Sizes of UDP payload. `least` is known to pass.
+  /// Sizes of UDP payload, in bytes. `least` is known to pass.
   MtuSearch(std::uint32_t least, std::uint32_t most);
 
-  /// Sizes of this round, ascending, each to be sent kCopies times; empty when the answer is known.
+  /// Sizes of this round, ascending, each to be sent kCopies times. Empty when the search has ended.
   const std::vector<std::uint32_t>& sizes() const { return sizes_; }
   void handle_answer(std::uint32_t size);
-  /// Every answer of this round has had its time.
+  /// The time for answers of this round is over.
   void finish_round();
 
   std::uint32_t largest() const { return passed_; }
-  /// True when nothing larger than `most` was allowed to be tried, and that passed.
+  /// True if `most`, the largest size allowed, passed.
   bool unlimited() const { return passed_ == most_; }
 
  private:
@@ -32,7 +32,7 @@ class MtuSearch {
 
   const std::uint32_t most_;
   std::uint32_t passed_;
-  std::uint32_t failed_;  // smallest size that did not pass
+  std::uint32_t failed_;  // smallest size that failed
   std::vector<std::uint32_t> sizes_;
 };
 

@@ -8,9 +8,9 @@
 namespace kcptun {
 namespace {
 
-// Packets of one burst follow each other faster than pings do.
+// Packets of one burst arrive closer together than pings are sent.
 constexpr Duration kBurst = microseconds(2000);
-// Fills tell themselves apart by a ts that no ping has.
+// Set in the ts of fills, never in that of pings.
 constexpr std::uint32_t kFillTs = 0x80000000;
 
 std::size_t write_push(std::uint8_t* out, std::uint32_t conv, std::uint32_t sn, std::uint32_t ts) {
@@ -39,7 +39,7 @@ std::size_t PingTrain::write_ping(TimePoint now, std::uint8_t* out) {
 
 std::size_t PingTrain::write_fill(std::uint8_t* out) {
   if (resolved()) return 0;
-  lost_[una_] = true;  // all else that could have moved una has been waited for
+  lost_[una_] = true;  // the time for anything else to advance una is over
   return write_push(out, conv_, una_, kFillTs | una_);
 }
 
@@ -66,7 +66,7 @@ void PingTrain::handle_segment(const Segment& segment, std::uint32_t& newest) {
   newest = std::max(newest, segment.ts);
 }
 
-// What a peer that is none of ours may say is bounded by what was sent.
+// Bounded by what was sent: the peer is not trusted.
 void PingTrain::learn_una(std::uint32_t una) {
   if (una <= sent_.size() && una <= pings_ + 1) una_ = std::max(una_, una);
 }
@@ -91,8 +91,8 @@ LossCount PingTrain::up() const {
 
 LossCount PingTrain::down() const {
   if (const auto counted = count_.loss()) return *counted;
-  // Without numbers: an unbroken run of pings that arrived and were not acknowledged is as many replies as
-  // acknowledge so many elsewhere, and one at least.
+  // Without packet numbers: estimates the lost replies of an unbroken run of arrived but unacknowledged pings
+  // from the pings per reply elsewhere; at least one per run.
   std::uint64_t acked = 0, lost = 0, run = 0;
   for (std::uint32_t ping = 1; ping < una_; ++ping) acked += acked_[ping] ? 1 : 0;
   const std::uint64_t per_reply =

@@ -1,4 +1,4 @@
-// Segments that a probe sends and understands: without a conversation's state.
+// Segments that a probe sends and parses, without the state of a session.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-/// handle(segment) for each segment of that conversation in an opened body.
+/// Calls handle(segment) for each segment of that conv in a decrypted body.
 template <typename Handle>
 void for_each_segment(Bytes body, std::uint32_t conv, Handle handle) {
   Bytes packet = kcp_packet_in(body);
@@ -20,10 +20,10 @@ void for_each_segment(Bytes body, std::uint32_t conv, Handle handle) {
   }
 }
 
-/// Writes one segment; `data` may be empty, and `padding` zeros follow it. Returns its size.
-/// REQUIRES: room for kSegmentHeader + data.size() + padding.
+/// Writes one segment; `padding` zeros follow `data`, which may be empty. Returns its size.
+/// REQUIRES: space for kSegmentHeader + data.size() + padding.
 inline std::size_t write_probe_segment(std::uint8_t* out, Segment segment, Bytes data, std::size_t padding) {
-  constexpr std::uint16_t kWindow = 32;  // ours, which no probe fills
+  constexpr std::uint16_t kWindow = 32;  // our receive window, which a probe never fills
   segment.window = kWindow;
   write_segment_header(out, segment, data.size() + padding);
   if (!data.empty()) std::memcpy(out + kSegmentHeader, data.data(), data.size());

@@ -8,7 +8,7 @@
 namespace kcptun {
 namespace {
 
-// Parity may get lost a little more often than data by chance; a sender that saves it leaves out far more.
+// Parity may by chance be lost slightly more often than data. A sender that omits parity omits far more.
 constexpr double kMaxExcess = 0.2;
 
 }  // namespace

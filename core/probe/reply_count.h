@@ -1,4 +1,4 @@
-// How many of a server's packets were lost on their way to us, as far as its packets tell.
+// Counts the server's packets that were lost towards this end, as far as their numbers show it.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-/// Of packets that all were sent: how many came and how many did not.
+/// Of the packets sent: how many arrived and how many were lost.
 struct LossCount {
   std::uint64_t arrived = 0;
   std::uint64_t lost = 0;
@@ -25,19 +25,19 @@ struct LossCount {
   }
 };
 
-/// A server that sends forward error correction numbers its packets (docs/protocol.md section 4): what is
-/// missing between the numbers was lost. Remembers one byte per number, of at most kMaxPackets.
+/// A server with FEC numbers its packets (docs/protocol.md section 4), so gaps between the numbers are
+/// losses. Stores one byte per number, for at most kMaxPackets.
 class ReplyCount {
  public:
-  static constexpr std::uint32_t kMaxPackets = 1 << 20;  // a longer session's later packets are not counted
+  static constexpr std::uint32_t kMaxPackets = 1 << 20;  // later packets of a longer session are not counted
 
-  /// A packet came, opened. Those without the FEC header are passed over.
+  /// A decrypted packet arrived. Packets without an FEC header are ignored.
   void handle(Bytes body);
 
-  /// The server's shard counts, once its packets leave no doubt.
+  /// The server's shard counts, once its packets determine them.
   std::optional<FecSettings> shards() const;
-  /// Nothing while the shard counts are unknown. Parity counts if the server sends all of it: one that leaves
-  /// some out must not look lossy.
+  /// Nothing while the shard counts are unknown. Parity packets count only if the server sends all of them: a
+  /// server that omits some must not appear lossy.
   std::optional<LossCount> loss() const;
 
  private:

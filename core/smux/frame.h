@@ -12,8 +12,9 @@ enum class SmuxCommand : std::uint8_t { kSyn = 0, kFin = 1, kPush = 2, kNop = 3,
 
 inline constexpr std::size_t kFrameHeader = 8;
 inline constexpr std::size_t kUpdatePayload = 8;
-/// A NOP of this sid says: I am a program of this project, and understand reset frames (section 12). It is even, as no
-/// stream's is, and small enough to be a stream's (ProtocolSniffer).
+/// A NOP with this sid marks the sender as a program of this project that understands reset frames
+/// (docs/protocol.md section 12). It is even, unlike the sid of any stream, and in the range of plausible
+/// sids (ProtocolSniffer).
 inline constexpr std::uint32_t kProgramMark = 0x756b76;
 
 struct FrameHeader {

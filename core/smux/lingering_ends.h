@@ -1,4 +1,4 @@
-// Streams whose last frames wait until the peer has read what was sent before.
+// Streams whose last frames wait until the peer has read the data before them.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +12,15 @@
 
 namespace kcptun {
 
-/// Knows when a stream's end has waited: first until what was sent before it is acknowledged, then in steps of kStep for
-/// as long as its owner thinks that the peer still reads. Entries may be out of date: their owner knows which. Bounds:
-/// the owner's, which calls sweep().
+/// Tracks how long each stream end has waited: first until the data before it is acknowledged, then in steps
+/// of kStep while its owner expects that the peer still reads. Entries may be stale; the owner recognises
+/// them.
+/// Bounds: those of the owner, which calls sweep().
 class LingeringEnds {
  public:
   static constexpr Duration kStep = seconds(1);
 
-  /// An end that has waited another step. `since`: when everything before it was acknowledged.
+  /// An end that has waited another step. `since`: when all data before it was acknowledged.
   struct End {
     std::uint32_t sid;
     TimePoint since;
@@ -27,9 +28,10 @@ class LingeringEnds {
 
   bool empty() const { return unacknowledged_.empty() && waiting_.empty(); }
   std::size_t size() const { return unacknowledged_.size() + waiting_.size(); }
-  /// `position`: where the bytes before the end end, as handle_acknowledged() counts. Never before an earlier one.
+  /// `position`: the end of the data before the stream's end, in the units of handle_acknowledged(). Must not
+  /// decrease.
   void add(std::uint32_t sid, std::uint32_t position) { unacknowledged_.push_back({sid, position}); }
-  /// All bytes before `position` have arrived.
+  /// All bytes before `position` are acknowledged.
   void handle_acknowledged(TimePoint now, std::uint32_t position) {
     for (; !unacknowledged_.empty() && !serial_less(position, unacknowledged_.front().position); unacknowledged_.pop_front())
       waiting_.push_back({{unacknowledged_.front().sid, now}, now + kStep});
@@ -40,12 +42,12 @@ class LingeringEnds {
     waiting_.pop_front();
     return end;
   }
-  /// One that was polled waits another step.
+  /// An end that was polled waits another step.
   void wait_on(TimePoint now, const End& end) { waiting_.push_back({end, now + kStep}); }
   std::optional<TimePoint> next_timeout() const {
     return waiting_.empty() ? std::nullopt : std::optional(waiting_.front().due);
   }
-  /// Forgets the streams for which `over` is true.
+  /// Removes the streams for which `over` is true.
   template <typename Predicate>
   void sweep(Predicate over) {
     std::erase_if(unacknowledged_, [&over](const Unacknowledged& entry) { return over(entry.sid); });
@@ -65,8 +67,8 @@ class LingeringEnds {
     End end;
     TimePoint due;
   };
-  std::deque<Unacknowledged> unacknowledged_;  // in the order of their positions
-  std::deque<Waiting> waiting_;                // in the order of their due times
+  std::deque<Unacknowledged> unacknowledged_;  // in the order of position
+  std::deque<Waiting> waiting_;                // in the order of due time
 };
 
 }  // namespace kcptun

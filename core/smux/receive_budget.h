@@ -1,4 +1,4 @@
-// What the streams of one session may have waiting for their readers, of memory that all sessions of a process share.
+// The bound on a session's received but unread bytes, within memory shared by all sessions of the process.
 #pragma once
 
 #include <algorithm>
@@ -7,42 +7,46 @@
 
 namespace kcptun {
 
-/// Memory of the process for received bytes that nobody has read yet. The sessions of all loops charge what they hold,
-/// so the implementation must be safe for the loops' threads. Core itself has none.
+/// The process's memory for received but unread bytes. The sessions of all engines charge what they hold, so
+/// an implementation must be thread-safe. Core itself has no implementation.
 class MemoryQuota {
  public:
   virtual ~MemoryQuota() = default;
-  /// Never fails: who charges has asked left() before, and overruns it by little.
+  /// Never fails: the caller has checked left() and exceeds it by a bounded amount only.
   virtual void charge(std::uint64_t bytes) = 0;
-  /// REQUIRES: so many bytes were charged.
+  /// REQUIRES: at least this many bytes are charged.
   virtual void uncharge(std::uint64_t bytes) = 0;
-  /// Bytes that are not charged; 0 when the limit is reached or overrun.
+  /// Bytes not charged; 0 if the limit is reached or exceeded.
   virtual std::uint64_t left() const = 0;
   virtual std::uint64_t limit() const = 0;
 };
 
-/// One session's part. With smux 2 each stream has a window, so the session's own limit is soft: beyond it, streams
-/// that nobody reads get no more window, and all others go on. The hard limit is the quota, which is shared by dynamic
-/// thresholds (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998): what
-/// anybody may have is a multiple of what is left, so that something is always left for who comes next. With smux 1
-/// there are no windows, and the session's limit is hard too.
-/// Bounds: kReserve bytes, which are not charged, then as much as stands above.
+/// The budget of one session. With smux 2 each stream has a window, so the session's own limit is soft: above
+/// it, unread streams get no further window, and all others continue. The hard limit is the quota. Sessions
+/// share it with dynamic thresholds (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
+/// Packet Switches", 1998): a session may hold a multiple of what is left, so some memory always remains for
+/// new sessions. With smux 1 there are no stream windows, and the session's limit is hard, too.
+/// Bounds: kReserve bytes, which are not charged, then as above.
 class ReceiveBudget {
  public:
-  /// Bytes that a session may hold whatever others do: who reads at once goes on when the quota is used up.
+  /// Bytes that a session may hold whatever the others hold. A session whose streams are read promptly
+  /// continues even when the quota is exhausted.
   static constexpr std::uint64_t kReserve = 64 * 1024;
-  /// The quota is charged in steps of this.
+  /// In bytes. The quota is charged in multiples of this.
   static constexpr std::uint64_t kTimerGranularity = 64 * 1024;
-  /// A session may hold at most so many times of what is left of the quota: one alone four fifths of all.
+  /// A session may hold at most this multiple of what is left of the quota. A single session may hold four
+  /// fifths of it.
   static constexpr std::uint64_t kSessionShare = 4;
-  /// This part of the quota is kept for the smallest windows: those of streams that come when the rest is full.
+  /// This fraction (1/4) of the quota is reserved for minimum windows: those of streams opened when the rest
+  /// is in use.
   static constexpr std::uint64_t kKeptPart = 4;
-  /// A stream gets a window of at most this part of what its session may still take of the rest,
+  /// The window of a stream is at most this fraction (1/16) of what its session may still hold of the rest,
   static constexpr std::uint64_t kWindowPart = 16;
-  /// but never a smaller one than this, unless its own buffer is smaller.
+  /// but at least this many bytes, unless the stream's own buffer is smaller.
   static constexpr std::uint32_t kMinWindow = 64 * 1024;
 
-  /// `quota` may be null, which is without a limit; else it outlives the budget. `hard`: the session's limit is (smux 1).
+  /// `quota` may be null (unlimited); otherwise it outlives the budget. `hard`: the session's own limit is
+  /// hard (smux 1).
   ReceiveBudget(std::uint64_t limit, bool hard, MemoryQuota* quota) : limit_(limit), hard_(hard), quota_(quota) {}
   ReceiveBudget(ReceiveBudget&& other) noexcept
       : limit_(other.limit_),
@@ -68,15 +72,15 @@ class ReceiveBudget {
   std::uint64_t limit() const { return limit_; }
   void raise_limit(std::uint64_t limit) { limit_ = std::max(limit_, limit); }
 
-  /// True while more may come in.
+  /// True while more bytes may be received.
   bool admits() const { return !(hard_ && held_ >= limit_) && !out_of_memory(); }
-  /// True when it is for the quota that no more may come in.
+  /// True if the quota prevents more bytes from being received.
   bool out_of_memory() const { return quota_ && held_ >= kReserve && room(quota_->left()) == 0; }
-  /// True when a stream cannot have the window `wanted` because little of the quota is left.
+  /// True if a stream cannot have the window `wanted` because little of the quota is left.
   bool is_short(std::uint32_t wanted) const { return window(wanted) < wanted; }
-  /// True when what unread streams hold is too much: for the session's limit, or for the quota.
+  /// True if unread streams hold too much, relative to the session's limit or to the quota.
   bool wants_back(std::uint32_t wanted) const { return held_ >= limit_ || (held_ >= kReserve && is_short(wanted)); }
-  /// The window for a stream that is read and could have `wanted`.
+  /// The window of a stream that is being read, at most `wanted`.
   std::uint32_t window(std::uint32_t wanted) const {
     if (!quota_) return wanted;
     const std::uint64_t left = quota_->left();
@@ -86,7 +90,7 @@ class ReceiveBudget {
   }
 
  private:
-  // What the session may still take by its share of what is left.
+  // The number of bytes that the session may still hold, by its share of what is left.
   std::uint64_t room(std::uint64_t left) const {
     const std::uint64_t share = kSessionShare * left;
     return share - std::min(share, held_);
@@ -103,7 +107,7 @@ class ReceiveBudget {
   bool hard_;
   MemoryQuota* quota_;
   std::uint64_t held_ = 0;
-  std::uint64_t charged_ = 0;  // a multiple of kTimerGranularity
+  std::uint64_t charged_ = 0;  // a multiple of the charging unit
 };
 
 }  // namespace kcptun

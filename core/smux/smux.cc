@@ -9,13 +9,13 @@
 
 namespace kcptun {
 namespace {
-// Keepalives come due on this grid, so that a wake-up serves many sessions; they are spread over its points, because
-// thousands at once would overflow socket buffers.
+// Keepalives are due at multiples of this, so that one wake-up serves many sessions. Sessions are spread over
+// the grid, because thousands at once would overflow socket buffers.
 constexpr Duration kKeepaliveGrid = milliseconds(200);
-// The last client sid; behind it, sids would wrap to even numbers' neighbours that the peer may still hold.
+// The last client sid. After it the sid would wrap around to values that the peer may still use.
 constexpr std::uint32_t kLastSid = 0xffffffff - 2;
-// A window is told of again each time such a part of it was consumed. Go peers do so at every half; the sender can use
-// little more than what is not part of the last one.
+// A window update is sent each time this fraction (1/8) of the window was consumed. Go peers use 1/2. A
+// sender can keep little more in flight than the window minus that fraction.
 constexpr std::uint32_t kUpdatesPerWindow = 8;
 }  // namespace
 
@@ -29,7 +29,7 @@ Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t
   KCPTUN_CHECK(settings.version == 1 || settings.version == 2);
 }
 
-// --- the stream table ---
+// --- stream table ---
 
 const Smux::Stream* Smux::find(std::uint32_t sid) const {
   if (cached_ && cached_sid_ == sid) return cached_;
@@ -50,12 +50,12 @@ void Smux::erase(std::uint32_t sid) {
 void Smux::retire(std::uint32_t sid, Stream& stream) {
   release_unread(stream);
   stream.gone = true;
-  // Whether or not there is anything to tell: the stream then stays in the table, gone, until its events have been
-  // drained, and a SYN that names it again cannot make a new one that would inherit them.
+  // Even if there is nothing to send: the removed stream stays in the table until its events are drained.
+  // Otherwise a SYN with the same sid would create a stream that inherits them.
   if (!stream.lingering) queue_control(sid, stream);
 }
 
-// Both ends have finished, or the peer has reset the stream, and their owner knows all of it.
+// Both ends have closed, or the peer has reset the stream, and all its events were delivered.
 bool Smux::erase_if_over(std::uint32_t sid, const Stream& stream) {
   const bool over = stream.finished && stream.end_delivered && stream.received == stream.consumed;
   if (stream.queued || stream.lingering || !(stream.gone || over)) return false;
@@ -68,7 +68,7 @@ void Smux::release_unread(Stream& stream) {
   stream.consumed = stream.received;
 }
 
-// --- the peer's byte stream ---
+// --- receiving ---
 
 void Smux::handle_bytes(TimePoint now, MutableBytes bytes) {
   if (bytes.empty() || !error_.empty()) return;
@@ -137,7 +137,7 @@ void Smux::handle_syn(std::uint32_t sid) {
     return;
   }
   if (find(sid)) return;
-  if (streams_.size() >= 2 * std::size_t{settings_.max_streams}) {  // not even the refusals get away
+  if (streams_.size() >= 2 * std::size_t{settings_.max_streams}) {  // even rejections cannot be sent
     ++counters_.refused_streams;
     return;
   }
@@ -188,7 +188,7 @@ void Smux::handle_update(const std::uint8_t* frame) {
     queue_control(sid, *stream);
     return reset_misbehaving_stream(sid, *stream);
   }
-  if (stream->is_blocked) {  // even if it brings no room yet: the peer is there
+  if (stream->is_blocked) {  // even if it adds no room yet: it shows that the peer is active
     stream->is_blocked = false;
     events_.push_back({StreamEvent::Type::kWritable, sid, stream->tag, {}});
   }
@@ -202,7 +202,7 @@ std::optional<StreamEvent> Smux::poll_event() {
       event.tag = stream ? stream->tag : 0;
       return event;
     }
-    // The owner may have set the tag, or given the stream up, since the event was made.
+    // The owner may have set the tag or reset the stream after the event was queued.
     Stream* stream = find(event.sid);
     if (!stream || stream->gone) continue;
     if (event.type == StreamEvent::Type::kData && stream->discards) continue;
@@ -266,7 +266,8 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
     stream->withheld = false;
   }
   if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
-  // Parts of the window that the peer knows: it may have none left when a part of a larger one is full.
+  // Compares with the window that was advertised: the peer may have used it up while less than the fraction
+  // of a larger, current window was consumed.
   const bool told = stream->last_advertised_window > 0;
   if (!told || stream->consumed - stream->last_advertised_consumed >= stream->last_advertised_window / kUpdatesPerWindow) {
     stream->update_due = true;
@@ -320,8 +321,9 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
   stream.syn_due = stream.update_due = stream.queued = false;
 }
 
-// A client's mark comes behind its first SYN: what a session begins with tells a peer whose settings differ what is
-// wrong. A server's comes before all resets, which mean nothing to who has not heard it.
+// A client's mark follows its first SYN, because a peer with other settings diagnoses a mismatch from the
+// first bytes of a session. A server's mark precedes all resets, which a peer ignores before it has seen the
+// mark.
 void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
   if (role_ == Role::kServer && std::exchange(mark_due_, false)) append_frame(out, SmuxCommand::kNop, kProgramMark, {});
   if (nop_due_) append_frame(out, SmuxCommand::kNop, 0, {});
@@ -346,12 +348,13 @@ void Smux::handle_timeout(TimePoint now, bool stalled) {
 
 void Smux::add_nop(TimePoint now) {
   nop_due_ = true;
-  // The server's is later by one point: the client's then comes first, and takes the server's along.
+  // The server's keepalive is one grid point later: the client's comes first, and the server's is sent with
+  // the answer.
   const Duration wait = settings_.keepalive + (role_ == Role::kServer ? kKeepaliveGrid : Duration(0));
   const Duration at = (now + wait).time_since_epoch();
   next_nop_ = TimePoint(at - at % kKeepaliveGrid);
   if (settings_.version == 1) return;
-  // The peer may wait for window on streams that we only read; it gives them up when it hears nothing of us.
+  // The peer may wait for window on streams that we only read, and it resets them if it receives nothing.
   for (auto& [sid, stream] : streams_) {
     if (!stream.finished || stream.peer_finished || stream.gone) continue;
     stream.update_due = true;
@@ -359,7 +362,7 @@ void Smux::add_nop(TimePoint now) {
   }
 }
 
-// A packet leaves anyhow, and in the second half of the interval: a keepalive in it saves one of its own.
+// A packet leaves now, in the second half of the keepalive interval. A keepalive in it saves a packet.
 void Smux::piggyback_keepalive(TimePoint now) {
   if (next_nop_ - now < settings_.keepalive / 2) add_nop(now);
 }
@@ -372,7 +375,7 @@ std::optional<TimePoint> Smux::next_timeout() const {
 void Smux::fit_buffers(std::uint64_t bytes) {
   KCPTUN_CHECK(settings_.buffers_follow_window && bytes <= kMaxStreamBuffer);
   stream_buffer_ = std::max(stream_buffer_, static_cast<std::uint32_t>(bytes));
-  budget_.raise_limit(2 * bytes);  // one stream that nobody reads stops no other
+  budget_.raise_limit(2 * bytes);  // an unread stream must not block the others
 }
 
 void Smux::trim() {

@@ -1,4 +1,4 @@
-// How streams end: by FIN, by a reset from either side, and when the peer is told.
+// Ends of streams: FIN, resets from either side, and when the peer is notified.
 #include <algorithm>
 #include <utility>
 
@@ -7,18 +7,19 @@
 
 namespace kcptun {
 namespace {
-// Go peers tell of the bytes that they have read at their first read and at every such part of their window.
+// Go peers send a window update at their first read and whenever this fraction (1/2) of their window was
+// consumed.
 constexpr std::uint32_t kGoUpdatesPerWindow = 2;
-// Added to what really came, in the UPD that breaks a stream: beyond any window, and its difference to what the peer
-// sent is negative as a signed number, which is what the Go peers look at.
+// Added to the real count in the UPD that resets a stream. The result is beyond any window, and its
+// difference to what the peer sent is negative as a signed number, which is what Go peers check.
 constexpr std::uint32_t kImpossibleConsumed = 0x40000000;
-// The last part of a stream may be read more slowly than the one before it.
+// Factor: the last part of a stream may be read more slowly than the one before it.
 constexpr int kReadingTimes = 2;
-// The longest that an end waits for a peer that tells nothing of what it reads.
+// Maximum time that an end waits without a window update.
 constexpr Duration kMaxLinger = seconds(30);
 }  // namespace
 
-// --- by us ---
+// --- closed by this end ---
 
 void Smux::finish(std::uint32_t sid, std::uint32_t position) {
   Stream* stream = find(sid);
@@ -34,7 +35,7 @@ void Smux::reset_stream(std::uint32_t sid, std::uint32_t position) {
   if (!stream || stream->gone) return;
   if (!stream->broken) {
     if (!stream->finished) stream->fin_due = true;
-    // Also when the peer has finished: without it, what it got so far would look like the whole answer.
+    // Also if the peer has closed: otherwise the data that it has so far would look like the complete answer.
     if (settings_.version == 2 || peer_is_ours_) stream->break_due = true;
     const bool harmful = stream->break_due || (stream->fin_due && stream->peer_finished);
     if (harmful && may_be_unread(*stream)) linger(sid, *stream, position);
@@ -52,9 +53,9 @@ void Smux::append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream&
   stream.break_due = stream.fin_due = false;
 }
 
-// --- by the peer ---
+// --- closed by the peer ---
 
-// Other peers' are all of sid 0.
+// NOPs of other peers have sid 0.
 void Smux::handle_nop(std::uint32_t sid) {
   if (sid == kProgramMark && !peer_is_ours_) {
     peer_is_ours_ = true;
@@ -65,7 +66,7 @@ void Smux::handle_nop(std::uint32_t sid) {
   if (stream && !stream->gone) reset_misbehaving_stream(sid, *stream);
 }
 
-// In order behind what came before: the owner gets that first, and consumes it.
+// In order after the data received before: the owner reads that first.
 void Smux::reset_misbehaving_stream(std::uint32_t sid, Stream& stream) {
   if (stream.broken) return;
   ++counters_.broken_streams;
@@ -84,7 +85,7 @@ void Smux::note_update(Stream& stream, std::uint32_t consumed, std::uint32_t win
   stream.behind = stream.sent - consumed >= window / kGoUpdatesPerWindow;
 }
 
-// Only a peer that may throw away what it has not read counts as one that has not read.
+// Applies only to a peer that may discard unread data.
 bool Smux::may_be_unread(const Stream& stream) const {
   return !peer_is_ours_ && (settings_.version == 1 ? stream.sent != 0 : stream.sent != stream.peer_consumed);
 }
@@ -111,8 +112,9 @@ void Smux::release_lingering() {
     if (stream.lingering) end_lingering(sid, stream);
 }
 
-// Everything has been acknowledged since `since`, at least LingeringEnds::kStep ago. Version 1 tells no more. In version
-// 2 the peer's updates do: what it has not told of is less than one part of its window, unless it reads still.
+// All data was acknowledged at `since`, at least LingeringEnds::kStep ago. Version 1 gives no further
+// information. In version 2 a peer that has read everything leaves less than one update's fraction of its
+// window unreported; more means that it is still reading.
 bool Smux::has_had_time(TimePoint now, const Stream& stream, TimePoint since) const {
   if (settings_.version == 1) return true;
   const Duration quiet = now - std::max(since, stream.updated_at);

@@ -1,4 +1,4 @@
-// Streams that nobody reads: what they may hold, and how others get on beside them.
+// Unread streams: limits what they hold, so that the others can continue.
 #include <algorithm>
 #include <utility>
 
@@ -6,8 +6,8 @@
 
 namespace kcptun {
 
-// A peer may see a new count of consumed bytes with the window of before, and the other way round. So the bound is the
-// largest window, not the last one: Go's peers read the two apart.
+// A peer may combine a new count of consumed bytes with the previous window, or the reverse, because Go's
+// peers read the two separately. The bound is therefore the largest window advertised, not the last one.
 bool Smux::overruns(const Stream& stream, std::size_t bytes) const {
   if (settings_.version == 1) return false;
   return stream.received - stream.consumed + bytes > stream.max_window;
@@ -18,7 +18,7 @@ std::uint32_t Smux::window_of(const Stream& stream) const {
   return std::min(stream_buffer_, std::max(stream.received - stream.consumed, ReceiveBudget::kMinWindow));
 }
 
-// The window that a peer begins with is not ours to choose, only to take back.
+// The peer starts with its default window. This end can only reduce it.
 void Smux::begin_window(Stream& stream) {
   stream.update_due = settings_.version == 2 && budget_.is_short(kInitialWindow);
 }
@@ -51,7 +51,7 @@ void Smux::sweep(TimePoint now) {
   watch_budget(now);
 }
 
-// Whether it is read, and if it is not, that its peer sends no more than is under way.
+// Checks whether the stream is read. If not, limits its peer to the bytes already in flight.
 void Smux::look_at(std::uint32_t sid, Stream& stream) {
   const bool stalled = !std::exchange(stream.read, false) && !stream.gone && stream.received != stream.consumed;
   if (!stalled) {
@@ -67,7 +67,7 @@ void Smux::look_at(std::uint32_t sid, Stream& stream) {
   queue_control(sid, stream);
 }
 
-// Who was paused for long loses its connection; the alternative is that all others of the session stand still.
+// An application that paused for long loses its connection. Otherwise all others of the session would stall.
 void Smux::give_up_largest() {
   Stream* largest = nullptr;
   std::uint32_t max_sid = 0;
@@ -86,7 +86,7 @@ void Smux::give_up(std::uint32_t sid, Stream& stream) {
   events_.push_back({StreamEvent::Type::kGivenUp, sid, stream.tag, {}});
   if (!stream.finished) stream.fin_due = true;
   stream.break_due = true;
-  stream.lingering = false;  // its memory is wanted now, whatever the peer has still to read
+  stream.lingering = false;  // its memory is needed now, even if the peer has not read everything
   retire(sid, stream);
 }
 

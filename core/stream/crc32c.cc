@@ -10,7 +10,8 @@ namespace kcptun {
 namespace {
 
 #if defined(__x86_64__)
-// ISA-L may leave the upper halves of the AVX registers dirty, which slows down SSE code for as long as they are.
+// ISA-L may leave the upper halves of the AVX registers set, which slows down SSE code until they are
+// cleared.
 __attribute__((target("avx"))) void clean_upper_halves() { _mm256_zeroupper(); }
 const bool kHasAvx = __builtin_cpu_supports("avx");
 #else
@@ -21,7 +22,7 @@ constexpr bool kHasAvx = false;
 }  // namespace
 
 std::uint32_t crc32c(Bytes bytes) {
-  // crc32_iscsi does not modify its input, and leaves inversion at both ends to the caller.
+  // crc32_iscsi does not modify its input. The caller inverts at both ends.
   const unsigned crc =
       crc32_iscsi(const_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), 0xffffffffu);
   if (kHasAvx) clean_upper_halves();

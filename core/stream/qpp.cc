@@ -18,7 +18,7 @@ namespace {
 
 using Block32 = std::array<std::uint8_t, 32>;
 
-// Texts and numbers of the protocol.
+// Constants of the protocol.
 constexpr std::string_view kDeriveSalt = "___QUANTUM_PERMUTATION_PAD_SEED_DERIVE___";
 constexpr std::string_view kShuffleSalt = "___QUANTUM_PERMUTATION_PAD_SHUFFLE_SALT___";
 constexpr std::string_view kPrngSalt = "___QUANTUM_PERMUTATION_PAD_PRNG_SALT___";
@@ -26,7 +26,7 @@ constexpr std::string_view kSelector = "PERMUTATION_MATRIX_SELECTOR";
 constexpr unsigned kIterations = 128;
 constexpr unsigned kChunkIterations = 1024;
 constexpr std::size_t kCiphers = 7;
-// Pads are shuffled side by side, so that one call of the cipher has many blocks to work on.
+// Pads shuffled in parallel, so that one call of the cipher has many blocks.
 constexpr std::size_t kSideBySide = 64;
 
 Block32 derive(Bytes secret, std::string_view salt, unsigned iterations) {
@@ -62,7 +62,7 @@ unsigned remainder(const std::uint8_t* number, unsigned divisor) {
   return static_cast<unsigned>(rest);
 }
 
-// Seven chunks of key material and the ciphers made of them: alive while pads are shuffled.
+// Seven chunks of key material and the ciphers derived from them. Exists while pads are shuffled.
 class Shuffler {
  public:
   explicit Shuffler(Bytes key);
@@ -71,7 +71,7 @@ class Shuffler {
   Shuffler& operator=(const Shuffler&) = delete;
 
   using Pad = std::array<std::uint8_t, 256>;
-  /// Makes pads first, first + 1, ... REQUIRES: at most kSideBySide.
+  /// Makes the pads from number `first` on. REQUIRES: pads.size() <= kSideBySide.
   void make(std::size_t first, std::span<Pad> pads);
 
  private:
@@ -121,7 +121,8 @@ void Shuffler::make(std::size_t first, std::span<Pad> pads) {
 
 QppPads::QppPads(std::string_view key_text, std::size_t count)
     : count_(static_cast<std::uint32_t>(count)),
-      reciprocal_(0xffffffffu / count_ + 1),  // for a count of 1 that is 2^32, which wraps to 0: index 0, as it must be
+      // A count of 1 gives 2^32, which wraps to 0 and so yields index 0, as required.
+      reciprocal_(0xffffffffu / count_ + 1),
       forward_(count),
       reverse_(count) {
   KCPTUN_CHECK(count >= 1 && count <= 65535);
@@ -160,7 +161,8 @@ std::uint64_t QppStream::draw() {
   return result;
 }
 
-// Calls single(pointer, random byte) for bytes of a group begun or left unfinished, and whole(pointer) in between.
+// Calls single(pointer, random byte) for the bytes of an incomplete group at either end, and whole(pointer)
+// in between.
 template <typename Whole, typename Single>
 void QppStream::run(MutableBytes bytes, Whole whole, Single single) {
   std::uint8_t* p = bytes.data();

@@ -1,4 +1,5 @@
-// Quantum permutation pads: kcptun's optional second layer over each stream's payload (docs/protocol.md section 8).
+// Quantum permutation pads (QPP): an optional second encryption layer over each stream's payload
+// (docs/protocol.md section 8).
 #pragma once
 
 #include <array>
@@ -11,11 +12,12 @@
 
 namespace kcptun {
 
-/// What all streams of one key share: the permutations and their inverses (512 bytes a pad), and where each stream's
-/// generator begins. Immutable; outlives its streams. Construction costs about 2 ms and 20 us a pad. Wiped when destroyed.
+/// The part that all streams with one key share: the permutations and their inverses (512 bytes per pad), and
+/// the initial state of each stream's generator. Immutable; outlives its streams. Construction takes about 2
+/// ms plus 20 us per pad. Wiped on destruction.
 class QppPads {
  public:
-  /// REQUIRES: 1 <= count <= 65535. Aborts when libgcrypt lacks an algorithm, which would be a broken build.
+  /// REQUIRES: 1 <= count <= 65535. Aborts if libgcrypt lacks an algorithm, which means a broken build.
   QppPads(std::string_view key, std::size_t count);
   ~QppPads();
   QppPads(const QppPads&) = delete;
@@ -42,7 +44,7 @@ class QppPads {
   std::array<std::uint64_t, 4> seed_{};
 };
 
-/// One direction of one stream: only encrypts or only decrypts. The bytes may come in any pieces.
+/// One direction of a stream: encrypts only, or decrypts only. The bytes may be split in any way.
 class QppStream {
  public:
   explicit QppStream(const QppPads& pads);
@@ -58,7 +60,7 @@ class QppStream {
   const QppPads& pads_;
   std::array<std::uint64_t, 4> state_;  // xoshiro256**
   std::uint64_t random_ = 0;            // of the current group of 8 bytes
-  unsigned used_ = 8;                   // bytes of the group that are done; 8: draw the next one
+  unsigned used_ = 8;                   // bytes of the group already used; 8: draw the next random number
 };
 
 }  // namespace kcptun

@@ -72,7 +72,8 @@ SnappyDeframer::Step SnappyDeframer::fail() {
 SnappyDeframer::Step SnappyDeframer::feed(Bytes& input, MutableBytes out) {
   KCPTUN_CHECK(out.size() >= kSnappyBlock);
   if (failed_) return fail();
-  if (header_size_ == 0 && partial_.capacity() > 0) std::vector<std::uint8_t>().swap(partial_);  // the block of the last step may have been there
+  // The previous block may have been stored there.
+  if (header_size_ == 0 && partial_.capacity() > 0) std::vector<std::uint8_t>().swap(partial_);
   for (;;) {
     const std::size_t skipped = std::min(skip_, input.size());
     input = input.subspan(skipped);
@@ -91,7 +92,7 @@ SnappyDeframer::Step SnappyDeframer::feed(Bytes& input, MutableBytes out) {
     if (!take_body(input, body)) return {};
     header_size_ = 0;
     const Step step = finish_chunk(body, out);
-    const bool shown = step.status == Status::kBlock && type() == kPlain;  // the block may lie there
+    const bool shown = step.status == Status::kBlock && type() == kPlain;  // the block may be stored there
     if (!shown && partial_.capacity() > 0) std::vector<std::uint8_t>().swap(partial_);
     if (step.status != Status::kMore) return step;
   }
@@ -106,7 +107,7 @@ bool SnappyDeframer::read_header(Bytes& input) {
   return header_size_ == kHeader;
 }
 
-// Is the chunk that this header announces one that we would read to its end?
+// True if the chunk with this header may be read to its end.
 bool SnappyDeframer::header_allowed() const {
   if (!begun_ && type() != kIdentifier) return false;
   switch (type()) {
@@ -117,7 +118,8 @@ bool SnappyDeframer::header_allowed() const {
   }
 }
 
-// Sets `body` to the chunk's body, in the input if it is there whole; false if there is more to come.
+// Sets `body` to the chunk's body, which is in the input if it is complete there. False if more input is
+// needed.
 bool SnappyDeframer::take_body(Bytes& input, Bytes& body) {
   const std::size_t n = std::min(length() - partial_.size(), input.size());
   const Bytes piece = input.first(n);

@@ -7,7 +7,7 @@
 
 namespace kcptun {
 
-// A session that carries nothing.
+// A session without streams.
 struct AddressRace::Attempt final : PacketReceiver {
   Attempt(AddressRace& owner, const IpEndpoint& at, SessionName id, const Path& path)
       : race(owner),
@@ -25,7 +25,7 @@ struct AddressRace::Attempt final : PacketReceiver {
   bool answered() const { return link.kcp().counters().in_segments > 0; }
 
   AddressRace& race;
-  IpEndpoint address;  // as the name gave it
+  IpEndpoint address;  // as resolved
   Link link;
   Session session;
   std::uint32_t socket;
@@ -49,7 +49,7 @@ AddressRace::~AddressRace() = default;
 
 void AddressRace::handle_stream(Session& session, std::uint32_t sid) { session.link().reset_stream(sid); }
 
-// The server may speak another version; it is there all the same.
+// The server may speak another smux version, but it is reachable.
 void AddressRace::handle_closed(Session&, std::string_view) {}
 
 const AddressRace::Attempt* AddressRace::answered() const {
@@ -66,7 +66,7 @@ void AddressRace::handle_alarm(TimePoint now) {
   done(address);
 }
 
-// Addresses to which this host has no route cost no time.
+// Skips addresses without a route immediately.
 void AddressRace::begin_next(TimePoint now) {
   bool begun = false;
   while (!begun && next_ < addresses_.size()) begun = begin(addresses_[next_++]);

@@ -1,4 +1,4 @@
-// Which of a server's addresses answers first.
+// Finds the address of a server that answers first.
 #pragma once
 
 #include <functional>
@@ -14,25 +14,27 @@
 
 namespace kcptun {
 
-/// Gives a socket that is set up by the profile.
+/// Opens a socket with the profile's settings.
 using OpenSocket = std::function<Result<std::unique_ptr<DatagramSocket>>(const IpEndpoint&, std::uint32_t index)>;
 
-/// Happy Eyeballs (RFC 8305) for UDP, which has no handshake: a session without streams asks the first address for an
-/// answer, another one the next address kAttemptDelay later, until one of them answers. No stream's data goes to two
-/// addresses: the server may be one, and would take it twice.
-/// Bounds: kMaxAttempts sessions, for as long as it takes to begin them all and kAnswerTimeout.
+/// Happy Eyeballs (RFC 8305) for UDP, which has no handshake. A session without streams probes the first
+/// address, another one the next address kAttemptDelay later, until one of them answers. No stream data is
+/// sent to two addresses: they may belong to one server, which would deliver it twice.
+/// Bounds: kMaxAttempts sessions, for the time to start them all plus kAnswerTimeout.
 class AddressRace final : private Session::Owner {
  public:
   /// RFC 8305's Connection Attempt Delay.
   static constexpr Duration kAttemptDelay = milliseconds(250);
-  /// How long the last address has for its answer.
+  /// Time for the last address to answer.
   static constexpr Duration kAnswerTimeout = seconds(2);
   static constexpr std::size_t kMaxAttempts = 8;
 
-  /// The address that answered, with the server's port range still to choose from; none if no one did.
+  /// The address that answered, without the port, which the caller chooses from the server's range; none if
+  /// no address answered.
   using Done = std::function<void(std::optional<IpEndpoint>)>;
 
-  /// Calls `done` once, from the loop; inside, the race may be destroyed. `profile`, `loop` and `random` outlive it.
+  /// Calls `done` once, from the loop; `done` may destroy the race. `profile`, `engine` and `random` outlive
+  /// it.
   AddressRace(const Profile& profile, Engine& engine, Random& random, const OpenSocket& open, HostPort server,
               std::vector<IpEndpoint> addresses, Done done);
   ~AddressRace() override;
@@ -55,10 +57,10 @@ class AddressRace final : private Session::Owner {
   const OpenSocket& open_;
   const HostPort server_;
   std::vector<IpEndpoint> addresses_;
-  std::size_t next_ = 0;  // of addresses_
+  std::size_t next_ = 0;  // index in addresses_
   Done done_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
-  TimePoint next_at_{};  // the next attempt, or the end
+  TimePoint next_at_{};  // the next attempt, or the end of the race
   Alarm alarm_;
 };
 

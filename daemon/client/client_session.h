@@ -1,4 +1,4 @@
-// One session of the client: its socket, link and connections.
+// A session of the client: its socket, link and connections.
 #pragma once
 
 #include <optional>
@@ -34,10 +34,11 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
 
   struct Silence {
     TimePoint since;                         // Link::unanswered_since()
-    std::uint64_t refusals_before = 0;       // that the socket knew of when the silence was first looked at
-    std::optional<TimePoint> other_heard{};  // when a later session to the same place was first heard in it
+    std::uint64_t refusals_before = 0;  // ICMP errors on the socket when the missing answer was noticed
+    // When a later session to the same server first received a packet in this time.
+    std::optional<TimePoint> other_heard{};
   };
-  /// What is known of the silence that the session is in. REQUIRES: the server owes an answer.
+  /// The state of the current interval without an answer. REQUIRES: an answer is outstanding.
   Silence& current_silence() {
     const TimePoint since = *link.unanswered_since();
     if (!silence || silence->since != since) silence = Silence{since, engine.socket(socket)->counters().refusals};
@@ -46,15 +47,16 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
 
   ClientWorker& part;
   Engine& engine;
-  std::size_t slot;      // of part.slots_: the one that it was dialled for
-  HostPort server;       // as the profile named it
-  TimePoint dialled_at;  // before the link: reading it sets the time of day that the link dates its packets with
+  std::size_t slot;      // index in the worker's slots_ of the slot that it was dialled for
+  HostPort server;       // as configured in the profile
+  // Declared before the link: its clock reading also sets the time of day for the link's timestamps.
+  TimePoint dialled_at;
   Link link;
   Session session;
   std::uint32_t socket;
   FullSizeWatch full_size;
-  TimePoint heard_at{};  // when the server's last word came
-  std::optional<Silence> silence;  // while the server owes an answer
+  TimePoint heard_at{};  // when the last packet arrived
+  std::optional<Silence> silence;  // while an answer is outstanding
 };
 
 }  // namespace kcptun

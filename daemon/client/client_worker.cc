@@ -17,11 +17,11 @@
 namespace kcptun {
 namespace {
 
-// Sessions set aside are looked after while there are any.
+// Interval of scavenge() while there are expired or suspect sessions.
 constexpr Duration kScavengeEvery = seconds(1);
-// After a refused send.
+// Delay after a failed send.
 constexpr Duration kLookAgainAfter = milliseconds(500);
-// Then a server that was never heard, and owes its first answer, is worth a word.
+// If a server that never answered has an answer outstanding for this long, a hint is logged.
 constexpr Duration kSilencePatience = seconds(5);
 
 std::uint64_t random_seed() {
@@ -47,7 +47,7 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
   finder_.replace(std::move(remotes));
   network_ = std::make_unique<NetworkWatch>(engine.uv(), [this] {
     follow_network(engine_.now());
-    engine_.flush();  // from a timer: the loop may wait before its next turn
+    engine_.flush();  // the timer's iteration may wait before its next pump
   });
   watch_servers();
 }
@@ -73,7 +73,7 @@ Result<bool> ClientWorker::dial(Slot& slot) {
   return dial_at(slot, profile_.servers[target->server], target->address);
 }
 
-// Takes the first of the server's addresses that this host has a route to.
+// Dials the first of the server's addresses that this host has a route to.
 Result<bool> ClientWorker::dial_one(Slot& slot) {
   std::string error = "no address";
   const HostPort& server = std::get<HostPort>(profile_.remote);
@@ -104,7 +104,7 @@ Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_session_socket(const 
   FileDescriptor reserved = reserve_.take(is_ipv4(remote) ? AF_INET : AF_INET6);
   const FileDescriptor copy(reserved.valid() ? ::fcntl(reserved.get(), F_DUPFD_CLOEXEC, 0) : -1);
   auto opened = open_socket(remote, engine_.next_socket_index(), std::move(reserved));
-  if (!opened && copy.valid()) reserve_.take_back(copy.get());  // a dial that failed costs none
+  if (!opened && copy.valid()) reserve_.take_back(copy.get());  // a failed dial returns the spare socket
   return opened;
 }
 
@@ -132,7 +132,7 @@ void ClientWorker::fill_reserve() {
   if (any(false)) reserve_.fill(AF_INET6, slots_.size());
 }
 
-// Nothing leaves over the socket any more.
+// Keeps the socket for a later session. Nothing is sent on it any more.
 void ClientWorker::keep_socket(std::uint32_t index) {
   if (!shared_.firewall) reserve_.take_back(engine_.socket(index)->fd());
 }
@@ -148,15 +148,15 @@ void ClientWorker::redial(Slot& slot) {
   finder_.find();
 }
 
-// The server's addresses are known anew: all slots that want a session may have one.
+// The server's addresses were resolved. All slots that want a session may dial.
 void ClientWorker::handle_found() {
   if (shut_down_) return;
   for (Slot& slot : slots_)
     if (std::exchange(slot.wanted, false)) serve_waiting(slot);
 }
 
-// Dials. Where that cannot be, connections wait for a server to answer, for the network, or for kMaxWait. With several
-// servers they wait in vain when all have failed.
+// Dials. If that is not possible, connections wait for a server to answer, for the network, or for kMaxWait.
+// With several servers they are dropped when all have failed.
 void ClientWorker::serve_waiting(Slot& slot) {
   if (!slot.session) {
     const Result<bool> dialled = dial(slot);
@@ -167,7 +167,7 @@ void ClientWorker::serve_waiting(Slot& slot) {
     }
     if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
     if (!servers_) finder_.handle_connected();
-    if (dialled && replaces_silent(slot)) {  // does the server answer this one?
+    if (dialled && replaces_silent(slot)) {  // check whether the server answers the new session
       slot.session->link.probe_liveness(engine_.now());
       engine_.wake(slot.session->session);
     }
@@ -176,7 +176,7 @@ void ClientWorker::serve_waiting(Slot& slot) {
     if (slot.session) serve(std::move(one.connection), slot);
 }
 
-// A session is dialled for no connection, but beside one that owes an answer.
+// The session is dialled to replace a suspect one, not for a connection.
 bool ClientWorker::replaces_silent(const Slot& slot) const {
   const auto index = static_cast<std::size_t>(&slot - slots_.data());
   return slot.waiting.empty() && std::ranges::any_of(expired_, [index](const auto& old) {
@@ -226,7 +226,7 @@ void ClientWorker::account(const ClientSession& session) {
   past_traffic_.add(session.session.traffic());
 }
 
-// Every address of a name can be dialled by UDP, whether or not anybody answers there.
+// A UDP dial succeeds for any address, so only the session's outcome shows whether the server answers.
 void ClientWorker::report_to_finder(const ClientSession& session) {
   if (servers_) return;
   const bool heard = session.link.kcp().counters().in_segments > 0;
@@ -234,14 +234,14 @@ void ClientWorker::report_to_finder(const ClientSession& session) {
   finder_.handle_answered(session.session.path().remote);
 }
 
-// The session has had its time: it keeps its streams, and the next connection gets a new one.
+// The session reached autoexpire. It keeps its streams, and the next connection gets a new session.
 void ClientWorker::expire(Slot& slot) {
   log().info("session expired", {{"conv", hex_id(slot.session->link.conv())},
                                  {"streams", slot.session->session.connections()}});
   drain(slot);
 }
 
-// The server, or the path, may be gone. What is there to lose by waiting is the session's; new connections get another.
+// The server or the path may be down. The session's streams wait for it; new connections get another session.
 void ClientWorker::mark_suspect(Slot& slot) {
   log().warning("session suspect", {{"conv", hex_id(slot.session->link.conv())},
                                     {"streams", slot.session->session.connections()},
@@ -255,16 +255,18 @@ void ClientWorker::drain(Slot& slot) {
   scavenge_.schedule_at(engine_.now() + kScavengeEvery);
 }
 
-// Ends sessions set aside: at once when their last stream is over, else scavengettl after they expired.
+// Ends expired and suspect sessions: when their last stream closes, and expired ones at the latest after
+// scavengettl.
 void ClientWorker::scavenge(TimePoint now) {
   std::erase_if(expired_, [this, now](std::unique_ptr<ClientSession>& old) {
     const bool too_old = profile_.autoexpire.count() > 0 && profile_.scavengettl &&
                          now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
     if (old->session.connections() > 0) {
-      if (too_old) old->session.shut_down();  // and goes when the peer has got it
+      if (too_old) old->session.shut_down();  // removed once the peer has acknowledged the ends
       return false;
     }
-    if (!old->link.drained()) return false;  // what the streams sent last is under way; smux' keepalive bounds it
+    // The streams' last data is still in flight; the smux keepalive timeout bounds the wait.
+    if (!old->link.drained()) return false;
     log().info("session scavenged", {{"conv", hex_id(old->link.conv())}});
     account(*old);
     keep_socket(old->socket);
@@ -274,9 +276,10 @@ void ClientWorker::scavenge(TimePoint now) {
   if (!expired_.empty()) scavenge_.schedule_at(now + kScavengeEvery);
 }
 
-// --- networks that change ---
+// --- network changes ---
 
-// One refusal may be an accident; the way is looked at when they have had time to go on. Never here: the loop is sending.
+// A single failed send may be transient, so the route is checked after a delay. The engine is sending, so the
+// check cannot run here.
 void ClientWorker::handle_send_failure(TimePoint now) { check_network_.schedule_at(now + kLookAgainAfter); }
 
 void ClientWorker::follow_network(TimePoint now) {
@@ -288,7 +291,7 @@ void ClientWorker::follow_network(TimePoint now) {
   if (!servers_) finder_.handle_network_change();
 }
 
-// With the same address the old socket is as good, and the server knows it.
+// If the address is the same, the old socket still works, and the server knows its address.
 void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
   const Path old = session.session.path();
   if (!leaves_from_elsewhere(old, profile_)) return;
@@ -301,7 +304,7 @@ void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
   keep_socket(session.socket);
   engine_.add_socket(std::move(*socket), session);
   engine_.remove_socket(std::exchange(session.socket, path.socket));
-  session.silence.reset();  // it knows the old socket's refusals
+  session.silence.reset();  // it refers to the old socket's ICMP errors
   session.session.set_path(path);
   session.link.handle_new_address(now);
   engine_.wake(session.session);
@@ -344,7 +347,7 @@ void ClientWorker::listen(FileDescriptor listening) {
       engine_.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); }, profile_.name));
 }
 
-// Round robin over all sessions of all loops, as kcptun does.
+// Round robin over all sessions of all engines, as kcptun does.
 void ClientWorker::accept(FileDescriptor fd) {
   const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % profile_.conn;
   ClientWorker* part = shared_.parts[slot % shared_.parts.size()];
@@ -363,7 +366,7 @@ void ClientWorker::take(FileDescriptor fd, std::size_t slot_number) {
 
 void ClientWorker::admit(LocalConnection connection, Slot& slot) {
   if (slot.session && slot.session->link.suspected_dead(engine_.now())) mark_suspect(slot);
-  // This end slept, or stood still: the session is over as soon as it has its turn.
+  // The process was suspended or stopped for too long: the session ends at its next turn.
   if (slot.session && slot.session->link.out_of_time(engine_.now())) drain(slot);
   if (slot.session) return serve(std::move(connection), slot);
   if (slot.waiting.size() >= kMaxWaiting) return;
@@ -391,7 +394,7 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
   if (session.link().kcp().counters().in_segments == 0) check_unanswered_.schedule_at(engine_.now() + kSilencePatience);
 }
 
-// --- the whole ---
+// --- whole worker ---
 
 template <typename Visit>
 void ClientWorker::for_each_session(Visit visit) const {
@@ -416,13 +419,14 @@ std::size_t ClientWorker::streams() const {
   return sum;
 }
 
-// What sessions ask of the profile while they live, they find changed.
+// Open sessions read the changed profile the next time they use it.
 void ClientWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) {
     finder_.replace(*remote);
     watch_servers();
     for (Slot& slot : slots_)
-      if (!slot.waiting.empty() || (slot.wanted && !slot.session)) redial(slot);  // nobody else would, where one server is left of several
+      // With one server left of several, no other code would redial.
+      if (!slot.waiting.empty() || (slot.wanted && !slot.session)) redial(slot);
   } else if (servers_) {
     servers_->update_settings();
   }

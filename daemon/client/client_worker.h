@@ -1,4 +1,4 @@
-// The client's share of one loop: accepts connections and carries them over its sessions.
+// The client's share of one engine: accepts connections and carries them over its sessions.
 #pragma once
 
 #include <atomic>
@@ -27,39 +27,46 @@ namespace kcptun {
 
 class ClientWorker;
 
-/// What the client's parts share: whose turn it is. Session slot i lives on part i % parts.size().
+/// State shared by the client's workers: the round-robin position. Session slot i belongs to worker i %
+/// parts.size().
 struct ClientShared {
-  std::vector<ClientWorker*> parts;  // fixed before the loops run
+  std::vector<ClientWorker*> parts;  // constant once the loops run
   std::atomic<std::uint64_t> next_slot{0};
-  Firewall* firewall = nullptr;  // tcp mode; outlives the parts
+  Firewall* firewall = nullptr;  // tcp mode; outlives the workers
 };
 
-/// Keeps the session slots of its loop: each holds a session or none. The first is dialled as soon as the server's address
-/// is known and this host has a way there (ServerFinder); a session that ended is dialled again, its name
-/// resolved anew, for the next connection that comes to the slot. So is one whose server has owed an answer for too long
-/// (Link::suspect): it keeps its streams, which go on if the path comes back, but it never takes new ones again.
-/// A session whose packets would leave from another address than its socket's, because the network has changed, gets a
-/// new socket: servers of this project follow it (Demux).
-/// With several servers each session goes to the best of them by HealthChecker; connections wait until the first has
-/// answered or all have failed. When another one becomes the best, sessions keep their streams, and new connections go to
-/// a session to that one.
-/// When a session ends because its server has restarted or fallen silent, streams of which nothing can have been passed
-/// on begin anew in another session, with the bytes that the first one had taken (ReplayBuffer).
-/// Bounds: kMaxWaiting connections wait for a dial per slot, each for kMaxWait.
+/// Manages the session slots of its engine; a slot holds at most one session. The first session is dialled as
+/// soon as the server's address is known and this host has a route to it (ServerFinder). If a session has
+/// ended, the next connection for its slot dials again, with a new lookup of the name. A session that
+/// Link::suspected_dead reports as probably dead is replaced in the same way: it keeps its streams, which
+/// continue if the path recovers, but takes no new ones.
+///
+/// If the network has changed so that a session's packets would leave from another address, the session gets
+/// a new socket. Servers of this project follow it (Demux).
+///
+/// With several servers, each session goes to the best one by HealthChecker. Connections wait until the first
+/// server has answered or all have failed. When another server becomes the best, sessions keep their streams,
+/// and new connections use a session to that server.
+///
+/// When a session ends because its server restarted or stopped answering, streams of which nothing can have
+/// been forwarded restart in another session, with the bytes that the first one read (ReplayBuffer).
+///
+/// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
 class ClientWorker final : public TunnelWorker {
  public:
-  /// `profile`, `loop` and `shared` outlive the part. `remotes`: the server's addresses, as
-  /// far as they are known; empty with several servers.
+  /// `profile`, `engine` and `shared` outlive the worker. `remotes`: the server's known addresses; empty with
+  /// several servers.
   ClientWorker(const Profile& profile, Engine& engine, ClientShared& shared, std::vector<IpEndpoint> remotes);
   ~ClientWorker() override;
 
-  /// Adds slot number `slot` (of all parts), and dials it now or later.
+  /// Adds slot number `slot` (numbered over all workers) and dials its session now or later.
   void add_slot(std::size_t slot);
-  /// Accepts from `listening` too, on behalf of all parts.
+  /// Also accepts from `listening`, on behalf of all workers.
   void listen(FileDescriptor listening);
-  /// Keeps sockets ready for later sessions, one a slot, where the process may have such ones only now.
+  /// Opens one spare socket per slot for later sessions, if the process would lack the privilege for such
+  /// sockets later.
   void fill_reserve();
-  /// A connection for slot number `slot`, which is on this loop.
+  /// Takes a connection for slot number `slot`, which belongs to this worker.
   void take(FileDescriptor fd, std::size_t slot);
 
   Counters counters() const override;
@@ -79,8 +86,8 @@ class ClientWorker final : public TunnelWorker {
   };
   struct Slot {
     std::unique_ptr<ClientSession> session;     // takes new connections
-    std::deque<Waiting> waiting;          // for a session, the oldest first
-    bool wanted = false;                  // a session, as soon as one can be dialled
+    std::deque<Waiting> waiting;          // for a session, oldest first
+    bool wanted = false;                  // true if a session is to be dialled as soon as possible
   };
 
   void handle_closed(ClientSession& session, std::string_view reason);
@@ -131,21 +138,23 @@ class ClientWorker final : public TunnelWorker {
   Engine& engine_;
   ClientShared& shared_;
   Random random_;
-  ServerFinder finder_;  // of the one server; with several HealthChecker looks for them
+  ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  // Sessions that take no new connections, but keep their streams: expired ones, each of which lived autoexpire and gets
-  // scavengettl, and suspect ones, which live on until the keepalive gives up: a slot makes at most one in kSuspectDeadAfter.
+  // Sessions that keep their streams but take no new connections. Expired ones lived for autoexpire and end
+  // after scavengettl. Suspect ones end with the keepalive timeout; a slot adds at most one per
+  // kSuspectDeadAfter.
   std::vector<std::unique_ptr<ClientSession>> expired_;
   Alarm scavenge_;
-  Alarm check_network_;  // soon after somebody said that the way to the server may be another one
+  Alarm check_network_;  // scheduled after a sign that the route to the server may have changed
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait
-  std::unique_ptr<HealthChecker> servers_;  // null with one server: then nothing is asked, and nothing moves
+  // Null with a single server, which needs no checks and no failover.
+  std::unique_ptr<HealthChecker> servers_;
   HintLimiter hints_;
-  Counters past_;   // of sessions that are gone
+  Counters past_;   // of ended sessions
   Traffic past_traffic_;
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;

@@ -11,7 +11,7 @@
 
 namespace kcptun {
 
-// A session that carries nothing.
+// A session without streams.
 struct HealthChecker::Watched final : PacketReceiver {
   Watched(HealthChecker& owner, Engine& on_loop, SessionName id, const Path& path, const Profile& profile)
       : watch(owner),
@@ -54,7 +54,7 @@ struct HealthChecker::Watched final : PacketReceiver {
   Session session;
   std::uint32_t socket;
   TimePoint asked_at{};
-  bool is_open = false;  // what was asked then
+  bool is_open = false;  // the state when the ping was sent
   std::deque<Duration> answers;
 };
 
@@ -147,7 +147,7 @@ void HealthChecker::handle_closed(Session& session, std::string_view reason) {
   }
 }
 
-// Connections may wait for the first that answers.
+// Connections may be waiting for the first server that answers.
 void HealthChecker::handle_packet(TimePoint now) {
   if (look_ && !choice_.any_healthy()) look_->schedule_at(now);
 }
@@ -155,7 +155,8 @@ void HealthChecker::handle_packet(TimePoint now) {
 void HealthChecker::look(TimePoint now) {
   const bool stood_still = now - std::exchange(looked_at_, now) > 2 * kPollInterval;
   look_->schedule_at(now + kPollInterval);
-  if (stood_still) return;  // what has arrived meanwhile is read after this, and belongs to the verdict
+  // Packets that arrived during the pause are read after this and must be counted first.
+  if (stood_still) return;
   const std::unique_ptr<Watched>& best = servers_[choice_.chosen()].session;
   const bool urgent = !best || best->link.unanswered_since();
   for (std::size_t i = 0; i < servers_.size(); ++i) {
@@ -255,7 +256,7 @@ void HealthChecker::handle_race(std::size_t index, std::optional<IpEndpoint> win
   choose();
 }
 
-// The one that answered first, else from the next one on that has not stayed silent.
+// The race's winner first, else the addresses from the first that has not timed out.
 std::vector<IpEndpoint> HealthChecker::in_order(const Server& server) {
   std::vector<IpEndpoint> addresses = server.addresses;
   if (addresses.empty()) return addresses;
@@ -268,7 +269,7 @@ std::vector<IpEndpoint> HealthChecker::in_order(const Server& server) {
   return addresses;
 }
 
-// The first of its addresses that this host has a route to.
+// Dials the first of its addresses that this host has a route to.
 bool HealthChecker::dial(std::size_t index) {
   Server& server = servers_[index];
   for (IpEndpoint remote : in_order(server)) {

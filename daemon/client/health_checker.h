@@ -1,4 +1,4 @@
-// Watches several servers of a client: which answer, how far away they are, and which is the best.
+// Checks a client's servers: which ones answer, at what RTT, and which one is the best.
 #pragma once
 
 #include <functional>
@@ -20,28 +20,28 @@
 
 namespace kcptun {
 
-/// Keeps one session without streams to each server, which any kcptun server understands: a keepalive asks,
-/// and its acknowledgement tells that the server lives and how far away it is. Of a server's addresses it is the
-/// one that answers first (AddressRace). A server whose answer is owed for too long has failed; it is tried again
-/// with a new session, its name resolved anew, at ServerPool's intervals.
-/// Bounds: one session per server and loop; packets as the intervals below say.
+/// Keeps one session without streams to each server. Any kcptun server acknowledges its keepalives, which
+/// shows that the server is alive and measures the RTT. The address is the one that answers first
+/// (AddressRace). A server that does not answer within the time limit has failed. It is tried again with a
+/// new session and a new name lookup, at ServerPool's intervals.
+/// Bounds: one session per server and engine; packets at the intervals below.
 class HealthChecker final : private Session::Owner {
  public:
-  /// How often the best server is asked and those on probation, and how often the others. All are asked at
-  /// once while the best one owes an answer.
+  /// Ping intervals of the best server and of those on probation, and of the others. All are pinged
+  /// immediately when the best one has an overdue answer.
   static constexpr Duration kBestInterval = seconds(1);
   static constexpr Duration kOthersInterval = seconds(5);
-  /// A server is as far away as the shortest of so many last answers tells: the others had to wait for
-  /// something.
+  /// The RTT of a server is the minimum of this many last samples: the others include queueing or delayed
+  /// answers.
   static constexpr std::size_t kAnswers = 4;
-  /// How long an answer may be owed, beside the round trip: so a server that dies is left within kBestInterval and
-  /// this.
+  /// Time limit for an answer, in addition to the RTT. Failover from a dead server takes at most
+  /// kBestInterval plus this.
   static constexpr Duration kAnswerTimeout = milliseconds(1500);
-  /// How often states are looked at.
+  /// Interval at which states are evaluated.
   static constexpr Duration kPollInterval = milliseconds(250);
 
-  /// `profile` and `loop` outlive it. `changed` is called, on the loop, when the best server may be another
-  /// one, or all may have failed.
+  /// `profile` and `engine` outlive it. `changed` is called on the loop when the best server may have changed
+  /// or all may have failed.
   HealthChecker(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
               std::function<void()> changed);
   ~HealthChecker() override;
@@ -49,19 +49,19 @@ class HealthChecker final : private Session::Owner {
   HealthChecker& operator=(const HealthChecker&) = delete;
 
   struct Target {
-    std::size_t server;  // of profile.servers
-    IpEndpoint address;  // the port is one of the server's, chosen at random
+    std::size_t server;  // index in profile.servers
+    IpEndpoint address;  // with a random port of the server's range
   };
-  /// Where a new session goes; none while no server's address is known.
+  /// The target of a new session; none while no server's address is known.
   std::optional<Target> target();
-  /// The best server, if it is healthy: sessions to others are to be left.
+  /// The best server, if it is healthy. Sessions to other servers are to be replaced.
   std::optional<std::size_t> best() const;
-  /// All have failed: not one answers, or has an address.
+  /// True if every server has failed: it does not answer or has no address.
   bool all_failed() const { return choice_.all_failed(); }
-  /// This host's addresses or routes may have changed: sessions whose packets would leave from another
-  /// address begin anew, before that is taken for the servers' failure.
+  /// This host's addresses or routes may have changed. Sessions whose packets would leave from another
+  /// address are restarted, so that the change does not count as a server failure.
   void follow_network();
-  /// The profile changed, its servers did not.
+  /// The profile changed but not its servers.
   void update_settings();
   void shut_down();
 
@@ -73,11 +73,11 @@ class HealthChecker final : private Session::Owner {
     HostPort name;
     std::vector<IpEndpoint> addresses;
     std::size_t next_address = 0;
-    std::optional<IpEndpoint> address;  // the last that was dialled
-    std::unique_ptr<NameLookup> lookup;  // while one is under way
-    std::unique_ptr<AddressRace> race;   // while one is under way
-    std::optional<IpEndpoint> answered;  // which of addresses won it; until the server fails
-    std::optional<bool> logged_healthy;  // the log's last word: not what happens while it is on probation
+    std::optional<IpEndpoint> address;  // the last one dialled
+    std::unique_ptr<NameLookup> lookup;  // while a lookup is in progress
+    std::unique_ptr<AddressRace> race;   // while a race is in progress
+    std::optional<IpEndpoint> answered;  // the winner of the race; reset when the server fails
+    std::optional<bool> logged_healthy;  // the last logged state; changes on probation are not logged
     std::unique_ptr<Watched> session;
   };
 
@@ -104,8 +104,8 @@ class HealthChecker final : private Session::Owner {
   ServerPool choice_;
   std::unique_ptr<Alarm> look_;
   TimePoint looked_at_{};
-  std::optional<std::size_t> announced_;  // the best server that the log knows of
-  bool all_failed_logged_ = false;                 // said in the log
+  std::optional<std::size_t> announced_;  // the best server last logged
+  bool all_failed_logged_ = false;                 // "all failed" has been logged
   bool shut_down_ = false;
 };
 

@@ -42,7 +42,7 @@ void ServerFinder::handle_resolved(NameLookup::Addresses addresses) {
                                         [this](std::optional<IpEndpoint> winner) { handle_race(std::move(winner)); });
 }
 
-// Where no one answers, the first is dialled like a server's only address: it may answer yet.
+// If no address answered, dials the first one as if it were the only one: it may still answer.
 void ServerFinder::handle_race(std::optional<IpEndpoint> winner) {
   race_.reset();
   answered_ = std::move(winner);
@@ -58,7 +58,7 @@ std::vector<IpEndpoint> ServerFinder::in_order() const {
   return addresses;
 }
 
-// Of a round in which several slots fail, the first one counts.
+// If several slots fail in one round, only the first failure counts.
 void ServerFinder::handle_failure(const std::string& error) {
   if (retry_at_) return;
   if (std::exchange(logged_, error) != error)
@@ -84,8 +84,8 @@ void ServerFinder::handle_silence() {
 }
 
 void ServerFinder::handle_network_change() {
-  answered_.reset();  // another path may do better
-  if (lookup_) {      // it asks the name servers of the old network
+  answered_.reset();  // another path may prefer another address
+  if (lookup_) {      // it queries the name servers of the old network
     lookup_.reset();
     retry_at_.reset();
     return find();

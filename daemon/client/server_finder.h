@@ -1,4 +1,4 @@
-// Finds the addresses at which a client's one server is dialled.
+// Finds the addresses of a client's single server.
 #pragma once
 
 #include <functional>
@@ -16,34 +16,35 @@
 
 namespace kcptun {
 
-/// Looks the server's name up, lets its addresses race where there are several and none has answered before, and keeps
-/// trying where there is no network yet: after 1, 2, 4, then every 8 s, and at once when the network changes. Says once
-/// why it waits.
+/// Resolves the server's name. If there are several addresses and none has answered before, an AddressRace
+/// chooses one. Without a network it retries after 1, 2, 4, then every 8 s, and immediately when the network
+/// changes. Logs the reason for waiting once.
 /// Bounds: one lookup, then one race at a time.
 class ServerFinder {
  public:
   static constexpr Duration kFirstRetry = seconds(1);
   static constexpr Duration kMaxRetry = seconds(8);
 
-  /// `found` is called from the loop: the server is to be dialled. What is referred to outlives the finder.
+  /// `found` is called from the loop when the server can be dialled. All references outlive the finder.
   ServerFinder(const Profile& profile, Engine& engine, Random& random, OpenSocket open, std::function<void()> found);
 
-  /// Looks the name up again and calls `found`; sooner or later, if no address is known.
+  /// Resolves the name again and calls `found`. If no address is known, that happens after a later attempt.
   void find();
-  /// The addresses known, the one that answered last first, then from the next one on that has not stayed silent.
+  /// The known addresses: the last one that answered first, then the others from the first that has not timed
+  /// out.
   std::vector<IpEndpoint> in_order() const;
-  /// None of them could be dialled, for this reason: `found` is called again later.
+  /// None of them could be dialled, because of `error`. `found` is called again later.
   void handle_failure(const std::string& error);
   void handle_connected();
-  /// A session to this address is over, and was heard from: it is the first to be tried from now on.
+  /// A session to this address has ended after it received packets. The address becomes the first to try.
   void handle_answered(IpEndpoint address);
-  /// A session to one of the addresses was never heard from: the next ones are tried first.
+  /// A session to one of the addresses never received a packet. The next addresses are tried first.
   void handle_silence();
   /// This host's addresses or routes may have changed.
   void handle_network_change();
-  /// The profile has another server, whose addresses are these.
+  /// The profile has another server with these addresses.
   void replace(std::vector<IpEndpoint> addresses);
-  /// Nothing is called any more.
+  /// Makes no further calls.
   void shut_down();
 
  private:
@@ -57,11 +58,11 @@ class ServerFinder {
   OpenSocket open_;
   std::function<void()> found_;
   std::vector<IpEndpoint> addresses_;
-  std::optional<IpEndpoint> answered_;  // the last one that did; one of addresses_
-  std::size_t first_ = 0;               // of addresses_: moves on when one stays silent
-  std::unique_ptr<NameLookup> lookup_;  // while one is under way
-  std::unique_ptr<AddressRace> race_;   // while one is under way
-  std::string logged_;                    // the last failure that the log knows of
+  std::optional<IpEndpoint> answered_;  // the last address that answered; one of addresses_
+  std::size_t first_ = 0;               // index in addresses_; advances when an address does not answer
+  std::unique_ptr<NameLookup> lookup_;  // while a lookup is in progress
+  std::unique_ptr<AddressRace> race_;   // while a race is in progress
+  std::string logged_;                    // the last failure logged
   Duration retry_after_ = kFirstRetry;
   std::optional<TimePoint> retry_at_;
   Alarm retry_;

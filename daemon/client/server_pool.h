@@ -1,4 +1,4 @@
-// Which of several servers new sessions go to.
+// Selects the server of new sessions.
 #pragma once
 
 #include <algorithm>
@@ -13,43 +13,43 @@ namespace kcptun {
 
 enum class ServerState : std::uint8_t { kUnknown, kHealthy, kFailed };
 
-/// Told what checks of the servers found; says which server is the best, and when one that failed is to be
-/// tried again. Knows no address and no clock.
+/// Takes the results of server checks. Decides which server is the best and when a failed one is tried again.
+/// It has no clock and no addresses: the caller passes the time, and servers are indexes.
 class ServerPool {
  public:
-  /// A rival must be faster by both for sessions to move: two servers about as far away would take turns for
-  /// ever.
+  /// Another server must be faster by both margins before sessions move to it. Otherwise two servers with
+  /// similar RTTs would alternate for ever.
   static constexpr Duration kMinGain = milliseconds(5);
   static constexpr int kMinGainPercent = 20;
-  /// A server that failed is tried again after this, then after twice as long each time, up to the longest.
+  /// A failed server is tried again after kFirstRetry; the delay doubles up to the maximum.
   static constexpr Duration kFirstRetry = seconds(1);
   static constexpr Duration kMaxRetry = seconds(8);
-  /// A server that answered and then failed must answer for so long before it is chosen instead of a healthy
-  /// one. So must each that failed before its intervals start anew. One with another smuxver or compression acknowledges packets, and shows
-  /// what is wrong with its first keepalive, which kcptun sends after 10 s.
+  /// Probation. A server that answered and then failed must answer for this long before it is preferred to a
+  /// healthy one, and before its retry delay is reset. A server with another smuxver or compression setting
+  /// acknowledges packets and fails only at its first keepalive, which kcptun sends after 10 s.
   static constexpr Duration kProof = seconds(15);
 
   /// REQUIRES: servers >= 1.
   explicit ServerPool(std::size_t servers) : servers_(servers) {}
 
-  /// The server owes nothing. Told again and again while that is so.
+  /// The server has no outstanding answer. Call it repeatedly while that holds.
   void handle_answer(std::size_t server, Duration round_trip, TimePoint now);
   void handle_failure(std::size_t server, TimePoint now);
 
-  /// The best by what is known: of the healthy ones the nearest that is not on probation, and the one chosen
-  /// before unless such another is clearly nearer. When none is healthy one that may be: not tried yet, in
-  /// their order, else the one that failed longest ago.
+  /// Selects the best server. Among healthy servers that are not on probation: the one with the lowest RTT,
+  /// but the previous choice unless another one is faster by both margins. If none is healthy: the first that
+  /// was not tried yet, else the one that failed longest ago.
   std::size_t choose();
   std::size_t chosen() const { return chosen_; }
   bool any_healthy() const;
   bool all_failed() const;
 
   ServerState state(std::size_t server) const { return servers_[server].state; }
-  /// It failed after it had answered, and has not answered for kProof since.
+  /// It failed after it had answered, and has not answered for kProof since then.
   bool on_probation(std::size_t server) const { return servers_[server].on_probation; }
   /// None unless the server is healthy.
   std::optional<Duration> round_trip(std::size_t server) const;
-  /// Of a server that failed; the past for others.
+  /// For a failed server; for others a time in the past.
   TimePoint retry_at(std::size_t server) const { return servers_[server].retry_at; }
   std::size_t size() const { return servers_.size(); }
 

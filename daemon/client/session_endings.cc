@@ -1,4 +1,4 @@
-// How the client's sessions end, and what becomes of their streams.
+// Detects the ends of the client's sessions and restarts their streams.
 #include <algorithm>
 #include <utility>
 
@@ -8,12 +8,12 @@
 namespace kcptun {
 namespace {
 
-// A server that is started anew is away for a moment, and ICMP may be forged: it counts only beside a silence, of so
-// long, in which so many packets were refused.
+// ICMP errors count only if no answer arrived for this long and this many packets were rejected. A server is
+// unreachable for a moment while it restarts, and ICMP can be forged.
 constexpr Duration kRefusedPatience = seconds(1);
 constexpr std::uint64_t kRefusals = 2;
-// A session that is asked each 500 ms, and does not answer, while a later one to the same server has been heard for so
-// long: the server has forgotten it.
+// A session pinged every 500 ms has not answered, while a later session to the same server has received
+// packets for this long. The server has then dropped the earlier session.
 constexpr Duration kComparison = seconds(2);
 
 constexpr std::string_view kNobodyListens = "nobody listens on the server's port (ICMP)";
@@ -21,7 +21,7 @@ constexpr std::string_view kForgotten = "its server answers another session, and
 
 }  // namespace
 
-// The connections that cannot begin anew are reset by the session.
+// The session resets the connections that cannot restart.
 void ClientWorker::handle_closed(ClientSession& session, std::string_view reason) {
   const bool current = slots_[session.slot].session.get() == &session;
   std::unique_ptr<ClientSession> gone = release(session);
@@ -29,17 +29,19 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   log().warning("session closed", {{"conv", hex_id(session.link.conv())}, {"reason", reason}});
   explain(session.link);
   if (reason == kNobodyListens && !session.link.heard()) explain_no_answer(session, engine_.now());
-  if (current) report_to_finder(session);  // of one that was set aside it is forgotten
+  // For an expired or suspect session, the finder's state is not updated.
+  if (current) report_to_finder(session);
   account(session);
-  if (!engine_.blocked()) engine_.send_batch();  // what the session said last; the socket forgets its peer now
+  // Send the session's last packets before the socket loses its peer.
+  if (!engine_.blocked()) engine_.send_batch();
   keep_socket(session.socket);
   const bool gone_peer = session.link.peer_gone() || reason == kNobodyListens || reason == kForgotten;
   if (may_restart_streams(session, gone_peer)) restart_streams(session);
-  session.session.close_all();  // connections go before the session that they refer to
+  session.session.close_all();  // connections are destroyed before the session that they refer to
   engine_.dispose(std::move(gone));
 }
 
-// Out of its slot, or of those that were set aside.
+// Removes the session from its slot, or from the expired and suspect sessions.
 std::unique_ptr<ClientWorker::ClientSession> ClientWorker::release(ClientSession& session) {
   std::unique_ptr<ClientSession>& current = slots_[session.slot].session;
   if (current.get() == &session) return std::move(current);
@@ -51,8 +53,8 @@ std::unique_ptr<ClientWorker::ClientSession> ClientWorker::release(ClientSession
   return gone;
 }
 
-// A server that breaks the protocol would break it again. Where none was ever heard, another session is better only if
-// it goes elsewhere.
+// A server that violated the protocol would do so again. If no packet ever arrived, a new session helps only
+// if it uses another address.
 bool ClientWorker::may_restart_streams(const ClientSession& session, bool gone) const {
   return !shut_down_ && gone && (session.link.heard() || finder_.in_order().size() > 1 || profile_.servers.size() > 1);
 }
@@ -71,8 +73,8 @@ bool ClientWorker::is_refused(ClientSession& session, TimePoint now) const {
          socket->counters().refusals - silence.refusals_before >= kRefusals;
 }
 
-// Nothing of the session leaves any more once its streams begin anew, and what left before has had its time to arrive:
-// the target sees each of them once.
+// Streams restart only after the session has stopped sending and its packets in flight have had time to
+// arrive, so that the target sees each stream once.
 bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
   ClientSession* later = slots_[session.slot].session.get();
   if (!later || later == &session || !session.session.all_movable()) return false;
@@ -89,9 +91,10 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
   return false;
 }
 
-// Streams that could move wait for the session: its own, or those of one that was set aside before. And another one may
-// be answered where it is not: under a suite that knows sessions a server says nothing to one that it has forgotten, or
-// refuses after its start; and a name may have an address more. Else silence means that nobody is reached.
+// True if a new session may help: streams that can restart wait in this session or in an earlier suspect one,
+// or a new session may be answered where this one is not. With a suite that has session ids, a server does
+// not answer a session that it has dropped, or that was dialled before its start. A name may also have
+// another address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::wants_another(const ClientSession& session) const {
   if (!session.link.guard() && finder_.in_order().size() < 2) return false;
   return session.session.all_movable() || std::ranges::any_of(expired_, [&session](const auto& old) {
@@ -99,7 +102,8 @@ bool ClientWorker::wants_another(const ClientSession& session) const {
          });
 }
 
-// Another session is dialled beside a suspect one at once where that may help, not only when the next connection comes.
+// If a new session may help, dials it beside the suspect one immediately, without waiting for the next
+// connection.
 std::string_view ClientWorker::judge_unanswered(ClientSession& session, TimePoint now) {
   if (shut_down_) return {};
   if (is_refused(session, now)) return kNobodyListens;

@@ -10,10 +10,11 @@
 
 namespace kcptun {
 
-/// Rings once, at the earliest of the times asked for since it last rang. Silent once it is destroyed.
+/// Calls the function once, at the earliest of the times scheduled since the last call. Makes no call after
+/// destruction.
 class Alarm final : public Deadline {
  public:
-  /// `loop` outlives it. `ring` may ask for the next time.
+  /// `engine` outlives it. `ring` may schedule the next call.
   Alarm(Engine& engine, std::function<void(TimePoint now)> ring) : engine_(engine), ring_(std::move(ring)) {}
   ~Alarm() override { engine_.deadlines().set(*this, std::nullopt); }
   Alarm(const Alarm&) = delete;

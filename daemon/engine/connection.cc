@@ -16,12 +16,13 @@
 namespace kcptun {
 namespace {
 
-// Vectors of one readv: a read of 64 KiB into segments of the smallest useful MTU takes several calls.
+// Vectors per readv. A 64 KiB read into segments of the smallest useful MTU takes several calls.
 constexpr std::size_t kReadVectors = 192;
 constexpr std::size_t kWriteVectors = 512;
 
-// A connection that has nothing to read or write for so long is watched for its peer's going. Not sooner: most that wait
-// half-closed end before, and each change of what is watched is a system call.
+// A connection with nothing to read or write for this long is watched for a hang-up of its peer. A shorter
+// delay would cost a system call per change of the watched events, and most half-closed connections end
+// sooner.
 constexpr Duration kLookAfter = seconds(1);
 
 }  // namespace
@@ -49,10 +50,10 @@ Connection::Connection(Session& session, std::uint32_t sid, Target& target)
 
 Connection::~Connection() {
   session_.engine().deadlines().set(*this, std::nullopt);
-  poll_.reset();  // before the descriptor is closed
+  poll_.reset();  // destroyed before the descriptor is closed
 }
 
-// From the loop, because this may be the constructor.
+// Called back from the loop, because this may be the constructor.
 void Connection::refuse(int error) {
   watch_error_ = error;
   give_up_at_ = session_.engine().now();
@@ -61,7 +62,8 @@ void Connection::refuse(int error) {
 
 // --- events of the descriptor ---
 
-// A watch that was had can be changed; what is refused has been from the beginning, and the constructor told.
+// A granted watch can be changed without failure. A refused one was refused from the start, and the
+// constructor reported it.
 void Connection::update_watch() {
   if (poll_ && watch_error_ == 0) (void)watch();
 }
@@ -74,9 +76,10 @@ bool Connection::watch() {
     watches_hang_up_ = false;
     return poll_->watch((reading ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0));
   }
-  // epoll tells of errors and hang-ups to who watches for anything at all: here for urgent data, which does not come.
+  // epoll reports errors and hang-ups only while some event is watched. Urgent data, which never arrives,
+  // serves as that event.
   const bool watched = poll_->watch(watches_hang_up_ ? UV_PRIORITIZED : 0);
-  const bool waits = read_ended_ || send_blocked_;  // for the other end; not just for its turn
+  const bool waits = read_ended_ || send_blocked_;  // for the other end, not merely for its turn
   if (waits && !watches_hang_up_ && !hung_up_ && !look_at_) {
     look_at_ = session_.engine().now() + kLookAfter;
     arm();
@@ -92,11 +95,12 @@ void Connection::handle_poll(int events) {
     if (events & UV_WRITABLE) write_backlog();
     if ((events & UV_READABLE) && !read_ended_ && !failed_) session_.mark_ready(*this);
   }
-  session_.engine().wake(session_);  // what was written may move windows
+  session_.engine().wake(session_);  // the write may have opened receive windows
   update_watch();
 }
 
-// The peer at this end is gone. What it sent before may wait for the stream's window yet, for a while.
+// The local peer is gone. Bytes that it sent earlier may still wait for the stream's window, for a limited
+// time.
 void Connection::handle_hang_up() {
   watches_hang_up_ = false;
   pollfd entry{fd_.get(), 0, 0};
@@ -140,16 +144,17 @@ void Connection::handle_deadline(TimePoint now) {
   arm();
 }
 
-// A peer that has finished and does not read either may be gone: the 2021 release ends both directions with one FIN
-// and says no more (docs/protocol.md section 6). What is left to send gets so much time, renewed by each progress; so
-// does what is left to read of a peer at this end that is gone, and to write to one before a reset.
+// Limits the time for a peer that has closed its direction and does not read; it may be gone. The 2021
+// release ends both directions with one FIN and sends nothing more (docs/protocol.md section 6). Each
+// progress renews the limit. The same limit applies to bytes left to read from a local peer that is gone, and
+// to bytes left to write before a reset.
 void Connection::bound_drain() {
   if (give_up_at_) return;
   give_up_at_ = session_.engine().now() + session_.drain_limit();
   arm();
 }
 
-// And with nothing left to send, a peer that is gone looks like one that waits for a slow answer.
+// With nothing left to send, a peer that is gone looks like one that waits for a slow answer.
 void Connection::bound_idleness() {
   idle_at_ = session_.engine().now() + session_.half_closed_idle();
   idle_traffic_ = traffic_.total();
@@ -158,7 +163,7 @@ void Connection::bound_idleness() {
 
 void Connection::check_idleness(TimePoint) {
   idle_at_.reset();
-  if (session_.link().smux().peer_is_ours()) return;  // it says when it goes
+  if (session_.link().smux().peer_is_ours()) return;  // such a peer sends a reset
   if (traffic_.total() != idle_traffic_) return bound_idleness();
   fail("half-closed, and idle for too long", std::strerror(ETIMEDOUT));
 }
@@ -168,7 +173,7 @@ void Connection::handle_writable() {
   if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
   send_blocked_ = false;
   if (reading_paused_) resume_reading();
-  if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor tells of these
+  if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor reports these
 }
 
 void Connection::fail(const char* what, const std::string& error) {
@@ -208,7 +213,7 @@ void Connection::add_traffic(const Traffic& moved) {
   session_.add_traffic(moved);
 }
 
-// --- from here into the tunnel ---
+// --- from the local peer into the tunnel ---
 
 Connection::Pull Connection::pull(std::size_t limit) {
   if (failed_ || read_ended_ || peer_reset_) return Pull::kStopped;
@@ -233,20 +238,21 @@ Connection::Pull Connection::pull(std::size_t limit) {
   const int error = errno;
   if (n > 0 && replay_.movable()) {
     note_position();
-    replay_.record(room, static_cast<std::size_t>(n));  // as it was read: what is committed may be encrypted in place
+    // Record before the commit, which may encrypt in place.
+    replay_.record(room, static_cast<std::size_t>(n));
   }
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
   if (n > 0) {
     add_traffic({.sent = static_cast<std::size_t>(n)});
     if (hung_up_ && watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
     const bool filled = static_cast<std::size_t>(n) == total;
-    // Room is laid out before the read: no more of it than this connection has been filling.
+    // Reading lays out room in advance: no more than this connection has recently filled.
     read_size_ = filled ? std::min(2 * read_size_, kMaxRead) : std::max(read_size_ / 2, kMinRead);
     return filled ? Pull::kMore : Pull::kDry;
   }
   if (n < 0 && error == EINTR) return Pull::kMore;
   if (n < 0 && error == EAGAIN) return Pull::kDry;
-  if (n < 0 || write_failed_) {  // after a reset that the writing has heard of, the end is none
+  if (n < 0 || write_failed_) {  // after a reset seen by a write, end of file does not mean an orderly close
     fail("reading failed", std::strerror(n < 0 ? error : ECONNRESET));
     return Pull::kStopped;
   }
@@ -257,7 +263,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   return Pull::kStopped;
 }
 
-// What an earlier session had taken goes first.
+// Bytes read by an earlier session go first.
 Connection::Pull Connection::replay(std::span<const MutableBytes> room) {
   std::size_t done = 0;
   for (const MutableBytes& piece : room) {
@@ -302,7 +308,7 @@ void Connection::resume_reading() {
   update_watch();
 }
 
-// --- from the tunnel to here ---
+// --- from the tunnel to the local peer ---
 
 void Connection::queue_write(Bytes view) {
   replay_.bind();
@@ -314,7 +320,7 @@ void Connection::queue_write(Bytes view) {
   }
 }
 
-// Writes as much as is taken; the bytes written are consumed.
+// Writes as much as the descriptor accepts and consumes those bytes.
 std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
   const ssize_t n = ::writev(fd_.get(), vectors, static_cast<int>(std::min(count, kWriteVectors)));
   if (n >= 0) {
@@ -327,8 +333,8 @@ std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
   return 0;
 }
 
-// The peer at this end has reset the connection, or closed it with input unread. What it sent before still counts: an
-// answer that came before the whole of its question (HTTP 413) is read to its end.
+// The local peer has reset the connection, or closed it with unread input. Bytes that it sent earlier still
+// count: an answer that arrives before the whole request was sent (HTTP 413) is read to its end.
 void Connection::stop_writing(int error) {
   if (read_ended_ || peer_reset_) return fail("writing failed", std::strerror(error));
   write_failed_ = true;
@@ -387,7 +393,7 @@ void Connection::end_if_drained() {
   }
   if (!peer_finished_ || write_ended_) return;
   write_ended_ = true;
-  if (read_ended_) return session_.detach(*this);  // closing says the same, one system call earlier
+  if (read_ended_) return session_.detach(*this);  // closing has the same effect, one system call earlier
   ::shutdown(fd_.get(), SHUT_WR);
 }
 

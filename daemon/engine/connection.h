@@ -1,4 +1,4 @@
-// One TCP or unix connection at this end of the tunnel, and the stream that it is joined to.
+// A local TCP or unix connection and its smux stream.
 #pragma once
 
 #include <sys/uio.h>
@@ -24,59 +24,59 @@
 
 namespace kcptun {
 
-/// Moves bytes both ways without keeping them: what can be read is read only when the link has room for it, straight
-/// into segments; what came is written straight from the receive arena, and only what the peer will not take is
-/// kept, within the flow control of smux. Half-closes pass both ways at once, and resets behind what came before them:
-/// what the peer at this end sent before it reset is read first, what is to be written to it before the tunnel's reset is
-/// written first, within Session::drain_limit().
-/// Owned by its Session, which is told when it is over.
+/// Copies bytes in both directions without buffering them. It reads only what the link has room for, directly
+/// into segments. It writes received bytes directly from the receive arena and stores only what the local
+/// peer does not accept, bounded by smux flow control. It forwards half-closes in both directions, and resets
+/// after the bytes before them: bytes that the local peer sent before its reset are read first, and bytes for
+/// the local peer are written before the tunnel's reset is applied, within Session::drain_limit(). Owned by
+/// its Session, which learns of its end through detach().
 class Connection : private Deadline {
  public:
   enum class Pull : std::uint8_t {
     kMore,     // there may be more to read
     kDry,      // nothing to read now
-    kBlocked,  // the stream has no window: kWritable will tell
-    kStopped,  // the end was read, or the connection failed
+    kBlocked,  // the stream has no send window: wait for kWritable
+    kStopped,  // end of file, or the connection failed
   };
 
-  /// A connection that is there. It can be taken back while nothing of it can have been passed on.
+  /// An established connection. take_back() can reclaim it until the peer may have forwarded part of it.
   Connection(Session& session, std::uint32_t sid, LocalConnection local);
-  /// A connection that is being made (Dialer); when it cannot be, the stream is abandoned.
+  /// A connection that a Dialer is establishing. If the dial fails, the stream is reset.
   Connection(Session& session, std::uint32_t sid, Target& target);
   ~Connection() override;
 
   std::uint32_t sid() const { return sid_; }
   const Traffic& traffic() const { return traffic_; }
-  /// Bytes that the peer at this end has not taken yet.
+  /// Bytes that the local peer has not accepted yet.
   std::size_t waiting() const { return backlog_.size(); }
-  /// True if an earlier session took bytes from it that are still to be sent.
+  /// True if bytes that an earlier session read are still to be sent.
   bool has_unsent() const { return !replay_.unsent().empty(); }
-  /// True if its stream can begin anew in another session: the peer has answered nothing, cannot have read anything of
-  /// it, and all that was read is still here.
+  /// True if the stream can restart in another session: the peer has sent nothing on it and cannot have read
+  /// any of it, and the replay buffer holds every byte that was read.
   bool movable() const;
 
   // --- from the session ---
 
   /// Reads up to `limit` bytes into the link.
   Pull pull(std::size_t limit);
-  /// Bytes came; they are written by flush(), before the view ends.
+  /// Queues received bytes. flush() writes them, or copies them to the backlog, before the view becomes invalid.
   void queue_write(Bytes view);
   void flush();
-  /// The peer sends no more.
+  /// The peer has closed its direction of the stream.
   void handle_peer_finished();
-  /// Stops reading because the link has no room, and reads again.
+  /// Stops reading because the link has no room. Reading resumes when it has.
   void pause_reading();
   void resume_reading();
   bool reading_paused() const { return reading_paused_; }
-  /// The stream, which had no window, has some again.
+  /// The stream has a send window again.
   void handle_writable();
-  /// The connection without its stream. Nothing happens to it here any more. REQUIRES: movable().
+  /// Returns the connection without its stream. This object does nothing afterwards. REQUIRES: movable().
   LocalConnection take_back();
-  /// The peer may have passed on what was sent.
+  /// The peer may have forwarded the bytes sent so far.
   void handle_forwarded() { replay_.bind(); }
-  /// The other end has reset the stream: so does this one, behind what has come.
+  /// The peer has reset the stream. Resets the connection after the bytes received before the reset.
   void handle_peer_reset();
-  /// The stream is gone: the peer at this end sees a reset, not an orderly end, as soon as it has what was written.
+  /// The stream is gone. The local peer sees a reset, not an orderly close, after the bytes already written.
   void reset();
 
   bool in_ready_list = false;  // the session's bookkeeping
@@ -111,28 +111,29 @@ class Connection : private Deadline {
   Backlog backlog_;
   Traffic traffic_;
   std::vector<iovec> queued_writes_;
-  std::unique_ptr<Dialer> dialer_;  // while the connection is being made
-  int watch_error_ = 0;             // why the system refuses to watch fd_
+  std::unique_ptr<Dialer> dialer_;  // while the connection is being established
+  int watch_error_ = 0;             // errno of a refused watch on fd_
   ReplayBuffer replay_;
-  std::optional<std::uint32_t> first_position_;  // in the link's stream, of the first byte that was read
+  std::optional<std::uint32_t> first_position_;  // position in the link's stream of the first byte read
   std::uint8_t moves_ = 0;
   static constexpr std::size_t kMinRead = 4 * 1024;
   static constexpr std::size_t kMaxRead = 64 * 1024;
-  std::size_t read_size_ = kMinRead;  // bytes asked of the next read
+  std::size_t read_size_ = kMinRead;  // bytes requested in the next read
   bool reading_paused_ = false;
-  bool send_blocked_ = false;      // the stream has no window
-  bool read_ended_ = false;   // the end was read
+  bool send_blocked_ = false;      // the stream has no send window
+  bool read_ended_ = false;   // end of file was read
   bool peer_finished_ = false;
-  bool peer_reset_ = false;   // what has come is written yet, nothing is read
-  bool write_ended_ = false;  // our side was shut down
-  bool write_failed_ = false;  // the peer at this end takes no more; what it sent before is read yet
-  bool watches_hang_up_ = false;  // while nothing else is watched
-  bool hung_up_ = false;          // it is gone, with bytes that the stream has no window for
+  bool peer_reset_ = false;   // remaining received bytes are still written, nothing is read
+  bool write_ended_ = false;  // our direction was shut down
+  bool write_failed_ = false;  // the local peer accepts no more bytes; those it sent earlier are still read
+  bool watches_hang_up_ = false;  // while no other event is watched
+  bool hung_up_ = false;  // the local peer is gone, and the stream has no send window for its remaining bytes
   bool failed_ = false;
   std::optional<TimePoint> give_up_at_;  // connecting, or draining
-  std::optional<TimePoint> look_at_;     // then what has nothing to read or write is watched for a hang-up
-  std::optional<TimePoint> idle_at_;     // half-closed: whether anything was moved
-  std::uint64_t idle_traffic_ = 0;       // bytes moved when that was last looked at
+  // If the connection has nothing to read or write by then, it is watched for a hang-up.
+  std::optional<TimePoint> look_at_;
+  std::optional<TimePoint> idle_at_;     // half-closed: next check for progress
+  std::uint64_t idle_traffic_ = 0;       // bytes moved at the previous check
 };
 
 }  // namespace kcptun

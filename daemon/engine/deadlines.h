@@ -1,4 +1,4 @@
-// Many deadlines, one timer: a binary heap whose entries know their place.
+// Many deadlines on one timer: a binary heap whose entries store their index.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,11 @@
 
 namespace kcptun {
 
-/// Something that wants to be woken. Belongs to its owner; leaves the heap before it dies.
+/// An object with a deadline. It belongs to its owner and leaves the heap before it is destroyed.
 class Deadline {
  public:
   virtual ~Deadline() = default;
-  /// The time came; the deadline is out of the heap.
+  /// The deadline has passed and is no longer in the heap.
   virtual void handle_deadline(TimePoint now) = 0;
 
  private:
@@ -22,18 +22,20 @@ class Deadline {
   std::size_t place_ = kNowhere;
 };
 
+/// Single-threaded; one per engine. Owns no deadline and makes no system call.
 class DeadlineHeap {
  public:
-  /// Sets, moves or (none) takes back the entry's deadline. O(log n).
+  /// Sets, moves or (nullopt) removes the entry's deadline. O(log n).
   void set(Deadline& entry, std::optional<TimePoint> at);
   std::optional<TimePoint> soonest() const;
-  /// Takes out and wakes all that are due.
+  /// Removes all deadlines that have passed and calls their handlers.
   void run(TimePoint now);
   std::size_t size() const { return heap_.size(); }
 
  private:
   struct Entry {
-    TimePoint at;  // here, not in the deadline: thousands of those are in no cache
+    // Stored here, not in the Deadline: the comparisons then stay within the heap's cache lines.
+    TimePoint at;
     Deadline* deadline;
   };
   void place(std::size_t index, Entry entry);

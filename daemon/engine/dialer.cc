@@ -35,8 +35,8 @@ void Dialer::fail(std::string error) {
   set_deadline();
 }
 
-// The next address to which an attempt can be begun. What fails at once is told from the loop, because the caller may
-// still be making the dialer's owner.
+// Starts an attempt at the next address that accepts one. An immediate failure is reported from the loop,
+// because the caller may still be constructing the dialer's owner.
 void Dialer::begin_next() {
   bool begun = false;
   while (!begun && next_ < addresses_.size()) {
@@ -76,7 +76,7 @@ void Dialer::handle_deadline(TimePoint now) {
   tell({FileDescriptor(), nullptr, error_});
 }
 
-// Inside, the owner may destroy the dialer.
+// The owner may destroy the dialer within the call.
 void Dialer::tell(Outcome outcome) {
   const Done done = std::move(done_);
   done(std::move(outcome));

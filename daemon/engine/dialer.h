@@ -1,4 +1,4 @@
-// One connection to a target that may have several addresses.
+// Connects to a target that may have several addresses.
 #pragma once
 
 #include <functional>
@@ -16,10 +16,11 @@
 
 namespace kcptun {
 
-/// Begins an attempt at the first address, at the next one kAttemptDelay later or as soon as an attempt fails, and
-/// takes the first connection that is made (Happy Eyeballs, RFC 8305 section 5). The other attempts end then.
-/// Bounds: kDialTimeout for everything, waiting for addresses included; so at most kDialTimeout / kAttemptDelay attempts
-/// are under way.
+/// Starts an attempt at the first address, and one at the next address after kAttemptDelay or when an attempt
+/// fails. The first established connection wins and the other attempts are cancelled (Happy Eyeballs, RFC
+/// 8305 section 5).
+/// Bounds: kDialTimeout in total, including the wait for addresses; so at most kDialTimeout / kAttemptDelay
+/// concurrent attempts.
 class Dialer final : private Deadline {
  public:
   /// RFC 8305's Connection Attempt Delay.
@@ -28,31 +29,31 @@ class Dialer final : private Deadline {
 
   struct Outcome {
     FileDescriptor fd;                 // invalid: no connection
-    std::unique_ptr<PollHandle> poll;  // of fd; its callback is the dialer's
-    std::string error;                 // why there is no connection
+    std::unique_ptr<PollHandle> poll;  // for fd; its callback still belongs to the dialer
+    std::string error;                 // the reason if there is no connection
   };
   using Done = std::function<void(Outcome)>;
   using Reached = std::function<void(const IpEndpoint&)>;
 
-  /// `done` is called once, from the loop; the dialer may be destroyed inside it. `loop` outlives the dialer.
+  /// `done` is called once, from the loop, and may destroy the dialer. `engine` outlives the dialer.
   Dialer(Engine& engine, Done done);
   ~Dialer() override;
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
 
-  // Exactly one of these follows, when the target's addresses are known or cannot be had. `reached` is told which
-  // address was connected to, before `done`.
+  // Exactly one of these two is called, when the target's addresses are known or cannot be resolved.
+  // `reached` receives the address that was connected to, before `done` is called.
   void begin(std::vector<IpEndpoint> addresses, Reached reached);
   void begin(const UnixPath& path);
   void fail(std::string error);
 
-  /// Expires with the dialer.
+  /// Expires when the dialer is destroyed.
   std::weak_ptr<bool> alive() const { return alive_; }
 
  private:
   struct Attempt {
     FileDescriptor fd;
-    std::unique_ptr<PollHandle> poll;  // goes before the descriptor
+    std::unique_ptr<PollHandle> poll;  // destroyed before the descriptor
     std::optional<IpEndpoint> address;
   };
 
@@ -70,10 +71,10 @@ class Dialer final : private Deadline {
   const TimePoint give_up_at_;
   std::optional<TimePoint> next_attempt_at_;
   std::vector<IpEndpoint> addresses_;
-  std::size_t next_ = 0;  // of addresses_
+  std::size_t next_ = 0;  // index in addresses_
   std::vector<Attempt> attempts_;
-  std::string error_;     // of the last attempt that failed
-  bool failed_ = false;   // nothing is left to try
+  std::string error_;     // of the last failed attempt
+  bool failed_ = false;   // no address is left to try
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

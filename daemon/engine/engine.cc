@@ -18,17 +18,17 @@
 namespace kcptun {
 namespace {
 
-// Receive calls in one go before other work gets its turn.
+// Receive calls in a row before other work is done.
 constexpr int kReceiveCalls = 8;
-// Buffers for what a TCP peer doesn't take at once.
+// In bytes. Buffers for data that a TCP peer does not accept immediately.
 constexpr std::size_t kBacklogBuffer = 16 * 1024;
-// Memory that nobody needed for so long goes back to the system.
+// Memory that stayed unused for this long is returned to the system.
 constexpr Duration kTrimEvery = seconds(2);
-// So many sessions leave holes in the heap that are worth giving back.
+// After this many ended sessions, returning the heap's holes to the system is worth its cost.
 constexpr std::size_t kManySessions = 100;
-// The system was out of buffers (ENOBUFS): when to try again. No event tells.
+// Retry delay in ms after ENOBUFS, which no event ends.
 constexpr std::uint64_t kRetrySendMs = 1;
-// A socket that the system refuses to watch is asked for again, and that is said no more often than this.
+// In ms. Retry interval for a socket that the system refuses to watch.
 constexpr std::uint64_t kRewatchMs = 100;
 constexpr Duration kLogAgainAfter = seconds(60);
 
@@ -80,7 +80,7 @@ Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, c
   mailbox_ = std::make_unique<Mailbox>(uv_);
   timer_ = std::make_unique<TimerHandle>(uv_, [this] {
     armed_.reset();
-    pump();  // libuv may wait again before the check handle has its turn
+    pump();  // libuv may wait again before it runs the check handle
   });
   retry_ = std::make_unique<TimerHandle>(uv_, [this] {
     transmit_rest();
@@ -101,7 +101,7 @@ Engine::~Engine() {
 }
 
 void Engine::run() {
-  pump();  // what was set up before
+  pump();  // work from before the start
   uv_run(&uv_, UV_RUN_DEFAULT);
 }
 
@@ -163,7 +163,7 @@ void Engine::watch_socket(std::uint32_t index) {
   rewatch_->start(kRewatchMs);
 }
 
-// Those that are watched stay as they are.
+// Sockets that are already watched are unaffected.
 void Engine::watch_sockets_again() {
   for (std::uint32_t index = 0; index < ports_.size(); ++index)
     if (ports_[index]) watch_socket(index);
@@ -172,17 +172,17 @@ void Engine::watch_sockets_again() {
 void Engine::handle_socket(std::uint32_t index, int events) {
   if (events & UV_WRITABLE) transmit_rest();
   if (events & UV_READABLE) receive(index);
-  if (ports_[index]) watch_socket(index);  // an error event stops the watching
+  if (ports_[index]) watch_socket(index);  // an error event stops the watch
 }
 
-// Acknowledgements leave after each receive call's worth, so that the sender hears while there is more to read.
+// Sends acknowledgements after each receive call, so that the peer gets them while there is more to read.
 void Engine::receive(std::uint32_t index) {
   for (int call = 0; call < kReceiveCalls && ports_[index]; ++call) {
     Port& port = *ports_[index];
     const DatagramSocket::Received received = port.socket->receive(arena_);
     now_is_fresh_ = false;
     for (const ReceivedRun& run : received.runs) handle_received(port, run);
-    pump();  // the arena is used again: all views must have been passed on
+    pump();  // the arena is reused: no view into it may remain
     if (received.dry) return;
   }
 }
@@ -190,7 +190,7 @@ void Engine::receive(std::uint32_t index) {
 void Engine::handle_received(Port& port, const ReceivedRun& run) {
   packets_.clear();
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
-  if (run.stride > kMaxDatagram) {  // no peer of ours sends them (docs/protocol.md section 2)
+  if (run.stride > kMaxDatagram) {  // no supported peer sends such a datagram (docs/protocol.md section 2)
     counters_.rejected_packets += packets_.size();
     return;
   }
@@ -259,7 +259,7 @@ void Engine::forget(Session& session) {
   std::replace(pumping_.begin(), pumping_.end(), &session, static_cast<Session*>(nullptr));
 }
 
-// While a batch is blocked, sessions pass on what came, and stay awake for the rest.
+// While a batch is blocked, sessions deliver received data and stay awake for the rest of their work.
 void Engine::pump() {
   deadlines_.run(now());
   std::swap(awake_, pumping_);
@@ -278,7 +278,7 @@ void Engine::pump() {
   now_is_fresh_ = false;
 }
 
-// What is held is looked at while there is work, and once or twice more when the work is over.
+// Runs while there is work, and once or twice after the work has ended.
 void Engine::trim() {
   const bool holding = context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
   if (!trim_at_ && (holding || sessions_gone_ >= kManySessions)) trim_at_ = now_ + kTrimEvery;

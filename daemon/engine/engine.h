@@ -1,4 +1,5 @@
-// One thread's loop: the clock, the timer, the UDP sockets, the batches, and the sessions that have something to do.
+// A tunnel's share of one thread: the clock, the timer, the UDP sockets, the batches and the sessions with
+// work to do.
 #pragma once
 
 #include <uv.h>
@@ -25,18 +26,18 @@ namespace kcptun {
 
 class Session;
 
-/// Takes the opened packets of a run that came over one of the loop's sockets.
+/// Receives the decrypted packets of a run from one of the engine's sockets.
 class PacketReceiver {
  public:
   virtual ~PacketReceiver() = default;
   virtual void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) = 0;
-  /// The kernel refuses to send over this socket, and not because packets are too large or the system is out of memory.
+  /// The kernel rejects sends on this socket, for a reason other than packet size or lack of memory.
   virtual void handle_send_failure(TimePoint) {}
 };
 
-/// Drives everything on its thread. One wake-up: sockets are drained into links, links' events into connections,
-/// connections into links, links into the transmit batch, and the batch into the sockets.
-/// Not thread-safe but for mailbox().
+/// Drives all sessions on its thread. One wake-up moves data from sockets to links, from links to
+/// connections, from connections to links, from links to the transmit batch, and from the batch to the
+/// sockets. Not thread-safe except for mailbox() and activity().
 class Engine {
  public:
   struct Counters {
@@ -51,59 +52,60 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Until stop(), on the caller's thread.
+  /// Runs on the caller's thread until stop().
   void run();
-  /// From the loop's own thread: run() returns soon.
+  /// Called on the engine's thread. run() returns soon afterwards.
   void stop() { uv_stop(&uv_); }
-  /// Does what is due now, without waiting.
+  /// Does the work that is due now, without waiting.
   void flush() { pump(); }
   Mailbox& mailbox() { return *mailbox_; }
   uv_loop_t& uv() { return uv_; }
 
-  /// Read once per wake-up, and once per receive call within it.
+  /// The clock is read once per wake-up, and once per receive call within it.
   TimePoint now();
 
   LinkContext& context() { return context_; }
-  /// Of sessions that begin from now on.
+  /// Applies to sessions created from now on.
   void set_link_settings(const LinkSettings& settings) { context_.settings = settings; }
   BufferPool& backlog_pool() { return backlog_pool_; }
   DeadlineHeap& deadlines() { return deadlines_; }
   LingeringResets& lingering_resets() { return lingering_resets_; }
 
-  /// The index that the next socket is to be opened with (UdpOptions::index).
+  /// The index to open the next socket with (UdpOptions::index).
   std::uint32_t next_socket_index();
-  /// Takes a socket opened with next_socket_index() and watches it. `receiver` outlives it.
+  /// Takes ownership of a socket opened with next_socket_index() and watches it. `receiver` outlives it.
   void add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver);
   void add_socket(UdpSocket socket, PacketReceiver& receiver) {
     add_socket(std::make_unique<UdpSocket>(std::move(socket)), receiver);
   }
   void remove_socket(std::uint32_t index);
   const DatagramSocket* socket(std::uint32_t index) const;
-  /// Calls visit(DatagramSocket&) for each.
+  /// Calls visit(DatagramSocket&) for each socket.
   template <typename Visit>
   void for_each_socket(Visit visit) {
     for (DatagramSocket* socket : sockets_)
       if (socket) visit(*socket);
   }
 
-  /// The session has something to do: it is pumped before the loop waits again.
+  /// Marks the session as having work to do: it is pumped before the loop waits again.
   void wake(Session& session);
   void forget(Session& session);
-  /// Destroys `owned` when no callback of this wake-up can still be using it.
+  /// Destroys `owned` when no callback of this wake-up can still use it.
   template <typename T>
   void dispose(std::unique_ptr<T> owned) {
     if (owned) disposed_.push_back({owned.release(), [](void* p) { delete static_cast<T*>(p); }});
   }
 
   TransmitBatch& batch() { return batch_; }
-  /// Seals and sends the batch. False: the sockets take no more now; what is left waits in the batch.
+  /// Encrypts and sends the batch. False: the sockets accept no more now, and the remaining packets stay in
+  /// the batch.
   bool send_batch();
-  /// True while a batch waits for a socket: nothing may be added to it.
+  /// True while the batch waits for a socket. Nothing may be added to it then.
   bool blocked() const { return blocked_; }
 
-  /// Changes whenever a session had something to do, or ended. From any thread.
+  /// Changes whenever a session does work or ends. Callable from any thread.
   std::uint64_t activity() const { return activity_.load(std::memory_order_relaxed); }
-  /// What sessions have said in the log, and so need not say again soon.
+  /// Limits the hints that sessions log.
   HintLimiter& session_hints() { return session_hints_; }
   const Counters& counters() const { return counters_; }
   DatagramSocket::Counters udp_counters() const;
@@ -113,7 +115,7 @@ class Engine {
     std::unique_ptr<DatagramSocket> socket;
     PacketReceiver& receiver;
     std::unique_ptr<PollHandle> poll;
-    std::uint64_t send_errors = 0;  // that the receiver knows of
+    std::uint64_t send_errors = 0;  // that the receiver has been notified of
   };
   struct Disposed {
     void* object;
@@ -144,14 +146,15 @@ class Engine {
   std::size_t batch_position_ = 0;
   bool blocked_ = false;
   std::uint32_t blocked_socket_ = 0;
-  bool waits_for_memory_ = false;     // blocked by ENOBUFS, while the socket counts as writable
+  bool waits_for_memory_ = false;     // blocked by ENOBUFS, while the socket is reported as writable
   ReceiveArena arena_;
-  std::vector<Packet> packets_;   // of one run, reused
+  std::vector<Packet> packets_;   // of one run; reused
   std::vector<std::unique_ptr<Port>> ports_;
-  std::vector<DatagramSocket*> sockets_;  // ports_' sockets, for send_batch
+  std::vector<DatagramSocket*> sockets_;  // the sockets of ports_, for send_batch()
   std::vector<std::uint32_t> free_ports_;
-  std::vector<std::uint32_t> stale_ports_;  // free once the batch, which may still name them, is sent
-  DatagramSocket::Counters closed_udp_;   // of sockets that are gone
+  // Indexes to free once the batch, which may still refer to them, is sent.
+  std::vector<std::uint32_t> stale_ports_;
+  DatagramSocket::Counters closed_udp_;   // of closed sockets
   std::vector<Session*> awake_;
   std::vector<Session*> pumping_;
   DeadlineHeap deadlines_;

@@ -38,7 +38,7 @@ std::string explain_mismatch(Mismatch mismatch, const Profile& profile) {
   return {};
 }
 
-/// True if something behind the first segment is acknowledged.
+/// True if any segment after the first is acknowledged.
 bool acknowledged_later(const SendWindow& window) {
   const std::uint32_t sent_later = std::min(window.next() - window.una() - 1, FullSizeWatch::kLook);
   for (std::uint32_t i = 1; i <= sent_later; ++i)

@@ -1,4 +1,4 @@
-// Mistakes that users make most, recognised and named in the log, with the field to look at.
+// Recognises frequent configuration errors and logs the field to check.
 #pragma once
 
 #include <array>
@@ -13,32 +13,32 @@
 
 namespace kcptun {
 
-/// What is said once in a while, however often it happens.
+/// A kind of log line that is rate-limited.
 enum class Hint : std::uint8_t {
   kMismatch, kOnlyRejected, kNoAnswer, kFullSize,
   kUnreadStreams, kShortOfMemory, kStandsStill, kPeerStandsStill,
 };
 inline constexpr std::size_t kHints = 8;
 
-/// One loop's memory of what was said. Bounds: one line of each kind per kQuiet.
+/// Rate limiter of one engine's hints. Bounds: one line of each kind per kQuiet.
 class HintLimiter {
  public:
   static constexpr Duration kQuiet = seconds(600);
-  /// True if the hint is to be said now; then it is not for the next kQuiet.
+  /// True if the hint may be logged now. It then may not be for the next kQuiet.
   bool take(Hint hint, TimePoint now);
 
  private:
   std::array<std::optional<TimePoint>, kHints> logged_;
 };
 
-/// Whether all that comes from some address fails to open: another key or cipher is there. Remembers the last
-/// kAddresses that did, and forgets one as soon as something good comes from it.
+/// Detects addresses from which no packet decrypts: the peer uses another key or cipher. Tracks the last
+/// kAddresses such addresses and removes an address when a packet from it decrypts.
 class RejectedPeers {
  public:
   static constexpr std::size_t kAddresses = 32;
-  static constexpr std::uint32_t kEnough = 5;  // rejected packets; noise makes one or two
+  static constexpr std::uint32_t kEnough = 5;  // rejected packets; line noise causes one or two
 
-  /// True when an address has just got its kEnough-th.
+  /// True when an address reaches kEnough rejected packets.
   bool handle_rejected(const IpEndpoint& remote, std::size_t packets);
   void handle_good(const IpEndpoint& remote);
 
@@ -48,25 +48,27 @@ class RejectedPeers {
     std::uint32_t packets = 0;
   };
   std::array<Entry, kAddresses> entries_{};
-  std::size_t next_ = 0;  // to be replaced
+  std::size_t next_ = 0;  // the next one to replace
   std::size_t used_ = 0;
 };
 
-/// Whether packets of full size vanish on their way to a peer while smaller ones arrive. The first segment that waits for
-/// its acknowledgement stays the same however often it is sent again; yet the peer acknowledges what was sent later, or
-/// what it sends is new, so that it gets our acknowledgements.
+/// Detects a path that drops full-size packets and delivers smaller ones. The first unacknowledged segment
+/// stays the same although it is retransmitted, and yet the peer acknowledges later segments, or sends new
+/// segments and so receives our acknowledgements.
 class FullSizeWatch {
  public:
-  static constexpr Duration kAnswerTimeout = seconds(5);   // ten tail-loss probes: no loss rate at which a tunnel is of use
-  static constexpr std::uint64_t kCopies = 5;         // sent again meanwhile
-  static constexpr std::uint64_t kHeard = 2;          // segments of the peer meanwhile, none of them repeated
-  static constexpr std::uint32_t kLook = 256;         // segments behind the first that are looked at
+  // Ten tail-loss probes; a path that loses all of them at random is unusable anyway.
+  static constexpr Duration kAnswerTimeout = seconds(5);
+  static constexpr std::uint64_t kCopies = 5;         // retransmissions in that time
+  static constexpr std::uint64_t kHeard = 2;          // new segments from the peer in that time
+  static constexpr std::uint32_t kLook = 256;         // segments after the first that are examined
 
-  /// With each run of packets from the peer, when they are handled. True while packets of full size vanish.
+  /// Call with each run of packets from the peer, after they are handled. True while full-size packets are
+  /// dropped.
   bool handle_run(TimePoint now, const Kcp& kcp);
 
  private:
-  struct Begin {  // when the first segment became the first
+  struct Begin {  // the state when the segment became the first
     TimePoint at{};
     std::uint32_t first = 0;
     Kcp::Counters counters;
@@ -74,10 +76,11 @@ class FullSizeWatch {
   std::optional<Begin> begin_;
 };
 
-/// Why a session that is over could not work, if that can be told from it: names the field. Empty if not.
+/// The probable configuration error behind the end of a session; names the field. Empty if it cannot be
+/// determined.
 std::string explain_end(const Link& link, const Profile& profile);
 std::string explain_rejected(const IpEndpoint& remote, const Profile& profile);
-/// `refused`: ICMP errors came, or in tcp mode a reset.
+/// `refused`: ICMP errors arrived, or in tcp mode a reset.
 std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, bool refused);
 
 std::string explain_full_size(const IpEndpoint& remote, const Profile& profile);

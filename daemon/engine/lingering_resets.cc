@@ -15,7 +15,7 @@ namespace {
 constexpr Duration kFirstLook = milliseconds(1);
 constexpr Duration kMaxInterval = milliseconds(100);
 
-// Of a unix socket nothing can get lost: what was written lies with its peer.
+// A unix socket loses nothing: written data is already in the peer's queue.
 bool all_arrived(int fd) {
   int queued = 0;
   if (::ioctl(fd, SIOCOUTQ, &queued) != 0 || queued == 0) return true;

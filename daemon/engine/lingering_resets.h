@@ -1,4 +1,4 @@
-// Connections that are to end with a reset once their peer's kernel has what was written to them.
+// Connections to reset as soon as the peer's kernel has acknowledged all that was written.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,10 @@
 
 namespace kcptun {
 
-/// A reset throws away what the kernel has not sent yet. So a connection that has some waits here, looked at after 1 ms
-/// and then ever less often. Bounds: kMost connections, beyond which one is reset at once, each for the patience given.
+/// A reset discards the kernel's unsent data. A connection with unsent data therefore waits here. It is
+/// polled after 1 ms and then at growing intervals.
+/// Bounds: kMost connections, beyond which a connection is reset immediately; each waits for its `patience`
+/// at most.
 class LingeringResets : private Deadline {
  public:
   static constexpr std::size_t kMost = 1024;
@@ -23,24 +25,24 @@ class LingeringResets : private Deadline {
   LingeringResets(const LingeringResets&) = delete;
   LingeringResets& operator=(const LingeringResets&) = delete;
 
-  /// Resets the connection when all that was written has arrived, after `patience` in any case. Its owner watches it no
-  /// more.
+  /// Resets the connection when all written data is acknowledged, and after `patience` in any case. The
+  /// caller has stopped watching the descriptor.
   void add(TimePoint now, FileDescriptor fd, Duration patience);
   std::size_t size() const { return waiting_.size(); }
 
  private:
   struct Waiting {
-    FileDescriptor fd;  // closing it resets
+    FileDescriptor fd;  // closing it resets the connection
     TimePoint give_up_at;
   };
   void handle_deadline(TimePoint now) override;
 
   DeadlineHeap& deadlines_;
   std::vector<Waiting> waiting_;
-  Duration interval_{0};  // until the next look
+  Duration interval_{0};  // until the next poll
 };
 
-/// Makes a connection end with a reset: what its peer has not got is lost, and it shall know.
+/// Makes close() reset the connection. Undelivered data is lost, and the peer sees an error.
 void set_reset_on_close(int fd);
 
 }  // namespace kcptun

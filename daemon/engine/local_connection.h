@@ -1,4 +1,4 @@
-// A connection of an application at this end that has no stream yet, or none any more.
+// A local connection that has no stream yet, or no longer has one.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +10,23 @@
 
 namespace kcptun {
 
-/// Just accepted, or taken back from a session that is gone: then with what that session had taken from it, and none of
-/// which its peer can have passed on.
+/// Just accepted, or reclaimed from a session that ended. A reclaimed connection carries the bytes that the
+/// session read from it; the peer cannot have forwarded any of them.
 struct LocalConnection {
-  /// A stream begins anew so many times. A server that is there and ends each session, because its settings differ, would
-  /// otherwise be asked for ever.
+  /// Maximum number of times that a stream restarts. Without the bound, a server that ends each session
+  /// because its settings differ would be retried for ever.
   static constexpr std::uint8_t kMaxMoves = 3;
 
   LocalConnection(FileDescriptor accepted) : fd(std::move(accepted)) {}  // NOLINT(google-explicit-constructor)
   LocalConnection(LocalConnection&&) noexcept = default;
   LocalConnection& operator=(LocalConnection&&) noexcept = default;
-  /// One that no session takes ends with a reset: what was read from it is lost.
+  /// If no session took the connection, it is reset: the bytes read from it are lost.
   ~LocalConnection() {
     if (fd.valid() && moves > 0) set_reset_on_close(fd.get());
   }
 
   FileDescriptor fd;                 // non-blocking
-  std::vector<std::uint8_t> unsent;  // read from it; at most ReplayBuffer::kLimit
+  std::vector<std::uint8_t> unsent;  // bytes read from it; at most ReplayBuffer::kLimit
   std::uint8_t moves = 0;
 };
 

@@ -1,4 +1,4 @@
-// A stream's first bytes, kept so that the stream can begin anew in another session.
+// A copy of a stream's first bytes, so that the stream can restart in another session.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +10,26 @@
 
 namespace kcptun {
 
-/// Keeps what was read from a local connection until the stream is bound to its session: because the peer may have
-/// passed something on or has answered, or because the bytes are more than kLimit. Bytes of an earlier session come
-/// first: they are sent again before anything is read.
+/// Stores the bytes read from a local connection until the stream is bound to its session. It is bound when
+/// the peer may have forwarded bytes, when the peer has answered, or when there are more than kLimit bytes.
+/// Bytes of an earlier session are sent before anything new is read.
 class ReplayBuffer {
  public:
   static constexpr std::size_t kLimit = 64 * 1024;
 
-  /// `unsent`: what an earlier session took from the connection, at most kLimit bytes.
+  /// `unsent`: the bytes that an earlier session read from the connection, at most kLimit.
   explicit ReplayBuffer(std::vector<std::uint8_t> unsent = {}) : bytes_(std::move(unsent)) {}
 
-  /// Bytes that are to be sent before anything is read.
+  /// Bytes to send before anything is read.
   Bytes unsent() const { return Bytes(bytes_).subspan(replayed_); }
-  /// The first `count` of them were sent.
+  /// The first `count` unsent bytes were sent.
   void drop_unsent(std::size_t count) {
     replayed_ += count;
     release_if_done();
   }
-  /// `count` bytes were read, into these pieces, in order. REQUIRES: unsent() is empty.
+  /// `count` bytes were read into these pieces, in order. REQUIRES: unsent() is empty.
   void record(std::span<const MutableBytes> pieces, std::size_t count);
-  /// The stream does not move any more; bytes that are still unsent stay until they are sent.
+  /// Binds the stream to its session. Unsent bytes are kept until they are sent.
   void bind() {
     movable_ = false;
     release_if_done();
@@ -47,7 +47,7 @@ class ReplayBuffer {
   }
 
   std::vector<std::uint8_t> bytes_;
-  std::size_t replayed_ = 0;  // of bytes_, sent in this session
+  std::size_t replayed_ = 0;  // bytes of bytes_ that were sent in this session
   bool movable_ = true;
 };
 

@@ -10,15 +10,15 @@
 namespace kcptun {
 namespace {
 
-// What one connection may read before the next has its turn.
+// In bytes. Maximum read of one connection before the next one is served.
 constexpr std::size_t kQuantumAlone = 64 * 1024;
 constexpr std::size_t kQuantum = 16 * 1024;
-// What all may read before it is sent: about a batch of packets.
+// In bytes. Maximum read of all connections before packets are sent: about one batch.
 constexpr std::size_t kPullBudget = 128 * 1024;
 
-// A closewait of 0, the client's default, would cut off what is on its way. In version 2 the peer's windows show that it
-// is there, at least every keepalive interval (30 s at most); version 1 says nothing, and the bound is one on the whole
-// rest of the stream.
+// A closewait of 0, the client's default, would cut off data in flight. In version 2 the peer's window
+// updates show progress at least every keepalive interval (30 s at most). Version 1 has no such signal, and
+// the limit covers the whole rest of the stream.
 constexpr Duration kMinDrain = seconds(35);
 
 }  // namespace
@@ -91,7 +91,7 @@ void Session::mark_ready(Connection& connection) {
   watching_.push_back(&connection);
 }
 
-// --- the round ---
+// --- one round ---
 
 void Session::pump(TimePoint now) {
   if (closed_) return;
@@ -100,17 +100,18 @@ void Session::pump(TimePoint now) {
   const std::string_view closed = link_.closed_reason();
   if (const std::string_view reason = closed.empty() ? verdict_ : closed; !reason.empty()) {
     closed_ = true;
-    // A peer that does not fit is to know that its bytes were read, not lost: then it finds out soon, and can say why.
+    // Acknowledge the bytes of a peer with mismatched settings, so that it does not treat them as lost. It
+    // then detects the mismatch soon and can report it.
     if (!closed.empty() && link_.mismatch() != Mismatch::kNone && !engine_.blocked()) transmit(now);
     owner_.handle_closed(*this, reason);
-    close_all();  // what is left
+    close_all();  // the remaining connections
     return;
   }
   if (engine_.blocked()) {
     engine_.wake(*this);
     return pause_unserved();
   }
-  // A batch's worth at a time: what was just read is still in the cache when it is packed, sealed and sent.
+  // One batch at a time: bytes just read are still in the cache when they are packed, encrypted and sent.
   bool pulled;
   do {
     pulled = pull_ready();
@@ -122,7 +123,7 @@ void Session::pump(TimePoint now) {
   engine_.deadlines().set(*this, link_.next_timeout());
 }
 
-// What the peer may have passed on can no more be sent in another session: it need not be kept.
+// Bytes that the peer may have forwarded must not be sent in another session, so their copies are dropped.
 void Session::bind_forwarding() {
   for (; !first_bytes_.empty() && link_.passed_on(first_bytes_.front().position); first_bytes_.pop_front())
     if (const auto it = connections_.find(first_bytes_.front().sid); it != connections_.end())
@@ -156,7 +157,7 @@ void Session::announce_path_mtu() {
 void Session::drain_events(TimePoint now) {
   do {
     while (const std::optional<StreamEvent> event = link_.poll_event(now)) handle_event(*event);
-    flush_writes();  // consumes, and so may let the link go on reading
+    flush_writes();  // consumes bytes, which may let the link read again
   } while (link_.event_ready());
   link_.release_views();
 }
@@ -186,7 +187,7 @@ void Session::handle_event(const StreamEvent& event) {
   }
 }
 
-// What it holds goes now, not when its peer has read it.
+// Releases the held bytes immediately, before the local peer reads them.
 void Session::handle_given_up(Connection& connection) {
   log().warning("stream given up", {{"conv", hex_id(link_.conv())},
                                     {"sid", connection.sid()},
@@ -214,8 +215,8 @@ void Session::flush_writes() {
   queued_writes_.clear();
 }
 
-// Round robin over those that have something to read, while the link has room, up to about a batch. True if there may
-// be more.
+// Reads round robin from the ready connections while the link has room, up to about a batch. True if there
+// may be more.
 bool Session::pull_ready() {
   std::size_t budget = kPullBudget;
   while (!ready_.empty() && link_.writable()) {
@@ -224,7 +225,7 @@ bool Session::pull_ready() {
     const std::size_t quantum = std::min(budget, ready_.size() == 1 ? kQuantumAlone : kQuantum);
     budget -= quantum;
     const Connection::Pull result = connection.pull(quantum);
-    if (!connection.in_ready_list) continue;  // it is over
+    if (!connection.in_ready_list) continue;  // the connection is over
     ready_.pop_front();
     if (result == Connection::Pull::kMore) {
       ready_.push_back(&connection);
@@ -237,7 +238,7 @@ bool Session::pull_ready() {
   return false;
 }
 
-// Who still has something to read must not wake the loop until there is room again.
+// Stops watching connections that still have input, so that they do not wake the loop before there is room.
 void Session::pause_unserved() {
   for (Connection* connection : watching_)
     if (connection->in_ready_list && !connection->reading_paused()) connection->pause_reading();

@@ -1,4 +1,4 @@
-// One conversation on its loop: joins the link's streams with connections.
+// A session on its engine: joins the link's streams with connections.
 #pragma once
 
 #include <algorithm>
@@ -20,24 +20,24 @@
 
 namespace kcptun {
 
-/// Drives one link: drains its events into connections, pulls from connections that have something to read while the
-/// link has room (round robin), and drains its packets into the loop's batch.
-/// Owned by the client's or the server's part of the loop, which also owns the link.
+/// Drives one link: passes its events to connections, reads from connections with input while the link has
+/// room (round robin), and moves its packets into the engine's batch. Owned by the client's or server's
+/// worker, which also owns the link.
 class Session : public Deadline {
  public:
   class Owner {
    public:
     virtual ~Owner() = default;
-    /// The peer opened a stream: attach() a connection, or abandon it.
+    /// The peer opened a stream: attach() a connection or reset the stream.
     virtual void handle_stream(Session& session, std::uint32_t sid) = 0;
-    /// The conversation is over. The owner takes back the connections that it has another session for, and disposes of
-    /// the session, which resets the others.
+    /// The session is over. The owner may take back the movable connections for another session. It then
+    /// disposes of the session, which resets the remaining ones.
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
-    /// The peer owes an answer; asked each time that the link has something due. A reason, which outlives the session,
-    /// to end it; empty: it goes on.
+    /// The peer has not answered. Called each time the link has work due. Returns the reason to end the
+    /// session, a string that outlives it, or an empty string to continue.
     virtual std::string_view judge_unanswered(Session&, TimePoint) { return {}; }
   };
-  /// All outlive the session. The profile may change while no call is under way.
+  /// All references outlive the session. The profile may change between calls.
   Session(Engine& engine, Link& link, Owner& owner, const Path& path, const Profile& profile);
   ~Session() override;
 
@@ -45,28 +45,28 @@ class Session : public Deadline {
   void set_path(const Path& path) { path_ = path; }
   const Path& path() const { return path_; }
 
-  // --- from the loop ---
+  // --- called by the engine ---
   void pump(TimePoint now);
   void handle_deadline(TimePoint now) override;
-  /// Returns what it was before.
+  /// Returns the previous value.
   bool set_awake(bool awake) { return std::exchange(awake_, awake); }
 
-  // --- from connections ---
+  // --- called by connections ---
   void mark_ready(Connection& connection);
-  /// The connection is over and is disposed of.
+  /// The connection is over. Destroys it.
   void detach(Connection& connection);
-  /// The connection's first bytes were written at this position of the link's stream: it is told when they may have been
-  /// passed on.
+  /// The connection's first bytes are at this position of the link's stream. The session calls
+  /// handle_forwarded() when the peer may have forwarded them.
   void note_first_bytes(const Connection& connection, std::uint32_t position) {
     first_bytes_.push_back({connection.sid(), position});
   }
   Engine& engine() { return engine_; }
-  /// How long a stream whose peer has finished may be stuck.
+  /// Time limit for a stream without progress whose peer has closed its direction.
   Duration drain_limit() const;
-  /// How long a half-closed stream may be idle whose peer may be gone.
+  /// Time limit for an idle half-closed stream whose peer may be gone.
   Duration half_closed_idle() const { return std::max<Duration>(profile_.closewait, profile_.half_closed_idle); }
   EventLog log() const { return EventLog(profile_.name); }
-  /// Where the profile sends connections, for messages.
+  /// The target of connections in the profile, for messages.
   std::string target() const;
   Link& link() { return link_; }
   void add_traffic(const Traffic& moved) { traffic_.add(moved); }
@@ -76,13 +76,13 @@ class Session : public Deadline {
   const Link& link() const { return link_; }
   /// Of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
-  /// True if there are connections, and all of them are movable.
+  /// True if there is at least one connection and all are movable.
   bool all_movable() const;
-  /// The connections that are movable, without their streams. REQUIRES: nothing is sent any more.
+  /// Removes and returns the movable connections. REQUIRES: the session sends nothing any more.
   std::vector<LocalConnection> take_back_connections();
-  /// Resets all connections: the tunnel goes away under them.
+  /// Resets all connections, because the tunnel closes.
   void close_all();
-  /// The same, and tells the peer at once that its streams are over.
+  /// Like close_all(), and sends the peer the ends of the streams immediately.
   void shut_down();
 
  private:
@@ -105,17 +105,18 @@ class Session : public Deadline {
   std::uint32_t announced_mtu_ = 0;
   bool awake_ = false;
   bool closed_ = false;
-  std::string_view verdict_;  // of the owner: the session is to end
+  std::string_view verdict_;  // the owner's reason to end the session
   Traffic traffic_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
-  std::deque<Connection*> ready_;        // have something to read, first served first
-  std::vector<Connection*> watching_;    // became ready in this round: to be parked if it doesn't get its turn
+  std::deque<Connection*> ready_;        // have input; first in, first out
+  std::vector<Connection*> watching_;    // became ready in this round; paused if they are not served in it
   std::vector<Connection*> queued_writes_;    // have bytes to write in this round
   struct ProtocolSniffer {
     std::uint32_t sid;
     std::uint32_t position;
   };
-  std::deque<ProtocolSniffer> first_bytes_;   // that cannot have been passed on yet, as far as is known; in order
+  // First bytes that, as far as is known, the peer cannot have forwarded yet; in order.
+  std::deque<ProtocolSniffer> first_bytes_;
 };
 
 }  // namespace kcptun

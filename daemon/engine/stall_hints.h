@@ -1,4 +1,4 @@
-// What the log says of applications that do not read, and of what that costs others.
+// Log hints about applications that do not read, and their effect on other streams.
 #pragma once
 
 #include <array>
@@ -13,15 +13,15 @@ namespace kcptun {
 /// The most serious first.
 inline constexpr std::array kStallHints{Hint::kStandsStill, Hint::kPeerStandsStill, Hint::kShortOfMemory,
                                         Hint::kUnreadStreams};
-/// One stream alone that stands still is back pressure, and nobody's trouble. After so long it is worth a line when
-/// there are others.
+/// A single stalled stream is normal back pressure. After this time it is logged if the session has other
+/// streams.
 inline constexpr Duration kStandstillPatience = seconds(5);
 
-/// True if there is reason to say it of this session. Cheap: asked after each pump.
+/// True if the hint applies to this session. Cheap: called after each pump.
 bool stall_hint_applies(Hint hint, const Link& link, TimePoint now);
-/// Names the fields to look at. REQUIRES: it applies.
+/// Names the fields to check. REQUIRES: stall_hint_applies().
 std::string explain_stall(Hint hint, const Link& link, const Profile& profile);
-/// Where others go on, it is no warning.
+/// Below a warning if other streams still make progress.
 LogLevel level_of_stall(Hint hint);
 
 }  // namespace kcptun

@@ -9,7 +9,7 @@
 namespace kcptun {
 namespace {
 
-// How old the addresses of a target's name may be.
+// Maximum age of the addresses of a target's name.
 constexpr Duration kTargetFreshness = seconds(10);
 
 }  // namespace
@@ -47,7 +47,7 @@ void Target::look_up_early(EventLog log) {
   look_up(engine_.now());
 }
 
-// In the background; while nothing is known, with each connection that comes.
+// Runs in the background. While no address is known, each new connection triggers a lookup.
 void Target::look_up(TimePoint now) {
   if (lookup_ || (!addresses_.empty() && (now < fresh_until_ || !is_name()))) return;
   const HostPort& target = std::get<HostPort>(address_);

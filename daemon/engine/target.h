@@ -1,4 +1,4 @@
-// Where a server's streams go.
+// The target of a server's streams.
 #pragma once
 
 #include <memory>
@@ -14,22 +14,23 @@
 
 namespace kcptun {
 
-/// Knows the addresses of the target's name, learns them anew in the background while they are used, and remembers
-/// which of them a connection was made to last: the next dialer begins with that one.
-/// Bounds: dialers that wait for addresses are connections of open streams, and wait for Dialer::kDialTimeout at most.
+/// Holds the addresses of the target's name, resolves the name again in the background while it is used, and
+/// remembers the address of the last successful connection. The next dialer starts with that address.
+/// Bounds: the dialers that wait for addresses belong to open streams and wait for Dialer::kDialTimeout at
+/// most.
 class Target {
  public:
-  /// `loop` outlives it. `addresses`: those known at the start; none for a unix path, and where the name could not be
-  /// resolved yet.
+  /// `engine` outlives it. `addresses`: those known at the start; empty for a unix path or a name not yet
+  /// resolved.
   Target(Engine& engine, Address address, std::vector<IpEndpoint> addresses);
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
 
-  /// Gives the dialer the addresses: at once if they are known, else when they are.
+  /// Gives the dialer the addresses: immediately if they are known, otherwise after the lookup.
   void dial(Dialer& dialer);
-  /// Looks the name up before anybody asks; a failure is a line of the log.
+  /// Resolves the name before the first dial. A failure is logged.
   void look_up_early(EventLog log);
-  /// Another target from now on, also for dialers that still wait for the addresses of the old one.
+  /// Replaces the target, also for dialers that still wait for the old target's addresses.
   void replace(Address address, std::vector<IpEndpoint> addresses);
 
  private:
@@ -47,12 +48,13 @@ class Target {
   Engine& engine_;
   Address address_;
   std::vector<IpEndpoint> addresses_;
-  std::optional<IpEndpoint> reached_;  // the last one, while it is one of addresses_
+  std::optional<IpEndpoint> reached_;  // the last one, while it is in addresses_
   std::vector<Waiting> waiting_;
-  std::optional<EventLog> early_log_;   // of a lookup that nobody waits for
-  std::unique_ptr<NameLookup> lookup_;  // while one is under way
+  std::optional<EventLog> early_log_;   // of a lookup that no dialer waits for
+  std::unique_ptr<NameLookup> lookup_;  // while a lookup is in progress
   TimePoint fresh_until_{};
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for dialers that outlive it, or the name it had
+  // Detects callbacks that outlive this object or the name.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace kcptun

@@ -21,9 +21,9 @@ namespace {
 constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
 constexpr int kAcceptsPerWakeUp = 64;
 constexpr std::uint64_t kPauseMs = 100;
-// Where resources come and go one by one, that is said no more often than this.
+// In ms. Minimum interval between two log lines about exhausted resources.
 constexpr std::uint64_t kLogAgainMs = 60 * 1000;
-// A peer that vanished without a word is noticed after some minutes, as with Go's programs.
+// In seconds, as in Go's programs. A peer that vanished without closing is detected after some minutes.
 constexpr int kKeepaliveSeconds = 15;
 
 Error system_error(const std::string& what, int error) { return {what + ": " + std::strerror(error)}; }
@@ -32,7 +32,7 @@ void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, 
 
 int family_of(const IpEndpoint& address) { return is_ipv4(address) ? AF_INET : AF_INET6; }
 
-// Binds and listens; errno tells what failed.
+// Binds and listens. On failure errno is set.
 FileDescriptor try_listen(const IpEndpoint& address, bool share_port, int family) {
   FileDescriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return fd;
@@ -40,7 +40,7 @@ FileDescriptor try_listen(const IpEndpoint& address, bool share_port, int family
   if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
   const SocketAddress name = to_sockaddr(address, family);
-  prepare_connection(fd.get());  // what it accepts inherits these
+  prepare_connection(fd.get());  // accepted connections inherit these options
   if (::bind(fd.get(), name.get(), name.size) != 0 || ::listen(fd.get(), kBacklog) != 0) {
     const int error = errno;
     fd = FileDescriptor();
@@ -54,7 +54,8 @@ sockaddr_un unix_name(const UnixPath& path, socklen_t& size) {
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, path.path.data(), path.path.size());
   size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.path.size() + 1);
-  if (path.path.front() == '@') {  // Linux's abstract name space: a leading NUL, and the size ends the name
+  // Linux's abstract namespace: a leading NUL; the address size ends the name
+  if (path.path.front() == '@') {
     name.sun_path[0] = '\0';
     --size;
   }
@@ -63,7 +64,7 @@ sockaddr_un unix_name(const UnixPath& path, socklen_t& size) {
 
 FileDescriptor unix_socket() { return FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
 
-// True if the path is a socket that nobody answers on.
+// True if the path is a socket on which no process listens.
 bool is_stale(const UnixPath& path) {
   struct stat info {};
   if (path.path.front() == '@' || ::stat(path.path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
@@ -84,7 +85,8 @@ Result<FileDescriptor> listen_tcp(const IpEndpoint& wanted, bool share_port) {
 
 namespace {
 
-// The file takes its mode from the socket as it is bound, so there is no path that somebody could exchange in between.
+// bind() creates the file with the mode of the socket. No chmod of a path is needed, which another process
+// could exchange.
 bool bind_unix(int fd, const UnixPath& path, std::optional<mode_t> mode) {
   socklen_t size;
   const sockaddr_un name = unix_name(path, size);

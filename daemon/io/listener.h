@@ -1,4 +1,4 @@
-// A listening TCP or unix socket, and opening connections.
+// Listening TCP and unix sockets, and outgoing connections.
 #pragma once
 
 #include <sys/types.h>
@@ -19,22 +19,23 @@
 
 namespace kcptun {
 
-/// A non-blocking listening socket on the address. With `share_port`, each loop may open one of its own on the same
-/// port (SO_REUSEPORT); whether somebody else has the port is found out all the same.
-/// The error names the address.
+/// Opens a non-blocking listening socket on the address. With `share_port`, each loop may open its own socket
+/// on the same port (SO_REUSEPORT); a port that another program uses is still detected. The error names the
+/// address.
 Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port);
-/// Who a unix socket's file is for; what is not set is as the umask and the process say.
+/// Access to a unix socket's file. Unset members follow the umask and the process's own group.
 struct UnixAccess {
   std::optional<mode_t> mode;
   std::optional<uid_t> owner;
   std::optional<gid_t> group;
 };
-/// As above; a stale socket file that nobody listens on any more is replaced. The file is as `access` says before anybody
-/// can connect. REQUIRES: with a mode, no other thread makes files meanwhile.
+/// Like listen_tcp() for a unix socket. Replaces a stale socket file that no process listens on. The file has
+/// the permissions in `access` before any client can connect.
+/// REQUIRES: if `access` has a mode, no other thread creates files during the call.
 Result<FileDescriptor> listen_unix(const UnixPath& path, const UnixAccess& access = {});
 
-/// The file of a listening unix socket, removed at the end unless another one is there by then. Of an abstract name,
-/// which has no file, it does nothing.
+/// The file of a listening unix socket. The destructor removes it unless another file has replaced it. Does
+/// nothing for an abstract name, which has no file.
 class SocketFile {
  public:
   /// REQUIRES: the path is bound.
@@ -44,23 +45,24 @@ class SocketFile {
   SocketFile& operator=(const SocketFile&) = delete;
 
  private:
-  std::string path_;  // "": nothing to remove
+  std::string path_;  // "": no file to remove
   std::uint64_t device_ = 0;
   std::uint64_t inode_ = 0;
 };
 
-/// Of a listener's addresses those that this machine has; all of them if it has none, so that listening says why not.
+/// The addresses that this machine has. Returns all of them if it has none, so that the later bind reports
+/// the error.
 std::vector<IpEndpoint> own_addresses(std::vector<IpEndpoint> addresses);
 
-/// Begins a non-blocking connection; invalid with errno set when it fails at once.
+/// Starts a non-blocking connection. Invalid, with errno, if it fails immediately.
 FileDescriptor begin_connect(const IpEndpoint& address);
 FileDescriptor begin_connect(const UnixPath& path);
 
-/// What every connection gets: no delay for small writes, and TCP's keepalive.
+/// Sets the options of every connection: TCP_NODELAY and TCP keepalive.
 void prepare_connection(int fd);
 
-/// Accepts while the loop runs. When descriptors or the system's watches run out it pauses, says so once a minute at most,
-/// and goes on when there are some.
+/// Accepts connections while the loop runs. Pauses when descriptors or the system's epoll watches run out,
+/// logs the pause at most once a minute, and resumes when resources are available.
 class Listener {
  public:
   using ServerSession = std::function<void(FileDescriptor)>;
@@ -76,7 +78,7 @@ class Listener {
   FileDescriptor fd_;
   ServerSession accepted_;
   std::string_view tunnel_;
-  std::optional<std::uint64_t> logged_at_;  // ms of the loop: when a pause was last logged
+  std::optional<std::uint64_t> logged_at_;  // in ms of the loop's clock: when a pause was last logged
   std::unique_ptr<PollHandle> poll_;
   std::unique_ptr<TimerHandle> resume_;
 };

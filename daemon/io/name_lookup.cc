@@ -15,7 +15,8 @@
 namespace kcptun {
 namespace {
 
-// A name server gets so long for its answer, twice as long the second time: 6 s for one that is dead.
+// In ms. Timeout of the first query to a name server; the second query gets twice as long, so a dead server
+// costs 6 s.
 constexpr int kAnswerMs = 2000;
 constexpr int kTries = 2;
 
@@ -53,7 +54,7 @@ std::vector<IpEndpoint> in_dialling_order(std::vector<IpEndpoint> addresses) {
 
 // --- one lookup ---
 
-// A channel of c-ares of its own: it goes with the lookup, whatever it waits for.
+// A c-ares channel per lookup. Destroying it cancels everything that the lookup waits for.
 struct NameLookup::Query {
   Query(uv_loop_t& on_loop, std::string name, std::uint16_t of_port, Done tell)
       : loop(on_loop), host(std::move(name)), port(of_port), done(std::move(tell)), mailbox(on_loop),
@@ -79,7 +80,7 @@ struct NameLookup::Query {
   const std::string host;
   const std::uint16_t port;
   Done done;
-  Mailbox mailbox;  // the answer comes from a callback of the loop's own, and never from inside a call
+  Mailbox mailbox;  // delivers the answer in a later callback of the loop, never within a call
   TimerHandle timer;
   const std::uint64_t give_up_at;
   struct Watched {
@@ -116,7 +117,7 @@ void NameLookup::Query::start(const Servers& servers) {
   set_timer();
 }
 
-// c-ares says which of its sockets it waits for; neither way: it closes the socket.
+// c-ares reports which of its sockets to watch. If neither direction is set, it closes the socket.
 void NameLookup::Query::watch(ares_socket_t fd, bool readable, bool writable) {
   if (!readable && !writable) {
     sockets.erase(fd);
@@ -126,7 +127,7 @@ void NameLookup::Query::watch(ares_socket_t fd, bool readable, bool writable) {
   if (!watched.poll)
     watched.poll = std::make_unique<PollHandle>(loop, fd, [this, fd](int events) { handle_socket(fd, events); });
   watched.events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
-  (void)watched.poll->watch(watched.events);  // refused: the query ends by its time-outs
+  (void)watched.poll->watch(watched.events);  // if the watch is refused, the query ends with its timeout
 }
 
 void NameLookup::Query::handle_socket(ares_socket_t fd, int events) {
@@ -150,7 +151,7 @@ void NameLookup::Query::set_timer() {
   const std::uint64_t left = give_up_at > now ? give_up_at - now : 0;
   timeval longest{.tv_sec = static_cast<time_t>(left / 1000), .tv_usec = static_cast<suseconds_t>(left % 1000 * 1000)};
   timeval next{};
-  const timeval& due = *ares_timeout(channel, &longest, &next);  // the sooner of the two
+  const timeval& due = *ares_timeout(channel, &longest, &next);  // the earlier of the two
   timer.start(static_cast<std::uint64_t>(due.tv_sec) * 1000 + static_cast<std::uint64_t>(due.tv_usec + 999) / 1000);
 }
 
@@ -170,7 +171,7 @@ void NameLookup::Query::answer(Addresses addresses) {
   timer.stop();
   mailbox.post([this, given = std::make_shared<Addresses>(std::move(addresses))] {
     const Done tell = std::move(done);
-    tell(std::move(*given));  // inside, the owner may destroy the lookup
+    tell(std::move(*given));  // the owner may destroy the lookup within the call
   });
 }
 
@@ -196,7 +197,7 @@ void NameLookups::handle_answer(std::size_t index, NameLookup::Addresses address
   answers_[index] = std::move(addresses);
   if (--missing_ > 0) return;
   const Done done = std::move(done_);
-  done(std::move(answers_));  // inside, the owner may destroy the lookups
+  done(std::move(answers_));  // the owner may destroy the lookups within the call
 }
 
 NameLookup::Addresses resolve(const std::string& host, std::uint16_t port) {

@@ -1,4 +1,4 @@
-// Names to addresses, without a thread and without blocking the loop.
+// Asynchronous name resolution, without a thread.
 #pragma once
 
 #include <uv.h>
@@ -16,28 +16,29 @@
 
 namespace kcptun {
 
-/// Asks the hosts file and the name servers of resolv.conf, with its search domains, for all addresses of a host, by
-/// c-ares. Both files are read anew for each lookup: a resolver that comes with the network is found. Lookups do not
-/// wait for each other.
-/// Bounds: kTimeout for the whole lookup; kMaxAddresses of its answer are kept.
+/// Resolves all addresses of a host with c-ares, from the hosts file, the name servers in resolv.conf and its
+/// search domains. Each lookup reads both files again, so a changed resolver is noticed. Lookups run
+/// concurrently.
+/// Bounds: kTimeout for the whole lookup; the first kMaxAddresses addresses are kept.
 class NameLookup {
  public:
-  /// Less than the 10 s that a connection waits for it (Dialer::kDialTimeout, ClientWorker::kMaxWait).
+  /// Less than the 10 s that a connection waits for its addresses (Dialer::kDialTimeout,
+  /// ClientWorker::kMaxWait).
   static constexpr Duration kTimeout = seconds(8);
   static constexpr std::size_t kMaxAddresses = 32;
   using Addresses = Result<std::vector<IpEndpoint>>;
   using Done = std::function<void(Addresses)>;
 
-  /// Instead of what resolv.conf says.
+  /// Name servers that replace those of resolv.conf.
   struct Servers {
-    std::string list;  // "192.0.2.1:53,192.0.2.2:53"; "" for the system's
+    std::string list;  // "192.0.2.1:53,192.0.2.2:53"; "": those of the system
   };
 
-  /// Calls `done` once, from the loop and never from inside the constructor, with the addresses in the order in which
-  /// they are to be tried (in_dialling_order), or with an error that names the host. A literal and "", the wildcard, ask
-  /// nobody. `loop` outlives the lookup.
+  /// Calls `done` once, from the loop and never from the constructor, with the addresses in dialling order
+  /// (in_dialling_order) or an error that names the host. A literal and "" (the wildcard) send no query.
+  /// `loop` outlives the lookup.
   NameLookup(uv_loop_t& loop, const std::string& host, std::uint16_t port, Done done, const Servers& servers = {});
-  /// Ends at once, with no call.
+  /// Cancels the lookup without calling `done`.
   ~NameLookup();
   NameLookup(const NameLookup&) = delete;
   NameLookup& operator=(const NameLookup&) = delete;
@@ -47,8 +48,8 @@ class NameLookup {
   std::unique_ptr<Query> query_;
 };
 
-/// Each address once, IPv4 first as kcptun chooses, then the families in turn (RFC 8305, section 4), so that a family
-/// that does not work costs one attempt and not all.
+/// Removes duplicates, puts an IPv4 address first as kcptun does, then alternates the families (RFC 8305
+/// section 4), so that a broken family costs one attempt only.
 std::vector<IpEndpoint> in_dialling_order(std::vector<IpEndpoint> addresses);
 
 struct NameQuery {
@@ -56,13 +57,14 @@ struct NameQuery {
   std::uint16_t port;
 };
 
-/// Several names at once; ends as NameLookup does.
+/// Several concurrent lookups. The destructor cancels them as NameLookup's does.
 class NameLookups {
  public:
   using Answers = std::vector<NameLookup::Addresses>;
   using Done = std::function<void(Answers)>;
 
-  /// Calls `done` once, from the loop, with the answers in the order of the queries. REQUIRES: there is a query.
+  /// Calls `done` once, from the loop, with the answers in the order of the queries.
+  /// REQUIRES: `queries` is not empty.
   NameLookups(uv_loop_t& loop, const std::vector<NameQuery>& queries, Done done);
 
  private:
@@ -74,7 +76,7 @@ class NameLookups {
   std::vector<std::unique_ptr<NameLookup>> lookups_;
 };
 
-/// The same on a loop of its own: blocks until there is an answer. For the start and for commands that do one thing.
+/// The same on a private loop: blocks until the answer arrives. For start-up and for one-shot commands.
 NameLookup::Addresses resolve(const std::string& host, std::uint16_t port);
 
 }  // namespace kcptun

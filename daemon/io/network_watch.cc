@@ -32,13 +32,13 @@ NetworkWatch::NetworkWatch(uv_loop_t& loop, std::function<void()> changed) : soc
     told();
   });
   poll_ = std::make_unique<PollHandle>(loop, socket_.get(), [this](int) { drain(); });
-  if (!poll_->watch(UV_READABLE)) {  // no watch to be had: nothing is told
+  if (!poll_->watch(UV_READABLE)) {  // without a watch, changes are never reported
     poll_.reset();
     socket_ = FileDescriptor();
   }
 }
 
-// ENOBUFS says that announcements were lost, which is an announcement too.
+// ENOBUFS: notifications were lost. That counts as a notification, too.
 void NetworkWatch::drain() {
   std::array<char, 8192> ignored;
   bool any = false;
@@ -49,7 +49,7 @@ void NetworkWatch::drain() {
     if (got <= 0 && errno != ENOBUFS) break;
   }
   if (any && !std::exchange(settling_, true)) settle_->start(kSettleMs);
-  (void)poll_->watch(UV_READABLE);  // an error event stops the watching; a watch that was had is had again
+  (void)poll_->watch(UV_READABLE);  // an error event stops the watch; restarting a granted watch cannot fail
 }
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// Tells that this host's addresses or routes may have changed.
+// Reports that this host's addresses or routes may have changed.
 #pragma once
 
 #include <uv.h>
@@ -11,15 +11,15 @@
 
 namespace kcptun {
 
-/// Listens to the kernel's announcements (rtnetlink(7): links, addresses, routes) and says that there were
-/// some, kSettle after the first of a burst. What they say is not read: whoever is told asks the kernel for
-/// what he needs.
+/// Subscribes to the kernel's notifications (rtnetlink(7): links, addresses, routes) and calls `changed`
+/// kSettleMs after the first of a burst. It does not parse them: the callback queries the kernel for the
+/// state it needs.
 class NetworkWatch {
  public:
-  /// A change comes as many announcements: the old address goes, its routes, then the new ones come.
+  /// A change causes a burst: the old address and its routes go, then the new ones appear.
   static constexpr std::uint64_t kSettleMs = 100;
 
-  /// Where the kernel has no such socket or no watch to give, nothing is ever told: see works().
+  /// If the kernel has no such socket or no epoll watch left, `changed` is never called: see works().
   NetworkWatch(uv_loop_t& loop, std::function<void()> changed);
   bool works() const { return socket_.valid(); }
 
@@ -28,7 +28,7 @@ class NetworkWatch {
 
   FileDescriptor socket_;
   std::unique_ptr<TimerHandle> settle_;
-  std::unique_ptr<PollHandle> poll_;  // goes before the socket
+  std::unique_ptr<PollHandle> poll_;  // destroyed before the socket
   bool settling_ = false;
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 Error refused(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
 
-// The kernel reports errors and hang-ups whatever is asked for. With EPOLLONESHOT it does so once.
+// The kernel always reports errors and hang-ups. With EPOLLONESHOT it does so only once.
 std::uint32_t quiet_unless(std::uint32_t events) { return events == 0 ? std::uint32_t{EPOLLONESHOT} : events; }
 
 }  // namespace
@@ -27,8 +27,8 @@ Result<std::unique_ptr<Poller>> Poller::open(uv_loop_t& loop) {
   return poller;
 }
 
-// libuv registers what it watches before it waits next, and aborts if it cannot. It is content with a
-// registration that exists, so this one is made here, where a refusal can be told.
+// libuv registers the descriptor before its next wait, and aborts if that fails. It accepts an existing
+// registration, so register here, where an error can be returned.
 Result<bool> Poller::start(uv_loop_t& loop) {
   auto handle = std::make_unique<uv_poll_t>();
   if (const int status = uv_poll_init(&loop, handle.get(), epoll_.get()); status != 0)
@@ -88,7 +88,7 @@ void Poller::count_active(int change) {
   active_ > 0 ? uv_ref(handle) : uv_unref(handle);
 }
 
-// A callback may destroy any handle: those of this batch are taken out of it by remove().
+// A callback may destroy any handle. remove() takes the destroyed handles out of the current batch.
 void Poller::dispatch() {
   const int count = ::epoll_wait(epoll_.get(), batch_.data(), kBatch, 0);
   batch_size_ = count > 0 ? static_cast<std::size_t>(count) : 0;

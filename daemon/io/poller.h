@@ -17,33 +17,34 @@ namespace kcptun {
 
 class PollHandle;
 
-/// An epoll instance inside a libuv loop, which watches it as one descriptor. libuv's own uv_poll_t takes its
-/// watch back and asks for it anew at each change, and aborts the process when the system then has none left
-/// (fs.epoll.max_user_watches, kernel memory). Here a refusal is the answer to the first request; a watch that
-/// was granted stays until its descriptor is removed, and changing it cannot fail.
-/// Used by PollHandle alone, on the loop's thread. Owned by UvLoop.
+/// An epoll instance that a libuv loop watches as one descriptor. libuv's own uv_poll_t removes and re-adds
+/// its watch at each change, and aborts the process if the system has no watch left
+/// (fs.epoll.max_user_watches, kernel memory). With this class only the first request can fail. A granted
+/// watch remains until its descriptor is removed, and changing it cannot fail. Used by PollHandle only, on
+/// the loop's thread. Owned by UvLoop.
 class Poller {
  public:
-  /// The error says what the system would not give.
+  /// The error names the resource that the system refused.
   static Result<std::unique_ptr<Poller>> open(uv_loop_t& loop);
   ~Poller();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  /// The poller of a loop that a UvLoop owns.
+  /// The poller of a loop that is owned by a UvLoop.
   static Poller& of(uv_loop_t& loop);
 
-  /// Asks for a watch that reports nothing yet. False, with errno: the system refuses.
+  /// Adds a watch without events. False, with errno: the system refused it.
   bool add(PollHandle& handle, int fd);
-  /// `events` of epoll_ctl(2); 0: nothing is reported. REQUIRES: add() succeeded.
+  /// `events`: flags of epoll_ctl(2); 0 reports none. REQUIRES: add() succeeded.
   void change(PollHandle& handle, int fd, std::uint32_t events);
   /// REQUIRES: add() succeeded.
   void remove(PollHandle& handle, int fd);
-  /// As long as a handle wants events, the loop has something to wait for.
+  /// Keeps the loop alive while any handle watches events.
   void count_active(int change);
 
  private:
-  static constexpr std::size_t kBatch = 512;  // descriptors in one wake-up; the others have their turn in the next
+  // Descriptors per wake-up; the remaining ones follow in the next.
+  static constexpr std::size_t kBatch = 512;
 
   explicit Poller(FileDescriptor epoll) : epoll_(std::move(epoll)) {}
   Result<bool> start(uv_loop_t& loop);

@@ -14,7 +14,7 @@
 namespace kcptun {
 namespace {
 
-// The owner is gone: the handle must not call it any more, and frees itself when libuv lets go of it.
+// The owner is gone: make no more callbacks, and free the handle when libuv has closed it.
 template <typename Handle>
 void close_handle(Handle* handle) {
   handle->data = nullptr;
@@ -29,8 +29,8 @@ Owner* owner_of(Handle* handle) {
   return static_cast<Owner*>(handle->data);
 }
 
-// libuv registers the two descriptors of its own, for signals and for tasks, when it first waits, and aborts if
-// it cannot. False, with errno: there are no two watches left.
+// libuv registers its two internal descriptors, for signals and for tasks, at its first wait, and aborts if
+// that fails. False, with errno: the system does not grant two more watches.
 bool can_watch_two_more(uv_loop_t& loop) {
   std::array<FileDescriptor, 2> probes;
   for (FileDescriptor& probe : probes) {
@@ -38,7 +38,7 @@ bool can_watch_two_more(uv_loop_t& loop) {
     epoll_event event{};
     if (!probe.valid() || ::epoll_ctl(uv_backend_fd(&loop), EPOLL_CTL_ADD, probe.get(), &event) != 0) return false;
   }
-  return true;  // closing them takes them out
+  return true;  // closing the descriptors removes their watches
 }
 
 }  // namespace
@@ -58,7 +58,7 @@ Result<bool> UvLoop::start() {
     poller_ = std::move(*poller);
     uv_.data = poller_.get();
     if (!can_watch_two_more(uv_)) return refused(std::strerror(errno));
-    uv_async_t probe;  // the first one of a loop opens a descriptor
+    uv_async_t probe;  // the first uv_async_t of a loop opens a descriptor
     status = uv_async_init(&uv_, &probe, nullptr);
     if (status == 0) uv_close(reinterpret_cast<uv_handle_t*>(&probe), nullptr);
     uv_run(&uv_, UV_RUN_NOWAIT);
@@ -69,7 +69,7 @@ Result<bool> UvLoop::start() {
 
 UvLoop::~UvLoop() {
   if (!initialised_) return;
-  uv_run(&uv_, UV_RUN_DEFAULT);  // what is closing may hold watches
+  uv_run(&uv_, UV_RUN_DEFAULT);  // closing handles may still hold watches
   poller_.reset();
   uv_run(&uv_, UV_RUN_DEFAULT);
   KCPTUN_CHECK(uv_loop_close(&uv_) == 0);
@@ -100,7 +100,7 @@ bool PollHandle::watch(int events) {
 }
 
 void PollHandle::handle_events(std::uint32_t events) {
-  if (events_ == 0) return;  // a hang-up, which nobody waits for
+  if (events_ == 0) return;  // an unwatched hang-up
   if (next_callback_) callback_ = std::exchange(next_callback_, nullptr);
   const int wanted = events_;
   int seen = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0) |
@@ -110,7 +110,7 @@ void PollHandle::handle_events(std::uint32_t events) {
     set_events(0);
     seen = wanted;
   } else if (seen == 0) {
-    seen = wanted;  // EPOLLHUP alone
+    seen = wanted;  // EPOLLHUP only
   }
   callback_(seen);
 }

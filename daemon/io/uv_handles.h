@@ -1,4 +1,5 @@
-// libuv handles with one C++ owner each: freed by their close callback, silent once their owner is gone.
+// libuv handles with one C++ owner each. The close callback frees them; they make no callback after their
+// owner is gone.
 #pragma once
 
 #include <uv.h>
@@ -14,12 +15,12 @@
 
 namespace kcptun {
 
-/// A libuv loop that is ready for any handle.
+/// A libuv loop with a Poller.
 class UvLoop {
  public:
-  /// The error says what the system would not give.
+  /// The error names the resource that the system refused.
   static Result<std::unique_ptr<UvLoop>> open();
-  /// Lets the closed handles go. REQUIRES: all handles are closing or closed.
+  /// Runs the loop until all handles are closed. REQUIRES: all handles are closing or closed.
   ~UvLoop();
   UvLoop(const UvLoop&) = delete;
   UvLoop& operator=(const UvLoop&) = delete;
@@ -35,31 +36,32 @@ class UvLoop {
   bool initialised_ = false;
 };
 
-/// Watches a file descriptor that somebody else owns. Destroy it before the descriptor is closed.
+/// Watches a file descriptor that it does not own. Destroy it before the descriptor is closed.
 class PollHandle {
  public:
-  /// `events`: UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED; all that are watched after an error or a hang-up, so
-  /// that a system call finds out which.
+  /// `events`: UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED. After an error or a hang-up, all
+  /// watched events are set, so that the next system call reports the cause.
   using Callback = std::function<void(int events)>;
 
-  /// `loop`: a UvLoop's.
+  /// `loop` belongs to a UvLoop.
   PollHandle(uv_loop_t& loop, int fd, Callback callback);
   ~PollHandle();
   PollHandle(const PollHandle&) = delete;
   PollHandle& operator=(const PollHandle&) = delete;
 
-  /// Calls this one from the next event on. May be called from inside the callback that it replaces.
+  /// Replaces the callback from the next event on. May be called from within the callback that it replaces.
   void set_callback(Callback callback) { next_callback_ = std::move(callback); }
-  /// Watches for these events from now on; 0 stops. Costs nothing when they are watched already. False, with
-  /// errno: the system refuses to watch the descriptor (ENOSPC: fs.epoll.max_user_watches; ENOMEM); nothing is
-  /// watched then. Once it was true it stays true.
+  /// Watches these events from now on; 0 stops. Costs nothing if they are already watched. False, with errno:
+  /// the system refuses to watch the descriptor (ENOSPC: fs.epoll.max_user_watches; ENOMEM), and nothing is
+  /// watched. After the first success it always returns true.
   [[nodiscard]] bool watch(int events);
 
  private:
   friend class Poller;
-  /// Of epoll_wait(2). An error stops the watching; the next watch() starts it again.
+  /// `events`: flags of epoll_wait(2). An error stops the watch; the next watch() restarts it.
   void handle_events(std::uint32_t events);
-  /// After the callback: what an error has stopped and nobody started again reports nothing more.
+  /// Runs after the callback. If an error stopped the watch and the callback did not restart it, disables its
+  /// events.
   void settle();
   void set_events(int events);
 
@@ -69,10 +71,10 @@ class PollHandle {
   Callback next_callback_;
   int events_ = 0;
   bool added_ = false;
-  bool stopped_ = false;  // by an error; the poller does not know yet
+  bool stopped_ = false;  // by an error, and not yet disabled in the poller
 };
 
-/// A one-shot timer with the loop's resolution of 1 ms, rounded up.
+/// A one-shot timer with the loop's resolution of 1 ms; times are rounded up.
 class TimerHandle {
  public:
   using Callback = std::function<void()>;
@@ -104,7 +106,7 @@ class CheckHandle {
   Callback callback_;
 };
 
-/// The one way from thread to thread: tasks posted to a loop run on it, in order.
+/// The only channel between threads: tasks posted to a loop run there in order.
 class Mailbox {
  public:
   using Task = std::function<void()>;
@@ -113,7 +115,7 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  /// From any thread, while the mailbox lives.
+  /// Callable from any thread while the mailbox exists.
   void post(Task task);
 
  private:

@@ -10,10 +10,10 @@
 namespace kcptun {
 namespace {
 
-// Where threads wait for one that works alone.
+// Stops threads while another one works alone.
 class Gate {
  public:
-  /// From a thread that waits.
+  /// Called on a stopped thread.
   void wait_inside() {
     std::unique_lock lock(mutex_);
     ++inside_;
@@ -90,7 +90,7 @@ void WorkerThreads::stop() {
 
 void WorkerThreads::run_exclusive(const std::function<void()>& work) {
   if (!running_) return work();
-  auto gate = std::make_shared<Gate>();  // a thread may look at it after all have gone on
+  auto gate = std::make_shared<Gate>();  // shared: a thread may still read it after all have resumed
   for (std::size_t i = 1; i < threads_.size(); ++i)
     threads_[i].mailbox->post([gate] { gate->wait_inside(); });
   gate->wait_for(threads_.size() - 1);

@@ -26,9 +26,9 @@ namespace {
 struct LevelNames {
   spdlog::level::level_enum level;
   std::string_view word;
-  char priority;  // syslog(3), for the journal
+  char priority;  // priority of syslog(3), for the journal
 };
-// In LogLevel's order.
+// In the order of LogLevel.
 constexpr std::array<LevelNames, 4> kLevels{{{spdlog::level::debug, "debug", '7'},
                                              {spdlog::level::info, "info", '6'},
                                              {spdlog::level::warn, "warning", '4'},
@@ -57,7 +57,7 @@ class WriterSink final : public spdlog::sinks::base_sink<std::mutex> {
   const std::shared_ptr<LogWriter> writer_;
 };
 
-// What the registered logger knows beside spdlog's things.
+// The registered logger with the fields that spdlog's base class lacks.
 class EventLogger final : public spdlog::logger {
  public:
   EventLogger(std::shared_ptr<LogWriter> writer, LogWriter::Notice notice, LogFormat format)
@@ -68,7 +68,7 @@ class EventLogger final : public spdlog::logger {
 
   const std::shared_ptr<LogWriter>& writer() const { return writer_; }
   LogFormat format() const { return format_; }
-  /// From now on the writer reports lost lines in this log's format, not in that of the log before.
+  /// The writer now reports lost lines in this log's format instead of the previous log's.
   void take_over_writer() { writer_->set_notice(notice_); }
   bool admit(std::string_view event, std::string_view tunnel) {
     std::string kind(event);
@@ -93,7 +93,7 @@ class EventLogger final : public spdlog::logger {
   RepeatLimiter repeats_;
 };
 
-// Null: a logger of somebody else's, which takes every line as text.
+// Null: the registered logger is not an EventLogger and receives every line as text.
 EventLogger* event_logger() { return dynamic_cast<EventLogger*>(spdlog::default_logger_raw()); }
 
 std::string payload_of(LogFormat format, LogLevel level, std::string_view event, std::string_view tunnel,
@@ -110,7 +110,7 @@ void log_line(LogLevel level, std::string_view event, std::string_view tunnel, L
   spdlog::default_logger_raw()->log(names_of(level).level, spdlog::string_view_t(line.data(), line.size()));
 }
 
-// A client has up to 65535 sessions, and often the same happens to all of them at once.
+// A client has up to 65535 sessions, and an event often affects all of them at the same time.
 constexpr std::array<std::string_view, 4> kOfEverySession{"session dialled", "session expired", "session left",
                                                           "session scavenged"};
 
@@ -182,7 +182,7 @@ std::string json_of_event(std::string_view event, std::string_view tunnel, LogFi
 }
 
 void EventLog::write(LogLevel level, std::string_view event, LogFields fields) const {
-  const spdlog::logger* any = spdlog::default_logger_raw();  // none: the log has ended
+  const spdlog::logger* any = spdlog::default_logger_raw();  // null: the log is closed
   if (!any || !any->should_log(names_of(level).level)) return;
   if (EventLogger* logger = event_logger()) {
     log_left_out(logger->take_finished());
@@ -193,7 +193,7 @@ void EventLog::write(LogLevel level, std::string_view event, LogFields fields) c
 
 namespace {
 
-// The digit of "<6>", by which the journal learns a line's priority (sd-daemon(3)).
+// Writes the digit of "<6>", the prefix that gives the journal a line's priority (sd-daemon(3)).
 class PriorityFlag final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
@@ -203,7 +203,7 @@ class PriorityFlag final : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<PriorityFlag>(); }
 };
 
-// systemd.exec(5): the device and inode of the stream that leads to the journal.
+// systemd.exec(5): JOURNAL_STREAM holds the device and inode of the stream that is connected to the journal.
 bool stderr_is_the_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
   struct stat info {};
@@ -230,7 +230,7 @@ bool is_folder(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// The first folder on the way to the file that is not there; "" if all are.
+// The first missing folder in the file's path; "" if all exist.
 std::string missing_folder(const std::string& file) {
   for (std::size_t slash = file.find('/', 1); slash != std::string::npos; slash = file.find('/', slash + 1)) {
     const std::string folder = file.substr(0, slash);
@@ -240,7 +240,7 @@ std::string missing_folder(const std::string& file) {
 }
 
 Result<FileDescriptor> open_file(const std::string& file) {
-  // Without waiting: the file may be a pipe that nobody reads.
+  // O_NONBLOCK: the file may be a pipe without a reader.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   FileDescriptor fd(::open(file.c_str(), kFlags, 0666));
   if (fd.valid()) return fd;
@@ -250,7 +250,7 @@ Result<FileDescriptor> open_file(const std::string& file) {
   return Error{"cannot open log file " + file + ": " + std::strerror(error)};
 }
 
-// Made as the log's other lines are, but by the thread that writes them.
+// Formats the notice like the log's other lines. The writer's thread calls it.
 LogWriter::Notice notice_of_lost_lines(LogFormat format, std::shared_ptr<spdlog::formatter> formatter) {
   return [format, formatter](std::uint64_t lines) {
     const std::string payload = payload_of(format, LogLevel::kWarning, "lines of the log were lost", {},
@@ -262,7 +262,8 @@ LogWriter::Notice notice_of_lost_lines(LogFormat format, std::shared_ptr<spdlog:
   };
 }
 
-// That of the log in use: a reload adds no second one, which might be as stuck. Null: there is none.
+// The writer of the log in use. A reload reuses it: a second one could block on the same descriptor. Null:
+// there is none.
 std::shared_ptr<LogWriter> writer_to_standard_error() {
   const EventLogger* current = event_logger();
   return current && current->writer()->to_standard_error() ? current->writer() : nullptr;

@@ -1,6 +1,6 @@
-// The program's log: one line per event of its life, never per packet. An event has a name and fields, so
-// that the same call makes a line for people or a JSON object. Used by daemon only. Never in a field: what
-// connections carry, the key.
+// The program's log: one line per event, never one per packet. An event has a name and fields, so one call
+// produces either a text line or a JSON object. Used by daemon only. A field never contains user data or the
+// key.
 #pragma once
 
 #include <concepts>
@@ -21,7 +21,7 @@ class logger;
 
 namespace kcptun {
 
-/// "remote=192.0.2.1:47397". Lives within the call that it is given to.
+/// "remote=192.0.2.1:47397". Valid during the call that it is passed to.
 struct LogField {
   LogField(std::string_view field, std::string_view text) : name(field), value(text) {}
   LogField(std::string_view field, const char* text) : name(field), value(text) {}
@@ -36,17 +36,17 @@ struct LogField {
 using LogFields = std::span<const LogField>;
 using LogFieldList = std::initializer_list<LogField>;
 
-/// A conversation's id as lines have it, "b87042de".
+/// A session's conv in the log's format, "b87042de".
 std::string hex_id(std::uint32_t conv);
 
-/// Events of one tunnel, or of the process: a name and a place in the code, made where it is used.
+/// Logs the events of one tunnel, or of the process. A cheap value: create one where it is needed.
 class EventLog {
  public:
-  /// `tunnel`: outlives it; "" has no field.
+  /// `tunnel` outlives the EventLog. "": events have no tunnel field.
   explicit EventLog(std::string_view tunnel = {}) : tunnel_(tunnel) {}
 
-  /// `event`: what happened, in a few words that are the same each time. Warnings and errors that repeat are
-  /// left out beyond RepeatLimiter's bound, and counted.
+  /// `event`: a constant phrase that names the event. Repeated warnings and errors beyond RepeatLimiter's
+  /// bound are omitted and counted.
   void debug(std::string_view event, LogFieldList fields = {}) const {
     write(LogLevel::kDebug, event, fields);
   }
@@ -63,30 +63,34 @@ class EventLog {
   std::string_view tunnel_;
 };
 
-/// `session opened tunnel=office conv=b87042de`: values with spaces, quotes, '=' or control bytes stand in
-/// quotes.
+/// `session opened tunnel=office conv=b87042de`. Quotes values that contain spaces, quotes, '=' or control
+/// bytes.
 std::string text_of_event(std::string_view event, std::string_view tunnel, LogFields fields);
-/// `"event":"session opened","tunnel":"office","conv":"b87042de"`: the members of an object, without its
+/// `"event":"session opened","tunnel":"office","conv":"b87042de"`: the members of a JSON object without its
 /// braces.
 std::string json_of_event(std::string_view event, std::string_view tunnel, LogFields fields);
 
-/// A log that nobody writes to yet. The error names the file, and the folder that is missing.
-/// Of the process's environment: JOURNAL_STREAM tells that standard error is the journal, which then gets
-/// priorities and no times, as it has its own.
+/// Opens a log that receives no lines yet. The error names the file and the missing folder. Reads
+/// JOURNAL_STREAM from the environment: it shows whether standard error is the journal, which then gets
+/// priorities and no timestamps, because it adds its own.
 Result<std::shared_ptr<spdlog::logger>> open_log(const LogSettings& settings);
-/// Gives the log a thread of its own, so that whoever logs never waits for who reads; before, a line that cannot be
-/// written at once waits in the log's queue (LogWriter). The error says why the system gives no thread. REQUIRES: `log`
-/// is of open_log(); called once, when the process has given up its privileges: threads keep theirs.
+/// Starts the log's writer thread, so that callers never wait for the reader of the log. Before that, a line
+/// that cannot be written immediately waits in the LogWriter's queue. The error gives the system's reason for
+/// refusing a thread.
+/// REQUIRES: `log` is from open_log(); called once, after the process has dropped its privileges (each thread
+/// has its own).
 Result<bool> start_log(spdlog::logger& log);
-/// From now on events go there. The lines of the log before come first, for kLogPatience. REQUIRES: no other thread writes
-/// to the log meanwhile.
+/// Directs all further events to `log`. Lines of the previous log are written first, for at most
+/// kLogPatience.
+/// REQUIRES: no other thread logs during the call.
 void use_log(std::shared_ptr<spdlog::logger> log);
-/// Tells what was left out, and ends the log: waits for its lines to be written, for kLogPatience at most.
+/// Logs the counts of omitted lines and closes the log. Waits at most kLogPatience until its lines are
+/// written.
 void close_log();
 
-/// How long an end waits for who reads the log or standard error.
+/// Maximum wait at exit for a slow reader of the log or of standard error.
 constexpr Duration kLogPatience = seconds(2);
-/// A line to standard error from a process that is about to end, after what the log holds.
+/// Writes a line to standard error, after the log's queued lines, from a process that is about to exit.
 void write_last_line(std::string line);
 
 }  // namespace kcptun

@@ -19,12 +19,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How often one who cannot write looks whether it still shall.
+// In ms. Poll interval of a blocked write, to check whether the write was cancelled.
 constexpr int kLookAgainMs = 1000;
-// A buffer that grew in a burst is given back beyond this.
+// A buffer that grew beyond this in a burst is freed.
 constexpr std::size_t kKeptCapacity = 64 * 1024;
 
-// Whole lines as far as they fit into what a pipe takes in one piece: programs that share one don't mix theirs.
+// As many whole lines as a pipe accepts in one atomic write (PIPE_BUF), so that lines of several programs do
+// not mix.
 std::string_view first_piece(std::string_view text) {
   if (text.size() <= PIPE_BUF) return text;
   std::size_t end = text.rfind('\n', PIPE_BUF - 1);
@@ -53,17 +54,17 @@ struct LogWriter::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::string queue;
-  std::uint64_t lost = 0;     // lines that no notice has told of yet
-  std::uint64_t told = 0;     // lines that notices in the queue tell of
+  std::uint64_t lost = 0;     // dropped lines that no notice has reported yet
+  std::uint64_t told = 0;     // dropped lines that queued notices report
   std::uint64_t notices = 0;  // in the queue
-  bool refused = false;       // the last write failed: a notice would fail too
+  bool refused = false;       // the last write failed, so a notice would fail too
   bool finishing = false;
   bool done = false;
-  std::atomic<bool> is_reset_locally{false};  // a successor has waited long enough
+  std::atomic<bool> is_reset_locally{false};  // the successor's wait has ended
   std::shared_ptr<State> before;
   Duration before_patience{};
 
-  // All of these with the lock held.
+  // REQUIRES, for each function below: the lock is held.
   void add_notice() {
     told += lost;
     ++notices;
@@ -90,7 +91,7 @@ struct LogWriter::State {
   void run();
 };
 
-// While there is no thread.
+// Used while there is no thread.
 void LogWriter::State::write_without_waiting() {
   while (!queue.empty() && can_write(fd, 0)) {
     const std::string_view piece = first_piece(queue);
@@ -107,7 +108,7 @@ void LogWriter::State::write_without_waiting() {
   }
 }
 
-// What is queued now, without the lock.
+// Writes the current queue without holding the lock.
 void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
   const std::string batch = std::exchange(queue, {});
   const std::uint64_t batch_told = std::exchange(told, 0);
@@ -121,7 +122,7 @@ void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
     const ssize_t n = ::write(fd, piece.data(), piece.size());
     if (n >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) {  // a log file, or standard error that others have made non-blocking
+    } else if (errno == EAGAIN) {  // a log file, or standard error that another program made non-blocking
       failed = is_reset_locally;
       if (!failed) can_write(fd, kLookAgainMs);
     } else {
@@ -228,7 +229,7 @@ bool write_within(int fd, std::string_view text, Duration patience) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     if (!can_write(fd, static_cast<int>(std::max<decltype(left)>(left, 0)))) {
       if (left <= 0) return false;
-      continue;  // a signal, or the end of the time
+      continue;  // interrupted by a signal, or the time is up
     }
     const std::string_view piece = first_piece(text);
     const ssize_t n = ::write(fd, piece.data(), piece.size());

@@ -1,5 +1,5 @@
-// The log's bytes on their way to a descriptor that may not take them: a pipe whose reader stands still, a terminal that
-// was stopped, a full disk.
+// Writes the log to a descriptor that may block: a pipe whose reader has stopped, a suspended terminal, a
+// full disk.
 #pragma once
 
 #include <cstddef>
@@ -16,42 +16,45 @@
 
 namespace kcptun {
 
-/// Takes lines from any thread and never makes one wait: a thread of its own writes them, in order. Bounds: kMaxQueued
-/// bytes wait, and as many are being written. Lines beyond are dropped and counted, and so are those that the system
-/// refuses; a line in their place says how many, as soon as something can be written again.
-/// Until start() there is no thread: what can be written without waiting is written at once.
+/// Accepts lines from any thread without blocking. Its own thread writes them in order.
+/// Bounds: kMaxQueued bytes in the queue, and as many being written. Lines beyond that, and lines whose write
+/// fails, are dropped and counted. A notice in their place gives the number as soon as the descriptor accepts
+/// data again. Until start() there is no thread, and lines that can be written without blocking are written
+/// immediately.
 class LogWriter {
  public:
   static constexpr std::size_t kMaxQueued = 1024 * 1024;
-  /// Makes the line that says that so many are missing, with its line end.
+  /// Formats the notice that `lines` lines are missing, with its line end.
   using Notice = std::function<std::string(std::uint64_t lines)>;
 
-  /// `file`: none is standard error. `notice` is called by one thread at a time.
+  /// `file`: invalid means standard error. `notice` is called by one thread at a time.
   LogWriter(FileDescriptor file, Notice notice);
-  /// What waits is still written, if the descriptor takes it before the process ends.
+  /// The thread keeps writing queued lines until the process ends.
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// One or more whole lines.
+  /// Appends one or more complete lines.
   void append(std::string_view lines);
-  /// The error says why the system gives no thread. Does nothing the second time.
+  /// The error gives the system's reason for refusing a thread. A second call does nothing.
   Result<bool> start();
   bool to_standard_error() const;
   void set_notice(Notice notice);
-  /// Writes nothing before all lines of `before`, which takes no more, are written; waits for that no longer than
-  /// `patience`, after which what `before` has not written is dropped. REQUIRES: nothing was appended.
+  /// Starts writing after all lines of `before` are written; `before` accepts no more lines. Waits at most
+  /// `patience`, then drops what `before` has not written.
+  /// REQUIRES: nothing has been appended to this writer.
   void follow(LogWriter& before, Duration patience);
-  /// No line comes after this. True: all that came are written, or the system refused them; false: `patience` is over.
+  /// Accepts no further lines. True: all lines were written, or their write failed. False: `patience` ran
+  /// out.
   bool finish(Duration patience);
 
  private:
   struct State;
-  std::shared_ptr<State> state_;  // shared with the thread, which may outlive us
+  std::shared_ptr<State> state_;  // shared with the thread, which may outlive this object
   std::thread thread_;
 };
 
-/// Writes to a descriptor that may block, and gives up when `patience` is over. False: not all of it was written.
+/// Writes to a descriptor that may block, for at most `patience`. False: part of the text was not written.
 bool write_within(int fd, std::string_view text, Duration patience);
 
 }  // namespace kcptun

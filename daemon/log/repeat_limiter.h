@@ -1,4 +1,4 @@
-// Keeps a line that comes again and again from filling the log.
+// Rate limit for repeated log lines.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@
 
 namespace kcptun {
 
-/// Lets the first kBurst lines of a kind through in each kPeriod, which begins with the first of them, and
-/// counts the rest. Time goes in, a decision comes out. Bounds: kMaxKinds kinds are counted at once; lines of
-/// more pass.
+/// Admits the first kBurst lines of a kind per kPeriod and counts the rest. The period starts with the first
+/// line. It has no clock: the caller passes the time.
+/// Bounds: tracks kMaxKinds kinds at a time; lines of further kinds are admitted.
 class RepeatLimiter {
  public:
   static constexpr std::uint32_t kBurst = 10;
@@ -26,11 +26,12 @@ class RepeatLimiter {
     std::uint64_t lines;
   };
 
-  /// True if a line of this kind is to be written at `now`.
+  /// True if a line of this kind may be written at `now`.
   bool admit(std::string_view kind, TimePoint now);
-  /// The kinds whose period is over and of which lines were left out, each told once; forgets what is over.
+  /// The kinds whose period has ended and of which lines were omitted. Removes all ended periods, so each is
+  /// returned once.
   std::vector<LeftOut> take_finished(TimePoint now);
-  /// The same of all kinds, at once.
+  /// Like take_finished() for all kinds, without waiting for the end of their periods.
   std::vector<LeftOut> take_all();
 
  private:
@@ -39,7 +40,7 @@ class RepeatLimiter {
     std::uint64_t lines = 0;
   };
   std::map<std::string, Kind, std::less<>> kinds_;
-  std::optional<TimePoint> next_end_;  // no later than the first of them
+  std::optional<TimePoint> next_end_;  // at or before the first end of a period
 };
 
 }  // namespace kcptun

@@ -17,14 +17,14 @@ std::string CounterLog::file_at(const timespec& now) const {
   WallTime time;
   localtime_r(&now.tv_sec, &time.fields);
   time.nanoseconds = now.tv_nsec;
-  const std::size_t name = path_.rfind('/') + 1;  // 0 without a directory
+  const std::size_t name = path_.rfind('/') + 1;  // 0 if there is no directory
   return path_.substr(0, name) + format_time(std::string_view(path_).substr(name), time);
 }
 
 Result<bool> CounterLog::append(const timespec& now, const Counters& counters) const {
   const std::string file = file_at(now);
   const auto failed = [&file](int error) { return Error{"cannot write " + file + ": " + std::strerror(error)}; };
-  // Without waiting: the file may be a pipe that nobody reads.
+  // O_NONBLOCK: the file may be a pipe without a reader.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   const FileDescriptor fd(::open(file.c_str(), kFlags, 0666));
   struct stat before {};

@@ -1,4 +1,4 @@
-// kcptun's snmplog: rows of counters in comma-separated values (docs/protocol.md section 9).
+// kcptun's snmplog: rows of counters as comma-separated values (docs/protocol.md section 9).
 #pragma once
 
 #include <ctime>
@@ -9,17 +9,17 @@
 
 namespace kcptun {
 
-/// Appends rows to a file that is opened anew for each: its name, without the directory, is a Go time layout, so that
-/// the file changes as its name does. Knows files and nothing of the loop; the caller brings the moment and the
-/// counters, and says in the log what failed. A row is in the file as a whole or not at all.
+/// Appends rows to a file, which it opens for each row. The file name, without the directory, is a Go time
+/// layout, so a new file starts when the formatted name changes. It has no clock and no loop: the caller
+/// passes the time and the counters, and logs errors. A row is written completely or not at all.
 class CounterLog {
  public:
-  /// `path`: a directory, taken as it is, and a file name in Go's time layout.
+  /// `path`: a literal directory, and a file name in Go's time layout.
   explicit CounterLog(std::string path) : path_(std::move(path)) {}
 
-  /// The file at that moment, in local time.
+  /// The file name at this time, in local time.
   std::string file_at(const timespec& now) const;
-  /// Appends a row, behind the names of the columns if the file is empty. The error names the file.
+  /// Appends a row; writes the column names before it if the file is empty. The error names the file.
   Result<bool> append(const timespec& now, const Counters& counters) const;
 
  private:

@@ -1,4 +1,4 @@
-// The counters that kcptun's users know (docs/protocol.md section 9), summed over sessions and loops.
+// kcptun's counters (docs/protocol.md section 9), summed over sessions and engines.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,11 @@
 
 namespace kcptun {
 
-/// Plain sums. CurrEstab, FECShardSet (FEC groups that wait for packets) and the RingBuffer ones (segments in the queues)
-/// are of the moment; FECShardMin, the number of the last group that was completed, is the largest of all live
-/// conversations; the rest only grow. EarlyRetransSegs is always 0: what kcptun counts there, segments sent again because
-/// nothing new waits, are losses found by order here (FastRetransSegs).
+/// Plain sums. CurrEstab, FECShardSet (FEC groups that wait for packets) and the RingBuffer counters
+/// (segments in the queues) are current values. FECShardMin, the number of the last completed group, is the
+/// maximum over all live sessions. All others only increase. EarlyRetransSegs is always 0: the segments that
+/// kcptun counts there, retransmitted because no new data waits, are found as losses by the packet threshold
+/// here (FastRetransSegs).
 struct Counters {
   std::uint64_t bytes_sent = 0, bytes_received = 0;
   std::uint64_t max_conn = 0, active_opens = 0, passive_opens = 0, curr_estab = 0;
@@ -26,13 +27,13 @@ struct Counters {
   std::uint64_t fec_shard_set = 0, fec_shard_min = 0;
   std::uint64_t ring_snd_queue = 0, ring_rcv_queue = 0, ring_snd_buffer = 0, oob_packets = 0;
 
-  /// Adds what a conversation has done; of a live one also what it holds.
+  /// Adds the totals of a session, and for a live session also its current values.
   void add_link(const Link& link, bool live);
   void add_udp(const UdpSocket::Counters& udp);
   void add(const Counters& other);
 };
 
-/// Each counter by its name, in kcptun's order.
+/// Each counter with its name, in kcptun's order.
 std::vector<std::pair<std::string_view, std::uint64_t>> named_values(const Counters& counters);
 /// "BytesSent=1 BytesReceived=2 ...", in kcptun's order.
 std::string to_text(const Counters& counters);

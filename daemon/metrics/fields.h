@@ -1,5 +1,5 @@
-// The one table of what is known of a session, and that of what is known of a tunnel: names, units and help
-// of /status.json and /metrics alike.
+// The tables of a session's and a tunnel's fields: names, units and help texts of both /status.json and
+// /metrics.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@ namespace kcptun {
 enum class FieldUnit : std::uint8_t { kNone, kSeconds, kBytes, kBytesPerSecond, kSegments, kPackets, kRatio };
 enum class FieldKind : std::uint8_t { kGauge, kCounter };
 
-/// A number, or none while it is not known. Counters are exact up to 2^53, as JSON's readers are.
+/// A number; none while it is unknown. Counters are exact up to 2^53, the limit of JSON readers.
 template <typename Snapshot>
 struct StatusField {
-  std::string_view name;  // with the unit behind it
+  std::string_view name;  // without the unit, which is appended
   FieldUnit unit;
   FieldKind kind;
   std::string_view help;
@@ -29,7 +29,7 @@ struct StatusField {
 
 std::span<const StatusField<SessionSnapshot>> session_fields();
 std::span<const StatusField<TunnelSnapshot>> tunnel_fields();
-/// Of one of several servers.
+/// Of one server of a client with several.
 std::span<const StatusField<ServerSnapshot>> server_fields();
 
 /// "round_trip_seconds", "streams".

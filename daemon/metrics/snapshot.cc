@@ -12,10 +12,10 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   sessions += other.sessions;
   streams += other.streams;
   if (other.servers.empty()) {
-    // one server, or none
+    // One server, or none.
   } else if (servers.size() != other.servers.size()) {
     servers = std::move(other.servers);
-  } else {  // each loop has its own view: one that a loop reaches is healthy
+  } else {  // each engine has its own view: a server that any engine reaches is healthy
     for (std::size_t i = 0; i < servers.size(); ++i) {
       ServerSnapshot& mine = servers[i];
       const ServerSnapshot& theirs = other.servers[i];
@@ -40,7 +40,7 @@ void ProcessSnapshot::bound_rows() {
   std::ranges::nth_element(moved, moved.begin() + kMaxSessionRows, std::greater());
   const std::uint64_t least = moved[kMaxSessionRows];
   std::size_t ties =
-      kMaxSessionRows;  // of those that moved as little as the first one left out, so many still fit
+      kMaxSessionRows;  // rows that fit among those tied with the first omitted one
   for (std::size_t i = 0; i < kMaxSessionRows; ++i) ties -= moved[i] > least;
   for (TunnelSnapshot& tunnel : tunnels) {
     std::erase_if(tunnel.open_sessions, [least, &ties](const SessionSnapshot& session) {

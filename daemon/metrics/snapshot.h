@@ -1,4 +1,4 @@
-// What the tunnels of a process look like at one moment: plain values, copied out of the loops.
+// The state of a process's tunnels at one moment: plain values, copied from the engines.
 #pragma once
 
 #include <cstddef>
@@ -13,18 +13,18 @@
 
 namespace kcptun {
 
-/// Rows are bounded, so that neither a page nor a time-series store drowns: those that moved most bytes come
-/// first, and what was left out is counted.
+/// Bounds on rows limit the size of pages and of time-series databases. The rows with the most bytes come
+/// first, and the omitted ones are counted.
 inline constexpr std::size_t kMaxSessionRows = 100;  // of a process
 inline constexpr std::size_t kMaxStreamRows = 32;    // of a session
 
 struct StreamSnapshot {
   std::uint32_t sid = 0;
   Traffic traffic;
-  std::uint64_t waiting_bytes = 0;  // that the connection at this end has not taken yet
+  std::uint64_t waiting_bytes = 0;  // received but not yet accepted by the local connection
 };
 
-/// One conversation. What is not known yet is none. The names of its fields stand in fields.h.
+/// One session. Unknown values are nullopt. fields.h has the names of its fields.
 struct SessionSnapshot {
   std::uint32_t conv = 0;
   std::string remote;    // address of the peer
@@ -34,10 +34,10 @@ struct SessionSnapshot {
 
   std::optional<double> round_trip, round_trip_minimum, round_trip_variation,
       retransmission_timeout;               // seconds
-  std::optional<double> delivery_rate;      // bytes per second, as the congestion controller measures it
-  std::optional<double> pacing_rate;        // bytes per second, none: not paced
-  std::optional<double> congestion_window;  // bytes, none: no limit
-  std::optional<double> loss_ratio;         // 0..1, as the sender estimates the path's
+  std::optional<double> delivery_rate;      // bytes per second, measured by the congestion controller
+  std::optional<double> pacing_rate;        // bytes per second; none: not paced
+  std::optional<double> congestion_window;  // bytes; none: no limit
+  std::optional<double> loss_ratio;         // 0..1; the sender's estimate for the path
 
   std::uint64_t segments_sent = 0, segments_received = 0, segments_retransmitted = 0, segments_lost = 0;
   std::uint64_t segments_found_again = 0, segments_repeated = 0;
@@ -48,52 +48,51 @@ struct SessionSnapshot {
   std::uint64_t packets_sent = 0, packets_received = 0;
   std::uint64_t parity_sent = 0, parity_received = 0, fec_recovered = 0, fec_wasted = 0,
                 fec_failed_groups = 0;
-  std::optional<double> parity_ratio;  // 0..1: parity among the packets sent
+  std::optional<double> parity_ratio;  // 0..1; the share of parity in the packets sent
 
   std::vector<StreamSnapshot> open_streams;  // at most kMaxStreamRows
   std::uint64_t streams_left_out() const { return streams - open_streams.size(); }
 };
 
-/// One of several servers of a client. The names of its fields stand in fields.h.
+/// One server of a client with several. fields.h has the names of its fields.
 struct ServerSnapshot {
-  std::string server;  // as the profile has it
+  std::string server;  // as configured in the profile
   bool healthy = false;
-  bool chosen = false;  // new sessions go there
+  bool chosen = false;  // the target of new sessions
   std::optional<double> round_trip;  // seconds
 };
 
-/// One loop's share of a tunnel, or all of them added up.
+/// One engine's share of a tunnel, or the sum of all shares.
 struct TunnelSnapshot {
   std::string name;
-  std::string local, remote;  // as the profile has them
-  Counters counters;          // kcptun's
-  Traffic traffic;            // of all sessions, past ones too
+  std::string local, remote;  // as configured in the profile
+  Counters counters;          // kcptun's counters
+  Traffic traffic;            // of all sessions, ended ones included
   std::uint64_t sessions = 0, streams = 0;
   std::vector<SessionSnapshot> open_sessions;  // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
 
-  std::vector<ServerSnapshot> servers;         // empty where there is one, which nobody checks
+  std::vector<ServerSnapshot> servers;         // empty with a single server, which is not checked
 
-  /// Takes over the other's numbers and rows; the name is of the same tunnel. Keep the rows within bounds
-  /// afterwards.
+  /// Adds the other's values and rows. Both belong to the same tunnel. Call bound_rows() afterwards.
   void add(TunnelSnapshot other);
 };
 
 struct LoopSnapshot {
   std::size_t index = 0;
-  double cpu_seconds = 0;  // of its thread
+  double cpu_seconds = 0;  // of the engine's thread
 };
 
 struct ProcessSnapshot {
   Role role = Role::kClient;
-  double time = 0;     // seconds since 1970, when it was gathered
-  double started = 0;  // the same, of the start
+  double time = 0;     // seconds since 1970, when the snapshot was taken
+  double started = 0;  // seconds since 1970, when the process started
   double cpu_seconds = 0;
   std::uint64_t resident_bytes = 0;
   std::vector<LoopSnapshot> loops;
   std::vector<TunnelSnapshot> tunnels;
 
-  /// Leaves the kMaxSessionRows sessions of all tunnels that moved most.
+  /// Keeps the kMaxSessionRows sessions with the most traffic, over all tunnels.
   void bound_rows();
 };
 

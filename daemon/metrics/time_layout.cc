@@ -29,7 +29,7 @@ std::string padded(long value, std::size_t width, char fill) {
 
 std::string two(long value) { return padded(value, 2, '0'); }
 
-// What follows the hours of an offset: nothing, minutes, minutes and seconds, either with colons.
+// The part of an offset after the hours: nothing, minutes, or minutes and seconds, with the given separator.
 std::string offset_text(long seconds, std::size_t parts, std::string_view colon) {
   const long size = std::labs(seconds);
   std::string text(1, seconds < 0 ? '-' : '+');
@@ -39,7 +39,7 @@ std::string offset_text(long seconds, std::size_t parts, std::string_view colon)
   return text;
 }
 
-// An abbreviation, or the offset where a zone has none.
+// The abbreviation of a zone, or its offset if it has none.
 std::string zone_text(const std::tm& fields) {
   if (fields.tm_zone && *fields.tm_zone) return fields.tm_zone;
   return offset_text(fields.tm_gmtoff, fields.tm_gmtoff % 3600 == 0 ? 1 : 2, "");
@@ -49,11 +49,11 @@ long hour_of_twelve(const std::tm& fields) { return fields.tm_hour % 12 == 0 ? 1
 
 struct Element {
   std::string_view text;
-  bool is_word;  // only where no lower-case letter follows: "Month" is not "Mon" and "th"
+  bool is_word;  // only if no lower-case letter follows: "Month" is not "Mon" and "th"
   std::string (*value)(const std::tm& fields);
 };
 
-// Of elements that begin alike the longest comes first.
+// The longest of elements with a common prefix comes first.
 constexpr std::array kElements{
     Element{"January", false, [](const std::tm& t) { return std::string(kMonths[t.tm_mon]); }},
     Element{"Jan", true, [](const std::tm& t) { return std::string(kMonths[t.tm_mon], kShortName); }},
@@ -87,7 +87,7 @@ constexpr std::array kElements{
     Element{"-07", false, [](const std::tm& t) { return offset_text(t.tm_gmtoff, 1, ""); }},
 };
 
-// "Z0700" is "-0700", but "Z" where the offset is zero; so are the other four.
+// "Z0700" is like "-0700", but "Z" if the offset is zero. The other four are analogous.
 const Element* offset_behind_z(std::string_view rest) {
   for (const Element& element : kElements)
     if (element.text[0] == '-' && rest.substr(1).starts_with(element.text.substr(1))) return &element;
@@ -100,7 +100,8 @@ const Element* element_at(std::string_view rest) {
   return nullptr;
 }
 
-// Length of a fraction of a second at the start of `rest`: a point or comma, then zeros or nines and no other digit.
+// Length of a fraction of a second at the start of `rest`: a point or comma, then only zeros or only nines,
+// and no other digit.
 std::size_t fraction_length(std::string_view rest) {
   if ((rest[0] != '.' && rest[0] != ',') || rest.size() < 2 || (rest[1] != '0' && rest[1] != '9')) return 0;
   std::size_t end = 1;
@@ -108,7 +109,8 @@ std::size_t fraction_length(std::string_view rest) {
   return is_digit_at(rest, end) ? 0 : end;
 }
 
-// `pattern` is what fraction_length() found. Nines leave out trailing zeros, and all of it when nothing else is left.
+// `pattern` was matched by fraction_length(). Nines drop trailing zeros, and the whole fraction if it is
+// zero.
 std::string fraction_text(std::string_view pattern, long nanoseconds) {
   std::string digits = padded(nanoseconds, 9, '0');
   if (pattern.size() - 1 < digits.size()) digits.resize(pattern.size() - 1);

@@ -1,11 +1,11 @@
-// What applications have moved through the tunnel.
+// Application bytes moved through the tunnel.
 #pragma once
 
 #include <cstdint>
 
 namespace kcptun {
 
-/// Bytes of payload at this end, exact: nothing of frames, compression or repetition is in them.
+/// Payload bytes at this end, exact: without framing, compression or retransmission.
 struct Traffic {
   std::uint64_t sent = 0;      // read from local connections
   std::uint64_t received = 0;  // written to local connections

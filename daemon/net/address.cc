@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/// Decimal digits only, the whole text, without overflow.
+/// Parses a decimal number that is the whole text. Fails on overflow.
 template <typename T>
 std::optional<T> parse_number(std::string_view text) {
   T value{};
@@ -25,7 +25,7 @@ std::optional<T> parse_number(std::string_view text) {
   return value;
 }
 
-/// An interface's name or number.
+/// Parses an interface's name or number.
 std::optional<std::uint32_t> parse_scope(const std::string& text) {
   if (text.empty()) return std::nullopt;
   if (unsigned index = if_nametoindex(text.c_str())) return index;
@@ -65,8 +65,8 @@ bool has_family(int family) {
 
 namespace {
 
-// False where the kernel has no IPv6 (ipv6.disable=1), does not let this process use it (seccomp), or has taken its
-// addresses away (disable_ipv6). What else goes wrong is for the caller's own socket to find out.
+// False if the kernel has no IPv6 (ipv6.disable=1), denies it to this process (seccomp), or has removed its
+// addresses (disable_ipv6). Other errors surface when the caller opens its own socket.
 bool has_ipv6() {
   const FileDescriptor probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!probe.valid()) return errno != EAFNOSUPPORT;

@@ -1,4 +1,4 @@
-// IpEndpoint to and from socket addresses and text. Literals only: names are for NameLookup.
+// Conversions between IpEndpoint, socket addresses and text. Literals only: NameLookup resolves host names.
 #pragma once
 
 #include <netinet/in.h>
@@ -26,13 +26,15 @@ struct SocketAddress {
 bool is_ipv4(const IpEndpoint& endpoint);
 /// True for "::" (every address of both families) and 0.0.0.0 (every IPv4 address).
 bool is_wildcard(const IpEndpoint& endpoint);
-/// True unless the kernel, or what confines this process, has no sockets of the family.
+/// True if this process can open sockets of the family. A kernel without the family or a sandbox can prevent
+/// it.
 bool has_family(int family);
-/// What a wildcard stands for on this machine: without IPv6 "::" is 0.0.0.0. Other addresses stay as they are.
+/// The wildcard that this machine can bind: "::" becomes 0.0.0.0 without IPv6. Other addresses are returned
+/// unchanged.
 IpEndpoint usable_wildcard(const IpEndpoint& endpoint);
 /// True for 127.0.0.0/8 and ::1.
 bool is_loopback(const IpEndpoint& endpoint);
-/// True for fe80::/10: the only addresses whose scope counts.
+/// True for fe80::/10. Only these addresses carry a scope.
 bool is_link_local(const IpEndpoint& endpoint);
 
 /// The IPv4-mapped form of an address in network byte order.
@@ -40,22 +42,22 @@ std::array<std::uint8_t, 16> mapped_ipv4(in_addr address);
 /// REQUIRES: is_ipv4(endpoint).
 in_addr ipv4_of(const IpEndpoint& endpoint);
 
-/// The address as a socket of `family` wants it: AF_INET, or AF_INET6 (there IPv4 stays mapped).
+/// The address for a socket of `family`: AF_INET, or AF_INET6 (IPv4 stays mapped).
 /// REQUIRES: family is AF_INET6, or is_ipv4(endpoint).
 SocketAddress to_sockaddr(const IpEndpoint& endpoint, int family);
-/// AF_INET for IPv4, AF_INET6 for the rest.
+/// As AF_INET for IPv4, as AF_INET6 otherwise.
 SocketAddress to_sockaddr(const IpEndpoint& endpoint);
-/// Nothing for families other than IPv4 and IPv6, and for sizes too small for the family.
+/// Nothing for families other than IPv4 and IPv6, or if `size` is too small for the family.
 std::optional<IpEndpoint> from_sockaddr(const sockaddr* address, socklen_t size);
 
-/// "1.2.3.4", "2001:db8::1", "fe80::1%eth0" (the number when the interface has no name any more).
+/// "1.2.3.4", "2001:db8::1", "fe80::1%eth0" (the interface's number if it has no name any more).
 std::string ip_to_string(const IpEndpoint& endpoint);
 /// "1.2.3.4:80", "[2001:db8::1]:80", "[fe80::1%eth0]:80".
 std::string to_string(const IpEndpoint& endpoint);
 
-/// An address literal without brackets; "" is the wildcard "::". Nothing when it is a name or malformed.
+/// Parses an address literal without brackets; "" is the wildcard "::". Nothing for a name or malformed text.
 std::optional<IpEndpoint> parse_ip(std::string_view text, std::uint16_t port);
-/// "1.2.3.4:80", "[::1]:80", ":80". Nothing when the host is a name or anything is malformed.
+/// Parses "1.2.3.4:80", "[::1]:80" or ":80". Nothing if the host is a name or the text is malformed.
 std::optional<IpEndpoint> parse_endpoint(std::string_view text);
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// Sockets that listen already, on their way from tunnels that end to the tunnels that take their places.
+// Listening sockets that a reload hands from the old tunnels to their replacements.
 #pragma once
 
 #include <map>
@@ -17,24 +17,24 @@ namespace kcptun {
 
 class SocketFile;
 
-/// An address is never free in between: nothing that another program does, or that the process may no more do, keeps the
-/// new tunnel from it, and no connection that waits to be accepted is lost.
+/// An address stays bound throughout a reload. No other program can take it, dropped privileges cannot
+/// prevent the new tunnel from using it, and connections in the accept queue are not lost.
 class ListeningSockets {
  public:
-  /// What is listened on, as it was asked for.
+  /// The map key of a listening address, as the configuration gives it.
   static std::string place(PortKind kind, const IpEndpoint& address) {
     return (kind == PortKind::kUdp ? "udp " : "tcp ") + to_string(address);
   }
   static std::string place(const UnixPath& path) { return "unix " + path.path; }
 
-  /// Duplicates the descriptor, whose owner keeps it. One that cannot be duplicated is left out: the place looks taken
-  /// then.
+  /// Adds a duplicate of the descriptor; the owner keeps the original. If duplication fails, the socket is
+  /// omitted and the address then appears to be in use.
   void add(const std::string& place, int fd);
   void add_file(const std::string& place, std::shared_ptr<SocketFile> file) { files_[place] = std::move(file); }
   bool has(const std::string& place) const { return sockets_.contains(place); }
-  /// All of the place; none if it has none.
+  /// All sockets of the place; empty if there are none.
   std::vector<FileDescriptor> take(const std::string& place);
-  /// The file of a unix socket's place, or null.
+  /// The file of the unix socket at this place, or null.
   std::shared_ptr<SocketFile> file(const std::string& place) const;
 
  private:

@@ -19,7 +19,7 @@ bool is_of_this_host_only(const IpEndpoint& endpoint) {
   return endpoint == parse_ip("::1", endpoint.port);
 }
 
-// A connected UDP socket has chosen its source address; connecting sends nothing.
+// A connected UDP socket has a source address; connect() sends no packet.
 std::optional<IpEndpoint> source_towards(const IpEndpoint& destination) {
   const SocketAddress to = to_sockaddr(destination);
   const FileDescriptor fd(::socket(to.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -46,7 +46,7 @@ std::optional<IpEndpoint> first_of_an_interface(int family) {
 }  // namespace
 
 std::optional<IpEndpoint> own_address() {
-  // Addresses of documentation (RFC 5737, RFC 3849): somewhere in the world.
+  // Documentation addresses (RFC 5737, RFC 3849) stand for any host on the Internet.
   for (const char* world : {"192.0.2.1", "2001:db8::1"}) {
     const auto source = source_towards(*parse_ip(world, 9));
     if (source && !is_of_this_host_only(*source)) return source;

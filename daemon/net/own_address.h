@@ -1,4 +1,4 @@
-// Which address this machine is found at, as far as it can know itself.
+// The address at which clients can reach this machine, as far as the machine can determine it.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,9 @@
 
 namespace kcptun {
 
-/// The address that packets to the world leave from (IPv4 first; nothing is sent), else the first of an
-/// interface that is up, else nothing. Never a loopback or link-local one. Behind NAT it is the private one.
+/// The source address of a route to the Internet (IPv4 first; no packet is sent), else the first address of
+/// an interface that is up, else nothing. Never a loopback or link-local address. Behind NAT it is the
+/// private address.
 std::optional<IpEndpoint> own_address();
 
 }  // namespace kcptun

@@ -14,7 +14,7 @@ namespace {
 
 IpEndpoint ipv4_wildcard(std::uint16_t port) { return {mapped_ipv4(in_addr{INADDR_ANY}), 0, port}; }
 
-// Without SO_REUSEPORT, with which the port of another program that sets it too looks free.
+// Probes without SO_REUSEPORT. With it, a port that another SO_REUSEPORT program uses would appear free.
 bool is_taken(const IpEndpoint& address, PortKind kind) {
   const int type = kind == PortKind::kUdp ? SOCK_DGRAM : SOCK_STREAM;
   const bool both_families = is_wildcard(address) && !is_ipv4(address);

@@ -1,4 +1,4 @@
-// Which ports of a range other programs have.
+// Finds the ports of a range that other programs use.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,16 @@ namespace kcptun {
 
 enum class PortKind : std::uint8_t { kUdp, kTcp };
 
-/// The ports from `address.port` to `port_max` that can be bound there. All of them if none can, so that binding says
-/// why not; a range of one port is not probed. Only ports that are in use are left out: other refusals are for the
-/// binding to report. `ours`, which may be empty: true of an address that is as good as free.
+/// The ports from `address.port` to `port_max` that can be bound. If none can, returns all of them, so that
+/// the later bind reports the error. A range of one port is not probed. Only ports in use are omitted; bind
+/// reports other errors. `ours` may be empty; it returns true for an address that counts as free.
 std::vector<std::uint16_t> free_ports(IpEndpoint address, std::uint16_t port_max, PortKind kind,
                                       const std::function<bool(const IpEndpoint&)>& ours = {});
 
-/// "3, 5-7" of ports in ascending order.
+/// Formats ports as "3, 5-7". REQUIRES: `ports` in ascending order.
 std::string ports_text(std::span<const std::uint16_t> ports);
 
-/// Consecutive ports.
+/// A range of consecutive ports.
 struct PortStretch {
   std::uint16_t first = 0;
   std::uint16_t last = 0;

@@ -4,7 +4,7 @@
 
 namespace kcptun {
 
-// A socket that nobody else has shows it.
+// Measured on a temporary socket.
 int grantable_buffer(int plain_name, int bytes) {
   const FileDescriptor probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!probe.valid() || !set_option(probe.get(), SOL_SOCKET, plain_name, bytes)) return 0;

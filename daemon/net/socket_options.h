@@ -1,4 +1,4 @@
-// What the datagram sockets have in common: options, buffer sizes, DSCP, control messages.
+// Options shared by the datagram sockets: buffer sizes, DSCP, fragmentation, control messages.
 #pragma once
 
 #include <netinet/in.h>
@@ -26,14 +26,15 @@ inline int get_option(int fd, int level, int name) {
 
 inline Error system_error(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
-/// The kernel doubles what was asked, for its own overhead, and reports the double.
+/// The kernel doubles the requested size for its own overhead and reports the doubled value.
 inline int granted_buffer(int fd, int name) { return get_option(fd, SOL_SOCKET, name) / 2; }
 
-/// What a process without privileges is granted of so many bytes: net.core.rmem_max and wmem_max clamp it. 0: unknown.
+/// The buffer size that the kernel grants to an unprivileged process that requests `bytes`: net.core.rmem_max
+/// and wmem_max clamp it. 0: unknown.
 int grantable_buffer(int plain_name, int bytes);
 
-/// SO_RCVBUFFORCE passes net.core.rmem_max by, for those with CAP_NET_ADMIN. Who has lost that keeps what was granted
-/// before, unless less is wanted now.
+/// Uses SO_RCVBUFFORCE or SO_SNDBUFFORCE, which ignore net.core.rmem_max and wmem_max and need CAP_NET_ADMIN.
+/// Without that capability, keeps the size granted earlier unless `bytes` is smaller.
 void set_buffer(int fd, int force_name, int plain_name, int bytes);
 
 /// Keeps the two ECN bits that are set now (RFC 3168 section 5, RFC 2474 section 3).
@@ -42,8 +43,9 @@ inline bool set_traffic_class(int fd, int level, int name, std::uint8_t dscp) {
   return set_option(fd, level, name, (dscp << 2) | (now > 0 ? now & 3 : 0));
 }
 
-/// What must stay whole may be as large as the interface takes, whatever the kernel believes of the path; the rest may
-/// be cut by any router, and by the kernel for a path that it knows to be smaller. `family` is that of the packets.
+/// A packet with DF may be as large as the interface's MTU, whatever path MTU the kernel has cached. Other
+/// packets may be fragmented by routers, and by the kernel on a path with a known smaller MTU. `family` is
+/// that of the packets.
 inline bool set_fragments_option(int fd, int family, TransmitBatch::Fragments fragments) {
   const bool whole = fragments == TransmitBatch::Fragments::kWhole;
   if (family == AF_INET)
@@ -59,7 +61,7 @@ void append_control(msghdr& header, int level, int type, const T& value) {
   control->cmsg_type = type;
   control->cmsg_len = CMSG_LEN(sizeof value);
   std::memcpy(CMSG_DATA(control), &value, sizeof value);
-  // The kernel gets the padding too, and valgrind says so.
+  // Clear the padding: the kernel reads it, and valgrind reports it as uninitialised.
   std::memset(CMSG_DATA(control) + sizeof value, 0, CMSG_SPACE(sizeof value) - CMSG_LEN(sizeof value));
   header.msg_controllen += CMSG_SPACE(sizeof value);
 }

@@ -12,10 +12,10 @@
 namespace kcptun {
 namespace {
 
-constexpr int kMaxWaiting = 65536;  // datagrams that are read and dropped
+constexpr int kMaxWaiting = 65536;  // datagrams to read and drop at most
 
-// The next session finds it as new: without a peer and a port, without what has arrived, and with packets that may be
-// fragmented as the system likes it.
+// Resets the socket for its next session: no peer, no port, no queued datagrams, and the default
+// fragmentation policy.
 bool make_new(int fd, int family) {
   sockaddr nobody{};
   nobody.sa_family = AF_UNSPEC;
@@ -29,7 +29,7 @@ bool make_new(int fd, int family) {
 
 }  // namespace
 
-// Larger than what would be granted again.
+// True if the buffers are larger than what the kernel would grant to a new socket.
 bool SocketReserve::precious(int fd) const {
   return granted_buffer(fd, SO_RCVBUF) > grantable_buffer(SO_RCVBUF, bytes_) ||
          granted_buffer(fd, SO_SNDBUF) > grantable_buffer(SO_SNDBUF, bytes_);

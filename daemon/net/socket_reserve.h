@@ -1,4 +1,4 @@
-// UDP sockets with large buffers, for a process that may not have them any more.
+// UDP sockets with large buffers for a process that has dropped its privileges.
 #pragma once
 
 #include <cstddef>
@@ -9,21 +9,24 @@
 
 namespace kcptun {
 
-/// Buffers beyond net.core.rmem_max and wmem_max need a privilege that is gone once the process runs. A client dials
-/// sessions all its life, so it opens sockets before, unconnected, and takes back those of sessions that are gone.
-/// Empty where the system grants such buffers to everybody, or not even to this process. Bound: kMaxSockets.
+/// Buffers larger than net.core.rmem_max and wmem_max need CAP_NET_ADMIN, which the process drops after
+/// start-up. A client dials sessions for its whole life, so it opens unconnected sockets beforehand and
+/// reclaims those of closed sessions. Empty if the system grants such buffers to any process, or not even to
+/// this one. Bound: kMaxSockets.
 class SocketReserve {
  public:
   static constexpr std::size_t kMaxSockets = 64;
 
-  /// `bytes`: what is asked of each buffer; 0: the system's default, which needs no privilege.
+  /// `bytes`: the size requested for each buffer. 0: the system's default, which needs no privilege.
   explicit SocketReserve(int bytes) : bytes_(bytes) {}
 
-  /// Opens up to `count` sockets of the family, as long as they get larger buffers than they would later.
+  /// Opens up to `count` sockets of the family, while they get larger buffers than an unprivileged process
+  /// would.
   void fill(int family, std::size_t count);
-  /// One of the family, on no port; invalid if there is none.
+  /// An unbound socket of the family; invalid if there is none.
   FileDescriptor take(int family);
-  /// The socket of a session that is gone, which its owner closes: it is kept, on no port, if its buffers are such.
+  /// Reclaims the socket of a closed session if its buffers exceed the unprivileged limit. Duplicates `fd`,
+  /// unbinds the duplicate and keeps it; the caller closes `fd`.
   void take_back(int fd);
   std::size_t size() const { return sockets_.size(); }
 
@@ -31,7 +34,7 @@ class SocketReserve {
   bool precious(int fd) const;
 
   int bytes_;
-  std::vector<std::pair<int, FileDescriptor>> sockets_;  // by family
+  std::vector<std::pair<int, FileDescriptor>> sockets_;  // family and socket
 };
 
 }  // namespace kcptun

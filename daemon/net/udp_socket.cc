@@ -19,17 +19,16 @@
 namespace kcptun {
 namespace {
 
-/// UDP_MAX_SEGMENTS was 64 until Linux 6.9 and is 128 since; it is in no header.
+/// The kernel's UDP_MAX_SEGMENTS: 64 before Linux 6.9, 128 since. No header defines it.
 constexpr std::size_t kMaxSegments = 64;
-/// 65535 less the IPv4 and UDP headers; IPv6 would take 20 more.
+/// 65535 minus the IPv4 and UDP headers. IPv6 would allow 20 bytes more.
 constexpr std::size_t kMaxGsoBytes = 65507;
-/// Messages of one sendmmsg. A batch of kBatchPackets that can't use GSO takes two calls; the stack frame
-/// stays small.
+/// Messages per sendmmsg. A batch of kBatchPackets without GSO takes two calls; the limit keeps the stack
+/// frame small.
 constexpr std::size_t kSendMessages = 64;
-/// A connected socket reports one ICMP error a call; more than this many in a row are left for the next
-/// wake-up.
+/// A connected socket reports one ICMP error per call. Further errors in a row are left for the next wake-up.
 constexpr int kErrorsPerReceive = 8;
-/// Room for UDP_SEGMENT's uint16 and the larger packet info.
+/// Space for UDP_SEGMENT's uint16 and the larger packet info.
 constexpr std::size_t kSendControl = CMSG_SPACE(sizeof(std::uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
 std::size_t message_bytes(const msghdr& header) {
@@ -38,7 +37,8 @@ std::size_t message_bytes(const msghdr& header) {
   return bytes;
 }
 
-/// Packets from `first` on that one UDP_SEGMENT message can carry: equal sizes, the last may be shorter.
+/// Packets from `first` on that one UDP_SEGMENT message can carry: all of equal size, the last may be
+/// shorter.
 std::size_t segments_from(const TransmitBatch& batch, std::size_t first, std::size_t end) {
   const auto packets = batch.packets();
   const std::size_t size = packets[first].size;
@@ -52,32 +52,35 @@ std::size_t segments_from(const TransmitBatch& batch, std::size_t first, std::si
 
 enum class Refused { kMessage, kRun };
 
-/// Whose fault a final error is: the one message's (its size; a firewall that picks), or the way to the peer.
+/// The scope of a permanent error: one message (its size, or a firewall rule), or the path to the peer.
 Refused extent_of(int error) {
   return error == EMSGSIZE || error == EPERM ? Refused::kMessage : Refused::kRun;
 }
 
-/// The packets are fine, there is no room for them now.
+/// The packets are valid, but the kernel has no space for them now.
 bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
 // ---- ReceiveArena ----
 //
-// Measured on loopback, two cores, Linux 6.18, 1350-byte packets, ns per packet of the receiving calls alone:
-//   GRO messages of 48, 1024 packets waiting:       4 slots 61, 8 slots 62, 16 slots 63; one packet waiting:
-//   1250 UDP_GRO on, the sender doesn't merge, 512 wait: 4 slots 656, 8 slots 620, 16 slots 590 UDP_GRO off,
-//   128 wait: recvmmsg of 16 to 64 560-640, recvmsg 890; one waiting: recvmmsg 1250, recvmsg 1450 packet info
-//   costs 100 ns a message, so nothing a packet under GRO
-// 16 slots would win a twentieth where nothing merges, for twice the memory: 8 x 64 KiB stay in the L2 cache
-// until they are opened, and 384 packets are as many as an acknowledgement should wait for. A slot more that
-// stays unused costs nothing: prepare() touches those of the last call only.
+// Measured on loopback, two cores, Linux 6.18, 1350-byte packets. Nanoseconds per packet in the receiving
+// calls:
+//   UDP_GRO on, messages of 48 packets, 1024 packets queued:   4 slots 61, 8 slots 62, 16 slots 63
+//   UDP_GRO on, one packet queued:                             1250
+//   UDP_GRO on, sender does not coalesce, 512 packets queued:  4 slots 656, 8 slots 620, 16 slots 590
+//   UDP_GRO off, 128 packets queued:                           recvmmsg of 16 to 64: 560-640, recvmsg 890
+//   UDP_GRO off, one packet queued:                            recvmmsg 1250, recvmsg 1450
+// Packet info costs 100 ns per message, which is negligible per packet under GRO. 16 slots would save 5%
+// without coalescing and take twice the memory. 8 slots of 64 KiB stay in the L2 cache until the packets are
+// decrypted, and an acknowledgement should not wait for more than their 384 packets. An unused slot costs
+// nothing: prepare() resets only the slots of the last call.
 
 ReceiveArena::ReceiveArena() {
   void* memory =
       mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  madvise(memory, kBytes, MADV_NOHUGEPAGE);  // one huge page would be resident as a whole
+  madvise(memory, kBytes, MADV_NOHUGEPAGE);  // a huge page would make the whole arena resident
   memory_ = static_cast<std::uint8_t*>(memory);
   std::memset(headers_.data(), 0, sizeof headers_);
   for (std::size_t i = 0; i < kSlots; ++i) {
@@ -110,7 +113,7 @@ void ReceiveArena::prepare(Layout layout) {
   dirty_ = 0;
 }
 
-// ---- making a socket ----
+// ---- construction ----
 
 UdpSocket::UdpSocket(int descriptor, int family, const Options& options)
     : fd_(descriptor),
@@ -118,7 +121,7 @@ UdpSocket::UdpSocket(int descriptor, int family, const Options& options)
       index_(options.index),
       syscalls_(options.syscalls),
       mmsg_(options.mmsg) {
-  // A kernel before 4.18 would ignore the control message and send one huge datagram, so ask first.
+  // A kernel before 4.18 ignores the control message and sends one huge datagram, so probe for support first.
   gso_ = options.gso && get_option(fd(), SOL_UDP, UDP_SEGMENT) >= 0;
   gro_ = options.gro && set_option(fd(), SOL_UDP, UDP_GRO, 1);
   set_buffers(options.buffer_bytes);
@@ -174,7 +177,7 @@ Result<UdpSocket> UdpSocket::adopt(FileDescriptor bound, const IpEndpoint& local
   return adopted;
 }
 
-// False: refused, errno.
+// False: failed; errno is set.
 bool UdpSocket::ask_for_destinations() {
   if (!is_any_) return true;
   const int level = family_ == AF_INET ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6);
@@ -244,14 +247,15 @@ UdpSocket::Received UdpSocket::receive(ReceiveArena& arena) {
     if (errno == EAGAIN) break;
     if (errno == EINTR) continue;
     ++errors;
-    // An ICMP error of what was sent before; it is gone with this call, and datagrams may wait behind it.
+    // A pending ICMP error for an earlier packet. This call consumed it, and datagrams may be queued behind
+    // it.
     ++(connected_ ? counters_.pending_errors : counters_.receive_errors);
     counters_.refusals += connected_ && errno == ECONNREFUSED;
   }
   return {};
 }
 
-/// Makes runs of the messages that the kernel filled.
+/// Converts the messages that the kernel filled into runs.
 std::span<const ReceivedRun> UdpSocket::collect(ReceiveArena& arena, std::size_t messages) {
   arena.dirty_ = messages;
   std::size_t runs = 0;
@@ -270,7 +274,7 @@ std::span<const ReceivedRun> UdpSocket::collect(ReceiveArena& arena, std::size_t
   return {arena.runs_.data(), runs};
 }
 
-/// False: truncated.
+/// False: the datagram was truncated.
 bool UdpSocket::fill_run(const mmsghdr& message, ReceivedRun& run) const {
   const msghdr& header = message.msg_hdr;
   if (header.msg_flags & MSG_TRUNC) return false;
@@ -297,7 +301,7 @@ void UdpSocket::read_control(const msghdr& header, ReceivedRun& run) const {
       run.path.local.ip = mapped_ipv4(control_value<in_pktinfo>(control).ipi_spec_dst);
     } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO) {
       const auto info = control_value<in6_pktinfo>(control);
-      if (info.ipi6_addr.s6_addr[0] == 0xff) continue;  // nothing answers from a multicast address
+      if (info.ipi6_addr.s6_addr[0] == 0xff) continue;  // replies cannot come from a multicast address
       std::memcpy(run.path.local.ip.data(), &info.ipi6_addr, 16);
       run.path.local.scope =
           is_link_local(run.path.local) ? static_cast<std::uint32_t>(info.ipi6_ifindex) : 0;
@@ -307,17 +311,20 @@ void UdpSocket::read_control(const msghdr& header, ReceivedRun& run) const {
 
 // ---- sending ----
 //
-// Measured in the same way, ns per packet of the sending calls, which on loopback include the delivery:
-//   batch of 128: UDP_SEGMENT x48 140-155 (with a destination and a source address 138), sendmmsg 2150,
-//   sendmsg 2700 batch of 4: 790, 2300, 2700; of 2: 1490, 2500, 2800; of 1: 2850 all. So GSO pays from two
-//   packets on.
+// Measured in the same way. Nanoseconds per packet in the sending calls, which on loopback include delivery:
+//   batch of 128:  UDP_SEGMENT x48 140-155 (with destination and source 138), sendmmsg 2150, sendmsg 2700
+//   batch of 4:    UDP_SEGMENT 790, sendmmsg 2300, sendmsg 2700
+//   batch of 2:    UDP_SEGMENT 1490, sendmmsg 2500, sendmsg 2800
+//   batch of 1:    2850 for all three
+// GSO therefore pays from two packets on.
 
-/// One sendmmsg call in the making. Left uninitialised: only what `count` covers is ever read.
+/// One sendmmsg call under construction. Uninitialised on purpose: only the first `count` elements are ever
+/// read.
 struct UdpSocket::Outgoing {
   Outgoing() {}  // NOLINT(modernize-use-equals-default): = default would let {} zero 12 KB
 
   std::size_t count = 0;
-  bool front_retried = false;  // the first message met a pending error before
+  bool front_retried = false;  // the first message has already met a pending error
   std::array<mmsghdr, kSendMessages> messages;
   std::array<iovec, kBatchSlots> vectors;
   std::array<sockaddr_in6, kSendMessages> names;
@@ -336,7 +343,8 @@ bool UdpSocket::may_segment(const IpEndpoint& remote, std::uint32_t size) const 
   return true;
 }
 
-/// Destination, and the source when the socket has more than one to choose from. Fills the name in place.
+/// Sets the destination, and the source if the socket has several addresses. Writes the socket address in
+/// place.
 void UdpSocket::address(const Path& path, Outgoing& out, mmsghdr& message) const {
   msghdr& header = message.msg_hdr;
   const SocketAddress destination = to_sockaddr(path.remote, family_);
@@ -351,13 +359,13 @@ void UdpSocket::address(const Path& path, Outgoing& out, mmsghdr& message) const
     append_control(header, IPPROTO_IP, IP_PKTINFO, info);
     return;
   }
-  in6_pktinfo info{};  // Linux takes mapped addresses here too
+  in6_pktinfo info{};  // Linux accepts mapped addresses here, too
   std::memcpy(&info.ipi6_addr, path.local.ip.data(), 16);
   info.ipi6_ifindex = path.local.scope;
   append_control(header, IPPROTO_IPV6, IPV6_PKTINFO, info);
 }
 
-/// Fills `out` with the packets from `position` on, as far as they are this socket's and there is room.
+/// Fills `out` with packets from `position` on, while they belong to this socket and there is space.
 void UdpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) const {
   const auto packets = batch.packets();
   std::size_t vector = 0;
@@ -399,7 +407,7 @@ int UdpSocket::send_messages(mmsghdr* messages, unsigned count) {
   return static_cast<int>(count);
 }
 
-/// Packets in the first `count` messages.
+/// Returns the number of packets in the first `count` messages.
 std::size_t UdpSocket::account_sent(const mmsghdr* messages, int count) {
   std::size_t packets = 0;
   for (int i = 0; i < count; ++i) {
@@ -414,11 +422,11 @@ std::size_t UdpSocket::account_sent(const mmsghdr* messages, int count) {
   return packets;
 }
 
-/// True when `error`, of a message with UDP_SEGMENT, may be about the segmentation; the same packets are to go plain.
-/// ENOPROTOOPT, EOPNOTSUPP: the kernel has no GSO for this socket, and never will. EIO: the device on the way to this
-/// peer has no checksum offload, or IPsec takes the packets; other peers may be reached through another device. EINVAL,
-/// and EMSGSIZE of newer kernels: the segments are larger than the MTU of this path, so plain ones have to be
-/// fragmented.
+/// True if `error`, of a message with UDP_SEGMENT, may come from segmentation; the same packets are then
+/// resent without GSO. ENOPROTOOPT, EOPNOTSUPP: the kernel has no GSO for this socket; the error is
+/// permanent. EIO: the device on the route to this peer has no checksum offload, or IPsec handles the
+/// packets; other peers may be on another device. EINVAL, and EMSGSIZE on newer kernels: the segments exceed
+/// the MTU of this path, and the packets need fragmentation.
 bool UdpSocket::refused_gso(const Path& path, std::uint32_t size, int error) {
   const bool by_kernel = error == ENOPROTOOPT || error == EOPNOTSUPP;
   if (!by_kernel && error != EIO && error != EINVAL && error != EMSGSIZE) return false;
@@ -436,7 +444,7 @@ bool UdpSocket::refused_gso(const Path& path, std::uint32_t size, int error) {
   return true;
 }
 
-/// Until the first packet that must stay whole, the system decides.
+/// The system's default applies until the first packet with DF.
 void UdpSocket::set_fragments(TransmitBatch::Fragments fragments) {
   if (fragments == fragments_) return;
   fragments_ = fragments;
@@ -467,12 +475,12 @@ UdpSocket::SendResult UdpSocket::send(const TransmitBatch& batch, std::size_t po
   return result;
 }
 
-/// True when the packets at the front may pass if tried once more, perhaps in another way.
+/// True if the packets at the front may succeed on a retry, perhaps without GSO.
 bool UdpSocket::worth_repeating(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out) {
   if (error == EINTR) return true;
   if (must_wait(error)) return false;
   if (connected_ &&
-      !out.front_retried) {  // most likely an ICMP error of an earlier packet; these were not tried
+      !out.front_retried) {  // most likely an ICMP error of an earlier packet; the kernel did not try these
     ++counters_.pending_errors;
     counters_.refusals += error == ECONNREFUSED;
     return out.front_retried = true;
@@ -481,7 +489,7 @@ bool UdpSocket::worth_repeating(int error, const TransmitBatch& batch, std::size
   return refused_gso(batch.runs()[run_at(batch, front)].path, batch.packets()[front].size, error);
 }
 
-/// Writes down why the send ends at the packet `front`, and drops what will never pass.
+/// Records why the send ended at packet `front`, and drops packets that can never be sent.
 void UdpSocket::stop(int error, const TransmitBatch& batch, std::size_t front, const Outgoing& out,
                      SendResult& result) {
   if (must_wait(error)) {

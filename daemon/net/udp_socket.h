@@ -1,13 +1,12 @@
-// A UDP socket that moves batches: sendmmsg of UDP_SEGMENT runs, recvmmsg with UDP_GRO, and what to do where
-// the kernel, the driver or a tunnel interface has neither. Linux, IPv4 and IPv6.
+// A UDP socket that moves batches: sendmmsg with UDP_SEGMENT, recvmmsg with UDP_GRO, and fallbacks where the
+// kernel, the driver or a tunnel interface supports neither. Linux, IPv4 and IPv6.
 //
-// It knows the system calls and their errors. It must not know the loop (the daemon watches fd() with
-// uv_poll_t), the clock, or what is in a datagram. One thread drives it; nothing blocks; nothing is allocated
+// It handles the system calls and their errors. It does not depend on the event loop (the daemon watches
+// fd()), the clock or the contents of datagrams. One thread drives it. It never blocks and allocates nothing
 // per packet.
 //
-// For the one who drives it with libuv: a pending ICMP error of a connected socket makes uv_poll_t call back
-// with UV_EBADF and stop itself. Call receive() as usual (it takes the error away) and start the uv_poll_t
-// again.
+// Under libuv, a pending ICMP error on a connected socket makes uv_poll_t report UV_EBADF and stop. The owner
+// calls receive() as usual, which consumes the error, and restarts the uv_poll_t.
 #pragma once
 
 #include <netinet/in.h>
@@ -30,32 +29,35 @@
 
 namespace kcptun {
 
-/// The system calls that a test may replace, to play kernels that refuse.
+/// The system calls. Tests replace them to simulate kernels that return errors.
 struct UdpSyscalls {
   int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) = ::sendmmsg;
   int (*receive)(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) = ::recvmmsg;
 };
 
 struct UdpOptions {
-  std::uint32_t index = 0;  // goes into Path.socket of all that is received; send() takes runs with this one
-  int buffer_bytes = 0;     // asked of the kernel for each direction; 0 keeps the system's default
-  bool reuse_port = false;  // SO_REUSEPORT: one socket a loop on the same port
-  bool receive_info = false;  // wildcard sockets: learn the address that the peer sent to, answer from it
-  bool gso = true;            // these three are for tests and for kernels that lie
+  // Stored in Path.socket of received packets; send() sends the runs with this index.
+  std::uint32_t index = 0;
+  int buffer_bytes = 0;     // requested for each direction; 0: the system's default
+  bool reuse_port = false;  // SO_REUSEPORT: one socket per loop on the same port
+  bool receive_info = false;  // wildcard sockets: record the address that the peer sent to, and reply from it
+  bool gso = true;            // the next three are for tests and for kernels whose support is broken
   bool gro = true;
   bool mmsg = true;
   UdpSyscalls syscalls;
 };
 
-/// The memory that receive() fills, one per loop, shared by its sockets. Pages exist only once touched: a
-/// socket that gets a packet at a time keeps to the first slot, an idle loop can give all of it back.
+/// The memory that receive() fills. Each loop has one, shared by its sockets. The kernel allocates pages on
+/// first touch: a socket that receives single packets uses the first slot only, and an idle loop can release
+/// all pages.
 class ReceiveArena {
  public:
-  /// Slots of one GRO message each; the figures behind the choice are in udp_socket.cc.
+  /// Slots of one GRO message each; udp_socket.cc has the measurements behind the number.
   static constexpr std::size_t kGroSlots = 8;
-  /// 64 KiB is the largest GRO message; the odd cache lines keep slots from sharing their L1 and L2 sets.
+  /// 64 KiB is the largest GRO message. The 5 extra cache lines keep slots from sharing L1 and L2 sets.
   static constexpr std::size_t kGroStride = 65536 + 5 * 64;
-  /// Without GRO the same memory is cut finer. A datagram that doesn't fit is none of ours (kMaxDatagram).
+  /// Without GRO the same memory holds more, smaller slots. A datagram larger than a slot exceeds
+  /// kMaxDatagram and cannot be a packet of this protocol.
   static constexpr std::size_t kPlainSlots = 64;
   static constexpr std::size_t kPlainStride = kPacketStride;
 
@@ -64,10 +66,10 @@ class ReceiveArena {
   ReceiveArena(const ReceiveArena&) = delete;
   ReceiveArena& operator=(const ReceiveArena&) = delete;
 
-  /// Gives the pages back to the system. Ends the life of all that receive() returned.
+  /// Returns the pages to the system. Invalidates every view that receive() returned.
   void release();
 
-  /// For sockets that fill it in their own way: its bytes, and room for runs that views can point to.
+  /// For sockets that fill the arena themselves: its bytes, and space for the runs that views refer to.
   MutableBytes memory() { return {memory_, kBytes}; }
   std::span<ReceivedRun> runs() { return runs_; }
 
@@ -76,10 +78,10 @@ class ReceiveArena {
   static constexpr std::size_t kBytes = kGroSlots * kGroStride;
   static constexpr std::size_t kSlots = kPlainSlots > kGroSlots ? kPlainSlots : kGroSlots;
   static_assert(kPlainSlots * kPlainStride <= kBytes);
-  /// Room for UDP_GRO's int and the larger packet info.
+  /// Space for UDP_GRO's int and the larger packet info.
   static constexpr std::size_t kControl = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(in6_pktinfo));
 
-  /// What a socket wants in the message headers.
+  /// What a socket needs in the message headers.
   struct Layout {
     bool gro = false;
     bool names = false;
@@ -91,12 +93,12 @@ class ReceiveArena {
     alignas(cmsghdr) std::uint8_t bytes[kControl];
   };
 
-  /// Makes the headers ready for a call; after the first one, only those that the last call used.
+  /// Prepares the headers for a call: all of them the first time, then only those that the last call used.
   void prepare(Layout layout);
 
   std::uint8_t* memory_;
   Layout layout_;
-  std::size_t dirty_ = kSlots;  // headers that the kernel wrote to
+  std::size_t dirty_ = kSlots;  // headers that the kernel has written to
   std::array<mmsghdr, kSlots> headers_;
   std::array<iovec, kSlots> vectors_;
   std::array<sockaddr_in6, kSlots> names_;
@@ -108,17 +110,17 @@ class UdpSocket final : public DatagramSocket {
  public:
   using Options = UdpOptions;
 
-  /// A socket that talks to everybody. IPv4 addresses get an AF_INET socket, IPv6 ones AF_INET6; "::" takes
-  /// both families, or IPv4 alone when the host has no IPv6. The error names the address.
+  /// An unconnected socket. An IPv4 address gets an AF_INET socket, an IPv6 address an AF_INET6 socket. "::"
+  /// covers both families, or IPv4 alone if the host has no IPv6. The error names the address.
   static Result<UdpSocket> bind(const IpEndpoint& local, const Options& options);
-  /// One that bind(local) opened, or a copy of its descriptor: with its port, and what has arrived there.
+  /// Adopts a socket that bind(local) opened, or a duplicate of it, with its port and its queued datagrams.
   static Result<UdpSocket> adopt(FileDescriptor bound, const IpEndpoint& local, const Options& options);
-  /// A socket on a new local port that talks to `remote` only. The error names the address. `reserved`: an unconnected
-  /// socket of the remote's family to be used, if there is one.
+  /// A socket on a new local port, connected to `remote`. The error names the address. `reserved`: an
+  /// unconnected socket of the remote's family to use instead of a new one; may be invalid.
   static Result<UdpSocket> connect(const IpEndpoint& remote, const Options& options,
                                    FileDescriptor reserved = FileDescriptor());
 
-  /// One recvmmsg into the arena. Errors are counted, never returned: for UDP none of them is final.
+  /// One recvmmsg into the arena. Counts errors and never returns them: no error of a UDP socket is final.
   Received receive(ReceiveArena& arena) override;
 
   SendResult send(const TransmitBatch& batch, std::size_t position) override;
@@ -134,18 +136,18 @@ class UdpSocket final : public DatagramSocket {
   const IpEndpoint& remote() const { return remote_; }
   bool connected() const { return connected_; }
   bool dual_stack() const { return family_ == AF_INET6 && is_any_; }
-  /// False while no message is segmented, whoever it is for.
+  /// False while GSO is disabled for all peers.
   bool uses_gso() const { return gso_ && counters_.datagrams_sent >= gso_paused_until_; }
   bool uses_gro() const { return gro_; }
   int receive_buffer_bytes() const override { return receive_buffer_; }
   int send_buffer_bytes() const override { return send_buffer_; }
-  /// Datagrams that the kernel threw away because the receive buffer was full. A system call.
+  /// Datagrams that the kernel dropped because the receive buffer was full. Makes a system call.
   std::uint32_t kernel_drops() const;
   const Counters& counters() const override { return counters_; }
 
  private:
   struct Outgoing;
-  /// Closes what it owns.
+  /// Closes the descriptor it owns.
   class Descriptor {
    public:
     explicit Descriptor(int fd) : fd_(fd) {}
@@ -160,19 +162,19 @@ class UdpSocket final : public DatagramSocket {
    private:
     int fd_;
   };
-  /// A peer whose path refused GSO with segments of `size` bytes or more.
+  /// A peer whose path rejected GSO with segments of `size` bytes or more.
   struct StartupError {
     IpEndpoint remote;
     std::uint32_t size = 0;
-    std::uint64_t until = 0;  // Counters::datagrams_sent: then it is tried again
+    std::uint64_t until = 0;  // GSO is retried when Counters::datagrams_sent reaches this value
   };
 
  public:
-  /// Peers that are remembered. When so many in a row refuse every size, it is the device's doing: nothing is segmented
-  /// for a while.
+  /// Peers that are remembered. If that many peers in a row reject GSO at any size, the device is the cause
+  /// and GSO is disabled for all peers until gso_paused_until_.
   static constexpr std::size_t kRefusals = 8;
-  /// A path, a route or a device may change. After so many datagrams of the socket GSO is tried again: one failed call
-  /// among thousands, where nothing has changed.
+  /// In datagrams sent on the socket. GSO is retried after that many, because a path, a route or a device may
+  /// have changed. Where nothing has changed, the cost is one failed call among thousands.
   static constexpr std::uint64_t kRetryGsoAfter = 65536;
 
  private:
@@ -205,18 +207,19 @@ class UdpSocket final : public DatagramSocket {
   IpEndpoint local_;
   IpEndpoint remote_;
   bool connected_ = false;
-  TransmitBatch::Fragments fragments_ = TransmitBatch::Fragments::kAllowed;  // of what is sent now
-  bool is_any_ = false;        // bound to a wildcard
-  bool receive_info_ = false;  // only true when is_any_: else there is one local address
+  TransmitBatch::Fragments fragments_ = TransmitBatch::Fragments::kAllowed;  // of outgoing packets
+  bool is_any_ = false;        // bound to a wildcard address
+  bool receive_info_ = false;  // only with is_any_; otherwise there is a single local address
   bool gso_;
   bool gro_;
   bool mmsg_;
   int receive_buffer_ = 0;
   int send_buffer_ = 0;
-  std::array<StartupError, kRefusals> refusals_;  // the last ones
-  std::size_t refusal_count_ = 0;            // ever
-  std::size_t refused_in_a_row_ = 0;         // by the device, each for another peer, and no GSO message since
-  std::uint64_t gso_paused_until_ = 0;       // Counters::datagrams_sent
+  std::array<StartupError, kRefusals> refusals_;  // the most recent ones
+  std::size_t refusal_count_ = 0;            // in total
+  // Rejected by the device, each for another peer, with no successful GSO message since.
+  std::size_t refused_in_a_row_ = 0;
+  std::uint64_t gso_paused_until_ = 0;       // in Counters::datagrams_sent
   Counters counters_;
 };
 

@@ -21,7 +21,7 @@
 
 namespace kcptun {
 
-// Signals arrive on the first loop.
+// Receives signals on the first loop.
 class Daemon::Signals {
  public:
   Signals(uv_loop_t& loop, Daemon& threads) : stop_(loop, [&threads] { threads.stop(); }) {
@@ -38,7 +38,8 @@ class Daemon::Signals {
   static Daemon& of(uv_signal_t* handle) { return *static_cast<Daemon*>(handle->data); }
   void add(uv_loop_t& loop, Daemon& threads, int number, uv_signal_cb callback) {
     auto* handle = new uv_signal_t;
-    KCPTUN_CHECK(uv_signal_init(&loop, handle) == 0);  // the loop's opening has made what may be refused
+    // Opening the loop has already allocated everything that can fail.
+    KCPTUN_CHECK(uv_signal_init(&loop, handle) == 0);
     handle->data = &threads;
     KCPTUN_CHECK(uv_signal_start(handle, callback, number) == 0);
     handles_.push_back(handle);
@@ -47,7 +48,7 @@ class Daemon::Signals {
   std::vector<uv_signal_t*> handles_;
 };
 
-// Asks for a sign of life of every loop, twice in the time that the service manager allows.
+// Pings every loop, twice per interval that the service manager allows.
 class Daemon::Watchdog {
  public:
   Watchdog(Daemon& threads, Duration period)
@@ -78,8 +79,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(RunTunnels start, ReadAgain read_ag
   return threads;
 }
 
-// A file with several tunnels may get more of them later: then there is a thread for each core from the
-// start.
+// A file with several tunnels may get more on a reload, so it starts one thread per core.
 Result<bool> Daemon::open_all() {
   const Profile& first = running_.tunnels.front().profile;
   std::size_t count = first.threads ? first.threads : std::max(1u, std::thread::hardware_concurrency());
@@ -98,7 +98,8 @@ Result<bool> Daemon::open_all() {
     if (!found) return Error{prefix(tunnel) + found.error()};
     addresses.push_back(std::move(*found));
   }
-  // Names may take long, and a signal ends that. Whoever can connect may also end us in order: what opens is cleaned up.
+  // Signals keep their default action during the name lookups above, which may take long, and so end them.
+  // From here on they are handled: once clients can connect, a stop must clean up what was opened.
   signals_ = std::make_unique<Signals>(threads_->uv(0), *this);
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     const ConfiguredTunnel& tunnel = running_.tunnels[i];
@@ -149,20 +150,20 @@ Result<bool> Daemon::run(ServiceNotifier& service) {
   if (status_) EventLog().info("status served", {{"at", status_->place()}});
   service.ready();
   threads_->run();
-  status_.reset();  // no other thread is left that could answer it
+  status_.reset();  // no other thread is left to answer it
   reload_.reset();
   signals_.reset();
   return true;
 }
 
-// All of them before the start is over: later there would be nobody to tell that one cannot be had.
+// All threads are created before the start is reported as complete, so that a failure can still be reported.
 Result<bool> Daemon::start_threads() {
   if (status_)
     if (Result<bool> started = status_->start(); !started) return started;
   return threads_->start();
 }
 
-// Each tunnel ends its streams, and tells the peer in one last round.
+// Each tunnel closes its streams and notifies the peer in one last round.
 void Daemon::stop() {
   if (std::exchange(stopping_, true)) return;
   service_->stopping();
@@ -173,8 +174,8 @@ void Daemon::stop() {
   threads_->stop();
 }
 
-// The last loop to answer tells, on its own thread: a datagram is sent as a whole. One that is stuck never
-// answers, and the service manager hears nothing.
+// The last loop to answer sends the notification on its own thread; one datagram is atomic. A blocked loop
+// never answers, and the service manager receives nothing.
 void Daemon::check_watchdog() {
   auto missing = std::make_shared<std::atomic<std::size_t>>(threads_->size());
   for (std::size_t i = 0; i < threads_->size(); ++i)
@@ -191,7 +192,7 @@ void log_totals(const Profile& profile, const TunnelTotals& totals) {
   EventLog(profile.name).write(LogLevel::kInfo, "counters", fields);
 }
 
-// Sums of several tunnels.
+// Sums over several tunnels.
 struct StatusCollection {
   std::function<void(const TunnelTotals&)> then;
   TunnelTotals sum;
@@ -216,7 +217,7 @@ void Daemon::collect_active(std::function<void(const TunnelTotals&)> then) {
     });
 }
 
-// An option of the process: the same in every tunnel.
+// An option of the process, equal in every tunnel.
 Result<bool> Daemon::open_status() {
   const Profile& profile = running_.tunnels.front().profile;
   if (!profile.status) return true;
@@ -232,7 +233,7 @@ Result<bool> Daemon::open_status() {
   return true;
 }
 
-// On the first thread, where tunnels come and go.
+// Runs on the first thread, which also adds and removes tunnels.
 void Daemon::collect_status(StatusServer::Answer answer) {
   ProcessSnapshot begun;
   begun.role = running_.tunnels.front().profile.role;

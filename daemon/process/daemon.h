@@ -1,4 +1,4 @@
-// All tunnels of the process on its threads, and the signals, which the first thread takes.
+// All tunnels of the process and its signals, which the first thread handles.
 #pragma once
 
 #include <cstddef>
@@ -20,24 +20,25 @@ namespace kcptun {
 
 class DaemonReload;
 
+/// Lives on the main thread, which runs the first loop. Bounds: the number of threads is fixed at open().
 class Daemon {
  public:
   /// Reads the configuration again, as at the start.
   using ReadAgain = std::function<ParsedCommand()>;
 
-  /// Resolves names, binds sockets, dials sessions. The error names what cannot be had.
+  /// Resolves names, binds sockets and dials sessions. The error names the resource.
   static Result<std::unique_ptr<Daemon>> open(RunTunnels start, ReadAgain read_again);
   ~Daemon();
 
-  /// Until SIGINT or SIGTERM. SIGUSR1 writes the counters to the log, snmplog gets them every snmpperiod;
-  /// SIGHUP reads the configuration again. `service` is told when it is ready, that every loop is alive, and
-  /// when it stops. The error says why the system gives no threads; nothing has run then.
+  /// Runs until SIGINT or SIGTERM. SIGUSR1 logs the counters; snmplog receives them every snmpperiod; SIGHUP
+  /// reloads the configuration. Notifies `service` of readiness, of live loops and of the stop. If the system
+  /// refuses a thread, the error gives the reason and nothing has run.
   Result<bool> run(ServiceNotifier& service);
 
  private:
   struct Running {
     std::unique_ptr<Tunnel> loops;
-    std::unique_ptr<CounterWriter> writer;  // goes before the loops
+    std::unique_ptr<CounterWriter> writer;  // destroyed before the engines
   };
   class Signals;
   class Watchdog;
@@ -56,21 +57,20 @@ class Daemon {
   void log_counters();
   Result<bool> open_status();
   void collect_status(StatusServer::Answer answer);
-  /// Calls `then` on the first thread with the sums of all tunnels; not at all if one of them is gone by
-  /// then.
+  /// Calls `then` on the first thread with the sums of all tunnels; never if one of them is destroyed first.
   void collect_active(std::function<void(const TunnelTotals&)> then);
 
-  RunTunnels running_;  // what the tunnels are, in the order of tunnels_
+  RunTunnels running_;  // configuration of the tunnels, in the order of tunnels_
   const ReadAgain read_again_;
-  std::unique_ptr<ProcessMemory> memory_;  // of all tunnels' sessions
+  std::unique_ptr<ProcessMemory> memory_;  // shared by all tunnels' sessions
   std::unique_ptr<WorkerThreads> threads_;
-  std::unique_ptr<Signals> signals_;  // from before anything opens until the threads have ended
+  std::unique_ptr<Signals> signals_;  // exists from before any socket is opened until the threads have ended
   std::vector<Running> tunnels_;
-  std::size_t next_thread_ = 0;           // where the next tunnel's first loop lies
-  std::unique_ptr<DaemonReload> reload_;  // while one is under way
-  bool reload_again_ = false;             // asked for meanwhile
+  std::size_t next_thread_ = 0;           // the thread of the next tunnel's first engine
+  std::unique_ptr<DaemonReload> reload_;  // while a reload is in progress
+  bool reload_again_ = false;             // another reload was requested in the meantime
   bool stopping_ = false;
-  ServiceNotifier* service_ = nullptr;  // while run() runs
+  ServiceNotifier* service_ = nullptr;  // set during run()
   double started_ = 0;                  // seconds since 1970
   std::unique_ptr<StatusServer> status_;
 };

@@ -14,7 +14,7 @@
 namespace kcptun {
 namespace {
 
-// shown_value() has text in quotes, which the log adds by itself where they are needed.
+// shown_value() quotes text; the log adds quotes itself where they are needed.
 std::string_view without_quotes(std::string_view value) {
   const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
   return quoted ? value.substr(1, value.size() - 2) : value;
@@ -49,7 +49,7 @@ Result<std::unique_ptr<DaemonReload>> DaemonReload::plan(const RunTunnels& runni
   auto* run = std::get_if<RunTunnels>(&wanted);
   if (!run) return Error{"the command line asks for no tunnel"};
   std::vector<std::string> warnings = std::move(run->warnings);
-  for (ConfiguredTunnel& tunnel : run->tunnels) forget_key(tunnel);  // as the running ones have
+  for (ConfiguredTunnel& tunnel : run->tunnels) forget_key(tunnel);  // as in the running configuration
   auto planned = plan_reload(running, std::move(*run));
   if (const auto* refusal = std::get_if<StartupError>(&planned)) return Error{refusal->line};
   std::unique_ptr<DaemonReload> reload(new DaemonReload(std::move(std::get<ReloadPlan>(planned)), running));
@@ -63,7 +63,7 @@ Result<std::unique_ptr<DaemonReload>> DaemonReload::plan(const RunTunnels& runni
   return reload;
 }
 
-// Calls note(where the addresses go) for each query.
+// Calls note() with the destination of the addresses for each query.
 std::vector<NameQuery> DaemonReload::queries(const std::function<void(std::vector<IpEndpoint>*)>& note) {
   std::vector<NameQuery> all;
   const auto ask = [&](const HostPort* address, const std::string& host, std::vector<IpEndpoint>& to) {
@@ -73,7 +73,7 @@ std::vector<NameQuery> DaemonReload::queries(const std::function<void(std::vecto
   };
   const auto resolve_remote = [&ask](const Profile& profile, std::vector<IpEndpoint>& to) {
     const auto* remote = std::get_if<HostPort>(&profile.remote);
-    if (profile.servers.size() > 1) return;  // TunnelAddresses
+    if (profile.servers.size() > 1) return;  // as in TunnelAddresses
     ask(remote, remote ? dialled_host(*remote) : "", to);
   };
   for (Kept& one : kept)
@@ -121,7 +121,7 @@ void DaemonReload::log_changes(const RunTunnels& before) const {
   EventLog().info("reloaded", {{"changes", changes}, {"added", added.size()}, {"removed", removed.size()}});
 }
 
-// --- the process's side ---
+// --- the process's part ---
 
 void Daemon::reload() {
   if (stopping_) return;
@@ -144,7 +144,7 @@ void Daemon::begin_reload() {
   });
 }
 
-// While all threads stand still. An error changes nothing.
+// Runs while all threads are stopped. After an error nothing has changed.
 std::optional<std::string> Daemon::apply(DaemonReload& reload) {
   std::size_t thread = next_thread_;
   ListeningSockets inherited;
@@ -171,7 +171,7 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
     next.tunnels.push_back(one.configured);
   }
   for (const std::size_t index : reload.removed) tunnels_[index].loops->shut_down();
-  tunnels_ = std::move(tunnels);  // ends those that were not moved
+  tunnels_ = std::move(tunnels);  // destroys the tunnels that were not moved
   use_log(std::move(reload.log));
   reload.log_changes(running_);
   running_ = std::move(next);

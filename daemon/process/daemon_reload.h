@@ -1,4 +1,4 @@
-// A reload under way: what was read, what it means for the tunnels that run, and the names that it needs.
+// A reload in progress: the new configuration, its effect on the running tunnels, and the names to resolve.
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,12 @@ class logger;
 
 namespace kcptun {
 
-/// Everything that can go wrong is done before anything changes. On the process's first loop.
+/// All steps that can fail come before any change. Runs on the process's first loop.
 class DaemonReload {
  public:
   struct Kept {
     ReloadPlan::Kept plan;
-    std::optional<std::vector<IpEndpoint>> remote;  // the addresses of the new remote, if that changed
+    std::optional<std::vector<IpEndpoint>> remote;  // the addresses of the new remote, if it changed
   };
   struct Added {
     ConfiguredTunnel configured;
@@ -33,13 +33,13 @@ class DaemonReload {
     std::unique_ptr<Tunnel> loops;  // not opened
   };
 
-  /// Opens the log anew. The error, one line, says why the configuration cannot be taken.
+  /// Opens the new log. The error, one line, gives the reason for rejecting the configuration.
   static Result<std::unique_ptr<DaemonReload>> plan(const RunTunnels& running, ParsedCommand wanted);
 
-  /// Looks up the names that are new, then calls `done`, with an error if one cannot be resolved. May do so
-  /// from inside. Of a reload that is gone by then it doesn't.
+  /// Resolves the new names, then calls `done`, with an error if one cannot be resolved. May call it before
+  /// returning. Makes no call after the reload is destroyed.
   void resolve(WorkerThreads& threads, MemoryQuota& memory, std::function<void(std::optional<std::string>)> done);
-  /// Says in the log what changed, and what needs a restart.
+  /// Logs the changes, and those that need a restart.
   void log_changes(const RunTunnels& before) const;
 
   std::vector<Kept> kept;

@@ -18,7 +18,7 @@ namespace {
 
 Error refused(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
-// The kernel's own call: glibc has none, and libcap would be a library for three calls.
+// Raw system calls: glibc has no wrapper, and libcap would be a dependency for three calls.
 struct CapabilitySet {
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> words{};
 
@@ -41,14 +41,14 @@ struct CapabilitySet {
   }
 };
 
-// What no program that is executed could have either. Needs CAP_SETPCAP, so it goes first.
+// The bounding set limits executed programs, too. Changing it needs CAP_SETPCAP, so this comes first.
 void shrink_bounding_set(Capabilities kept) {
   for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
     if ((kept >> capability & 1) == 0) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 }
 
 Result<bool> become(const Identity& identity) {
-  // glibc's calls change all threads, where there are some.
+  // glibc's wrappers change all threads of the process.
   if (setgroups(identity.groups.size(), identity.groups.data()) != 0) return refused("setgroups");
   if (setresgid(identity.gid, identity.gid, identity.gid) != 0) return refused("setresgid");
   if (setresuid(identity.uid, identity.uid, identity.uid) != 0) return refused("setresuid");
@@ -75,16 +75,16 @@ Result<bool> keep_only(Capabilities needed) {
   if (!set.get()) return refused("capget");
   const Capabilities kept = set.permitted() & needed;
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  if (set.permitted() == 0 && set.inheritable() == 0) return true;  // nothing to give up
+  if (set.permitted() == 0 && set.inheritable() == 0) return true;  // nothing to drop
   set.assign(kept);
-  if (!set.set()) return refused("capset");  // errno is for the caller
+  if (!set.set()) return refused("capset");  // the caller reads errno
   if (!set.get()) return refused("capget");
   if (set.permitted() != kept || set.effective() != kept)
     return Error{"the kernel did not take the capabilities"};
   return true;
 }
 
-// Of an ordinary user. The filter of a service that runs as one may forbid capset(2), and ends nothing by it.
+// For an ordinary user. The seccomp filter of a service may forbid capset(2); that is not fatal.
 Result<bool> drop_ambient_capabilities(Capabilities needed) {
   errno = 0;
   const Result<bool> kept = keep_only(needed);
@@ -93,7 +93,7 @@ Result<bool> drop_ambient_capabilities(Capabilities needed) {
   return true;
 }
 
-// A debugger that attaches, as the leak checker of a sanitized build does, must find the process dumpable.
+// A debugger that attaches, such as the leak checker of a sanitized build, needs a dumpable process.
 Result<bool> forbid_dumps() {
 #if !defined(__SANITIZE_ADDRESS__)
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
@@ -107,7 +107,7 @@ Result<bool> forbid_dumps() {
 Result<bool> harden_process() {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_NO_NEW_PRIVS)");
   const rlimit none{0, 0};
-  // A filter of system calls may forbid it. What is not dumpable leaves no core anyway, so it is no loss.
+  // A seccomp filter may forbid it. A process that is not dumpable writes no core file anyway.
   (void)setrlimit(RLIMIT_CORE, &none);
   return forbid_dumps();
 }
@@ -116,14 +116,16 @@ Capabilities capabilities_for(LaterNeeds needs) {
   Capabilities kept = 0;
   if (needs.binds_low_ports) kept |= Capabilities{1} << CAP_NET_BIND_SERVICE;
   if (needs.tcp_mode) kept |= Capabilities{1} << CAP_NET_RAW | Capabilities{1} << CAP_NET_ADMIN;
-  // Root reads and writes others' files by this one: unix sockets, snmplog's and the log's folders.
+  // CAP_DAC_OVERRIDE lets root read and write others' files: unix sockets, and the folders of snmplog and the
+  // log.
   if (needs.stays_root) kept |= Capabilities{1} << CAP_DAC_OVERRIDE;
   return kept;
 }
 
 Result<bool> drop_privileges(const Identity* identity, Capabilities needed) {
   shrink_bounding_set(needed);
-  if (geteuid() != 0) return drop_ambient_capabilities(needed);  // find_identity() has made sure that there is nobody to become
+  // find_identity() has checked that there is no user to switch to
+  if (geteuid() != 0) return drop_ambient_capabilities(needed);
   if (identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
     if (const Result<bool> became = become(*identity); !became)
@@ -134,7 +136,7 @@ Result<bool> drop_privileges(const Identity* identity, Capabilities needed) {
   if (identity)
     if (const Result<bool> sure = make_sure_of(*identity); !sure)
       return Error{"cannot become user " + identity->name + ": " + sure.error()};
-  return forbid_dumps();  // a change of the user allows them again, or not, by a setting of the system's
+  return forbid_dumps();  // a change of user resets the dumpable flag to a system-wide setting
 }
 
 }  // namespace kcptun

@@ -1,5 +1,5 @@
-// What the process may do, given up as far as it can be: at the start what no tunnel needs, once the ports
-// are bound all but what later connections need (docs/security.md).
+// Drops the process's privileges: at the start those that no tunnel needs, and once the ports are bound all
+// except those that later connections need (docs/security.md).
 #pragma once
 
 #include <cstdint>
@@ -9,22 +9,23 @@
 
 namespace kcptun {
 
-/// At the very start: no program that is executed gains privileges, no core dump and no debugger of the same
-/// user gets at the memory. The error says what the kernel refused.
+/// Call it first in main. Executed programs gain no privileges, and the memory is protected from core dumps
+/// and from debuggers of the same user. The error gives the kernel's reason.
 Result<bool> harden_process();
 
-/// Capabilities as a set of bits, 1 << CAP_...
+/// A set of capabilities as a bit mask, 1 << CAP_...
 using Capabilities = std::uint64_t;
 
-/// Once the ports are bound and before any thread starts: becomes `identity` if there is one (null: nobody), and
-/// keeps only `needed` of the capabilities, ambient ones of an ordinary user too, then makes sure that it is so.
-/// False: an ordinary user keeps what was given to it, since a filter of system calls forbids capset(2); no program
-/// that is executed gets it. The error says what could not be given up; the process must end then.
+/// Call it once the ports are bound and before any thread starts. Switches to `identity` (null: no switch),
+/// drops all capabilities except `needed`, ambient ones of an ordinary user included, and verifies the
+/// result. False: an ordinary user keeps its capabilities because a seccomp filter forbids capset(2);
+/// executed programs do not get them. The error names the privilege that could not be dropped; the process
+/// must then exit.
 Result<bool> drop_privileges(const Identity* identity, Capabilities needed);
 
-/// What a tunnel that is open may still need: nothing for a user of its own; root's files for one that stays
-/// root. `binds_low_ports`: a port below 1024, which a configuration that is read again may bind anew.
-/// `tcp_mode`: raw sockets, firewall rules and the numbers of connections, for each that comes.
+/// The privileges that an open tunnel may still need. None if it runs as its own user; access to root's files
+/// if it stays root. `binds_low_ports`: a reload may bind a port below 1024. `tcp_mode`: raw sockets,
+/// firewall rules and TCP repair mode for each new connection.
 struct LaterNeeds {
   bool stays_root = false;
   bool binds_low_ports = false;

@@ -11,7 +11,7 @@
 namespace kcptun {
 namespace {
 
-// A number alone in a file; "max" and what cannot be read are none.
+// Reads a file that holds a single number. None for "max" or if it cannot be read.
 std::optional<std::uint64_t> number_in(const std::string& path) {
   std::ifstream file(path);
   std::uint64_t number = 0;
@@ -24,7 +24,7 @@ std::optional<std::uint64_t> lesser(std::optional<std::uint64_t> a, std::optiona
   return std::min(*a, *b);
 }
 
-// A group is also bound by all groups that contain it.
+// The limits of all parent groups apply, too.
 std::optional<std::uint64_t> least_up_from(const std::string& root, std::string group, std::string_view file) {
   std::optional<std::uint64_t> least;
   for (;;) {
@@ -35,7 +35,7 @@ std::optional<std::uint64_t> least_up_from(const std::string& root, std::string 
   }
 }
 
-// Lines of /proc/self/cgroup are NUMBER:CONTROLLERS:/GROUP; without controllers, version 2.
+// Lines of /proc/self/cgroup are NUMBER:CONTROLLERS:/GROUP; cgroup version 2 has no controllers there.
 std::optional<std::uint64_t> limit_of_control_group() {
   std::ifstream groups("/proc/self/cgroup");
   std::optional<std::uint64_t> least;

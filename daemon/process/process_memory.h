@@ -1,4 +1,4 @@
-// The memory that the process has for received bytes that nobody has read yet.
+// The process's memory quota for received bytes that applications have not read yet.
 #pragma once
 
 #include <atomic>
@@ -9,9 +9,9 @@
 
 namespace kcptun {
 
-/// One for all sessions of all tunnels, whatever loop they are on; any thread may call. Bounds: `limit`, overrun by one
-/// segment for each loop that charges at the same moment, and by what sessions hold without charging it
-/// (ReceiveBudget::kReserve each).
+/// Shared by all sessions of all tunnels on all loops. Thread-safe.
+/// Bounds: `limit`, exceeded by at most one segment per loop that charges at the same time, and by the
+/// uncharged reserve of each session (ReceiveBudget::kReserve).
 class ProcessMemory final : public MemoryQuota {
  public:
   explicit ProcessMemory(std::uint64_t limit) : limit_(limit) {}
@@ -29,14 +29,14 @@ class ProcessMemory final : public MemoryQuota {
   std::atomic<std::uint64_t> used_{0};
 };
 
-/// What bounds the memory of a process, in bytes; none: nothing known.
+/// The limits on the process's memory, in bytes; none: unknown.
 struct MachineMemory {
   std::optional<std::uint64_t> physical{};
-  std::optional<std::uint64_t> control_group{};  // the least of its own and all that contain it
+  std::optional<std::uint64_t> control_group{};  // the minimum over its own group and all parents
   std::optional<std::uint64_t> address_space{};  // RLIMIT_AS
 };
 MachineMemory memory_of_machine();
-/// The quota where the user sets none: a quarter of the smallest of these, at least kMinQuota. The rest is for
+/// The quota if the user sets none: a quarter of the smallest limit, at least kMinQuota. The rest is left to
 /// windows, socket buffers and other programs.
 std::uint64_t default_quota(const MachineMemory& machine);
 inline constexpr std::uint64_t kMinQuota = std::uint64_t{16} << 20;

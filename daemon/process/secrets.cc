@@ -16,15 +16,15 @@ namespace {
 
 constexpr char kBlank = 'x';
 
-// By its length it would still tell something; but the place cannot be made shorter than the kernel has it.
+// The length remains visible: the kernel fixes the size of this memory.
 void blank(char* text) { std::memset(text, kBlank, std::strlen(text)); }
 
-// A key, a token, or a pairing string, which has one in it.
+// A key, a token, or a pairing string, which contains a key.
 bool holds_secret(const Option& option, std::string_view value) {
   return is_secret(option.id) || (option.id == OptionId::kConfigFile && is_pairing(value));
 }
 
-// The value in "-key=value", "--key=value"; null if the argument is another.
+// The value in "-key=value" or "--key=value"; null for any other argument.
 char* value_after_equals(Role role, char* argument) {
   char* const equals = std::strchr(argument, '=');
   if (*argument != '-' || !equals) return nullptr;
@@ -34,7 +34,7 @@ char* value_after_equals(Role role, char* argument) {
   return option && holds_secret(*option, equals + 1) ? equals + 1 : nullptr;
 }
 
-// "-key" or "--key", whose value is the next argument.
+// True for "-key" or "--key", whose value is the next argument.
 bool value_is_secret(Role role, std::string_view argument, std::string_view value) {
   if (!argument.starts_with('-')) return false;
   argument.remove_prefix(argument.starts_with("--") ? 2 : 1);

@@ -1,4 +1,4 @@
-// Keeps the users' key where nobody looks for it: out of the process's list of arguments and its environment.
+// Removes the users' key from the process's argument list and environment, which other users can read.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace kcptun {
 
-/// Overwrites what /proc/PID/cmdline shows of each --key, --status-token and pairing string, and in /proc/PID/environ the
-/// values of KCPTUN_KEY and SS_PLUGIN_OPTIONS. Call it once they have been read: who reads them again finds
+/// Overwrites the values of each --key, --status-token and pairing string in /proc/PID/cmdline, and those of
+/// KCPTUN_KEY and SS_PLUGIN_OPTIONS in /proc/PID/environ. Call it after they have been read: later reads find
 /// them blank.
 void hide_secrets(Role role, int argc, char** argv);
 
-/// Puts a digest in place of the key that a tunnel was told, which serves to see whether it has changed. The profile
-/// keeps the key. Digests of different processes can't be compared.
+/// Replaces a configured tunnel's copy of the key by a digest, which is enough to detect a change. The
+/// profile keeps the key. Digests of different processes cannot be compared.
 void forget_key(ConfiguredTunnel& tunnel);
 
 }  // namespace kcptun

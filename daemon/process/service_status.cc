@@ -8,7 +8,7 @@
 namespace kcptun {
 namespace {
 
-// Three digits at most: "950 B/s", "3.1 MB/s", "10 MB/s".
+// At most three digits: "950 B/s", "3.1 MB/s", "10 MB/s".
 std::string rate_text(double rate) {
   constexpr std::array<std::string_view, 4> kUnits{"B/s", "kB/s", "MB/s", "GB/s"};
   std::size_t unit = 0;
@@ -22,7 +22,7 @@ std::string counted(std::uint64_t count, std::string_view word) {
   return std::to_string(count).append(" ").append(word).append(count == 1 ? "" : "s");
 }
 
-// A tunnel that is gone takes its share of the sums with it.
+// Returns 0 if the sum shrank because a tunnel was removed.
 double per_second(std::uint64_t now, std::uint64_t before, std::uint64_t ms) {
   return now > before && ms > 0 ? static_cast<double>(now - before) * 1000 / static_cast<double>(ms) : 0;
 }

@@ -1,4 +1,4 @@
-// What the service manager shows of the program: sessions, streams and goodput (STATUS= of sd_notify(3)).
+// The status line that the service manager shows: sessions, streams and goodput (STATUS= of sd_notify(3)).
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,16 @@
 
 namespace kcptun {
 
-/// "2 sessions, 14 streams, 3.1 MB/s up, 10 MB/s down". Rates in bytes per second; up is towards the target.
+/// "2 sessions, 14 streams, 3.1 MB/s up, 10 MB/s down". Rates are in bytes per second; up is towards the
+/// target.
 std::string status_text(std::uint64_t sessions, std::size_t streams, double up, double down);
 
-/// Tells every kPeriodMs, if the text has changed. On the process's first loop.
+/// Sends the line every kPeriodMs if the text has changed. Runs on the process's first loop.
 class ServiceStatus {
  public:
   static constexpr std::uint64_t kPeriodMs = 2000;
   using Take = std::function<void(const TunnelTotals&)>;
-  /// Calls its argument with the sums of all tunnels, or forgets it.
+  /// Calls its argument with the sums of all tunnels, or drops it.
   using Gather = std::function<void(Take)>;
 
   /// `service` outlives this object.
@@ -34,10 +35,11 @@ class ServiceStatus {
   ServiceNotifier& service_;
   const Role role_;
   const Gather gather_;
-  std::uint64_t at_ms_;  // of the totals before
+  std::uint64_t at_ms_;  // at the previous totals
   Counters before_;
   std::string told_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for totals that come when we are gone
+  // Detects totals that arrive after destruction.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   TimerHandle timer_;
 };
 

@@ -19,11 +19,11 @@ constexpr std::array<int, 2> kStopSignals{SIGINT, SIGTERM};
 constexpr std::string_view kLate = "kcptun: not ended after 8 s, given up\n";
 static_assert(kEndPatienceSeconds == 8);
 
-// A handler has no other way to the loop.
+// A signal handler can reach the loop only through a global.
 std::atomic<uv_async_t*> stop_async{nullptr};
 static_assert(std::atomic<uv_async_t*>::is_always_lock_free);
 
-// Handlers: async-signal-safe calls only (signal-safety(7)), to which libuv adds uv_async_send.
+// Signal handlers: async-signal-safe calls only (signal-safety(7)); libuv documents uv_async_send as safe.
 
 void handle_late(int) {
   pollfd entry{STDERR_FILENO, POLLOUT, 0};

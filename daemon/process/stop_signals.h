@@ -1,4 +1,4 @@
-// The signals that end the process, and the time that an end may take.
+// The signals that stop the process, and the time limit of a stop.
 #pragma once
 
 #include <uv.h>
@@ -7,17 +7,18 @@
 
 namespace kcptun {
 
-/// An end, asked for or not, takes no longer: less than the 10 s after which container managers kill.
+/// Maximum duration of a stop, whatever caused it. Less than the 10 s after which container managers kill.
 constexpr unsigned kEndPatienceSeconds = 8;
 
-/// From here on the process has kEndPatienceSeconds to end by itself; whatever holds it up then, it says so in a line to
-/// standard error if that takes one, and exits with 1. Of the process: for the main thread.
+/// Starts the deadline. If the process is still running after kEndPatienceSeconds, it writes a line to
+/// standard error if that does not block, and exits with 1. Process-wide; call it on the main thread.
 void begin_end_deadline();
-/// All is over but main's return.
+/// Only main's return is left.
 void cancel_end_deadline();
 
-/// SIGINT and SIGTERM: the first begins the deadline in the signal's handler, even where the loop is stuck, and calls
-/// `stop` on the loop. When this object is gone, a signal ends the process at once. One at a time.
+/// SIGINT and SIGTERM. The first one starts the deadline in the signal handler, even if the loop is blocked,
+/// and calls `stop` on the loop. After this object is destroyed, a signal ends the process immediately. At
+/// most one object exists at a time.
 class StopSignals {
  public:
   StopSignals(uv_loop_t& loop, std::function<void()> stop);

@@ -1,4 +1,4 @@
-// Opened packets on their way from one loop to another.
+// Decrypted packets that one engine forwards to another.
 #pragma once
 
 #include <cstring>
@@ -10,7 +10,8 @@
 
 namespace kcptun {
 
-/// Copies of packets that came over one path. Each has a stride of its own, as in the arenas.
+/// Copies of packets that arrived over one path. Each packet has its own stride of the buffer, as in the
+/// arenas.
 class ForwardedPackets {
  public:
   ForwardedPackets(const Path& from, std::span<const Packet> packets)

@@ -12,10 +12,10 @@
 namespace kcptun {
 namespace {
 
-// How often, at most, the log says that sessions are refused.
+// Minimum interval between two log lines about refused sessions.
 constexpr Duration kRefusalLogInterval = seconds(60);
 
-// Each loop keeps its part: they share no table, and the kernel spreads the clients.
+// Each worker has its own limit: workers share no table, and the kernel spreads the clients over them.
 std::size_t sessions_of_a_loop(const Profile& profile, const ServerShared& shared) {
   return (profile.max_sessions + shared.loops - 1) / shared.loops;
 }
@@ -28,9 +28,9 @@ DemuxSettings place_of(ServerShared& shared) {
 
 }  // namespace
 
-// --- conversations ---
+// --- sessions ---
 
-// A conversation's session. The demux owns the conversation, this part owns the session.
+// The server's state of one session. The demux owns the SessionEntry, this worker owns the ServerSession.
 struct ServerWorker::ServerSession {
   ServerSession(ServerWorker& part, SessionEntry& of)
       : conversation(of), session(part.engine_, of.link, part, of.path, part.profile_) {}
@@ -114,11 +114,12 @@ void ServerWorker::follow(SessionEntry& conversation) {
   engine_.wake(accepted->session);
 }
 
-// --- clients that move ---
+// --- client address changes ---
 
 void ServerWorker::send_challenges() {
   for (const Demux::Challenged& asked : demux_.challenges()) {
-    if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;  // it is asked again
+    // The challenge is polled again later.
+    if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
     asked.conversation->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
   }
 }
@@ -126,13 +127,14 @@ void ServerWorker::send_challenges() {
 void ServerWorker::forward(const Path& path) {
   if (demux_.misrouted().empty()) return;
   const auto socket = std::ranges::find(sockets_, path.socket);
-  if (socket == sockets_.end()) return;  // the disguise: its connections belong to their loop, the client dials anew
+  // Fake TCP: its connections belong to their worker, and the client reconnects.
+  if (socket == sockets_.end()) return;
   Path counted = path;
   counted.socket = static_cast<std::uint32_t>(socket - sockets_.begin());
   for (const Demux::Misrouted& stray : demux_.misrouted()) shared_.parts[stray.loop]->post(ForwardedPackets(counted, stray.packets));
 }
 
-// From any loop's thread.
+// Called on any thread.
 void ServerWorker::post(ForwardedPackets run) {
   const std::size_t count = run.packets().size();
   if (forwarded_.fetch_add(count, std::memory_order_relaxed) + count > kMaxForwarded) {
@@ -151,10 +153,10 @@ void ServerWorker::handle_forwarded(const ForwardedPackets& run) {
   path.socket = sockets_.at(path.socket);
   demux_.handle_forwarded(engine_.now(), path, run.packets());
   finish_run();
-  engine_.flush();  // passes all views on: the run goes
+  engine_.flush();  // forwards all views into the run before it is destroyed
 }
 
-// A client with another key or cipher gets no answer at all; the log is the only place to find out.
+// A client with another key or cipher gets no answer; only the server's log shows the cause.
 void ServerWorker::watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets) {
   const auto rejected = static_cast<std::size_t>(
       std::ranges::count_if(packets, [](const Packet& packet) { return packet.size == 0; }));
@@ -170,7 +172,7 @@ void ServerWorker::accept(SessionEntry& conversation) {
   most_ = std::max<std::uint64_t>(most_, demux_.size());
 }
 
-// Only sessions that have carried a stream are worth a line: a flood of others must not fill the disk.
+// Logs only sessions that have carried a stream, so that a flood of other sessions cannot fill the disk.
 void ServerWorker::announce(ServerSession& accepted) const {
   const SessionEntry& conversation = accepted.conversation;
   if (!conversation.established || std::exchange(accepted.announced, true)) return;
@@ -178,8 +180,8 @@ void ServerWorker::announce(ServerSession& accepted) const {
              {{"conv", hex_id(conversation.link.conv())}, {"remote", to_string(conversation.path.remote)}});
 }
 
-// Clocks that differ look to the client like a server that is not there: this is where one finds out. Packets of a
-// session that was open before are late ones, or recordings that do no harm; nobody need know.
+// To the client, a clock difference looks like an unreachable server; this log line names the cause. Packets
+// of an earlier session are late or replayed; they do no harm and are not logged.
 void ServerWorker::log_refusals(TimePoint now) {
   const auto refusal = demux_.take_refusal();
   if (!refusal || refusal->why == SessionRefusal::kKnown || refusal->why == SessionRefusal::kServerJustStarted) return;
@@ -196,7 +198,7 @@ void ServerWorker::log_refusals(TimePoint now) {
                  {"remedy", "set the clocks of client and server; or a recording is played again"}});
 }
 
-// The session goes before the link that it drives; both after the callbacks that may be under way.
+// Destroys the session before the link that it drives, and both after the callbacks in progress.
 void ServerWorker::retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason) {
   if (conversation->established)
     log().info("session closed", {{"conv", hex_id(conversation->link.conv())},
@@ -226,7 +228,7 @@ void ServerWorker::handle_stream(Session& session, std::uint32_t sid) {
   session.attach(std::make_unique<Connection>(session, sid, target_));
 }
 
-// --- the whole ---
+// --- whole worker ---
 
 Counters ServerWorker::counters() const {
   Counters sum = past_;
@@ -244,8 +246,8 @@ std::size_t ServerWorker::streams() const {
   return sum;
 }
 
-// What sessions ask of the profile while they live, they find changed. Connections that are being made go on to the
-// target that they began with.
+// Open sessions read the changed profile the next time they use it. Connections being dialled keep their old
+// target.
 void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) target_.replace(profile_.remote, *remote);
   engine_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });

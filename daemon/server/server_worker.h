@@ -1,4 +1,4 @@
-// The server's share of one loop: conversations from anywhere, each stream joined to a connection to the target.
+// The server's share of one engine: accepts sessions and joins each stream with a connection to the target.
 #pragma once
 
 #include <atomic>
@@ -24,27 +24,28 @@ namespace kcptun {
 
 class ServerWorker;
 
-/// What the server's parts share. Part number i has conversations under the number i in the registry.
+/// State shared by the server's workers. The registry stores the sessions of worker i under the number i.
 struct ServerShared {
-  std::size_t loops = 1;           // parts that there will be
-  std::vector<ServerWorker*> parts;  // fixed before the loops run
+  std::size_t loops = 1;           // number of workers that will exist
+  std::vector<ServerWorker*> parts;  // constant once the loops run
   SessionRegistry registry;
-  SharedReplayCache replay_cache;  // for a suite that knows sessions
+  SharedReplayCache replay_cache;  // used if the suite has session ids
 };
 
-/// A client that has a new address may be delivered to a loop that does not have its conversation; that loop passes its
-/// packets on. All parts listen on the same addresses in the same order: passed on, Path::socket counts those.
+/// After a client's address changes, the kernel may deliver its packets to another worker than the session's,
+/// which forwards them. All workers listen on the same addresses in the same order: in forwarded packets,
+/// Path::socket is the index in that order.
 class ServerWorker final : public TunnelWorker, private Session::Owner, private PacketReceiver {
  public:
-  /// `profile`, `loop` and `shared` outlive the part, which adds itself to `shared`. It takes its part of the
-  /// profile's sessions: as many as each of `shared.loops`. `targets`: the target's addresses, as
-  /// far as they are known.
+  /// `profile`, `engine` and `shared` outlive the worker, which adds itself to `shared`. The worker takes an
+  /// equal share of the profile's session limit. `targets`: the target's known addresses.
   ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared, std::vector<IpEndpoint> targets);
   ~ServerWorker() override;
 
-  /// Listens on one more address, or on a socket that is bound to it; gives the descriptor. The error names the address.
+  /// Listens on one more address, or on a socket that is bound to it. Returns the descriptor. The error names
+  /// the address.
   Result<int> listen(const IpEndpoint& address, bool share_port, FileDescriptor bound = FileDescriptor());
-  /// Listens on these ports of the disguise too; the error names the address.
+  /// Also listens on these ports with fake TCP. The error names the address.
   Result<bool> listen_fake_tcp(const IpEndpoint& address, std::span<const std::uint16_t> ports,
                                 FakeTcpServer::Share share);
 
@@ -54,7 +55,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   TunnelSnapshot share() const override;
   void shut_down() override;
 
-  /// Packets from other loops that wait for this one; more are dropped.
+  /// Maximum number of forwarded packets that wait for this worker; further ones are dropped.
   static constexpr std::size_t kMaxForwarded = 4096;
 
  private:
@@ -81,17 +82,18 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   Engine& engine_;
   ServerShared& shared_;
   Demux demux_;
-  std::vector<std::uint32_t> sockets_;     // their indices, in the order of listen(), which is the same on all loops
-  std::atomic<std::size_t> forwarded_{0};  // packets that wait for us
+  // Their indexes, in the order of listen(), which is the same on all workers.
+  std::vector<std::uint32_t> sockets_;
+  std::atomic<std::size_t> forwarded_{0};  // forwarded packets that wait for this worker
   Target target_;
-  std::unordered_set<ServerSession*> accepted_;  // owned; also the tags of their conversations
+  std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;
   HintLimiter hints_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
-  TimePoint refusals_logged_at_{};           // when the log last said that sessions are refused
-  std::uint64_t refusals_logged_ = 0;  // how many it has told of
+  TimePoint refusals_logged_at_{};           // when refused sessions were last logged
+  std::uint64_t refusals_logged_ = 0;  // number of refusals logged so far
   bool shut_down_ = false;
 };
 

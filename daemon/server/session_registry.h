@@ -1,4 +1,4 @@
-// Which of the server's loops has which conversation, for all of them.
+// Maps each of the server's sessions to its worker.
 #pragma once
 
 #include <mutex>
@@ -8,7 +8,7 @@
 
 namespace kcptun {
 
-/// Thread-safe. Bounded by the loops' own bounds on conversations.
+/// Thread-safe. Bounded by the workers' limits on sessions.
 class SessionRegistry final : public SessionDirectory {
  public:
   std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) override {

@@ -1,4 +1,4 @@
-// The server's one memory of sessions, for all its loops: a recording may come to any of them.
+// The server's replay cache. All workers share it, because a replayed packet may arrive at any of them.
 #pragma once
 
 #include <mutex>
@@ -8,10 +8,10 @@
 
 namespace kcptun {
 
-/// Asked when a session opens, ends, or a packet of none comes: seldom enough for a lock.
+/// Locked on each call. Calls are rare: a session opens or ends, or a packet matches no session.
 class SharedReplayCache final : public SessionAdmission {
  public:
-  /// The server starts now.
+  /// The time of construction is the server's start.
   SharedReplayCache() : gate_(read_clock()) {}
 
   SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) override {

@@ -1,4 +1,4 @@
-// The clock that everything in the loops goes by.
+// The monotonic clock of the event loops.
 #pragma once
 
 #include <time.h>
@@ -7,8 +7,9 @@
 
 namespace kcptun {
 
-/// It never goes back, and it goes on while the machine sleeps, as the peer's clock does: sessions that the peer has
-/// given up meanwhile are over here, too. Timers of libuv stand still then; what was due has its turn at the next wake-up.
+/// CLOCK_BOOTTIME: it never runs backwards, and it advances while the machine is suspended. A session that
+/// the peer has closed in the meantime is therefore over at this end, too. libuv's timers do not advance
+/// during suspension; a timer that came due fires at the next wake-up.
 inline TimePoint read_clock() {
   timespec t;
   clock_gettime(CLOCK_BOOTTIME, &t);

@@ -7,7 +7,7 @@
 
 namespace kcptun {
 
-/// Closes what it owns. -1: nothing.
+/// Closes the descriptor it owns. -1: owns none.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd = -1) : fd_(fd) {}
@@ -21,7 +21,7 @@ class FileDescriptor {
   }
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
-  /// The caller closes it from now on.
+  /// Transfers ownership: the caller closes the descriptor.
   int release() { return std::exchange(fd_, -1); }
 
  private:

@@ -23,7 +23,7 @@ std::optional<Id> number_in(const std::string& text) {
   return id;
 }
 
-// A look-up into a buffer that grows until it fits; null if there is no such entry.
+// Calls a reentrant lookup with a buffer that grows until the entry fits. Null if there is no such entry.
 template <typename Entry, typename Query>
 Entry* look_up(Entry& entry, std::vector<char>& buffer, Query query) {
   Entry* found = nullptr;
@@ -72,7 +72,7 @@ std::vector<gid_t> groups_of(const passwd& user) {
   return groups;
 }
 
-// Checked before anything is bound or dialled.
+// Fails early: the caller checks the identity before it binds or dials.
 Result<Identity> possible(Identity identity) {
   if (geteuid() == 0 || (identity.uid == geteuid() && identity.gid == getegid())) return identity;
   return Error{"user " + identity.name + ": only root can become another user"};

@@ -10,19 +10,20 @@
 
 namespace kcptun {
 
-/// A user that the process can become.
+/// A user that the process can switch to.
 struct Identity {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;  // supplementary
-  std::string name;           // as it was asked for
+  std::string name;           // as the user wrote it
 };
 
-/// "NAME" (with the groups of that user) or "NAME:GROUP" (with that group alone); either may be a number that
-/// the system has a name for. The error names what is not known, or says that only root can become another user.
+/// `text` is "NAME" (with that user's groups) or "NAME:GROUP" (with that group alone). NAME and GROUP may be
+/// numbers that have an entry in the system's databases. The error names the unknown user or group, or says
+/// that only root can switch to another user.
 Result<Identity> find_identity(const std::string& text);
 
-/// A group by its name or number. The error says that there is none.
+/// Looks up a group by name or number. The error says that there is no such group.
 Result<gid_t> find_group_id(const std::string& text);
 
 }  // namespace kcptun

@@ -11,7 +11,7 @@ namespace kcptun {
 Result<std::thread> start_thread(const std::string& name, std::function<void()> work) {
   sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // a thread begins with the mask of the one that starts it
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // a new thread inherits the mask of its creator
   std::thread thread;
   std::string refusal;
   try {

@@ -1,4 +1,4 @@
-// Threads that the system may refuse.
+// Starts threads and reports failure as a value.
 #pragma once
 
 #include <functional>
@@ -9,8 +9,9 @@
 
 namespace kcptun {
 
-/// Starts a thread under a name (15 bytes) that tools show; the process's signals are for others. The error says why
-/// the system gives none: as a rule the limit of tasks, RLIMIT_NPROC or a service's TasksMax=.
+/// Starts a thread that blocks all signals; signals of the process go to other threads. `name` (at most 15
+/// bytes) is what ps and top show. The error gives the system's reason: usually the task limit, RLIMIT_NPROC
+/// or TasksMax= of a service.
 Result<std::thread> start_thread(const std::string& name, std::function<void()> work);
 
 }  // namespace kcptun

@@ -11,11 +11,11 @@
 
 namespace kcptun {
 
-/// On the process's first loop. Rows keep to the period however long each takes; those that were missed are
-/// not made up for. A row that cannot be written is said once, and again when it works again.
+/// Runs on the process's first loop. Rows stay on the period's grid, however long a write takes; missed rows
+/// are skipped. A write failure is logged once, and so is the recovery.
 class CounterWriter {
  public:
-  /// Null if the tunnel's profile asks for no rows. `tunnel` outlives the writer.
+  /// Null if the tunnel's profile has no snmplog. `tunnel` outlives the writer.
   static std::unique_ptr<CounterWriter> make(uv_loop_t& loop, Tunnel& tunnel);
   CounterWriter(uv_loop_t& loop, Tunnel& tunnel);
 
@@ -28,7 +28,7 @@ class CounterWriter {
   const CounterLog log_;
   const std::uint64_t period_ms_;
   std::uint64_t due_ms_;
-  bool failing_ = false;  // said so
+  bool failing_ = false;  // the failure has been logged
   uv_loop_t& loop_;
   TimerHandle timer_;
 };

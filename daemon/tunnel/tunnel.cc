@@ -24,12 +24,13 @@
 namespace kcptun {
 namespace {
 
-// Loops of a server that take part in tcp mode.
+// Engines of a server that take part in tcp mode.
 constexpr std::size_t kFakeTcpLoops = 4;
-// Descriptors that a server has beside its sockets, and some for connections: a start with fewer left is none.
+// Descriptors that a server needs besides its sockets, including some connections. With fewer left, the start
+// fails.
 constexpr std::size_t kDescriptorsBeside = 32;
 
-// Each port of a range is a socket of each loop on each address.
+// Each port of a range takes one socket per engine and address.
 Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, std::size_t loops) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
@@ -43,7 +44,7 @@ Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, 
                ": raise it (ulimit -n, LimitNOFILE=), or take fewer ports or --threads"};
 }
 
-// `ports`: those of the address's range that this tunnel has.
+// `ports`: the ports of the address's range that this tunnel has bound.
 void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std::span<const std::uint16_t> ports) {
   const HostPort& listened = std::get<HostPort>(profile.local_address);
   std::vector<std::uint16_t> taken;
@@ -63,7 +64,7 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std:
 Tunnel::Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory)
     : profile_(profile), threads_(threads), memory_(memory), key_(std::move(key)) {
   if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
-  wipe(profile_.key);  // what is derived from it does
+  wipe(profile_.key);  // only values derived from it are used from here on
 }
 
 Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThreads& threads,
@@ -73,7 +74,8 @@ Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThrea
   return std::unique_ptr<Tunnel>(new Tunnel(profile, std::move(*key), threads, memory));
 }
 
-// Parts go before their loops, all of them before any loop: they may post to each other's.
+// Workers are destroyed before their engines, and all workers before any engine: they may post to each
+// other's.
 Tunnel::~Tunnel() {
   for (Worker& worker : workers_) worker.part.reset();
 }
@@ -95,7 +97,7 @@ Result<bool> Tunnel::open(const TunnelAddresses& addresses, std::size_t first_th
   Result<bool> opened =
       profile_.role == Role::kClient ? open_client(addresses, inherited) : open_server(addresses, inherited);
   if (!opened) return opened;
-  for (Worker& worker : workers_) worker.engine->flush();  // what was set up before
+  for (Worker& worker : workers_) worker.engine->flush();  // work from before the start
   return true;
 }
 
@@ -109,7 +111,7 @@ void Tunnel::add_loops(std::size_t first_thread) {
   }
 }
 
-// Listening sockets first: a start that fails says so in one line, before any session is dialled.
+// Opens the listening sockets first. A failed start then logs one line, before any session is dialled.
 Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
   for (Worker& worker : workers_) {
     auto part = std::make_unique<ClientWorker>(profile_, *worker.engine, client_, addresses.remote);
@@ -126,7 +128,7 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
   return true;
 }
 
-// One for each part on each TCP address, one for the first part on a unix path.
+// One socket per worker on each TCP address, one for the first worker on a unix path.
 Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(
     const std::vector<IpEndpoint>& locals, ListeningSockets& inherited) {
   std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
@@ -141,7 +143,7 @@ Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(
   for (const IpEndpoint& address : locals) {
     const std::string place = ListeningSockets::place(PortKind::kTcp, address);
     std::vector<FileDescriptor> had = share_out(inherited.take(place), sockets.size());
-    if (shared && had.empty())  // with SO_REUSEPORT a port that another program has looks free
+    if (shared && had.empty())  // with SO_REUSEPORT, a port that another program uses appears free
       if (Result<FileDescriptor> probe = listen_tcp(address, false); !probe) return Error{probe.error()};
     for (std::size_t i = 0; i < std::max(sockets.size(), had.size()); ++i) {
       Result<FileDescriptor> listening = had.empty() ? listen_tcp(address, shared) : std::move(had[i]);
@@ -167,8 +169,8 @@ Result<FileDescriptor> Tunnel::open_unix_listener(const UnixPath& path, Listenin
   return listening;
 }
 
-// At least as many as there are parts, so that several accept from one where there are fewer; none if there are none.
-// More of them are listened on, too: they may have connections.
+// Duplicates sockets until each worker has one, so that several accept from the same socket; none if
+// `sockets` is empty. Surplus sockets are listened on, too, because their queues may hold connections.
 std::vector<FileDescriptor> Tunnel::share_out(std::vector<FileDescriptor> sockets, std::size_t parts) {
   const std::size_t had = sockets.size();
   for (std::size_t i = 0; had > 0 && sockets.size() < parts; ++i)
@@ -208,8 +210,9 @@ Result<bool> Tunnel::open_server(const TunnelAddresses& addresses, ListeningSock
   return profile_.tcp ? listen_fake_tcp(addresses.local, parts) : true;
 }
 
-// The first loops only: each takes its share by the clients' ports, but the kernel shows every segment to all of them.
-// The rules are for our own ports alone: they would silence the connections of other programs, too.
+// Only the first engines: each takes a share of the clients' ports, but the kernel delivers every segment to
+// all of them. The rules cover only our own ports, because they would block the connections of other
+// programs.
 Result<bool> Tunnel::listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
                                            std::span<ServerWorker* const> parts) {
   const std::uint16_t port_max = std::get<HostPort>(profile_.local_address).port_max;
@@ -228,13 +231,13 @@ Result<bool> Tunnel::listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
   return true;
 }
 
-// With SO_REUSEPORT, which several loops need, a port that another program has would look free: a probe
-// tells.
+// Several engines need SO_REUSEPORT, with which a port that another program uses appears free. Probe it
+// without.
 Result<bool> Tunnel::listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
                                     ListeningSockets& inherited) {
   const std::string place = ListeningSockets::place(PortKind::kUdp, address);
   std::vector<FileDescriptor> had = inherited.take(place);
-  had.resize(parts.size());  // a server has a loop on every thread: as many as before
+  had.resize(parts.size());  // a server has an engine on every thread, so the number is the same as before
   const bool shared = parts.size() > 1;
   if (shared && !had.back().valid())
     if (Result<UdpSocket> probe = UdpSocket::bind(address, {}); !probe) return Error{probe.error()};
@@ -262,15 +265,15 @@ void Tunnel::shut_down() {
   }
 }
 
-// What comes from several loops; the last to come passes the sum on.
+// Collects values from several engines. The last one to arrive delivers the sum.
 struct Tunnel::StatusCollection {
   struct Share {
     TunnelTotals totals;
     std::uint64_t at;  // Engine::activity()
   };
-  std::function<void(const std::vector<Share>&)> then;  // on the first thread
+  std::function<void(const std::vector<Share>&)> then;  // called on the first thread
   std::weak_ptr<bool> alive;
-  std::vector<Share> shares;  // of each worker; each written by its own loop
+  std::vector<Share> shares;  // one per worker; each is written by its own engine
   std::atomic<std::size_t> missing;
 };
 

@@ -1,4 +1,4 @@
-// One tunnel on all its loops.
+// A tunnel on all its engines.
 #pragma once
 
 #include <cstddef>
@@ -21,48 +21,50 @@
 
 namespace kcptun {
 
-/// What a tunnel does and has done, over all its loops.
+/// Current and total values of a tunnel, summed over its engines.
 struct TunnelTotals {
   Counters counters;
   std::size_t streams = 0;
 };
 
-/// Its loops lie on the process's threads, beside other tunnels'. All calls are for the first thread; those
-/// that touch the loops while the threads run say so.
+/// Its engines run on the process's threads, which they share with other tunnels. All calls are made on the
+/// first thread. Calls that access engines while the threads run say so.
 class Tunnel {
  public:
-  /// Derives the key, and nothing else. `threads` and `memory` outlive the tunnel. The error says why there is no key.
+  /// Derives the key and does nothing else. `threads` and `memory` outlive the tunnel. The error gives the
+  /// reason for which the key cannot be derived.
   static Result<std::unique_ptr<Tunnel>> make(const Profile& profile, WorkerThreads& threads,
                                                    MemoryQuota& memory);
-  /// REQUIRES: all threads stand still, or have ended.
+  /// REQUIRES: all threads are stopped or have ended.
   ~Tunnel();
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
-  /// How many loops it wants: one per thread, a client at most `conn`.
+  /// Number of engines: one per thread, for a client at most `conn`.
   std::size_t loops_wanted() const;
-  /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round and round. The
-  /// error names what cannot be had. REQUIRES: all threads stand still, or have not begun; called once.
-  /// `inherited`: takes from it what it finds there instead of binding.
+  /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round robin. Uses the
+  /// sockets in `inherited` instead of binding where there are any. The error names the resource.
+  /// REQUIRES: all threads are stopped or not started; called once.
   Result<bool> open(const TunnelAddresses& addresses, std::size_t first_thread, ListeningSockets& inherited);
-  /// Adds copies of what it listens on to `sockets`, for a tunnel that takes its place. Goes on as before. Not those of
-  /// tcp mode.
+  /// Adds duplicates of its listening sockets to `sockets`, for the tunnel that replaces it, and continues to
+  /// run. Sockets of tcp mode are not included.
   void lend_sockets(ListeningSockets& sockets) const;
-  /// Takes over what of the profile may change. `remote`: its addresses, if it changed.
-  /// REQUIRES: all threads stand still; the options that need a restart are as they were.
+  /// Applies the options that may change at run time. `remote`: its addresses, if it changed.
+  /// REQUIRES: all threads are stopped; options that need a restart are unchanged.
   void apply(const Profile& next, const std::vector<IpEndpoint>* remote);
-  /// Ends its streams, and tells the peer in one last round. REQUIRES: all threads stand still.
+  /// Closes its streams and notifies the peer in one last round. REQUIRES: all threads are stopped.
   void shut_down();
 
-  /// Calls `then` on the first thread, while that runs; not at all if the tunnel is gone by then.
+  /// Collects the totals of running engines and calls `then` on the first thread; never if the tunnel is
+  /// destroyed first.
   void queue_write(std::function<void(const TunnelTotals&)> then);
-  /// The same, but loops whose sessions have done nothing since they were asked last are not woken: what they said then
-  /// holds, but for counters of packets that no session took.
+  /// Like queue_write(), but does not wake engines without session activity since the previous call. Their
+  /// previous values are still valid, except for counters of packets that matched no session.
   void collect_active(std::function<void(const TunnelTotals&)> then);
 
-  /// Its name and addresses, for the status.
+  /// Its name and addresses, for the status page.
   TunnelSnapshot described() const;
-  /// Each of its loops adds its share to tunnel number `number` of `gathering`, or drops it when the tunnel is gone.
+  /// Each engine adds its share to tunnel number `number` of `gathering`, or drops it if the tunnel is gone.
   void add_to(const std::shared_ptr<StatusCollector>& gathering, std::size_t number);
 
   const Profile& profile() const { return profile_; }
@@ -72,8 +74,8 @@ class Tunnel {
   struct Worker {
     std::unique_ptr<Engine> engine;
     std::unique_ptr<TunnelWorker> part;
-    TunnelTotals said{};         // when it was asked last by collect_active()
-    std::uint64_t said_at = ~std::uint64_t{0};  // Engine::activity() then
+    TunnelTotals said{};         // as of the last collect_active() that asked this engine
+    std::uint64_t said_at = ~std::uint64_t{0};  // Engine::activity() at that time
   };
   struct StatusCollection;
 
@@ -89,28 +91,31 @@ class Tunnel {
   static std::vector<FileDescriptor> share_out(std::vector<FileDescriptor> sockets, std::size_t parts);
   Result<bool> listen_fake_tcp(const std::vector<IpEndpoint>& addresses, std::span<ServerWorker* const> parts);
 
-  Profile profile_;  // without its key; parts refer to it; changes only while all threads stand still
+  Profile profile_;  // without the key; workers reference it; changes only while all threads are stopped
   WorkerThreads& threads_;
   MemoryQuota& memory_;
   MasterKey key_;
   std::unique_ptr<QppPads> qpp_;
   std::unique_ptr<Firewall> firewall_;        // tcp mode
-  std::vector<FirewallRule> firewall_rules_;  // a server's
+  std::vector<FirewallRule> firewall_rules_;  // of a server
   ClientShared client_;
   ServerShared server_;
   std::vector<Worker> workers_;
-  std::size_t first_thread_ = 0;  // that of the first worker
+  std::size_t first_thread_ = 0;  // thread of the first worker
   struct Listened {
-    std::string place;  // ListeningSockets::place()
-    int fd;             // of a part's, which lives as long
+    std::string place;  // key of ListeningSockets::place()
+    int fd;             // owned by a worker's socket, which lives as long
   };
   std::vector<Listened> listened_;
-  std::shared_ptr<SocketFile> socket_file_;                     // of a client's localaddr; a successor may have it too
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for totals that come when we are gone
+  // Of a client's localaddr; shared with the tunnel that replaces this one.
+  std::shared_ptr<SocketFile> socket_file_;
+  // Detects totals that arrive after destruction.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-/// The addresses to listen on, and that of the remote if it is a literal: its name is resolved while the tunnel runs, for
-/// the network may not be there yet. Blocks. The error names what cannot be resolved.
+/// Resolves the addresses to listen on, and that of the remote if it is a literal. A remote name is resolved
+/// while the tunnel runs, because the network may not be up yet. Blocks. The error names the address that
+/// cannot be resolved.
 Result<TunnelAddresses> resolve_tunnel(const Profile& profile);
 
 }  // namespace kcptun

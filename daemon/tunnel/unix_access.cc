@@ -26,15 +26,15 @@ bool has_permission(const struct stat& info, const Identity& user, mode_t wanted
   return (info.st_mode >> shift & wanted) == wanted;
 }
 
-// In a folder that is shared, like /tmp, only the owner of a file removes it; that the user owns it is seen to.
+// In a sticky folder like /tmp, only the owner may remove a file. The caller makes the user the owner.
 bool may_remove(const std::string& path, const Identity& user) {
   if (user.uid == 0) return true;
-  mode_t wanted = kEnter | kWrite;  // the folder that the file is in
+  mode_t wanted = kEnter | kWrite;  // the folder of the file
   for (std::string folder = folder_of(path);; folder = folder_of(folder)) {
     struct stat info {};
     if (::stat(folder.c_str(), &info) == 0 && !has_permission(info, user, wanted)) return false;
     if (folder == "/" || folder == ".") return true;
-    wanted = kEnter;  // and those on the way to it
+    wanted = kEnter;  // and its parent folders
   }
 }
 

@@ -1,4 +1,4 @@
-// Who may use the file of a tunnel's unix socket, and who removes it.
+// Permissions and removal of a tunnel's unix socket file.
 #pragma once
 
 #include "config/profile.h"
@@ -7,8 +7,9 @@
 
 namespace kcptun {
 
-/// As localaddr-mode, localaddr-group and user ask. With a user to become, the file belongs to that user, who removes it
-/// at the end; a warning says where the folder does not allow that. The error names a group or user that is not known.
+/// Follows localaddr-mode, localaddr-group and user. With a user, the file belongs to that user, and the
+/// process removes it at exit as that user. Logs a warning if the folder does not allow the removal. The
+/// error names an unknown group or user.
 Result<UnixAccess> unix_access(const Profile& profile, const UnixPath& path);
 
 }  // namespace kcptun

@@ -37,7 +37,7 @@ void take_path(const Kcp& kcp, SessionSnapshot& to) {
   to.retransmission_timeout = in_seconds(rtt.timeout());
 }
 
-// 0 is what the controller does not know, or does not limit.
+// 0 means unknown or unlimited.
 std::optional<double> if_any(std::uint64_t value) {
   if (value == 0) return std::nullopt;
   return static_cast<double>(value);
@@ -81,7 +81,7 @@ void take_packets(const Link& link, SessionSnapshot& to) {
     to.parity_ratio = static_cast<double>(to.parity_sent) / static_cast<double>(to.packets_sent);
 }
 
-// The `most` first by `more`, in order.
+// Sorts the first `most` elements by `more` to the front, in order.
 template <typename T, typename More>
 void keep_first(std::vector<T>& all, std::size_t most, More more) {
   const std::size_t kept = std::min(all.size(), most);

@@ -1,4 +1,4 @@
-// Copies of what the loops hold, taken on their threads.
+// Takes snapshots of the engines' state on their threads.
 #pragma once
 
 #include <vector>
@@ -8,17 +8,17 @@
 
 namespace kcptun {
 
-/// One session. On its loop's thread.
+/// One session. Call it on the session's thread.
 SessionSnapshot take_session(const Session& session);
 
-/// One loop's share of a tunnel, but for its names and counters. `past`: what sessions that are gone have
-/// moved. Costs some steps for each session and a copy for each of the kMaxSessionRows that moved most.
+/// One engine's share of a tunnel, without names and counters. `past`: traffic of ended sessions. Costs a few
+/// steps per session and a copy of the kMaxSessionRows sessions with the most traffic.
 TunnelSnapshot take_share(std::vector<const Session*> sessions, const Traffic& past);
 
-/// CPU seconds of the calling thread.
+/// CPU time of the calling thread, in seconds.
 double thread_cpu_seconds();
 
-/// The process's own numbers: time, CPU, memory.
+/// Values of the whole process: time, CPU, memory.
 void take_process(ProcessSnapshot& snapshot);
 
 }  // namespace kcptun

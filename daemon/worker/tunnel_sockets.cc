@@ -18,7 +18,7 @@ Path path_from(const DatagramSocket& socket, const IpEndpoint& remote) {
   return {.remote = remote, .local = socket.local(), .socket = socket.index()};
 }
 
-// A new socket shows the address.
+// A newly connected socket shows the source address.
 bool leaves_from_elsewhere(const Path& path, const Profile& profile) {
   Result<UdpSocket> look = UdpSocket::connect(path.remote, udp_options(profile, path.socket));
   return look && look->local().ip != path.local.ip;
@@ -78,7 +78,7 @@ void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profil
 }  // namespace
 
 void set_up_socket(DatagramSocket& socket, const Profile& profile) {
-  set_dscp(socket, profile);  // a socket of a session that is gone may have another
+  set_dscp(socket, profile);  // a reclaimed socket may have another DSCP
   warn_of_clamped_buffers(socket, profile);
 }
 

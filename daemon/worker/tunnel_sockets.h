@@ -1,4 +1,4 @@
-// What a profile says about sessions and their sockets.
+// Settings of sessions and sockets, derived from a profile.
 #pragma once
 
 #include <cstdint>
@@ -14,23 +14,24 @@
 
 namespace kcptun {
 
-/// What a conversation is set up with, by the profile.
+/// The profile's settings of a session.
 LinkSettings link_settings(const Profile& profile);
-/// One of the server's ports: where it has a range, each session takes its own chance.
+/// One of the server's ports, chosen at random from its range for each session.
 std::uint16_t random_port(const HostPort& server, Random& random);
-/// From a client's socket to `remote`.
+/// The path from a client's socket to `remote`.
 Path path_from(const DatagramSocket& socket, const IpEndpoint& remote);
-/// True if packets to the path's peer would leave from another address by now. Where there is no route there is nothing
-/// to do: its coming will be announced.
+/// True if packets to the path's peer would now leave from another address. False without a route: the caller
+/// is notified when one appears.
 bool leaves_from_elsewhere(const Path& path, const Profile& profile);
-/// What a socket is opened with, by the profile.
+/// The profile's options for a new socket.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
 FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index);
-/// Sets dscp on a new socket, and says in the log, once, if the kernel refuses it or grants less than sockbuf.
+/// Sets DSCP on a new socket. Logs once if the kernel rejects it or grants smaller buffers than sockbuf.
 void set_up_socket(DatagramSocket& socket, const Profile& profile);
-/// The same for a socket that was set up by another profile.
+/// The same for a socket that another profile set up.
 void change_socket(DatagramSocket& socket, const Profile& profile);
-/// What tcp mode needs of the system, found out before anything is opened: the firewall. The error names the privileges.
+/// Opens the firewall that tcp mode needs, before any socket is opened. The error names the missing
+/// privileges.
 Result<std::unique_ptr<Firewall>> open_tcp_mode();
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// What the client's and the server's part of a loop have in common.
+// The interface common to the client's and the server's worker.
 #pragma once
 
 #include <vector>
@@ -10,29 +10,29 @@
 
 namespace kcptun {
 
-/// The addresses of a tunnel's two ends, as far as they are known; empty for a unix path, and where the client has
-/// several servers. A remote that is not known is looked for while the tunnel runs: no network, and a name that nobody
-/// knows, must not stop it.
+/// The addresses of a tunnel's two ends, as far as they are known. Empty for a unix path, and for a client
+/// with several servers. An unknown remote is resolved while the tunnel runs, so that a missing network or an
+/// unresolvable name does not prevent the start.
 struct TunnelAddresses {
   std::vector<IpEndpoint> local;
   std::vector<IpEndpoint> remote;
 };
 
-/// One loop's share of the tunnel. Lives on its loop's thread, but for construction and destruction, and for what is
-/// called while that thread stands still (WorkerThreads::run_exclusive).
+/// One engine's share of the tunnel. Lives on its engine's thread, except for construction, destruction and
+/// calls made while that thread is stopped (WorkerThreads::run_exclusive).
 class TunnelWorker {
  public:
   virtual ~TunnelWorker() = default;
-  /// Sums of its sessions, past and present.
+  /// Sums over its sessions, past and present.
   virtual Counters counters() const = 0;
   /// Streams that are open now.
   virtual std::size_t streams() const = 0;
-  /// The profile, which the part refers to, has changed in what may change while it runs: sessions that are open take
-  /// over what they can. `remote`: the addresses of the profile's remote, if that changed.
+  /// The profile, which the worker references, has changed in options that may change at run time. Open
+  /// sessions apply what they can. `remote`: the addresses of the profile's remote, if it changed.
   virtual void apply_profile(const std::vector<IpEndpoint>* remote) = 0;
-  /// Its sessions as they are now, and what they have moved; without names and counters.
+  /// Its current sessions and their traffic, without names and counters.
   virtual TunnelSnapshot share() const = 0;
-  /// Ends all streams, telling the peer, and stops listening.
+  /// Closes all streams, notifies the peer and stops listening.
   virtual void shut_down() = 0;
 };
 

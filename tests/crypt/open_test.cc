@@ -21,14 +21,15 @@ bool opens(Suite& suite, Buffer bytes) {
   return rejected == 0;
 }
 
-/// Whether the layout of the packet lets a flip of this bit pass: with a checksum over the body only, the
-/// nonce of a stream cipher or of none is free, and so is the xor table's.
+/// False if the packet's layout does not detect a flip of this bit: the checksum covers the body only, so
+/// flips of nonce bytes that the cipher does not use pass (stream ciphers, xor and none).
 bool flip_is_noticed(Cipher cipher, std::size_t bit) {
   const std::size_t byte = bit / 8;
   if (cipher == Cipher::kAes128Gcm || cipher == Cipher::kXChaCha20Poly1305) return true;
   if (cipher == Cipher::kXor || cipher == Cipher::kNone) return byte >= 16;
   if (cipher == Cipher::kSalsa20) return byte < 8 || byte >= 16;
-  // CFB garbles the block after the flipped one, too: a flip in the block before the checksum's is noticed.
+  // CFB also garbles the block after the flipped one, so a flip in the block before the checksum's is
+  // detected.
   const std::size_t block = suite_row(cipher).block_size;
   return byte >= 16 - block;
 }
@@ -62,7 +63,7 @@ TEST_CASE("a packet cut short at any length is rejected") {
       REQUIRE(opens(*path.suite, good));
       for (std::size_t size = 0; size < good.size(); ++size) {
         INFO(name.name << " by " << path.name << ", " << size << " of " << good.size() << " bytes");
-        // Exactly sized, so that the sanitizer sees a read behind the end.
+        // Exact size, so that the sanitizer detects reads past the end.
         REQUIRE_FALSE(
             opens(*path.suite, Buffer(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size))));
       }

@@ -1,4 +1,4 @@
-// Every way to run each cipher, so that tests can go through all that this CPU has.
+// Lists every implementation of each cipher, so that tests cover all that this CPU supports.
 #pragma once
 
 #include <array>
@@ -45,7 +45,7 @@ inline void warn_once(const std::string& path) {
   WARN("skipped: this CPU cannot run the path " + path);
 }
 
-/// All paths of a checksummed cipher; those that the CPU lacks are announced and left out.
+/// All implementations of a checksummed cipher. Those that the CPU lacks are reported and skipped.
 inline std::vector<CipherPath> paths_of(Cipher cipher) {
   const SuiteRow& row = suite_row(cipher);
   std::vector<CipherPath> all;
@@ -92,7 +92,7 @@ inline constexpr std::array<std::pair<GcmPath, const char*>, 2> kGcmPaths{{
     {GcmPath::kVaes512, "gcm-vaes-512"},
 }};
 
-/// A suite by one path.
+/// A suite with one implementation.
 struct SuitePath {
   std::string name;
   std::unique_ptr<Suite> suite;

@@ -9,7 +9,7 @@ using Buffer = std::vector<std::uint8_t>;
 constexpr std::uint8_t kCanary = 0xc5;
 constexpr std::size_t kMargin = 64;
 
-/// Packets of random bodies, each between canaries, at any alignment.
+/// Packets with random bodies, each between canaries, at any alignment.
 struct Batch {
   Batch(Random& random, std::size_t count, std::size_t largest, const Suite& suite) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -41,7 +41,7 @@ struct Batch {
   std::vector<std::size_t> offset, sizes;
 };
 
-/// An opened packet without the session header that some suites leave before its body.
+/// The body of a decrypted packet, without the session header that some suites leave before it.
 Buffer body_of(const Suite& suite, const Packet& packet) {
   REQUIRE(packet.size >= suite.session_header_size());
   return Buffer(packet.data + suite.session_header_size(), packet.data + packet.size);

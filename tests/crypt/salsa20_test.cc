@@ -11,7 +11,7 @@ using Buffer = std::vector<std::uint8_t>;
 constexpr std::uint8_t kCanary = 0xc5;
 constexpr std::size_t kMargin = 128;
 
-/// Packets one behind the other, at any alignment and with canaries between them.
+/// Consecutive packets at any alignment, with canaries between them.
 struct Batch {
   Batch(Random& random, const std::vector<std::size_t>& sizes) {
     for (std::size_t size : sizes) {
@@ -29,11 +29,11 @@ struct Batch {
       out.push_back({bytes.data() + offsets[i], static_cast<std::uint32_t>(lengths[i])});
     return out;
   }
-  Buffer bytes;  // compared as a whole, canaries and all
+  Buffer bytes;  // compared as a whole, including the canaries
   std::vector<std::size_t> offsets, lengths;
 };
 
-/// Seals by libsodium and by each path: the same bytes, and back again.
+/// Encrypts with libsodium and with each implementation, compares the results, and decrypts.
 void require_agreement(Random& random, const std::vector<std::size_t>& sizes) {
   const Bytes key = test_key().bytes();
   const Batch plain(random, sizes);

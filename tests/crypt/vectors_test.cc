@@ -30,7 +30,7 @@ struct Recorded {
   std::vector<Buffer> plain, sealed;
 };
 
-/// The vectors of one cipher, by key: one suite handles a whole batch of mixed sizes.
+/// The vectors of one cipher, by key. One suite handles a whole batch of mixed sizes.
 std::map<std::string, Recorded> recorded(const char* list, const std::string& method, const char* sealed) {
   std::map<std::string, Recorded> by_key;
   for (const auto& v : vectors()[list]) {

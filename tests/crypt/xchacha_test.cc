@@ -116,6 +116,6 @@ TEST_CASE("the same packet is sealed with another nonce each time, and nothing o
   for (std::size_t at = 0; at < 100; ++at) {
     std::set<std::uint8_t> values;
     for (const Buffer& bytes : sealed) values.insert(bytes[at]);
-    CHECK(values.size() > 200);  // of 256, at every place: 251 are expected
+    CHECK(values.size() > 200);  // of 256, at each position; 251 are expected
   }
 }

@@ -1,4 +1,4 @@
-// Which of a server's addresses is dialled: servers are links in memory, or silent sockets.
+// Selection among a server's addresses. Servers are links in memory, or sockets that do not answer.
 #include "daemon/client/address_race.h"
 
 #include "daemon/client/server_finder.h"
@@ -40,7 +40,8 @@ struct RaceRig {
   World world;
   OpenSocket opener = [this](const IpEndpoint& remote, std::uint32_t index) {
     IpEndpoint at = remote;
-    at.port = ports.at(attempts++);  // the server's port range is one port: here each address has its own
+    // The race uses one port for all addresses: here each address has its own.
+    at.port = ports.at(attempts++);
     return open(at, index);
   };
   std::vector<std::uint16_t> ports;
@@ -97,7 +98,7 @@ TEST_CASE("addresses to which there is no way cost no time") {
   const IpEndpoint far = parse_ip("192.0.2.1", 0).value();
   SECTION("beside one that answers") {
     rig.race({far, far, named(0)});
-    CHECK(rig.attempts == 3);  // at once
+    CHECK(rig.attempts == 3);  // immediately
     CHECK(rig.world.until([&] { return rig.ended; }));
     CHECK(rig.winner == named(0));
   }

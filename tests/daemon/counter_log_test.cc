@@ -12,7 +12,7 @@
 namespace kcptun {
 namespace {
 
-// A directory of its own, and local time in a zone without a database entry that could be missing.
+// A temporary directory, and local time in a zone that needs no entry in the zone database.
 struct Fixture {
   Fixture() {
     char name[] = "/tmp/kcptun-counter-log-XXXXXX";
@@ -79,7 +79,7 @@ TEST_CASE_METHOD(Fixture, "what cannot be written is an error that names the fil
   const CounterLog nowhere(path("none/snmp.log"));
   CHECK(nowhere.append(kNewYear, Counters{}).error() ==
         "cannot write " + path("none/snmp.log") + ": No such file or directory");
-  REQUIRE(mkdir(path("folder").c_str(), 0700) == 0);  // the fixture's own name may have a date's elements in it
+  REQUIRE(mkdir(path("folder").c_str(), 0700) == 0);  // the fixture's own name may contain layout elements
   CHECK_FALSE(CounterLog(path("folder")).append(kNewYear, Counters{}));
   REQUIRE(mkfifo(path("pipe").c_str(), 0600) == 0);
   CHECK_FALSE(CounterLog(path("pipe")).append(kNewYear, Counters{}));

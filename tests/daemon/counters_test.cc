@@ -5,7 +5,7 @@
 
 namespace kcptun {
 
-// docs/protocol.md section 9: the names and their order.
+// docs/protocol.md section 9: names and order.
 TEST_CASE("the counters' text has every name of kcptun's, in its order") {
   const char* const kNames =
       "BytesSent BytesReceived MaxConn ActiveOpens PassiveOpens CurrEstab InErrs InCsumErrors KCPInErrors InPkts "
@@ -19,7 +19,7 @@ TEST_CASE("the counters' text has every name of kcptun's, in its order") {
 }
 
 TEST_CASE("each counter stands behind its name, and sums add each") {
-  // The fields are all of one type and nothing else: filled with 1, 2, 3 ... in the order of declaration.
+  // All fields have the same type: fills them with 1, 2, 3 ... in declaration order.
   Counters counters;
   constexpr std::size_t kFields = sizeof(Counters) / sizeof(std::uint64_t);
   CHECK(kFields == 30);

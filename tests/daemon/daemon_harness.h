@@ -1,5 +1,5 @@
-// What the tests of daemon have in common: loops driven until a condition holds, applications on real loopback
-// sockets, the other end of a tunnel by hand, and the log.
+// Shared by the tests of daemon: engines driven until a condition holds, applications on real loopback
+// sockets, a hand-written peer for the other end of a tunnel, and the log.
 #pragma once
 
 #include <fcntl.h>
@@ -61,7 +61,7 @@ inline std::size_t count_of(const std::string& text, const std::string& word) {
   return count;
 }
 
-/// What is logged while it lives, at any level.
+/// Captures the log at any level during its lifetime.
 class LogCapture {
  public:
   LogCapture() : before_(spdlog::default_logger()) {
@@ -79,7 +79,7 @@ class LogCapture {
   std::shared_ptr<spdlog::logger> before_;
 };
 
-/// Runs the loop until the condition holds, or patience ends.
+/// Runs the loop until the condition holds, or a time limit ends.
 template <typename Condition>
 bool run_uv_until(uv_loop_t& loop, Condition condition) {
   const auto end = SteadyClock::now() + kAnswerTimeout;
@@ -92,7 +92,7 @@ bool run_uv_until(uv_loop_t& loop, Condition condition) {
   return true;
 }
 
-/// A bare libuv loop, which aborts at its end unless every handle was closed and freed.
+/// A plain libuv loop. The destructor aborts if any handle was not closed and freed.
 struct BareLoop {
   template <typename Condition>
   bool until(Condition condition) {
@@ -115,10 +115,10 @@ inline FileDescriptor must_listen(const IpEndpoint& address = loopback()) {
   return std::move(*listening);
 }
 
-/// A port where nobody listens (it was free a moment ago).
+/// A port without a listener (it was free a moment ago).
 inline std::uint16_t closed_port() { return port_of(must_listen().get()); }
 
-/// An address where nobody answers, not even with a refusal: the queue of connections not yet accepted is full.
+/// An address that neither accepts nor rejects connections: its accept queue is full.
 class SilentAddress {
  public:
   SilentAddress() : listening_(must_listen()) {
@@ -132,7 +132,7 @@ class SilentAddress {
   std::array<FileDescriptor, 3> fillers_;
 };
 
-/// An application at one end of a tunnel: a non-blocking socket, what it has still to send, and what it got.
+/// An application at one end of a tunnel: a non-blocking socket, the bytes to send, and the bytes received.
 class App {
  public:
   explicit App(FileDescriptor fd) : fd_(std::move(fd)) {}
@@ -140,7 +140,7 @@ class App {
 
   int fd() const { return fd_.get(); }
   void send(std::string bytes) { to_send_ += bytes; }
-  /// Sends and receives what it can.
+  /// Sends and receives as much as possible.
   void step() {
     if (!fd_.valid()) return;
     while (!to_send_.empty()) {
@@ -165,7 +165,7 @@ class App {
       }
     }
   }
-  /// Half-close, behind what is still to be sent.
+  /// Half-closes after the remaining bytes are sent.
   void end_sending() { ends_ = true; }
   void reset() {
     const linger hard{1, 0};
@@ -199,7 +199,7 @@ inline TcpPair tcp_pair() {
   return {std::move(near), FileDescriptor(accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC))};
 }
 
-/// A target or other listening application: accepts all there is.
+/// A target or other listening application. Accepts every connection.
 class AppServer {
  public:
   AppServer() : AppServer(loopback()) {}
@@ -224,7 +224,7 @@ class AppServer {
 
 // --- settings ---
 
-/// No cipher, FEC or compression: packets are KCP as it stands, for peers made by hand.
+/// No cipher, FEC or compression: packets are plain KCP, for hand-written peers.
 inline Profile plain_profile(Role role) {
   Profile profile;
   profile.role = role;
@@ -277,10 +277,10 @@ inline UdpSocket must_connect(const IpEndpoint& address, const UdpOptions& optio
   return std::move(*socket);
 }
 
-// --- the other end, by hand ---
+// --- the other end, hand-written ---
 
-/// Links in memory over a real socket, without cipher. A client has one conversation, a server one for each port that
-/// it hears from.
+/// Links in memory over a real socket, without cipher. A client has one session, a server one for each port
+/// that it receives from.
 class Peer {
  public:
   struct Stream {
@@ -304,13 +304,13 @@ class Peer {
     if (role == Role::kClient) open(0x11223344, {socket_.remote(), socket_.local(), 0});
   }
 
-  ~Peer() { conversations.clear(); }  // before the context that they live in
+  ~Peer() { conversations.clear(); }  // before the context that they use
   std::uint16_t port() const { return socket_.local().port; }
   SessionEntry& only() {
     REQUIRE(conversations.size() == 1);
     return *conversations.begin()->second;
   }
-  /// Of a client: the sid of a new stream.
+  /// Client only. Returns the sid of a new stream.
   std::uint32_t open_stream() {
     const std::uint32_t sid = only().link.open_stream().value();
     only().streams[sid];
@@ -400,7 +400,8 @@ class Peer {
   TransmitBatch batch_;
 };
 
-/// A datagram of one PUSH segment with these stream bytes, as a peer without cipher, FEC and compression sends it.
+/// A datagram with one PUSH segment of these stream bytes, as a peer without cipher, FEC and compression
+/// sends it.
 inline std::string push_datagram(std::uint32_t conv, std::uint32_t sn, const std::string& bytes) {
   Segment segment;
   segment.conv = conv;
@@ -417,7 +418,7 @@ inline std::string smux_frame(std::uint8_t version, SmuxCommand command, std::ui
   return frame + payload;
 }
 
-/// A bare UDP socket that speaks datagrams made by push_datagram() and notes what it hears.
+/// A plain UDP socket that sends datagrams of push_datagram() and records what it receives.
 class RawPeer {
  public:
   struct Datagram {
@@ -443,7 +444,7 @@ class RawPeer {
          size = sizeof from)
       heard.push_back({ntohs(from.sin_port), std::string(buffer, static_cast<std::size_t>(n))});
   }
-  /// Where datagrams came from, each once, in order of the first.
+  /// The source ports of received datagrams, each once, in order of arrival.
   std::vector<std::uint16_t> sources() const {
     std::vector<std::uint16_t> ports;
     for (const Datagram& datagram : heard)
@@ -456,13 +457,13 @@ class RawPeer {
   FileDescriptor fd_;
 };
 
-// --- driving all of it on one thread ---
+// --- driving everything on one thread ---
 
 class World {
  public:
   using Step = std::function<void()>;
   void add(Engine& loop) {
-    loop.flush();  // what was set up before, as Engine::run() does
+    loop.flush();  // work from before the start, as in Engine::run()
     loops_.push_back(&loop);
   }
   template <typename T>
@@ -480,7 +481,7 @@ class World {
     }
     return true;
   }
-  /// Lets everything go on for so long: for things that must not happen meanwhile.
+  /// Runs everything for this long, to check that something does not happen.
   void for_a_while(std::chrono::milliseconds time) {
     until([] { return false; }, time);
   }
@@ -499,7 +500,7 @@ class World {
   std::vector<Step> steps_;
 };
 
-/// How often a loop turns while nothing else drives it: what a busy loop would show.
+/// Counts a loop's iterations while nothing else drives it: detects a busy loop.
 inline std::size_t turns_of(Engine& loop, std::chrono::milliseconds time) {
   bool over = false;
   std::size_t turns = 0;
@@ -510,7 +511,7 @@ inline std::size_t turns_of(Engine& loop, std::chrono::milliseconds time) {
   return turns;
 }
 
-/// Lowers the limit on descriptors for its lifetime.
+/// Lowers the limit on descriptors during its lifetime.
 class DescriptorLimit {
  public:
   explicit DescriptorLimit(rlim_t limit) {

@@ -46,7 +46,7 @@ TEST_CASE("a deadline can be moved and taken back") {
   int woken = 0;
   Entry one([&woken](TimePoint) { ++woken; });
   Entry other([](TimePoint) {});
-  heap.set(one, std::nullopt);  // not there: nothing happens
+  heap.set(one, std::nullopt);  // not in the heap: no effect
   heap.set(other, at(5));
   heap.set(one, at(9));
   CHECK(heap.soonest() == at(5));

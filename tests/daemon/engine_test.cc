@@ -1,4 +1,4 @@
-// The loop's sockets and its one batch; kernels that refuse are played by replaced system calls.
+// The engine's sockets and its batch. Replaced system calls simulate kernel errors.
 #include "daemon/engine/engine.h"
 
 #include <deque>
@@ -35,7 +35,7 @@ std::uint32_t add_bound(Engine& loop, PacketReceiver& receiver) {
 
 std::uint16_t port_of(const Engine& loop, std::uint32_t index) { return loop.socket(index)->local().port; }
 
-/// What sendmmsg is to say: an errno for so many calls, or for so long, then the kernel's own answers.
+/// The results of sendmmsg: an errno for a number of calls or for a time, then the kernel's own results.
 struct Refusals {
   static inline int error = 0;
   static inline int left = 0;
@@ -63,7 +63,7 @@ struct Refusals {
   }
 };
 
-/// A client's end of one conversation, its socket's sends under control, and its peer in memory.
+/// A client's end of one session. The test controls the sends of its socket, and the peer is in memory.
 struct Rig final : PacketReceiver, Session::Owner {
   explicit Rig(std::uint16_t port = 0)
       : profile(test::plain_profile(Role::kClient)),
@@ -125,7 +125,7 @@ TEST_CASE("an alarm rings at the earliest time asked for, once, and never after 
   });
   alarm->schedule_at(start + seconds(3));
   alarm->schedule_at(start + seconds(1));
-  alarm->schedule_at(start + seconds(5));  // by then it has rung
+  alarm->schedule_at(start + seconds(5));  // it has been called by then
   for (int i = 1; i <= 9; ++i) loop->deadlines().run(start + seconds(i));
   CHECK(rung == std::vector{start + seconds(1), start + seconds(3)});
   alarm->schedule_at(start + seconds(10));
@@ -302,7 +302,8 @@ TEST_CASE("a socket removed while its batch is blocked takes its packets along, 
   rig.world.add(*app);
   Refusals::arm(EAGAIN, std::chrono::seconds(30));
   app->send("lost");
-  // A socket that is always writable is asked again and again: only the real kernel would say otherwise.
+  // The simulated socket always reports writable, so it is retried repeatedly; a real kernel would not report
+  // it.
   REQUIRE(rig.world.until([&] { return rig.loop.blocked(); }));
   rig.loop.remove_socket(rig.index);
   CHECK(rig.world.until([&] { return !rig.loop.blocked(); }));
@@ -323,7 +324,7 @@ TEST_CASE("packets of a removed socket never leave by the socket that comes next
   options.index = rig.loop.next_socket_index();
   rig.loop.add_socket(test::must_connect(loopback(other.port()), options), receiver);
   rig.world.add(other);
-  // The session is still there and would send again through its path: it must not be pumped.
+  // The session still exists and would send through its path: it must not be pumped.
   rig.loop.forget(*rig.session);
   CHECK(rig.world.until([&] { return !rig.loop.blocked(); }));
   rig.world.for_a_while(std::chrono::milliseconds(20));
@@ -336,7 +337,7 @@ TEST_CASE("a port that nobody answers on does not stop the loop, and the tunnel 
   { port = test::RawPeer().port(); }
   const Profile profile = test::plain_profile(Role::kClient);
   Rig rig(0);
-  // The peer of another conversation comes late, to a port that refused before.
+  // The peer of another session opens late, on a port that rejected packets before.
   UdpOptions options;
   options.index = rig.loop.next_socket_index();
   UdpSocket socket = test::must_connect(loopback(port), options);

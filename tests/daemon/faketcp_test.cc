@@ -1,5 +1,5 @@
-// The disguise on the loopback of a network namespace of its own, with the kernel's real connections, filters
-// and rules.
+// Fake TCP on the loopback of a private network namespace, with the kernel's real connections, filters and
+// rules.
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ struct Arrived {
   Datagram bytes;
 };
 
-/// A socket, what has come to it, and a way to wait for more.
+/// A socket, what it has received, and a way to wait for more.
 template <typename Socket>
 struct End {
   explicit End(Result<std::unique_ptr<Socket>> made) {
@@ -52,7 +52,7 @@ struct End {
   std::vector<Arrived> arrived;
 };
 
-/// Reads both ends until the condition holds; false after 10 s.
+/// Reads at both ends until the condition holds. False after 10 s.
 template <typename A, typename B, typename Condition>
 bool until(A& one, B& other, Condition condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -67,13 +67,13 @@ bool until(A& one, B& other, Condition condition) {
 }
 
 void push(TransmitBatch& batch, const Datagram& datagram) {
-  std::ranges::copy(datagram, batch.next_slot());  // memcpy does not take an empty one
+  std::ranges::copy(datagram, batch.next_slot());  // memcpy must not be called for an empty one
   batch.push(datagram.size());
 }
 
 Datagram filled(std::size_t size, int value) { return Datagram(size, static_cast<std::uint8_t>(value)); }
 
-/// Sends datagrams; how many were taken by the kernel.
+/// Sends datagrams. Returns the number accepted by the kernel.
 std::uint64_t send(DatagramSocket& socket, const Path& path, const std::vector<Datagram>& datagrams) {
   TransmitBatch batch;
   batch.begin_run(path);
@@ -111,7 +111,7 @@ struct Pair {
   End<FakeTcpClient> client;
 };
 
-/// A segment from nowhere in particular, sent as it is.
+/// Sends a segment with forged addresses unchanged.
 void inject(const IpEndpoint& from, const IpEndpoint& to, Datagram segment) {
   const int fd = ::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
   const SocketAddress source = to_sockaddr(from), name = to_sockaddr(to);
@@ -139,7 +139,7 @@ TEST_CASE("datagrams go both ways in the disguise, over IPv4 and IPv6, in batche
   test::in_own_network([] {
     for (const std::string address : {"127.0.0.1:4000", "[::1]:4000"}) {
       Pair pair(address);
-      // What is sent before the handshake is over waits for it.
+      // Datagrams sent before the handshake is complete wait for it.
       CHECK(send(*pair.client.socket, {}, {filled(700, 1), filled(0, 0), filled(1500, 2)}) == 0);
       REQUIRE(until(pair.client, pair.server, [&] { return pair.server.arrived.size() == 2; }));
       CHECK(pair.server.arrived[0].bytes == filled(700, 1));
@@ -209,7 +209,7 @@ TEST_CASE("segments of nobody's connection, with lies, and resets by guess are c
       return until(pair.client, pair.server,
                    [&] { return counters.misrouted == misrouted && counters.malformed == malformed; });
     };
-    for (std::uint16_t port = 1; port <= 50; ++port) {  // no memory for any of them
+    for (std::uint16_t port = 1; port <= 50; ++port) {  // no memory is allocated for them
       IpEndpoint stranger = client;
       stranger.port = port;
       inject(stranger, server, segment_of(stranger, server, 1, kTcpPsh | kTcpAck, filled(100, 1)));
@@ -231,7 +231,7 @@ TEST_CASE("segments of nobody's connection, with lies, and resets by guess are c
     CHECK(counted(51, 4));
     CHECK(pair.server.socket->connections() == 1);
     CHECK(pair.server.arrived.size() == 1);
-    // To another port: the filter keeps it from us.
+    // To another port: the filter drops it.
     inject(client, at("127.0.0.1:4001"), segment_of(client, at("127.0.0.1:4001"), 1, kTcpPsh, filled(9, 1)));
     send(*pair.client.socket, {}, {filled(2, 2)});
     CHECK(until(pair.client, pair.server, [&] { return pair.server.arrived.size() == 2; }));
@@ -250,8 +250,8 @@ TEST_CASE("the server forgets a connection that ends, and the client begins a ne
     send(*pair.client.socket, {}, {filled(3, 3)});
     REQUIRE(until(pair.client, pair.server, [&] { return pair.server.arrived.size() == 2; }));
     CHECK(pair.server.arrived[1].path.remote != first);
-    // A server that starts anew does not know the connection: its kernel says so to the first segment, whose
-    // number it repeats.
+    // A restarted server does not have the connection. Its kernel answers the first segment with a reset that
+    // repeats the segment's number.
     pair.server.socket.reset();
     pair.server.socket = must(FakeTcpServer::listen(at("127.0.0.1:4000"), {}, {}));
     REQUIRE(until(pair.client, pair.server, [&] {
@@ -290,7 +290,7 @@ TEST_CASE("the connection that was silent for longest makes way for one too many
       return client;
     };
     const auto second = join(2);
-    send(*pair.client.socket, {}, {filled(1, 1)});  // now the second is the silent one
+    send(*pair.client.socket, {}, {filled(1, 1)});  // now the second one is the least recently active
     CHECK(until(pair.client, pair.server, [&] { return pair.server.arrived.size() == 3; }));
     const auto third = join(4);
     const Path first_path = pair.server.arrived[2].path, second_path = pair.server.arrived[1].path;
@@ -304,8 +304,8 @@ TEST_CASE("the kernel's own connection stays idle: no data, no answers") {
   test::in_own_network([] {
     Pair pair("127.0.0.1:4000");
     REQUIRE(pair.connect());
-    // A raw socket of its own sees all TCP on this loopback: only PSH|ACK with payload may be there from now
-    // on.
+    // A separate raw socket captures all TCP on this loopback: from now on there may be only PSH|ACK segments
+    // with payload.
     const int watcher = ::socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     const int room = 4 << 20;
     ::setsockopt(watcher, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);

@@ -47,7 +47,7 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-// A child that makes a firewall of the given kind and is killed. Its table's name.
+// Starts a child that creates a firewall of the given kind, and kills it. Returns its table's name.
 std::string table_of_killed(Firewall::Owner owner) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
@@ -78,7 +78,7 @@ TEST_CASE("a rule is there for as long as its object, and the table for as long 
     {
       auto ports = (*firewall)->suppress_kernel_segments_of(3000, 3100);
       REQUIRE(ports);
-      CHECK(count_rules() == 2);  // a family each
+      CHECK(count_rules() == 2);  // one per family
       auto ipv4 =
           (*firewall)->suppress_kernel_segments(*parse_endpoint("10.0.0.1:1"), *parse_endpoint("10.0.0.2:2"));
       auto ipv6 = (*firewall)->suppress_kernel_segments(*parse_endpoint("[::1]:1"), *parse_endpoint("[::2]:2"));
@@ -96,7 +96,7 @@ TEST_CASE("a rule is there for as long as its object, and the table for as long 
 TEST_CASE("the kernel removes the table of a killed process, or the next start does") {
   test::in_own_network([] {
     CHECK(table_of_killed(Firewall::Owner::kSocket).starts_with("kcptun-uv-"));
-    CHECK(tables().empty());  // gone by the time that the process is
+    CHECK(tables().empty());  // removed when the process has ended
     const std::string stale = table_of_killed(Firewall::Owner::kProcess);
     REQUIRE(tables() == std::vector{stale});
     CHECK(is_stale_table(stale));

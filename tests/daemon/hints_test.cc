@@ -42,7 +42,7 @@ TEST_CASE("However many addresses send garbage, no more than the newest are reme
   CHECK_FALSE(peers.handle_rejected(peer(1), 4));
 }
 
-// --- packets of full size ---
+// --- full-size packets ---
 
 SimSettings path_of(std::uint32_t mtu, double loss) {
   SimSettings s;
@@ -58,7 +58,8 @@ SimSettings path_of(std::uint32_t mtu, double loss) {
   return s;
 }
 
-/// Looks at one end as the daemon does: when segments of the peer have come. When it is found, within a minute.
+/// Checks one end as the daemon does: when segments of the peer have arrived. Returns when the hint applied,
+/// within a minute.
 std::optional<Duration> found_after(const SimSettings& settings, std::size_t request, std::size_t answer, Role end) {
   FlowPlan plan;
   plan.request = request;

@@ -1,4 +1,4 @@
-// Listeners and connecting, on real sockets.
+// Listeners and outgoing connections on real sockets.
 #include "daemon/io/listener.h"
 
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ using test::LogCapture;
 using test::loopback;
 using test::BareLoop;
 
-/// A directory of its own, removed at the end.
+/// A temporary directory, removed at the end.
 struct TempDir {
   TempDir() {
     char name[] = "/tmp/kcptun-listener-XXXXXX";
@@ -62,7 +62,7 @@ TEST_CASE("a listening port that is taken is an error that names it") {
   REQUIRE_FALSE(second);
   CHECK(contains(second.error(), "127.0.0.1:" + std::to_string(port)));
   CHECK(contains(second.error(), "Address already in use"));
-  // errno must survive the cleaning up
+  // Cleaning up must preserve errno.
   CHECK_FALSE(contains(second.error(), "Success"));
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("the longest unix path works") {
 TEST_CASE("a stale unix socket is replaced") {
   TempDir dir;
   const UnixPath path = dir.file("stale");
-  must(listen_unix(path));  // closed at once, the file stays
+  must(listen_unix(path));  // closed immediately; the file stays
   CHECK(std::filesystem::exists(path.path));
   const FileDescriptor listening = must(listen_unix(path));
   CHECK(begin_connect(path).valid());
@@ -136,13 +136,13 @@ TEST_CASE("a unix socket has the permissions and the group that were asked for b
   const FileDescriptor listening = must(listen_unix(path, {.mode = 0660, .owner = geteuid(), .group = getegid()}));
   const UnixPath plain = dir.file("plain");
   const FileDescriptor second = must(listen_unix(plain));
-  CHECK(::umask(umask_before) == 0077);  // it was put back
+  CHECK(::umask(umask_before) == 0077);  // it was restored
   struct stat info {};
   REQUIRE(::stat(path.path.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0660);
   CHECK(info.st_gid == getegid());
   REQUIRE(::stat(plain.path.c_str(), &info) == 0);
-  CHECK((info.st_mode & 0777) == 0700);  // as the umask says
+  CHECK((info.st_mode & 0777) == 0700);  // according to the umask
 }
 
 TEST_CASE("a live unix socket is refused, and goes on working") {
@@ -184,8 +184,8 @@ TEST_CASE("without descriptors a listener pauses, says so once, and recovers") {
   for (int i = 0; i < 3; ++i) clients.push_back(begin_connect(loopback(port)));
   std::size_t turns = 0;
   CheckHandle counter(loop.uv, [&turns] { ++turns; });
-  // UBSan opens a pipe when it first sees a class with a vtable, and takes a failure of that for our fault: the log
-  // writes a line before, and nothing is checked while there are no descriptors.
+  // UBSan opens a pipe when it first checks a class with a vtable, and reports an error if that fails. The
+  // log therefore writes one line before, and nothing new is checked while there are no descriptors.
   spdlog::warn("a first line: {}", std::strerror(EMFILE));
   const std::size_t said = log.count("Too many open files");
   std::size_t accepted_meanwhile;
@@ -206,7 +206,7 @@ TEST_CASE("without descriptors a listener pauses, says so once, and recovers") {
   CHECK(loop.until([&] { return accepted.size() == 3; }));
   CHECK(log.count("accepting pauses") == 1);
 
-  clients.push_back(begin_connect(loopback(port)));  // and again, soon after: that is no news
+  clients.push_back(begin_connect(loopback(port)));  // a second pause soon afterwards is not logged
   {
     const FileDescriptor next(::dup(clients[0].get()));
     bool over = false;

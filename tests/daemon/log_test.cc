@@ -1,4 +1,4 @@
-// Events as lines for people and as JSON, what repeats, and the file that the log goes to.
+// Events as text lines and as JSON, repeated lines, and the log file.
 #include "daemon/log/log.h"
 
 #include <spdlog/spdlog.h>
@@ -35,7 +35,7 @@ std::vector<std::string> lines_of(const std::string& file) {
   return lines;
 }
 
-/// Writes by `write` to a log of these settings, and gives its lines.
+/// Calls `write` with a log of these settings and returns the log's lines.
 template <typename Write>
 std::vector<std::string> logged(LogSettings settings, Write write) {
   const TempDir directory;

@@ -1,4 +1,4 @@
-// The log's lines on their way to a pipe that nobody reads, to a full disk, and to a reader that comes back.
+// The log writer with a pipe without a reader, with a full disk, and with a reader that resumes.
 #include "daemon/log/log_writer.h"
 
 #include <fcntl.h>
@@ -21,7 +21,7 @@ LogWriter::Notice notice() {
   return [](std::uint64_t lines) { return "lost " + std::to_string(lines) + "\n"; };
 }
 
-/// A small pipe with a writer on it.
+/// A small pipe with a writer.
 struct Piped {
   Piped() {
     std::array<int, 2> ends;
@@ -30,7 +30,7 @@ struct Piped {
     read = FileDescriptor(ends[0]);
     writer.emplace(FileDescriptor(ends[1]), notice());
   }
-  /// Reads until `end` has come.
+  /// Reads until `end` was received.
   std::string until(const std::string& end) {
     std::string text;
     std::array<char, 8192> bytes;
@@ -55,7 +55,7 @@ TEST_CASE("whoever logs never waits for the reader; what is beyond the queue is 
   Piped pipe;
   REQUIRE(pipe.writer->start().ok());
   const std::size_t many = 4 * LogWriter::kMaxQueued / line(1'000'000).size();
-  for (std::size_t i = 0; i < many; ++i) pipe.writer->append(line(i));  // nobody reads
+  for (std::size_t i = 0; i < many; ++i) pipe.writer->append(line(i));  // the pipe is not read
   std::string text = pipe.until("x\n");
   while (text.find("lost ") == std::string::npos) text += pipe.until("\n");
   pipe.writer->append("last\n");
@@ -74,7 +74,7 @@ TEST_CASE("whoever logs never waits for the reader; what is beyond the queue is 
       ++next;
     }
   }
-  CHECK(next == many);  // each came or was counted, in order
+  CHECK(next == many);  // each line arrived or was counted, in order
   CHECK(lost > 0);
   CHECK((many - lost) * line(0).size() >= LogWriter::kMaxQueued / 2);
 }
@@ -95,7 +95,8 @@ TEST_CASE("without a thread lines are written at once as far as they fit, the ot
   Piped pipe;
   pipe.writer->append(line(0));
   CHECK(pipe.until(line(0)) == line(0));
-  for (std::size_t i = 1; i < 200; ++i) pipe.writer->append(line(i));  // nobody reads, and nothing blocks
+  // The pipe is not read, and nothing blocks.
+  for (std::size_t i = 1; i < 200; ++i) pipe.writer->append(line(i));
   std::string text;
   std::thread reader([&] { text = pipe.until(line(199)); });
   CHECK(pipe.writer->finish(kAnswerTimeout));
@@ -133,11 +134,11 @@ TEST_CASE("a log that follows another writes after it, and waits no longer than 
   REQUIRE(pipe.writer->start().ok());
   pipe.writer->append(line(0));
   for (std::size_t i = 1; i < 200; ++i) pipe.writer->append(line(i));
-  LogWriter next(FileDescriptor(fcntl(pipe.read.get(), F_DUPFD_CLOEXEC, 0)), notice());  // cannot be written to
+  LogWriter next(FileDescriptor(fcntl(pipe.read.get(), F_DUPFD_CLOEXEC, 0)), notice());  // not writable
   REQUIRE(next.start().ok());
   next.follow(*pipe.writer, milliseconds(10));
   next.append("refused\n");
-  CHECK(next.finish(kAnswerTimeout));  // the other is stuck all the while
+  CHECK(next.finish(kAnswerTimeout));  // the other writer is blocked all the time
   CHECK(pipe.until(line(199)).ends_with(line(199)));
 }
 

@@ -1,4 +1,4 @@
-// A thread without one address family, as on a host without IPv6: socket() gives EAFNOSUPPORT.
+// A thread without one address family, as on a host without IPv6: socket() fails with EAFNOSUPPORT.
 #pragma once
 
 #include <linux/audit.h>
@@ -21,7 +21,8 @@
 
 namespace kcptun::test {
 
-/// The calling thread opens no socket of `family` any more. False where the system has no such filter.
+/// Keeps the calling thread from opening sockets of `family`. False if the system does not support such a
+/// filter.
 inline bool forbid_family(int family) {
   constexpr std::uint32_t kFirstArgument = offsetof(seccomp_data, args);  // its low half, on little-endian machines
   std::array<sock_filter, 6> program{{
@@ -36,7 +37,7 @@ inline bool forbid_family(int family) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
-/// Runs `body` on a thread without the family. Says so and returns where that is not allowed.
+/// Runs `body` on a thread without the family. Reports and returns if that is not allowed.
 template <typename Body>
 void without_family(int family, Body body) {
   bool forbidden = false;

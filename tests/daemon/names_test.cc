@@ -1,4 +1,4 @@
-// Names to addresses: by the system's files, and by a name server made by hand that is silent on request.
+// Name resolution from the system's files, and from a hand-written name server that can stop answering.
 #include <sys/socket.h>
 
 #include <cstring>
@@ -16,7 +16,8 @@ bool contains(const std::string& text, const std::string& word) { return text.fi
 
 IpEndpoint ip(const char* text, std::uint16_t port = 0) { return parse_ip(text, port).value(); }
 
-/// Gives 192.0.2.7 for names that begin with "good", an error for those that begin with "bad", and is silent else.
+/// Returns 192.0.2.7 for names that begin with "good" and an error for those that begin with "bad". Does not
+/// answer other queries.
 class NameServer {
  public:
   NameServer() : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
@@ -40,7 +41,7 @@ class NameServer {
  private:
   static constexpr std::size_t kHeader = 12;
   static constexpr char kTypeA = 1;
-  // RFC 1035 section 4: the question comes back, behind it one record that points at the question's name.
+  // RFC 1035 section 4: repeats the question and appends one record that points to the question's name.
   static std::string answer_to(const std::string& query) {
     const bool good = query.compare(kHeader + 1, 4, "good") == 0;
     const bool bad = query.compare(kHeader + 1, 3, "bad") == 0;
@@ -49,7 +50,7 @@ class NameServer {
     std::string answer = query.substr(0, end);
     const bool has_record = good && query[end - 3] == kTypeA;
     answer[2] = '\x81';                    // a response, recursion desired
-    answer[3] = bad ? '\x83' : '\x80';     // no such name, or all well
+    answer[3] = bad ? '\x83' : '\x80';     // NXDOMAIN or no error
     answer[7] = has_record ? 1 : 0;
     answer[11] = 0;  // no additional records
     if (has_record) answer += std::string("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7", 16);
@@ -121,7 +122,7 @@ TEST_CASE("a good name does not wait for dead ones, and the end waits for none")
   std::vector<IpEndpoint> found;
   auto good = rig.look_up("good.example", [&](NameLookup::Addresses addresses) { found = addresses.value(); });
   CHECK(rig.until([&] { return !found.empty(); }));
-  CHECK(others == 0);  // the first dead one ends after 6 s
+  CHECK(others == 0);  // the first query to a dead server ends after 6 s
   good.reset();
   dead.clear();
   int turns = 0;

@@ -1,5 +1,4 @@
-// A network namespace for one test: nothing of the machine's is touched, and it goes with the thread that
-// made it.
+// A network namespace for one test. It isolates the test from the machine's network and ends with its thread.
 #pragma once
 
 #include <net/if.h>
@@ -20,8 +19,8 @@
 
 namespace kcptun::test {
 
-/// Runs `body` on a thread with a network of its own, whose loopback is up. Says so and returns where that is
-/// not allowed: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+/// Runs `body` on a thread with its own network namespace, whose loopback is up. Reports and returns if that
+/// is not allowed: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
 template <typename Body>
 void in_own_network(Body body) {
   std::string refusal;

@@ -1,4 +1,4 @@
-// Which ports of a range are free, with real sockets on loopback.
+// Free ports of a range, with real sockets on loopback.
 #include "daemon/net/port_probe.h"
 
 #include <arpa/inet.h>
@@ -17,7 +17,7 @@ namespace {
 
 using Ports = std::vector<std::uint16_t>;
 
-/// Binds 127.0.0.1 and the port; invalid if it cannot be.
+/// Binds the port of 127.0.0.1. Invalid on failure.
 FileDescriptor take(std::uint16_t port, PortKind kind) {
   FileDescriptor fd(::socket(AF_INET, (kind == PortKind::kUdp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
   sockaddr_in name{};
@@ -29,7 +29,7 @@ FileDescriptor take(std::uint16_t port, PortKind kind) {
   return fd;
 }
 
-/// The first of four ports in a row that are free for both kinds.
+/// The first of four consecutive ports that are free for both kinds.
 std::uint16_t four_free_ports() {
   for (std::uint16_t first = 24100; first < 24900; first = static_cast<std::uint16_t>(first + 4)) {
     bool free = true;

@@ -1,4 +1,4 @@
-// What is kept of a stream so that it can begin anew, on both sides of the bound.
+// The bytes of a stream kept for its restart, on both sides of the bound.
 #include "daemon/engine/replay_buffer.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace kcptun {
 namespace {
 
-/// Reads the text into pieces of three bytes, as a read into segments does.
+/// Records the text in pieces of three bytes, as a read into segments does.
 void record(ReplayBuffer& buffer, std::string text) {
   std::vector<MutableBytes> pieces;
   auto* const data = reinterpret_cast<std::uint8_t*>(text.data());
@@ -24,13 +24,13 @@ TEST_CASE("what was read is taken back in order, and sent before anything else i
   ReplayBuffer first;
   record(first, "GET / HT");
   record(first, "TP/1.1");
-  CHECK(first.unsent().empty());  // it was sent as it was read
+  CHECK(first.unsent().empty());  // sent when it was read
   REQUIRE(first.movable());
   ReplayBuffer second(first.take());
   CHECK(text_of(second.unsent()) == "GET / HTTP/1.1");
   second.drop_unsent(4);
   CHECK(text_of(second.unsent()) == "/ HTTP/1.1");
-  ReplayBuffer third(second.take());  // and in the one after it, from the beginning
+  ReplayBuffer third(second.take());  // and in the session after it, from the start
   CHECK(text_of(third.unsent()) == "GET / HTTP/1.1");
   third.drop_unsent(14);
   record(third, "!");

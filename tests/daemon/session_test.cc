@@ -1,5 +1,5 @@
-// Sessions and connections: a loop with the server's part against a link in memory, the client's part likewise, and
-// both parts against each other, over real loopback sockets.
+// Sessions and connections: an engine with the server's worker against a link in memory, one with the
+// client's worker likewise, and both workers against each other, over real loopback sockets.
 #include "daemon/engine/session.h"
 
 #include "daemon/client/client_worker.h"
@@ -20,10 +20,10 @@ constexpr auto kMoment = std::chrono::milliseconds(100);
 
 HostPort host(std::uint16_t port) { return {"127.0.0.1", port, port}; }
 
-/// A free UDP port, as the parts are told theirs.
+/// A free UDP port to configure the workers with.
 std::uint16_t free_udp_port() { return test::must_bind().local().port; }
 
-/// The server's part in its loop; the client is a link in memory.
+/// The server's worker in its engine. The client is a link in memory.
 struct ServerRig {
   explicit ServerRig(Profile with = test::plain_profile(Role::kServer), std::vector<IpEndpoint> targets = {})
       : profile(std::move(with)) {
@@ -61,7 +61,7 @@ struct ServerRig {
   World world;
 };
 
-/// Both parts, each in its loop, with kcptun's default settings.
+/// Both workers, each in its engine, with kcptun's default settings.
 struct TunnelRig {
   explicit TunnelRig(std::uint32_t conn = 1, Cipher cipher = Cipher::kAes, std::uint16_t target_port = 0) {
     if (target_port == 0) target_port = target.port();
@@ -110,7 +110,7 @@ struct TunnelRig {
 
 }  // namespace
 
-// --- one conversation ---
+// --- one session ---
 
 TEST_CASE("bytes pass both ways between a stream and the target") {
   ServerRig rig;
@@ -163,7 +163,7 @@ TEST_CASE("half-close, the application first: it still gets what comes, then all
   CHECK(rig.stream(sid).received == "all I have");
   rig.world.for_a_while(kMoment);
   CHECK_FALSE(rig.app().ended);
-  CHECK(test::turns_of(*rig.owned, kMoment) < 30);  // nothing to do, and nothing is done
+  CHECK(test::turns_of(*rig.owned, kMoment) < 30);  // an idle engine does nothing
   const std::string more = test::random_bytes(300'000, 4);
   rig.stream(sid).to_send = more;
   rig.stream(sid).ends = true;
@@ -234,7 +234,7 @@ TEST_CASE("a target all of whose addresses are silent is given up after a time")
   const test::SilentAddress first, second;
   ServerRig rig(test::plain_profile(Role::kServer), {first.address(), second.address()});
   const std::uint32_t sid = rig.peer->open_stream();
-  rig.world.for_a_while(std::chrono::milliseconds(700));  // both attempts are under way
+  rig.world.for_a_while(std::chrono::milliseconds(700));  // both attempts are in progress
   CHECK_FALSE(rig.stream(sid).broken);
   CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
   CHECK(rig.log.count("error=\"Connection timed out\"") == 1);
@@ -390,7 +390,8 @@ TEST_CASE("what an application sent before it closed with unread input comes bef
   rig.app().send(answer);
   rig.app().step();
   rig.app().close();
-  rig.stream(sid).to_send = test::random_bytes(500'000, 13);  // is refused: writing fails before reading does
+  // The local peer resets the connection: writing fails before reading does.
+  rig.stream(sid).to_send = test::random_bytes(500'000, 13);
   CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
   CHECK(rig.stream(sid).received == answer);
   CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
@@ -426,7 +427,7 @@ TEST_CASE("a target that does not read holds its stream up, within streambuf, an
   const std::string bytes = test::random_bytes(16 << 20, 7);
   rig.stream(stuck).to_send = bytes;
   std::size_t left = 0;
-  REQUIRE(rig.world.until([&] {  // nothing leaves any more
+  REQUIRE(rig.world.until([&] {  // nothing is sent any more
     const std::size_t before = std::exchange(left, rig.stream(stuck).to_send.size());
     if (before != left || left == bytes.size()) return false;
     rig.world.for_a_while(std::chrono::milliseconds(300));
@@ -458,7 +459,7 @@ TEST_CASE("a connection whose stream has no window parks, and wakes when it has 
   rig.app().send(bytes);
   REQUIRE(rig.world.until([&] { return rig.stream(sid).received.size() == 262144; }));
   rig.world.for_a_while(kMoment);
-  CHECK(rig.stream(sid).received.size() == 262144);  // the window at the beginning
+  CHECK(rig.stream(sid).received.size() == 262144);  // the initial window
   CHECK(rig.app().unsent());
   CHECK(test::turns_of(*rig.owned, kMoment) < 30);
   rig.peer->reads = true;
@@ -475,7 +476,7 @@ TEST_CASE("connections park while the link has no room, and wake when the peer a
     bytes.push_back(test::random_bytes(1 << 20, 10 + i));
     rig.app(i).send(bytes[i]);
   }
-  // The peer is not stepped: nothing is acknowledged.
+  // The peer is not driven: nothing is acknowledged.
   for (int i = 0; i < 50; ++i) {
     rig.target.step();
     uv_run(&rig.owned->uv(), UV_RUN_NOWAIT);
@@ -483,7 +484,7 @@ TEST_CASE("connections park while the link has no room, and wake when the peer a
   CHECK_FALSE(rig.peer->only().link.closed_reason().size());
   const std::size_t turns = test::turns_of(*rig.owned, kMoment);
   INFO(turns << " turns");
-  CHECK(turns < 60);  // the retransmission timers only
+  CHECK(turns < 60);  // only retransmission timers
   CHECK(rig.world.until([&] {
     for (std::size_t i = 0; i < sids.size(); ++i)
       if (rig.stream(sids[i]).received.size() < bytes[i].size()) return false;
@@ -524,7 +525,7 @@ TEST_CASE("a session of smux version 1 has only the session's budget, and loses 
   CHECK(rig.app().received == bytes);
 }
 
-// --- both parts ---
+// --- both workers ---
 
 TEST_CASE("sixty connections echo through both parts with kcptun's defaults") {
   const Cipher cipher = GENERATE(Cipher::kAes, Cipher::kAes128Gcm, Cipher::kSalsa20);

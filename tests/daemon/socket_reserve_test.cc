@@ -1,4 +1,4 @@
-// Sockets with buffers beyond the system's limit, kept for a process that may not have them any more.
+// Sockets with buffers beyond the system's limit, kept for a process that has dropped its privileges.
 #include "daemon/net/socket_reserve.h"
 
 #include <linux/capability.h>
@@ -22,13 +22,13 @@
 namespace kcptun {
 namespace {
 
-/// More than the system grants to everybody.
+/// More than the system grants to any process.
 int wanted_bytes() {
   constexpr int kMost = 1 << 28;
   return std::max(grantable_buffer(SO_RCVBUF, kMost), grantable_buffer(SO_SNDBUF, kMost)) + 65536;
 }
 
-/// Runs `before`, then `later` without CAP_NET_ADMIN, both on one thread of their own.
+/// Runs `before`, then `later` without CAP_NET_ADMIN, both on the same new thread.
 template <typename Before, typename Later>
 void with_lost_privilege(Before before, Later later) {
   std::string refusal;
@@ -50,7 +50,7 @@ void with_lost_privilege(Before before, Later later) {
     }
   }).join();
   if (failure) std::rethrow_exception(failure);
-  if (!refusal.empty()) test::left_out("namespaces", refusal);  // it takes the same capability
+  if (!refusal.empty()) test::left_out("namespaces", refusal);  // namespaces need the same capability
 }
 
 TEST_CASE("a session dialled after the privilege is gone has the buffers of the first, again and again") {
@@ -71,12 +71,12 @@ TEST_CASE("a session dialled after the privilege is gone has the buffers of the 
                           REQUIRE(socket);
                           CHECK(socket->receive_buffer_bytes() == wanted);
                           CHECK(socket->send_buffer_bytes() == wanted);
-                          CHECK(socket->local().port != port);  // each session has a port of its own
+                          CHECK(socket->local().port != port);  // each session has its own port
                           port = socket->local().port;
                           reserve.take_back(socket->fd());
                           CHECK(reserve.size() == 2);
                         }
-                        // One that was opened now is not worth keeping.
+                        // A socket opened now has no larger buffers and is not kept.
                         Result<UdpSocket> plain = UdpSocket::connect(server->local(), options);
                         REQUIRE(plain);
                         CHECK(plain->receive_buffer_bytes() < wanted);

@@ -154,7 +154,7 @@ TEST_CASE("the sessions that moved most keep their rows, over all tunnels, and t
           "[status]") {
   for (const std::size_t count :
        {kMaxSessionRows - 1, kMaxSessionRows, kMaxSessionRows + 1, 3 * kMaxSessionRows}) {
-    for (const std::uint64_t step : {0u, 1u}) {  // 0: all moved the same
+    for (const std::uint64_t step : {0u, 1u}) {  // 0: all sessions moved the same number of bytes
       ProcessSnapshot snapshot;
       snapshot.tunnels.resize(2);
       for (std::size_t i = 0; i < count; ++i) {

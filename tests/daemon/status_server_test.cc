@@ -1,4 +1,4 @@
-// The status server on real sockets, with friendly and hostile requests.
+// The status server on real sockets, with well-formed and malicious requests.
 #include "daemon/status/status_server.h"
 
 #include <poll.h>
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kPatienceMs = 60000;
 
-// Answers at once, or keeps the answers.
+// Answers immediately, or stores the answers.
 class Source {
  public:
   StatusServer::Gather queue_write() {
@@ -72,7 +72,7 @@ class Client {
   }
   void send(const std::string& text) { ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL); }
   void finish() { ::shutdown(fd_.get(), SHUT_WR); }
-  /// All that comes until the other side ends; "reset" if that is not in order.
+  /// Reads until the peer closes. "reset" if it does not close in order.
   std::string read_all() {
     std::string all;
     for (;;) {
@@ -197,7 +197,7 @@ TEST_CASE("a client that trickles its request gains no time by it", "[status]") 
   std::thread trickle([&] {
     for (int i = 0; i < 2000 && !over; ++i) {
       client.send("a");
-      ::usleep(5000);  // the pace of the trickle: a byte each 5 ms
+      ::usleep(5000);  // one byte per 5 ms
     }
   });
   CHECK(line_of(client.read_all()) == "HTTP/1.1 408 Request Timeout");
@@ -229,7 +229,7 @@ TEST_CASE("a client that does not read its answer is let go at its time", "[stat
   Served served(source, {.exchanges = 1, .response_ms = 100, .snapshot_life_ms = kPatienceMs});
   Client deaf(served.address);
   deaf.send(get("/status.json"));
-  // Its place is free again once its time is over: until then others are closed.
+  // Its slot is free again once its time limit is over. Until then further connections are closed.
   std::string answer;
   while (answer.empty() || answer == "reset") answer = Client(served.address).ask(get("/healthz"));
   CHECK(line_of(answer) == "HTTP/1.1 200 OK");
@@ -242,7 +242,7 @@ TEST_CASE("connections that show no token take nobody's place", "[status]") {
   std::vector<std::unique_ptr<Client>> idle;
   const auto wait_among = [&] { idle.push_back(std::make_unique<Client>(served.address)); };
   for (std::size_t i = 0; i < 2 * limits.exchanges; ++i) wait_among();
-  for (std::size_t i = 0; i < limits.exchanges; ++i) {  // answered with 401, and staying
+  for (std::size_t i = 0; i < limits.exchanges; ++i) {  // answered with 401; the connection stays open
     wait_among();
     idle.back()->send(get("/healthz"));
   }

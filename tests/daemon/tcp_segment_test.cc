@@ -35,7 +35,7 @@ std::vector<std::uint8_t> counting(std::size_t size) {
   return bytes;
 }
 
-// The segment of the test below, without its checksum.
+// The segment of the test below without its checksum.
 const std::vector<std::uint8_t> kByHand{0x9c, 0x40, 0x0f, 0xa0, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00,
                                         0x02, 0x50, 0x18, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 'h',  'i'};
 
@@ -157,10 +157,10 @@ TEST_CASE("sequence numbers follow what is sent and what arrives, over their wra
   segment.acknowledgment = 0;
   sequence.handle(segment);
   CHECK(sequence.acknowledgment() == 0x10);
-  segment.sequence = 0x100;  // a hole before it is passed over
+  segment.sequence = 0x100;  // the gap before it is skipped
   sequence.handle(segment);
   CHECK(sequence.acknowledgment() == 0x120);
-  segment.sequence = 0x40;  // late: nothing goes back
+  segment.sequence = 0x40;  // late: the acknowledgment does not decrease
   sequence.handle(segment);
   CHECK(sequence.acknowledgment() == 0x120);
   segment.sequence = 0x120 + TcpSequence::kMaxJump;
@@ -183,7 +183,7 @@ TEST_CASE("a peer that acknowledges nothing beyond a hole is met where it stands
   CHECK(sequence.take(1) == 1000 + TcpSequence::kMaxAhead);
   sequence.handle(segment);
   CHECK(sequence.take(1) == 1000);
-  segment.acknowledgment = 2000;  // of what was never sent: no reason to move
+  segment.acknowledgment = 2000;  // for bytes that were never sent: no effect
   sequence.handle(segment);
   CHECK(sequence.take(1) == 1001);
 }

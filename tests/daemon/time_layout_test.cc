@@ -36,7 +36,7 @@ void check_rows(const WallTime& time, const std::vector<Row>& rows) {
 
 }  // namespace
 
-// What each element means: https://pkg.go.dev/time#pkg-constants.
+// The meaning of each element: https://pkg.go.dev/time#pkg-constants.
 TEST_CASE("each element of a Go layout stands for its part of the time") {
   check_rows(wall_time(2026, 2, 7, 9, 4, 3, 12'345'000, 3600, "CET"),
              {{"2006", "2026"},         {"06", "26"},

@@ -1,4 +1,4 @@
-// The UDP socket on real loopback sockets; kernels that refuse are played by replaced system calls.
+// The UDP socket on real loopback sockets. Replaced system calls simulate kernel errors.
 #include "daemon/net/udp_socket.h"
 
 #include <netinet/udp.h>
@@ -28,7 +28,8 @@ using Datagram = std::vector<std::uint8_t>;
 using State = UdpSocket::SendState;
 
 constexpr int kPatienceMs = 10'000;
-/// What a receive buffer of the default 208 KiB surely holds, at 2304 bytes of kernel memory a packet.
+/// In packets. A receive buffer of the default 208 KiB holds this many, at 2304 bytes of kernel memory per
+/// packet.
 constexpr std::size_t kInFlight = 64;
 
 IpEndpoint at(const std::string& text) { return parse_endpoint(text).value(); }
@@ -74,7 +75,7 @@ void append(const UdpSocket::Received& received, std::vector<Arrival>& arrivals)
   }
 }
 
-/// Reads until `count` datagrams are there or nothing comes any more.
+/// Reads until `count` datagrams have arrived or no more arrive.
 std::vector<Arrival> read_some(UdpSocket& socket, ReceiveArena& arena, std::size_t count) {
   std::vector<Arrival> arrivals;
   while (arrivals.size() < count && wait_for(socket, POLLIN)) {
@@ -88,7 +89,7 @@ std::vector<Arrival> read_some(UdpSocket& socket, ReceiveArena& arena, std::size
   return arrivals;
 }
 
-/// Sends the whole batch, waiting where the socket says so. Returns what was dropped.
+/// Sends the whole batch and waits when the socket requires it. Returns the number of dropped packets.
 std::size_t send_all(UdpSocket& socket, const TransmitBatch& batch) {
   std::size_t dropped = 0;
   for (std::size_t position = 0; position < batch.size();) {
@@ -108,14 +109,14 @@ void send_one(UdpSocket& socket, const Path& path, const Datagram& datagram) {
   REQUIRE(send_all(socket, batch) == 0);
 }
 
-/// Sizes as a tunnel has them: runs of full packets, a shorter one, small ones, one that grows again.
+/// Sizes as in a tunnel: runs of full packets, a shorter one, small ones, a growing one.
 std::size_t next_size(std::mt19937& random) {
   static constexpr std::size_t kSizes[] = {1350, 1350, 1350, 1350, 1350, 1350, 52, 52, 1500, 1, 4, 700};
   return kSizes[random() % std::size(kSizes)];
 }
 
-/// Reads until `count` datagrams of that sender are there. Others may come: ports are used again, and a program that
-/// had this one may still be written to. Adds their number to `strays`.
+/// Reads until `count` datagrams of that sender have arrived. Others may arrive, because ports are reused and
+/// another program may still send to the port's previous owner. Adds their number to `misrouted`.
 std::vector<Arrival> read_from(UdpSocket& socket, ReceiveArena& arena, std::size_t count, std::uint16_t sender_port,
                                std::size_t& misrouted) {
   std::vector<Arrival> arrivals;
@@ -133,7 +134,7 @@ std::vector<Arrival> read_from(UdpSocket& socket, ReceiveArena& arena, std::size
   return arrivals;
 }
 
-/// `total` datagrams through the pair, batch by batch; each byte checked, in order.
+/// Sends `total` datagrams through the pair, batch by batch, and checks each byte in order.
 void check_round_trip(UdpSocket& sender, UdpSocket& receiver, const Path& path, std::uint32_t total) {
   ReceiveArena arena;
   TransmitBatch batch;
@@ -162,11 +163,11 @@ void check_round_trip(UdpSocket& sender, UdpSocket& receiver, const Path& path, 
   CHECK(sender.counters().datagrams_dropped == 0);
 }
 
-/// A sendmmsg whose answers a test writes down beforehand.
+/// A sendmmsg with scripted results.
 struct Script {
   struct Step {
-    int error = 0;       // refuse with it, or
-    unsigned allow = 0;  // let so many messages pass
+    int error = 0;       // fail with this errno, or
+    unsigned allow = 0;  // let this many messages pass
   };
   std::deque<Step> steps;
   int gso_error = 0;  // for any first message with UDP_SEGMENT
@@ -210,8 +211,8 @@ UdpOptions scripted() {
 int no_such_send(int, mmsghdr*, unsigned, int) { return refuse(ENOSYS); }
 int no_such_receive(int, mmsghdr*, unsigned, int, timespec*) { return refuse(ENOSYS); }
 
-/// Runs `body` on a thread in a network namespace of its own, set up by a shell command. Left out where that fails,
-/// which is a failure where the machine has what the setup needs.
+/// Runs `body` on a thread in a new network namespace that a shell command sets up. Skipped if that fails,
+/// which is an error if the machine has what the setup needs.
 template <typename Body>
 void in_namespace(const std::string& need, const std::string& setup, Body body) {
   bool made = false;
@@ -285,7 +286,7 @@ TEST_CASE("a kernel that refuses GSO gets the same packets plain, and is not ask
   }
 }
 
-/// A batch of ten packets to a peer whose datagrams nobody reads.
+/// Sends a batch of ten packets to a peer that does not read them.
 void send_ten(UdpSocket& sender, const IpEndpoint& peer) {
   TransmitBatch batch;
   batch.begin_run(path_to(peer));
@@ -303,7 +304,7 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
   CHECK(sender.counters().fell_back_gso == 1);
   CHECK(sender.uses_gso());
   send_ten(sender, behind_it.local());
-  CHECK(sender.counters().gso_messages == 0);  // remembered
+  CHECK(sender.counters().gso_messages == 0);  // the rejection is remembered
   send_ten(sender, elsewhere.local());
   CHECK(sender.counters().gso_messages == 1);
   while (sender.counters().datagrams_sent < 10 + UdpSocket::kRetryGsoAfter - 10) send_ten(sender, elsewhere.local());
@@ -311,7 +312,7 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
   while (sender.counters().datagrams_sent < UdpSocket::kRetryGsoAfter) send_ten(sender, behind_it.local());
   CHECK(sender.counters().gso_messages == before);
   send_ten(sender, behind_it.local());
-  CHECK(sender.counters().gso_messages == before + 1);  // the way there has changed
+  CHECK(sender.counters().gso_messages == before + 1);  // the route has changed
   CHECK(sender.counters().fell_back_gso == 1);
 }
 
@@ -353,7 +354,7 @@ TEST_CASE("a path whose MTU is below the segment size loses GSO for that size; o
     exchange(narrow, 1400);
     CHECK(sender.counters().fell_back_gso == 1);
     exchange(narrow, 1450);
-    CHECK(sender.counters().fell_back_gso == 1);  // remembered
+    CHECK(sender.counters().fell_back_gso == 1);  // the rejection is remembered
     script.gso_error = 0;
     exchange(narrow, 1400);
     CHECK(sender.counters().gso_messages == 0);
@@ -376,7 +377,7 @@ TEST_CASE("runs that must stay whole forbid fragments, the others allow them aga
   };
   const int system = option();
   send_one(client, path_to(client.remote()), pattern(0, 100));
-  CHECK(option() == system);  // nobody asked for anything
+  CHECK(option() == system);  // no policy was requested
   TransmitBatch batch;
   for (const auto fragments : {TransmitBatch::Fragments::kAllowed, TransmitBatch::Fragments::kWhole}) {
     batch.begin_run(path_to(client.remote()), fragments);
@@ -497,16 +498,17 @@ TEST_CASE("a wildcard server answers from the address that was asked") {
       batch.begin_run(arrivals[0].path);
       for (std::uint32_t i = 0; i < 40; ++i) push(batch, pattern(i, 1'200));
       REQUIRE(send_all(server, batch) == 0);
-      const auto answers = read_some(client, arena, 40);  // connected: takes the asked address only
+      // connected: accepts only datagrams from the requested address
+      const auto answers = read_some(client, arena, 40);
       REQUIRE(answers.size() == 40);
       for (std::uint32_t i = 0; i < 40; ++i) CHECK(answers[i].bytes == pattern(i, 1'200));
     }
-    CHECK(server.counters().gso_messages == 2);  // the source address and the segment size go together
+    CHECK(server.counters().gso_messages == 2);  // source address and segment size in one control message
   }
 }
 
 TEST_CASE("a wildcard server answers from the address that was asked, IPv6") {
-  // The kernel routes a new address some time after it has taken it; what was sent there before is lost.
+  // The kernel routes a new address some time after it was added. Packets sent to it earlier are lost.
   const std::string setup =
       "ip link set lo up && ip addr add fd00::1/128 dev lo nodad && ip addr add fd00::2/128 dev lo nodad && "
       "for a in ::1 fd00::1 fd00::2; do timeout 60 sh -c \"until ip -6 route get $a | grep -q ^local; do sleep 0.02; done\" "
@@ -593,7 +595,7 @@ TEST_CASE("a refused connection is counted when it is read, and the socket works
   ReceiveArena arena;
   { UdpSocket gone = std::move(server); }
   send_one(client, path_to(place), pattern(1, 100));
-  REQUIRE(wait_for(client, POLLIN));  // the error wakes it
+  REQUIRE(wait_for(client, POLLIN));  // the error wakes it up
   const auto nothing = client.receive(arena);
   CHECK(nothing.runs.empty());
   CHECK(nothing.dry);

@@ -28,7 +28,7 @@ struct Pipe {
 
 }  // namespace
 
-// BareLoop aborts when a handle was not closed; the leak checker sees those that were not freed.
+// BareLoop aborts if a handle was not closed. The leak checker detects handles that were not freed.
 
 TEST_CASE("a poll handle calls back for what it watches, until it watches nothing") {
   BareLoop loop;
@@ -85,8 +85,8 @@ TEST_CASE("a poll handle may be destroyed inside its own callback") {
   CHECK(calls == 1);
 }
 
-// As Connection does when one address of the target refuses. The callback's captures end with its handle: what goes on
-// after the destruction is a member function of somebody else's.
+// As in Connection when one address of the target rejects the connection. The callback's captures are
+// destroyed with its handle; what runs after the destruction is a member function of another object.
 TEST_CASE("a poll handle may be replaced inside its own callback by one for another descriptor") {
   struct Owner {
     void first_ready() {
@@ -122,7 +122,7 @@ TEST_CASE("timer, check and mailbox may be destroyed inside their own callbacks"
   auto mailbox = std::make_unique<Mailbox>(loop.uv);
   int after = 0;
   mailbox->post([&mailbox] { mailbox.reset(); });
-  mailbox->post([&after] { ++after; });  // posted before the end: still runs
+  mailbox->post([&after] { ++after; });  // posted before the end, so it still runs
   CHECK(loop.until([&] { return !timer && !check && !mailbox; }));
   CHECK(after == 1);
 }
@@ -154,7 +154,8 @@ TEST_CASE("two descriptors in one wake-up: the first callback may destroy the ha
 TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
   BareLoop loop;
   std::uint16_t port;
-  { port = test::must_bind().local().port; }  // nobody is there now: what is sent comes back as an ICMP error
+  // No socket is bound there now: a packet to it causes an ICMP error.
+  { port = test::must_bind().local().port; }
   UdpSocket socket = test::must_connect(test::loopback(port));
   std::vector<int> seen;
   PollHandle handle(loop.uv, socket.fd(), [&seen](int events) { seen.push_back(events); });
@@ -162,9 +163,9 @@ TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
   const auto send = [&socket] { return ::send(socket.fd(), "x", 1, 0); };
   send();
   REQUIRE(loop.until([&] { return !seen.empty(); }));
-  CHECK(seen == std::vector<int>{UV_READABLE});  // all that is watched: a system call finds out
+  CHECK(seen == std::vector<int>{UV_READABLE});  // all watched events: the next system call finds the cause
   for (int i = 0; i < 5; ++i) uv_run(&loop.uv, UV_RUN_NOWAIT);
-  CHECK(seen.size() == 1);  // stopped, though the error is still there
+  CHECK(seen.size() == 1);  // stopped, although the error is still pending
 
   char byte;
   CHECK(::recv(socket.fd(), &byte, 1, MSG_DONTWAIT) == -1);
@@ -180,7 +181,7 @@ TEST_CASE("what the system does not watch is refused, and the loop goes on") {
   PollHandle handle(loop.uv, file.get(), [](int) {});
   CHECK_FALSE(handle.watch(UV_READABLE));
   CHECK(errno == EPERM);
-  CHECK(handle.watch(0));  // nothing is watched, as before
+  CHECK(handle.watch(0));  // still watches nothing
   CHECK(uv_loop_alive(&loop.uv) == 0);
   Pipe pipe;
   int calls = 0;
@@ -202,7 +203,7 @@ TEST_CASE("a watch that was had costs no new one: it changes where no other is t
   }
   pipe.fill();
   CHECK(loop.until([&] { return calls > 0; }));
-  pipe.write = FileDescriptor();  // hung up: nobody waits for that
+  pipe.write = FileDescriptor();  // a hang-up that is not watched
   CHECK(handle.watch(0));
   calls = 0;
   for (int i = 0; i < 3; ++i) uv_run(&loop.uv, UV_RUN_NOWAIT);

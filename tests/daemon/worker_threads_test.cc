@@ -1,4 +1,4 @@
-// Loops on threads, and work that is done while all of them stand still. What the service manager is shown.
+// Loops on threads, and work that runs while all of them are stopped. Also the service manager's status line.
 #include "daemon/io/worker_threads.h"
 
 #include <pthread.h>
@@ -13,7 +13,7 @@ namespace kcptun {
 
 TEST_CASE("while all threads stand still nobody else runs, and afterwards everybody goes on") {
   auto threads = std::move(WorkerThreads::open(4).value());
-  std::array<std::uint64_t, 4> turns{};  // not atomic: the sanitizer of threads sees who touches it
+  std::array<std::uint64_t, 4> turns{};  // not atomic: the thread sanitizer detects concurrent access
   std::array<std::function<void()>, 4> go_on;
   for (std::size_t i = 0; i < 4; ++i) {
     go_on[i] = [&, i] {
@@ -43,7 +43,7 @@ TEST_CASE("threads that the system does not give are one error, and those that i
   auto threads = std::move(WorkerThreads::open(4).value());
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, std::size_t{1} << 46);  // more than there is room for
+  pthread_attr_setstacksize(&attributes, std::size_t{1} << 46);  // more than the address space
   pthread_setattr_default_np(&attributes);
   const Result<bool> started = threads->start();
   pthread_attr_setstacksize(&attributes, std::size_t{8} << 20);

@@ -1,5 +1,5 @@
-// The client's and the server's part of a loop: which session a connection goes to, and what becomes of both when a
-// conversation ends. Peers are bare sockets that speak datagrams made by hand.
+// The client's and the server's worker: how connections are assigned to sessions, and what happens to both
+// when a session ends. Peers are plain sockets that send hand-written datagrams.
 #include "daemon/client/client_worker.h"
 #include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
@@ -20,7 +20,7 @@ constexpr auto kMoment = std::chrono::milliseconds(100);
 
 std::string syn(std::uint32_t sid) { return smux_frame(2, SmuxCommand::kSyn, sid); }
 std::string data(std::uint32_t sid, const std::string& bytes) { return smux_frame(2, SmuxCommand::kPush, sid, bytes); }
-/// What ends a session of version 2.
+/// Ends a session of smux version 2.
 std::string mismatch() { return smux_frame(1, SmuxCommand::kNop, 0); }
 
 struct ServerRig {
@@ -48,7 +48,7 @@ struct ServerRig {
   World world;
 };
 
-/// The client's part; its server is a bare socket.
+/// The client's worker. Its server is a plain socket.
 struct ClientRig {
   explicit ClientRig(std::uint32_t conn = 1, const std::string& remote_host = "127.0.0.1") {
     profile.conn = conn;
@@ -72,7 +72,7 @@ struct ClientRig {
     world.add(*app);
     return app;
   }
-  /// Conversations heard of, with the ports that they came from, in order.
+  /// Sessions received from, with their source ports, in order.
   std::vector<std::pair<std::uint16_t, std::uint32_t>> conversations() const {
     std::vector<std::pair<std::uint16_t, std::uint32_t>> all;
     for (const RawPeer::Datagram& datagram : raw.heard) {
@@ -92,7 +92,7 @@ struct ClientRig {
   World world;
 };
 
-/// Applications that the tunnel accepted but has told nothing: closed by it?
+/// False if the tunnel has closed the accepted connection's descriptor.
 bool open_still(int fd) { return fcntl(fd, F_GETFD) != -1; }
 
 }  // namespace
@@ -170,7 +170,7 @@ TEST_CASE("a sid that was broken may be opened again in the same datagram") {
   CHECK(rig.world.until([&] { return rig.app(0).ended; }));
   CHECK(rig.app(0).was_reset());
   rig.world.for_a_while(kMoment);
-  // Whether the second one is taken is the multiplexer's affair; the first one must be gone for good.
+  // Smux decides whether the second stream is accepted. The first one must be closed for good.
   CHECK(rig.app(0).received == "one");
 }
 
@@ -282,7 +282,7 @@ TEST_CASE("a server that opens streams ends the session") {
 }
 
 TEST_CASE("connections that wait for a dial are bounded, and served when it is done") {
-  ClientRig rig(1, "localhost");  // a name: resolved in the background; and a slot without a session
+  ClientRig rig(1, "localhost");  // a name: resolved in the background, by a slot without a session
   rig.part.reset();
   rig.part = std::make_unique<ClientWorker>(rig.profile, *rig.owned, rig.shared, std::vector<IpEndpoint>{});
   rig.shared.parts[0] = rig.part.get();
@@ -397,7 +397,7 @@ TEST_CASE("an expired session keeps its connections, and the next one gets a new
   CHECK_FALSE(one->ended);
   CHECK_FALSE(two->ended);
   CHECK(rig.part->counters().curr_estab == 2);
-  // A conversation that ends while it is expired ends like any other.
+  // A session that ends while it is expired ends like any other.
   rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
   CHECK(rig.world.until([&] { return one->ended; }));
   CHECK_FALSE(two->ended);
@@ -425,7 +425,8 @@ TEST_CASE("sessions that expire faster than they are looked at are looked at all
   rig.add_slots();
   const auto first = rig.connect();
   std::vector<std::unique_ptr<App>> others;
-  for (int i = 0; i < 15 && !first->ended; ++i) {  // one every 200 ms: 3 s in all, and the scavenger comes every second
+  // One every 200 ms: 3 s in total, and scavenge() runs every second.
+  for (int i = 0; i < 15 && !first->ended; ++i) {
     rig.world.for_a_while(std::chrono::milliseconds(200));
     others.push_back(rig.connect());
   }
@@ -464,7 +465,7 @@ TEST_CASE("after shut_down a client takes no more connections") {
   CHECK_FALSE(open_still(fd));
 }
 
-// Reads freed memory: run it under AddressSanitizer.
+// Detects a use after free: run it under AddressSanitizer.
 TEST_CASE("a client that goes away while a name is being resolved is not called back") {
   ClientRig rig(1, "localhost");
   rig.part.reset();
@@ -474,8 +475,8 @@ TEST_CASE("a client that goes away while a name is being resolved is not called 
   test::TcpPair pair = test::tcp_pair();
   rig.part->take(std::move(pair.near), 0);
   rig.part->shut_down();
-  rig.part.reset();   // as ~Daemon does: parts first,
-  rig.owned.reset();  // then the loops, which run until nothing is left
+  rig.part.reset();   // as in ~Daemon: workers first,
+  rig.owned.reset();  // then the engines, which run until nothing is left
   SUCCEED();
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::uint32_t kConv = 0x1234;
 
-/// A server as kcp-go is one: acknowledges on its own clock, and leaves out what una covers but for the last.
+/// A server that behaves like kcp-go: acknowledges on its own clock, and omits acknowledgements that una
+/// covers, except for the last.
 class GoServer {
  public:
   explicit GoServer(std::uint32_t acks_per_packet) : acks_per_packet_(acks_per_packet) {}
@@ -58,7 +59,7 @@ struct Truth {
   LossCount down;
 };
 
-/// A path of 20 ms each way in steps of 2 ms, a server that answers every `tick` steps.
+/// A path with 20 ms of one-way delay in steps of 2 ms, and a server that answers every `tick` steps.
 Truth run(PingTrain& train, double up_loss, double down_loss, int tick, std::uint64_t seed) {
   constexpr int kOneWay = 10;
   Random random(seed);

@@ -34,7 +34,7 @@ TEST_CASE("A server that leaves parity out does not look lossy") {
   for (std::uint32_t i = 0; i < 260; ++i) {
     if (i % 13 < 11 && i % 26 != 3) see(count, i, type_of(i));
   }
-  if (!count.loss()) return;  // such a server may leave doubt about its counts, and then nothing is said
+  if (!count.loss()) return;  // such a server's counts may be ambiguous, and then there is no result
   CHECK(count.loss()->lost == 10);
   CHECK(count.loss()->total() == 200);
 }

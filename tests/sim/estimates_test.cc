@@ -1,4 +1,4 @@
-// What a sender learns of its path, in virtual time: its loss and its round trip, also where there is little to learn from.
+// A sender's estimates of its path, in virtual time: loss and RTT, also with few samples.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
@@ -63,7 +63,7 @@ TEST_CASE("losses that only the tail-loss probe finds are losses") {
   const double loss = pair.client_link().kcp().loss();
   CAPTURE(loss);
   CHECK(loss > 0.06);
-  CHECK(loss < 0.25);  // that of acknowledgements, too
+  CHECK(loss < 0.25);  // including lost acknowledgements
 }
 
 TEST_CASE("with nc 0 losses are counted, whether order or time finds them") {

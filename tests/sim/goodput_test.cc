@@ -1,5 +1,6 @@
-// What the sender makes of a path, in virtual time: goodput, fairness, delay beside bulk, thin streams. Paths are those of
-// tests/lab/rows.py, and each bound leaves a little to what the simulation reaches.
+// What a sender achieves on a path, in virtual time: goodput, fairness, delay beside bulk traffic, thin
+// streams. The paths are those of tests/lab/rows.py. Each bound is slightly below what the simulation
+// reaches.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
@@ -18,7 +19,7 @@ struct PathPlan {
   double burst_begin = 0, burst_end = 1;
 };
 
-/// fast3, FEC 10/3 configured, no compression; windows of `segments`, or such that follow the path (0).
+/// fast3, FEC 10/3 configured, no compression. Windows of `segments`; 0: windows that follow the path.
 SimSettings settings_on(const PathPlan& plan, std::uint32_t segments) {
   SimSettings s;
   s.client.kcp.tuning = kModePresets[3].tuning;
@@ -79,7 +80,7 @@ TEST_CASE("a bulk stream makes the most of paths that lose packets") {
     PathPlan path;
     std::uint32_t windows;
     int seconds;
-    double goodput;  // Mbit/s, the ramp included
+    double goodput;  // Mbit/s, including the ramp-up
   };
   const auto row = GENERATE(Row{{50, 100, 0}, 2048, 10, 90}, Row{{50, 100, 0.02}, 2048, 10, 87},
                             Row{{50, 100, 0.1}, 2048, 10, 74}, Row{{200, 100, 0.05}, 4096, 20, 62},
@@ -96,8 +97,8 @@ TEST_CASE("a bulk stream makes the most of paths that lose packets") {
   CHECK(goodput >= row.goodput);
   CHECK(again <= 1.3 * share_of(sent.dropped, sent.packets) + 0.002);  // acknowledgements are lost, too
   if (row.path.loss == 0 && row.path.burst_begin == 0) {
-    CHECK(sent.dropped * 200 < sent.packets);                           // it fills no queue until it overflows
-    CHECK(pair.client_link().parity_sent() * 100 < sent.packets);       // and protects nothing in vain
+    CHECK(sent.dropped * 200 < sent.packets);                           // no queue is filled to overflow
+    CHECK(pair.client_link().parity_sent() * 100 < sent.packets);       // no needless parity
   }
 }
 
@@ -108,7 +109,7 @@ TEST_CASE("all parity is sent where it is fixed, at the rate that the path takes
   pair.run(kBegin + seconds(10), [] { return false; });
   const SimNetwork::Counters& sent = pair.network().sent_to(Role::kServer);
   CHECK(share_of(pair.client_link().parity_sent(), sent.packets) == Approx(3.0 / 13).epsilon(0.01));
-  CHECK(mbit_per_second(pair.server().flows.received(), seconds(10)) >= 66);  // of 72 that the parity leaves
+  CHECK(mbit_per_second(pair.server().flows.received(), seconds(10)) >= 66);  // of the 72 that parity leaves
 }
 
 TEST_CASE("two conversations share a path within 40:60, the second one late") {
@@ -121,7 +122,8 @@ TEST_CASE("two conversations share a path within 40:60, the second one late") {
   std::uint64_t before_one = 0, before_two = 0;
   for (int slice = 0; slice < 30 * 5000; ++slice) {
     const TimePoint until = kBegin + microseconds(200) * slice;
-    SimPair* const first = slice % 2 ? &one : &two;  // neither is always first in the queue
+    // Alternates, so that neither is always first in the queue.
+    SimPair* const first = slice % 2 ? &one : &two;
     SimPair* const second = slice % 2 ? &two : &one;
     first->run(until, [] { return false; });
     second->run(until, [] { return false; });
@@ -161,19 +163,20 @@ TEST_CASE("a thin stream loses no message for longer than a gap or two") {
   const std::vector<Duration>& delays = pair.server().flows.message_delays();
   REQUIRE(delays.size() == kCount);
   CHECK(percentile(delays, 0.99) <= row.p99);
-  // Twice the bytes at most: a message alone takes 100 + smux 8 + KCP 24 + FEC 8 + nonce and checksum 20, and IP and UDP 28.
+  // Twice the bytes at most. A message takes 100 + smux 8 + KCP 24 + FEC 8 + nonce and checksum 20, plus IP
+  // and UDP 28.
   CHECK(pair.network().sent_to(Role::kServer).bytes <= kCount * 2 * 188);
 }
 
 TEST_CASE("windows that follow the path grow with it, and no further than it takes") {
   SimPair slow(settings_on({50, 10, 0}, 0), {bulk()}, 1);
   slow.run(kBegin + seconds(10), [] { return false; });
-  CHECK(slow.server_link().kcp().receive_window().window() == 1024);  // 50 segments are a round trip's worth
+  CHECK(slow.server_link().kcp().receive_window().window() == 1024);  // the BDP is 50 segments
   CHECK(slow.client_link().kcp().send_window().size() < 200);
   SimPair fast(settings_on({100, 200, 0}, 0), {bulk()}, 1);
   fast.run(kBegin + seconds(10), [] { return false; });
   const std::uint32_t window = fast.server_link().kcp().receive_window().window();
-  CHECK(window >= 3 * 1900);  // a round trip is 1,900 segments
+  CHECK(window >= 3 * 1900);  // the BDP is 1,900 segments
   CHECK(window <= kMaxFollowingWindow);
 }
 

@@ -1,4 +1,4 @@
-// Paths that change, or drop what is beyond a rate: the sender finds out, and sends what they take.
+// Paths whose rate changes or is policed: the sender adapts to them.
 #include <catch2/catch.hpp>
 
 #include "tests/support/sim_pair.h"
@@ -8,7 +8,7 @@ namespace {
 
 const TimePoint kBegin{seconds(1)};
 
-/// fast3, FEC 10/3, no compression; windows of `segments`, or such that follow the path (0).
+/// fast3, FEC 10/3, no compression. Windows of `segments`; 0: windows that follow the path.
 SimSettings settings_on(Duration round_trip, std::uint64_t mbit, std::uint32_t segments) {
   SimSettings s;
   s.client.kcp.tuning = kModePresets[3].tuning;
@@ -27,7 +27,7 @@ SimSettings settings_on(Duration round_trip, std::uint64_t mbit, std::uint32_t s
   return s;
 }
 
-/// A bulk stream whose goodput is looked at piece by piece.
+/// A bulk stream whose goodput is measured in intervals.
 struct Bulk {
   explicit Bulk(const SimSettings& settings) : pair(settings, {plan()}, 1) {}
   static FlowPlan plan() {

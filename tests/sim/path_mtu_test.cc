@@ -1,4 +1,4 @@
-// Both ends find the largest datagram that their path carries, whatever else the path does.
+// Both ends find the path MTU, whatever the other impairments of the path.
 #include <catch2/catch.hpp>
 
 #include "tests/support/sim_pair.h"
@@ -38,7 +38,7 @@ bool both_found(SimPair& pair, std::uint32_t mtu) {
 }  // namespace
 
 TEST_CASE("the path's MTU is found exactly, idle and busy, with loss and without") {
-  // Of IPv6 ways, 1280 and 1500 less 48; of IPv4 ones, 1500 less 28; and others.
+  // IPv6 paths: 1280 and 1500 minus 48. An IPv4 path: 1500 minus 28. And others.
   const std::uint32_t mtu = GENERATE(1200u, 1201u, 1232u, 1350u, 1372u, 1452u, 1472u, 1500u);
   const bool busy = GENERATE(false, true);
   const double loss = GENERATE(0.0, 0.1);

@@ -7,7 +7,7 @@
 namespace kcptun::test {
 namespace {
 
-/// Roughly as many values from each power of two.
+/// About the same number of values from each power of two.
 std::uint32_t log_uniform(Random& random, std::uint32_t least, std::uint32_t most) {
   const double unit = static_cast<double>(random.below(1u << 20)) / (1u << 20);
   const double value = std::exp(std::log(least) + unit * (std::log(most + 1.0) - std::log(least)));
@@ -28,7 +28,7 @@ KcpTuning random_tuning(Random& random) {
   return {random.chance(0.5), milliseconds(10 + random.below(41)), random.below(4), random.chance(0.5)};
 }
 
-// What each end chooses for itself.
+// The settings that each end chooses independently.
 LinkSettings random_own_settings(Random& random) {
   LinkSettings settings;
   settings.kcp.tuning = random_tuning(random);
@@ -65,8 +65,8 @@ SimPath random_path(Random& random) {
   return path;
 }
 
-// Parity takes its share of a narrow path: the rest must do for the stream, or a flood (nc 1) starves it to
-// death.
+// Parity takes its share of a narrow path. The rest must be enough for the stream; otherwise a flood (nc 1)
+// starves it until the session times out.
 void widen_for_parity(SimPath& path, FecSettings fec) {
   if (fec.enabled()) path.rate += path.rate * fec.parity_shards / fec.data_shards;
 }
@@ -127,13 +127,13 @@ RandomCase::RandomCase(std::uint64_t seed) {
   settings.to_client = random_path(random);
   widen_for_parity(settings.to_server, settings.client.fec);
   widen_for_parity(settings.to_client, settings.server.fec);
-  // Nothing protects the null cipher's packets from the network.
+  // The null cipher does not detect modified packets.
   if (settings.cipher == Cipher::kNull) settings.to_server.flip = settings.to_client.flip = 0;
   const std::uint32_t mtu = std::min(settings.client.kcp.mtu, settings.server.kcp.mtu);
   const std::uint32_t window =
       std::min({settings.client.kcp.send_window, settings.client.kcp.receive_window,
                 settings.server.kcp.send_window, settings.server.kcp.receive_window});
-  // A few hundred packets of whatever size; fewer where each takes a round trip.
+  // A few hundred packets of any size; fewer if each takes a round trip.
   const std::size_t packets = std::min<std::size_t>(600, 60 * std::size_t{window});
   plans = random_plans(random, packets * (mtu - 90));
 }

@@ -1,4 +1,4 @@
-// Settings, networks and applications drawn from a seed.
+// Random settings, networks and applications from a seed.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace kcptun::test {
 
 struct RandomCase {
   explicit RandomCase(std::uint64_t seed);
-  /// The settings in one line, for failures.
+  /// The settings in one line, for failure messages.
   std::string text() const;
 
   SimSettings settings;

@@ -1,4 +1,4 @@
-// Situations that random seeds seldom meet, each with its own expectations.
+// Scenarios that random seeds rarely cover, each with its own expectations.
 #include <catch2/catch.hpp>
 #include <utility>
 
@@ -52,8 +52,8 @@ TEST_CASE("with smux 2 a stream that nobody reads does not stop the one beside i
     return pair.server().flows.received_on(1) == 3000000 && pair.client().flows.received_on(1) == 1000000;
   }));
   pair.run(TimePoint(seconds(100)), [] { return false; });
-  CHECK(pair.failure().empty());  // the stuck one kills nobody
-  CHECK(pair.server().flows.received_on(0) == 1 << 20);  // its streambuf, and no more
+  CHECK(pair.failure().empty());  // the stalled stream harms no other
+  CHECK(pair.server().flows.received_on(0) == 1 << 20);  // exactly its streambuf
 }
 
 TEST_CASE("with smux 2, streams that nobody reads stop no other, though together they could hold ten times smuxbuf") {
@@ -89,7 +89,7 @@ TEST_CASE("with smux 1 a stream that nobody reads stops its session, which lives
   CHECK(pair.server_link().smux().buffered() < 100000 + kMaxDatagram);
   CHECK_FALSE(pair.server_link().smux().can_receive());
   CHECK(pair.server().context.segments.in_use() <= 2 * 1024);
-  CHECK(pair.client().flows.received_on(1) == 100000);  // the other direction is free
+  CHECK(pair.client().flows.received_on(1) == 100000);  // the other direction is unaffected
 }
 
 TEST_CASE("2,000 streams at once are all served") {
@@ -119,18 +119,18 @@ TEST_CASE("streams survive 10 s of darkness and go on soon after") {
 
 TEST_CASE("what is sent again is about what the path lost, with reordering too") {
   SimSettings s = plain_settings();
-  s.client.fec = s.server.fec = {0, 0};  // nothing is repaired
+  s.client.fec = s.server.fec = {0, 0};  // no repair by FEC
   s.to_server.delay = s.to_client.delay = milliseconds(25);
   s.to_server.loss = GENERATE(0.0, 0.02, 0.1);
   s.to_server.reorder = GENERATE(0.0, 0.02);
-  s.to_server.reorder_by = milliseconds(8);  // below the first reordering window
+  s.to_server.reorder_by = milliseconds(8);  // less than the initial reordering window
   CAPTURE(s.to_server.loss, s.to_server.reorder);
   SimPair pair(s, {plan(20000000, 0)}, 1);
   CHECK(settle(pair, seconds(60)));
   const Kcp::Counters& sent = pair.client_link().kcp().counters();
   const double share = static_cast<double>(sent.retransmitted) / static_cast<double>(sent.out_segments);
   CHECK(share <= 1.3 * s.to_server.loss + 0.0005);
-  CHECK(share >= 0.8 * s.to_server.loss);  // the loss was there
+  CHECK(share >= 0.8 * s.to_server.loss);  // the loss did occur
 }
 
 TEST_CASE("reordering beyond the first window costs a few copies until it is learnt") {
@@ -142,18 +142,18 @@ TEST_CASE("reordering beyond the first window costs a few copies until it is lea
   SimPair pair(s, {plan(20000000, 0)}, 1);
   CHECK(settle(pair, seconds(60)));
   const Kcp::Counters& sent = pair.client_link().kcp().counters();
-  CHECK(sent.retransmitted < sent.out_segments / 200);  // a quarter of those that came late
+  CHECK(sent.retransmitted < sent.out_segments / 200);  // a quarter of the reordered packets
 }
 
 TEST_CASE("a session whose network never comes back is over 30 s after its last arrival") {
   SimPair pair(plain_settings(), {plan(1000, 1000)}, 1);
   CHECK(settle(pair, seconds(5)));
-  TimePoint last = pair.now();  // when a packet last left, up to 10 ms late
+  TimePoint last = pair.now();  // when the last packet was sent, up to 10 ms late
   for (std::uint64_t seen = packets_sent(pair); pair.now() < TimePoint(seconds(16));) {
     pair.run(pair.now() + milliseconds(10), [] { return false; });
     if (std::exchange(seen, packets_sent(pair)) != seen) last = pair.now();
   }
-  CHECK(last > TimePoint(seconds(5)));  // a keepalive came, when its spread says
+  CHECK(last > TimePoint(seconds(5)));  // a keepalive was sent, at the time set by its spread
   pair.network().black_out(TimePoint(seconds(1000)));
   CHECK_FALSE(pair.run(TimePoint(seconds(60)), [] { return false; }));
   CHECK(pair.failure() == "a link closed: nothing arrived from the peer for too long");
@@ -172,7 +172,7 @@ TEST_CASE("an idle session costs its keepalive and holds nearly no memory") {
   const std::uint64_t wakeups = pair.client().wakeups + pair.server().wakeups;
   pair.run(TimePoint(seconds(155)), [] { return false; });
   CHECK(pair.failure().empty());
-  // Ten NOPs each way, their acknowledgements, and the parity of the groups that they fill.
+  // Ten NOPs in each direction, their acknowledgements, and the parity of the groups that they fill.
   CHECK(packets_sent(pair) - packets <= 2 * (10 + 10) + 2 * 3 * 2);
   CHECK(pair.client().wakeups + pair.server().wakeups - wakeups <= 2 * 10 * 3 + 12);
   for (SimEnd* end : {&pair.client(), &pair.server()}) {
@@ -198,8 +198,8 @@ TEST_CASE("the rate limit is used, and no more than 10 ms worth leaves at once")
   s.to_server.delay = s.to_client.delay = milliseconds(5);
   s.to_server.loss = row.loss;
   SimPair pair(s, {plan(static_cast<std::size_t>(row.rate) * 4, 0)}, 1);
-  // Over each span of time, what leaves beyond `rate` is at most the burst: bytes - rate * t never climbs higher than
-  // that above its lowest point before.
+  // In any interval, the bytes sent beyond `rate` are at most the burst: bytes - rate * t never rises by more
+  // than that above its previous minimum.
   const double rate = static_cast<double>(row.rate);
   double lowest = 0, burst = 0, before = 0;
   const TimePoint begin = pair.now();
@@ -212,7 +212,7 @@ TEST_CASE("the rate limit is used, and no more than 10 ms worth leaves at once")
     return false;
   });
   INFO("rate " << row.rate << " loss " << row.loss << " burst " << burst << " sent " << before);
-  CHECK_FALSE(done);  // there is more to send than the rate lets through
+  CHECK_FALSE(done);  // more data is queued than the rate allows
   CHECK(pair.failure().empty());
   CHECK(burst <= rate * 0.010);
   CHECK(before >= rate * 3 * 0.98);
@@ -220,7 +220,7 @@ TEST_CASE("the rate limit is used, and no more than 10 ms worth leaves at once")
 }
 
 TEST_CASE("moving bytes allocates nothing per packet") {
-  // The simulated network allocates for each datagram: subtracted.
+  // Subtract the simulated network's allocation per datagram.
   const bool compress = GENERATE(false, true);
   const bool fec = GENERATE(false, true);
   CAPTURE(compress, fec);
@@ -239,8 +239,8 @@ TEST_CASE("moving bytes allocates nothing per packet") {
   const double own =
       static_cast<double>(allocations() - allocated) - static_cast<double>(packets_sent(pair) - packets);
   CAPTURE(own, packets_sent(pair) - packets, megabytes);
-  // About 800 packets a megabyte, and 100 chunks of snappy, each of which costs its library one allocation
-  // and the receiver another when it came in pieces.
+  // About 800 packets per megabyte, and 100 Snappy chunks. Each chunk costs one allocation in the library,
+  // and one in the receiver if it arrives in pieces.
   CHECK(own / megabytes < (compress ? 250 : 20));
 }
 

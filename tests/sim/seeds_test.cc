@@ -1,12 +1,12 @@
-// Two ends over bad networks, a thousand times: every byte arrives, in order, whatever the settings.
-// KCPTUN_SEED=n runs that seed alone; KCPTUN_SEEDS=n as many from 1 on.
+// Two ends over bad networks, with a thousand seeds: every byte arrives, in order, with any settings.
+// KCPTUN_SEED=n runs that seed alone; KCPTUN_SEEDS=n runs the seeds from 1 to n.
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>
 
 #include "tests/sim/random_settings.h"
 
-// A sanitizer's report ends the process before Catch could name the seed.
+// A sanitizer's report ends the process before Catch can name the seed.
 extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*)());
 
 namespace kcptun::test {
@@ -25,14 +25,14 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   return text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-/// Empty if all went well.
+/// Empty on success.
 std::string run_seed(std::uint64_t seed) {
   const RandomCase random_case(seed);
   SimPair pair(random_case.settings, random_case.plans, seed);
   std::string failure;
   if (!pair.run(TimePoint(kLongest), [&] { return pair.settled(); }))
     failure = pair.failure().empty() ? "it never ended" : pair.failure();
-  // What is under way still arrives; then nothing is held for nobody.
+  // Packets in flight still arrive. Afterwards no buffer may be in use.
   const auto segments = [&] {
     return pair.client().context.segments.in_use() + pair.server().context.segments.in_use();
   };
@@ -74,7 +74,7 @@ TEST_CASE("the same seed gives the same datagrams at the same times") {
   }
 }
 
-// Hidden: for changes that must not change what goes over the wire. Run it before and after and compare the output:
+// Hidden: for changes that must not change any datagram. Run it before and after, and compare the output:
 //   build/release/bin/sim_tests "[digests]"
 TEST_CASE("print the digest of each of a hundred seeds' datagrams", "[.digests]") {
   constexpr std::uint64_t kDigestSeeds = 100;

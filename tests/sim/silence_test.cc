@@ -1,4 +1,5 @@
-// Peers that are gone, that have restarted, and those that only seem so: no false alarm on bad paths.
+// Peers that are down, peers that have restarted, and peers that only seem to be: no false detection on bad
+// paths.
 #include <catch2/catch.hpp>
 #include <string>
 
@@ -20,7 +21,7 @@ SimSettings settings_with_delay(Duration one_way) {
   return s;
 }
 
-/// Talks now and then for about `pause` times a few: long silences by choice.
+/// Writes a few messages with gaps of about `pause`: long idle times by choice.
 FlowPlan talker(std::size_t bytes, Duration pause) {
   FlowPlan p;
   p.request = p.answer = bytes;
@@ -30,7 +31,7 @@ FlowPlan talker(std::size_t bytes, Duration pause) {
   return p;
 }
 
-/// Runs, and says whether the client ever suspected its server.
+/// Runs for `duration` and returns whether the client ever suspected that its server is down.
 bool ever_suspected_dead(SimPair& pair, Duration duration) {
   bool suspected_dead = false;
   pair.run(pair.now() + duration, [&] {
@@ -80,7 +81,7 @@ TEST_CASE("outages of 5 s end no session, and are no restart") {
       pair.network().black_out(pair.now() + seconds(5));
       suspected_dead |= ever_suspected_dead(pair, seconds(5));
     }
-    CHECK(suspected_dead);  // as it should be
+    CHECK(suspected_dead);  // as expected
     CHECK_FALSE(pair.settled());
     CHECK(pair.run(pair.now() + seconds(120), [&] { return pair.settled(); }));
     CHECK(pair.failure() == "");
@@ -110,8 +111,8 @@ TEST_CASE("a server that forgot the session is found out soon, whoever was sendi
     const TimePoint back = pair.now() + seconds(1);
     pair.run(back + seconds(20), [] { return false; });
     CHECK(pair.failure() == kRestarted);
-    // Sent data waits for its answer; who only receives wonders after a second; an idle session asks with the
-    // stream that is opened at 7 s.
+    // Unacknowledged data is noticed first; a client that only receives sends a liveness probe after a
+    // second; an idle session does so when a stream is opened at 7 s.
     const TimePoint latest =
         traffic == Traffic::kIdle ? TimePoint(milliseconds(7500)) : back + seconds(3);
     INFO("at " << pair.now().time_since_epoch().count() << ", back at " << back.time_since_epoch().count());
@@ -127,7 +128,7 @@ TEST_CASE("an unreachable server is suspect 3 s after something was sent, not be
   CHECK_FALSE(ever_suspected_dead(pair, milliseconds(3000)));
   CHECK(ever_suspected_dead(pair, milliseconds(500)));
   CHECK(pair.run(dark + seconds(29), [] { return false; }) == false);
-  CHECK(pair.failure() == "");  // a suspicion is no verdict
+  CHECK(pair.failure() == "");  // a suspected peer does not end the session
 }
 
 }  // namespace kcptun::test

@@ -1,4 +1,5 @@
-// How streams end: the reset frame between our programs, and ends that wait until a peer that is not ours has read.
+// Ends of streams: the reset frame between programs of this project, and ends that wait until another peer
+// has read.
 #include "tests/smux/smux_end.h"
 
 namespace kcptun {
@@ -6,7 +7,7 @@ namespace {
 
 using namespace test;
 
-/// A server whose peer has opened stream 3 and marked itself; what it answered is gone.
+/// A server whose peer has opened stream 3 and marked itself. The server's answers were removed.
 End server_of_ours(std::uint32_t version) {
   End server = server_with_stream(settings(version));
   server.give(frame(SmuxCommand::kNop, kProgramMark, {}, version));
@@ -14,7 +15,8 @@ End server_of_ours(std::uint32_t version) {
   return server;
 }
 
-/// A server whose peer, not one of ours, has opened stream 3 and finished; it has got 100 bytes of us before position 5.
+/// A server whose peer is not a program of this project, has opened stream 3 and has closed it. The server
+/// has sent it 100 bytes before position 5.
 End server_that_answered(std::uint32_t version) {
   End server = server_with_stream(settings(version));
   server.give(frame(SmuxCommand::kFin, 3, {}, version));
@@ -28,14 +30,14 @@ void wait(End& end, Duration by) {
   if (end.smux.next_timeout() <= end.now) end.smux.handle_timeout(end.now, false);
 }
 
-/// Control frames but for keepalives, with what is due within `by` in steps of 100 ms.
+/// Control frames except keepalives, with those that become due within `by`, in steps of 100 ms.
 Frames control_within(End& end, Duration by) {
   Frames told;
   for (Duration waited(0); waited < by; waited += milliseconds(100)) {
     wait(end, milliseconds(100));
     for (const Frame& f : end.control())
       if (f.sid != 0) told.push_back(f);
-    end.give(frame(SmuxCommand::kNop, 0, {}, end.smux.version()));  // the peer lives
+    end.give(frame(SmuxCommand::kNop, 0, {}, end.smux.version()));  // the peer is alive
   }
   return told;
 }
@@ -52,7 +54,7 @@ TEST_CASE("a client marks its session behind the first SYN, once; a server answe
 
   End server(Role::kServer);
   server.give(frame(SmuxCommand::kSyn, 3));
-  CHECK_FALSE(server.smux.has_control());  // to a peer that has not marked itself: nothing
+  CHECK_FALSE(server.smux.has_control());  // the peer has not marked itself, so nothing is sent
   CHECK_FALSE(server.smux.peer_is_ours());
   for (int i = 0; i < 2; ++i) server.give(kMark);
   CHECK(server.control() == Frames{kMark});
@@ -76,7 +78,7 @@ TEST_CASE("a reset of one of ours comes behind the bytes, which count until they
   server.smux.consume(3, 9);
   CHECK(server.smux.streams() == 0);
   CHECK(server.smux.buffered() == 0);
-  CHECK_FALSE(server.smux.has_control());  // the peer has forgotten it
+  CHECK_FALSE(server.smux.has_control());  // the peer has already removed the stream
 }
 
 TEST_CASE("an owner may give up a stream that the peer has reset") {
@@ -162,11 +164,11 @@ TEST_CASE("version 2's updates let a FIN go as soon as the peer has read all") {
 
 TEST_CASE("a FIN waits for a peer that reads slowly: twice as long as it took for the part before") {
   End server = server_that_answered(2);
-  server.smux.record_sent(3, 199'900);  // the peer tells of each 50,000
+  server.smux.record_sent(3, 199'900);  // the peer sends an update for each 50,000 bytes
   server.give(update(3, 100'000, 100'000));
   server.smux.finish(3, 5);
   server.smux.handle_acknowledged(server.now, 5);
-  CHECK(control_within(server, seconds(5)).empty());  // there is more to be told of
+  CHECK(control_within(server, seconds(5)).empty());  // the peer has more to acknowledge
   server.give(update(3, 150'100, 100'000));           // five seconds for the last part
   CHECK(control_within(server, milliseconds(9900)).empty());
   CHECK(control_within(server, milliseconds(1200)) == Frames{frame(SmuxCommand::kFin, 3)});
@@ -190,7 +192,7 @@ TEST_CASE("a reset of a stream whose peer may not have read all waits likewise, 
   CHECK(control_within(server, seconds(2)).empty());
   server.give(frame(SmuxCommand::kPush, 3, "more"));
   CHECK(server.events().empty());
-  server.give(frame(SmuxCommand::kSyn, 3));  // no new stream while the old one is there
+  server.give(frame(SmuxCommand::kSyn, 3));  // no new stream while the previous one exists
   CHECK(server.events().empty());
   server.give(update(3, 100, 262144));
   const Frames told = server.control();
@@ -208,7 +210,8 @@ TEST_CASE("ends that wait go when the peer marks itself, and when they are let g
   CHECK_FALSE(server.smux.has_control());
   if (mark) {
     server.give(kMark);
-    CHECK(server.control() == Frames{kMark, frame(SmuxCommand::kNop, 3)});  // who has not heard it ignores resets
+    // A peer that has not seen the mark ignores resets.
+    CHECK(server.control() == Frames{kMark, frame(SmuxCommand::kNop, 3)});
   } else {
     server.smux.release_lingering();
     CHECK(server.control().size() == 2);
@@ -229,7 +232,7 @@ TEST_CASE("input that nobody reads is dropped and holds nothing up") {
   server.give(frame(SmuxCommand::kFin, 3, {}, version));
   CHECK(server.events() == Strings{"finished 3"});
   CHECK(server.smux.buffered() == 0);
-  CHECK(server.smux.stream_room(3) > 0);  // what it sends goes on
+  CHECK(server.smux.stream_room(3) > 0);  // the direction to the peer stays open
   server.smux.finish(3);
   server.control();
   CHECK(server.smux.streams() == 0);
@@ -249,7 +252,7 @@ TEST_CASE("streams that are over do not pile up where their ends waited") {
   CHECK(server.smux.streams() == 0);
   server.smux.handle_acknowledged(server.now, 3);
   wait(server, seconds(2));
-  CHECK(server.smux.lingering() == true);  // the last ones' places, which nobody needs
+  CHECK(server.smux.lingering() == true);  // the entries of the last ones, which are no longer needed
   server.smux.handle_acknowledged(server.now, 20'003);
   wait(server, seconds(2));
   CHECK_FALSE(server.smux.lingering());

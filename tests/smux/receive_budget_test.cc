@@ -81,7 +81,8 @@ TEST_CASE("however many sessions hold all they can, the next has something, and 
     while (one.admits()) one.add(1000);
     CHECK(one.held() >= ReceiveBudget::kReserve);
   }
-  // All charge no more than there is, but for a step of each: who asks may be the last, and take one more.
+  // All together charge no more than the quota plus one charging unit each: each may be the last to see
+  // memory left.
   CHECK(quota.charged() <= quota.limit() + 200 * ReceiveBudget::kTimerGranularity);
   ReceiveBudget late(4 * kMiB, kSoft, &quota);
   late.add(ReceiveBudget::kReserve - 1);
@@ -107,11 +108,11 @@ TEST_CASE("streams are short of memory where a window cannot be what it could") 
   ReceiveBudget budget(1024 * kMiB, kSoft, &quota);
   CHECK_FALSE(budget.is_short(2 * kMiB));
   CHECK_FALSE(budget.wants_back(2 * kMiB));
-  quota.charge(40 * kMiB);  // by others: 8 MiB left of three quarters, windows of 2 MiB
+  quota.charge(40 * kMiB);  // by others: 8 MiB of the three quarters are left, which gives windows of 2 MiB
   CHECK_FALSE(budget.is_short(2 * kMiB));
   quota.charge(1);
   CHECK(budget.is_short(2 * kMiB));
-  CHECK_FALSE(budget.wants_back(2 * kMiB));  // it holds nothing
+  CHECK_FALSE(budget.wants_back(2 * kMiB));  // it holds no bytes
   budget.add(ReceiveBudget::kReserve);
   CHECK(budget.wants_back(2 * kMiB));
 }

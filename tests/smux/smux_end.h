@@ -1,4 +1,4 @@
-// One end of a session, by hand, for tests of the multiplexer.
+// One end of a session without a link, for tests of smux.
 #pragma once
 
 #include <algorithm>
@@ -63,11 +63,11 @@ inline std::vector<Frame> decode(Bytes bytes) {
   return out;
 }
 
-/// One end, and what came out of it.
+/// A Smux and its output.
 struct End {
   explicit End(Role role, const SmuxSettings& s = settings()) : smux(role, s, kStart) {}
 
-  /// Keeps the bytes: events are views of them.
+  /// Stores the bytes, because events are views of them.
   void give(std::vector<std::uint8_t> bytes) { smux.handle_bytes(now, given.emplace_back(std::move(bytes))); }
   void give(const Frame& f) { give(encode(f)); }
   std::vector<Frame> control() {

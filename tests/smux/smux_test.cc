@@ -84,12 +84,12 @@ TEST_CASE("a stream without room is told of the peer's next word about it") {
   End server = server_with_stream();
   server.smux.record_sent(3, 262144);
   server.give(update(3, 100, 262144));
-  CHECK(server.events().empty());  // nobody had asked
+  CHECK(server.events().empty());  // no kWritable was due
   CHECK(server.smux.stream_room(3) == 100);
   server.smux.record_sent(3, 100);
   CHECK(server.smux.stream_room(3) == 0);
   server.give(update(3, 100, 262144));
-  CHECK(server.events() == Strings{"writable 3"});  // no room yet, but the peer is there
+  CHECK(server.events() == Strings{"writable 3"});  // no room yet, but the peer is active
   CHECK(server.smux.stream_room(3) == 0);
   server.give(update(3, 200, 262144));
   CHECK(server.events() == Strings{"writable 3"});
@@ -133,7 +133,7 @@ TEST_CASE("a buffer that grew is told of after an eighth of the window that the 
   server.events();
   server.smux.consume(3, 1);
   CHECK(server.control() == Frames{update(3, 1, 1000)});
-  server.smux.fit_buffers(9000);  // an eighth of which the peer cannot send
+  server.smux.fit_buffers(9000);  // an eighth of which is more than the peer can send
   server.smux.consume(3, 124);
   CHECK(server.control().empty());
   server.smux.consume(3, 1);
@@ -196,7 +196,7 @@ TEST_CASE("a peer that claims to have consumed more than was sent breaks that st
   server.give(update(3, 11, 262144));
   CHECK(server.events() == Strings{"broken 3"});
   CHECK(server.smux.error().empty());
-  CHECK(server.smux.buffered() == 6);  // what came before can still be read
+  CHECK(server.smux.buffered() == 6);  // earlier bytes can still be read
   CHECK(server.smux.stream_room(3) == 0);
   CHECK(server.control() == Frames{frame(SmuxCommand::kFin, 3)});
   server.smux.consume(3, 6);
@@ -289,7 +289,7 @@ TEST_CASE("a stream given up is gone at once, and the peer is told to give it up
   CHECK(server.smux.streams() == 0);
   server.give(frame(SmuxCommand::kPush, 3, "more"));
   CHECK(server.events().empty());
-  server.smux.consume(3, 6);  // its reader was slower than its end
+  server.smux.consume(3, 6);  // it was read after the FIN had arrived
   CHECK(server.smux.buffered() == 0);
 
   End client(Role::kClient);
@@ -379,9 +379,9 @@ TEST_CASE("the session takes no more while its budget is used up") {
 TEST_CASE("a stream opened anew in the batch that broke it does not inherit its events") {
   End server = server_with_stream();
   server.smux.finish(3);
-  server.control();  // the FIN has left
+  server.control();  // removes the FIN
   server.give(frame(SmuxCommand::kPush, 3, "abc"));
-  server.give(update(3, 0x7fffffff, 1000));  // claims what was never sent
+  server.give(update(3, 0x7fffffff, 1000));  // claims bytes that were never sent
   server.give(frame(SmuxCommand::kSyn, 3));
   CHECK(server.events() == Strings{"data 3 abc", "broken 3"});
   server.smux.consume(3, 3);
@@ -443,7 +443,7 @@ TEST_CASE(
   }
   CHECK_FALSE(stalled.smux.dead());
   stalled.smux.handle_timeout(stalled.now + seconds(19), false);
-  CHECK_FALSE(stalled.smux.dead());  // the peer gets its time after the stall
+  CHECK_FALSE(stalled.smux.dead());  // the peer gets its time again after the stall
 }
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// Streams that nobody reads, beside others.
+// Unread streams beside others.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
@@ -37,7 +37,7 @@ class Pair {
     drain();
     return std::exchange(next_, next_ + 2);
   }
-  /// The peer sends up to `most` bytes, as many as its window and the session let it; gives how many.
+  /// The peer sends up to `most` bytes, limited by its window and the session. Returns the number sent.
   std::uint64_t send(std::uint32_t sid, std::uint64_t most) {
     std::uint64_t sent = 0;
     Peer& peer = peers_[sid];
@@ -56,7 +56,7 @@ class Pair {
     const Peer& peer = peers_[sid];
     return peer.consumed + peer.window - std::min(peer.consumed + peer.window, peer.sent);
   }
-  /// The application reads up to `most`; gives how many bytes there were.
+  /// The application reads up to `most` bytes. Returns the number read.
   std::uint64_t read(std::uint32_t sid, std::uint64_t most) {
     Peer& peer = peers_[sid];
     const std::uint64_t bytes = std::min(most, peer.unread);
@@ -65,7 +65,7 @@ class Pair {
     hear();
     return bytes;
   }
-  /// Goes on in time, sweep for sweep.
+  /// Advances the time, one sweep at a time.
   void wait(Duration duration) {
     const TimePoint end = now_ + duration;
     while (smux_.next_sweep() && *smux_.next_sweep() <= end) {
@@ -83,7 +83,7 @@ class Pair {
     frame.insert(frame.end(), payload.begin(), payload.end());
     smux_.handle_bytes(now_, frame);
   }
-  /// What waits to be told reaches the peer.
+  /// Delivers pending control frames to the peer.
   void hear() {
     std::vector<std::uint8_t> out;
     while (smux_.has_control()) smux_.poll_control(out, out.size() + 1);
@@ -119,7 +119,7 @@ class Pair {
   Smux smux_;
 };
 
-// A reader that has its full window, and then stops: a paused video.
+// A reader that lets a full window arrive and then stops, like a paused video.
 std::uint32_t pause(Pair& pair) {
   const std::uint32_t sid = pair.open();
   pair.send(sid, 1000);
@@ -157,7 +157,7 @@ TEST_CASE("beyond the session's buffer, what nobody reads gets no more window, a
   CHECK_FALSE(pair.smux().stalls().still_since);
   for (const std::uint32_t sid : stalled) CHECK(pair.send(sid, kMiB) == 0);
   CHECK(pair.window_of(beside) == settings().stream_buffer);
-  // One is read again: its window comes back, and the session holds less than its buffer.
+  // One stream is read again: its window is restored, and the session holds less than its buffer.
   CHECK(pair.read(stalled[0], 1500 * kKiB) == 1500 * kKiB);
   CHECK(pair.window_of(stalled[0]) == settings().stream_buffer);
   pair.send(stalled[0], 1000);
@@ -234,7 +234,7 @@ TEST_CASE("when the quota is used up, the largest of the streams not read for 10
   const std::uint32_t large = pause(pair);
   pair.send(large, 400 * kKiB);
   pair.wait(seconds(1));
-  // Each begins with a window that it had before anything was short.
+  // Each stream got its window before memory was short.
   std::vector<std::uint32_t> stalled;
   while (pair.smux().can_receive()) {
     stalled.push_back(pair.open());
@@ -251,7 +251,8 @@ TEST_CASE("when the quota is used up, the largest of the streams not read for 10
   CHECK(pair.smux().counters().given_up_streams == 1);
   CHECK(pair.smux().can_receive());
   CHECK(pair.send(beside, 10 * kKiB) == 10 * kKiB);
-  pair.give(SmuxCommand::kPush, large, std::vector<std::uint8_t>(10));  // what is under way is nobody's
+  // Packets in flight belong to no stream.
+  pair.give(SmuxCommand::kPush, large, std::vector<std::uint8_t>(10));
   CHECK(pair.smux().counters().discarded_bytes == 10);
 }
 
@@ -289,7 +290,7 @@ TEST_CASE("a peer that sends more than the largest window it was told loses that
   CHECK(pair.given_up.empty());
   pair.give(SmuxCommand::kPush, sid, std::vector<std::uint8_t>(1));
   pair.wait(seconds(0));
-  pair.send(pair.open(), 1);  // drains
+  pair.send(pair.open(), 1);  // drains the session
   CHECK(pair.given_up == std::vector<std::uint32_t>{sid});
   CHECK(pair.smux().counters().overrun_streams == 1);
   CHECK(pair.smux().buffered() == 1);

@@ -19,7 +19,7 @@ struct Decoded {
   bool failed = false;
 };
 
-// Decodes `stream` in pieces of `piece` bytes, each of which is gone afterwards.
+// Decodes `stream` in pieces of `piece` bytes, each in a buffer that is freed afterwards.
 Decoded decode(Bytes stream, std::size_t piece, SnappyDeframer& deframer) {
   static Buffer block(kSnappyBlock);
   Decoded out;

@@ -1,4 +1,4 @@
-// Counts what a whole test program takes from the heap by operator new: link allocations.cc.
+// Counts the heap allocations of a test program by operator new. Link allocations.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The line by which scripts/count_tests.py learns that a test did not run because the machine lacks what it needs.
+// Prints the line that tells scripts/count_tests.py that a test was skipped because the machine lacks a
+// requirement.
 #pragma once
 
 #include <cstdio>
@@ -8,7 +9,8 @@
 
 namespace kcptun::test {
 
-/// `need` is one of those in tests/e2e/machine.py; a test left out for want of one that the machine has is a failure.
+/// `need` is one of those in tests/e2e/machine.py. A test skipped for a requirement that the machine meets is
+/// a failure.
 inline void left_out(const std::string& need, const std::string& reason) {
   const std::string name = Catch::getResultCapture().getCurrentTestName();
   std::printf("left out: %s: %s: %s\n", name.c_str(), need.c_str(), reason.c_str());

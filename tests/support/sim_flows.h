@@ -1,5 +1,5 @@
-// Applications for simulated links: streams that carry known bytes both ways, with readers that pause,
-// writers that write odd amounts, half-closes and streams given up on the way.
+// Applications for simulated links: streams that carry known bytes in both directions, with readers that
+// pause, writers that write varying amounts, half-closes and streams reset midway.
 #pragma once
 
 #include <algorithm>
@@ -18,19 +18,20 @@ namespace kcptun::test {
 
 inline constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
 
-/// One stream, as both its ends know it.
+/// One stream, as known to both ends.
 struct FlowPlan {
   std::uint64_t salt = 1;
   std::size_t request = 0;               // bytes from the client
   std::size_t answer = 0;                // bytes from the server
-  bool answer_waits = false;             // the server writes nothing before it saw the client's end
-  std::size_t client_abandons = kNever;  // after writing so much
+  bool answer_waits = false;             // the server writes nothing before it has received the client's FIN
+  std::size_t client_abandons = kNever;  // after writing this many bytes
   std::size_t server_abandons = kNever;
-  double pause = 0;  // chance that a reader pauses at an event, or a writer after a write
+  double pause = 0;  // probability that a reader pauses at an event, or a writer after a write
   Duration longest_pause{0};
-  bool server_reads = true;  // false: the server's reader never takes anything
+  bool server_reads = true;  // false: the server never reads
   TimePoint opens_at{};
-  // Both sides write a message of so many bytes at opens_at and every message_gap from then on; 0: all that is taken.
+  // Both sides write a message of this many bytes at opens_at and every message_gap from then on. 0: as much
+  // as is accepted.
   std::size_t message_size = 0;
   Duration message_gap{0};
 
@@ -40,7 +41,7 @@ struct FlowPlan {
   bool is_reset_locally() const { return client_abandons != kNever || server_abandons != kNever; }
 };
 
-/// Byte `offset` of a stream: half of all blocks of 256 bytes can be compressed.
+/// Byte `offset` of a stream. Half of all blocks of 256 bytes are compressible.
 inline std::uint8_t pattern(std::uint64_t salt, std::size_t offset) {
   const std::uint64_t block = offset >> 8;
   const std::uint64_t word = block & 1 ? block : offset >> 3;
@@ -49,13 +50,13 @@ inline std::uint8_t pattern(std::uint64_t salt, std::size_t offset) {
   return static_cast<std::uint8_t>((z ^ (z >> 32)) >> 8 * (offset & 7));
 }
 
-/// All streams' applications at one end of a link.
+/// All applications at one end of a link.
 class SimFlows {
  public:
   SimFlows(Role role, const std::vector<FlowPlan>& plans, std::uint64_t seed)
       : role_(role), plans_(plans), random_(seed) {}
 
-  /// Does all there is to do at `now`: opens, reads, writes. Call after every mutation of the link.
+  /// Does all work that is due at `now`: opens, reads, writes. Call it after every mutation of the link.
   void act(TimePoint now, Link& link) {
     open_due(now, link);
     read_due(now, link);
@@ -73,15 +74,15 @@ class SimFlows {
     return next;
   }
 
-  /// All streams that will ever be are over, and all bytes came.
+  /// All planned streams are closed, and all bytes arrived.
   bool done() const {
     if (flows_.size() < plans_.size() && role_ == Role::kClient) return false;
     return std::all_of(flows_.begin(), flows_.end(), [this](const Flow& flow) { return flow_done(flow); });
   }
-  /// What went wrong first; empty if nothing did.
+  /// The first error; empty if there was none.
   const std::string& failure() const { return failure_; }
   std::uint64_t received() const { return received_; }
-  /// How long after its time each message came, in their order.
+  /// The delay between each message's time and its arrival, in message order.
   const std::vector<Duration>& message_delays() const { return delays_; }
   std::size_t received_on(std::size_t index) const {
     for (const Flow& flow : flows_)
@@ -112,9 +113,9 @@ class SimFlows {
     std::size_t received = 0;
     std::size_t unread = 0;
     bool may_send = true;
-    bool finished = false;  // by us
+    bool finished = false;  // by this end
     bool peer_finished = false;
-    bool over = false;  // abandoned or broken
+    bool over = false;  // reset by either end
     std::optional<TimePoint> read_at;
     std::optional<TimePoint> write_at;
   };
@@ -206,7 +207,7 @@ class SimFlows {
         if (flow.received < (role_ == Role::kClient ? flow.plan->server_abandons : flow.plan->client_abandons))
           fail("a reset overtook bytes");
         flow.over = true;
-        link.reset_stream(flow.sid);  // reads no more
+        link.reset_stream(flow.sid);  // no longer reads
         break;
     }
   }
@@ -236,7 +237,7 @@ class SimFlows {
       delays_.push_back(now - flow.plan->message_at(i * size));
   }
 
-  /// True if something was written or ended.
+  /// True if anything was written or closed.
   bool write_due(TimePoint now, Link& link) {
     bool progress = false;
     const std::size_t count = flows_.size();
@@ -267,7 +268,7 @@ class SimFlows {
     return flow.finished = true;
   }
 
-  /// Bytes written, kNever when there was no room.
+  /// Returns the number of bytes written, or kNever if there was no room.
   std::size_t write_some(Link& link, Flow& flow) {
     const std::size_t message = flow.plan->message_size;
     const std::size_t wish = message > 0 ? message - flow.sent % message

@@ -1,5 +1,5 @@
-// A network between one client and one server in virtual time: what is sent comes out later, changed, twice
-// or never. The same seed makes the same network.
+// A network between one client and one server in virtual time. It delays, modifies, duplicates or drops
+// datagrams. The same seed gives the same network.
 #pragma once
 
 #include <algorithm>
@@ -17,23 +17,24 @@
 
 namespace kcptun::test {
 
-/// What one direction does to datagrams. Probabilities are per datagram.
+/// The impairments of one direction. Probabilities are per datagram.
 struct SimPath {
   Duration delay{milliseconds(10)};
-  Duration jitter{0};      // uniform, added to the delay: reorders by itself when larger than the gaps
+  Duration jitter{0};      // uniform, added to the delay; reorders if larger than the gaps
   double loss = 0;         // independent
-  double burst_begin = 0;  // Gilbert's model: good to bad; in the bad state everything is lost
-  double burst_end = 1;    // bad to good
-  double reorder = 0;      // held back by up to `reorder_by`
+  // Gilbert model: probability of good to bad; in the bad state every datagram is lost
+  double burst_begin = 0;
+  double burst_end = 1;    // probability of bad to good
+  double reorder = 0;      // probability of a delay of up to `reorder_by`
   Duration reorder_by{0};
   double duplicate = 0;
-  double flip = 0;          // one to three bits change
+  double flip = 0;          // probability that one to three bits are flipped
   std::uint64_t rate = 0;   // bytes per second, 0: no limit
-  std::uint32_t mtu = 0;    // larger datagrams that must stay whole are dropped, 0: none
-  bool fragments = true;    // else all larger ones are
-  std::uint64_t queue = 0;  // bytes that wait for the rate; more are dropped
-  std::uint64_t header = 0;  // bytes that each datagram has on the wire beside its own
-  Duration grain{0};        // arrivals come at multiples of this, so that the receiver reads batches
+  std::uint32_t mtu = 0;    // drops larger datagrams with DF; 0: no limit
+  bool fragments = true;    // false: drops all larger datagrams
+  std::uint64_t queue = 0;  // in bytes: the bottleneck's queue; further datagrams are dropped
+  std::uint64_t header = 0;  // bytes of headers per datagram on the wire
+  Duration grain{0};        // arrivals are rounded to multiples of this, so that the receiver reads batches
 };
 
 class SimNetwork {
@@ -47,7 +48,7 @@ class SimNetwork {
   SimNetwork(std::uint64_t seed, const SimPath& to_server, const SimPath& to_client)
       : directions_{Direction(seed * 2 + 1, to_server), Direction(seed * 2 + 2, to_client)} {}
 
-  /// A datagram leaves for `to`.
+  /// Sends a datagram to `to`.
   void send(TimePoint now, Role to, Bytes bytes, bool whole = false) {
     Direction& d = direction(to);
     ++d.counters.packets;
@@ -69,25 +70,27 @@ class SimNetwork {
     if (d.path.duplicate > 0 && d.random.chance(d.path.duplicate)) deliver(d, *out, bytes);
   }
 
-  /// Both have the same bottlenecks from now on. `other` outlives this network, and its paths are like these.
+  /// Both networks share their bottlenecks from now on. `other` outlives this network, and its paths are
+  /// equal.
   void share_bottlenecks(SimNetwork& other) {
     for (std::size_t i = 0; i < directions_.size(); ++i) directions_[i].free_at = other.directions_[i].free_at;
   }
   void set_mtu(std::uint32_t mtu) {
     for (Direction& d : directions_) d.path.mtu = mtu;
   }
-  /// The way one direction takes is as long as this from now on.
+  /// Sets the one-way delay of both directions.
   void set_delay(Duration delay) {
     for (Direction& d : directions_) d.path.delay = delay;
   }
-  /// A policer in each direction: what is beyond `rate`, and a bucket of so many bytes, is dropped and never waits.
+  /// Adds a policer in each direction: it drops, and never queues, traffic beyond `rate` and a bucket of
+  /// `bucket` bytes.
   void police(std::uint64_t rate, std::uint64_t bucket) {
     for (Direction& d : directions_) d.policer = Policer{rate, bucket, static_cast<double>(bucket), {}};
   }
   void refuse_fragments() {
     for (Direction& d : directions_) d.path.fragments = false;
   }
-  /// Until then, everything sent is lost.
+  /// Drops everything sent before `until`.
   void black_out(TimePoint until) { dark_until_ = until; }
 
   std::optional<TimePoint> next_arrival(Role at) const {
@@ -104,15 +107,15 @@ class SimNetwork {
   }
 
   const Counters& sent_to(Role to) const { return direction(to).counters; }
-  /// Of all datagrams sent and their times.
+  /// Over all datagrams sent and their times.
   std::uint64_t digest() const { return digest_; }
 
  private:
   struct Arrival {
     TimePoint at;
-    std::uint64_t order;  // of those at one time, the first sent comes first
+    std::uint64_t order;  // breaks ties: first sent, first received
     std::vector<std::uint8_t> bytes;
-    bool operator<(const Arrival& other) const {  // for a heap whose top is the earliest
+    bool operator<(const Arrival& other) const {  // for a heap with the earliest arrival on top
       return at != other.at ? at > other.at : order > other.order;
     }
   };
@@ -151,7 +154,7 @@ class SimNetwork {
     return d.bad || d.random.chance(d.path.loss);
   }
 
-  /// When the datagram has passed the rate limit; nothing if its queue was full.
+  /// When the datagram has passed the bottleneck; nothing if its queue was full.
   static std::optional<TimePoint> through_bottleneck(Direction& d, TimePoint now, std::size_t size) {
     if (d.path.rate == 0) return now;
     const auto time_of = [&d](std::uint64_t bytes) {

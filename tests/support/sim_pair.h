@@ -1,4 +1,4 @@
-// A client link and a server's demultiplexer, joined by a simulated network and driven in virtual time.
+// A client link and a server's demultiplexer, connected by a simulated network and driven in virtual time.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ struct SimSettings {
   SimPath to_client;
 };
 
-/// Derived keys cost milliseconds: all simulations share them.
+/// Key derivation takes milliseconds, so all simulations share the keys.
 inline const MasterKey& sim_master_key() {
   static const MasterKey key("simulated");
   return key;
@@ -35,7 +35,7 @@ inline const QppPads& sim_pads() {
   return pads;
 }
 
-/// One machine: what its loop owns, and its applications.
+/// One machine: its engine's state and its applications.
 struct SimEnd {
   SimEnd(Role end_role, const SimSettings& sim, const LinkSettings& settings,
          const std::vector<FlowPlan>& plans, std::uint64_t seed)
@@ -75,7 +75,7 @@ class SimPair {
     wake_client(false);
   }
 
-  /// Runs until `stop()` or the deadline; false if the deadline came first, or something went wrong.
+  /// Runs until `stop()` or the deadline. False if the deadline came first or an error occurred.
   template <typename Stop>
   bool run(TimePoint deadline, Stop stop) {
     while (failure_.empty() && !stop()) {
@@ -89,7 +89,7 @@ class SimPair {
     return failure_.empty();
   }
 
-  /// Both ends' applications are done and nothing is left anywhere.
+  /// The applications of both ends are done and no data is left anywhere.
   bool settled() const {
     return client_.flows.done() && server_.flows.done() && empty(*link_) && session_entry_ &&
            empty(session_entry_->link);
@@ -106,7 +106,7 @@ class SimPair {
   Link& client_link() { return *link_; }
   Link& server_link() { return session_entry_->link; }
   Demux& demux() { return *demux_; }
-  /// The server forgets everything; what was under way still reaches it.
+  /// The server loses its state. Packets in flight still reach it.
   void restart_server() {
     session_entry_ = nullptr;
     gate_.emplace(now_);
@@ -192,7 +192,7 @@ class SimPair {
     if (due(link.next_timeout(), now_)) link.handle_timeout(now_);
     end.flows.act(now_, link);
     transmit(end, link, path, to);
-    // Nobody may look at received bytes from now on.
+    // Poison: no view of received bytes may be used after this.
     std::memset(end.arena.data(), 0xdd, end.packets.size() * kPacketStride);
     end.packets.clear();
     if (!end.flows.failure().empty()) fail(end.flows.failure());
@@ -212,7 +212,7 @@ class SimPair {
           network_.send(now_, to, packet.bytes(), whole);
         }
       }
-      end.flows.act(now_, link);  // the room may be back
+      end.flows.act(now_, link);  // room may be available again
     } while (!end.batch.empty());
   }
 
@@ -225,7 +225,7 @@ class SimPair {
   SimEnd client_;
   SimEnd server_;
   std::unique_ptr<Link> link_;
-  std::optional<ReplayCache> gate_{now_ - seconds(600)};  // the server has been there for long
+  std::optional<ReplayCache> gate_{now_ - seconds(600)};  // the server started long ago
   std::unique_ptr<Demux> demux_;
   SessionEntry* session_entry_ = nullptr;
   std::string failure_;

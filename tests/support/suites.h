@@ -1,4 +1,4 @@
-// Suites and masters for tests: the same seed makes the same nonces.
+// Suites and master keys for tests. The same seed gives the same nonces.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Reads the recorded test vectors: JSON files in tests/vectors, byte strings as hexadecimal text.
+// Reads the recorded test vectors: JSON files in tests/vectors, with byte strings in hexadecimal.
 #pragma once
 
 #include <cstdint>

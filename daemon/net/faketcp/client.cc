@@ -33,7 +33,7 @@ Result<std::unique_ptr<FakeTcpClient>> FakeTcpClient::connect(const IpEndpoint& 
   return client;
 }
 
-// False, with errno: refused at once.
+// False, with errno: failed immediately.
 bool FakeTcpClient::begin() {
   begun_ms_ = now_ms();
   const SocketAddress name = to_sockaddr(remote_);
@@ -56,11 +56,11 @@ void FakeTcpClient::handle_ready(int fd) {
   if (error == 0) finish(std::move(done));
   if (newest()) return send_held();
   counters_.refusals += error == ECONNREFUSED;
-  ++counters_.pending_errors;  // refused, or nobody there: begun anew with the next datagram
+  ++counters_.pending_errors;  // rejected or unreachable: the next datagram starts a new connection
   counters_.datagrams_dropped += std::exchange(held_, {}).size();
 }
 
-// The rule is there before the first segment that it has to catch.
+// The rule is in place before the first segment that it must drop.
 void FakeTcpClient::finish(FileDescriptor established) {
   Result<FirewallRule> rule = firewall_.suppress_kernel_segments(local_, remote_);
   if (!rule) return;

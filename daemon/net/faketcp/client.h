@@ -1,6 +1,5 @@
-// The client's side of the disguise: one connection to the server. As with UDP, whoever sends need not know
-// whether anybody answers: a connection that cannot be had, or that ended, is begun anew when there is
-// something to send.
+// The client's side of fake TCP: one connection to the server. As with UDP, the sender does not depend on an
+// answer: if connecting failed or the connection ended, the next datagram starts a new one.
 #pragma once
 
 #include <memory>
@@ -12,17 +11,17 @@ namespace kcptun {
 
 class FakeTcpClient final : public FakeTcpSocket {
  public:
-  /// Datagrams that wait for the handshake; later ones are lost.
+  /// Datagrams queued during the handshake; later ones are dropped.
   static constexpr std::size_t kMaxHeld = 32;
-  /// The least time between two attempts at a connection.
+  /// Minimum time between two connection attempts.
   static constexpr int kRetryMs = 250;
 
-  /// Begins a connection to `remote`. `firewall` outlives the socket. The error says what the kernel refused,
-  /// or that there is no way to `remote`.
+  /// Starts to connect to `remote`. `firewall` outlives the socket. The error gives the kernel's reason, such
+  /// as no route to `remote`.
   static Result<std::unique_ptr<FakeTcpClient>> connect(const IpEndpoint& remote, const Options& options,
                                                           Firewall& firewall);
 
-  /// Of the connection, or of the attempt at one.
+  /// Of the connection or of the connection attempt.
   const IpEndpoint& local() const override { return local_; }
 
  private:

@@ -34,7 +34,7 @@ std::uint64_t pid_namespace() {
 std::optional<std::uint64_t> start_of(std::uint64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  std::size_t at = text.rfind(')');  // the name before it may hold anything
+  std::size_t at = text.rfind(')');  // the command name before it may contain any character
   if (at == std::string::npos) return std::nullopt;
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
   std::uint64_t ticks = 0;
@@ -52,7 +52,7 @@ std::string table_name() {
          std::to_string(start_of(pid).value_or(0)) + "-" + std::to_string(number++);
 }
 
-// The four numbers of a name that table_name() made.
+// Parses the four numbers of a name that table_name() made.
 std::optional<std::array<std::uint64_t, 4>> parse_table_name(std::string_view name) {
   if (!name.starts_with(kPrefix)) return std::nullopt;
   name.remove_prefix(kPrefix.size());

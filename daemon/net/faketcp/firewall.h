@@ -62,7 +62,7 @@ class Firewall {
   Result<FirewallRule> suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote);
 
   const std::string& table() const { return table_; }
-  /// True if the kernel removes the table by itself, however the process ends.
+  /// True if the kernel removes the table when the process ends, however it ends.
   bool ends_with_process() const { return owned_; }
 
  private:

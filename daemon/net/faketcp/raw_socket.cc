@@ -34,7 +34,7 @@ struct Control {
   alignas(cmsghdr) std::uint8_t bytes[CMSG_SPACE(sizeof(in6_pktinfo))];
 };
 
-// What recvmmsg fills; left uninitialised but for what prepare() writes.
+// The buffers of recvmmsg. Uninitialised except for the fields that prepare() writes.
 struct Incoming {
   std::array<mmsghdr, RawTcpSocket::kBatch> messages;
   std::array<iovec, RawTcpSocket::kBatch> vectors;
@@ -48,7 +48,7 @@ struct Incoming {
       header = {};
       header.msg_iov = &vectors[i];
       header.msg_iovlen = 1;
-      if (ipv4) continue;  // the IP header has both addresses
+      if (ipv4) continue;  // the IP header contains both addresses
       header.msg_name = &names[i];
       header.msg_namelen = sizeof names[i];
       header.msg_control = controls[i].bytes;
@@ -107,11 +107,11 @@ bool share_by_remote_port(int listener, std::uint32_t shares) {
       listener, SO_ATTACH_REUSEPORT_CBPF,
       std::array{op(BPF_LD | BPF_B | BPF_ABS, from_network_header), op(BPF_ALU | BPF_RSH | BPF_K, 4),
                  jump(BPF_JEQ, 4, 0, 6),
-                 // IPv4: behind a header of so many words
+                 // IPv4: the header's length is in 32-bit words
                  op(BPF_LD | BPF_B | BPF_ABS, from_network_header), op(BPF_ALU | BPF_AND | BPF_K, 0xf),
                  op(BPF_ALU | BPF_LSH | BPF_K, 2), op(BPF_MISC | BPF_TAX, 0),
                  op(BPF_LD | BPF_H | BPF_IND, from_network_header + kSourcePort), op(BPF_JMP | BPF_JA, 1),
-                 // IPv6: behind a header of 40 bytes
+                 // IPv6: the header has 40 bytes
                  op(BPF_LD | BPF_H | BPF_ABS, from_network_header + 40 + kSourcePort),
                  op(BPF_ALU | BPF_MOD | BPF_K, shares), op(BPF_RET | BPF_A, 0)});
 }
@@ -128,7 +128,8 @@ Result<RawTcpSocket> RawTcpSocket::open(int family, int buffer_bytes) {
 }
 
 bool RawTcpSocket::filter(const SegmentFilter& wanted) {
-  // IPv4 packets begin with their header, whose length the first step finds; IPv6 ones with TCP's.
+  // An IPv4 packet starts with its IP header, whose length the first step reads. An IPv6 packet starts with
+  // TCP.
   const sock_filter start =
       family_ == AF_INET ? op(BPF_LDX | BPF_B | BPF_MSH, 0) : op(BPF_LDX | BPF_W | BPF_IMM, 0);
   return attach(
@@ -177,7 +178,7 @@ int RawTcpSocket::send(std::span<Departure> departures) {
   for (std::size_t i = 0; i < departures.size(); ++i) {
     Departure& departure = departures[i];
     IpEndpoint to = *departure.to;
-    to.port = 0;  // to a raw socket it means the protocol
+    to.port = 0;  // a raw socket interprets the port as the protocol
     const SocketAddress name = to_sockaddr(to, family_);
     std::memcpy(&names[i], &name.storage, name.size);
     vectors[i] = {iovec{departure.header, kTcpHeader}, iovec{departure.payload.data, departure.payload.size}};

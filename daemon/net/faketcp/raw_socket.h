@@ -1,7 +1,8 @@
-// A raw socket that sends and receives whole TCP segments of one family in batches. The kernel makes the IP
-// headers; it gives this socket a copy of what arrives for TCP, as far as a filter in the kernel lets it.
+// A raw socket that sends and receives whole TCP segments of one family in batches. The kernel writes the IP
+// headers. The socket receives a copy of each arriving TCP segment that passes a BPF filter.
 //
-// It knows nothing of connections. Not fit for UV_WRITABLE: when it is full, try again after a short while.
+// It has no notion of connections. UV_WRITABLE does not work for it: when the socket is full, retry after a
+// short delay.
 #pragma once
 
 #include <linux/filter.h>
@@ -19,8 +20,8 @@
 
 namespace kcptun {
 
-/// Which segments a raw socket gets: those with PSH or RST to these local ports; of them the share of one
-/// loop, by the remote port.
+/// The segments that a raw socket receives: those with PSH or RST to these local ports. The remote port
+/// selects the share of one loop.
 struct SegmentFilter {
   std::uint16_t port_min = 0;
   std::uint16_t port_max = 0;
@@ -30,9 +31,9 @@ struct SegmentFilter {
 
 class RawTcpSocket {
  public:
-  /// Segments of one call, either way.
+  /// Segments per call, in each direction.
   static constexpr std::size_t kBatch = 64;
-  /// Memory for one that arrives: IP and TCP headers with all the options that fit, and the largest datagram.
+  /// Bytes for one arriving segment: IP and TCP headers with all options, and the largest datagram.
   static constexpr std::size_t kSlot = 26 * 64;
   static_assert(kSlot >= 60 + 60 + kMaxDatagram);
 
@@ -52,18 +53,19 @@ class RawTcpSocket {
     const IpEndpoint* to = nullptr;
   };
 
-  /// `family`: AF_INET or AF_INET6. Gets nothing before filter(). The error says what the kernel refused.
+  /// `family`: AF_INET or AF_INET6. Receives nothing before filter(). The error gives the kernel's reason.
   static Result<RawTcpSocket> open(int family, int buffer_bytes);
 
-  /// False: refused, errno.
+  /// False: failed; errno is set.
   bool filter(const SegmentFilter& wanted);
-  /// One recvmmsg. REQUIRES: memory.size() >= kBatch * kSlot, arrivals.size() >= kBatch. What is not even an
-  /// IP packet with TCP in it is counted and left out.
+  /// One recvmmsg. Counts and omits anything that is not an IP packet with TCP in it.
+  /// REQUIRES: memory.size() >= kBatch * kSlot, arrivals.size() >= kBatch.
   Arrivals receive(MutableBytes memory, std::span<Arrival> arrivals, UdpCounters& counters);
-  /// One sendmmsg of at most kBatch: how many were sent, or -1 with errno.
+  /// One sendmmsg of at most kBatch segments. Returns the number sent, or -1 with errno.
   int send(std::span<Departure> departures);
   bool set_dscp(std::uint8_t dscp);
-  /// Of what is sent from now on. Until the first that must stay whole, the system decides.
+  /// Sets the fragmentation policy of later segments. The system's default applies until the first packet
+  /// with DF.
   void set_fragments(TransmitBatch::Fragments fragments);
   void set_buffers(int bytes);
 
@@ -82,12 +84,12 @@ class RawTcpSocket {
   int send_buffer_ = 0;
 };
 
-/// Keeps the data segments of the disguise from the kernel's own connection, or from those that a listener
-/// accepts: the kernel sees its idle connection as idle, answers nothing, and keeps nothing. Beginnings and
-/// ends pass.
+/// Hides fake TCP's data segments from the kernel's connection, or from those that a listener accepts. The
+/// kernel treats its connection as idle, answers nothing and queues nothing. Handshake and closing segments
+/// pass.
 bool keep_data_from_kernel(int tcp_socket);
-/// Makes the kernel give a connection to the listener number (remote port modulo `shares`) of a port, in the
-/// order in which they began to listen. On any one of them.
+/// Makes the kernel assign a connection to a listener of the port by remote port modulo `shares`. Listeners
+/// are numbered in the order in which they began to listen. Call it on any one of them.
 bool share_by_remote_port(int listener, std::uint32_t shares);
 
 }  // namespace kcptun

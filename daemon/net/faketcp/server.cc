@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kBacklog = 4096;  // the kernel clamps it to net.core.somaxconn
 
-// A socket bound to the port that takes both families if it may; errno tells what failed.
+// A socket bound to the port, for both families if possible. On failure errno is set.
 FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
   FileDescriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return fd;
@@ -46,7 +46,7 @@ Result<std::unique_ptr<FakeTcpServer>> FakeTcpServer::listen(IpEndpoint address,
   return server;
 }
 
-// A wildcard's IPv4 may be missing.
+// For a wildcard, IPv4 may be unavailable.
 Result<bool> FakeTcpServer::open_raw_sockets(int family) {
   const bool wants_ipv4 = family == AF_INET || (is_wildcard(local_) && has_family(AF_INET));
   if (wants_ipv4)
@@ -59,13 +59,13 @@ Result<bool> FakeTcpServer::open_listener(std::uint16_t port, int family) {
   address.port = port;
   const bool shared = share_.of > 1;
   const std::string name = "cannot listen on TCP " + to_string(address);
-  // With SO_REUSEPORT a port that another program has looks free: a probe tells.
+  // With SO_REUSEPORT, a port that another program uses appears free. Probe it without.
   if (shared && share_.number == 0 && !bind_tcp(address, family, false).valid()) return system_error(name);
   FileDescriptor fd = bind_tcp(address, family, shared);
   if (!fd.valid() || ::listen(fd.get(), kBacklog) != 0) return system_error(name);
   if (shared && share_.number == 0 && !share_by_remote_port(fd.get(), share_.of)) return system_error(name);
-  // Edges only: what cannot be accepted for want of descriptors waits for the next that arrives, without a
-  // busy loop.
+  // Edge-triggered: a connection that cannot be accepted for lack of descriptors waits for the next arrival,
+  // without a busy loop.
   if (!watch(fd.get(), EPOLLIN | EPOLLET)) return system_error(name);
   listeners_.push_back(std::move(fd));
   return true;

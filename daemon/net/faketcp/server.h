@@ -1,6 +1,6 @@
-// The server's side of the disguise on one loop: accepts the idle connections of one address and its ports,
-// and carries the datagrams of all of them. Several loops share the ports by the clients' ports, so that a
-// connection and all its segments come to the same loop.
+// The server's side of fake TCP on one loop: accepts the idle connections of one address and its ports, and
+// carries the datagrams of all of them. Several loops share the ports by the client's port, so that a
+// connection and all its segments stay on one loop.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,14 @@ namespace kcptun {
 
 class FakeTcpServer final : public FakeTcpSocket {
  public:
-  /// Which of the loops that listen this one is. Each must begin to listen in turn, the first first.
+  /// The number of this loop among those that listen. The loops must begin to listen in ascending order.
   struct Share {
     std::uint32_t number = 0;
     std::uint32_t of = 1;
   };
 
-  /// Listens on these ports of the address. The rules for them are the caller's. The error names the address.
+  /// Listens on these ports of the address. The caller installs the firewall rules. The error names the
+  /// address.
   /// REQUIRES: at least one port, in ascending order.
   static Result<std::unique_ptr<FakeTcpServer>> listen(IpEndpoint address, std::span<const std::uint16_t> ports,
                                                          Share share, const Options& options);

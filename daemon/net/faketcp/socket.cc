@@ -19,17 +19,17 @@ namespace {
 
 constexpr std::size_t kEvents = 64;
 constexpr std::uint16_t kWindow = 65535;
-// linux/tcp.h has it, which netinet/tcp.h cannot stand beside.
+// Defined in linux/tcp.h, which conflicts with netinet/tcp.h.
 constexpr int kRepairOffNoWindowProbe = -1;
 
-// The TTL that keeps the kernel's segments from going anywhere, should the firewall let one pass; -1: the
-// system's own.
+// TTL 1 stops the kernel's segments at the first router if the firewall lets one pass. -1: the system's
+// default.
 bool set_ttl(int fd, int hops) {
   int family = 0;
   socklen_t size = sizeof family;
   if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return false;
   if (family == AF_INET) return set_option(fd, IPPROTO_IP, IP_TTL, hops);
-  // A connection of a socket for both families is either.
+  // A connection accepted by a dual-stack socket may be of either family.
   const bool ipv4 = set_option(fd, IPPROTO_IP, IP_TTL, hops);
   return set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops) || ipv4;
 }
@@ -43,15 +43,15 @@ std::optional<std::uint32_t> queue_sequence(int fd, int queue) {
   return sequence;
 }
 
-// Where the connection stands: the kernel tells in repair mode, which needs CAP_NET_ADMIN.
+// Reads the connection's sequence numbers in TCP repair mode, which needs CAP_NET_ADMIN.
 std::optional<TcpSequence> read_sequence(int fd) {
   if (!set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1)) return std::nullopt;
   const auto sending = queue_sequence(fd, TCP_SEND_QUEUE);
   const auto receiving = queue_sequence(fd, TCP_RECV_QUEUE);
   if (!set_option(fd, IPPROTO_TCP, TCP_REPAIR, kRepairOffNoWindowProbe) || !sending || !receiving)
     return std::nullopt;
-  // Repair mode forgets that the address may be used again: what is left of the connection later would keep a
-  // server that starts anew from its port.
+  // Repair mode clears SO_REUSEADDR. Without it, the remains of this connection would keep a restarted server
+  // from binding its port.
   if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return std::nullopt;
   return TcpSequence(*sending, *receiving);
 }
@@ -64,7 +64,7 @@ std::optional<IpEndpoint> ask_address(int fd, Ask ask) {
   return from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
 }
 
-// The packets are fine, there is no room for them now.
+// The packets are valid, but the kernel has no space for them now.
 bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
@@ -81,7 +81,7 @@ std::optional<FakeTcpConnection> disguise(FileDescriptor established) {
 FakeTcpSocket::FakeTcpSocket(const Options& options)
     : options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
-// The peer's kernel hears of the end: with the system's TTL, the last segment passes.
+// Restores the system's TTL, so that the closing segment reaches the peer's kernel.
 FakeTcpSocket::~FakeTcpSocket() {
   for (const FakeTcpConnection& connection : connections_) set_ttl(connection.idle.get(), -1);
 }
@@ -157,8 +157,8 @@ FakeTcpConnection* FakeTcpSocket::find(const IpEndpoint& remote, const IpEndpoin
 
 // --- receiving ---
 
-// Ends first: a descriptor that a new connection gets may be that of one that has ended in the same round.
-// Then what begins, so that the segments read after it find their connection.
+// Closed connections come first: a new connection may reuse the descriptor of one that closed in the same
+// round. New connections come next, so that the segments read afterwards find their connection.
 void FakeTcpSocket::poll() {
   std::array<epoll_event, kEvents> events;
   const int got = ::epoll_wait(epoll_.get(), events.data(), kEvents, 0);
@@ -193,8 +193,8 @@ FakeTcpSocket::Received FakeTcpSocket::receive(ReceiveArena& arena) {
   return {};
 }
 
-// Makes runs of the payloads: those of one connection that follow each other are moved together, so that they
-// are opened together.
+// Converts payloads into runs. Consecutive payloads of one connection are moved together, so that they are
+// decrypted together.
 std::span<const ReceivedRun> FakeTcpSocket::take(std::span<const RawTcpSocket::Arrival> arrivals,
                                                    ReceiveArena& arena) {
   std::uint8_t* to = arena.memory().data() + RawTcpSocket::kBatch * RawTcpSocket::kSlot;
@@ -220,7 +220,7 @@ std::span<const ReceivedRun> FakeTcpSocket::take(std::span<const RawTcpSocket::A
   return runs.first(count);
 }
 
-// The connection that the segment brings a datagram for; null if it brings none.
+// The connection of a segment that carries a datagram; null if the segment carries none.
 FakeTcpConnection* FakeTcpSocket::accept_segment(const RawTcpSocket::Arrival& arrival,
                                                      TcpSegment& segment) {
   const auto parsed = parse_tcp_segment(arrival.segment);
@@ -250,11 +250,11 @@ FakeTcpConnection* FakeTcpSocket::accept_segment(const RawTcpSocket::Arrival& ar
 
 // --- sending ---
 
-// One sendmmsg in the making; left uninitialised beyond `count`.
+// One sendmmsg call under construction. Uninitialised beyond `count`.
 struct FakeTcpSocket::Outgoing {
   Outgoing() {}  // NOLINT(modernize-use-equals-default): = default would let {} zero it
   std::size_t count = 0;
-  std::size_t lost = 0;  // packets at the front that have no connection
+  std::size_t lost = 0;  // packets at the front without a connection
   TransmitBatch::Fragments fragments = TransmitBatch::Fragments::kAllowed;
   bool ipv4 = false;
   std::array<RawTcpSocket::Departure, RawTcpSocket::kBatch> departures;
@@ -274,14 +274,14 @@ struct FakeTcpSocket::Outgoing {
     write_tcp_header(departure.header, segment, connection.local, connection.remote);
     connections[count++] = &connection;
   }
-  // Takes back the numbers of those that were not sent.
+  // Returns the sequence numbers of segments that were not sent.
   void give_back(std::size_t sent) {
     for (std::size_t i = sent; i < count; ++i) connections[i]->sequence.give_back(departures[i].payload.size);
   }
 };
 
-// Fills `out` with the packets from `position` on, as far as they are this socket's, of one family and one kind, and
-// there is room.
+// Fills `out` with packets from `position` on, while they belong to this socket, share a family and a
+// fragmentation policy, and there is space.
 void FakeTcpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgoing& out) {
   out.count = out.lost = 0;
   out.fragments = batch.runs()[run_at(batch, position)].fragments;
@@ -294,13 +294,13 @@ void FakeTcpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgo
   }
 }
 
-// False: there is no room for the whole run, or none at all.
+// False: there is no space for the whole run, or for any of it.
 bool FakeTcpSocket::add_run(const TransmitBatch& batch, const TransmitBatch::Run& run, std::size_t position,
                               Outgoing& out) {
   const auto packets = batch.packets().subspan(position, end_of(run) - position);
   if (out.count > 0 && out.ipv4 != is_ipv4(run.path.remote)) return false;
   if (out.count == RawTcpSocket::kBatch) return false;
-  // Asked of a run at the front only, as the packets of one without a connection are lost by that.
+  // A run without a connection drops its packets, so it is only handled at the front.
   if (out.count > 0 && !find(run.path.remote, run.path.local)) return false;
   FakeTcpConnection* connection = connection_for(run.path, packets);
   if (!connection) {
@@ -334,7 +334,7 @@ FakeTcpSocket::SendResult FakeTcpSocket::send(const TransmitBatch& batch, std::s
   return result;
 }
 
-// Packets dealt with. What stops it is in the result.
+// Returns the number of packets consumed. `result` says what stopped the call.
 std::size_t FakeTcpSocket::send_planned(Outgoing& out, SendResult& result) {
   ++counters_.send_calls;
   RawTcpSocket& raw = *raw_of(out.ipv4).socket;
@@ -358,7 +358,7 @@ std::size_t FakeTcpSocket::send_planned(Outgoing& out, SendResult& result) {
     out.give_back(0);
     return 0;
   }
-  // The first is refused: for its size, or with all that goes to its peer.
+  // The kernel rejected the first packet: for its size, or because of its destination.
   std::size_t refused = 1;
   if (error != EMSGSIZE && error != EPERM)
     while (refused < out.count && out.connections[refused] == out.connections[0]) ++refused;

@@ -1,11 +1,11 @@
-// Datagrams in the disguise of TCP (docs/protocol.md section 9, "tcp"): each is the payload of one PSH|ACK
-// segment on a raw socket, between the ports, and over the sequence numbers, of a real TCP connection of the
-// kernel that stays idle. What the client's and the server's side have in common: raw sockets, connections,
-// batches.
+// Datagrams in fake TCP segments (docs/protocol.md section 9, "tcp"). Each datagram is the payload of one
+// PSH|ACK segment on a raw socket. The segment uses the ports and the sequence numbers of a real TCP
+// connection of the kernel, which stays idle. This class is common to client and server: raw sockets,
+// connections, batches.
 //
-// One thread drives it; nothing blocks. Its descriptor is an epoll instance over all that it watches. What
-// arrives is the enemy's: a segment counts only if it belongs to a connection whose handshake the kernel has
-// seen through, so that a flood of segments costs no memory.
+// One thread drives it and it never blocks. Its descriptor is an epoll instance over all descriptors that it
+// watches. Arriving segments are untrusted: only segments of connections with a completed handshake are
+// accepted, so a flood of segments takes no memory.
 #pragma once
 
 #include <netinet/in.h>
@@ -28,22 +28,23 @@
 
 namespace kcptun {
 
-/// A connection of the kernel's and the datagrams' place in it.
+/// A connection of the kernel, and the sequence numbers of the datagrams on it.
 struct FakeTcpConnection {
   IpEndpoint remote;
   IpEndpoint local;
-  FileDescriptor idle;  // the kernel's connection: TTL 1, and deaf to data
+  FileDescriptor idle;  // the kernel's connection: TTL 1, receives no data segments
   TcpSequence sequence;
-  FirewallRule rule;  // the client's; a server's is for its ports
+  FirewallRule rule;  // of a client's connection; a server has one rule for its ports
 };
 
-/// An established, silent connection made of the kernel's. Nothing, with errno, when the kernel refuses, or
-/// it has ended already. The caller has the firewall rule in place.
+/// Turns an established connection of the kernel into an idle one for fake TCP. Nothing, with errno, if the
+/// kernel rejects an option or the connection has already ended. The caller has installed the firewall rule.
 std::optional<FakeTcpConnection> disguise(FileDescriptor established);
 
 class FakeTcpSocket : public DatagramSocket {
  public:
-  /// Connections of one socket at once; the one that was silent for longest makes way.
+  /// Connections of one socket at a time. A new connection beyond the limit replaces the least recently
+  /// active one.
   static constexpr std::size_t kMaxConnections = 4096;
   struct Options {
     std::uint32_t index = 0;  // as in UdpOptions
@@ -68,20 +69,20 @@ class FakeTcpSocket : public DatagramSocket {
  protected:
   explicit FakeTcpSocket(const Options& options);
 
-  /// Opens the raw socket of a family. The error says what the kernel refused.
+  /// Opens the raw socket of a family. The error gives the kernel's reason.
   Result<bool> open_raw(int family);
   bool filter_raw(const SegmentFilter& wanted);
   bool watch(int fd, std::uint32_t events);
 
-  /// Something that a subclass watches is ready.
+  /// A descriptor that a subclass watches is ready.
   virtual void handle_ready(int fd) = 0;
-  /// The connection for a path, or null: its packets are lost then, as packets may be.
+  /// The connection for a path. Null: the packets `lost` are dropped, as any datagram may be.
   virtual FakeTcpConnection* connection_for(const Path& path, std::span<const Packet> lost) = 0;
 
   void add(FakeTcpConnection connection);
   FakeTcpConnection* find(const IpEndpoint& remote, const IpEndpoint& local);
   FakeTcpConnection* newest() { return connections_.empty() ? nullptr : &connections_.front(); }
-  /// Sends packets of one connection, as far as the kernel takes them: all, or lost.
+  /// Sends packets of one connection. Packets that the kernel rejects are dropped.
   void send_now(FakeTcpConnection& connection, std::span<const Packet> packets);
 
   Counters counters_;
@@ -117,7 +118,7 @@ class FakeTcpSocket : public DatagramSocket {
   Options options_;
   FileDescriptor epoll_;
   std::array<Raw, 2> raw_;   // IPv4, IPv6
-  Connections connections_;  // the last that was heard of first
+  Connections connections_;  // most recently active first
   std::unordered_map<Key, Connections::iterator, KeyHash> by_address_;
   std::unordered_map<int, Connections::iterator> by_descriptor_;
 };

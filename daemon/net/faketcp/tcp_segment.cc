@@ -24,9 +24,8 @@ void store32(std::uint8_t* at, std::uint32_t value) {
   store16(at + 2, static_cast<std::uint16_t>(value));
 }
 
-// The sum of RFC 1071, of words as the machine loads them: its value does not depend on the byte order, only
-// where its bytes lie. An odd last byte counts as if a zero followed. No overflow: 64 KiB are 2^15 words of
-// 2^16.
+// The sum of RFC 1071 over words in host order: only the position of its bytes depends on the byte order. A
+// zero follows an odd last byte. It cannot overflow: 64 KiB are 2^15 words below 2^16.
 std::uint32_t sum_words(Bytes bytes) {
   std::uint32_t sum = 0;
   std::size_t at = 0;
@@ -48,8 +47,8 @@ std::uint16_t fold(std::uint32_t sum) {
   return static_cast<std::uint16_t>((sum & 0xffff) + (sum >> 16));
 }
 
-// The addresses, the protocol and the length, which the checksum covers too (RFC 9293 section 3.1, RFC 8200
-// section 8.1). A mapped IPv4 address adds the same as itself: its prefix, ffff, is zero in ones' complement.
+// The pseudo-header: addresses, protocol and length (RFC 9293 section 3.1, RFC 8200 section 8.1). A mapped
+// IPv4 address adds the same value as the plain one: its prefix, ffff, is zero in ones' complement.
 std::uint32_t sum_pseudo_header(const IpEndpoint& from, const IpEndpoint& to, std::size_t size) {
   std::uint8_t rest[6] = {};
   store32(rest, static_cast<std::uint32_t>(size));
