@@ -24,7 +24,7 @@ constexpr std::uint16_t kQppLeastPads = 7;
 constexpr std::size_t kMinToken = 16;
 constexpr std::size_t kMaxToken = 256;
 
-// The smallest mtu holds every header (docs/protocol.md section 2) and leaves payload.
+// The smallest mtu holds every header (docs/develop/protocol.md section 2) and leaves payload.
 constexpr std::int64_t kMaxHeaders = 44 + 8 + 16 + 24;
 
 std::optional<KcpTuning> preset_of(std::string_view mode) {

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Measures the release build against Debian's kcptun, and core alone, and writes docs/benchmarks.md and .svg.
+# Measures the release build against Debian's kcptun, and core alone, and writes docs/evidence/benchmarks.md and .svg.
 #
 #   scripts/bench.sh [--quick] [--output DIR] [ARGS...]
 #
-# --quick: one short round, which only shows that all works. DIR: other than docs. ARGS: what tests/bench/compare.py
-# takes (--case NAME, --rounds N, --seconds S, --goals). CLIENT and SERVER name other programs to measure as ours.
+# --quick: one short round, which only shows that all works. DIR: other than docs/evidence. ARGS: what
+# tests/bench/compare.py takes (--case NAME, --rounds N, --seconds S, --goals). CLIENT and SERVER name other programs to measure as ours.
 # The machine must have nothing else to do. Raw results: build/release/bench/*.json.
 set -eu
 cd "$(dirname "$0")/.."
 started=$(date +%s)
-output=docs
+output=docs/evidence
 core_flags='--benchmark_repetitions=5 --benchmark_report_aggregates_only=true --benchmark_min_time=0.2'
 quick=
 while [ $# -gt 0 ]; do

@@ -55,6 +55,7 @@ watch    chromium-headless-shell  shows the status page
 bench    libbenchmark-dev      core_bench
 bench    wrk                   HTTP through the tunnel
 bench    nginx-light           its server
+bench    libnginx-mod-stream   a load balancer before two servers, in a test
 bench    haproxy               plain relays beside the tunnel
 '
 

@@ -2,7 +2,7 @@
 # The release build, Debian's kcptun, both mixed and plain TCP over emulated paths (tests/lab): goodput, small messages,
 # a shared link, a black hole.
 #
-#   scripts/lab.sh              everything; writes docs/lab.md and docs/lab.svg (15 minutes)
+#   scripts/lab.sh              everything; writes docs/evidence/lab.md and docs/evidence/lab.svg (15 minutes)
 #   scripts/lab.sh ARGS...      what tests/lab/lab.py takes: --row NAME, --pair NAME, --seconds S, --rounds N, --json F,
 #                               --markdown F --svg F; --list shows rows and pairs
 #
@@ -15,6 +15,6 @@ esac
 scripts/install-deps.sh build test bench
 cmake --preset release >/dev/null
 cmake --build --preset release --target link_emulator kcptun-client kcptun-server
-[ $# -gt 0 ] || set -- --markdown docs/lab.md --svg docs/lab.svg
+[ $# -gt 0 ] || set -- --markdown docs/evidence/lab.md --svg docs/evidence/lab.svg
 exec python3 -u tests/lab/lab.py --ours-client "${CLIENT:-build/release/kcptun-client}" \
   --ours-server "${SERVER:-build/release/kcptun-server}" "$@"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The README's two commands on machines of strangers, played on this one; not part of the normal run.
+# The demo and the tests on machines of strangers, played on this one; not part of the normal run.
 #
 #   scripts/test-machines.sh MACHINE [test.sh's ARGUMENTS]    needs root; a clone of the last commit, built from nothing
 #

@@ -14,7 +14,7 @@ namespace kcptun {
 /// The end of the tunnel: clients open sessions and streams, servers accept them.
 enum class Role : std::uint8_t { kClient, kServer };
 
-/// docs/protocol.md section 3.
+/// docs/develop/protocol.md section 3.
 enum class Cipher : std::uint8_t {
   kAes, kAes128, kAes192, kSm4, kTwofish, kBlowfish, kCast5, kTripleDes, kTea, kXtea, kSalsa20, kXor, kNone,
   kAes128Gcm, kNull, kXChaCha20Poly1305,
@@ -46,7 +46,7 @@ inline constexpr Congestion Congestion::kOff{"off"};
 /// direction.
 inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
 
-/// Timing parameters of KCP with kcptun's meaning (docs/protocol.md section 5).
+/// Timing parameters of KCP with kcptun's meaning (docs/develop/protocol.md section 5).
 struct KcpTuning {
   bool nodelay = false;               // lower minimum RTO and additive back-off
   // Maximum delay of data and ACKs; this program sends both immediately.
@@ -84,7 +84,7 @@ struct FecSettings {
   std::uint32_t parity_shards = 3;
   bool enabled() const { return data_shards > 0 && parity_shards > 0; }
 };
-/// Data plus parity shards of a group (docs/protocol.md section 4: GF(2^8)).
+/// Data plus parity shards of a group (docs/develop/protocol.md section 4: GF(2^8)).
 inline constexpr std::uint32_t kMaxShards = 256;
 
 struct SmuxSettings {

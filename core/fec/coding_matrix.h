@@ -1,4 +1,4 @@
-// The protocol's Reed-Solomon code (docs/protocol.md section 4) for one pair of shard counts.
+// The protocol's Reed-Solomon code (docs/develop/protocol.md section 4) for one pair of shard counts.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ class FecCode {
   std::uint32_t data_shards() const { return data_shards_; }
   std::uint32_t parity_shards() const { return parity_shards_; }
   std::uint32_t shards() const { return data_shards_ + parity_shards_; }
-  /// Sequence numbers of groups run from 0 to wrap() - 1 (docs/protocol.md section 4).
+  /// Sequence numbers of groups run from 0 to wrap() - 1 (docs/develop/protocol.md section 4).
   std::uint32_t wrap() const { return 0xffffffffu / shards() * shards(); }
 
   /// Element of the coding matrix: parity row 0.., data column 0.. .

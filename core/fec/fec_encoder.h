@@ -15,7 +15,7 @@
 namespace kcptun {
 
 /// A group whose last data packet followed the one before it by this much or more gets no parity: the stream is idle
-/// (docs/protocol.md section 4).
+/// (docs/develop/protocol.md section 4).
 inline constexpr Duration kParityGap = milliseconds(500);
 
 /// One direction of one conversation. Within a batch it keeps views of the data packets; when a batch ends

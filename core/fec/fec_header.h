@@ -1,4 +1,4 @@
-// The header of FEC datagrams (docs/protocol.md section 4).
+// The header of FEC datagrams (docs/develop/protocol.md section 4).
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,7 @@
 
 namespace kcptun {
 
-/// Parity that is left out looks lost to the receiver, which any peer can live with (docs/protocol.md section
+/// Parity that is left out looks lost to the receiver, which any peer can live with (docs/develop/protocol.md section
 /// 4). A parity packet saves a third of a retransmission at best, so it never pays where bandwidth is short;
 /// where the path has room, it saves the round trip that a retransmission takes.
 class ParityPolicy {

@@ -1,4 +1,4 @@
-// One KCP conversation in stream mode: a reliable byte stream over packets that may be lost (docs/protocol.md
+// One KCP conversation in stream mode: a reliable byte stream over packets that may be lost (docs/develop/protocol.md
 // section 5).
 #pragma once
 

@@ -1,5 +1,5 @@
 // One end of one session under a suite that knows sessions: numbers and dates what it sends, and takes each
-// packet of the peer once (docs/protocol.md section 11).
+// packet of the peer once (docs/develop/protocol.md section 11).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The server's table of conversations: finds the one that a datagram belongs to, opens and replaces them
-// (docs/protocol.md section 5, "Server side"), and follows those whose client's address changes.
+// (docs/develop/protocol.md section 5, "Server side"), and follows those whose client's address changes.
 #pragma once
 
 #include <cstdint>

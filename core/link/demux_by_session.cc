@@ -1,5 +1,5 @@
 // Demux under a suite that knows sessions: conversations are found by their session, whatever address they
-// come from, and nothing looks at a packet that is not fresh (docs/protocol.md section 11).
+// come from, and nothing looks at a packet that is not fresh (docs/develop/protocol.md section 11).
 #include <utility>
 
 #include "core/base/check.h"

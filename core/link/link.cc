@@ -11,7 +11,7 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kMinBody = 12;        // docs/protocol.md section 2: shorter ones are dropped
+constexpr std::size_t kMinBody = 12;        // docs/develop/protocol.md section 2: shorter ones are dropped
 // Receive windows' worth that streams may have waiting: what was consumed is told in the other direction's stream, and
 // late when that loses something.
 constexpr std::uint64_t kBufferedWindows = 2;

@@ -45,7 +45,7 @@ struct LinkContext {
   void set_overhead(const Suite& suite);
 
   LinkSettings settings;           // of links that begin from now on; those that are there keep their own
-  std::size_t crypto_header = 0;   // of the suite in use (docs/protocol.md section 2)
+  std::size_t crypto_header = 0;   // of the suite in use (docs/develop/protocol.md section 2)
   std::size_t crypto_trailer = 0;
   std::size_t session_header = 0;  // the last bytes of crypto_header, which the link writes; 0: the suite has none
   UnixTime wall{};                 // with a session header: the time of day, kept by the owner
@@ -64,10 +64,10 @@ struct LinkContext {
 struct SessionName {
   SessionName(std::uint32_t c, std::uint64_t s = 0) : conv(c), session(s) {}  // NOLINT(google-explicit-constructor)
   std::uint32_t conv;
-  std::uint64_t session;  // random, under a suite that knows sessions (docs/protocol.md section 11)
+  std::uint64_t session;  // random, under a suite that knows sessions (docs/develop/protocol.md section 11)
 };
 
-/// Largest KCP packet that fits the MTU beside the headers (docs/protocol.md section 2).
+/// Largest KCP packet that fits the MTU beside the headers (docs/develop/protocol.md section 2).
 std::size_t kcp_packet_size(const LinkContext& context);
 
 /// What a peer that moves takes along: a NAT that forgets only gives it another port.

@@ -9,7 +9,7 @@
 namespace kcptun {
 
 /// Told what leaves and arrives; says when a ping is due (a live peer answers WASK within one of its
-/// intervals, docs/protocol.md section 5), and whether the peer is suspected to be gone. A suspicion is no
+/// intervals, docs/develop/protocol.md section 5), and whether the peer is suspected to be gone. A suspicion is no
 /// verdict: it ends with the next word from the peer.
 class LivenessMonitor {
  public:

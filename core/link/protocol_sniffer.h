@@ -31,7 +31,7 @@ class ProtocolSniffer {
     size_ += taken;
   }
 
-  /// The stream identifier of the Snappy framing format (docs/protocol.md section 7); no smux version is
+  /// The stream identifier of the Snappy framing format (docs/develop/protocol.md section 7); no smux version is
   /// 0xff.
   bool is_snappy() const {
     constexpr std::array<std::uint8_t, kSize> kSnappy{0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50};

@@ -1,5 +1,5 @@
 // Which sessions a server may open under a suite that knows sessions: those that were made just now and have
-// never been there. What was recorded opens nothing, neither at once nor after a restart (docs/protocol.md
+// never been there. What was recorded opens nothing, neither at once nor after a restart (docs/develop/protocol.md
 // section 11).
 #pragma once
 

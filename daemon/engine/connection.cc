@@ -145,7 +145,7 @@ void Connection::handle_deadline(TimePoint now) {
 }
 
 // Limits the time for a peer that has closed its direction and does not read; it may be gone. The 2021
-// release ends both directions with one FIN and sends nothing more (docs/protocol.md section 6). Each
+// release ends both directions with one FIN and sends nothing more (docs/develop/protocol.md section 6). Each
 // progress renews the limit. The same limit applies to bytes left to read from a local peer that is gone, and
 // to bytes left to write before a reset.
 void Connection::bound_drain() {

@@ -17,7 +17,7 @@ import tunnel as t
 from pairwise import cover
 
 CIPHERS = ("aes", "aes-128", "aes-192", "sm4", "twofish", "blowfish", "cast5", "3des", "tea", "xtea", "salsa20", "xor",
-           "none")  # what the release of 2021 has: section 3 of docs/protocol.md without aes-128-gcm and null
+           "none")  # what the release of 2021 has: section 3 of docs/develop/protocol.md without aes-128-gcm and null
 # (name, our shards, their shards). Other mixes corrupt a receiver of 2021 by its own fault (section 4).
 FEC = (("equal", (10, 3), (10, 3)), ("off", (0, 0), (0, 0)), ("theirs", (0, 0), (10, 3)))
 FEC_TEXT = {"equal": "10/3 both", "off": "off both", "theirs": "off/10-3 theirs"}

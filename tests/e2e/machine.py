@@ -150,6 +150,18 @@ def _find_debians_kcptun():
             raise OSError(f"no {path}; apt-get install kcptun")
 
 
+def nginx_with_stream():
+    """The programs nginx and its stream module: Debian's, or what the environment names."""
+    return (os.environ.get("KCPTUN_NGINX", "/usr/sbin/nginx"),
+            os.environ.get("KCPTUN_NGINX_STREAM", "/usr/lib/nginx/modules/ngx_stream_module.so"))
+
+
+def _find_nginx_with_stream():
+    for path in nginx_with_stream():
+        if not os.access(path, os.R_OK):
+            raise OSError(f"no {path}; scripts/install-deps.sh bench")
+
+
 NEEDS = {
     "namespaces": _enter_namespace,            # CAP_SYS_ADMIN, CAP_NET_ADMIN, iproute2
     "tun": _open_tun,                          # and /dev/net/tun
@@ -162,6 +174,7 @@ NEEDS = {
     "seccomp": _filter_system_calls,           # a kernel with seccomp filters
     "terminal": _open_terminal,                # /dev/pts
     "many-files": _open_many_files,            # ulimit -Hn
+    "nginx-stream": _find_nginx_with_stream,   # the packages nginx-light and libnginx-mod-stream
     "debian-kcptun": _find_debians_kcptun,     # the package kcptun, which scripts/test.sh installs
 }
 

@@ -1,5 +1,5 @@
 """The wire format, spoken by hand: KCP segments and smux frames in plain datagrams (--crypt null, no FEC, --nocomp), for
-peers that do what no real one does. docs/protocol.md sections 5 and 6.
+peers that do what no real one does. docs/develop/protocol.md sections 5 and 6.
 """
 
 import os

@@ -1,4 +1,4 @@
-// Receivers whose shard counts are not the sender's (docs/protocol.md section 4): they must recover nothing wrong, ever,
+// Receivers whose shard counts are not the sender's (docs/develop/protocol.md section 4): they must recover nothing wrong, ever,
 // and begin to recover when they have learned.
 #include "core/fec/fec_decoder.h"
 #include "core/fec/shard_evidence.h"

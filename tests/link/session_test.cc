@@ -1,5 +1,5 @@
 // Sessions of the authenticated suite: what is not fresh changes nothing and draws no answer
-// (docs/protocol.md section 11).
+// (docs/develop/protocol.md section 11).
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes xchacha.json: packets of the suite xchacha20-poly1305 (docs/protocol.md section 11).
+"""Writes xchacha.json: packets of the suite xchacha20-poly1305 (docs/develop/protocol.md section 11).
 
 An implementation of its own, from RFC 8439 and draft-irtf-cfrg-xchacha-03, checked against the draft's vector (A.3.1)
 before it writes anything. The keys are from the argon2 of the reference implementation (Debian package argon2):

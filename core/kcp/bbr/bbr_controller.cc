@@ -11,7 +11,7 @@ namespace kcptun {
 namespace {
 
 // Packets that may be in flight before anything is known: the window that KCP assumes of its peer
-// (docs/protocol.md section 5). Lower: Startup takes more rounds. Higher: the first burst overflows shallow
+// (docs/develop/protocol.md section 5). Lower: Startup takes more rounds. Higher: the first burst overflows shallow
 // queues. [lab] "nothing set but the key".
 constexpr std::uint64_t kFirstWindow = 32;
 // Packets that may always be in flight. [BBR] BBR.MinPipeCwnd is 4; a group of parity needs more to be
