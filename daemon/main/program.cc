@@ -195,6 +195,7 @@ int run_program(Role role, int argc, char** argv) {
   }
   if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
   if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
+  if (const auto* share = std::get_if<ShareRequest>(&command)) return run_share(*share);
   if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
   raise_descriptor_limit();
   const int code = run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
