@@ -32,6 +32,7 @@ struct ClientShared {
   std::vector<ClientWorker*> parts;  // fixed before the loops run
   std::atomic<std::uint64_t> next_slot{0};
   Firewall* firewall = nullptr;  // tcp mode; outlives the parts
+  HintLimiter hints;
 };
 
 /// Keeps the session slots of its loop: each holds a session or none. The first is dialled as soon as the server's address
@@ -144,7 +145,6 @@ class ClientWorker final : public TunnelWorker {
   Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait
   std::unique_ptr<HealthChecker> servers_;  // null with one server: then nothing is asked, and nothing moves
-  HintLimiter hints_;
   Counters past_;   // of sessions that are gone
   Traffic past_traffic_;
   std::uint64_t dialled_ = 0;

@@ -106,8 +106,10 @@ class Engine {
 
   /// Changes whenever a session had something to do, or ended. From any thread.
   std::uint64_t activity() const { return activity_.load(std::memory_order_relaxed); }
-  /// What sessions have said in the log, and so need not say again soon.
-  HintLimiter& session_hints() { return session_hints_; }
+  /// What the tunnel has logged, and so need not log again soon.
+  HintLimiter& hints() { return *hints_; }
+  /// That of all engines of the tunnel; outlives this one. Before, each engine has its own.
+  void share_hints(HintLimiter& hints) { hints_ = &hints; }
   const Counters& counters() const { return counters_; }
   DatagramSocket::Counters udp_counters() const;
 
@@ -166,7 +168,8 @@ class Engine {
   std::atomic<std::uint64_t> activity_{0};
   std::vector<Disposed> disposed_;
   Counters counters_;
-  HintLimiter session_hints_;
+  HintLimiter own_hints_;
+  HintLimiter* hints_ = &own_hints_;
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<TimerHandle> timer_;
   std::unique_ptr<TimerHandle> retry_;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ enum class Hint : std::uint8_t {
 };
 inline constexpr std::size_t kHints = 8;
 
-/// One loop's memory of what was said. Bounds: one line of each kind per kQuiet.
+/// What a tunnel has logged lately, on all its threads together. Bounds: one line of each kind per kQuiet. Any thread.
 class HintLimiter {
  public:
   static constexpr Duration kQuiet = seconds(600);
@@ -28,6 +29,7 @@ class HintLimiter {
   bool take(Hint hint, TimePoint now);
 
  private:
+  std::mutex mutex_;
   std::array<std::optional<TimePoint>, kHints> logged_;
 };
 

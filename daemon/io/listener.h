@@ -56,6 +56,9 @@ std::vector<IpEndpoint> own_addresses(std::vector<IpEndpoint> addresses);
 FileDescriptor begin_connect(const IpEndpoint& address);
 FileDescriptor begin_connect(const UnixPath& path);
 
+/// Who is at the other end: "127.0.0.1:51000", "unix", "" if the connection is gone.
+std::string peer_name(int fd);
+
 /// What every connection gets: no delay for small writes, and TCP's keepalive.
 void prepare_connection(int fd);
 

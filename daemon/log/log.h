@@ -64,7 +64,7 @@ class EventLog {
 };
 
 /// `session opened tunnel=office conv=b87042de`: values with spaces, quotes, '=' or control bytes stand in
-/// quotes.
+/// quotes. The field "text" is a sentence, and ends the line: `hint tunnel=office: nothing at all comes from ...`.
 std::string text_of_event(std::string_view event, std::string_view tunnel, LogFields fields);
 /// `"event":"session opened","tunnel":"office","conv":"b87042de"`: the members of an object, without its
 /// braces.

@@ -30,6 +30,7 @@ struct ServerShared {
   std::vector<ServerWorker*> parts;  // fixed before the loops run
   SessionRegistry registry;
   SharedReplayCache replay_cache;  // for a suite that knows sessions
+  HintLimiter hints;
 };
 
 /// A client that has a new address may be delivered to a loop that does not have its conversation; that loop passes its
@@ -87,7 +88,6 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   std::unordered_set<ServerSession*> accepted_;  // owned; also the tags of their conversations
   Counters past_;
   RejectedPeers rejected_;
-  HintLimiter hints_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
   TimePoint refusals_logged_at_{};           // when the log last said that sessions are refused
