@@ -24,7 +24,7 @@ enum class OptionId : std::uint8_t {
   kDscp, kSockBuf, kTcp,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kStatus, kStatusToken,
-  kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
+  kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPrint, kShare, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
   kHelpManJson, kHelp, kVersion,
 };
 // clang-format on

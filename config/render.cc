@@ -1,7 +1,6 @@
 #include "config/render.h"
 
 #include <cctype>
-#include <nlohmann/json.hpp>
 
 #include "config/subcommands.h"
 
@@ -231,45 +230,6 @@ std::string render_man_json() {
     if (option.role != OptionRole::kBoth) title += ", " + std::string(role_word(option.role)) + " only";
     return title + '\n' + mdoc_body(option, option.client_default, option.server_default);
   });
-}
-
-namespace {
-
-using OrderedJson = nlohmann::ordered_json;
-
-/// Adds the fields that `wanted(option)` asks for.
-template <typename Wanted>
-void add_fields(OrderedJson& object, const Settings& settings, Wanted wanted) {
-  for (const auto& option : all_options()) {
-    if (option.json.empty() || !option.applies_to(settings.role()) || !wanted(option)) continue;
-    // One source of the key, as -c wants it again.
-    if (option.id == OptionId::kKey && !settings.text(OptionId::kKeyFile).empty()) continue;
-    auto& field = object[std::string(option.json)];
-    std::visit([&](const auto& value) { field = value; }, settings.value(option.id));
-    if (option.id == OptionId::kKey || (is_secret(option.id) && field != "")) field = "(hidden)";
-  }
-}
-
-std::string dumped(const OrderedJson& object) {
-  return object.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + '\n';
-}
-
-}  // namespace
-
-std::string render_check(const Settings& settings) {
-  OrderedJson profile = OrderedJson::object();
-  add_fields(profile, settings, [](const Option&) { return true; });
-  return dumped(profile);
-}
-
-std::string render_check_of_several(std::span<const Settings* const> tunnels) {
-  OrderedJson file = OrderedJson::object();
-  add_fields(file, *tunnels.front(), [](const Option& option) { return is_process_wide(option.id); });
-  OrderedJson& list = file["tunnels"] = OrderedJson::array();
-  for (const Settings* settings : tunnels)
-    add_fields(list.emplace_back(OrderedJson::object()), *settings,
-               [](const Option& option) { return !is_process_wide(option.id); });
-  return dumped(file);
 }
 
 std::string render_key(const std::array<std::uint8_t, 32>& bytes) {

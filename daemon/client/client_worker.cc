@@ -44,6 +44,7 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
       check_unanswered_(engine, [this](TimePoint now) { explain_unanswered(now); }),
       overdue_(engine, [this](TimePoint now) { close_overdue(now); }) {
+  engine_.share_hints(shared.hints);
   finder_.replace(std::move(remotes));
   network_ = std::make_unique<NetworkWatch>(engine.uv(), [this] {
     follow_network(engine_.now());
@@ -165,7 +166,7 @@ void ClientWorker::serve_waiting(Slot& slot) {
       slot.wanted = true;
       return finder_.handle_failure(dialled.error());
     }
-    if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
+    if (!dialled) log().error("cannot dial", {{"reason", dialled.error()}});
     if (!servers_) finder_.handle_connected();
     if (dialled && replaces_silent(slot)) {  // check whether the server answers the new session
       slot.session->link.probe_liveness(engine_.now());
@@ -191,7 +192,7 @@ void ClientWorker::close_overdue(TimePoint now) {
     for (; !slot.waiting.empty() && now - slot.waiting.front().since >= kMaxWait; ++closed) slot.waiting.pop_front();
     if (!slot.waiting.empty()) oldest = std::min(oldest.value_or(slot.waiting.front().since), slot.waiting.front().since);
   }
-  if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"connections", closed}});
+  if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"count", closed}});
   if (oldest) overdue_.schedule_at(*oldest + kMaxWait);
 }
 
@@ -312,12 +313,12 @@ void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
 
 void ClientWorker::explain(const Link& link) {
   const std::string why = explain_end(link, profile_);
-  if (!why.empty() && hints_.take(Hint::kMismatch, engine_.now()))
+  if (!why.empty() && engine_.hints().take(Hint::kMismatch, engine_.now()))
     log().warning("hint", {{"text", why}});
 }
 
 void ClientWorker::explain_vanishing(const ClientSession& session, TimePoint now) {
-  if (!profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
+  if (!profile_.link.kcp.find_mtu && engine_.hints().take(Hint::kFullSize, now))
     log().warning("hint", {{"text", explain_full_size(session.session.path().remote, profile_)}});
 }
 
@@ -335,7 +336,7 @@ void ClientWorker::explain_unanswered(TimePoint now) {
 
 void ClientWorker::explain_no_answer(const ClientSession& session, TimePoint now) {
   const DatagramSocket* socket = engine_.socket(session.socket);
-  if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
+  if (!socket || !engine_.hints().take(Hint::kNoAnswer, now)) return;
   const bool refused = socket->counters().pending_errors > 0;
   log().warning("hint", {{"text", kcptun::explain_no_answer(session.session.path().remote, profile_, refused)}});
 }

@@ -33,6 +33,7 @@ struct ClientShared {
   std::vector<ClientWorker*> parts;  // constant once the loops run
   std::atomic<std::uint64_t> next_slot{0};
   Firewall* firewall = nullptr;  // tcp mode; outlives the workers
+  HintLimiter hints;
 };
 
 /// Manages the session slots of its engine; a slot holds at most one session. The first session is dialled as
@@ -153,7 +154,6 @@ class ClientWorker final : public TunnelWorker {
   Alarm overdue_;  // while connections wait
   // Null with a single server, which needs no checks and no failover.
   std::unique_ptr<HealthChecker> servers_;
-  HintLimiter hints_;
   Counters past_;   // of ended sessions
   Traffic past_traffic_;
   std::uint64_t dialled_ = 0;

@@ -62,7 +62,7 @@ bool ClientWorker::may_restart_streams(const ClientSession& session, bool gone) 
 void ClientWorker::restart_streams(ClientSession& session) {
   std::vector<LocalConnection> connections = session.session.take_back_connections();
   if (connections.empty()) return;
-  log().info("streams begin anew", {{"conv", hex_id(session.link.conv())}, {"streams", connections.size()}});
+  log().info("streams begin anew", {{"conv", hex_id(session.link.conv())}, {"count", connections.size()}});
   for (LocalConnection& connection : connections) admit(std::move(connection), slots_[session.slot]);
 }
 

@@ -46,6 +46,7 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
       shared_(shared),
       demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
       target_(engine, profile.remote, std::move(targets)) {
+  engine_.share_hints(shared.hints);
   if (shared.parts.empty()) target_.look_up_early(log());
   shared.parts.push_back(this);
 }
@@ -109,7 +110,7 @@ void ServerWorker::follow(SessionEntry& conversation) {
                                  {"remote", to_string(conversation.path.remote)}});
   accepted->session.set_path(conversation.path);
   if (const TimePoint now = engine_.now(); accepted->full_size.handle_run(now, conversation.link.kcp()) &&
-                                         !profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
+                                         !profile_.link.kcp.find_mtu && engine_.hints().take(Hint::kFullSize, now))
     log().warning("hint", {{"text", explain_full_size(conversation.path.remote, profile_)}});
   engine_.wake(accepted->session);
 }
@@ -161,7 +162,7 @@ void ServerWorker::watch_rejected(TimePoint now, const IpEndpoint& remote, std::
   const auto rejected = static_cast<std::size_t>(
       std::ranges::count_if(packets, [](const Packet& packet) { return packet.size == 0; }));
   if (rejected < packets.size()) return rejected_.handle_good(remote);
-  if (rejected_.handle_rejected(remote, rejected) && hints_.take(Hint::kOnlyRejected, now))
+  if (rejected_.handle_rejected(remote, rejected) && engine_.hints().take(Hint::kOnlyRejected, now))
     log().warning("hint", {{"text", explain_rejected(remote, profile_)}});
 }
 
@@ -205,7 +206,7 @@ void ServerWorker::retire(std::unique_ptr<SessionEntry> conversation, std::strin
                                   {"remote", to_string(conversation->path.remote)},
                                   {"reason", reason}});
   if (const std::string why = explain_end(conversation->link, profile_);
-      !why.empty() && hints_.take(Hint::kMismatch, engine_.now()))
+      !why.empty() && engine_.hints().take(Hint::kMismatch, engine_.now()))
     log().warning("hint", {{"text", why}});
   past_.add_link(conversation->link, false);
   if (auto* accepted = reinterpret_cast<ServerSession*>(conversation->tag)) {

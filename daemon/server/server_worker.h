@@ -30,6 +30,7 @@ struct ServerShared {
   std::vector<ServerWorker*> parts;  // constant once the loops run
   SessionRegistry registry;
   SharedReplayCache replay_cache;  // used if the suite has session ids
+  HintLimiter hints;
 };
 
 /// After a client's address changes, the kernel may deliver its packets to another worker than the session's,
@@ -89,7 +90,6 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;
-  HintLimiter hints_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
   TimePoint refusals_logged_at_{};           // when refused sessions were last logged

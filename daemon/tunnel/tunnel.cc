@@ -56,7 +56,7 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std:
   any.port = listened.port_min;
   EventLog(profile.name)
       .warning("ports of the range are taken by another program and left out",
-               {{"listen", to_string(any)}, {"ports", ports_text(taken)}, {"used", ports.size()}});
+               {{"listen", to_string(any)}, {"numbers", ports_text(taken)}, {"used", ports.size()}});
 }
 
 }  // namespace

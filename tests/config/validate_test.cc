@@ -1,3 +1,4 @@
+#include "config/profile_warnings.h"
 #include "config/validate.h"
 
 #include "config/options.h"
@@ -218,9 +219,22 @@ TEST_CASE("QPP with a short key, few pads or an even count draws kcptun's warnin
                                  "QPP: QPPCount 6 is even, it should be a prime number"});
 }
 
+TEST_CASE("A key that documents print, or one that can be guessed, draws a warning") {
+  Profile profile;
+  const auto warned = [&profile](std::string key) {
+    profile.key = std::move(key);
+    const auto lines = profile_warnings(profile);
+    return lines.empty() ? std::string() : lines.front();
+  };
+  CHECK(warned("replace-this-by-a-long-random-secret").starts_with("the key is a placeholder"));
+  CHECK(warned("SECRET").starts_with("the key is a placeholder"));
+  CHECK(warned(std::string(11, 'k')).starts_with("the key has 11 bytes, so it can be guessed"));
+  CHECK(warned(std::string(12, 'k')).empty());
+}
+
 TEST_CASE("Sessions that outlive their replacement by longer than autoexpire draw a warning") {
   Profile profile;
-  profile.key = "k";
+  profile.key = "0123456789abcdef";
   profile.autoexpire = seconds(5);
   profile.scavengettl = seconds(5);
   CHECK(profile_warnings(profile).empty());

@@ -371,7 +371,7 @@ TEST_CASE("connections wait for a server for a time, and are closed then") {
   world.add(*loop);
   world.add(app);
   CHECK(world.until([&] { return app.ended; }));
-  CHECK(log.count("connections closed: no session could be dialled for them connections=1") == 1);
+  CHECK(log.count("connections closed: no session could be dialled for them count=1") == 1);
 }
 
 TEST_CASE("the first address that can be dialled is taken") {

@@ -27,7 +27,7 @@ constexpr std::uint64_t kShare = 32;
 // "a 64-byte ping beside a bulk stream", p99.
 constexpr Duration kProbeQueue = milliseconds(20);
 // Time that the window of a path that is not paced holds: what the scheduler may take from this process.
-// Lower: a loopback idles. Higher: its socket buffers overflow. docs/benchmarks.md.
+// Lower: a loopback idles. Higher: its socket buffers overflow. docs/evidence/benchmarks.md.
 constexpr Duration kUnpacedQueue = milliseconds(10);
 
 }  // namespace

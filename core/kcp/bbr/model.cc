@@ -9,7 +9,7 @@ namespace {
 constexpr std::uint64_t kFilterRounds = 10;
 // Time for which they count at least. Rounds of a loopback take microseconds, and its bandwidth varies with
 // the scheduler. Lower: a loopback's window collapses. Higher: a slower path is noticed later.
-// docs/benchmarks.md.
+// docs/evidence/benchmarks.md.
 constexpr Duration kFilterTime = milliseconds(500);
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace kcptun::bbr {
 // Sources of the constants of this folder:
 //   [BBR]     draft-ietf-ccwg-bbr, by the name of its parameter or section
 //   [BBRv1]   draft-cardwell-iccrg-bbr-congestion-control-00, where [BBR] has another value or none
-//   [lab]     a row of docs/lab.md
+//   [lab]     a row of docs/evidence/lab.md
 //   [sim]     a test in tests/sim, by its name
 // A constant with [lab] or [sim] alone was chosen for this project, and that row or test holds it in place.
 
@@ -36,7 +36,7 @@ inline constexpr std::uint32_t kEarlySamples = 32;
 inline constexpr Duration kQueueSlack = milliseconds(4);
 /// Time. Paths with a shorter round trip (loopback, fast LANs) are not paced, because timers are coarser
 /// (Pacer). Lower: a paced loopback loses most of its rate. Higher: short paths get bursts. [sim] none;
-/// docs/benchmarks.md.
+/// docs/evidence/benchmarks.md.
 inline constexpr Duration kPacedRoundTrip = milliseconds(1);
 /// Time that data may stand in the path's queue, per session. Lower: jitter leaves the path idle. Higher:
 /// other traffic waits. [lab] "a 64-byte ping beside a bulk stream", p99 at most 40 ms.
