@@ -11,6 +11,7 @@
 #include "config/profile.h"
 #include "core/base/random.h"
 #include "daemon/client/health_checker.h"
+#include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
 #include "daemon/engine/alarm.h"
 #include "daemon/engine/engine.h"
@@ -45,6 +46,7 @@ struct ClientShared {
 /// a session to that one.
 /// When a session ends because its server has restarted or fallen silent, streams of which nothing can have been passed
 /// on begin anew in another session, with the bytes that the first one had taken (ReplayBuffer).
+/// Where no session is left because the server failed, the first slot is dialled again now and then (Reachability).
 /// Bounds: kMaxWaiting connections wait for a dial per slot, each for kMaxWait.
 class ClientWorker final : public TunnelWorker {
  public:
@@ -64,6 +66,7 @@ class ClientWorker final : public TunnelWorker {
 
   Counters counters() const override;
   std::size_t streams() const override;
+  PeerSnapshot peer() const override;
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
   TunnelSnapshot share() const override;
   void shut_down() override;
@@ -95,7 +98,6 @@ class ClientWorker final : public TunnelWorker {
   void admit(LocalConnection connection, Slot& slot);
   void serve(LocalConnection connection, Slot& slot);
   void wait(LocalConnection connection, Slot& slot);
-  bool replaces_silent(const Slot& slot) const;
   std::size_t live_sessions() const;
   EventLog log() const { return EventLog(profile_.name); }
   template <typename Visit>
@@ -122,6 +124,12 @@ class ClientWorker final : public TunnelWorker {
   void handle_send_failure(TimePoint now);
   void follow_network(TimePoint now);
   void follow_network(ClientSession& session, TimePoint now);
+  PeerSnapshot peer_of(const ClientSession& session, TimePoint now) const;
+  PeerSnapshot peer_of_sessions(TimePoint now) const;
+  void handle_answer(ClientSession& session);
+  void note_failure(const ClientSession& session, TimePoint now);
+  void redial_later();
+  void dial_again();
   void explain(const Link& link);
   void explain_vanishing(const ClientSession& session, TimePoint now);
   void explain_unanswered(TimePoint now);
@@ -143,6 +151,8 @@ class ClientWorker final : public TunnelWorker {
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait
+  Reachability reachability_;
+  Alarm redial_;  // while no session is left
   std::unique_ptr<HealthChecker> servers_;  // null with one server: then nothing is asked, and nothing moves
   HintLimiter hints_;
   Counters past_;   // of sessions that are gone

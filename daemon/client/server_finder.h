@@ -39,6 +39,8 @@ class ServerFinder {
   void handle_answered(IpEndpoint address);
   /// A session to one of the addresses was never heard from: the next ones are tried first.
   void handle_silence();
+  /// Why nothing can be dialled yet; empty: nothing hinders.
+  const std::string& failure() const { return logged_; }
   /// This host's addresses or routes may have changed.
   void handle_network_change();
   /// The profile has another server, whose addresses are these.

@@ -1,4 +1,4 @@
-// What the service manager shows of the program: sessions, streams and goodput (STATUS= of sd_notify(3)).
+// What the service manager shows of the program: the peer's state, sessions, streams and goodput (STATUS= of sd_notify(3)).
 #pragma once
 
 #include <cstdint>

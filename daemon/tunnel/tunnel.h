@@ -23,8 +23,9 @@ namespace kcptun {
 
 /// What a tunnel does and has done, over all its loops.
 struct TunnelTotals {
-  Counters counters;
+  Counters counters{};
   std::size_t streams = 0;
+  PeerSnapshot peer{};
 };
 
 /// Its loops lie on the process's threads, beside other tunnels'. All calls are for the first thread; those

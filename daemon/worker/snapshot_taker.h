@@ -8,12 +8,18 @@
 
 namespace kcptun {
 
-/// One session. On its loop's thread.
-SessionSnapshot take_session(const Session& session);
+/// A session and what its owner knows of the peer.
+struct SessionView {
+  const Session* session;
+  PeerSnapshot peer;
+};
 
-/// One loop's share of a tunnel, but for its names and counters. `past`: what sessions that are gone have
+/// One session. On its loop's thread.
+SessionSnapshot take_session(const SessionView& view);
+
+/// One loop's share of a tunnel, but for its names, counters and peer. `past`: what sessions that are gone have
 /// moved. Costs some steps for each session and a copy for each of the kMaxSessionRows that moved most.
-TunnelSnapshot take_share(std::vector<const Session*> sessions, const Traffic& past);
+TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past);
 
 /// CPU seconds of the calling thread.
 double thread_cpu_seconds();

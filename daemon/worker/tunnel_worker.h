@@ -25,6 +25,8 @@ class TunnelWorker {
   virtual ~TunnelWorker() = default;
   /// Sums of its sessions, past and present.
   virtual Counters counters() const = 0;
+  /// Whether its peer answers.
+  virtual PeerSnapshot peer() const = 0;
   /// Streams that are open now.
   virtual std::size_t streams() const = 0;
   /// The profile, which the part refers to, has changed in what may change while it runs: sessions that are open take
