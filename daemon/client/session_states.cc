@@ -55,10 +55,11 @@ PeerSnapshot ClientWorker::peer() const {
   if (servers_ && servers_->best()) return {.state = PeerState::kConnected};
   PeerSnapshot peer = peer_of_sessions(now);
   if (peer.state == PeerState::kConnected) return peer;
-  if (const auto& failure = reachability_.failure())
-    return merge_parts(std::move(peer), {.state = failure->state,
-                                         .since = unix_time_of(failure->since, now),
-                                         .hint = failure->hint});
+  if (const auto& failure = reachability_.failure()) {  // nothing was heard since, whatever was dialled
+    const double since = unix_time_of(failure->since, now);
+    peer = merge_parts(std::move(peer), {.state = failure->state, .since = since, .hint = failure->hint});
+    peer.since = std::min(peer.since.value_or(since), since);
+  }
   if (peer.state == PeerState::kConnecting && !servers_) peer.hint = finder_.failure();
   return peer;
 }

@@ -41,6 +41,7 @@ std::string text_of(const nlohmann::json& object, const char* name, std::size_t 
 
 std::string as_bytes(Figure value) { return scaled(value, " ", "B"); }
 std::string as_bits(Figure bytes) { return scaled(bytes ? Figure(8 * *bytes) : bytes, "", ""); }
+std::string as_rate(Figure bytes) { return scaled(bytes ? Figure(8 * *bytes) : bytes, " ", "bit/s"); }
 std::string as_count(Figure value) { return value ? fmt::format("{:.0f}", *value) : "-"; }
 std::string as_share(Figure value) { return value ? fmt::format("{:.1f} %", 100 * *value) : "-"; }
 std::string as_time(Figure value) {

@@ -18,6 +18,7 @@ std::string text_of(const nlohmann::json& object, const char* name, std::size_t 
 
 std::string as_bytes(Figure value);     // "3.00 MB"
 std::string as_bits(Figure bytes);      // "24.0M": bits per second of bytes per second
+std::string as_rate(Figure bytes);      // "24.0 Mbit/s"
 std::string as_count(Figure value);     // "17"
 std::string as_share(Figure value);     // "1.5 %"
 std::string as_time(Figure value);      // seconds: "42.5 ms"

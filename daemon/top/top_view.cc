@@ -14,7 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMinGraph = 10;   // characters; a narrower one shows nothing
+constexpr std::size_t kMinGraph = 10;    // characters; a narrower one shows nothing
+constexpr std::size_t kGoodGraph = 24;   // this width goes before less important columns
 constexpr std::size_t kWideScreen = 120;  // characters from which the longest addresses are shown whole
 constexpr std::size_t kNarrowPeer = 21, kWidePeer = 47;  // "255.255.255.255:65535", and an IPv6 address with its port
 constexpr std::size_t kHintLines = 3;
@@ -166,13 +167,12 @@ void TopView::add_head(Lines& lines) const {
     if (before_.is_null() || seconds_ <= 0) return std::nullopt;
     return std::max(0.0, sum(status_, name) - sum(before_, name)) / seconds_;
   };
-  const auto bits = [](Figure bytes) { return bytes ? as_bits(bytes) + "bit/s" : std::string("-"); };
   const Figure cpu = before_.is_null() || seconds_ <= 0 ? Figure() : grown(status_, &before_, "cpu_seconds");
   const double up = figure(status_, "time").value_or(0) - figure(status_, "started").value_or(0);
   lines.push_back({fmt::format("{} {}  up {}", text_of(status_, "program"), text_of(status_, "version"), as_age(up)),
                    Tone::kBold});
-  lines.push_back({fmt::format("out {} ({})  in {} ({})", bits(rate("sent_bytes")), as_bytes(sum(status_, "sent_bytes")),
-                               bits(rate("received_bytes")), as_bytes(sum(status_, "received_bytes")))});
+  lines.push_back({fmt::format("out {} ({})  in {} ({})", as_rate(rate("sent_bytes")), as_bytes(sum(status_, "sent_bytes")),
+                               as_rate(rate("received_bytes")), as_bytes(sum(status_, "received_bytes")))});
   lines.push_back({fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
                                sum(status_, "streams"), as_share(cpu ? Figure(*cpu / seconds_) : cpu),
                                as_bytes(figure(status_, "resident_bytes")))});
@@ -258,9 +258,12 @@ void TopView::add_sessions(Lines& lines, std::size_t columns) const {
     return fit_table(heads, rows, columns);
   };
   if (!several()) heads.erase(heads.begin());
-  std::vector<ScreenLine> rows = table(kMinGraph);
+  std::size_t graph = kGoodGraph;
+  std::vector<ScreenLine> rows = table(graph);
+  if (rows.front().text.find("  TRAFFIC") == std::string::npos)
+    rows = table(graph = kMinGraph);
   const std::size_t used = rows.front().text.size();
-  if (used < columns) rows = table(std::min(kHistory, kMinGraph + columns - used));
+  if (used < columns) rows = table(std::min(kHistory, graph + columns - used));
   add_table(lines, std::move(rows));
   if (order_.empty()) lines.push_back({"no session yet"});
   if (const double left = sum(status_, "sessions_left_out"); left > 0)
