@@ -16,7 +16,7 @@
 namespace kcptun {
 
 /// Fed with snapshots; keeps one point in kStep seconds. Bounds: kPoints points of the sum and of each of kMaxSessions
-/// sessions, about 130 KiB. A session that is gone takes its points along.
+/// sessions, about 180 KiB. A session that is gone takes its points along.
 class StatusHistory {
  public:
   /// Seconds between two points. Shorter steps wake all loops more often although nobody watches.

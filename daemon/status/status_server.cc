@@ -71,7 +71,7 @@ std::optional<HttpResponse> immediate_response(const HttpRequest& request) {
 struct StatusServer::Rendered {
   ProcessSnapshot snapshot;
   std::uint64_t taken_ms = 0;  // by the loop's clock
-  std::string json, metrics;
+  std::string json, metrics, history;
 };
 
 // One connection: a request, its response, the end.
@@ -319,7 +319,10 @@ HttpResponse StatusServer::latest_response(const HttpRequest& request) {
     if (latest_->metrics.empty()) latest_->metrics = render_metrics(latest_->snapshot);
     return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = latest_->metrics};
   }
-  if (path == "/history.json") return {.type = "application/json", .body = history_.render_json()};
+  if (path == "/history.json") {
+    if (latest_->history.empty()) latest_->history = history_.render_json();
+    return {.type = "application/json", .body = latest_->history};
+  }
   if (latest_->json.empty()) latest_->json = render_status_json(latest_->snapshot);
   return {.type = "application/json", .body = latest_->json};
 }
