@@ -142,7 +142,7 @@ TEST_CASE("a server that does not answer is told of, with the hint in whole word
   const std::string frame = view.frame({80, 24}, Style::kPlain);
   INFO(frame);
   CHECK(frame.find("\nno answer since 12:00:00  :12948 to server.example:29900\n"
-                   "nothing at all comes from 192.0.2.1:29900: look at remoteaddr look at\n") != std::string::npos);
+                   "nothing at all comes from 192.0.2.1:29900: look at remoteaddr look at remoteaddr\n") != std::string::npos);
   CHECK(frame.find("...\n") != std::string::npos);
   CHECK(lines_of(frame).back().size() <= 80);
   CHECK(view.frame({80, 24}, Style::kTerminal).find("\x1b[31mno answer since 12:00:00\x1b[0m") != std::string::npos);
