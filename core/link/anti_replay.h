@@ -37,6 +37,8 @@ class AntiReplay {
   /// The body of an opened packet that is fresh, which is then no longer so; else empty, and counted.
   MutableBytes take(MutableBytes packet);
 
+  /// By the newest number that a packet taken had.
+  std::uint64_t packets_sent_by_peer() const { return window_.end(); }
   /// The latest date that a packet taken had.
   std::uint32_t newest_time() const { return newest_time_; }
   const Counters& counters() const { return counters_; }

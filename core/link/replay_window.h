@@ -18,6 +18,8 @@ class ReplayWindow {
   bool fresh(std::uint64_t number) const;
   /// REQUIRES: fresh(number).
   void mark(std::uint64_t number);
+  /// One beyond the largest number that was marked.
+  std::uint64_t end() const { return end_; }
   /// Larger than all that were marked.
   bool newest(std::uint64_t number) const { return number >= end_; }
 

@@ -28,6 +28,7 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   if (!gone) return;
   log().warning("session closed", {{"conv", hex_id(session.link.conv())}, {"reason", reason}});
   explain(session.link);
+  note_failure(session, engine_.now());
   if (reason == kNobodyListens && !session.link.heard()) explain_no_answer(session, engine_.now());
   // For an expired or suspect session, the finder's state is not updated.
   if (current) report_to_finder(session);
@@ -39,6 +40,7 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   if (may_restart_streams(session, gone_peer)) restart_streams(session);
   session.session.close_all();  // connections are destroyed before the session that they refer to
   engine_.dispose(std::move(gone));
+  if (current) redial_later();
 }
 
 // Removes the session from its slot, or from the expired and suspect sessions.

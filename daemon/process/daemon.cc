@@ -211,11 +211,12 @@ void Daemon::log_counters() {
 }
 
 void Daemon::collect_active(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<StatusCollection>(StatusCollection{std::move(then), {}, tunnels_.size()});
+  auto gathering = std::make_shared<StatusCollection>(StatusCollection{std::move(then), {.peer = {.state = PeerState::kConnected}}, tunnels_.size()});
   for (const Running& tunnel : tunnels_)
     tunnel.loops->collect_active([gathering](const TunnelTotals& totals) {
       gathering->sum.counters.add(totals.counters);
       gathering->sum.streams += totals.streams;
+      gathering->sum.peer = merge_tunnels(std::move(gathering->sum.peer), totals.peer);
       if (--gathering->missing == 0) gathering->then(gathering->sum);
     });
 }

@@ -3,6 +3,8 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "daemon/net/address.h"
@@ -14,6 +16,9 @@ namespace {
 
 // Minimum interval between two log lines about refused sessions.
 constexpr Duration kRefusalLogInterval = seconds(60);
+
+// In addition to the keepalive interval: a long round trip and a few losses.
+constexpr Duration kAnswerMargin = seconds(5);
 
 // Each worker has its own limit: workers share no table, and the kernel spreads the clients over them.
 std::size_t sessions_of_a_loop(const Profile& profile, const ServerShared& shared) {
@@ -38,6 +43,8 @@ struct ServerWorker::ServerSession {
   Session session;
   FullSizeWatch full_size;
   bool announced = false;
+  std::uint64_t segments = 0;  // that had come from the client at heard_at
+  TimePoint heard_at{};
 };
 
 ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared, std::vector<IpEndpoint> targets)
@@ -103,6 +110,8 @@ void ServerWorker::finish_run() {
 void ServerWorker::follow(SessionEntry& conversation) {
   auto* accepted = reinterpret_cast<ServerSession*>(conversation.tag);
   announce(*accepted);
+  const std::uint64_t segments = conversation.link.kcp().counters().in_segments;
+  if (std::exchange(accepted->segments, segments) != segments) accepted->heard_at = engine_.now();
   const IpEndpoint before = accepted->session.path().remote;
   if (before != conversation.path.remote)
     log().info("session moved", {{"conv", hex_id(conversation.link.conv())},
@@ -259,9 +268,24 @@ void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
 }
 
 TunnelSnapshot ServerWorker::share() const {
-  std::vector<const Session*> sessions;
-  for (const ServerSession* accepted : accepted_) sessions.push_back(&accepted->session);
-  return take_share(std::move(sessions), past_traffic_);
+  std::vector<SessionView> sessions;
+  for (const ServerSession* accepted : accepted_) sessions.push_back({&accepted->session, peer_of(*accepted)});
+  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  share.peer = peer();
+  return share;
+}
+
+// A client acknowledges our keepalives at the latest.
+PeerSnapshot ServerWorker::peer_of(const ServerSession& accepted) const {
+  const Duration silence = engine_.now() - accepted.heard_at;
+  if (silence < profile_.link.smux.keepalive + kAnswerMargin) return {.state = PeerState::kConnected};
+  return {.state = PeerState::kUnanswered, .since = std::round(unix_time() - std::chrono::duration<double>(silence).count())};
+}
+
+PeerSnapshot ServerWorker::peer() const {
+  PeerSnapshot all;
+  for (const ServerSession* accepted : accepted_) all = merge_parts(std::move(all), peer_of(*accepted));
+  return all;
 }
 
 void ServerWorker::shut_down() {

@@ -52,6 +52,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
 
   Counters counters() const override;
   std::size_t streams() const override;
+  PeerSnapshot peer() const override;
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
   TunnelSnapshot share() const override;
   void shut_down() override;
@@ -74,6 +75,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
   void accept(SessionEntry& conversation);
   void announce(ServerSession& accepted) const;
+  PeerSnapshot peer_of(const ServerSession& accepted) const;
   void retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason);
   void log_refusals(TimePoint now);
 
