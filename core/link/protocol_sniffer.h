@@ -46,7 +46,7 @@ class ProtocolSniffer {
   }
   std::uint8_t smux_version() const { return bytes_[0]; }
   /// A session that begins with our own mark, which a client sends behind its first SYN only: a probe, which tries all
-  /// settings in turn, and the wrong ones are no mistake (docs/protocol.md section 12).
+  /// settings in turn, and the wrong ones are no mistake (docs/develop/protocol.md section 12).
   bool is_probe() const {
     // Snappy: stream identifier, header of the chunk and its checksum, then the frame as it is, or behind the length of
     // the block and the tag of its one literal.

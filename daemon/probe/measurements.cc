@@ -276,7 +276,7 @@ Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload
 namespace {
 
 /// A session that begins with one smux keepalive, in one of the ways that the server may want it. The keepalive has our
-/// mark (docs/protocol.md section 12): Go's servers ignore it, ours see a probe in it, and answer with theirs.
+/// mark (docs/develop/protocol.md section 12): Go's servers ignore it, ours see a probe in it, and answer with theirs.
 class StreamTrial {
  public:
   StreamTrial(ProbeSocket socket, StreamSettings settings) : socket_(std::move(socket)), settings_(settings) {
