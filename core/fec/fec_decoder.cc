@@ -23,7 +23,7 @@ Bytes packet_of(Bytes shard) {
 
 }  // namespace
 
-FecDecoder::FecDecoder(FecSettings own, FecCodeCache& codes)
+FecDecoder::FecDecoder(FecSettings own, ErasureCodeCache& codes)
     : codes_(codes), evidence_(std::make_unique<ShardEvidence>()) {
   if (own.enabled()) code_ = codes_.use(own);
 }
@@ -242,7 +242,7 @@ bool FecDecoder::consistent(const Group& group, std::size_t width) const {
 }
 
 void FecDecoder::decode(Group& group, std::span<const std::uint32_t> lost, std::size_t width) {
-  std::array<FecCode::Survivor, kMaxShards> survivors;
+  std::array<ErasureCode::Survivor, kMaxShards> survivors;
   std::array<std::uint8_t*, kMaxShards> outs;
   group.output.resize(lost.size() * width);
   for (std::size_t i = 0; i < lost.size(); ++i) outs[i] = group.output.data() + i * width;
@@ -250,7 +250,7 @@ void FecDecoder::decode(Group& group, std::span<const std::uint32_t> lost, std::
   for (std::uint32_t i = 0; count < code_->data_shards(); ++i) {
     if (group.shards[i].size > 0) survivors[count++] = {i, group.bytes(i)};
   }
-  code_->decode({survivors.data(), count}, lost, {outs.data(), lost.size()}, width);
+  code_->decode({survivors.data(), count}, lost, {{outs.data(), lost.size()}, width});
 }
 
 void FecDecoder::end_batch() {

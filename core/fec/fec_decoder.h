@@ -11,7 +11,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/settings.h"
-#include "core/fec/code_cache.h"
+#include "core/fec/erasure_code_cache.h"
 #include "core/fec/fec_header.h"
 #include "core/fec/shard_evidence.h"
 
@@ -42,7 +42,7 @@ struct FecDecoderCounters {
 class FecDecoder {
  public:
   /// `own`: this end's configured counts, or disabled. `codes` outlives the decoder.
-  FecDecoder(FecSettings own, FecCodeCache& codes);
+  FecDecoder(FecSettings own, ErasureCodeCache& codes);
 
   /// Takes one FEC packet: `body` from seqid on, fec_type() kData or kParity. The bytes must stay there, unmodified,
   /// until end_batch(). The caller passes the data packet's own KCP packet on by itself.
@@ -109,8 +109,8 @@ class FecDecoder {
   void decode(Group& group, std::span<const std::uint32_t> lost, std::size_t width);
   void keep(Group& group);
 
-  FecCodeCache& codes_;
-  FecCodeCache::Use code_;                   // none while nothing is known or supposed: then no group is kept
+  ErasureCodeCache& codes_;
+  ErasureCodeCache::Use code_;                   // none while nothing is known or supposed: then no group is kept
   std::unique_ptr<ShardEvidence> evidence_;  // none once the counts are known
   std::array<Group, kLiveGroups> groups_;
   std::optional<std::uint32_t> newest_;  // group; all open and done ones have age() < kLiveGroups

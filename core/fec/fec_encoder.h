@@ -9,7 +9,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/time.h"
-#include "core/fec/coding_matrix.h"
+#include "core/fec/erasure_code.h"
 #include "core/fec/fec_header.h"
 
 namespace kcptun {
@@ -25,7 +25,7 @@ inline constexpr Duration kParityGap = milliseconds(500);
 class FecEncoder {
  public:
   /// `first_seqid` other than 0 is for tests. REQUIRES: it is below code.wrap() and begins a group.
-  explicit FecEncoder(const FecCode& code, std::uint32_t first_seqid = 0);
+  explicit FecEncoder(const ErasureCode& code, std::uint32_t first_seqid = 0);
 
   /// True between groups: the next add() begins one.
   bool begins_group() const { return count_ == 0; }
@@ -61,8 +61,12 @@ class FecEncoder {
 
  private:
   void widen_partial();
+  /// Whether the group's parity begins with the packets of this batch, or goes on from partial_.
+  ErasureCode::Store parity_store() const {
+    return partial_width_ == 0 ? ErasureCode::Store::kSet : ErasureCode::Store::kAdd;
+  }
 
-  const FecCode& code_;
+  const ErasureCode& code_;
   std::uint32_t planned_;  // parity packets of this group, at most
   std::uint32_t next_;     // below code_.wrap()
   std::uint32_t count_ =

@@ -13,13 +13,13 @@ namespace kcptun::gf {
 
 #if defined(__x86_64__)
 namespace x86 {  // gf_kernels_x86.cc
-bool supported(Path path);
-Kernel kernel(Path path);
+bool supported(Backend backend);
+Kernel kernel(Backend backend);
 }  // namespace x86
 #else
 namespace x86 {
-static bool supported(Path) { return false; }
-static Kernel kernel(Path) { return nullptr; }
+static bool supported(Backend) { return false; }
+static Kernel kernel(Backend) { return nullptr; }
 }  // namespace x86
 #endif
 
@@ -71,21 +71,21 @@ void initialise_jerasure() {
   static_cast<void>(done);
 }
 
-Path best_path() {
-  for (Path path : {Path::kAvx512Gfni, Path::kAvx2Gfni, Path::kAvx2}) {
-    if (x86::supported(path)) return path;
+Backend best_backend() {
+  for (Backend backend : {Backend::kAvx512Gfni, Backend::kAvx2Gfni, Backend::kAvx2}) {
+    if (x86::supported(backend)) return backend;
   }
-  return Path::kJerasure;
+  return Backend::kJerasure;
 }
 
 }  // namespace
 
-bool supported(Path path) { return path == Path::kBest || path == Path::kJerasure || x86::supported(path); }
+bool supported(Backend backend) { return backend == Backend::kBest || backend == Backend::kJerasure || x86::supported(backend); }
 
-Kernel kernel(Path path) {
-  if (path == Path::kBest) path = best_path();
-  KCPTUN_CHECK(supported(path));
-  if (path != Path::kJerasure) return x86::kernel(path);
+Kernel kernel(Backend backend) {
+  if (backend == Backend::kBest) backend = best_backend();
+  KCPTUN_CHECK(supported(backend));
+  if (backend != Backend::kJerasure) return x86::kernel(backend);
   initialise_jerasure();
   return jerasure_kernel;
 }

@@ -40,7 +40,7 @@ inline constexpr std::size_t kRowBlock = 4;
 inline constexpr std::size_t kMaxColumns = 256;
 
 /// Implementations. kJerasure is the portable one: the region routines of libJerasure and gf-complete.
-enum class Path : std::uint8_t { kBest, kJerasure, kAvx2, kAvx2Gfni, kAvx512Gfni };
+enum class Backend : std::uint8_t { kBest, kJerasure, kAvx2, kAvx2Gfni, kAvx512Gfni };
 /// Whether the product replaces the targets or is added to them.
 enum class Store : std::uint8_t { kSet, kAdd };
 
@@ -56,9 +56,9 @@ struct Product {
 /// Computes bytes [begin, end) of the product.
 using Kernel = void (*)(const Product& product, std::size_t begin, std::size_t end, Store store);
 
-/// Does this machine have the path? kBest and kJerasure always.
-bool supported(Path path);
-/// REQUIRES: supported(path). The first call initialises gf-complete's process-wide state; it may come from any thread.
-Kernel kernel(Path path);
+/// Does this machine have the backend? kBest and kJerasure always.
+bool supported(Backend backend);
+/// REQUIRES: supported(backend). The first call initialises gf-complete's process-wide state; it may come from any thread.
+Kernel kernel(Backend backend);
 
 }  // namespace kcptun::gf

@@ -16,10 +16,11 @@
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/crypt/suite.h"
-#include "core/fec/code_cache.h"
+#include "core/fec/erasure_code_cache.h"
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
 #include "core/fec/parity_policy.h"
+#include "core/fec/reed_solomon.h"
 #include "core/kcp/kcp.h"
 #include "core/link/protocol_sniffer.h"
 #include "core/link/path_mtu.h"
@@ -53,7 +54,7 @@ struct LinkContext {
   MemoryQuota* memory = nullptr;   // what the process has for unread bytes; outlives the links; null: no limit
   BufferPool segments{kMaxDatagram};
   BufferPool blocks{kSnappyBlock};  // decompressed stream data
-  FecCodeCache codes;
+  ErasureCodeCache codes{make_reed_solomon};
   std::vector<std::uint8_t> frames;      // scratch: smux frames before compression, control frames
   std::vector<std::uint8_t> compressed;  // scratch: one snappy chunk
   std::vector<Packet> fresh;             // scratch: bodies of packets that the session has not seen
@@ -245,7 +246,7 @@ class Link {
   Kcp kcp_;
   Smux smux_;
   FecDecoder decoder_;
-  FecCodeCache::Use code_;  // of encoder_
+  ErasureCodeCache::Use code_;  // of encoder_
   std::optional<FecEncoder> encoder_;
   ParityPolicy parity_policy_;
   std::optional<SnappyFramer> framer_;
