@@ -103,7 +103,7 @@ SessionEntry* Demux::open(TimePoint now, const Path& path, std::uint32_t conv) {
 // --- places ---
 
 SessionLimiter::Id Demux::id_of(const SessionEntry& conversation) {
-  return conversation.link.guard() ? conversation.link.guard()->session() : conversation.link.conv();
+  return conversation.link.anti_replay() ? conversation.link.anti_replay()->session() : conversation.link.conv();
 }
 
 bool Demux::has_place(const Path& path, SessionLimiter::Decision& decision) {
@@ -258,7 +258,7 @@ std::unique_ptr<SessionEntry> Demux::end(TimePoint now, SessionEntry& conversati
   if (conversation.touched) std::erase(touched_, &conversation);
   places_.remove(id_of(conversation));
   std::erase_if(challenges_, [&conversation](const Challenged& c) { return c.conversation == &conversation; });
-  if (conversation.link.guard()) return end_session(now, conversation);
+  if (conversation.link.anti_replay()) return end_session(now, conversation);
   const auto at = by_path_.find(key_of(conversation.path));
   if (at != by_path_.end() && at->second == &conversation) by_path_.erase(at);
   const auto it = by_conv_.find(conversation.link.conv());

@@ -50,7 +50,7 @@ SessionEntry* Demux::open_session(TimePoint now, const Path& path, const Packet&
 // The address that the newest packet came from is where the peer is now; one that was overtaken tells nothing.
 void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry& conversation,
                                    std::span<const Packet> packets) {
-  const AntiReplay& guard = *conversation.link.guard();
+  const AntiReplay& guard = *conversation.link.anti_replay();
   bool fresh = false;
   bool newest = false;
   for (const Packet& packet : packets) {
@@ -101,7 +101,7 @@ void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const 
 }
 
 std::unique_ptr<SessionEntry> Demux::end_session(TimePoint now, SessionEntry& conversation) {
-  const AntiReplay& guard = *conversation.link.guard();
+  const AntiReplay& guard = *conversation.link.anti_replay();
   place_.admission->end(now, guard.session(), guard.newest_time());
   const auto it = sessions_.find(guard.session());
   std::unique_ptr<SessionEntry> out = std::move(it->second);

@@ -93,7 +93,7 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 // be answered where it is not: under a suite that knows sessions a server says nothing to one that it has forgotten, or
 // refuses after its start; and a name may have an address more. Else silence means that nobody is reached.
 bool ClientWorker::wants_another(const ClientSession& session) const {
-  if (!session.link.guard() && finder_.in_order().size() < 2) return false;
+  if (!session.link.anti_replay() && finder_.in_order().size() < 2) return false;
   return session.session.all_movable() || std::ranges::any_of(expired_, [&session](const auto& old) {
            return old->slot == session.slot && old->session.all_movable() && old->link.unanswered_since();
          });

@@ -179,15 +179,15 @@ TEST_CASE("two ends talk, each packet once, and the date goes on by the steady c
   pair.to_server(pair.first_words());
   REQUIRE(pair.conversation);
   CHECK(pair.got == 3000);
-  CHECK(pair.conversation->link.guard()->session() == kSession);
-  CHECK(pair.conversation->link.guard()->newest_time() == 1700000000);
+  CHECK(pair.conversation->link.anti_replay()->session() == kSession);
+  CHECK(pair.conversation->link.anti_replay()->newest_time() == 1700000000);
   pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
   CHECK(pair.link.drained());
   pair.now += milliseconds(2900);
   pair.client.context.wall = UnixTime(seconds(5));  // was set, meanwhile
   pair.write(pair.link, pair.sid, 100);
   pair.to_server(pair.client.drain(pair.now, pair.link));
-  CHECK(pair.conversation->link.guard()->newest_time() == 1700000002);
+  CHECK(pair.conversation->link.anti_replay()->newest_time() == 1700000002);
 }
 
 TEST_CASE("packets that are played again change nothing and draw no answer, at either end") {
@@ -208,14 +208,14 @@ TEST_CASE("packets that are played again change nothing and draw no answer, at e
   CHECK(pair.touched == 0);
   CHECK(pair.from_server().empty());
   CHECK(pair.conversation->path == path_from(1));
-  CHECK(pair.conversation->link.guard()->counters().replayed == 3 * words.size());
+  CHECK(pair.conversation->link.anti_replay()->counters().replayed == 3 * words.size());
   CHECK(pair.demux.size() == 1);
 
   const Seen client_before(pair.link);
   pair.link.handle_packets(pair.now, pair.client.opened(answers));
   CHECK(Seen(pair.link) == client_before);
   CHECK(pair.client.drain(pair.now, pair.link).empty());
-  CHECK(pair.link.guard()->counters().replayed == answers.size());
+  CHECK(pair.link.anti_replay()->counters().replayed == answers.size());
 }
 
 TEST_CASE("packets that are sent back to their sender change nothing and draw no answer") {
@@ -226,7 +226,7 @@ TEST_CASE("packets that are sent back to their sender change nothing and draw no
   CHECK(pair.client.rejected == 0);  // the key is right; it is the direction that is wrong
   CHECK(Seen(pair.link) == client_before);
   CHECK(pair.client.drain(pair.now, pair.link).empty());
-  CHECK(pair.link.guard()->counters().foreign == words.size());
+  CHECK(pair.link.anti_replay()->counters().foreign == words.size());
 
   pair.to_server(words);
   const auto answers = pair.from_server();
@@ -236,7 +236,7 @@ TEST_CASE("packets that are sent back to their sender change nothing and draw no
   CHECK(Seen(pair.conversation->link) == server_before);
   CHECK(pair.touched == 0);
   CHECK(pair.from_server().empty());
-  CHECK(pair.conversation->link.guard()->counters().foreign == answers.size());
+  CHECK(pair.conversation->link.anti_replay()->counters().foreign == answers.size());
 }
 
 TEST_CASE("a forged packet, with any bit flipped or cut at any length, changes nothing and draws no answer") {
@@ -280,7 +280,7 @@ TEST_CASE("another session's packets mean nothing to this one") {
   const Seen before(pair.link);
   pair.link.handle_packets(pair.now, pair.client.opened(answers));
   CHECK(Seen(pair.link) == before);
-  CHECK(pair.link.guard()->counters().foreign == answers.size());
+  CHECK(pair.link.anti_replay()->counters().foreign == answers.size());
 }
 
 TEST_CASE("a fresh packet from another address moves the session; one that was overtaken does not") {
