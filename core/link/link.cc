@@ -188,11 +188,11 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   flush_control();
   if (role_ == Role::kClient) ping_if_unanswered(now);
   batch.begin_run(path);
-  sender_.send(now, path_validator_, batch);
+  if (!path_validated()) sender_.send(now, path_validator_, batch);
   const bool more = sender_.send(now, kcp_source_, batch);
   sender_.end_batch();
   if (role_ == Role::kClient) liveness_.handle_state(now, kcp_.awaits_peer());
-  if (path_validated() && batch.room() >= MtuProber::kMaxPackets) sender_.send(now, mtu_prober_, batch);
+  if (path_mtu() && path_validated() && batch.room() >= MtuProber::kMaxPackets) sender_.send(now, mtu_prober_, batch);
   return more;
 }
 
@@ -230,14 +230,11 @@ void Link::handle_timeout(TimePoint now) {
 }
 
 std::optional<TimePoint> Link::next_timeout() const {
+  const std::optional<TimePoint> probes = earliest(path_validator_.next_timeout(), mtu_prober_.next_timeout());
+  const std::optional<TimePoint> data = earliest(sender_.next_timeout(), kcp_source_.next_timeout());
   const std::optional<TimePoint> streams = earliest(smux_.next_timeout(), smux_.next_sweep());
   const std::optional<TimePoint> peer = earliest(liveness_.next_timeout(), idle_probe_at_);
-  std::optional<TimePoint> sending = sender_.next_timeout();
-  for (const PacketSource* source : {static_cast<const PacketSource*>(&path_validator_),
-                                     static_cast<const PacketSource*>(&kcp_source_),
-                                     static_cast<const PacketSource*>(&mtu_prober_)})
-    sending = earliest(sending, source->next_timeout());
-  return earliest(sending, earliest(streams, peer));
+  return earliest(earliest(probes, data), earliest(streams, peer));
 }
 
 }  // namespace kcptun

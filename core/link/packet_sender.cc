@@ -46,11 +46,13 @@ bool PacketSender::send_data(TimePoint now, PacketSource& source, TransmitBatch&
 }
 
 bool PacketSender::send_probes(TimePoint now, PacketSource& source, TransmitBatch& batch) {
-  const Path path = batch.runs().back().path;
   while (batch.room() > 0) {
     const PacketSource::Polled polled = source.poll_packet(now, room(batch, 0));
     if (polled.size == 0) return false;
-    batch.begin_run(path, polled.fragments);
+    if (batch.runs().back().fragments != polled.fragments) {
+      const Path path = batch.runs().back().path;
+      batch.begin_run(path, polled.fragments);
+    }
     append(now, batch, polled.size);
   }
   return true;
