@@ -92,7 +92,7 @@ TEST_CASE("a group whose last packet came 500 ms after the one before gets no pa
   REQUIRE(encoder.next_seqid() == 15);
 }
 
-TEST_CASE("an idle conversation's unfinished group costs less than 1 KB, and steady state allocates nothing") {
+TEST_CASE("an idle session's unfinished group costs less than 1 KB, and steady state allocates nothing") {
   const ReedSolomonCode code({10, 3});
   FecEncoder encoder(code);
   const std::vector<Buffer> large(10, Buffer(1300, 1)), some(7, Buffer(26, 1)), rest(3, Buffer(26, 1));
