@@ -11,7 +11,7 @@ namespace kcptun {
 
 namespace {
 
-// Heap that an idle conversation may keep.
+// Bytes of heap that an idle session may keep.
 constexpr std::size_t kIdleBytes = 512;
 
 void stamp(std::uint8_t* body, std::uint32_t seqid, FecType type) {
@@ -77,7 +77,7 @@ void FecEncoder::end_batch() {
   views_.clear();
 }
 
-// Makes room for longest_ bytes a row; the new bytes are zeros, as the shards so far have none there.
+// Makes room for longest_ bytes per row. The new bytes are zeros, because the shards so far are shorter.
 void FecEncoder::widen_partial() {
   if (longest_ <= partial_width_) return;
   const std::size_t old = partial_width_;

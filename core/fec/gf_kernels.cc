@@ -26,11 +26,11 @@ static Kernel kernel(Backend) { return nullptr; }
 namespace {
 
 constexpr std::size_t kPiece = 2048;
-// gf-complete goes astray when a region ends before its first aligned vector.
+// In bytes: gf-complete computes wrongly when a region ends before its first aligned vector.
 constexpr std::size_t kMinRegion = 64;
 
-// gf-complete demands one offset modulo 16 for source and target, and multiples of 8 bytes: other sources are copied,
-// and the rest is multiplied by table.
+// gf-complete requires the same offset modulo 16 of source and target, and multiples of 8 bytes: other sources are
+// copied, and the rest is multiplied with the table.
 void add_product(const std::uint8_t* source, std::uint8_t factor, std::uint8_t* target, std::size_t size, Store store) {
   alignas(16) std::uint8_t scratch[kPiece + 16];
   const auto offset = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16; };
@@ -62,7 +62,7 @@ void jerasure_kernel(const Product& product, std::size_t begin, std::size_t end,
   }
 }
 
-// libJerasure makes its field at first use, without a lock; a function-local static has one.
+// libJerasure initialises its field at first use, without a lock; a function-local static has one.
 void initialise_jerasure() {
   static const bool done = [] {
     KCPTUN_CHECK(galois_single_multiply(2, 0x80, 8) == 0x1d);  // the protocol's polynomial
@@ -80,7 +80,9 @@ Backend best_backend() {
 
 }  // namespace
 
-bool supported(Backend backend) { return backend == Backend::kBest || backend == Backend::kJerasure || x86::supported(backend); }
+bool supported(Backend backend) {
+  return backend == Backend::kBest || backend == Backend::kJerasure || x86::supported(backend);
+}
 
 Kernel kernel(Backend backend) {
   if (backend == Backend::kBest) backend = best_backend();

@@ -13,7 +13,7 @@ namespace kcptun::gf::x86 {
 
 namespace {
 
-// VGF2P8AFFINEQB wants row i of the bit matrix in byte 7 - i: bit j of it tells whether input bit j goes to output bit i.
+// VGF2P8AFFINEQB expects row i of the bit matrix in byte 7 - i; its bit j is set if input bit j goes to output bit i.
 constexpr std::uint64_t affine_matrix(std::uint8_t factor) {
   std::uint64_t matrix = 0;
   for (unsigned j = 0; j < 8; ++j) {

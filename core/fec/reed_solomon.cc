@@ -129,7 +129,7 @@ class ReedSolomonCode::SurvivorProducts {
  private:
   const ReedSolomonCode& code_;
   std::array<std::uint32_t, kMaxShards> parity_;
-  std::array<std::uint32_t, kMaxShards> missing_;  // all data points that are not in S; the caller's `lost` may be fewer
+  std::array<std::uint32_t, kMaxShards> missing_;  // data points that are not in S; `lost` may be fewer
   std::size_t parities_ = 0;                       // of each
 };
 

@@ -1,5 +1,5 @@
-// One end of one session under a suite with a session header: numbers and time-stamps its packets, and takes each packet
-// of the peer once (docs/protocol.md section 11).
+// One end of one session under a suite with a session header: numbers and time-stamps its packets, and takes each
+// packet of the peer once (docs/protocol.md section 11).
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ class AntiReplay {
     std::uint64_t foreign = 0;   // of another session, or our own reflected
   };
 
-  /// `wall` is the time of day at `now`. Time stamps advance from there with the steady clock, so that setting the clock
-  /// while the session lives makes no packet that is valid in the future.
+  /// `wall` is the time of day at `now`. Time stamps advance from there with the steady clock, so that setting the
+  /// clock while the session lives makes no packet that is valid in the future.
   AntiReplay(Role role, std::uint64_t session, TimePoint now, UnixTime wall)
       : role_(role), session_(session), began_(now), wall_(wall) {}
 

@@ -21,7 +21,8 @@ constexpr std::uint32_t kControlBacklog = 16;
 // receives would otherwise learn late that its peer has restarted, or that its own address has changed.
 constexpr Duration kIdleProbeAfter = seconds(1);
 
-std::optional<AntiReplay> make_anti_replay(Role role, std::uint64_t session, const LinkContext& context, TimePoint now) {
+std::optional<AntiReplay> make_anti_replay(Role role, std::uint64_t session, const LinkContext& context,
+                                           TimePoint now) {
   if (context.session_header == 0) return std::nullopt;
   return AntiReplay(role, session, now, context.wall);
 }

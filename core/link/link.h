@@ -121,8 +121,8 @@ class Link {
   /// About an opened packet that was not handled yet: see Kcp.
   bool is_fresh(Bytes body) const;
   bool matches_challenge(Bytes body, std::uint32_t token) const;
-  /// True while the peer owes an answer for longer than a live one would: new streams should use another session. Clients
-  /// only; a server notices by the keepalive.
+  /// True while the peer owes an answer for longer than a live one would: new streams should use another session.
+  /// Clients only; a server notices by the keepalive.
   bool suspected_dead(TimePoint now) const;
   /// Since when the peer has owed an answer and been silent; none: it owes nothing.
   std::optional<TimePoint> unanswered_since() const { return liveness_.unanswered_since(); }

@@ -9,8 +9,8 @@
 namespace kcptun {
 
 /// Fed with what leaves and arrives, it decides when a ping is due (a live peer answers WASK within one of its
-/// intervals, docs/protocol.md section 5), and whether the peer is suspected to be dead. The peer's next packet ends the
-/// suspicion.
+/// intervals, docs/protocol.md section 5), and whether the peer is suspected to be dead. The peer's next packet ends
+/// the suspicion.
 class LivenessMonitor {
  public:
   /// A peer that has not answered for so long is pinged, and again at this interval.

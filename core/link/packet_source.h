@@ -11,9 +11,9 @@
 
 namespace kcptun {
 
-/// Writes packet bodies into room that it is given. PacketSender polls it and adds what all packets have in common: FEC,
-/// session header, rate limit, path validation. Link asks its sources in a fixed order, the last one when the others
-/// have nothing due.
+/// Writes packet bodies into room that it is given. PacketSender polls it and adds what all packets have in common:
+/// FEC, session header, rate limit, path validation. Link asks its sources in a fixed order, the last one when the
+/// others have nothing due.
 class PacketSource {
  public:
   /// How PacketSender treats the packets of a source.

@@ -9,18 +9,18 @@
 
 namespace kcptun {
 
-/// Decides when to send a probe, of what size, and how large packets may be. Sizes are of UDP payload. A lost probe costs
-/// no data, and may have been lost to congestion, so each size gets kMaxProbes. The search begins at kFloor and never
-/// goes below it, because segments that were cut for a size cannot be cut again. While large packets leave, the size is
-/// confirmed at intervals: if a path shrinks, the size falls to kFloor at once, and the search begins again.
+/// Decides when to send a probe, of what size, and how large packets may be. Sizes are of UDP payload. A lost probe
+/// costs no data, and may have been lost to congestion, so each size gets kMaxProbes. The search begins at kFloor and
+/// never goes below it, because segments that were cut for a size cannot be cut again. While large packets leave, the
+/// size is confirmed at intervals: if a path shrinks, the size falls to kFloor at once, and the search begins again.
 class PathMtu {
  public:
   static constexpr std::uint32_t kFloor = 1200;  // RFC 8899 section 5.1.2, BASE_PLPMTU
-  static constexpr std::uint32_t kMaxProbes = 5;  // RFC 8899 section 5.1.2 has 3; a path that loses 30 % needs more
+  static constexpr std::uint32_t kMaxProbes = 5;  // RFC 8899 section 5.1.2: 3. At 30 % loss 5 fail once in 400
   /// How long a path that has shrunk goes unnoticed, about.
   static constexpr Duration kConfirmEvery = seconds(3);
   static constexpr Duration kRaiseEvery = seconds(600);  // RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
-  /// The least wait for an answer: shorter round trips vary more than their estimate shows.
+  /// The shortest wait for an answer, whatever the round trip. A shorter one takes a late answer for a loss.
   static constexpr Duration kMinWait = milliseconds(100);
 
   PathMtu() = default;

@@ -9,8 +9,8 @@
 
 namespace kcptun {
 
-/// A token bucket of kBurstSeconds. It may run into debt by one packet and its group's parity, so that a burst is at most
-/// the bucket and those.
+/// A token bucket of kBurstSeconds. It may run into debt by one packet and its group's parity, so that a burst is at
+/// most the bucket and those.
 class RateLimiter {
  public:
   /// `rate`: bytes of UDP payload per second; > 0.
@@ -29,7 +29,7 @@ class RateLimiter {
   }
 
  private:
-  // Longer bursts overflow the short queue that the limit is there to protect; shorter ones wake the timer more often.
+  // Of the rate, may leave at once. Longer bursts fill the queue before a slow link; shorter ones need more wake-ups.
   static constexpr double kBurstSeconds = 0.005;
 
   void refill(TimePoint now) {

@@ -48,10 +48,11 @@ class SessionAdmission {
 /// kStartupQuarantine, by the clock as it is now, which may have been wrong at the start. Not thread-safe.
 class ReplayCache final : public SessionAdmission {
  public:
-  /// How old a new session's time stamp may be: clocks that differ by two minutes are common without NTP. A larger value
-  /// keeps more ids.
+  /// How old a new session's time stamp may be (docs/protocol.md section 11). A smaller value refuses clients whose
+  /// clock is late; a larger one keeps more ids.
   static constexpr seconds kMaxAge{120};
-  /// How far a time stamp may be in the future. A server that starts refuses sessions for about so long.
+  /// How far a time stamp may be in the future (section 11). A server that has just started refuses sessions for so
+  /// long.
   static constexpr seconds kMaxClockSkew{5};
   static constexpr Duration kKeep = kMaxAge + kMaxClockSkew + seconds(2);
   static constexpr Duration kStartupQuarantine = kMaxClockSkew + seconds(1);

@@ -13,9 +13,10 @@
 namespace kcptun {
 
 /// Knows each session's id and address, and which are half-open (have not carried a stream yet), ordered by their last
-/// packet. It decides; Demux opens and ends sessions. It stops a flood of packets that open sessions with the right key,
-/// from any addresses: only half-open sessions are evicted, the longest silent one first, never one with streams.
-/// All work is O(1). Memory: a node for each session, a count for each address, so bounded by `max_sessions`.
+/// packet. It decides; Demux opens and ends sessions. It stops a flood of packets that open sessions with the right
+/// key, from any addresses: only half-open sessions are evicted, the longest silent one first, never one with
+/// streams. All work is O(1). Memory: a node for each session, a count for each address, so bounded by
+/// `max_sessions`.
 class SessionLimiter {
  public:
   using Id = std::uint64_t;

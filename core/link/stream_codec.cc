@@ -10,8 +10,8 @@
 namespace kcptun {
 namespace {
 
-// Blocks from this size on stay in the buffer that they were decompressed into; smaller ones are copied together, so that
-// many of them do not hold kSnappyBlock bytes each.
+// Blocks from this size on stay in the buffer that they were decompressed into; smaller ones are copied together, so
+// that many of them do not hold kSnappyBlock bytes each.
 constexpr std::size_t kLargeBlock = kSnappyBlock / 4;
 
 // QPP states of streams that have ended are erased when there are more than twice the open streams and this many.
