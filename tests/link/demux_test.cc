@@ -132,7 +132,7 @@ TEST_CASE("a foreign session at sn 0 replaces the one of its address, whatever t
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 7, 0)});
   f.give(path_from(1), {body(FecType::kNone, 8, 0, command)});
-  CHECK(f.touched() == Convs{8});  // nobody gets a pointer to the one that is gone
+  CHECK(f.touched() == Convs{8});  // without the session that is gone
   const auto replaced = f.demux.take_replaced();
   REQUIRE(replaced.size() == 1);
   CHECK(replaced[0]->link.conv() == 7);

@@ -42,7 +42,7 @@ TEST_CASE("on a long path the round trip and 2 s may pass before a peer is suspe
   CHECK(watch.suspected_dead(kStart + milliseconds(4500), milliseconds(2500)));
 }
 
-TEST_CASE("what leaves after 3 s of silence asks at once, if the peer was ever heard") {
+TEST_CASE("after 3 s of silence a ping goes with the first packet, if the peer was ever heard") {
   const bool heard = GENERATE(false, true);
   LivenessMonitor watch(kStart);
   if (heard) watch.handle_arrival(kStart);

@@ -1,4 +1,4 @@
-// Conversations whose client's address changes: what moves them, and what does not.
+// Sessions whose client's address changes: what migrates them, and what does not.
 #include <catch2/catch.hpp>
 #include <map>
 #include <vector>
@@ -160,7 +160,7 @@ TEST_CASE("a client without fresh data is challenged, and migrates with the echo
   CHECK(f.to_server(1, lost));  // it did arrive, but its acknowledgement is lost
   f.from_server();
   f.wait(seconds(1));
-  const auto again = f.from_client();  // asks, and sends the same once more
+  const auto again = f.from_client();  // pings, and retransmits
   REQUIRE_FALSE(again.empty());
   CHECK_FALSE(f.to_server(2, again));
   REQUIRE(f.demux.challenges().size() == 1);
@@ -210,7 +210,7 @@ TEST_CASE("a session between two addresses moves a few times a second, and loses
 TEST_CASE("a session returns to a validated address at any time") {
   Fixture f;
   f.begin();
-  CHECK(f.to_server(2, f.write(100)));  // somebody has sent it on
+  CHECK(f.to_server(2, f.write(100)));  // an attacker has forwarded it
   CHECK(f.port() == 2);
   REQUIRE(f.demux.challenges().size() == 1);  // is the client still where it was?
   CHECK(f.demux.challenges()[0].challenge.path.remote.port == 1);
@@ -237,7 +237,7 @@ TEST_CASE("no more than three times what came from it goes to an address that ha
     for (const Datagram& datagram : last = f.from_server()) bytes += datagram.size();
   }
   CAPTURE(bytes);
-  CHECK(bytes > 0);  // what asks for the answer among them
+  CHECK(bytes > 0);  // with the echo request
   CHECK(bytes <= 3 * sent_on.front().size());
 
   CHECK(f.to_server(2, f.write(100)));  // the client is there and goes on
@@ -335,7 +335,7 @@ TEST_CASE("packets of another worker's session are misrouted, and so is parity t
   REQUIRE(fec_type(parity) == FecType::kParity);
   CHECK_FALSE(f.to_server(1, {parity}));
   CHECK(f.demux.misrouted().size() == 1);
-  CHECK_FALSE(f.to_server(2, {parity}));  // of an address that nobody knows
+  CHECK_FALSE(f.to_server(2, {parity}));  // of an unknown address
   CHECK(f.demux.misrouted().empty());
   directory.release(kConv);  // it ended there
   CHECK(f.to_server(1, {datagrams.front()}));
