@@ -1,5 +1,4 @@
-// What the first bytes of the peer's stream tell when they make no sense: which setting of the two ends
-// differs.
+// Which setting of the two ends differs, as far as the first bytes of the peer's stream show it.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +13,7 @@ namespace kcptun {
 
 /// Which setting the two ends do not share.
 enum class Mismatch : std::uint8_t {
-  kNone,  // none that can be told
+  kNone,  // none that shows
   kOnlyPeerCompresses,
   kOnlyWeCompress,
   kSmuxVersion,  // the peer speaks the other one
@@ -31,13 +30,12 @@ class ProtocolSniffer {
     size_ += taken;
   }
 
-  /// The stream identifier of the Snappy framing format (docs/develop/protocol.md section 7); no smux version is
-  /// 0xff.
+  /// The stream identifier of the Snappy framing format (docs/develop/protocol.md section 7). No smux version is 0xff.
   bool is_snappy() const {
     constexpr std::array<std::uint8_t, 8> kSnappy{0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50};
     return std::equal(kSnappy.begin(), kSnappy.end(), bytes_.begin());
   }
-  /// A smux frame of either version, as a stream may begin with.
+  /// A smux frame of either version, as it may stand at the beginning.
   bool is_frame() const {
     if (size_ < kFrameHeader) return false;
     const FrameHeader header = read_frame_header(bytes_.data());
@@ -66,8 +64,8 @@ class ProtocolSniffer {
   std::size_t size_ = 0;
 };
 
-/// What stood at the beginning of what KCP gave out (`raw`), and of the same decompressed, where this end has
-/// set `compress` and smux `version`.
+/// `raw`: the beginning of KCP's stream; `decompressed`: the same, decompressed. `compress` and `version` (of smux) are
+/// this end's settings.
 inline Mismatch find_mismatch(const ProtocolSniffer& raw, const ProtocolSniffer& decompressed, bool compress,
                               std::uint32_t version) {
   if (raw.is_probe() || decompressed.is_probe()) return Mismatch::kNone;

@@ -98,7 +98,7 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 // not answer a session that it has dropped, or that was dialled before its start. A name may also have
 // another address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::wants_another(const ClientSession& session) const {
-  if (!session.link.guard() && finder_.in_order().size() < 2) return false;
+  if (!session.link.anti_replay() && finder_.in_order().size() < 2) return false;
   return session.session.all_movable() || std::ranges::any_of(expired_, [&session](const auto& old) {
            return old->slot == session.slot && old->session.all_movable() && old->link.unanswered_since();
          });

@@ -130,7 +130,7 @@ void ServerWorker::send_challenges() {
   for (const Demux::Challenged& asked : demux_.challenges()) {
     // The challenge is polled again later.
     if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
-    asked.conversation->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
+    asked.session->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
   }
 }
 
@@ -141,7 +141,7 @@ void ServerWorker::forward(const Path& path) {
   if (socket == sockets_.end()) return;
   Path counted = path;
   counted.socket = static_cast<std::uint32_t>(socket - sockets_.begin());
-  for (const Demux::Misrouted& stray : demux_.misrouted()) shared_.parts[stray.loop]->post(ForwardedPackets(counted, stray.packets));
+  for (const Demux::Misrouted& stray : demux_.misrouted()) shared_.parts[stray.worker]->post(ForwardedPackets(counted, stray.packets));
 }
 
 // Called on any thread.

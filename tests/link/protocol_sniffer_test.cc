@@ -18,7 +18,7 @@ ProtocolSniffer first(const std::vector<std::uint8_t>& bytes) {
   return kept;
 }
 
-TEST_CASE("Each mismatch is told by what stands where something else should") {
+TEST_CASE("each mismatch is recognised by the first bytes") {
   const ProtocolSniffer none;
   CHECK(find_mismatch(first(kSnappy), none, false, 2) == Mismatch::kOnlyPeerCompresses);
   CHECK(find_mismatch(first(syn(2)), none, true, 2) == Mismatch::kOnlyWeCompress);
@@ -27,7 +27,7 @@ TEST_CASE("Each mismatch is told by what stands where something else should") {
   CHECK(find_mismatch(first(kSnappy), first(syn(1)), true, 2) == Mismatch::kSmuxVersion);
 }
 
-TEST_CASE("Ends that fit, and garbage, tell nothing") {
+TEST_CASE("matching ends and garbage show no mismatch") {
   const ProtocolSniffer none;
   CHECK(find_mismatch(first(kSnappy), first(syn(2)), true, 2) == Mismatch::kNone);
   CHECK(find_mismatch(first(syn(1)), none, false, 1) == Mismatch::kNone);
