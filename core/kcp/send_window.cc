@@ -8,64 +8,7 @@
 namespace kcptun {
 
 SendWindow::SendWindow(BufferPool& pool, const Settings& settings)
-    : pool_(pool), settings_(settings), una_(settings.first_sn), next_(una_), end_(una_) {
-  KCPTUN_CHECK(settings.segment_size > 0 && settings.segment_size <= pool.buffer_size());
-}
-
-SendWindow::~SendWindow() {
-  for (std::uint32_t sn = una_; sn != end_ + prepared_; ++sn)
-    if (std::uint8_t* data = ring_[sn].data) pool_.give(data);
-}
-
-// --- the byte stream ---
-
-void SendWindow::set_segment_size(std::size_t bytes) {
-  KCPTUN_CHECK(prepared_ == 0 && bytes > 0 && bytes <= pool_.buffer_size());
-  settings_.segment_size = bytes;
-}
-
-bool SendWindow::fillable_tail() const {
-  return end_ != next_ && ring_[end_ - 1].length < settings_.segment_size;
-}
-
-void SendWindow::prepare(std::size_t bytes, std::vector<MutableBytes>& pieces) {
-  KCPTUN_CHECK(prepared_ == 0);
-  if (bytes > 0 && fillable_tail()) {
-    Slot& tail = ring_[end_ - 1];
-    const std::size_t take = std::min(bytes, settings_.segment_size - tail.length);
-    pieces.push_back({tail.data + tail.length, take});
-    bytes -= take;
-  }
-  const std::size_t count = (bytes + settings_.segment_size - 1) / settings_.segment_size;
-  ring_.reserve(una_, size(), size() + count);
-  for (; bytes > 0; ++prepared_) {
-    Slot& slot = ring_[end_ + prepared_];
-    slot = Slot{};
-    slot.data = pool_.take();
-    const std::size_t take = std::min(bytes, settings_.segment_size);
-    pieces.push_back({slot.data, take});
-    bytes -= take;
-  }
-}
-
-void SendWindow::commit(std::size_t bytes) {
-  if (bytes > 0 && fillable_tail()) {
-    Slot& tail = ring_[end_ - 1];
-    const std::size_t take = std::min(bytes, settings_.segment_size - tail.length);
-    tail.length = static_cast<std::uint16_t>(tail.length + take);
-    bytes -= take;
-  }
-  for (; bytes > 0; ++end_, --prepared_) {
-    KCPTUN_CHECK(prepared_ > 0);
-    const std::size_t take = std::min(bytes, settings_.segment_size);
-    ring_[end_].length = static_cast<std::uint16_t>(take);
-    bytes -= take;
-  }
-  for (; prepared_ > 0; --prepared_) {
-    Slot& unused = ring_[end_ + prepared_ - 1];
-    pool_.give(std::exchange(unused.data, nullptr));
-  }
-}
+    : buffer_(pool, settings.segment_size, settings.first_sn), settings_(settings), una_(settings.first_sn) {}
 
 // --- lists ---
 
@@ -130,7 +73,7 @@ SendWindow::Transmission SendWindow::send(TimePoint now, std::uint32_t sn, bool 
   slot.departure = rate_.handle_sent(now, in_flight_bytes_);
   append_to(std::min<std::uint8_t>(slot.timeouts, kLevels - 1), sn);
   if (retransmission && duplicate_retransmissions_ && pending_duplicates_.size() < kMaxPendingDuplicates) pending_duplicates_.push_back({sn, transmit_number_});
-  return {sn, {slot.data, slot.length}, retransmission, false};
+  return {sn, buffer_.data(sn), retransmission, false};
 }
 
 std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint now, std::uint32_t limit, std::size_t room) {
@@ -141,8 +84,13 @@ std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint 
     remove_from_list(sn);
     return send(now, sn, true);
   }
-  if (next_ == end_ || !serial_less(next_, limit) || ring_[next_].length > room) return std::nullopt;
-  return send(now, next_++, false);
+  if (!buffer_.has_queued() || !serial_less(next(), limit) || buffer_.data(next()).size() > room) return std::nullopt;
+  const std::uint32_t sent = next() - una_;
+  ring_.reserve(una_, sent, sent + 1);
+  const std::uint32_t sn = buffer_.cut();
+  ring_[sn] = Slot{};
+  ring_[sn].length = static_cast<std::uint16_t>(buffer_.data(sn).size());
+  return send(now, sn, false);
 }
 
 std::optional<SendWindow::Transmission> SendWindow::poll_redundant(TimePoint now, std::uint8_t times, Duration overdue,
@@ -164,20 +112,20 @@ std::optional<SendWindow::Transmission> SendWindow::poll_redundant(TimePoint now
   ++best->repeats;
   best->repeated_at = now;
   ++counters_.repeats;
-  return Transmission{best_sn, {best->data, best->length}, true, true};
+  return Transmission{best_sn, buffer_.data(best_sn), true, true};
 }
 
 std::optional<SendWindow::Transmission> SendWindow::poll_duplicate_retransmission(TimePoint now, bool idle, std::size_t room) {
   for (; !pending_duplicates_.empty(); pending_duplicates_.pop_front()) {
     const auto [sn, order] = pending_duplicates_.front();
-    if (sn - una_ >= next_ - una_ || !ring_[sn].data || ring_[sn].order != order) continue;  // it has arrived, or left again
+    if (!awaits(sn) || ring_[sn].order != order) continue;  // it has arrived, or left again
     Slot& slot = ring_[sn];
     if (slot.length > room || (!idle && transmit_number_ - order < kDuplicateGap)) return std::nullopt;
     pending_duplicates_.pop_front();
     slot.repeats = kMaxRedundantCopies;
     slot.repeated_at = now;
     ++counters_.repeats;
-    return Transmission{sn, {slot.data, slot.length}, true, true};
+    return Transmission{sn, buffer_.data(sn), true, true};
   }
   return std::nullopt;
 }
@@ -197,14 +145,15 @@ void SendWindow::acknowledge(TimePoint now, std::uint32_t sn, bool last_transmis
   progress_at_ = now;
   probes_ = 0;
   remove_from_list(sn);
-  pool_.give(std::exchange(slot.data, nullptr));
+  slot.acked = true;
+  buffer_.release(sn);
 }
 
 std::uint32_t SendWindow::handle_una(TimePoint now, std::uint32_t una) {
   KCPTUN_CHECK(plausible_una(una));
   std::uint32_t newly_acked = 0;
   for (; una_ != una; ++una_) {
-    if (!ring_[una_].data) continue;
+    if (ring_[una_].acked) continue;
     acknowledge(now, una_, !ring_[una_].resent);
     ++newly_acked;
   }
@@ -223,7 +172,7 @@ std::optional<Duration> SendWindow::rtt_of(TimePoint now, const Slot& slot, std:
 
 SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts) {
   AckResult result;
-  if (sn - una_ >= next_ - una_ || !ring_[sn].data) return result;
+  if (!awaits(sn)) return result;
   Slot& slot = ring_[sn];
   const bool last_transmission = wire_ms(slot.sent_at) == ts;
   const bool repeat = slot.repeats > 0 && serial_less(wire_ms(slot.sent_at), ts);
@@ -365,7 +314,8 @@ std::optional<TimePoint> SendWindow::next_timeout(const RttEstimator& rtt) const
 }
 
 void SendWindow::trim() {
-  if (empty()) ring_.release();
+  buffer_.trim();
+  if (una_ == next()) ring_.release();
 }
 
 }  // namespace kcptun

@@ -8,13 +8,13 @@
 #include <optional>
 #include <vector>
 
-#include "core/base/buffer_pool.h"
 #include "core/base/bytes.h"
 #include "core/base/ring.h"
 #include "core/base/time.h"
 #include "core/kcp/delivery_rate.h"
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/segment.h"
+#include "core/kcp/send_buffer.h"
 
 namespace kcptun {
 
@@ -63,7 +63,6 @@ class SendWindow {
 
   /// `pool` outlives the window; its buffers hold at least segment_size bytes.
   SendWindow(BufferPool& pool, const Settings& settings);
-  ~SendWindow();
   SendWindow(const SendWindow&) = delete;
   SendWindow& operator=(const SendWindow&) = delete;
 
@@ -71,13 +70,13 @@ class SendWindow {
 
   /// Lays out room for `bytes` more bytes at the end of the stream and appends the pieces to `pieces`, in order.
   /// The pieces are writable until commit(), which must follow before anything else is called.
-  void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces);
+  void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces) { buffer_.prepare(bytes, pieces); }
   /// Data bytes of segments from now on. Those that are cut already stay as they are.
-  void set_segment_size(std::size_t bytes);
+  void set_segment_size(std::size_t bytes) { buffer_.set_segment_size(bytes); }
   /// Adds the first `bytes` of what was prepared to the stream; the rest is taken back.
-  void commit(std::size_t bytes);
+  void commit(std::size_t bytes) { buffer_.commit(bytes); }
   /// The segment that the next byte of the stream goes into. REQUIRES: nothing is prepared.
-  std::uint32_t next_byte_sn() const { return fillable_tail() ? end_ - 1 : end_; }
+  std::uint32_t next_byte_sn() const { return buffer_.next_byte_sn(); }
 
   // --- copies ---
 
@@ -114,7 +113,7 @@ class SendWindow {
   // --- what the peer told ---
 
   /// True if `una` can be: not behind ours, not beyond what was sent.
-  bool plausible_una(std::uint32_t una) const { return una - una_ <= next_ - una_; }
+  bool plausible_una(std::uint32_t una) const { return una - una_ <= next() - una_; }
   /// All below `una` have arrived; returns how many were news. REQUIRES: plausible_una(una).
   std::uint32_t handle_una(TimePoint now, std::uint32_t una);
   /// The copy of `sn` that left at wire time `ts` has arrived. Out of the window: nothing happens.
@@ -145,13 +144,13 @@ class SendWindow {
   // --- getters ---
 
   std::uint32_t una() const { return una_; }
-  std::uint32_t next() const { return next_; }
-  std::uint32_t end() const { return end_; }
+  std::uint32_t next() const { return buffer_.next(); }
+  std::uint32_t end() const { return buffer_.end(); }
   /// Segments not yet acknowledged, queued ones included.
-  std::uint32_t size() const { return end_ - una_; }
-  bool empty() const { return end_ == una_; }
+  std::uint32_t size() const { return end() - una_; }
+  bool empty() const { return end() == una_; }
   /// True if `sn` was sent and is not acknowledged.
-  bool awaits(std::uint32_t sn) const { return sn - una_ < next_ - una_ && ring_[sn].data; }
+  bool awaits(std::uint32_t sn) const { return sn - una_ < next() - una_ && !ring_[sn].acked; }
   bool has_lost() const { return lists_[kLostList].size > 0; }
   /// Segments with a copy under way that is not known to be lost.
   std::uint32_t in_flight() const { return in_flight_; }
@@ -187,8 +186,8 @@ class SendWindow {
   static constexpr std::uint8_t kNoList = 0xff;
 
   struct Slot {
-    std::uint8_t* data = nullptr;
     std::uint16_t length = 0;
+    bool acked = false;
     std::uint8_t list = kNoList;
     std::uint8_t timeouts = 0;
     bool sent = false;
@@ -221,21 +220,17 @@ class SendWindow {
   void count_lost(Slot& slot);
   void find_lost(Slot& slot);
   std::optional<TimePoint> probe_at(const RttEstimator& rtt) const;
-  bool fillable_tail() const;
   Duration timeout_of_level(std::uint8_t level, Duration rto) const;
   static std::optional<Duration> rtt_of(TimePoint now, const Slot& slot, std::uint32_t ts);
   Transmission send(TimePoint now, std::uint32_t sn, bool retransmission);
 
-  BufferPool& pool_;
+  SendBuffer buffer_;
   Settings settings_;
   SequenceRing<Slot> ring_;
   std::array<List, kLevels + 1> lists_{};
   std::uint32_t una_ = 0;   // oldest segment not acknowledged
-  std::uint32_t next_ = 0;  // first segment never sent
-  std::uint32_t end_ = 0;   // behind the last queued segment
   std::uint32_t in_flight_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
-  std::uint32_t prepared_ = 0;  // buffers laid out behind end_ by prepare()
   std::uint64_t transmit_number_ = 0;     // of the last copy that left; the first is 1
   std::uint64_t max_acked_transmit_number_ = 0;
   Duration newest_rtt_{0};               // of the copy of that order

@@ -69,50 +69,6 @@ std::vector<int> resend_times(bool arithmetic, std::size_t count) {
 
 }  // namespace
 
-TEST_CASE("the stream is cut into segments, and a tail that has not left is filled up first") {
-  Fixture f(settings());
-  f.append("0123456");
-  f.append("789abcdefghijklm");
-  CHECK(f.window.size() == 3);
-  CHECK(f.send(kStart) == "0:0123456789");
-  CHECK(f.send(kStart) == "1:abcdefghij");
-  CHECK(f.send(kStart) == "2:klm");
-  CHECK(f.send(kStart) == "-");
-  f.append("no");  // the tail has left: a new segment
-  CHECK(f.send(kStart) == "3:no");
-}
-
-TEST_CASE("what was prepared and not committed is taken back") {
-  Fixture f(settings());
-  f.append("", 100);
-  CHECK(f.window.empty());
-  CHECK(f.pool.in_use() == 0);
-  f.append("0123", 100);
-  CHECK(f.window.size() == 1);
-  CHECK(f.pool.in_use() == 1);
-  f.append("456789", 50);
-  f.append("x", 50);
-  CHECK(f.pool.in_use() == 2);
-  CHECK(f.send(kStart) == "0:0123456789");
-  CHECK(f.send(kStart) == "1:x");
-}
-
-TEST_CASE("every cut of the stream into writes gives the same bytes") {
-  const std::string text = "the quick brown fox jumps over the lazy dog";
-  for (std::size_t a = 0; a <= text.size(); ++a) {
-    for (std::size_t b = a; b <= text.size(); b += 3) {
-      Fixture f(settings());
-      f.append(text.substr(0, a), a + 7);
-      f.append(text.substr(a, b - a), b - a + 13);
-      f.append(text.substr(b));
-      std::string sent;
-      for (std::string copy = f.send(kStart); copy != "-"; copy = f.send(kStart))
-        sent += copy.substr(copy.find(':') + 1);
-      REQUIRE(sent == text);
-    }
-  }
-}
-
 TEST_CASE("no segment leaves at or beyond the limit, or if it is longer than the room") {
   Fixture f(settings());
   f.append_segments(5);
