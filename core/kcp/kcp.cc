@@ -33,10 +33,6 @@ constexpr double kTwoRedundantCopiesLoss = 0.03;  // from here on twice: one mes
 constexpr std::size_t kDatagramHeaders = 56;  // IP, UDP, nonce, FEC: they are the thin stream's, too
 constexpr Duration kRedundantSlack = milliseconds(4);
 
-SendWindow::Settings send_settings(const KcpTuning& tuning, std::size_t segment_size) {
-  return {segment_size, tuning.resend, tuning.nodelay, 0, tuning.no_congestion_control};
-}
-
 Duration rto_floor(const KcpTuning& tuning) { return tuning.nodelay ? kRtoFloorNodelay : kRtoFloor; }
 
 }  // namespace
@@ -46,8 +42,7 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
       packet_size_(packet_size),
       send_window_limit_(std::max(settings.send_window, settings.max_send_window)),
       max_receive_window_(settings.max_receive_window),
-      detects_by_time_(settings.tuning.no_congestion_control),
-      send_(pool, send_settings(settings.tuning, packet_size - kSegmentHeader)),
+      send_(pool, packet_size - kSegmentHeader, settings.tuning),
       receive_(pool, settings.receive_window),
       tuning_(settings.tuning),
       rtt_(rto_floor(settings.tuning), settings.tuning.interval),
@@ -155,11 +150,12 @@ void Kcp::handle_peer_window(const Segment& segment) {
 void Kcp::end_batch(TimePoint now) {
   receive_.end_batch();
   const std::uint32_t in_flight = send_.in_flight();
-  const std::uint32_t lost = detects_by_time_ ? send_.detect_lost_by_time(now, rtt_) : send_.detect_lost_by_packet_threshold();
+  const Losses losses = send_.end_batch(now, rtt_);
+  const std::uint32_t lost = losses.by_time + losses.by_packet_threshold;
   acked_.lost += lost;
   if (acked_.segments > 0 || lost > 0) end_acked_batch(now);
   follow_arrivals(now);
-  if (!detects_by_time_ && lost > 0) congestion_->on_packet_threshold_loss(in_flight);
+  if (losses.by_packet_threshold > 0) congestion_->on_packet_threshold_loss(in_flight);
 }
 
 void Kcp::end_acked_batch(TimePoint now) {
@@ -169,14 +165,10 @@ void Kcp::end_acked_batch(TimePoint now) {
   acked_.bytes = send_.rate().delivered() - acked_.delivered;
   acked_.delivered = send_.rate().delivered();
   acked_.rate = send_.rate().take_sample(rtt_.minimum().value_or(Duration(0)));
-  const SendWindow::Counters& sent = send_.counters();
-  const auto since = [&](std::uint64_t SendWindow::Counters::*counter) {
-    return static_cast<std::uint32_t>(sent.*counter - counted_.*counter);
-  };
-  loss_.handle_unprotected(since(&SendWindow::Counters::unprotected_arrived), since(&SendWindow::Counters::unprotected_lost));
-  loss_.handle_protected(since(&SendWindow::Counters::protected_arrived), since(&SendWindow::Counters::protected_lost));
-  acked_.loss_events = since(&SendWindow::Counters::loss_events);
-  counted_ = sent;
+  const SendWindow::PathOutcomes outcomes = send_.take_outcomes();
+  loss_.handle_unprotected(outcomes.first[FirstOutcome::kUnprotectedArrived], outcomes.first[FirstOutcome::kUnprotectedLost]);
+  loss_.handle_protected(outcomes.first[FirstOutcome::kProtectedArrived], outcomes.first[FirstOutcome::kProtectedLost]);
+  acked_.loss_events = outcomes.loss_events;
   congestion_->handle_batch(acked_);
   pacer_.set_rate(congestion_->pacing_rate());
   acked_.segments = acked_.lost = 0;
@@ -301,12 +293,10 @@ bool Kcp::window_worth_advertising() const {
 
 void Kcp::handle_timeout(TimePoint now) {
   if (paced_until_ && *paced_until_ <= now) paced_until_.reset();  // write_data() sets it again when it has its turn
-  if (detects_by_time_) {
-    acked_.lost += send_.detect_lost_by_time(now, rtt_);
-    probe_due_ |= send_.on_probe_timeout(now, rtt_);
-  } else if (send_.detect_timed_out(now, rtt_) > 0) {
-    congestion_->on_retransmission_timeout();
-  }
+  const Losses losses = send_.handle_timeout(now, rtt_);
+  acked_.lost += losses.by_time;
+  probe_due_ |= losses.probe_due;
+  if (losses.timed_out > 0) congestion_->on_retransmission_timeout();
   if (probe_at_ && *probe_at_ <= now) {
     window_probe_due_ = true;
     probe_wait_ = std::min<Duration>(probe_wait_ + probe_wait_ / 2, kMaxProbe);
@@ -383,16 +373,20 @@ bool Kcp::may_send_data(TimePoint now) {
 }
 
 std::optional<SendWindow::Transmission> Kcp::next_transmission(TimePoint now, std::uint32_t limit, std::size_t room) {
-  if (!send_.has_lost())
-    if (std::optional<SendWindow::Transmission> second = send_.poll_duplicate_retransmission(now, false, room)) return second;
-  send_.set_duplicate_retransmissions(duplicate_retransmissions_worthwhile());
-  if (std::optional<SendWindow::Transmission> copy = send_.poll_transmission(now, limit, room)) return copy;
-  return send_.poll_duplicate_retransmission(now, true, room);
+  using Gap = RedundantTransmissions::Gap;
+  if (send_.has_lost()) {
+    send_.set_retransmissions(duplicate_retransmissions_worthwhile() ? SendWindow::Retransmissions::kTwice
+                                                                     : SendWindow::Retransmissions::kOnce);
+  } else if (std::optional<SendWindow::Transmission> duplicate = send_.poll_duplicate_retransmission(now, Gap::kKeep, room)) {
+    return duplicate;
+  }
+  if (std::optional<SendWindow::Transmission> next = send_.poll_transmission(now, limit, room)) return next;
+  return send_.poll_duplicate_retransmission(now, Gap::kNow, room);
 }
 
 // Where the path has room, what is lost twice costs time, and what is sent twice costs nothing.
 bool Kcp::duplicate_retransmissions_worthwhile() const {
-  return detects_by_time_ && loss_.share() >= kDuplicateRetransmissionLoss && (path_has_room() || idle_capacity_packets() > 0);
+  return tuning_.no_congestion_control && loss_.share() >= kDuplicateRetransmissionLoss && (path_has_room() || idle_capacity_packets() > 0);
 }
 
 void Kcp::write_transmission(TimePoint now, PacketWriter& writer, const SendWindow::Transmission& copy) {
@@ -415,7 +409,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
     if (!copy) break;
     write_transmission(now, writer, *copy);
     charged_bytes += send_.charged_bytes(copy->data.size());
-    if (copy->retransmission && !copy->repeat) ++counters_.retransmitted;
+    if (copy->kind == SendWindow::Kind::kRetransmission) ++counters_.retransmitted;
   }
   if (writer.size() == before) {
     note_idle_path(now, limit);
@@ -429,8 +423,8 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
 // How much a small segment that is repeated may have.
 std::size_t Kcp::redundant_room() const {
   const bool thin =
-      send_.in_flight() <= SendWindow::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
-  if (!detects_by_time_ || !thin || loss_.share() < kRedundantLoss || redundancy_credit_ <= kSegmentHeader) return 0;
+      send_.in_flight() <= RedundantTransmissions::kThinSegments && !send_.has_lost() && send_.next() == send_.end();
+  if (!tuning_.no_congestion_control || !thin || loss_.share() < kRedundantLoss || redundancy_credit_ <= kSegmentHeader) return 0;
   if (rtt_.minimum().value_or(Duration(0)) < kRedundantRoundTrip) return 0;
   return std::min(redundancy_credit_ - kSegmentHeader, segment_size() / 4);
 }
@@ -445,7 +439,7 @@ void Kcp::write_redundant(TimePoint now, PacketWriter& writer, std::uint64_t bef
     const std::size_t room = std::min(redundant_room(), writer.room());
     if (room == 0) return;
     const std::optional<SendWindow::Transmission> copy =
-        send_.poll_redundant(now, times, *rtt_.smoothed() + kRedundantSlack, room, before);
+        send_.poll_redundant(now, {times, *rtt_.smoothed() + kRedundantSlack, room, before});
     if (!copy) return;
     write_transmission(now, writer, *copy);
     redundancy_credit_ -= kSegmentHeader + copy->data.size();
@@ -487,7 +481,7 @@ void Kcp::update_settings(const KcpSettings& settings) {
   tuning_.nodelay = settings.tuning.nodelay;
   tuning_.interval = settings.tuning.interval;
   rtt_.update_settings(rto_floor(settings.tuning), settings.tuning.interval);
-  send_.update_settings(settings.tuning.resend, settings.tuning.nodelay);
+  send_.update_settings(settings.tuning);
 }
 
 void Kcp::handle_new_path() {

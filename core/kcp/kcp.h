@@ -185,7 +185,6 @@ class Kcp {
   std::optional<Oversize> oversize_;
   std::uint32_t send_window_limit_;
   std::uint32_t max_receive_window_;  // up to which it follows arrivals; below the window: it stays
-  const bool detects_by_time_;  // nc 1: RACK, probes and copies for safety; nc 0: as KCP does, `resend` and time-outs
   SendWindow send_;
   ReceiveWindow receive_;
   KcpTuning tuning_;  // of rtt_ and congestion_
@@ -195,7 +194,6 @@ class Kcp {
   std::optional<TimePoint> paced_until_;  // the pacer holds data back
   bool probe_due_ = false;                // one packet may leave whatever is under way
   LossEstimator loss_;
-  SendWindow::Counters counted_;  // what the last batch saw
   std::uint64_t window_limited_until_ = 0;  // delivered bytes: until then the windows were the limit
   IdleCapacity idle_capacity_;
   std::size_t redundancy_credit_ = 0;  // bytes that may be repeated
