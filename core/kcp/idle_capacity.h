@@ -20,6 +20,7 @@ class IdleCapacity {
   void begin_idle(TimePoint now) {
     if (!idle_since_) idle_since_ = now;
   }
+  bool is_idle() const { return idle_since_.has_value(); }
   /// Data leaves, over a path as `path` says. Without begin_idle() before it, nothing happens.
   void end_idle(TimePoint now, const PathEstimate& path) {
     if (!idle_since_) return;

@@ -43,6 +43,7 @@ class PeerRestartDetector {
     return true;
   }
 
+  bool challenge_due() const { return challenge_due_; }
   /// True if a question is due: a copy of kChallengeSn with the time stamp `now`. One each `timeout`, that of a
   /// retransmission, and only if a forgetful segment arrived since the last.
   bool poll_challenge(TimePoint now, Duration timeout) {

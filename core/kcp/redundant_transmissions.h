@@ -39,6 +39,7 @@ class RedundantTransmissions {
 
   /// A retransmission left that is to be followed by its duplicate.
   void add_duplicate(std::uint32_t sn, std::uint64_t transmit_number);
+  bool has_duplicates() const { return !pending_.empty(); }
   /// kNow: nothing else waits to be sent, so that the gap has no purpose.
   enum class Gap : std::uint8_t { kKeep, kNow };
   /// The next segment whose duplicate is due and has `room` data bytes at most. Drops duplicates of segments that have been

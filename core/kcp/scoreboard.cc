@@ -36,16 +36,10 @@ std::optional<Duration> rtt_of(TimePoint now, const SentSegment& segment, std::u
 
 // --- lists ---
 
-// REQUIRES: the segment is not acknowledged.
-std::uint8_t Scoreboard::list_of(const SentSegment& segment) {
-  if (segment.state == SegmentState::kLost) return kLostList;
-  return std::min<std::uint8_t>(segment.timeouts, kBackoffLevels - 1);
-}
-
-void Scoreboard::append(std::uint32_t sn, SegmentState state) {
+void Scoreboard::append(std::uint8_t index, std::uint32_t sn) {
+  List& list = lists_[index];
   SentSegment& segment = ring_[sn];
-  segment.state = state;
-  List& list = lists_[list_of(segment)];
+  segment.list = index;
   segment.previous = list.tail;
   if (list.size++ == 0) {
     list.head = sn;
@@ -53,14 +47,11 @@ void Scoreboard::append(std::uint32_t sn, SegmentState state) {
     ring_[list.tail].next = sn;
   }
   list.tail = sn;
-  if (state == SegmentState::kLost) return;
-  ++in_flight_;
-  in_flight_bytes_ += segment.charged_bytes;
 }
 
-void Scoreboard::remove(std::uint32_t sn) {
-  const SentSegment& segment = ring_[sn];
-  List& list = lists_[list_of(segment)];
+// REQUIRES: the segment is not acknowledged.
+void Scoreboard::remove(const SentSegment& segment, std::uint32_t sn) {
+  List& list = lists_[segment.list];
   if (list.head == sn) {
     list.head = segment.next;
   } else {
@@ -86,7 +77,10 @@ void Scoreboard::depart(std::uint32_t sn, const Departure& departure) {
   segment.charged_bytes = departure.charged_bytes;
   segment.transmit_number = ++transmit_number_;
   segment.departure = departure.state;
-  append(sn, SegmentState::kInFlight);
+  segment.state = SegmentState::kInFlight;
+  ++in_flight_;
+  in_flight_bytes_ += segment.charged_bytes;
+  append(std::min<std::uint8_t>(segment.timeouts, kBackoffLevels - 1), sn);
 }
 
 void Scoreboard::add(const Departure& departure, std::size_t length, Protection protection) {
@@ -102,8 +96,9 @@ void Scoreboard::add(const Departure& departure, std::size_t length, Protection 
 }
 
 void Scoreboard::retransmit(std::uint32_t sn, const Departure& departure) {
-  remove(sn);
-  ring_[sn].retransmitted = true;
+  SentSegment& segment = ring_[sn];
+  remove(segment, sn);
+  segment.retransmitted = true;
   depart(sn, departure);
 }
 
@@ -115,9 +110,10 @@ void Scoreboard::add_redundant(TimePoint now, std::uint32_t sn, std::uint8_t cop
 // --- acknowledgements ---
 
 void Scoreboard::acknowledge(std::uint32_t sn, Acknowledgement& facts) {
-  remove(sn);
-  ring_[sn].state = SegmentState::kAcknowledged;
-  facts.segment = &ring_[sn];
+  SentSegment& segment = ring_[sn];
+  remove(segment, sn);
+  segment.state = SegmentState::kAcknowledged;
+  facts.segment = &segment;
 }
 
 Acknowledgement Scoreboard::handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts) {
@@ -161,14 +157,16 @@ LossFacts Scoreboard::mark_lost(std::uint32_t sn) {
 }
 
 LossFacts Scoreboard::mark_timed_out(std::uint32_t sn) {
-  const LossFacts facts = mark_lost(sn);  // leaves the list of the old level
+  const LossFacts facts = mark_lost(sn);
   if (SentSegment& segment = ring_[sn]; segment.timeouts < kBackoffLevels) ++segment.timeouts;
   return facts;
 }
 
 void Scoreboard::queue_retransmission(std::uint32_t sn) {
-  remove(sn);
-  append(sn, SegmentState::kLost);
+  SentSegment& segment = ring_[sn];
+  remove(segment, sn);
+  segment.state = SegmentState::kLost;
+  append(kLostList, sn);
 }
 
 void Scoreboard::trim() {

@@ -35,6 +35,7 @@ struct FirstOutcomes {
 struct SentSegment {
   std::uint16_t length = 0;  // data bytes
   SegmentState state = SegmentState::kAcknowledged;
+  std::uint8_t list = 0;     // of the scoreboard, unless acknowledged
   std::uint8_t timeouts = 0;  // retransmission time-outs so far, kBackoffLevels at most
   bool retransmitted = false;
   bool was_lost = false;         // was found lost at some time, not only retransmitted by a probe
@@ -153,9 +154,8 @@ class Scoreboard {
     std::uint32_t size = 0;
   };
 
-  static std::uint8_t list_of(const SentSegment& segment);
-  void append(std::uint32_t sn, SegmentState state);
-  void remove(std::uint32_t sn);
+  void append(std::uint8_t list, std::uint32_t sn);
+  void remove(const SentSegment& segment, std::uint32_t sn);
   void acknowledge(std::uint32_t sn, Acknowledgement& facts);
   void depart(std::uint32_t sn, const Departure& departure);
 

@@ -67,6 +67,7 @@ class SendWindow {
   std::optional<Transmission> poll_redundant(TimePoint now, const RedundantTransmissions::Request& request);
   /// The next duplicate retransmission (RedundantTransmissions::take_duplicate).
   std::optional<Transmission> poll_duplicate_retransmission(TimePoint now, RedundantTransmissions::Gap gap, std::size_t room);
+  bool has_duplicate_retransmissions() const { return redundant_.has_duplicates(); }
   enum class Retransmissions : std::uint8_t { kOnce, kTwice };
   /// How often lost segments leave from now on.
   void set_retransmissions(Retransmissions retransmissions) { retransmissions_ = retransmissions; }
@@ -121,6 +122,10 @@ class SendWindow {
   bool has_lost() const { return sent_.has_lost(); }
   /// Segments in flight that are not known to be lost.
   std::uint32_t in_flight() const { return sent_.in_flight(); }
+  /// True if all that was written is in flight, and it is little.
+  bool is_thin() const {
+    return in_flight() <= RedundantTransmissions::kThinSegments && !has_lost() && !buffer_.has_queued();
+  }
   /// Their charged bytes.
   std::uint64_t in_flight_bytes() const { return sent_.in_flight_bytes(); }
   DeliveryRate& rate() { return rate_; }
