@@ -11,31 +11,33 @@
 
 namespace kcptun {
 
-/// A flush writes all pending acknowledgements, in one packet or in several. Each acknowledgement costs O(1) however many
-/// are pending: those that una covers are skipped while the others are written. Bounded by kMaxPending.
+/// A flush writes all pending acknowledgements, in one packet or in several. Each acknowledgement costs O(1)
+/// however many are pending: those that una covers are skipped while the others are written. Bounded by
+/// kMaxPending.
 class AckQueue {
  public:
-  /// Acknowledgements, 512 KiB. It is the largest window that KCP can advertise (16 bits), so that more are pending only
-  /// while the socket accepts nothing; a smaller value would make the peer retransmit segments that arrived.
+  /// Acknowledgements, 512 KiB. It is the largest window that KCP can advertise (16 bits), so that more are
+  /// pending only while the socket accepts nothing; a smaller value would make the peer retransmit segments
+  /// that arrived.
   static constexpr std::size_t kMaxPending = 65536;
-  /// Acknowledgements in a flush that is repeated with the next one, about a packet's worth. A larger flush is not
-  /// repeated: at such a rate una advances, or the peer retransmits, as soon. A larger value doubles the acknowledgement
-  /// traffic of bulk transfers.
+  /// Acknowledgements in a flush that is repeated with the next one, about a packet's worth. A larger flush
+  /// is not repeated: at such a rate una advances, or the peer retransmits, as soon. A larger value doubles
+  /// the acknowledgement traffic of bulk transfers.
   static constexpr std::size_t kMaxRepeated = 64;
 
   bool empty() const { return pending_.empty(); }
   std::size_t size() const { return pending_.size(); }
 
-  /// Segment `sn` arrived in a transmission with the time stamp `ts`. If the queue is full, it replaces the latest one: the
-  /// peer takes its RTT sample from the last one that it receives.
+  /// Segment `sn` arrived in a transmission with the time stamp `ts`. If the queue is full, it replaces the
+  /// latest one: the peer takes its RTT sample from the last one that it receives.
   void add(std::uint32_t sn, std::uint32_t ts) {
     if (pending_.size() >= kMaxPending) make_room();
     if (pending_.size() >= kMaxPending) pending_.pop_back();
     pending_.push_back({sn, ts});
   }
 
-  /// Writes as many as fit; the next call continues with the others. `segment` is an acknowledgement without sn and ts.
-  /// Returns how many were written. REQUIRES: the writer has room for at least two.
+  /// Writes as many as fit; the next call continues with the others. `segment` is an acknowledgement without
+  /// sn and ts. Returns how many were written. REQUIRES: the writer has room for at least two.
   std::size_t write(PacketWriter& writer, Segment segment) {
     if (pending_.empty()) return 0;
     std::size_t count = 0;
@@ -47,7 +49,8 @@ class AckQueue {
     };
     if (written_ == 0) repeat(writer, segment.una, put);
     for (; written_ < pending_.size(); ++written_) {
-      // As kcp-go does: segments that una covers need no acknowledgement, but the last one carries the peer's RTT sample.
+      // As kcp-go does: segments that una covers need no acknowledgement, but the last one carries the peer's
+      // RTT sample.
       const Ack& ack = pending_[written_];
       const bool covered = serial_less(ack.sn, segment.una);
       if (covered && written_ + 1 < pending_.size()) continue;
@@ -71,8 +74,9 @@ class AckQueue {
     std::uint32_t ts;
   };
 
-  // A lost acknowledgement makes the peer retransmit the segment, unless una covers it soon. While a gap holds una back,
-  // each flush repeats the acknowledgements of the last one; first, because kcp-go takes its RTT sample from the last.
+  // A lost acknowledgement makes the peer retransmit the segment, unless una covers it soon. While a gap
+  // holds una back, each flush repeats the acknowledgements of the last one; first, because kcp-go takes its
+  // RTT sample from the last.
   template <typename Put>
   void repeat(PacketWriter& writer, std::uint32_t una, const Put& put) {
     for (const Ack& ack : last_flush_) {
@@ -97,8 +101,9 @@ class AckQueue {
   }
 
   std::vector<Ack> pending_;
-  std::size_t written_ = 0;      // of pending_, in the current flush
-  std::vector<Ack> uncovered_;   // of those, the ones that una did not cover; kMaxRepeated + 1 of them: too many to repeat
+  std::size_t written_ = 0;  // of pending_, in the current flush
+  // Of those, the ones that una did not cover; kMaxRepeated + 1 of them are too many to repeat.
+  std::vector<Ack> uncovered_;
   std::vector<Ack> last_flush_;  // the same, of the last flush
 };
 

@@ -12,8 +12,9 @@
 
 namespace kcptun {
 
-/// Knows the pending acknowledgements and what the last packet advertised: una, the window and when. Decides which
-/// duplicates need an acknowledgement and when a window update leaves without being asked for. The caller writes packets.
+/// Knows the pending acknowledgements and what the last packet advertised: una, the window and when. Decides
+/// which duplicates need an acknowledgement and when a window update leaves without being asked for. The
+/// caller writes packets.
 class AckScheduler {
  public:
   explicit AckScheduler(std::uint32_t window) : last_advertised_window_(window) {}
@@ -24,16 +25,16 @@ class AckScheduler {
   /// See AckQueue::write().
   std::size_t write(PacketWriter& writer, const Segment& blank) { return queue_.write(writer, blank); }
 
-  /// True if the peer cannot have seen yet that `sn` is acknowledged: a duplicate that arrives now left before that, as a
-  /// redundant transmission, and needs no further acknowledgement.
+  /// True if the peer cannot have seen yet that `sn` is acknowledged: a duplicate that arrives now left
+  /// before that, as a redundant transmission, and needs no further acknowledgement.
   bool ack_in_flight(TimePoint now, std::uint32_t sn, Duration min_rtt) const {
     return serial_less(sn, last_advertised_una_) && now - last_advertised_at_ < min_rtt;
   }
 
   /// The peer asked for the window (WASK).
   void request_window_update() { update_requested_ = true; }
-  /// True if a packet of `size` bytes so far must carry a window update: it was asked for, or nothing else tells the peer
-  /// that a closed window is open again.
+  /// True if a packet of `size` bytes so far must carry a window update: it was asked for, or nothing else
+  /// tells the peer that a closed window is open again.
   bool window_update_due(std::size_t size, const ReceiveWindow& receive) const {
     return update_requested_ || (size == 0 && has_reopened(receive));
   }
@@ -48,9 +49,11 @@ class AckScheduler {
   void trim() { queue_.trim(); }
 
  private:
-  /// A window of at most this share counts as closed. Larger values send updates that the next acknowledgement would carry.
+  /// A window of at most this share counts as closed. Larger values send updates that the next
+  /// acknowledgement would carry.
   static constexpr std::uint32_t kClosedShare = 8;
-  /// It counts as open again from this share on; RFC 9293 section 3.8.6.2.2 has the same half against silly windows.
+  /// It counts as open again from this share on; RFC 9293 section 3.8.6.2.2 has the same half against silly
+  /// windows.
   static constexpr std::uint32_t kOpenShare = 2;
 
   bool has_reopened(const ReceiveWindow& receive) const {

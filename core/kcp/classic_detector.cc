@@ -41,7 +41,8 @@ Losses ClassicDetector::handle_timeout(TimePoint now, const RttEstimator& rtt, S
   return losses;
 }
 
-std::optional<TimePoint> ClassicDetector::next_timeout(const RttEstimator& rtt, const Scoreboard& sent) const {
+std::optional<TimePoint> ClassicDetector::next_timeout(const RttEstimator& rtt,
+                                                       const Scoreboard& sent) const {
   std::optional<TimePoint> soonest;
   for (std::uint8_t level = 0; level < Scoreboard::kBackoffLevels; ++level) {
     if (sent.in_flight_at(level) == 0) continue;

@@ -1,4 +1,5 @@
-// Loss detection as KCP does it: fast retransmit by packet threshold, and a retransmission time-out for each segment.
+// Loss detection as KCP does it: fast retransmit by packet threshold, and a retransmission time-out for each
+// segment.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +9,13 @@
 
 namespace kcptun {
 
-/// A segment is lost once `resend` transmissions after its own were acknowledged, or once its time-out passed. Each
-/// time-out of a segment lengthens its next one (docs/protocol.md section 5).
+/// A segment is lost once `resend` transmissions after its own were acknowledged, or once its time-out
+/// passed. Each time-out of a segment lengthens its next one (docs/protocol.md section 5).
 class ClassicDetector final : public LossDetector {
  public:
-  /// The longest retransmission time-out of a segment: KCP's ceiling (docs/protocol.md section 5), which is also RFC 6298's
-  /// recommendation (section 2.4). A longer one would leave a session silent after an outage for longer than the peer waits.
+  /// The longest retransmission time-out of a segment: KCP's ceiling (docs/protocol.md section 5), which is
+  /// also RFC 6298's recommendation (section 2.4). A longer one would leave a session silent after an outage
+  /// for longer than the peer waits.
   static constexpr Duration kMaxTimeout = seconds(60);
 
   explicit ClassicDetector(const KcpTuning& tuning) : resend_(tuning.resend), nodelay_(tuning.nodelay) {}
@@ -30,8 +32,8 @@ class ClassicDetector final : public LossDetector {
  private:
   Duration timeout_at(std::uint8_t level, Duration rto) const;
 
-  std::uint32_t resend_;  // packet threshold; 0: no fast retransmit
-  bool nodelay_;          // each time-out adds half an RTO to the next one, not a whole one
+  std::uint32_t resend_;         // packet threshold; 0: no fast retransmit
+  bool nodelay_;                 // each time-out adds half an RTO to the next one, not a whole one
   std::uint64_t max_acked_ = 0;  // the highest transmit number known to have arrived
 };
 

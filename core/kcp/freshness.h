@@ -9,13 +9,13 @@
 
 namespace kcptun {
 
-/// The time stamps of one clock. A segment without new data or a new acknowledgement is fresh only if its time stamp is later
-/// than all before: reordered, duplicated and replayed ones are not.
+/// The time stamps of one clock. A segment without new data or a new acknowledgement is fresh only if its
+/// time stamp is later than all before: reordered, duplicated and replayed ones are not.
 class TimestampClock {
  public:
-  /// How far the clock may be ahead of its last time stamp plus the time since then. MTU probes and challenges carry time
-  /// stamps that no clock shows, and must not move this one. It covers drift and a delayed first time stamp; a larger value
-  /// would let a forged time stamp hide fresh ones for as long.
+  /// How far the clock may be ahead of its last time stamp plus the time since then. MTU probes and
+  /// challenges carry time stamps that no clock shows, and must not move this one. It covers drift and a
+  /// delayed first time stamp; a larger value would let a forged time stamp hide fresh ones for as long.
   static constexpr Duration kSlack = seconds(2);
 
   /// `ts` is known to be the clock's.
@@ -28,7 +28,8 @@ class TimestampClock {
   /// True if `ts` is later than all before and not in the future; it is then the newest.
   bool advance(TimePoint now, std::uint32_t ts) {
     if (!newest_) return false;
-    const std::uint32_t latest = *newest_ + wire_ms(now) - wire_ms(at_) + static_cast<std::uint32_t>(kSlack / milliseconds(1));
+    const std::uint32_t latest =
+        *newest_ + wire_ms(now) - wire_ms(at_) + static_cast<std::uint32_t>(kSlack / milliseconds(1));
     if (!serial_less(*newest_, ts) || serial_less(latest, ts)) return false;
     observe(now, ts);
     return true;
@@ -39,8 +40,8 @@ class TimestampClock {
   TimePoint at_{};
 };
 
-/// The peer's receive window. While una stays, the window only grows, because its reader takes data. Of two segments, the one
-/// with the later una is newer, and with the same una the one with the larger window.
+/// The peer's receive window. While una stays, the window only grows, because its reader takes data. Of two
+/// segments, the one with the later una is newer, and with the same una the one with the larger window.
 class AdvertisedWindow {
  public:
   explicit AdvertisedWindow(std::uint32_t assumed) : segments_(assumed) {}

@@ -1,4 +1,5 @@
-// One KCP session in stream mode: a reliable byte stream over packets that may be lost (docs/protocol.md section 5).
+// One KCP session in stream mode: a reliable byte stream over packets that may be lost (docs/protocol.md
+// section 5).
 #pragma once
 
 #include <cstdint>
@@ -26,12 +27,14 @@
 
 namespace kcptun {
 
-/// Takes packets and bytes, and returns packets and bytes on request; nothing is sent from inside a handler. Dispatches
-/// received segments to its parts and assembles packets from what the parts have to send; each rule is in one of the parts.
-/// Acknowledgements leave with the first poll_packet() after a batch, whatever `interval` says.
+/// Takes packets and bytes, and returns packets and bytes on request; nothing is sent from inside a handler.
+/// Dispatches received segments to its parts and assembles packets from what the parts have to send; each
+/// rule is in one of the parts. Acknowledgements leave with the first poll_packet() after a batch, whatever
+/// `interval` says.
 class Kcp {
  public:
-  /// kRecovered: the packet was reconstructed by FEC. It is late and shows neither the peer's window nor the RTT.
+  /// kRecovered: the packet was reconstructed by FEC. It is late and shows neither the peer's window nor the
+  /// RTT.
   enum class Origin : std::uint8_t { kArrived, kRecovered };
   struct Counters {
     std::uint64_t stream_bytes_in = 0;   // given out by read()
@@ -39,9 +42,10 @@ class Kcp {
     std::uint64_t in_segments = 0;
     std::uint64_t out_segments = 0;
     std::uint64_t retransmitted = 0;
-    std::uint64_t repeated = 0;      // duplicates: PUSH segments that had arrived before
+    std::uint64_t repeated = 0;  // duplicates: PUSH segments that had arrived before
     std::uint64_t out_of_window = 0;
-    std::uint64_t errors = 0;        // packets that are cut short, or have an unknown command, a foreign conv, an impossible una
+    // Packets that are cut short, or have an unknown command, a foreign conv or an impossible una.
+    std::uint64_t errors = 0;
   };
 
   /// `packet_size`: the largest KCP packet (kcp_mtu of section 2). `pool` outlives the session.
@@ -73,20 +77,20 @@ class Kcp {
   bool has_acks() const { return acks_.has_acks(); }
   /// The newest time stamp of ours that the peer has echoed; nothing before its first acknowledgement.
   std::optional<std::uint32_t> newest_echo() const { return echo_clock_.newest(); }
-  /// Sends a ping with the next packet: an echo request, which any live peer acknowledges with its time stamp, and a WASK,
-  /// which a peer that has restarted answers with una 0.
+  /// Sends a ping with the next packet: an echo request, which any live peer acknowledges with its time
+  /// stamp, and a WASK, which a peer that has restarted answers with una 0.
   void ping() { ping_due_ = true; }
   /// True while an acknowledgement, or the answer to a ping or a WASK, is outstanding.
   bool awaits_peer() const { return ping_outstanding_ || send_.una() != send_.next(); }
-  /// Segments that only a live peer can have sent just now: those with data or an acknowledgement for the first time, or with
-  /// a time stamp, the peer's or an echo of ours, that is later than all before. Others may be reordered, duplicated or
-  /// replayed.
+  /// Segments that only a live peer can have sent just now: those with data or an acknowledgement for the
+  /// first time, or with a time stamp, the peer's or an echo of ours, that is later than all before. Others
+  /// may be reordered, duplicated or replayed.
   std::uint64_t fresh_segments() const { return fresh_segments_; }
 
   // --- migration ---
 
-  /// True if `packet`, which was not handled yet, cannot be an old one: it has data beyond all that has arrived, or
-  /// acknowledges something for the first time.
+  /// True if `packet`, which was not handled yet, cannot be an old one: it has data beyond all that has
+  /// arrived, or acknowledges something for the first time.
   bool is_fresh(Bytes packet) const;
   /// True if `packet` acknowledges a transmission with the time stamp `ts`.
   bool matches_challenge(Bytes packet, std::uint32_t ts) const;
@@ -98,15 +102,15 @@ class Kcp {
   void set_packet_size(std::size_t bytes);
   /// True while such segments are outstanding.
   bool has_oversize() const { return oversize_ && serial_less(send_.una(), oversize_->until); }
-  /// Writes a packet of `size` bytes that changes nothing: a padded copy of a segment that the peer has, with the time stamp
-  /// `ts`, and a WASK (see MtuProbeVerifier). REQUIRES: size >= kProbeHeaders.
+  /// Writes a packet of `size` bytes that changes nothing: a padded copy of a segment that the peer has, with
+  /// the time stamp `ts`, and a WASK (see MtuProbeVerifier). REQUIRES: size >= kProbeHeaders.
   void write_mtu_probe(std::uint32_t ts, std::size_t size, std::uint8_t* out);
   static constexpr std::size_t kProbeHeaders = 2 * kSegmentHeader;
   /// True once after the last such packet was answered.
   bool take_probe_answer() { return mtu_probe_verifier_.take_answer(); }
 
-  /// Writes a packet that any peer acknowledges with `ts` and that changes nothing: an empty copy of a segment that the peer
-  /// has. REQUIRES: kSegmentHeader bytes of room. Returns the packet's length.
+  /// Writes a packet that any peer acknowledges with `ts` and that changes nothing: an empty copy of a
+  /// segment that the peer has. REQUIRES: kSegmentHeader bytes of room. Returns the packet's length.
   std::size_t write_echo_request(std::uint32_t ts, std::uint8_t* out);
 
   // --- transmission ---
@@ -115,8 +119,9 @@ class Kcp {
   void set_group(std::uint32_t data, std::uint32_t parity) { send_.set_group(data, parity); }
   /// So many parity packets will leave beside the data; they are charged to the idle capacity.
   void charge_parity(std::uint32_t packets) { redundancy_.charge_parity(packets * packet_size_); }
-  /// Writes the next packet due at `now` into `out`, which has room for the largest packet size that was ever set;
-  /// returns its length, 0 when none is that has `limit` bytes at most. REQUIRES: limit >= 2 * kSegmentHeader.
+  /// Writes the next packet due at `now` into `out`, which has room for the largest packet size that was ever
+  /// set; returns its length, 0 when none is that has `limit` bytes at most. REQUIRES: limit >= 2 *
+  /// kSegmentHeader.
   std::size_t poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit = kMaxDatagram);
   std::optional<TimePoint> next_timeout() const;
 
@@ -131,7 +136,8 @@ class Kcp {
   double loss() const { return path_.loss(); }
   /// True while the application, or a window, keeps the sender from filling the path.
   bool path_has_room() const { return send_.rate().app_limited() || window_limited(); }
-  /// Packets that may leave beside the data because the path would have carried them while the sender was idle.
+  /// Packets that may leave beside the data because the path would have carried them while the sender was
+  /// idle.
   std::uint32_t idle_capacity_packets() const { return redundancy_.idle_packets(redundancy_path()); }
   /// True while a window does, and for some round trips afterwards.
   bool window_limited() const { return path_.window_limited(send_.rate().delivered()); }
@@ -144,8 +150,8 @@ class Kcp {
   void handle_new_path();
   /// Frees idle memory.
   void trim();
-  /// Applies both windows, nodelay, interval and resend. A session keeps its MTU, its congestion controller and its loss
-  /// detector.
+  /// Applies both windows, nodelay, interval and resend. A session keeps its MTU, its congestion controller
+  /// and its loss detector.
   void update_settings(const KcpSettings& settings);
 
  private:
@@ -175,7 +181,8 @@ class Kcp {
   void write_restart_challenge(TimePoint now, PacketWriter& writer);
   void write_control(TimePoint now, PacketWriter& writer);
   void write_transmission(TimePoint now, PacketWriter& writer, const SendWindow::Transmission& transmission);
-  std::optional<SendWindow::Transmission> next_transmission(TimePoint now, std::uint32_t limit, std::size_t room);
+  std::optional<SendWindow::Transmission> next_transmission(TimePoint now, std::uint32_t limit,
+                                                            std::size_t room);
   void write_data(TimePoint now, PacketWriter& writer);
   void write_redundant(TimePoint now, PacketWriter& writer, std::uint64_t before);
 

@@ -27,8 +27,8 @@ struct Losses {
   }
 };
 
-/// Marks segments on a scoreboard as lost. A session has one detector for its life. Knows times and transmit numbers; does
-/// not know congestion: what a loss means for the sending rate is the controller's decision.
+/// Marks segments on a scoreboard as lost. A session has one detector for its life. Knows times and transmit
+/// numbers; does not know congestion: what a loss means for the sending rate is the controller's decision.
 class LossDetector {
  public:
   virtual ~LossDetector() = default;

@@ -11,9 +11,10 @@
 
 namespace kcptun {
 
-/// Knows the last probe only. It is answered by an acknowledgement with its time stamp, which kcp-go omits when others follow
-/// in the same flush, or by a WINS in response to the probe's WASK. A WINS proves nothing while it may answer another WASK, or
-/// if the window was closed, or nearly so, and the peer may advertise on its own that it is open again.
+/// Knows the last probe only. It is answered by an acknowledgement with its time stamp, which kcp-go omits
+/// when others follow in the same flush, or by a WINS in response to the probe's WASK. A WINS proves nothing
+/// while it may answer another WASK, or if the window was closed, or nearly so, and the peer may advertise on
+/// its own that it is open again.
 class MtuProbeVerifier {
  public:
   /// A probe with this time stamp leaves.
@@ -28,8 +29,9 @@ class MtuProbeVerifier {
   void handle_segment(TimePoint now, const Segment& segment, Duration timeout) {
     if (!ts_) return;
     const bool echo = segment.command == KcpCommand::kAck && segment.ts == *ts_;
-    const bool advertised = segment.command == KcpCommand::kWindowUpdate && segment.window <= 2 * min_window_ &&
-                      (!pinged_at_ || now - *pinged_at_ > kStrayAnswers * timeout);
+    const bool advertised = segment.command == KcpCommand::kWindowUpdate &&
+                            segment.window <= 2 * min_window_ &&
+                            (!pinged_at_ || now - *pinged_at_ > kStrayAnswers * timeout);
     min_window_ = std::min<std::uint32_t>(min_window_, segment.window);
     if (!echo && !advertised) return;
     ts_.reset();
@@ -39,9 +41,9 @@ class MtuProbeVerifier {
   bool take_answer() { return std::exchange(answered_, false); }
 
  private:
-  /// Retransmission time-outs after which the answer to an earlier WASK no longer arrives. One covers the RTT; the others
-  /// cover a queue that grew meanwhile. Too small a value takes a stray WINS for a probe's answer, and the session sends
-  /// packets that the path drops.
+  /// Retransmission time-outs after which the answer to an earlier WASK no longer arrives. One covers the
+  /// RTT; the others cover a queue that grew meanwhile. Too small a value takes a stray WINS for a probe's
+  /// answer, and the session sends packets that the path drops.
   static constexpr int kStrayAnswers = 3;
 
   std::optional<std::uint32_t> ts_;  // of the probe that is not answered

@@ -5,15 +5,15 @@
 namespace kcptun {
 namespace {
 
-// The lowest retransmission time-out: KCP's IKCP_RTO_MIN and IKCP_RTO_NDL (docs/protocol.md section 5). Smaller values
-// retransmit segments whose acknowledgement waits for the peer's interval.
+// The lowest retransmission time-out: KCP's IKCP_RTO_MIN and IKCP_RTO_NDL (docs/protocol.md section 5).
+// Smaller values retransmit segments whose acknowledgement waits for the peer's interval.
 constexpr Duration kRtoFloor = milliseconds(100);
 constexpr Duration kRtoFloorNodelay = milliseconds(30);
-// How long paced data may be queued. Data that is written later waits behind it, so it is short; below a few timer
-// granularities (Pacer::kTimerGranularity) the pacer runs dry between two wake-ups.
+// How long paced data may be queued. Data that is written later waits behind it, so it is short; below a few
+// timer granularities (Pacer::kTimerGranularity) the pacer runs dry between two wake-ups.
 constexpr Duration kBacklogTime = milliseconds(4);
-// Segments that may be queued on slow paths, where kBacklogTime is less than a segment: enough for one read of a small
-// request. Larger values add queueing delay to paths below 20 Mbit/s.
+// Segments that may be queued on slow paths, where kBacklogTime is less than a segment: enough for one read
+// of a small request. Larger values add queueing delay to paths below 20 Mbit/s.
 constexpr std::uint32_t kMinBacklog = 8;
 
 Duration rto_floor(const KcpTuning& tuning) { return tuning.nodelay ? kRtoFloorNodelay : kRtoFloor; }
@@ -46,8 +46,10 @@ void PathState::end_batch(const BatchEnd& batch, const Losses& losses, SendWindo
 
 void PathState::pass_on(const BatchEnd& batch, SendWindow& sent) {
   const SendWindow::PathOutcomes outcomes = sent.take_outcomes();
-  loss_.handle_unprotected(outcomes.first[FirstOutcome::kUnprotectedArrived], outcomes.first[FirstOutcome::kUnprotectedLost]);
-  loss_.handle_protected(outcomes.first[FirstOutcome::kProtectedArrived], outcomes.first[FirstOutcome::kProtectedLost]);
+  loss_.handle_unprotected(outcomes.first[FirstOutcome::kUnprotectedArrived],
+                           outcomes.first[FirstOutcome::kUnprotectedLost]);
+  loss_.handle_protected(outcomes.first[FirstOutcome::kProtectedArrived],
+                         outcomes.first[FirstOutcome::kProtectedLost]);
   acked_.now = batch.now;
   acked_.peer_window = batch.peer_window;
   acked_.in_flight = sent.in_flight_bytes();
@@ -63,9 +65,11 @@ void PathState::pass_on(const BatchEnd& batch, SendWindow& sent) {
 
 std::uint32_t PathState::backlog_limit(std::uint64_t in_flight, std::size_t packet_size) const {
   if (pacer_.rate() > 0) {
-    const auto paced = static_cast<std::uint64_t>(kBacklogTime.count()) * pacer_.rate() / 1000000 / packet_size;
-    return std::max(static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kNoWindow)),
-                    kMinBacklog);
+    const auto paced =
+        static_cast<std::uint64_t>(kBacklogTime.count()) * pacer_.rate() / 1000000 / packet_size;
+    return std::max(
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kNoWindow)),
+        kMinBacklog);
   }
   const std::uint64_t window = controller_->byte_window();
   if (window == CongestionController::kNoByteWindow) return CongestionController::kNoWindow;

@@ -17,9 +17,9 @@
 
 namespace kcptun {
 
-/// Owns the RTT estimator, the congestion controller, the pacer and the loss estimate, and is the only class that calls the
-/// controller. Knows bytes and times; does not know packets. All of it is about one path: reset() forgets it once the peer
-/// has proved that it has moved.
+/// Owns the RTT estimator, the congestion controller, the pacer and the loss estimate, and is the only class
+/// that calls the controller. Knows bytes and times; does not know packets. All of it is about one path:
+/// reset() forgets it once the peer has proved that it has moved.
 class PathState {
  public:
   /// `phase`: see make_congestion_controller().
@@ -40,8 +40,8 @@ class PathState {
   };
   /// LossDetector::end_batch() found `losses`: passes the batch on to the controller.
   void end_batch(const BatchEnd& batch, const Losses& losses, SendWindow& sent);
-  /// The windows, not the application, leave the path idle: `delivered` bytes were acknowledged so far, and the windows
-  /// allow `window_bytes` in flight.
+  /// The windows, not the application, leave the path idle: `delivered` bytes were acknowledged so far, and
+  /// the windows allow `window_bytes` in flight.
   void handle_window_limited(std::uint64_t delivered, std::uint64_t window_bytes) {
     window_limited_until_ = delivered + kWindowMemory * window_bytes;
   }
@@ -72,8 +72,9 @@ class PathState {
   bool window_limited(std::uint64_t delivered) const { return delivered < window_limited_until_; }
 
  private:
-  /// Windows' worth of delivered data for which the windows count as the limit after they were. It bridges the round trips
-  /// in which bulk data happens to fill a window exactly; larger values let redundancy take capacity that data wants.
+  /// Windows' worth of delivered data for which the windows count as the limit after they were. It bridges
+  /// the round trips in which bulk data happens to fill a window exactly; larger values let redundancy take
+  /// capacity that data wants.
   static constexpr std::uint64_t kWindowMemory = 2;
 
   void pass_on(const BatchEnd& batch, SendWindow& sent);

@@ -5,7 +5,8 @@
 namespace kcptun {
 namespace {
 
-// Doublings of the probe timeout, after which kMaxProbeTimeout applies on any path (16 * 30 ms). It keeps the shift small.
+// Doublings of the probe timeout, after which kMaxProbeTimeout applies on any path (16 * 30 ms). It keeps the
+// shift small.
 constexpr std::uint32_t kMaxDoublings = 4;
 
 }  // namespace
@@ -35,8 +36,8 @@ Duration RackDetector::reordering_window(const RttEstimator& rtt) const {
   return std::min(first * reordering_, std::max(first, rtt.smoothed().value_or(first)));
 }
 
-// RFC 8985 section 6.2 step 5. Segments are in the order of their transmission, so that the first one that is not overdue
-// ends the search.
+// RFC 8985 section 6.2 step 5. Segments are in the order of their transmission, so that the first one that is
+// not overdue ends the search.
 void RackDetector::detect_lost(TimePoint now, const RttEstimator& rtt, Scoreboard& sent, Losses& losses) {
   threshold_at_.reset();
   const Duration allowed = max_acked_rtt_ + reordering_window(rtt);
@@ -64,8 +65,8 @@ std::optional<TimePoint> RackDetector::probe_at(const RttEstimator& rtt, const S
   return std::max({progress_at_, probed_at_, sent[sent.oldest_at(0)].sent_at}) + wait;
 }
 
-// RFC 8985 section 7.3, with una instead of the last segment: una is what the peer's reader waits for. If lost segments
-// wait already, their retransmission is the probe.
+// RFC 8985 section 7.3, with una instead of the last segment: una is what the peer's reader waits for. If
+// lost segments wait already, their retransmission is the probe.
 bool RackDetector::on_probe_timeout(TimePoint now, const RttEstimator& rtt, Scoreboard& sent) {
   const std::optional<TimePoint> at = probe_at(rtt, sent);
   if (!at || now < *at) return false;

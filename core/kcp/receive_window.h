@@ -11,9 +11,10 @@
 
 namespace kcptun {
 
-/// Segments [read, next) are in order and wait for the reader; those in [next, next + window) may have arrived or not. Both
-/// kinds are views into the receive arena until end_batch() copies those that were not read: in-order traffic whose reader
-/// keeps up is never copied. Memory is bounded by twice `window` segments.
+/// Segments [read, next) are in order and wait for the reader; those in [next, next + window) may have
+/// arrived or not. Both kinds are views into the receive arena until end_batch() copies those that were not
+/// read: in-order traffic whose reader keeps up is never copied. Memory is bounded by twice `window`
+/// segments.
 class ReceiveWindow {
  public:
   enum class Verdict : std::uint8_t { kNew, kDuplicate, kOutOfWindow };
@@ -29,7 +30,8 @@ class ReceiveWindow {
   ReceiveWindow(const ReceiveWindow&) = delete;
   ReceiveWindow& operator=(const ReceiveWindow&) = delete;
 
-  /// A segment arrived. `data` must stay valid until end_batch(). REQUIRES: it fits into a pool buffer, as each packet does.
+  /// A segment arrived. `data` must stay valid until end_batch(). REQUIRES: it fits into a pool buffer, as
+  /// each packet does.
   Verdict handle_push(std::uint32_t sn, Bytes data);
   /// The next piece of the stream.
   std::optional<Piece> read();

@@ -9,16 +9,17 @@
 
 namespace kcptun {
 
-/// Counts the segments that arrive in a round trip and proposes a window of kRoundTrips times as many, so that the peer can
-/// continue to send while lost segments, and lost retransmissions, are repaired. Never shrinks the window. The minimum RTT
-/// counts: one that contains a queue would make the queue longer.
+/// Counts the segments that arrive in a round trip and proposes a window of kRoundTrips times as many, so
+/// that the peer can continue to send while lost segments, and lost retransmissions, are repaired. Never
+/// shrinks the window. The minimum RTT counts: one that contains a queue would make the queue longer.
 class ReceiveWindowTuner {
  public:
-  /// Round trips' worth of segments. One is in flight, one waits for a repair, one for the repair of a lost retransmission,
-  /// and one lets the rate double. Smaller values stall bulk transfers at losses, larger ones only take memory.
+  /// Round trips' worth of segments. One is in flight, one waits for a repair, one for the repair of a lost
+  /// retransmission, and one lets the rate double. Smaller values stall bulk transfers at losses, larger ones
+  /// only take memory.
   static constexpr std::uint64_t kRoundTrips = 4;
-  /// The RTT of a side that has no samples because it sends nothing. It is longer than most paths', so that the window errs
-  /// on the large side.
+  /// The RTT of a side that has no samples because it sends nothing. It is longer than most paths', so that
+  /// the window errs on the large side.
   static constexpr Duration kAssumedRtt = milliseconds(100);
   /// The shortest measurement. In less time, one batch of packets (GRO) is all that arrives.
   static constexpr Duration kMinMeasurement = milliseconds(1);
@@ -30,7 +31,8 @@ class ReceiveWindowTuner {
   /// A new segment arrived.
   void add_arrival() { ++arrivals_; }
   /// A batch of packets was handled. Returns the window in segments if it must grow from `window`.
-  std::optional<std::uint32_t> end_batch(TimePoint now, std::uint32_t window, std::optional<Duration> min_rtt) {
+  std::optional<std::uint32_t> end_batch(TimePoint now, std::uint32_t window,
+                                         std::optional<Duration> min_rtt) {
     if (window >= max_) return std::nullopt;
     const Duration round_trip = std::max<Duration>(min_rtt.value_or(kAssumedRtt), kMinMeasurement);
     const Duration elapsed = now - since_;

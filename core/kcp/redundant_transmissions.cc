@@ -26,7 +26,8 @@ void RedundantTransmissions::add_duplicate(std::uint32_t sn, std::uint64_t trans
   if (pending_.size() < kMaxPendingDuplicates) pending_.push_back({sn, transmit_number});
 }
 
-std::optional<std::uint32_t> RedundantTransmissions::take_duplicate(Gap gap, std::size_t room, const Scoreboard& sent) {
+std::optional<std::uint32_t> RedundantTransmissions::take_duplicate(Gap gap, std::size_t room,
+                                                                    const Scoreboard& sent) {
   for (; !pending_.empty(); pending_.pop_front()) {
     const auto [sn, transmit_number] = pending_.front();
     if (!sent.awaits(sn) || sent[sn].transmit_number != transmit_number) continue;

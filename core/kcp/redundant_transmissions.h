@@ -11,21 +11,23 @@
 
 namespace kcptun {
 
-/// Chooses segments of a scoreboard for two kinds of transmission: redundant transmissions of a thin stream's small
-/// segments, in packets that leave anyhow, and duplicate retransmissions, a while after the first. Whether the path has
-/// capacity for them is RedundancyPolicy's decision.
+/// Chooses segments of a scoreboard for two kinds of transmission: redundant transmissions of a thin stream's
+/// small segments, in packets that leave anyhow, and duplicate retransmissions, a while after the first.
+/// Whether the path has capacity for them is RedundancyPolicy's decision.
 class RedundantTransmissions {
  public:
-  /// A stream is thin while no more segments are in flight. Also the number of segments that one choice looks at. Larger
-  /// values spend more time per packet on streams that acknowledgements of later segments repair as fast.
+  /// A stream is thin while no more segments are in flight. Also the number of segments that one choice looks
+  /// at. Larger values spend more time per packet on streams that acknowledgements of later segments repair
+  /// as fast.
   static constexpr std::uint32_t kThinSegments = 16;
-  /// Redundant transmissions of one transmission. With more, an outage fills each packet with the same segments.
+  /// Redundant transmissions of one transmission. With more, an outage fills each packet with the same
+  /// segments.
   static constexpr std::uint8_t kMaxCopies = 3;
-  /// Transmissions between a retransmission and its duplicate: longer than most bursts of losses, so that one burst does
-  /// not take both; each one delays the duplicate by a packet time.
+  /// Transmissions between a retransmission and its duplicate: longer than most bursts of losses, so that one
+  /// burst does not take both; each one delays the duplicate by a packet time.
   static constexpr std::uint64_t kDuplicateGap = 16;
-  /// Retransmissions whose duplicate is pending; further ones leave once. It bounds the memory (16 KiB), and is beyond what
-  /// a path with idle capacity loses at once.
+  /// Retransmissions whose duplicate is pending; further ones leave once. It bounds the memory (16 KiB), and
+  /// is beyond what a path with idle capacity loses at once.
   static constexpr std::size_t kMaxPendingDuplicates = 1024;
 
   struct Request {
@@ -42,8 +44,8 @@ class RedundantTransmissions {
   bool has_duplicates() const { return !pending_.empty(); }
   /// kNow: nothing else waits to be sent, so that the gap has no purpose.
   enum class Gap : std::uint8_t { kKeep, kNow };
-  /// The next segment whose duplicate is due and has `room` data bytes at most. Drops duplicates of segments that have been
-  /// acknowledged or retransmitted since.
+  /// The next segment whose duplicate is due and has `room` data bytes at most. Drops duplicates of segments
+  /// that have been acknowledged or retransmitted since.
   std::optional<std::uint32_t> take_duplicate(Gap gap, std::size_t room, const Scoreboard& sent);
 
  private:

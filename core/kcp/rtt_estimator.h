@@ -7,10 +7,12 @@
 
 namespace kcptun {
 
-/// Samples must come from transmissions that are known to be the acknowledged ones (Karn's algorithm, RFC 6298 section 3).
+/// Samples must come from transmissions that are known to be the acknowledged ones (Karn's algorithm, RFC
+/// 6298 section 3).
 class RttEstimator {
  public:
-  /// `floor`: lowest time-out (docs/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the interval.
+  /// `floor`: lowest time-out (docs/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the
+  /// interval.
   RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
 
   void add_sample(TimePoint now, Duration rtt);
@@ -28,8 +30,9 @@ class RttEstimator {
   /// The smallest RTT of the last kMinimumAge to twice kMinimumAge; none before the first sample.
   std::optional<Duration> minimum() const { return minimum_; }
 
-  /// How long a minimum is kept at least. A path that becomes longer is known as such within twice this time; half of BBR's
-  /// 10 s window (draft-ietf-ccwg-bbr, MinRTTFilterLen). A shorter one takes a queue that lasts for the path.
+  /// How long a minimum is kept at least. A path that becomes longer is known as such within twice this time;
+  /// half of BBR's 10 s window (draft-ietf-ccwg-bbr, MinRTTFilterLen). A shorter one takes a queue that lasts
+  /// for the path.
   static constexpr Duration kMinimumAge = seconds(5);
 
  private:

@@ -21,14 +21,16 @@ FirstOutcome report_lost(SentSegment& segment) {
   return report_first(segment, FirstOutcome::kUnprotectedLost, FirstOutcome::kProtectedLost);
 }
 
-// The peer echoes the time stamp of the transmission that arrived. The first one gives a sample too, although others have
-// left since: a path that is longer than the first time-out would otherwise never be measured. Of a transmission in
-// between only the wire time is known; the sample is rounded up, because the minimum of all samples counts.
+// The peer echoes the time stamp of the transmission that arrived. The first one gives a sample too, although
+// others have left since: a path that is longer than the first time-out would otherwise never be measured. Of
+// a transmission in between only the wire time is known; the sample is rounded up, because the minimum of all
+// samples counts.
 std::optional<Duration> rtt_of(TimePoint now, const SentSegment& segment, std::uint32_t ts) {
   if (wire_ms(segment.sent_at) == ts) return now - segment.sent_at;
   if (wire_ms(segment.first_sent_at) == ts) return now - segment.first_sent_at;
   if (segment.redundant_copies > 0 && wire_ms(segment.redundant_at) == ts) return now - segment.redundant_at;
-  if (serial_less(ts, wire_ms(segment.first_sent_at)) || serial_less(wire_ms(now), ts)) return std::nullopt;  // forged
+  if (serial_less(ts, wire_ms(segment.first_sent_at)) || serial_less(wire_ms(now), ts))
+    return std::nullopt;  // forged
   return milliseconds(wire_ms(now) - ts + 1);
 }
 
@@ -125,7 +127,8 @@ Acknowledgement Scoreboard::handle_ack(TimePoint now, std::uint32_t sn, std::uin
   const bool redundant = segment.redundant_copies > 0 && serial_less(wire_ms(segment.sent_at), ts);
   facts.rtt = rtt_of(now, segment, ts);
   facts.last_arrived = last || !segment.retransmitted;
-  facts.first = redundant || (segment.retransmitted && !first) ? report_lost(segment) : report_arrived(segment);
+  facts.first =
+      redundant || (segment.retransmitted && !first) ? report_lost(segment) : report_arrived(segment);
   facts.spurious_retransmission = segment.retransmitted && !last && !redundant;
   facts.spurious_loss = segment.was_lost && !redundant && (!last || segment.state == SegmentState::kLost);
   acknowledge(sn, facts);

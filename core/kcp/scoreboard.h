@@ -18,9 +18,15 @@ enum class SegmentState : std::uint8_t {
   kLost,      // waits to be retransmitted, because it was found lost or because a probe is due
 };
 
-/// What became of the first transmission of a segment. Each segment reports it once. "Unprotected" means that the
-/// transmission was in a group without parity.
-enum class FirstOutcome : std::uint8_t { kUnknown, kUnprotectedArrived, kUnprotectedLost, kProtectedArrived, kProtectedLost };
+/// What became of the first transmission of a segment. Each segment reports it once. "Unprotected" means that
+/// the transmission was in a group without parity.
+enum class FirstOutcome : std::uint8_t {
+  kUnknown,
+  kUnprotectedArrived,
+  kUnprotectedLost,
+  kProtectedArrived,
+  kProtectedLost
+};
 
 struct FirstOutcomes {
   std::array<std::uint32_t, 5> counts{};  // by FirstOutcome
@@ -35,12 +41,12 @@ struct FirstOutcomes {
 struct SentSegment {
   std::uint16_t length = 0;  // data bytes
   SegmentState state = SegmentState::kAcknowledged;
-  std::uint8_t list = 0;     // of the scoreboard, unless acknowledged
+  std::uint8_t list = 0;      // of the scoreboard, unless acknowledged
   std::uint8_t timeouts = 0;  // retransmission time-outs so far, kBackoffLevels at most
   bool retransmitted = false;
-  bool was_lost = false;         // was found lost at some time, not only retransmitted by a probe
-  bool outcome_open = false;     // the outcome of the first transmission was not reported yet
-  bool unprotected = false;      // the first transmission was
+  bool was_lost = false;              // was found lost at some time, not only retransmitted by a probe
+  bool outcome_open = false;          // the outcome of the first transmission was not reported yet
+  bool unprotected = false;           // the first transmission was
   std::uint8_t redundant_copies = 0;  // redundant transmissions since sent_at
   std::uint32_t charged_bytes = 0;    // of the transmission under way
   std::uint32_t previous = 0;  // neighbours in the segment's list, by sn; meaningless at the list's ends
@@ -61,9 +67,11 @@ struct Departure {
 
 /// The facts of one newly acknowledged segment.
 struct Acknowledgement {
-  const SentSegment* segment = nullptr;  // nullptr: nothing was newly acknowledged. Valid until the next segment is added
+  const SentSegment* segment =
+      nullptr;  // nullptr: nothing was newly acknowledged. Valid until the next segment is added
   std::optional<Duration> rtt;  // of the transmission that the time stamp names
-  bool last_arrived = false;    // the transmission of SentSegment::sent_at is the one that arrived, and this is known
+  bool last_arrived =
+      false;  // the transmission of SentSegment::sent_at is the one that arrived, and this is known
   bool spurious_retransmission = false;  // an earlier transmission arrived
   bool spurious_loss = false;            // the same, and the retransmission was due to a loss that was none
   FirstOutcome first = FirstOutcome::kUnknown;
@@ -72,19 +80,20 @@ struct Acknowledgement {
 /// The facts of one segment that was marked lost.
 struct LossFacts {
   FirstOutcome first = FirstOutcome::kUnknown;
-  bool new_event = false;  // false: the transmission before it was the last one found lost, so that both are one event
+  bool new_event =
+      false;  // false: the transmission before it was the last one found lost, so that both are one event
 };
 
-/// Segments [una, next). Knows transmissions and their times; does not know the data, why a segment is lost, or how many
-/// may be sent. Returns facts and counts nothing.
-/// All work is O(1) per segment: an acknowledgement is an index, and the segments in flight are in lists in the order in
-/// which they were sent, so that loss detection looks at the heads only.
-/// Bounded by the send window of its caller.
+/// Segments [una, next). Knows transmissions and their times; does not know the data, why a segment is lost,
+/// or how many may be sent. Returns facts and counts nothing. All work is O(1) per segment: an
+/// acknowledgement is an index, and the segments in flight are in lists in the order in which they were sent,
+/// so that loss detection looks at the heads only. Bounded by the send window of its caller.
 class Scoreboard {
  public:
-  /// There is one list of segments in flight for each number of retransmission time-outs; within one list the head times
-  /// out first. Segments with more time-outs share the last list. 8 levels are 8 RTO or more of back-off, after which a
-  /// head that hides a slightly earlier deadline makes no difference; each level costs a comparison per detection.
+  /// There is one list of segments in flight for each number of retransmission time-outs; within one list the
+  /// head times out first. Segments with more time-outs share the last list. 8 levels are 8 RTO or more of
+  /// back-off, after which a head that hides a slightly earlier deadline makes no difference; each level
+  /// costs a comparison per detection.
   static constexpr std::uint8_t kBackoffLevels = 8;
 
   explicit Scoreboard(std::uint32_t first_sn) : una_(first_sn), next_(first_sn) {}
@@ -100,10 +109,12 @@ class Scoreboard {
   void retransmit(std::uint32_t sn, const Departure& departure);
   /// A redundant transmission of a segment left; it has had `copies` now.
   void add_redundant(TimePoint now, std::uint32_t sn, std::uint8_t copies);
-  /// The segment that is retransmitted next: una if it is lost, or else the one that was marked first. The peer's reader
-  /// waits for una: where a path lets only the first packets of a burst through, una must be among them.
-  /// REQUIRES: has_lost().
-  std::uint32_t next_lost() const { return ring_[una_].state == SegmentState::kLost ? una_ : lists_[kLostList].head; }
+  /// The segment that is retransmitted next: una if it is lost, or else the one that was marked first. The
+  /// peer's reader waits for una: where a path lets only the first packets of a burst through, una must be
+  /// among them. REQUIRES: has_lost().
+  std::uint32_t next_lost() const {
+    return ring_[una_].state == SegmentState::kLost ? una_ : lists_[kLostList].head;
+  }
 
   // --- acknowledgements ---
 
@@ -129,7 +140,9 @@ class Scoreboard {
   std::uint32_t una() const { return una_; }
   std::uint32_t next() const { return next_; }
   /// True if `sn` was sent and is not acknowledged.
-  bool awaits(std::uint32_t sn) const { return sn - una_ < next_ - una_ && ring_[sn].state != SegmentState::kAcknowledged; }
+  bool awaits(std::uint32_t sn) const {
+    return sn - una_ < next_ - una_ && ring_[sn].state != SegmentState::kAcknowledged;
+  }
   /// REQUIRES: `sn` is in [una, next).
   const SentSegment& operator[](std::uint32_t sn) const { return ring_[sn]; }
   bool has_lost() const { return lists_[kLostList].size > 0; }

@@ -11,19 +11,20 @@
 
 namespace kcptun {
 
-/// Holds the data of segments: those in [next, end) are queued and have never been sent, those below `next` have been
-/// sent and are kept until release(). Knows bytes and sequence numbers; does not know time, loss or windows.
-/// Not bounded here: the caller asks for room (Kcp::send_room) before it writes.
+/// Holds the data of segments: those in [next, end) are queued and have never been sent, those below `next`
+/// have been sent and are kept until release(). Knows bytes and sequence numbers; does not know time, loss or
+/// windows. Not bounded here: the caller asks for room (Kcp::send_room) before it writes.
 class SendBuffer {
  public:
-  /// `pool` outlives the buffer, and its buffers hold at least `segment_size` bytes. `first_sn` other than 0 is for tests.
+  /// `pool` outlives the buffer, and its buffers hold at least `segment_size` bytes. `first_sn` other than 0
+  /// is for tests.
   SendBuffer(BufferPool& pool, std::size_t segment_size, std::uint32_t first_sn);
   ~SendBuffer();
   SendBuffer(const SendBuffer&) = delete;
   SendBuffer& operator=(const SendBuffer&) = delete;
 
-  /// Allocates room for `bytes` more bytes at the end of the stream and appends the pieces to `pieces`, in order.
-  /// The pieces are writable until commit(), which must be the next call.
+  /// Allocates room for `bytes` more bytes at the end of the stream and appends the pieces to `pieces`, in
+  /// order. The pieces are writable until commit(), which must be the next call.
   void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces);
   /// Appends the first `bytes` prepared bytes to the stream and frees the rest.
   void commit(std::size_t bytes);
@@ -59,10 +60,10 @@ class SendBuffer {
   BufferPool& pool_;
   std::size_t segment_size_;
   SequenceRing<Slot> ring_;
-  std::uint32_t begin_;          // no segment below holds data
-  std::uint32_t next_;           // first queued segment
-  std::uint32_t end_;            // behind the last queued segment
-  std::uint32_t prepared_ = 0;   // buffers behind end_, between prepare() and commit()
+  std::uint32_t begin_;         // no segment below holds data
+  std::uint32_t next_;          // first queued segment
+  std::uint32_t end_;           // behind the last queued segment
+  std::uint32_t prepared_ = 0;  // buffers behind end_, between prepare() and commit()
 };
 
 }  // namespace kcptun

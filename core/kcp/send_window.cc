@@ -8,7 +8,8 @@
 
 namespace kcptun {
 
-SendWindow::SendWindow(BufferPool& pool, std::size_t segment_size, const KcpTuning& tuning, std::uint32_t first_sn)
+SendWindow::SendWindow(BufferPool& pool, std::size_t segment_size, const KcpTuning& tuning,
+                       std::uint32_t first_sn)
     : buffer_(pool, segment_size, first_sn), sent_(first_sn), detector_(make_loss_detector(tuning)) {}
 
 // --- transmissions ---
@@ -32,18 +33,20 @@ SendWindow::Transmission SendWindow::retransmit(TimePoint now, std::uint32_t sn)
   return {sn, data, Kind::kRetransmission};
 }
 
-std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint now, std::uint32_t limit, std::size_t room) {
+std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint now, std::uint32_t limit,
+                                                                      std::size_t room) {
   if (has_lost()) {
     const std::uint32_t sn = sent_.next_lost();
     if (sent_[sn].length > room) return std::nullopt;
     return retransmit(now, sn);
   }
-  if (!buffer_.has_queued() || !serial_less(next(), limit) || buffer_.data(next()).size() > room) return std::nullopt;
+  if (!buffer_.has_queued() || !serial_less(next(), limit) || buffer_.data(next()).size() > room)
+    return std::nullopt;
   return send_new(now);
 }
 
-std::optional<SendWindow::Transmission> SendWindow::poll_redundant(TimePoint now,
-                                                                   const RedundantTransmissions::Request& request) {
+std::optional<SendWindow::Transmission> SendWindow::poll_redundant(
+    TimePoint now, const RedundantTransmissions::Request& request) {
   const std::optional<std::uint32_t> sn = redundant_.choose(now, request, sent_);
   if (!sn) return std::nullopt;
   sent_.add_redundant(now, *sn, static_cast<std::uint8_t>(sent_[*sn].redundant_copies + 1));
@@ -51,9 +54,8 @@ std::optional<SendWindow::Transmission> SendWindow::poll_redundant(TimePoint now
   return Transmission{*sn, buffer_.data(*sn), Kind::kRedundant};
 }
 
-std::optional<SendWindow::Transmission> SendWindow::poll_duplicate_retransmission(TimePoint now,
-                                                                                  RedundantTransmissions::Gap gap,
-                                                                                  std::size_t room) {
+std::optional<SendWindow::Transmission> SendWindow::poll_duplicate_retransmission(
+    TimePoint now, RedundantTransmissions::Gap gap, std::size_t room) {
   const std::optional<std::uint32_t> sn = redundant_.take_duplicate(gap, room, sent_);
   if (!sn) return std::nullopt;
   sent_.add_redundant(now, *sn, RedundantTransmissions::kMaxCopies);
@@ -66,7 +68,8 @@ std::optional<SendWindow::Transmission> SendWindow::poll_duplicate_retransmissio
 void SendWindow::handle_acknowledged(TimePoint now, std::uint32_t sn, const Acknowledgement& facts) {
   const SentSegment& segment = *facts.segment;
   detector_->handle_acked(now, facts, sent_);
-  rate_.handle_acked(now, segment.charged_bytes, facts.last_arrived ? &segment.departure : nullptr, segment.sent_at);
+  rate_.handle_acked(now, segment.charged_bytes, facts.last_arrived ? &segment.departure : nullptr,
+                     segment.sent_at);
   outcomes_.first.add(facts.first);
   buffer_.release(sn);
 }
@@ -104,7 +107,9 @@ const Losses& SendWindow::count(const Losses& losses) {
   return losses;
 }
 
-Losses SendWindow::end_batch(TimePoint now, const RttEstimator& rtt) { return count(detector_->end_batch(now, rtt, sent_)); }
+Losses SendWindow::end_batch(TimePoint now, const RttEstimator& rtt) {
+  return count(detector_->end_batch(now, rtt, sent_));
+}
 
 Losses SendWindow::handle_timeout(TimePoint now, const RttEstimator& rtt) {
   return count(detector_->handle_timeout(now, rtt, sent_));

@@ -21,18 +21,18 @@
 
 namespace kcptun {
 
-/// Combines the parts and counts what they report: SendBuffer holds the data of segments [una, end), Scoreboard the state of
-/// those in [una, next) that were sent, a LossDetector finds the lost ones. Does not know windows, packets or congestion: Kcp
-/// decides how far to send.
-/// Bounded by its caller, which asks for room before it appends.
+/// Combines the parts and counts what they report: SendBuffer holds the data of segments [una, end),
+/// Scoreboard the state of those in [una, next) that were sent, a LossDetector finds the lost ones. Does not
+/// know windows, packets or congestion: Kcp decides how far to send. Bounded by its caller, which asks for
+/// room before it appends.
 class SendWindow {
  public:
   struct Counters {
     std::uint64_t lost_by_packet_threshold = 0;
     std::uint64_t timed_out = 0;
     std::uint64_t lost_by_time = 0;
-    std::uint64_t probes = 0;    // tail-loss probes
-    std::uint64_t spurious = 0;  // retransmissions of segments of which an earlier transmission arrived
+    std::uint64_t probes = 0;     // tail-loss probes
+    std::uint64_t spurious = 0;   // retransmissions of segments of which an earlier transmission arrived
     std::uint64_t redundant = 0;  // redundant transmissions and duplicate retransmissions
   };
   struct AckResult {
@@ -48,7 +48,8 @@ class SendWindow {
     Kind kind = Kind::kFirst;
   };
 
-  /// `pool` outlives the window; its buffers hold at least `segment_size` bytes. `first_sn` other than 0 is for tests.
+  /// `pool` outlives the window; its buffers hold at least `segment_size` bytes. `first_sn` other than 0 is
+  /// for tests.
   SendWindow(BufferPool& pool, std::size_t segment_size, const KcpTuning& tuning, std::uint32_t first_sn = 0);
 
   // --- the byte stream: see SendBuffer ---
@@ -60,13 +61,14 @@ class SendWindow {
 
   // --- transmissions ---
 
-  /// The next segment that is lost, or else the next queued one below `limit` (an sn); records its transmission at `now`.
-  /// Nothing if there is none, or if its data is longer than `room`.
+  /// The next segment that is lost, or else the next queued one below `limit` (an sn); records its
+  /// transmission at `now`. Nothing if there is none, or if its data is longer than `room`.
   std::optional<Transmission> poll_transmission(TimePoint now, std::uint32_t limit, std::size_t room);
   /// The next redundant transmission (RedundantTransmissions::choose).
   std::optional<Transmission> poll_redundant(TimePoint now, const RedundantTransmissions::Request& request);
   /// The next duplicate retransmission (RedundantTransmissions::take_duplicate).
-  std::optional<Transmission> poll_duplicate_retransmission(TimePoint now, RedundantTransmissions::Gap gap, std::size_t room);
+  std::optional<Transmission> poll_duplicate_retransmission(TimePoint now, RedundantTransmissions::Gap gap,
+                                                            std::size_t room);
   bool has_duplicate_retransmissions() const { return redundant_.has_duplicates(); }
   enum class Retransmissions : std::uint8_t { kOnce, kTwice };
   /// How often lost segments leave from now on.
@@ -74,7 +76,8 @@ class SendWindow {
   /// The transmit number of the next transmission.
   std::uint64_t next_transmit_number() const { return sent_.transmit_number() + 1; }
 
-  /// Segments that leave from now on are in groups of `data` packets with `parity` more packets, which are charged to them.
+  /// Segments that leave from now on are in groups of `data` packets with `parity` more packets, which are
+  /// charged to them.
   void set_group(std::uint32_t data, std::uint32_t parity) {
     group_data_ = data;
     group_parity_ = parity;
@@ -89,7 +92,8 @@ class SendWindow {
 
   /// True if `una` is possible: not below ours and not above what was sent.
   bool plausible_una(std::uint32_t una) const { return sent_.plausible_una(una); }
-  /// All segments below `una` have arrived; returns how many were newly acknowledged. REQUIRES: plausible_una(una).
+  /// All segments below `una` have arrived; returns how many were newly acknowledged. REQUIRES:
+  /// plausible_una(una).
   std::uint32_t handle_una(TimePoint now, std::uint32_t una);
   /// The transmission of `sn` with wire time stamp `ts` has arrived.
   AckResult handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts);
@@ -100,7 +104,9 @@ class SendWindow {
   Losses end_batch(TimePoint now, const RttEstimator& rtt);
   /// Time passed: finds the segments that are lost by now.
   Losses handle_timeout(TimePoint now, const RttEstimator& rtt);
-  std::optional<TimePoint> next_timeout(const RttEstimator& rtt) const { return detector_->next_timeout(rtt, sent_); }
+  std::optional<TimePoint> next_timeout(const RttEstimator& rtt) const {
+    return detector_->next_timeout(rtt, sent_);
+  }
   /// What became of first transmissions, and how many loss events there were, since the last call.
   struct PathOutcomes {
     FirstOutcomes first;

@@ -11,12 +11,13 @@
 
 namespace kcptun {
 
-/// Knows the window that the peer advertised last and when to ask for it: WASK leaves kFirstInterval after the window was
-/// found closed, and then at growing intervals (docs/protocol.md section 5). The caller writes the segments.
+/// Knows the window that the peer advertised last and when to ask for it: WASK leaves kFirstInterval after
+/// the window was found closed, and then at growing intervals (docs/protocol.md section 5). The caller writes
+/// the segments.
 class WindowProber {
  public:
-  /// Segments that KCP assumes before the peer's first segment arrives (kcp-go's IKCP_WND_RCV). More would overrun the window
-  /// of a peer with a small one before its first answer.
+  /// Segments that KCP assumes before the peer's first segment arrives (kcp-go's IKCP_WND_RCV). More would
+  /// overrun the window of a peer with a small one before its first answer.
   static constexpr std::uint32_t kAssumedWindow = 32;
   /// kcp-go's IKCP_PROBE_INIT. A longer one delays a transfer whose window update was lost.
   static constexpr Duration kFirstInterval = milliseconds(500);

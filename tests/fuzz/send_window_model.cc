@@ -1,5 +1,5 @@
-// Commands against a send window and a simple model of it: a byte string, which segments were acknowledged, what each
-// segment was when it first left.
+// Commands against a send window and a simple model of it: a byte string, which segments were acknowledged,
+// what each segment was when it first left.
 #include <map>
 #include <set>
 
@@ -30,14 +30,24 @@ class Model {
 
   void act(Input& input) {
     switch (input.u8() % 8) {
-      case 0: return append(input.u8(), input.u8());
+      case 0:
+        return append(input.u8(), input.u8());
       case 1:
-      case 2: return send(1 + input.u8() % 32, una_ + input.u8(), input.u8() % 8 ? kSegment : input.u8() % kSegment);
-      case 3: return acknowledge(una_ + input.u8() % 64, input.u8());
-      case 4: return handle_una(una_ + input.near());
-      case 5: return detect();
-      case 6: now_ += milliseconds(input.u8() % 32); return;
-      case 7: now_ += milliseconds(input.u16() % 4000); return detect();
+      case 2:
+        return send(1 + input.u8() % 32, una_ + input.u8(),
+                    input.u8() % 8 ? kSegment : input.u8() % kSegment);
+      case 3:
+        return acknowledge(una_ + input.u8() % 64, input.u8());
+      case 4:
+        return handle_una(una_ + input.near());
+      case 5:
+        return detect();
+      case 6:
+        now_ += milliseconds(input.u8() % 32);
+        return;
+      case 7:
+        now_ += milliseconds(input.u16() % 4000);
+        return detect();
     }
   }
 
@@ -92,7 +102,8 @@ class Model {
       KCPTUN_CHECK(copy->sn - una_ < window_.size() && !acked_.contains(copy->sn));
       std::vector<std::uint8_t> data(copy->data.begin(), copy->data.end());
       if (copy->sn == next_) {  // its first time: the stream goes on here
-        KCPTUN_CHECK(copy->kind == SendWindow::Kind::kFirst && static_cast<std::int32_t>(limit - next_) > 0 && !data.empty());
+        KCPTUN_CHECK(copy->kind == SendWindow::Kind::kFirst && static_cast<std::int32_t>(limit - next_) > 0 &&
+                     !data.empty());
         for (const std::uint8_t byte : data) KCPTUN_CHECK(byte == stream_byte(sent_bytes_++));
         segments_[next_++] = std::move(data);
       } else {

@@ -34,11 +34,13 @@ TEST_CASE("a duplicate needs no acknowledgement while the peer cannot have seen 
   f.acks.handle_sent(kStart, f.receive);
   CHECK(f.acks.ack_in_flight(kStart + kMinRtt - Duration(1), 1, kMinRtt));
   CHECK_FALSE(f.acks.ack_in_flight(kStart + kMinRtt, 1, kMinRtt));
-  CHECK_FALSE(f.acks.ack_in_flight(kStart, 2, kMinRtt));          // una does not cover it
-  CHECK_FALSE(f.acks.ack_in_flight(kStart, 1, Duration(0)));      // no RTT is known
+  CHECK_FALSE(f.acks.ack_in_flight(kStart, 2, kMinRtt));      // una does not cover it
+  CHECK_FALSE(f.acks.ack_in_flight(kStart, 1, Duration(0)));  // no RTT is known
 }
 
-TEST_CASE("a closed window that is half open again is advertised without a request, in a packet that has nothing else") {
+TEST_CASE(
+    "a closed window that is half open again is advertised without a request, in a packet that has nothing "
+    "else") {
   Fixture f(16);
   f.receive_segments(14);
   f.acks.handle_sent(kStart, f.receive);  // 2 of 16: closed

@@ -79,7 +79,9 @@ TEST_CASE("with resend 0 there is no fast retransmit, and the setting may change
   CHECK(f.end_batch(kStart).by_packet_threshold == 1);
 }
 
-TEST_CASE("an unacknowledged segment is retransmitted after 0.2, 0.6, 1.2, 2.0 s, with nodelay after 0.2, 0.5, 0.9, 1.4 s") {
+TEST_CASE(
+    "an unacknowledged segment is retransmitted after 0.2, 0.6, 1.2, 2.0 s, with nodelay after 0.2, 0.5, "
+    "0.9, 1.4 s") {
   CHECK(resend_times(false, 4) == std::vector<int>{200, 600, 1200, 2000});
   CHECK(resend_times(true, 4) == std::vector<int>{200, 500, 900, 1400});
 }
@@ -102,7 +104,7 @@ TEST_CASE("segments with different numbers of time-outs each time out at their o
   Fixture f(tuning(0));
   f.send_new(kStart, 1);
   f.handle_timeout(kStart + milliseconds(200));
-  f.resend(kStart + milliseconds(200));  // due again at 600
+  f.resend(kStart + milliseconds(200));       // due again at 600
   f.send_new(kStart + milliseconds(300), 1);  // due at 500
   CHECK(f.next_timeout() == kStart + milliseconds(500));
   CHECK(f.handle_timeout(kStart + milliseconds(500)).timed_out == 1);

@@ -37,7 +37,8 @@ struct DetectorFixture {
   }
   void handle_una(TimePoint now, std::uint32_t una) {
     while (sent.una() != una)
-      if (const Acknowledgement facts = sent.pop_una(); facts.segment) detector.handle_acked(now, facts, sent);
+      if (const Acknowledgement facts = sent.pop_una(); facts.segment)
+        detector.handle_acked(now, facts, sent);
   }
   Losses end_batch(TimePoint now) { return detector.end_batch(now, rtt, sent); }
   Losses handle_timeout(TimePoint now) { return detector.handle_timeout(now, rtt, sent); }

@@ -18,12 +18,15 @@ Segment regression(KcpCommand command, TimePoint ts) {
 
 }  // namespace
 
-TEST_CASE("an una regression counts as reordering for 2 s after a valid una, and is challenged from then on") {
+TEST_CASE(
+    "an una regression counts as reordering for 2 s after a valid una, and is challenged from then on") {
   PeerRestartDetector detector;
   detector.handle_valid_una(kStart);
   const Segment segment = regression(KcpCommand::kWindowUpdate, kStart);
-  CHECK_FALSE(detector.handle_una_regression(kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1), segment));
-  CHECK_FALSE(detector.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1), kTimeout));
+  CHECK_FALSE(detector.handle_una_regression(
+      kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1), segment));
+  CHECK_FALSE(detector.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1),
+                                      kTimeout));
   CHECK(detector.handle_una_regression(kStart + PeerRestartDetector::kReorderingAllowance, segment));
   CHECK(detector.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance, kTimeout));
   CHECK_FALSE(detector.proved());
@@ -43,7 +46,9 @@ TEST_CASE("only an acknowledgement of a transmission that left after the first u
   detector.handle_una_regression(later, regression(KcpCommand::kAck, later + milliseconds(1)));
   CHECK_FALSE(detector.proved());
 
-  SECTION("of the same millisecond") { detector.handle_una_regression(later, regression(KcpCommand::kAck, suspicion)); }
+  SECTION("of the same millisecond") {
+    detector.handle_una_regression(later, regression(KcpCommand::kAck, suspicion));
+  }
   SECTION("of now") { detector.handle_una_regression(later, regression(KcpCommand::kAck, later)); }
   CHECK(detector.proved());
 }

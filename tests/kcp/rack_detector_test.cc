@@ -16,13 +16,16 @@ const TimePoint kStart{seconds(100)};
 
 struct Fixture : test::DetectorFixture<RackDetector> {
   Fixture() : DetectorFixture(RackDetector(), milliseconds(30)) {
-    for (int i = 0; i < 60; ++i) rtt.add_sample(TimePoint{}, kRtt);  // its variation is gone: a time-out of 90 ms
+    for (int i = 0; i < 60; ++i)
+      rtt.add_sample(TimePoint{}, kRtt);  // its variation is gone: a time-out of 90 ms
   }
 };
 
 }  // namespace
 
-TEST_CASE("a segment is lost once a later one was acknowledged and the reordering window has passed, and not before") {
+TEST_CASE(
+    "a segment is lost once a later one was acknowledged and the reordering window has passed, and not "
+    "before") {
   Fixture f;
   REQUIRE(f.detector.reordering_window(f.rtt) == milliseconds(5));
   f.send_new(kStart, 2);
@@ -92,7 +95,9 @@ TEST_CASE("real losses narrow the reordering window again") {
   CHECK(f.detector.reordering_window(f.rtt) == milliseconds(5));
 }
 
-TEST_CASE("while nothing is acknowledged, the oldest segment alone is a probe, at growing intervals of at most 500 ms") {
+TEST_CASE(
+    "while nothing is acknowledged, the oldest segment alone is a probe, at growing intervals of at most 500 "
+    "ms") {
   Fixture f;
   f.send_new(kStart, 20);
   std::vector<int> waits;

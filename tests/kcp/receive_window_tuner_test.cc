@@ -28,7 +28,8 @@ TEST_CASE("the receive window grows to four times what arrives in a round trip, 
   CHECK_FALSE(tuner.end_batch(kStart + 5 * kRtt, 1000, kRtt));
 }
 
-TEST_CASE("a maximum below the window leaves it as it is, and without samples a round trip of 100 ms is assumed") {
+TEST_CASE(
+    "a maximum below the window leaves it as it is, and without samples a round trip of 100 ms is assumed") {
   ReceiveWindowTuner tuner(0);
   tuner.end_batch(kStart, 128, kRtt);
   arrive(tuner, 1000);

@@ -41,10 +41,12 @@ TEST_CASE("retransmissions are duplicated from a loss of 1 % on, where the path 
   CHECK(policy.duplicates_retransmissions(kBusy));
   policy.reset_path();
   CHECK_FALSE(policy.duplicates_retransmissions(kBusy));
-  CHECK_FALSE(RedundancyPolicy(Scope::kParityOnly).duplicates_retransmissions({1'000'000, 0.05, true, kPacketSize}));
+  CHECK_FALSE(
+      RedundancyPolicy(Scope::kParityOnly).duplicates_retransmissions({1'000'000, 0.05, true, kPacketSize}));
 }
 
-TEST_CASE("redundant transmissions have a credit of one byte for each byte that leaves, a packet's worth at most") {
+TEST_CASE(
+    "redundant transmissions have a credit of one byte for each byte that leaves, a packet's worth at most") {
   RedundancyPolicy policy(Scope::kAll);
   CHECK(policy.redundant_room(0.05, kRtt, kSegmentSize) == 0);
   policy.earn_credit(44, kPacketSize);
@@ -61,7 +63,8 @@ TEST_CASE("redundant transmissions need a path that loses packets and is long, a
   RedundancyPolicy policy(Scope::kAll), classic(Scope::kParityOnly);
   policy.earn_credit(kPacketSize, kPacketSize);
   classic.earn_credit(kPacketSize, kPacketSize);
-  CHECK(policy.redundant_room(RedundancyPolicy::kRedundantLoss, RedundancyPolicy::kRedundantRtt, kSegmentSize) > 0);
+  CHECK(policy.redundant_room(RedundancyPolicy::kRedundantLoss, RedundancyPolicy::kRedundantRtt,
+                              kSegmentSize) > 0);
   CHECK(policy.redundant_room(0.0009, kRtt, kSegmentSize) == 0);
   CHECK(policy.redundant_room(0.05, RedundancyPolicy::kRedundantRtt - Duration(1), kSegmentSize) == 0);
   CHECK(classic.redundant_room(0.05, kRtt, kSegmentSize) == 0);

@@ -65,7 +65,9 @@ TEST_CASE("an overdue segment gets more redundant transmissions, up to a limit")
   CHECK_FALSE(f.choose(now + seconds(9), {1, milliseconds(10), kLength, 9}));
 }
 
-TEST_CASE("a duplicate retransmission is due after the gap, at once if nothing else waits, and only while it has a purpose") {
+TEST_CASE(
+    "a duplicate retransmission is due after the gap, at once if nothing else waits, and only while it has a "
+    "purpose") {
   Fixture f;
   f.send_new(kStart, 4);
   f.lose_and_retransmit(kStart, 0);

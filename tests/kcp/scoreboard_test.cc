@@ -58,7 +58,8 @@ TEST_CASE("una is retransmitted first, then the others in the order in which the
   CHECK(sent.next_lost() == 1);
 }
 
-TEST_CASE("an acknowledgement of an earlier transmission makes the retransmission spurious, and gives the sample") {
+TEST_CASE(
+    "an acknowledgement of an earlier transmission makes the retransmission spurious, and gives the sample") {
   Scoreboard sent(0);
   send_new(sent, kStart, 2);
   const TimePoint later = kStart + milliseconds(200);

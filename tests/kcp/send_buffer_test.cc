@@ -81,7 +81,8 @@ TEST_CASE("every division of the stream into writes gives the same bytes") {
   }
 }
 
-TEST_CASE("a smaller segment size leaves queued segments as they are, and a larger one fills the last one up") {
+TEST_CASE(
+    "a smaller segment size leaves queued segments as they are, and a larger one fills the last one up") {
   Fixture f;
   f.append("0123456789abcd");
   f.buffer.set_segment_size(4);
@@ -103,7 +104,8 @@ TEST_CASE("segments are released in any order, across the wrap of sequence numbe
   for (std::uint32_t i = 1; i < 30; i += 2) f.buffer.release(first + i);
   CHECK(f.pool.in_use() == 25);
   for (std::uint32_t i = 40; i < 200; ++i) f.append(std::string(kMss, static_cast<char>('a' + i % 26)));
-  for (std::uint32_t i = 0; i < 30; i += 2) CHECK(f.data(first + i) == std::string(kMss, static_cast<char>('a' + i % 26)));
+  for (std::uint32_t i = 0; i < 30; i += 2)
+    CHECK(f.data(first + i) == std::string(kMss, static_cast<char>('a' + i % 26)));
   for (std::uint32_t i = 0; i < 30; i += 2) f.buffer.release(first + i);
   for (std::uint32_t i = 30; i < 200; ++i) {
     CHECK(f.cut() == std::string(kMss, static_cast<char>('a' + i % 26)));

@@ -104,13 +104,15 @@ TEST_CASE("of the segments found lost the one that the peer's reader waits for g
   f.append_segments(1);
   f.send_all(kStart + milliseconds(350));  // due at 550
   f.window.handle_una(kStart, 1);
-  CHECK(f.window.handle_timeout(kStart + milliseconds(600), f.rtt).timed_out == 3);  // 3 is found before 1 and 2
+  CHECK(f.window.handle_timeout(kStart + milliseconds(600), f.rtt).timed_out ==
+        3);  // 3 is found before 1 and 2
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "1:");
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "3:");
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "2:");
 }
 
-TEST_CASE("an acknowledged older copy makes the retransmission spurious, and its time stamp gives the sample") {
+TEST_CASE(
+    "an acknowledged older copy makes the retransmission spurious, and its time stamp gives the sample") {
   Fixture f;
   f.append_segments(2);
   f.send_all(kStart);
