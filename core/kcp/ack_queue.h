@@ -1,4 +1,4 @@
-// Acknowledgements that wait for a flush.
+// Acknowledgements that wait to be sent.
 #pragma once
 
 #include <cstddef>
@@ -11,28 +11,33 @@
 
 namespace kcptun {
 
-/// O(1) for each acknowledgement, however many wait: what una covers by the time of the flush is passed over while the
-/// others are written, and never searched for. Bounded by kMaxPending.
+/// A flush writes all pending acknowledgements, in one packet or in several. Each acknowledgement costs O(1)
+/// however many are pending: those that una covers are skipped while the others are written. Bounded by
+/// kMaxPending.
 class AckQueue {
  public:
-  /// More only come while the socket takes nothing; the peer then sends again.
+  /// Acknowledgements, 512 KiB. It is the largest window that KCP can advertise (16 bits), so that more are
+  /// pending only while the socket accepts nothing; a smaller value would make the peer retransmit segments
+  /// that arrived.
   static constexpr std::size_t kMaxPending = 65536;
-  /// A flush of more acknowledgements is not told twice: at such a rate una, or a retransmission, comes as soon.
+  /// Acknowledgements in a flush that is repeated with the next one, about a packet's worth. A larger flush
+  /// is not repeated: at such a rate una advances, or the peer retransmits, as soon. A larger value doubles
+  /// the acknowledgement traffic of bulk transfers.
   static constexpr std::size_t kMaxRepeated = 64;
 
   bool empty() const { return pending_.empty(); }
   std::size_t size() const { return pending_.size(); }
 
-  /// Segment `sn` arrived, in the copy with the time stamp `ts`. Where there is no room it replaces the latest one: the
-  /// peer takes its RTT from the last that it gets.
+  /// Segment `sn` arrived in a transmission with the time stamp `ts`. If the queue is full, it replaces the
+  /// latest one: the peer takes its RTT sample from the last one that it receives.
   void add(std::uint32_t sn, std::uint32_t ts) {
     if (pending_.size() >= kMaxPending) make_room();
     if (pending_.size() >= kMaxPending) pending_.pop_back();
     pending_.push_back({sn, ts});
   }
 
-  /// Writes what fits; what doesn't follows with the next call. `segment` is a blank acknowledgement, whose una is all
-  /// that has arrived. Returns how many were written. REQUIRES: the writer has room for two at least.
+  /// Writes as many as fit; the next call continues with the others. `segment` is an acknowledgement without
+  /// sn and ts. Returns how many were written. REQUIRES: the writer has room for at least two.
   std::size_t write(PacketWriter& writer, Segment segment) {
     if (pending_.empty()) return 0;
     std::size_t count = 0;
@@ -44,7 +49,8 @@ class AckQueue {
     };
     if (written_ == 0) repeat(writer, segment.una, put);
     for (; written_ < pending_.size(); ++written_) {
-      // As kcp-go does: what una covers needs no segment of its own, but the last one carries the peer's RTT sample.
+      // As kcp-go does: segments that una covers need no acknowledgement, but the last one carries the peer's
+      // RTT sample.
       const Ack& ack = pending_[written_];
       const bool covered = serial_less(ack.sn, segment.una);
       if (covered && written_ + 1 < pending_.size()) continue;
@@ -58,7 +64,7 @@ class AckQueue {
 
   void trim() {
     if (pending_.empty()) pending_.shrink_to_fit();
-    told_ = {};
+    last_flush_ = {};
     uncovered_.shrink_to_fit();
   }
 
@@ -68,25 +74,26 @@ class AckQueue {
     std::uint32_t ts;
   };
 
-  // An acknowledgement that is lost makes the peer send the segment again, unless una covers it soon: where una is held
-  // back, the last flush's acknowledgements go with this one's. Before them, because kcp-go takes its RTT from the last.
+  // A lost acknowledgement makes the peer retransmit the segment, unless una covers it soon. While a gap
+  // holds una back, each flush repeats the acknowledgements of the last one; first, because kcp-go takes its
+  // RTT sample from the last.
   template <typename Put>
   void repeat(PacketWriter& writer, std::uint32_t una, const Put& put) {
-    for (const Ack& ack : told_) {
-      if (!writer.fits(kSegmentHeader)) break;  // one of the new ones must fit
+    for (const Ack& ack : last_flush_) {
+      if (!writer.fits(kSegmentHeader)) break;  // at least one new one must fit
       if (!serial_less(ack.sn, una)) put(ack);
     }
-    told_.clear();
+    last_flush_.clear();
   }
 
   void end_flush() {
-    if (uncovered_.size() <= kMaxRepeated) std::swap(told_, uncovered_);
+    if (uncovered_.size() <= kMaxRepeated) std::swap(last_flush_, uncovered_);
     uncovered_.clear();
     pending_.clear();
     written_ = 0;
   }
 
-  // What a flush has written so far, if that is worth moving the rest.
+  // Removes what the current flush has written, if it is enough to be worth moving the rest.
   void make_room() {
     if (written_ < kMaxPending / 2) return;
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(written_));
@@ -94,9 +101,10 @@ class AckQueue {
   }
 
   std::vector<Ack> pending_;
-  std::size_t written_ = 0;     // of pending_, in the flush that is going on
-  std::vector<Ack> uncovered_;  // of those, what una did not cover; one more than kMaxRepeated: too many
-  std::vector<Ack> told_;       // the same, of the last flush
+  std::size_t written_ = 0;  // of pending_, in the current flush
+  // Of those, the ones that una did not cover; kMaxRepeated + 1 of them are too many to repeat.
+  std::vector<Ack> uncovered_;
+  std::vector<Ack> last_flush_;  // the same, of the last flush
 };
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// Which of the peer's segments were made later than what it has told before.
+// Which of the peer's segments are newer than all before.
 #pragma once
 
 #include <cstdint>
@@ -9,25 +9,27 @@
 
 namespace kcptun {
 
-/// The time stamps of one clock as they come by. A segment that repeats what is known is a sign of life only if its time
-/// stamp is later than all before: reordered, duplicated and recorded ones are not.
+/// The time stamps of one clock. A segment without new data or a new acknowledgement is fresh only if its
+/// time stamp is later than all before: reordered, duplicated and replayed ones are not.
 class TimestampClock {
  public:
-  /// How much faster than ours the clock may run before its time stamps count as made up: size probes and challenges
-  /// carry some that no clock shows.
+  /// How far the clock may be ahead of its last time stamp plus the time since then. MTU probes and
+  /// challenges carry time stamps that no clock shows, and must not move this one. It covers drift and a
+  /// delayed first time stamp; a larger value would let a forged time stamp hide fresh ones for as long.
   static constexpr Duration kSlack = seconds(2);
 
-  /// A time stamp that is known to be the clock's.
+  /// `ts` is known to be the clock's.
   void observe(TimePoint now, std::uint32_t ts) {
     if (newest_ && !serial_less(*newest_, ts)) return;
     newest_ = ts;
     at_ = now;
   }
   std::optional<std::uint32_t> newest() const { return newest_; }
-  /// True, once, if `ts` is later than all before, and not in the future.
+  /// True if `ts` is later than all before and not in the future; it is then the newest.
   bool advance(TimePoint now, std::uint32_t ts) {
     if (!newest_) return false;
-    const std::uint32_t latest = *newest_ + wire_ms(now) - wire_ms(at_) + static_cast<std::uint32_t>(kSlack / milliseconds(1));
+    const std::uint32_t latest =
+        *newest_ + wire_ms(now) - wire_ms(at_) + static_cast<std::uint32_t>(kSlack / milliseconds(1));
     if (!serial_less(*newest_, ts) || serial_less(latest, ts)) return false;
     observe(now, ts);
     return true;
@@ -38,14 +40,14 @@ class TimestampClock {
   TimePoint at_{};
 };
 
-/// The peer's receive window. At one una it only ever grows, as its reader takes what is there: of two segments that say
-/// different things, the one with the later una is newer, and at the same una the one with the larger window.
+/// The peer's receive window. While una stays, the window only grows, because its reader takes data. Of two
+/// segments, the one with the later una is newer, and with the same una the one with the larger window.
 class AdvertisedWindow {
  public:
   explicit AdvertisedWindow(std::uint32_t assumed) : segments_(assumed) {}
 
   std::uint32_t segments() const { return segments_; }
-  /// False if the segment is older than what is known.
+  /// A segment advertised `window` at `una`. False if it is older than the window that is known.
   bool handle(std::uint32_t una, std::uint32_t window) {
     if (una_ && (serial_less(una, *una_) || (una == *una_ && window < segments_))) return false;
     una_ = una;
@@ -54,7 +56,7 @@ class AdvertisedWindow {
   }
 
  private:
-  std::optional<std::uint32_t> una_;  // of the segment that told it; none: it is assumed
+  std::optional<std::uint32_t> una_;  // of the segment that advertised it; none: it is assumed
   std::uint32_t segments_;
 };
 

@@ -1,4 +1,4 @@
-// What a path would have carried while its sender was idle.
+// The bytes that a path would have carried while its sender was idle.
 #pragma once
 
 #include <algorithm>
@@ -10,29 +10,34 @@
 
 namespace kcptun {
 
-/// May be spent on packets beside the data. Idle time of kRoundTrips at most is remembered: more would take room that
-/// the data wants by now.
+/// They may be spent on packets beside the data.
 class IdleCapacity {
  public:
+  /// Round trips of idle time that count at most. The path's queue and the peer's window hold about one; with
+  /// more, redundancy takes capacity that the data needs by now.
   static constexpr int kRoundTrips = 1;
 
-  /// The path would take more than there is to send, or than the windows take.
+  /// The path would carry more than the application has to send, or than the windows permit.
   void begin_idle(TimePoint now) {
     if (!idle_since_) idle_since_ = now;
   }
-  /// Data leaves, over a path as `path` says. Without begin_idle() before it, nothing happens.
+  bool is_idle() const { return idle_since_.has_value(); }
+  /// Data leaves: adds what `path` would have carried since begin_idle(). Without begin_idle(), nothing
+  /// happens.
   void end_idle(TimePoint now, const PathEstimate& path) {
     if (!idle_since_) return;
-    bytes_ = std::min(bytes_ + carried(now - *idle_since_, path), carried(kRoundTrips * path.round_trip, path));
+    bytes_ =
+        std::min(bytes_ + carried(now - *idle_since_, path), carried(kRoundTrips * path.round_trip, path));
     idle_since_.reset();
   }
-  /// As much as there is, at most.
+  /// Takes `bytes` bytes, or all that there are.
   void spend(std::uint64_t bytes) { bytes_ -= std::min(bytes_, bytes); }
   std::uint64_t bytes() const { return bytes_; }
 
  private:
   static std::uint64_t carried(Duration time, const PathEstimate& path) {
-    return static_cast<std::uint64_t>(static_cast<double>(path.bandwidth) * static_cast<double>(time.count()) * 1e-6);
+    return static_cast<std::uint64_t>(static_cast<double>(path.bandwidth) *
+                                      static_cast<double>(time.count()) * 1e-6);
   }
 
   std::optional<TimePoint> idle_since_;

@@ -6,12 +6,16 @@
 
 namespace kcptun {
 
-/// Fed with what became of copies that nothing protected, those in groups without parity: a moving average over about
-/// kMemory copies, which begins at kFirstGuess. There may be few of them; the share that parity could not bring back
-/// of the others is less than the path's loss, so that a loss that grows shows there, too.
+/// A moving average of the outcomes of unprotected first transmissions, those in groups without parity. There
+/// may be few of them. Of the protected ones, only losses that parity could not repair are seen: their share
+/// is below the path's loss, and counts if it is the larger one, so that a growing loss is seen there too.
 class LossEstimator {
  public:
+  /// Transmissions that the average covers. 256 see a loss of 1 % as two or three events; fewer make it
+  /// noisy, more make it slow to follow a path that changes.
   static constexpr double kMemory = 256;
+  /// The share that is assumed at first: one lost in kMemory. With 0, a thin stream's first losses meet no
+  /// redundancy; a larger value spends it on paths that lose nothing.
   static constexpr double kFirstGuess = 0.004;
 
   void handle_unprotected(std::uint32_t arrived, std::uint32_t lost) { average(unprotected_, arrived, lost); }

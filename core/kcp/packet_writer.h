@@ -1,4 +1,4 @@
-// Puts segments into one packet.
+// Writes segments into one packet.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace kcptun {
 
-/// Writes one after another into `out`, which has `capacity` bytes and outlives the writer.
+/// Writes segments one after another into `out`, which has `capacity` bytes and outlives the writer.
 class PacketWriter {
  public:
   PacketWriter(std::uint8_t* out, std::size_t capacity) : out_(out), capacity_(capacity) {}

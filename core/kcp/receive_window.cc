@@ -19,7 +19,8 @@ ReceiveWindow::Verdict ReceiveWindow::handle_push(std::uint32_t sn, Bytes data) 
   Slot& slot = ring_[sn];
   if (serial_less(sn, highest_) && slot.data) return Verdict::kDuplicate;
   for (; serial_less(highest_, sn + 1); ++highest_) ring_[highest_] = Slot{};
-  slot.data = data.data() ? data.data() : reinterpret_cast<const std::uint8_t*>(this);  // empty data is data too
+  slot.data =
+      data.data() ? data.data() : reinterpret_cast<const std::uint8_t*>(this);  // empty data is data too
   slot.length = static_cast<std::uint16_t>(data.size());
   views_.push_back(sn);
   advance();

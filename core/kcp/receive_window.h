@@ -1,4 +1,4 @@
-// The receiving side's segments: those in order that wait for the reader, and those that came too early.
+// The receiving side's segments: those in order that wait for the reader, and those beyond a gap.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,10 @@
 
 namespace kcptun {
 
-/// Segments [read, rcv_nxt) are in order and wait for the reader; those in [rcv_nxt, rcv_nxt + window) may be there or
-/// not. Both kinds are views into the receive arena until end_batch() copies what nobody read: in-order traffic with
-/// a willing reader is never copied. Memory is bounded by twice `window` segments.
+/// Segments [read, next) are in order and wait for the reader; those in [next, next + window) may have
+/// arrived or not. Both kinds are views into the receive arena until end_batch() copies those that were not
+/// read: in-order traffic whose reader keeps up is never copied. Memory is bounded by twice `window`
+/// segments.
 class ReceiveWindow {
  public:
   enum class Verdict : std::uint8_t { kNew, kDuplicate, kOutOfWindow };
@@ -29,13 +30,13 @@ class ReceiveWindow {
   ReceiveWindow(const ReceiveWindow&) = delete;
   ReceiveWindow& operator=(const ReceiveWindow&) = delete;
 
-  /// A segment arrived. `data` must stay valid until end_batch(). Data longer than a pool buffer is the peer's fault
-  /// and cannot be: packets are at most kMaxDatagram.
+  /// A segment arrived. `data` must stay valid until end_batch(). REQUIRES: it fits into a pool buffer, as
+  /// each packet does.
   Verdict handle_push(std::uint32_t sn, Bytes data);
   /// The next piece of the stream.
   std::optional<Piece> read();
   bool readable() const { return read_ != next_; }
-  /// Copies what is still only a view.
+  /// Copies the segments that are still views.
   void end_batch();
 
   /// All below have arrived (goes out as una).
@@ -46,7 +47,7 @@ class ReceiveWindow {
   /// True if `sn` is in the window, and beyond all that has arrived.
   bool is_ahead(std::uint32_t sn) const { return sn - next_ < window_ && sn - next_ >= highest_ - next_; }
   void set_window(std::uint32_t window);
-  /// Gives idle memory back when nothing is held.
+  /// Frees idle memory if no segment is held.
   void trim();
 
  private:

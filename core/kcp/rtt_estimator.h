@@ -7,10 +7,12 @@
 
 namespace kcptun {
 
-/// One direction's estimate. Samples come only from copies that are known to be the ones acknowledged.
+/// Samples must come from transmissions that are known to be the acknowledged ones (Karn's algorithm, RFC
+/// 6298 section 3).
 class RttEstimator {
  public:
-  /// `floor`: lowest time-out (docs/develop/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the interval.
+  /// `floor`: lowest time-out (docs/develop/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the
+  /// interval.
   RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
 
   void add_sample(TimePoint now, Duration rtt);
@@ -25,10 +27,12 @@ class RttEstimator {
   /// Smoothed RTT; none before the first sample.
   std::optional<Duration> smoothed() const { return smoothed_; }
   Duration variation() const { return variation_; }
-  /// The smallest RTT of the last kMinimumAge at least, of twice as long at most; none before the first sample. A path
-  /// that has become longer is not judged by what it was.
+  /// The smallest RTT of the last kMinimumAge to twice kMinimumAge; none before the first sample.
   std::optional<Duration> minimum() const { return minimum_; }
 
+  /// How long a minimum is kept at least. A path that becomes longer is known as such within twice this time;
+  /// half of BBR's 10 s window (draft-ietf-ccwg-bbr, MinRTTFilterLen). A shorter one takes a queue that lasts
+  /// for the path.
   static constexpr Duration kMinimumAge = seconds(5);
 
  private:

@@ -1,5 +1,5 @@
-// Commands against a send window and a simple model of it: a byte string, which segments were acknowledged, what each
-// segment was when it first left.
+// Commands against a send window and a simple model of it: a byte string, which segments were acknowledged,
+// what each segment was when it first left.
 #include <map>
 #include <set>
 
@@ -25,18 +25,29 @@ class Model {
         una_(input.u8() & 1 ? 0xfffffff0u : 0),
         next_(una_),
         rtt_(milliseconds(30), milliseconds(10)),
-        window_(pool_, {kSegment, input.u8() % 4u, (input.u8() & 1) != 0, una_, by_time_}) {}
+        tuning_(make_tuning(input)),
+        window_(pool_, kSegment, tuning_, una_) {}
 
   void act(Input& input) {
     switch (input.u8() % 8) {
-      case 0: return append(input.u8(), input.u8());
+      case 0:
+        return append(input.u8(), input.u8());
       case 1:
-      case 2: return send(1 + input.u8() % 32, una_ + input.u8(), input.u8() % 8 ? kSegment : input.u8() % kSegment);
-      case 3: return acknowledge(una_ + input.u8() % 64, input.u8());
-      case 4: return handle_una(una_ + input.near());
-      case 5: return detect();
-      case 6: now_ += milliseconds(input.u8() % 32); return;
-      case 7: now_ += milliseconds(input.u16() % 4000); return detect();
+      case 2:
+        return send(1 + input.u8() % 32, una_ + input.u8(),
+                    input.u8() % 8 ? kSegment : input.u8() % kSegment);
+      case 3:
+        return acknowledge(una_ + input.u8() % 64, input.u8());
+      case 4:
+        return handle_una(una_ + input.near());
+      case 5:
+        return detect();
+      case 6:
+        now_ += milliseconds(input.u8() % 32);
+        return;
+      case 7:
+        now_ += milliseconds(input.u16() % 4000);
+        return detect();
     }
   }
 
@@ -62,6 +73,14 @@ class Model {
   }
 
  private:
+  KcpTuning make_tuning(Input& input) const {
+    KcpTuning tuning;
+    tuning.no_congestion_control = by_time_;
+    tuning.resend = input.u8() % 4u;
+    tuning.nodelay = (input.u8() & 1) != 0;
+    return tuning;
+  }
+
   void append(std::size_t prepared, std::size_t committed) {
     if (written_ - sent_bytes_ > kMaxQueued) return;
     std::vector<MutableBytes> pieces;
@@ -83,11 +102,12 @@ class Model {
       KCPTUN_CHECK(copy->sn - una_ < window_.size() && !acked_.contains(copy->sn));
       std::vector<std::uint8_t> data(copy->data.begin(), copy->data.end());
       if (copy->sn == next_) {  // its first time: the stream goes on here
-        KCPTUN_CHECK(!copy->retransmission && static_cast<std::int32_t>(limit - next_) > 0 && !data.empty());
+        KCPTUN_CHECK(copy->kind == SendWindow::Kind::kFirst && static_cast<std::int32_t>(limit - next_) > 0 &&
+                     !data.empty());
         for (const std::uint8_t byte : data) KCPTUN_CHECK(byte == stream_byte(sent_bytes_++));
         segments_[next_++] = std::move(data);
       } else {
-        KCPTUN_CHECK(copy->retransmission && segments_.at(copy->sn) == data);
+        KCPTUN_CHECK(copy->kind == SendWindow::Kind::kRetransmission && segments_.at(copy->sn) == data);
       }
     }
   }
@@ -115,14 +135,10 @@ class Model {
 
   void detect() {
     const auto due = window_.next_timeout(rtt_);
-    if (by_time_) {
-      window_.detect_lost_by_time(now_, rtt_);
-      window_.on_probe_timeout(now_, rtt_);
-    } else {
-      window_.detect_lost_by_packet_threshold();
-      const std::uint32_t lost = window_.detect_timed_out(now_, rtt_);
-      KCPTUN_CHECK(lost == 0 || (due && *due <= now_));
-    }
+    window_.end_batch(now_, rtt_);
+    const Losses losses = window_.handle_timeout(now_, rtt_);
+    KCPTUN_CHECK(losses.timed_out == 0 || (!by_time_ && due && *due <= now_));
+    KCPTUN_CHECK(!losses.probe_due || (by_time_ && due && *due <= now_));
   }
 
   BufferPool pool_{kMaxDatagram};
@@ -130,6 +146,7 @@ class Model {
   std::uint32_t una_;
   std::uint32_t next_;
   RttEstimator rtt_;
+  KcpTuning tuning_;
   SendWindow window_;
   TimePoint now_{seconds(100)};
   std::size_t written_ = 0;     // bytes committed

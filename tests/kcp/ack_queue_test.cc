@@ -25,7 +25,9 @@ std::vector<std::uint32_t> flush(AckQueue& acks, std::uint32_t una, std::size_t 
 
 }  // namespace
 
-TEST_CASE("what una covers is left out but for the last, and a flush of several packets goes on where it stopped") {
+TEST_CASE(
+    "acknowledgements that una covers are left out but for the last, and a flush continues in the next "
+    "packet") {
   AckQueue acks;
   for (std::uint32_t sn = 0; sn < 10; ++sn) acks.add(sn, 100 + sn);
   CHECK(flush(acks, 6, 3) == std::vector<std::uint32_t>{106, 107, 108});
@@ -34,7 +36,8 @@ TEST_CASE("what una covers is left out but for the last, and a flush of several 
   CHECK(acks.empty());
   CHECK(flush(acks, 6, 3).empty());
   acks.add(3, 200);
-  CHECK(flush(acks, 8, 9) == std::vector<std::uint32_t>{108, 109, 200});  // told again, the new one last
+  CHECK(flush(acks, 8, 9) ==
+        std::vector<std::uint32_t>{108, 109, 200});  // the last flush again, then the new one
 }
 
 TEST_CASE("a queue of acknowledgements is bounded, and its last one is always the newest") {
@@ -50,7 +53,8 @@ TEST_CASE("a queue of acknowledgements is bounded, and its last one is always th
 TEST_CASE("a full queue of acknowledgements costs no more for each packet than an empty one") {
   AckQueue acks;
   for (std::uint32_t i = 0; i < AckQueue::kMaxPending; ++i) acks.add(100 + i, i);
-  // A socket that takes one packet for each that comes. Quadratic, this took most of a minute of the processor.
+  // A socket that takes one packet for each that comes. Quadratic, this took most of a minute of the
+  // processor.
   const std::clock_t begin = std::clock();
   for (std::uint32_t i = 0; i < 65536; ++i) {
     acks.add(100, i);

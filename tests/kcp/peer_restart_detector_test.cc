@@ -8,7 +8,7 @@ namespace {
 const TimePoint kStart{seconds(100)};
 constexpr Duration kTimeout = milliseconds(100);
 
-Segment forgetful(KcpCommand command, TimePoint ts) {
+Segment regression(KcpCommand command, TimePoint ts) {
   Segment segment;
   segment.command = command;
   segment.ts = wire_ms(ts);
@@ -18,59 +18,64 @@ Segment forgetful(KcpCommand command, TimePoint ts) {
 
 }  // namespace
 
-TEST_CASE("a forgetful segment is reordered up to 2 s after a good una, and suspicious from then on") {
-  PeerRestartDetector proof;
-  proof.handle_valid_una(kStart);
-  const Segment told = forgetful(KcpCommand::kWindowUpdate, kStart);
-  CHECK_FALSE(proof.handle_una_regression(kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1), told));
-  CHECK_FALSE(proof.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1), kTimeout));
-  CHECK(proof.handle_una_regression(kStart + PeerRestartDetector::kReorderingAllowance, told));
-  CHECK(proof.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance, kTimeout));
-  CHECK_FALSE(proof.proved());
+TEST_CASE(
+    "an una regression counts as reordering for 2 s after a valid una, and is challenged from then on") {
+  PeerRestartDetector detector;
+  detector.handle_valid_una(kStart);
+  const Segment segment = regression(KcpCommand::kWindowUpdate, kStart);
+  CHECK_FALSE(detector.handle_una_regression(
+      kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1), segment));
+  CHECK_FALSE(detector.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance - microseconds(1),
+                                      kTimeout));
+  CHECK(detector.handle_una_regression(kStart + PeerRestartDetector::kReorderingAllowance, segment));
+  CHECK(detector.poll_challenge(kStart + PeerRestartDetector::kReorderingAllowance, kTimeout));
+  CHECK_FALSE(detector.proved());
 }
 
-TEST_CASE("only an acknowledgement of a copy that left since the suspicion arose is a proof") {
+TEST_CASE("only an acknowledgement of a transmission that left after the first una regression is a proof") {
   const TimePoint suspicion = kStart + seconds(5);
   const TimePoint later = suspicion + milliseconds(40);
-  PeerRestartDetector proof;
-  proof.handle_valid_una(kStart);
-  proof.handle_una_regression(suspicion, forgetful(KcpCommand::kWindowUpdate, kStart));
+  PeerRestartDetector detector;
+  detector.handle_valid_una(kStart);
+  detector.handle_una_regression(suspicion, regression(KcpCommand::kWindowUpdate, kStart));
 
   for (const KcpCommand command : {KcpCommand::kPush, KcpCommand::kWindowProbe, KcpCommand::kWindowUpdate})
-    proof.handle_una_regression(later, forgetful(command, later));
-  CHECK_FALSE(proof.proved());
-  proof.handle_una_regression(later, forgetful(KcpCommand::kAck, suspicion - milliseconds(1)));
-  proof.handle_una_regression(later, forgetful(KcpCommand::kAck, later + milliseconds(1)));
-  CHECK_FALSE(proof.proved());
+    detector.handle_una_regression(later, regression(command, later));
+  CHECK_FALSE(detector.proved());
+  detector.handle_una_regression(later, regression(KcpCommand::kAck, suspicion - milliseconds(1)));
+  detector.handle_una_regression(later, regression(KcpCommand::kAck, later + milliseconds(1)));
+  CHECK_FALSE(detector.proved());
 
-  SECTION("of the same millisecond") { proof.handle_una_regression(later, forgetful(KcpCommand::kAck, suspicion)); }
-  SECTION("of now") { proof.handle_una_regression(later, forgetful(KcpCommand::kAck, later)); }
-  CHECK(proof.proved());
+  SECTION("of the same millisecond") {
+    detector.handle_una_regression(later, regression(KcpCommand::kAck, suspicion));
+  }
+  SECTION("of now") { detector.handle_una_regression(later, regression(KcpCommand::kAck, later)); }
+  CHECK(detector.proved());
 }
 
-TEST_CASE("a good una ends the suspicion: what was asked for it proves nothing about the next") {
-  PeerRestartDetector proof;
-  proof.handle_valid_una(kStart);
+TEST_CASE("a valid una ends the suspicion: the answer to its challenge proves nothing about the next one") {
+  PeerRestartDetector detector;
+  detector.handle_valid_una(kStart);
   const TimePoint first = kStart + seconds(3);
-  proof.handle_una_regression(first, forgetful(KcpCommand::kWindowUpdate, kStart));
-  proof.handle_valid_una(first + milliseconds(10));
-  CHECK_FALSE(proof.poll_challenge(first + milliseconds(10), kTimeout));
+  detector.handle_una_regression(first, regression(KcpCommand::kWindowUpdate, kStart));
+  detector.handle_valid_una(first + milliseconds(10));
+  CHECK_FALSE(detector.poll_challenge(first + milliseconds(10), kTimeout));
   const TimePoint second = first + seconds(3);
-  CHECK(proof.handle_una_regression(second, forgetful(KcpCommand::kAck, first)));
-  CHECK_FALSE(proof.proved());
+  CHECK(detector.handle_una_regression(second, regression(KcpCommand::kAck, first)));
+  CHECK_FALSE(detector.proved());
 }
 
-TEST_CASE("a question is asked once each time-out, and only while forgetful segments come") {
-  PeerRestartDetector proof;
-  const Segment told = forgetful(KcpCommand::kWindowUpdate, kStart);
-  proof.handle_una_regression(kStart, told);
-  CHECK(proof.poll_challenge(kStart, kTimeout));
-  CHECK_FALSE(proof.poll_challenge(kStart + seconds(9), kTimeout));
-  proof.handle_una_regression(kStart + seconds(9), told);
-  CHECK(proof.poll_challenge(kStart + seconds(9), kTimeout));
-  proof.handle_una_regression(kStart + seconds(9), told);
-  CHECK_FALSE(proof.poll_challenge(kStart + seconds(9) + kTimeout - microseconds(1), kTimeout));
-  CHECK(proof.poll_challenge(kStart + seconds(9) + kTimeout, kTimeout));
+TEST_CASE("a challenge leaves once each time-out at most, and only after another una regression") {
+  PeerRestartDetector detector;
+  const Segment segment = regression(KcpCommand::kWindowUpdate, kStart);
+  detector.handle_una_regression(kStart, segment);
+  CHECK(detector.poll_challenge(kStart, kTimeout));
+  CHECK_FALSE(detector.poll_challenge(kStart + seconds(9), kTimeout));
+  detector.handle_una_regression(kStart + seconds(9), segment);
+  CHECK(detector.poll_challenge(kStart + seconds(9), kTimeout));
+  detector.handle_una_regression(kStart + seconds(9), segment);
+  CHECK_FALSE(detector.poll_challenge(kStart + seconds(9) + kTimeout - microseconds(1), kTimeout));
+  CHECK(detector.poll_challenge(kStart + seconds(9) + kTimeout, kTimeout));
 }
 
 }  // namespace kcptun

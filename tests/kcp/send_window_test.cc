@@ -12,7 +12,15 @@ constexpr std::size_t kMss = 10;
 const TimePoint kStart{seconds(100)};
 
 struct Fixture {
-  explicit Fixture(SendWindow::Settings settings) : window(pool, settings) {}
+  explicit Fixture(std::uint32_t resend = 0, std::uint32_t first_sn = 0)
+      : first(first_sn), window(pool, kMss, tuning(resend), first_sn) {}
+
+  static KcpTuning tuning(std::uint32_t resend) {
+    KcpTuning classic;
+    classic.no_congestion_control = false;
+    classic.resend = resend;
+    return classic;
+  }
 
   void append(const std::string& text, std::size_t prepared = 0) {
     std::vector<MutableBytes> pieces;
@@ -41,80 +49,16 @@ struct Fixture {
     return window.handle_ack(now, sn, wire_ms(sent_at));
   }
 
-  std::uint32_t first = 0;
+  std::uint32_t first;
   BufferPool pool{64};
   RttEstimator rtt{milliseconds(100), milliseconds(10)};
   SendWindow window;
 };
 
-SendWindow::Settings settings(std::uint32_t resend = 0, bool arithmetic = false, std::uint32_t first_sn = 0) {
-  return {kMss, resend, arithmetic, first_sn};
-}
-
-/// Times after the first copy at which an unanswered segment is sent again.
-std::vector<int> resend_times(bool arithmetic, std::size_t count) {
-  Fixture f(settings(0, arithmetic));
-  f.append("a");
-  f.send(kStart);
-  std::vector<int> times;
-  while (times.size() < count) {
-    const TimePoint at = f.window.next_timeout(f.rtt).value();
-    CHECK(f.window.detect_timed_out(at - Duration(1), f.rtt) == 0);
-    CHECK(f.window.detect_timed_out(at, f.rtt) == 1);
-    CHECK(f.send(at) == "0:a");
-    times.push_back(static_cast<int>((at - kStart) / milliseconds(1)));
-  }
-  return times;
-}
-
 }  // namespace
 
-TEST_CASE("the stream is cut into segments, and a tail that has not left is filled up first") {
-  Fixture f(settings());
-  f.append("0123456");
-  f.append("789abcdefghijklm");
-  CHECK(f.window.size() == 3);
-  CHECK(f.send(kStart) == "0:0123456789");
-  CHECK(f.send(kStart) == "1:abcdefghij");
-  CHECK(f.send(kStart) == "2:klm");
-  CHECK(f.send(kStart) == "-");
-  f.append("no");  // the tail has left: a new segment
-  CHECK(f.send(kStart) == "3:no");
-}
-
-TEST_CASE("what was prepared and not committed is taken back") {
-  Fixture f(settings());
-  f.append("", 100);
-  CHECK(f.window.empty());
-  CHECK(f.pool.in_use() == 0);
-  f.append("0123", 100);
-  CHECK(f.window.size() == 1);
-  CHECK(f.pool.in_use() == 1);
-  f.append("456789", 50);
-  f.append("x", 50);
-  CHECK(f.pool.in_use() == 2);
-  CHECK(f.send(kStart) == "0:0123456789");
-  CHECK(f.send(kStart) == "1:x");
-}
-
-TEST_CASE("every cut of the stream into writes gives the same bytes") {
-  const std::string text = "the quick brown fox jumps over the lazy dog";
-  for (std::size_t a = 0; a <= text.size(); ++a) {
-    for (std::size_t b = a; b <= text.size(); b += 3) {
-      Fixture f(settings());
-      f.append(text.substr(0, a), a + 7);
-      f.append(text.substr(a, b - a), b - a + 13);
-      f.append(text.substr(b));
-      std::string sent;
-      for (std::string copy = f.send(kStart); copy != "-"; copy = f.send(kStart))
-        sent += copy.substr(copy.find(':') + 1);
-      REQUIRE(sent == text);
-    }
-  }
-}
-
 TEST_CASE("no segment leaves at or beyond the limit, or if it is longer than the room") {
-  Fixture f(settings());
+  Fixture f;
   f.append_segments(5);
   CHECK_FALSE(f.window.poll_transmission(kStart, 0, kMss));
   CHECK_FALSE(f.window.poll_transmission(kStart, 5, kMss - 1));
@@ -124,7 +68,7 @@ TEST_CASE("no segment leaves at or beyond the limit, or if it is longer than the
 }
 
 TEST_CASE("an acknowledgement frees its segment at once and una follows later") {
-  Fixture f(settings());
+  Fixture f;
   f.append_segments(3);
   f.send_all(kStart);
   CHECK(f.ack(kStart + milliseconds(50), 1, kStart).rtt == milliseconds(50));
@@ -140,7 +84,7 @@ TEST_CASE("an acknowledgement frees its segment at once and una follows later") 
 }
 
 TEST_CASE("una can be what was sent and nothing else") {
-  Fixture f(settings());
+  Fixture f;
   f.append_segments(5);
   for (int i = 0; i < 3; ++i) f.send(kStart);
   CHECK(f.window.plausible_una(0));
@@ -151,102 +95,29 @@ TEST_CASE("una can be what was sent and nothing else") {
   CHECK_FALSE(f.window.plausible_una(0x80000000));
 }
 
-TEST_CASE("a segment is lost once as many later copies as `resend` says were acknowledged") {
-  Fixture f(settings(2));
-  f.append_segments(4);
-  f.send_all(kStart);
-  f.ack(kStart, 1, kStart);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 0);
-  f.ack(kStart, 2, kStart);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 1);
-  CHECK(f.window.has_lost());
-  CHECK(f.window.in_flight() == 1);
-  CHECK(f.send(kStart).substr(0, 2) == "0:");
-  CHECK(f.window.detect_lost_by_packet_threshold() == 0);  // its new copy is the latest of all
-  CHECK(f.window.counters().lost_by_packet_threshold == 1);
-}
-
-TEST_CASE("the copy sent again can be overtaken again") {
-  Fixture f(settings(2));
-  f.append_segments(6);
-  for (int i = 0; i < 3; ++i) f.send(kStart);
-  f.ack(kStart, 1, kStart);
-  f.ack(kStart, 2, kStart);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 1);
-  const TimePoint later = kStart + milliseconds(20);
-  CHECK(f.send_all(later) == 4);  // 0 again, then 3, 4, 5
-  f.ack(later, 3, later);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 0);
-  f.ack(later, 4, later);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 1);
-}
-
-TEST_CASE("with resend 0 order proves nothing") {
-  Fixture f(settings(0));
-  f.append_segments(20);
-  f.send_all(kStart);
-  for (std::uint32_t sn = 1; sn < 20; ++sn) f.ack(kStart, sn, kStart);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 0);
-}
-
-TEST_CASE(
-    "an unanswered segment is sent again after 0.2, 0.6, 1.2, 2.0 s, with nodelay after 0.2, 0.5, 0.9, 1.4 "
-    "s") {
-  CHECK(resend_times(false, 4) == std::vector<int>{200, 600, 1200, 2000});
-  CHECK(resend_times(true, 4) == std::vector<int>{200, 500, 900, 1400});
-}
-
-TEST_CASE("a segment that never arrives is tried for ever, at most 60 s apart") {
-  Fixture f(settings());
-  for (int i = 0; i < 5; ++i) f.rtt.add_sample(TimePoint{}, seconds(30));
-  f.append("a");
-  TimePoint now = kStart;
-  for (int i = 0; i < 40; ++i) {
-    CHECK(f.send(now) == "0:a");
-    const TimePoint next = f.window.next_timeout(f.rtt).value();
-    CHECK(next - now <= seconds(60));
-    now = next;
-    CHECK(f.window.detect_timed_out(now, f.rtt) == 1);
-  }
-  CHECK(f.window.counters().timed_out == 40);
-}
-
 TEST_CASE("of the segments found lost the one that the peer's reader waits for goes first") {
-  Fixture f(settings());
+  Fixture f;
   f.append_segments(3);
   f.send_all(kStart);
-  f.window.detect_timed_out(kStart + milliseconds(200), f.rtt);
+  f.window.handle_timeout(kStart + milliseconds(200), f.rtt);
   f.send_all(kStart + milliseconds(200));  // due again at 600
   f.append_segments(1);
   f.send_all(kStart + milliseconds(350));  // due at 550
   f.window.handle_una(kStart, 1);
-  CHECK(f.window.detect_timed_out(kStart + milliseconds(600), f.rtt) == 3);  // 3 is found before 1 and 2
+  CHECK(f.window.handle_timeout(kStart + milliseconds(600), f.rtt).timed_out ==
+        3);  // 3 is found before 1 and 2
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "1:");
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "3:");
   CHECK(f.send(kStart + milliseconds(600)).substr(0, 2) == "2:");
 }
 
-TEST_CASE("segments with different histories time out each at its own time") {
-  Fixture f(settings());
-  f.append_segments(1);
-  f.send_all(kStart);
-  f.window.detect_timed_out(kStart + milliseconds(200), f.rtt);
-  f.send_all(kStart + milliseconds(200));  // due again at 600
-  f.append_segments(1);
-  f.send_all(kStart + milliseconds(300));  // due at 500
-  CHECK(f.window.next_timeout(f.rtt) == kStart + milliseconds(500));
-  CHECK(f.window.detect_timed_out(kStart + milliseconds(500), f.rtt) == 1);
-  CHECK(f.window.next_timeout(f.rtt) == kStart + milliseconds(600));
-  CHECK(f.window.detect_timed_out(kStart + milliseconds(600), f.rtt) == 1);
-  CHECK_FALSE(f.window.next_timeout(f.rtt));  // both wait to be sent, not for time
-}
-
-TEST_CASE("an acknowledged older copy makes the retransmission spurious, and its time stamp gives the sample") {
-  Fixture f(settings());
+TEST_CASE(
+    "an acknowledged older copy makes the retransmission spurious, and its time stamp gives the sample") {
+  Fixture f;
   f.append_segments(2);
   f.send_all(kStart);
   const TimePoint later = kStart + milliseconds(200);
-  f.window.detect_timed_out(later, f.rtt);
+  f.window.handle_timeout(later, f.rtt);
   CHECK(f.send_all(later) == 2);
   const auto old_transmission = f.ack(later + milliseconds(10), 0, kStart);
   CHECK(old_transmission.newly_acked == 1);
@@ -257,11 +128,11 @@ TEST_CASE("an acknowledged older copy makes the retransmission spurious, and its
 }
 
 TEST_CASE("a segment found lost and then acknowledged is not sent again") {
-  Fixture f(settings());
+  Fixture f;
   f.append_segments(3);
   f.send_all(kStart);
   const TimePoint later = kStart + milliseconds(250);
-  CHECK(f.window.detect_timed_out(later, f.rtt) == 3);
+  CHECK(f.window.handle_timeout(later, f.rtt).timed_out == 3);
   f.ack(later, 1, kStart);
   f.window.handle_una(kStart, 1);
   CHECK(f.send_all(later) == 1);
@@ -270,8 +141,7 @@ TEST_CASE("a segment found lost and then acknowledged is not sent again") {
 
 TEST_CASE("sequence numbers wrap at the sender") {
   const std::uint32_t first = 0xfffffffe;
-  Fixture f(settings(2, false, first));
-  f.first = first;
+  Fixture f(2, first);
   f.append("aaaaaaaaaabbbbbbbbbbccccccccccdddddddddde");
   CHECK(f.window.poll_transmission(kStart, first + 2, kMss));
   CHECK(f.window.poll_transmission(kStart, first + 2, kMss));
@@ -283,7 +153,7 @@ TEST_CASE("sequence numbers wrap at the sender") {
   CHECK_FALSE(f.window.plausible_una(3));
   CHECK(f.ack(kStart, 0, kStart).newly_acked == 1);
   CHECK(f.ack(kStart, 1, kStart).newly_acked == 1);
-  CHECK(f.window.detect_lost_by_packet_threshold() == 2);
+  CHECK(f.window.end_batch(kStart, f.rtt).by_packet_threshold == 2);
   CHECK(f.send(kStart) == "0:aaaaaaaaaa");
   CHECK(f.send(kStart) == "1:bbbbbbbbbb");
   CHECK(f.window.handle_una(kStart, 2) == 2);
@@ -293,7 +163,7 @@ TEST_CASE("sequence numbers wrap at the sender") {
 }
 
 TEST_CASE("an empty window gives its memory back, and can be used again") {
-  Fixture f(settings());
+  Fixture f;
   f.append_segments(200);
   f.send_all(kStart);
   f.window.handle_una(kStart, 200);
@@ -305,7 +175,7 @@ TEST_CASE("an empty window gives its memory back, and can be used again") {
 TEST_CASE("a window that ends with segments under way gives their buffers back") {
   BufferPool pool(64);
   {
-    SendWindow window(pool, settings());
+    SendWindow window(pool, kMss, Fixture::tuning(0));
     std::vector<MutableBytes> pieces;
     window.prepare(95, pieces);
     window.commit(95);
@@ -315,6 +185,27 @@ TEST_CASE("a window that ends with segments under way gives their buffers back")
     CHECK(pool.in_use() == 9);
   }
   CHECK(pool.in_use() == 0);
+}
+
+TEST_CASE("a send window counts what its parts report, and hands the outcomes over once") {
+  Fixture f(1);
+  f.append_segments(4);
+  f.send_all(kStart);
+  f.ack(kStart, 0, kStart);
+  f.ack(kStart, 2, kStart);
+  CHECK(f.window.end_batch(kStart, f.rtt).by_packet_threshold == 1);
+  const TimePoint later = kStart + milliseconds(200);
+  CHECK(f.window.handle_timeout(later, f.rtt).timed_out == 1);
+  f.send_all(later);
+  CHECK(f.ack(later, 1, kStart).spurious);
+  CHECK(f.window.counters().lost_by_packet_threshold == 1);
+  CHECK(f.window.counters().timed_out == 1);
+  CHECK(f.window.counters().spurious == 1);
+  const SendWindow::PathOutcomes outcomes = f.window.take_outcomes();
+  CHECK(outcomes.loss_events == 2);
+  CHECK(outcomes.first[FirstOutcome::kUnprotectedArrived] == 2);
+  CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 2);
+  CHECK(f.window.take_outcomes().loss_events == 0);
 }
 
 }  // namespace kcptun

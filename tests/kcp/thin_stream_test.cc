@@ -14,7 +14,6 @@ constexpr Duration kNeverOverdue = seconds(1000);
 const TimePoint kStart{seconds(100)};
 
 struct Window {
-  Window() : window(pool, {.segment_size = kMss, .by_time = true}) {}
   void send(TimePoint now, std::size_t size) {
     std::vector<MutableBytes> pieces;
     window.prepare(size, pieces);
@@ -23,14 +22,14 @@ struct Window {
   }
   /// The number of the segment that is repeated, -1 if none is.
   int repeat(TimePoint now, std::uint8_t times = 1, Duration overdue = kNeverOverdue) {
-    const auto copy = window.poll_redundant(now, times, overdue, kMss, window.next_transmit_number());
+    const auto copy = window.poll_redundant(now, {times, overdue, kMss, window.next_transmit_number()});
     if (!copy) return -1;
-    CHECK(copy->repeat);
+    CHECK(copy->kind == SendWindow::Kind::kRedundant);
     return static_cast<int>(copy->sn);
   }
 
   BufferPool pool{64};
-  SendWindow window;
+  SendWindow window{pool, kMss, KcpTuning{}};
 };
 
 /// A conversation, and what it says.
@@ -98,13 +97,15 @@ TEST_CASE("the acknowledgement of any repeat tells that the first copy was lost,
   SECTION("the first repeat's, though there was a second one") {
     // Of copies in the middle only the time stamp is known, which is a millisecond late at most.
     CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt == 2 * kGap + milliseconds(1));
-    CHECK(w.window.counters().unprotected_lost == 1);
-    CHECK(w.window.counters().unprotected_arrived == 0);
+    const SendWindow::PathOutcomes outcomes = w.window.take_outcomes();
+    CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 1);
+    CHECK(outcomes.first[FirstOutcome::kUnprotectedArrived] == 0);
   }
   SECTION("the first copy's") {
     CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart)).rtt == 3 * kGap);
-    CHECK(w.window.counters().unprotected_lost == 0);
-    CHECK(w.window.counters().unprotected_arrived == 1);
+    const SendWindow::PathOutcomes outcomes = w.window.take_outcomes();
+    CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 0);
+    CHECK(outcomes.first[FirstOutcome::kUnprotectedArrived] == 1);
   }
   CHECK(w.window.counters().spurious == 0);
 }
