@@ -12,6 +12,10 @@ foreach(program kcptun-client kcptun-server) # bash-completion loads a file by t
 endforeach()
 install(FILES scripts/completions/_kcptun DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES README.md LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs # README's links lead there
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "*.png" PATTERN "*.csv" PATTERN "*.yaml"
+        PATTERN "docs/examples/*" PATTERN "docs/examples/echo/*"
+        PATTERN man EXCLUDE)
 install(FILES docs/examples/profile-client.json docs/examples/profile-server.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 
