@@ -1,5 +1,6 @@
 """The first hour as the documents have it: the command blocks of README, quick start, install and recipes are run on a
-machine of their own (a network namespace with a web server, an SSH banner and the names that the pages use).
+machine of their own (a network namespace with a web server, an SSH banner and the names that the pages use). The
+programs accept every profile that a page shows.
 
     documents_test.py --client PROGRAM --server PROGRAM
 
@@ -24,6 +25,7 @@ from tunnel import OPTIONS
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
 PAGES = ("README.md", "docs/quick-start.md", "docs/install.md", "docs/recipes.md")
 BLOCK = re.compile(r"(?:^<!-- (run|not run): ([^>]*) -->\n)?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROFILE = re.compile(r"^```json\n(\{.*?\n\})\n```$", re.MULTILINE | re.DOTALL)
 PAIRING = re.compile(r"kcptun://v1/[A-Za-z0-9_-]{20,}")
 PLACEHOLDER = "kcptun://v1/..."
 NAMES = ("vpn.example.net", "www.example.net")
@@ -178,6 +180,31 @@ class Marks(unittest.TestCase):
     def test_something_is_run_on_each_page_for_beginners(self):
         for page in ("README.md", "docs/quick-start.md", "docs/recipes.md"):
             self.assertTrue(scenes(page), page)
+
+
+class Profiles(t.TunnelCase):
+    def profiles(self):
+        for folder, _, names in os.walk(os.path.join(ROOT, "docs")):
+            for name in names:
+                if name.endswith(".md"):
+                    path = os.path.relpath(os.path.join(folder, name), ROOT)
+                    for text in PROFILE.findall(page_text(path)):
+                        yield path, text
+
+    def test_the_programs_accept_every_profile_that_a_page_shows(self):
+        key, profile = (os.path.join(self.directory, name) for name in ("key", "profile.json"))
+        for path, content in ((key, "a key of the test's own"), (profile, "")):
+            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+                file.write(content)
+        found = list(self.profiles())
+        self.assertGreater(len(found), 3)
+        for page, text in found:
+            text = re.sub(r'("key-file": )"[^"]*"', rf'\1"{key}"', text)
+            with open(profile, "w") as file:
+                file.write(text)
+            program = OPTIONS.server if '"target"' in text else OPTIONS.client
+            checked = subprocess.run([program, "-c", profile, "--check"], capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(checked.returncode, 0, f"{page}: {checked.stderr}\n{text}")
 
 
 @machine.needs("namespaces")
