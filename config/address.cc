@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/settings.h"
 #include "config/text.h"
 
 namespace kcptun {
@@ -31,35 +32,30 @@ bool is_ipv4(std::string_view text) {
   return text.find('.') != text.npos && text.find_first_not_of("0123456789.") == text.npos;
 }
 
-bool looks_like_path(std::string_view text) {
-  return text.front() == '@' || text.find('/') != text.npos || text.find(':') == text.npos;
+bool looks_like_path(std::string_view text) { return text.front() == '@' || text.find('/') != text.npos; }
+
+constexpr std::string_view kBehindScheme = "://";
+
+/// "is a URL ...", as a predicate. Repeats the scheme only: a URL may hold a secret.
+std::string url_fault(std::string_view scheme, AddressUse use) {
+  if (scheme == "kcptun") return "is a pairing string, which belongs to -c";
+  if (scheme == "unix") return "begins with unix:; write the path alone";
+  if (scheme == "udp" && use == AddressUse::kStreamDial)
+    return "asks for UDP, and a tunnel carries TCP: write host:port of a TCP service";
+  return "is a URL: write host:port without " + printable(scheme).append(kBehindScheme);
 }
 
-/// "http" of "http://h:1", "unix" of "unix:/run/x"; "" without one.
-std::string_view scheme_of(std::string_view text) {
-  const auto colon = text.find(':');
-  const auto scheme = text.substr(0, colon);
-  if (colon == text.npos || scheme.empty() || text.substr(colon + 1, 1) != "/") return {};
-  const auto in_scheme = [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '-'; };
-  return std::ranges::all_of(scheme, in_scheme) ? scheme : std::string_view();
-}
-
-/// What users write where an address belongs and is none, as a predicate; "" if it may be one. The scheme only is
-/// repeated: a URL may hold a secret.
+/// What users write where an address belongs and is none, as a predicate; "" if it may be one.
 std::string misplaced(std::string_view text, AddressUse use) {
+  if (text.front() == '@') return {};
   if (is_digits(text)) return "has no host and no colon: write :" + std::string(text);
-  if (const auto scheme = scheme_of(text); !scheme.empty()) {
-    if (scheme == "kcptun") return "is a pairing string, which belongs to -c";
-    if (scheme == "unix") return "begins with unix:; write the path alone";
-    if (scheme == "udp" && use == AddressUse::kStreamDial)
-      return "asks for UDP, and a tunnel carries TCP: write host:port of a TCP service";
-    return "is a URL: write host:port without " + std::string(scheme) + "://";
-  }
+  if (text.starts_with("unix:/")) return url_fault("unix", use);
+  if (const auto behind = text.find(kBehindScheme); behind != text.npos) return url_fault(text.substr(0, behind), use);
   if (is_ipv4(text)) return "has no port";
   const auto slash = text.find('/');
   const auto colon = text.find(':');
   const bool port_and_path = slash != text.npos && colon != text.npos && colon > 0 && colon + 1 < slash &&
-                             text.front() != '.' && text.front() != '@' &&
+                             text.front() != '.' &&
                              is_digits(text.substr(colon + 1, slash - colon - 1));
   return port_and_path ? "has a path behind its port; write host:port" : "";
 }
@@ -167,6 +163,8 @@ Result<Address> parse_address(std::string_view given, AddressUse use) {
   if (auto reason = misplaced(text, use); !reason.empty()) return Error{std::move(reason)};
   if (text.find("\uff1a") != text.npos) return Error{"has a full-width colon (U+FF1A): write an ordinary one"};
   if (allows_path(use) && looks_like_path(text)) return parse_path(text);
+  if (allows_path(use) && text.find(':') == text.npos)
+    return Error{"has no port; the path of a unix socket has a slash, like ./" + printable(text)};
   auto split = split_host_port(text);
   if (!split) return Error{split.error()};
   split->host = without_blanks(split->host);

@@ -21,7 +21,7 @@ enum class AddressUse : std::uint8_t {
   kStreamDial,      // host:port or a unix path               server's target
 };
 
-/// Where a unix path is allowed, text with a '/', with a leading '@' or without ':' is one. (kcptun takes
+/// Where a unix path is allowed, text with a leading '@' is one, and text with a '/' and without "://". (kcptun takes
 /// whatever does not split into host and port for a path, typing errors included.) Blanks around it, around the host
 /// and around the port do not count. The error is a predicate: "has no port", to stand behind the text it is about.
 Result<Address> parse_address(std::string_view given, AddressUse use);

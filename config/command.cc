@@ -16,7 +16,9 @@
 #include "config/command_line.h"
 #include "config/json_file.h"
 #include "config/normalise.h"
+#include "config/override_warnings.h"
 #include "config/pairing.h"
+#include "config/profile_warnings.h"
 #include "config/render.h"
 #include "config/text.h"
 #include "config/validate.h"
@@ -28,9 +30,15 @@ namespace {
 constexpr std::size_t kMaxFileSize =
     1 << 20;  // no profile is as long; keeps -c /dev/zero from eating the machine
 
+/// The text of -c: a profile's JSON, and whether a pairing string brought it.
+struct ProfileText {
+  std::string json;
+  bool paired = false;
+};
+
 /// The JSON that -c means: of a file, of a pairing string, or of a file that holds a pairing string. From
 /// here on messages call a pairing string by a name, for it holds the key. The error is a sentence.
-Result<std::string> json_of(const CommandInput& input, Settings& settings) {
+Result<ProfileText> json_of(const CommandInput& input, Settings& settings) {
   const std::string word = settings.text(OptionId::kConfigFile);
   std::string pairing = word;
   if (!is_pairing(word)) {
@@ -38,14 +46,14 @@ Result<std::string> json_of(const CommandInput& input, Settings& settings) {
     if (!text) return Error{printable_path(word) + ": cannot read: " + text.error()};
     text = text_of_file(std::move(text.value()));
     if (!text) return Error{printable_path(word) + ' ' + text.error()};
-    if (!is_pairing(without_blanks(text.value()))) return text;
+    if (!is_pairing(without_blanks(text.value()))) return ProfileText{std::move(text.value())};
     pairing = std::move(text.value());
   } else {
     settings.set(OptionId::kConfigFile, std::string(kPairingName), Source::kFlag);
   }
   auto json = decode_pairing(pairing, input.role);
   if (!json) return Error{printable_path(settings.text(OptionId::kConfigFile)) + ' ' + json.error()};
-  return json;
+  return ProfileText{std::move(json.value()), true};
 }
 
 bool sets_secret(const FileSettings::Assignments& assignments) {
@@ -70,8 +78,9 @@ std::variant<FileSettings, StartupError> read_file(const CommandInput& input, Se
   const auto text = json_of(input, settings);
   if (!text) return content_error(input.role, text.error());
   const std::string& file = settings.text(OptionId::kConfigFile);
-  auto parsed = parse_json_settings(text.value(), file, input.role);
+  auto parsed = parse_json_settings(text.value().json, file, input.role);
   if (!parsed) return content_error(input.role, parsed.error());
+  parsed.value().paired = text.value().paired;
   if (auto warning = readable_secret_warning(input, file, parsed.value()); !warning.empty())
     parsed.value().warnings.push_back(std::move(warning));
   return std::move(parsed.value());
@@ -196,10 +205,23 @@ std::variant<RunTunnels, StartupError> configure_all(const CommandInput& input, 
   };
   if (!run.several)
     if (auto refusal = add(base, "")) return *refusal;
-  for (const auto& tunnel : file.tunnels)
-    if (auto refusal = add(settings_of(tunnel, base), "tunnel " + tunnel.name + ": ")) return *refusal;
+  for (const auto& tunnel : file.tunnels) {
+    Settings settings = settings_of(tunnel, base);
+    const std::string prefix = "tunnel " + tunnel.name + ": ";
+    for (const auto& warning : override_warnings(base, settings)) run.warnings.push_back(prefix + warning);
+    if (auto refusal = add(std::move(settings), prefix)) return *refusal;
+  }
   if (auto refusal = find_shared_file(run.tunnels)) return *refusal;
   return run;
+}
+
+ShareRequest share_request(RunTunnels run) {
+  ShareRequest share{.tunnels = {}, .warnings = std::move(run.warnings)};
+  for (ConfiguredTunnel& tunnel : run.tunnels) {
+    share.wants_address |= wants_own_address(tunnel.settings);
+    share.tunnels.push_back(std::move(tunnel.settings));
+  }
+  return share;
 }
 
 ParsedCommand finish(const CommandInput& input, const Settings& base, const Subcommand* subcommand, const FileSettings& file,
@@ -213,6 +235,7 @@ ParsedCommand finish(const CommandInput& input, const Settings& base, const Subc
     return PrintText{run.several ? render_check_of_several(checked) : render_check(*checked.front()),
                      std::move(run.warnings)};
   }
+  if (base.on(OptionId::kShare) && !subcommand) return share_request(std::move(run));
   if (subcommand && run.several) {
     return content_error(base.role(), printable_path(base.text(OptionId::kConfigFile)) +
                                             ": field \"tunnels\": " + std::string(subcommand->name) +
@@ -254,15 +277,21 @@ ParsedCommand parse_command(const CommandInput& input) {
     for (auto& [option, value] : plugin->options)
       settings.set(option, std::move(value), Source::kPluginOption);
   }
+  if (settings.on(OptionId::kShare) && settings.text(OptionId::kConfigFile).empty())
+    settings.set(OptionId::kConfigFile, default_path(input.role), Source::kFlag);
   auto read = read_file(input, settings);
   if (auto* refusal = std::get_if<StartupError>(&read)) return std::move(*refusal);
   auto& file = std::get<FileSettings>(read);
+  const Settings before = settings;
   for (auto& [option, value] : file.assignments) settings.set(option, std::move(value), Source::kFile);
   std::vector<std::string> warnings = std::move(file.warnings);
+  std::ranges::move(override_warnings(before, settings), std::back_inserter(warnings));
   if (plugin && !file.tunnels.empty())
     return content_error(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
                                            ": field \"tunnels\": a shadowsocks plugin is one tunnel");
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
+  if (file.paired && input.role == Role::kClient && settings.source(OptionId::kLocalAddr) == Source::kDefault)
+    settings.set(OptionId::kLocalAddr, std::string(kOwnMachineOnly), Source::kFile);
   return finish(input, settings, subcommand, file, std::move(warnings));
 }
 

@@ -62,7 +62,8 @@ struct RunSubcommand {
   Profile profile;
   std::vector<std::string> warnings;
 };
-using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, RunSubcommand, StartupError>;
+/// ShareRequest: print pairing strings (--share).
+using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, ShareRequest, RunSubcommand, StartupError>;
 
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);

@@ -9,6 +9,7 @@
 #include "config/address.h"
 #include "config/normalise.h"
 #include "config/pairing.h"
+#include "config/profile_warnings.h"
 #include "config/text.h"
 #include "config/validate.h"
 
@@ -17,23 +18,17 @@ namespace {
 
 using enum OptionId;
 
-/// What a new pair gets unless the user says otherwise: both ends are of this decade, the cipher
-/// authenticates, and the windows are no limit on an ordinary path (2048 packets are 2.6 MB under way). As
-/// flag text.
+/// What a new pair gets unless the user says otherwise: both ends are of this decade, and the cipher authenticates.
+/// Windows and redundancy are left alone: the programs fit them to the path. As flag text.
 struct Start {
   OptionId id;
   std::string_view value;
 };
-constexpr std::array<Start, 5> kStart{{
+constexpr std::array<Start, 3> kStart{{
     {kCrypt, "aes-128-gcm"},
     {kMode, "fast3"},
-    {kSendWindow, "2048"},
-    {kReceiveWindow, "2048"},
     {kNoComp, "true"},
 }};
-
-/// The client listens for its own machine only: who wants more says so.
-constexpr std::string_view kClientLocal = "127.0.0.1:12948";
 
 bool is_chosen(const Settings& settings, OptionId id) { return settings.source(id) != Source::kDefault; }
 
@@ -57,7 +52,7 @@ void apply_start(Settings& settings) {
       settings.set(id, value_from_text(option_of(id), text).value(), Source::kFlag);
   }
   if (settings.role() == Role::kClient && !is_chosen(settings, kLocalAddr)) {
-    settings.set(kLocalAddr, std::string(kClientLocal), Source::kFlag);
+    settings.set(kLocalAddr, std::string(kOwnMachineOnly), Source::kFlag);
   }
 }
 
@@ -110,11 +105,15 @@ std::optional<ValidationError> check_text(const Settings& settings) {
   return std::nullopt;
 }
 
+std::optional<ValidationError> check_client_address(const Settings& settings) {
+  if (is_chosen(settings, kRemoteAddr)) return std::nullopt;
+  return ValidationError{kRemoteAddr, "is kcptun's example; --init and --share need the server's address"};
+}
+
 std::optional<ValidationError> check_client(const Settings& settings) {
   if (settings.text(kRemoteAddr).find(',') != std::string::npos)
     return ValidationError{kRemoteAddr, "names several servers; --init makes the profiles of one client and one server"};
-  if (is_chosen(settings, kRemoteAddr)) return std::nullopt;
-  return ValidationError{kRemoteAddr, "is kcptun's example; --init needs the server's address"};
+  return check_client_address(settings);
 }
 
 /// The other side of `mine`.
@@ -126,7 +125,7 @@ Settings other_side(const Settings& mine, const std::string& own_host) {
   }
   if (mine.role() == Role::kServer) {
     other.set(kRemoteAddr, public_address(mine, own_host), Source::kFlag);
-    other.set(kLocalAddr, std::string(kClientLocal), Source::kFlag);
+    other.set(kLocalAddr, std::string(kOwnMachineOnly), Source::kFlag);
   } else {
     const auto remote = parse_address(mine.text(kRemoteAddr), AddressUse::kDatagramDial);
     other.set(kListen, ':' + ports_of(std::get<HostPort>(remote.value())), Source::kFlag);
@@ -139,12 +138,31 @@ bool belongs_in_profile(const Settings& settings, const Option& option) {
   return option.group == OptionGroup::kAddresses || must_agree(option.id) || is_chosen(settings, option.id);
 }
 
+/// `text` as comment lines that a terminal of kColumns shows whole.
+std::string as_comment(std::string_view text, std::string_view indent) {
+  constexpr std::size_t kColumns = 80;
+  const std::string mark = std::string(indent) + "//";
+  std::string out = mark;
+  std::size_t column = mark.size();
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    if (column + 1 + word.size() > kColumns) {
+      out.append("\n").append(mark);
+      column = mark.size();
+    }
+    out.append(" ").append(word);
+    column += 1 + word.size();
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  return out + '\n';
+}
+
 std::string comment_of(const Option& option) {
-  std::string text = "  // " + std::string(option.help);
+  std::string text = help_of(option);
   if (const auto hint = value_hint(option); !hint.empty()) text += ": " + hint;
   const bool says_so = option.help.find("same on both sides") != option.help.npos;
   if (must_agree(option.id) && !says_so) text += "; the same on both sides";
-  return text + '\n';
+  return as_comment(text, "  ");
 }
 
 }  // namespace
@@ -167,10 +185,9 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   if (const auto bad = server ? check_server(settings) : check_client(settings))
     return startup_error_of(settings, *bad);
   init.wants_key = !is_chosen(settings, kKey);
-  init.wants_address =
-      server && settings.text(kPublicAddress).empty() && is_every_address(listen_of(settings).host);
+  init.wants_address = wants_own_address(settings);
   auto& profile = std::get<Profile>(validated);
-  if (init.wants_key) profile.key = "generated";  // what the warnings shall not complain of
+  if (init.wants_key) profile.key = std::string(43, 'k');  // as long as the one that will be made: no reason to warn
   for (auto& warning : profile_warnings(profile)) init.warnings.push_back(std::move(warning));
   init.settings = std::move(settings);
   return init;
@@ -187,12 +204,28 @@ std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const
   return ProfilePair{std::move(other), std::move(mine)};
 }
 
+bool wants_own_address(const Settings& settings) {
+  return settings.role() == Role::kServer && settings.text(kPublicAddress).empty() &&
+         is_every_address(listen_of(settings).host);
+}
+
+std::variant<std::string, StartupError> pairing_of(const Settings& settings, const std::string& own_host) {
+  if (const auto bad = check_text(settings)) return startup_error_of(settings, *bad);
+  const bool client = settings.role() == Role::kClient;
+  if (const auto bad = client ? check_client_address(settings) : check_server(settings))
+    return startup_error_of(settings, *bad);
+  if (client) return encode_pairing(settings);
+  Settings other = other_side(settings, own_host);
+  apply_mode(other);
+  return encode_pairing(other);
+}
+
 std::string render_profile(const Settings& settings, std::string_view path) {
   const std::string program(program_name(settings.role()));
   std::string out =
       "// One side of a tunnel: " + program + " -c " + printable_path(path) +
       "\n// The key in it opens the tunnel: keep this file to yourself.\n"
-      "// kcptun-uv.json(5) tells all fields. Go's kcptun takes no comments such as these.\n{\n";
+      "// kcptun-uv.json(5) has all fields. Go's kcptun reads no comments.\n{\n";
   std::string fields;
   for (const auto& option : all_options()) {
     if (!belongs_in_profile(settings, option)) continue;

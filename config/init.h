@@ -1,5 +1,5 @@
-// --init: from one side's flags, the matching profiles of both sides. Pure: the key, this machine's address
-// and the file are the daemon's.
+// --init: from one side's flags, the matching profiles of both sides. --share: the pairing strings of a profile that is
+// there. Pure: the key, this machine's address and the file are the daemon's.
 #pragma once
 
 #include <optional>
@@ -25,6 +25,13 @@ struct InitPair {
 /// Lays what suits a new pair below what the user chose, and validates. REQUIRES: --init is set.
 std::variant<InitPair, StartupError> prepare_init(Settings settings);
 
+/// What --share asks for: the tunnels of a profile. Each warning is one line for standard error.
+struct ShareRequest {
+  std::vector<Settings> tunnels;  // at least one, complete
+  bool wants_address = false;     // of a server that nothing says where clients find
+  std::vector<std::string> warnings{};
+};
+
 struct ProfilePair {
   Settings client;
   Settings server;
@@ -39,6 +46,13 @@ struct InitFacts {
 /// Both sides. Options of transport, redundancy and streams, and what must agree, are the same at both.
 /// The refusal names what of the flags fits this side but not the other.
 std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const InitFacts& facts);
+
+/// True for a server's settings that do not say where clients find it: this machine's own address is to be used.
+bool wants_own_address(const Settings& settings);
+
+/// The pairing string of a tunnel, as --init printed it. `own_host` is empty unless some tunnel wants it. REQUIRES:
+/// settings that passed validate().
+std::variant<std::string, StartupError> pairing_of(const Settings& settings, const std::string& own_host);
 
 /// A profile for -c: JSON, each field below a comment that says what it is.
 /// `path` is the file's name, for the comment that says how to use it.

@@ -29,6 +29,7 @@ struct FileSettings {
   Assignments assignments;            // in the file's order: the last of a repeated field rules, as in kcptun
   std::vector<Tunnel> tunnels;        // of "tunnels": 1..kMaxTunnels of different names; none without that field
   std::vector<std::string> warnings;  // unknown fields, the other program's fields, repeated fields
+  bool paired = false;                // the text came out of a pairing string
 };
 
 /// `file` is the name for messages. The error names file, line and column, or file, field, value and what was

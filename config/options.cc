@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "core/base/settings.h"
+#include "core/kcp/congestion_table.h"
 
 namespace kcptun {
 namespace {
@@ -56,9 +57,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kRateLimit, kKcp, kB, kNumber, kLive, "ratelimit", "", "ratelimit", {0, kMaxRate}, "0", "0",
      "the most bytes per second that one session sends, 0: no limit"},
     {kSendWindow, kKcp, kB, kNumber, kLive, "sndwnd", "", "sndwnd", {1, 65535}, "128", "1024",
-     "send window in packets; unless set, it grows with the path up to 16384"},
+     "send window in packets; unless set, or with auto, it grows with the path up to 16384", "auto"},
     {kReceiveWindow, kKcp, kB, kNumber, kLive, "rcvwnd", "", "rcvwnd", {1, 65535}, "512", "1024",
-     "receive window in packets; unless set, it grows with the path up to 16384"},
+     "receive window in packets; unless set, or with auto, it grows with the path up to 16384", "auto"},
     {kAckNodelay, kKcp, kB, kSwitch, kLive, "acknodelay", "", "acknodelay", {}, "", "",
      "changes nothing: acknowledgements always leave with each batch"},
 
@@ -72,7 +73,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "1: no congestion window as KCP has it"},
 
     {kCongestion, kKcp, kB, kChoice, kNextSession, "cc", "", "cc", {}, "auto", "auto",
-     "congestion control: auto measures the path where nc is 1, kcp does as kcptun, off does nothing"},
+     "congestion control"},
 
     {kDataShard, kFec, kB, kNumber, kNextSession, "datashard", "ds", "datashard", {0, 255}, "10", "10",
      "data packets in a group, 0: no forward error correction"},
@@ -87,11 +88,12 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "smux version, the same on both sides; kcptun before 2022 has 1 as its default"},
     {kSmuxBuf, kMultiplexing, kB, kNumber, kNextSession, "smuxbuf", "", "smuxbuf", {kMinBuffer, kMaxBuffer},
      "4194304", "4194304", "bytes that all streams of a session may have waiting; with smux version 2, beyond it those that are not "
-     "read get no more window, and others go on"},
+     "read get no more window, and others go on; grows with rcvwnd unless it or streambuf is set", "auto"},
     {kFrameSize, kMultiplexing, kB, kNumber, kNextSession, "framesize", "", "framesize", {1, 65535}, "8192", "8192",
      "the largest smux frame sent, in bytes"},
     {kStreamBuf, kMultiplexing, kB, kNumber, kNextSession, "streambuf", "", "streambuf", {kMinBuffer, kMaxBuffer},
-     "2097152", "2097152", "bytes that one stream may have waiting (smux version 2), at most smuxbuf"},
+     "2097152", "2097152", "bytes that one stream may have waiting (smux version 2), at most smuxbuf; grows with rcvwnd unless "
+     "it or smuxbuf is set", "auto"},
     {kKeepAlive, kMultiplexing, kB, kNumber, kNextSession, "keepalive", "", "keepalive", {1, 30}, "10", "10",
      "seconds between heartbeats"},
 
@@ -148,14 +150,19 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kUser, kProcess, kB, kText, kRestart, "user", "", "user", {}, "", "",
      "run as this user once the ports are bound: NAME or NAME:GROUP (started as root)"},
     {kConfigFile, kProcess, kB, kText, kRestart, "c", "", "", {}, "", "",
-     "read a JSON file or a pairing string (kcptun://...); its fields override the flags"},
+     "read a JSON file or a pairing string (kcptun://...); its fields override the flags, with a warning for each that loses"},
     {kCheck, kProcess, kB, kSwitch, kRestart, "check", "", "", {}, "", "",
-     "validate, print the profile with the key hidden, and exit"},
+     "validate, print the effective profile with defaults marked and secrets hidden, and exit"},
     {kInit, kProcess, kB, kChoice, kRestart, "init", "", "", {}, "", "",
-     "write that side's profile to the file of -c (else client.json or server.json), print the other side's and a "
-     "pairing string, and exit"},
-    {kPublicAddress, kProcess, kS, kAddress, kRestart, "public-address", "", "", {}, "", "",
-     "with --init: where clients find the server, host or host:port; else this machine's own address"},
+     "write that side's profile to the file of -c (else client.json or server.json), print a pairing string for the other "
+     "side and what to do next, and exit"},
+    {kPrint, kProcess, kB, kSwitch, kRestart, "print", "", "", {}, "", "",
+     "with --init: print the other side's profile, too"},
+    {kShare, kProcess, kB, kSwitch, kRestart, "share", "", "", {}, "", "",
+     "print the pairing string of the profile of -c (else client.json or server.json), on a terminal also as a QR code, "
+     "and exit"},
+    {kPublicAddress, kProcess, kS, kAddress, kLive, "public-address", "", "public-address", {}, "", "",
+     "where clients find the server, for --init and --share: host or host:port; else this machine's own address"},
     {kDuration, kProcess, kC, kNumber, kRestart, "duration", "", "", {1, 3600}, "10", "",
      "with probe and bench: how many seconds to measure"},
     {kBandwidth, kProcess, kC, kNumber, kRestart, "bandwidth", "", "", {0, 10000}, "0", "",
@@ -211,6 +218,17 @@ const Option* find_field(std::string_view name) {
   return similar == kOptions.end() ? nullptr : &*similar;
 }
 
+std::string help_of(const Option& option) {
+  std::string help(option.help);
+  if (option.id != kCongestion) return help;
+  const char* separator = ": ";
+  for (const auto& row : congestion_table()) {
+    help.append(separator).append(row.name).append(" ").append(row.help);
+    separator = ", ";
+  }
+  return help;
+}
+
 std::vector<std::string_view> choices_of(OptionId id) {
   std::vector<std::string_view> words;
   if (id == kCrypt) {
@@ -225,7 +243,7 @@ std::vector<std::string_view> choices_of(OptionId id) {
   } else if (id == kLogFormat) {
     words = {"text", "json"};  // LogFormat's order
   } else if (id == kCongestion) {
-    for (const auto& row : kCongestionNames) words.push_back(row.name);
+    for (const auto& row : congestion_table()) words.push_back(row.name);
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
   }

@@ -24,7 +24,7 @@ enum class OptionId : std::uint8_t {
   kDscp, kSockBuf, kTcp,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kStatus, kStatusToken,
-  kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
+  kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPrint, kShare, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
   kHelpManJson, kHelp, kVersion,
 };
 // clang-format on
@@ -73,7 +73,7 @@ struct Option {
   NumberRange range;                // of a kNumber
   std::string_view client_default;  // as text; "" is false, or empty
   std::string_view server_default;
-  std::string_view help;
+  std::string_view help;            // shown by help_of()
   std::string_view word = "";  // of a kNumber: may stand in place of a number; its value is then that text
 
   bool applies_to(Role r) const {
@@ -91,6 +91,8 @@ const Option* find_flag(Role role, std::string_view name);
 /// By JSON field, of either role; like Go's reader an exact match is preferred to one of another case.
 const Option* find_field(std::string_view name);
 
+/// What the option does, as a phrase. That of cc comes from the table of congestion controllers.
+std::string help_of(const Option& option);
 /// The words a kChoice takes.
 std::vector<std::string_view> choices_of(OptionId id);
 /// An option of the process: of a file with several tunnels it may stand beside them only, not inside one.

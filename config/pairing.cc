@@ -126,13 +126,33 @@ bool is_pairing(std::string_view text) {
   return std::string_view(begins, text.end()).starts_with(kPairingScheme);
 }
 
+namespace {
+
+/// Of the tunnel, and not of the machine that the client runs on.
+bool travels(const Option& option) {
+  if (option.json.empty() || !option.applies_to(Role::kClient)) return false;
+  switch (option.group) {
+    case OptionGroup::kAddresses:
+      return option.id == kRemoteAddr;
+    case OptionGroup::kLogging:
+    case OptionGroup::kWatching:
+    case OptionGroup::kProcess:
+    case OptionGroup::kHidden:
+      return false;
+    default:
+      return option.id != kKeyFile;  // the key itself goes
+  }
+}
+
+}  // namespace
+
 bool must_agree(OptionId id) { return std::ranges::find(kAgreed, id) != kAgreed.end(); }
 
 std::string encode_pairing(const Settings& client) {
   nlohmann::ordered_json fields = nlohmann::ordered_json::object();
   const Settings defaults(Role::kClient);
   for (const auto& option : all_options()) {
-    if (option.json.empty() || !option.applies_to(Role::kClient) || option.id == kLocalAddr) continue;
+    if (!travels(option)) continue;
     const Setting chosen{client.value(option.id), client.source(option.id)};
     const bool is_default = chosen.source == Source::kDefault || chosen.value == defaults.value(option.id);
     if (is_default && option.id != kRemoteAddr && !must_agree(option.id)) continue;

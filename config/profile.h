@@ -1,4 +1,4 @@
-// A validated profile: everything that a user can choose about one tunnel, as plain values (docs/protocol.md
+// A validated profile: everything that a user can choose about one tunnel, as plain values (docs/develop/protocol.md
 // section 9). Made by parse_command() (config/command.h) and by nobody else; whoever holds one may trust its
 // ranges.
 #pragma once

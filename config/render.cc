@@ -1,7 +1,6 @@
 #include "config/render.h"
 
 #include <cctype>
-#include <nlohmann/json.hpp>
 
 #include "config/subcommands.h"
 
@@ -41,7 +40,7 @@ std::string flag_names(const Option& option) {
 
 /// "help text: hint (default: x)".
 std::string explanation(const Option& option, Role role) {
-  std::string text(option.help);
+  std::string text = help_of(option);
   if (option.kind == OptionKind::kChoice) text += ": " + value_hint(option);
   const bool number = option.kind == OptionKind::kNumber;
   const auto preset = option.default_for(role);
@@ -111,7 +110,7 @@ std::string markdown_row(const Option& option) {
   if (option.kind == OptionKind::kAddress) hint = "address";
   std::string row = "| `" + flag_names(option) + "` | " + field + " | ";
   return row + std::string(role_word(option.role)) + " | " + hint + " | " + markdown_default(option) + " | " +
-         std::string(option.help) + " |\n";
+         help_of(option) + " |\n";
 }
 
 /// Free text as one or more input lines of mdoc(7): no backslash and no control character at a line's start.
@@ -153,7 +152,7 @@ std::string mdoc_default(const Option& option, std::string_view client, std::str
 
 /// What stands under one entry: the help as a sentence, its values, the default.
 std::string mdoc_body(const Option& option, std::string_view client, std::string_view server) {
-  std::string out = mdoc_text(option.help);
+  std::string out = mdoc_text(help_of(option));
   out.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(out.front())));
   out += ".\n";
   const auto hint = value_hint(option);
@@ -231,45 +230,6 @@ std::string render_man_json() {
     if (option.role != OptionRole::kBoth) title += ", " + std::string(role_word(option.role)) + " only";
     return title + '\n' + mdoc_body(option, option.client_default, option.server_default);
   });
-}
-
-namespace {
-
-using OrderedJson = nlohmann::ordered_json;
-
-/// Adds the fields that `wanted(option)` asks for.
-template <typename Wanted>
-void add_fields(OrderedJson& object, const Settings& settings, Wanted wanted) {
-  for (const auto& option : all_options()) {
-    if (option.json.empty() || !option.applies_to(settings.role()) || !wanted(option)) continue;
-    // One source of the key, as -c wants it again.
-    if (option.id == OptionId::kKey && !settings.text(OptionId::kKeyFile).empty()) continue;
-    auto& field = object[std::string(option.json)];
-    std::visit([&](const auto& value) { field = value; }, settings.value(option.id));
-    if (option.id == OptionId::kKey || (is_secret(option.id) && field != "")) field = "(hidden)";
-  }
-}
-
-std::string dumped(const OrderedJson& object) {
-  return object.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + '\n';
-}
-
-}  // namespace
-
-std::string render_check(const Settings& settings) {
-  OrderedJson profile = OrderedJson::object();
-  add_fields(profile, settings, [](const Option&) { return true; });
-  return dumped(profile);
-}
-
-std::string render_check_of_several(std::span<const Settings* const> tunnels) {
-  OrderedJson file = OrderedJson::object();
-  add_fields(file, *tunnels.front(), [](const Option& option) { return is_process_wide(option.id); });
-  OrderedJson& list = file["tunnels"] = OrderedJson::array();
-  for (const Settings* settings : tunnels)
-    add_fields(list.emplace_back(OrderedJson::object()), *settings,
-               [](const Option& option) { return !is_process_wide(option.id); });
-  return dumped(file);
 }
 
 std::string render_key(const std::array<std::uint8_t, 32>& bytes) {

@@ -22,8 +22,8 @@ std::string render_man(Role role);
 /// The JSON fields of both programs, by groups, as the mdoc(7) text that kcptun-uv.json(5) includes.
 std::string render_man_json();
 
-/// The effective profile as a JSON object that -c would accept again, but for the key, which is hidden.
-/// REQUIRES: settings that passed validate().
+/// The effective profile as a JSON object with a comment behind each value that nobody has set. As a file of -c, with the
+/// hidden secrets put in, it behaves as these settings do. REQUIRES: settings that passed validate().
 std::string render_check(const Settings& settings);
 /// The same of several tunnels: options of the process, then "tunnels". REQUIRES: at least one.
 std::string render_check_of_several(std::span<const Settings* const> tunnels);

@@ -1,6 +1,6 @@
 // The values of all options before validation, each with where it came from, and how a complaint about one is
 // worded. Order of rule: default, then KCPTUN_KEY, then flags, then SS_PLUGIN_OPTIONS, then the JSON file, then
-// the SS_* addresses of a shadowsocks plugin (docs/protocol.md section 9; plugin.h).
+// the SS_* addresses of a shadowsocks plugin (docs/develop/protocol.md section 9; plugin.h).
 #pragma once
 
 #include <array>

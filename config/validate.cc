@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "config/address.h"
-#include "config/text.h"
+#include "config/read_addresses.h"
 #include "config/unsupported.h"
 #include "core/base/check.h"
+#include "core/kcp/congestion_table.h"
 
 namespace kcptun {
 namespace {
@@ -15,15 +15,7 @@ using enum OptionId;
 using Check = std::optional<ValidationError>;
 
 constexpr std::string_view kManual = "manual";
-// Sizes that Go's qpp package asks for with 8 qubits: bytes of key, and pads.
-constexpr std::size_t kQppLeastKey = 211;
-constexpr std::uint16_t kQppLeastPads = 7;
-
-// Characters of a status-token: what guessing cannot find, what a request line can hold.
-constexpr std::size_t kMinToken = 16;
-constexpr std::size_t kMaxToken = 256;
-
-// The smallest mtu holds every header (docs/protocol.md section 2) and leaves payload.
+// The smallest mtu holds every header (docs/develop/protocol.md section 2) and leaves payload.
 constexpr std::int64_t kMaxHeaders = 44 + 8 + 16 + 24;
 
 std::optional<KcpTuning> preset_of(std::string_view mode) {
@@ -106,8 +98,8 @@ Check check_shards(const Settings& settings) {
 }
 
 Check check_buffers(const Settings& settings) {
-  const auto whole = settings.number(kSmuxBuf);
-  const auto stream = settings.number(kStreamBuf);
+  const auto whole = number_in_force(settings, kSmuxBuf);
+  const auto stream = number_in_force(settings, kStreamBuf);
   if (stream <= whole) return std::nullopt;
   if (culprit(settings, kStreamBuf, kSmuxBuf) == kSmuxBuf) {
     return ValidationError{kSmuxBuf, "is smaller than streambuf " + std::to_string(stream)};
@@ -115,9 +107,13 @@ Check check_buffers(const Settings& settings) {
   return ValidationError{kStreamBuf, "is larger than smuxbuf " + std::to_string(whole)};
 }
 
+// In a file the public address stands for the next --share; on the command line it would be forgotten.
 Check check_init(const Settings& settings) {
-  if (settings.text(kPublicAddress).empty() || !settings.text(kInit).empty()) return std::nullopt;
-  return ValidationError{kPublicAddress, "has a meaning with --init only"};
+  const bool init = !settings.text(kInit).empty();
+  if (settings.on(kPrint) && !init) return ValidationError{kPrint, "has a meaning with --init only"};
+  const bool forgotten = settings.source(kPublicAddress) == Source::kFlag && !init && !settings.on(kShare);
+  if (!forgotten || settings.text(kPublicAddress).empty()) return std::nullopt;
+  return ValidationError{kPublicAddress, "has a meaning with --init and --share only"};
 }
 
 // The kernel would choose one port for UDP and another for TCP.
@@ -130,133 +126,41 @@ Check check_tcp(const Settings& settings, const Profile& profile) {
   return ValidationError{kListen, "needs a port with tcp, not 0"};
 }
 
-AddressUse use_of(OptionId id) {
-  switch (id) {
-    case kLocalAddr:
-    case OptionId::kStatus:
-      return AddressUse::kStreamListen;
-    case kListen:
-      return AddressUse::kDatagramListen;
-    case kRemoteAddr:
-      return AddressUse::kDatagramDial;
-    default:
-      return AddressUse::kStreamDial;
-  }
+/// REQUIRES: check_each() has accepted the settings.
+const CongestionRow& congestion_row(const Settings& settings) {
+  const CongestionRow* const row = find_congestion(settings.text(kCongestion));
+  KCPTUN_CHECK(row != nullptr);
+  return *row;
 }
 
-Check read_address(const Settings& settings, OptionId id, Address& to) {
-  auto address = parse_address(settings.text(id), use_of(id));
-  if (!address) return ValidationError{id, address.error()};
-  to = std::move(address.value());
-  return std::nullopt;
-}
-
-// Entries are separated by commas, which no host has.
-Check read_servers(const Settings& settings, Profile& profile) {
-  const std::string& text = settings.text(kRemoteAddr);
-  if (text.find(',') == text.npos) {
-    if (auto bad = read_address(settings, kRemoteAddr, profile.remote)) return bad;
-    profile.servers = {std::get<HostPort>(profile.remote)};
+/// A controller that measures nothing takes its rate from ratelimit.
+Check check_congestion(const Settings& settings) {
+  if (congestion_row(settings).rate_limit == RateLimitUse::kOptional || settings.number(kRateLimit) > 0)
     return std::nullopt;
-  }
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string entry(without_blanks(std::string_view(text).substr(begin, end - begin)));
-    const auto address = parse_address(entry, AddressUse::kDatagramDial);
-    if (!address) return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
-    const HostPort& server = std::get<HostPort>(address.value());
-    if (std::ranges::find(profile.servers, server) != profile.servers.end())
-      return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\" twice"};
-    if (profile.servers.size() == kMaxServers)
-      return ValidationError{kRemoteAddr, "names more than " + std::to_string(kMaxServers) + " servers"};
-    profile.servers.push_back(server);
-    begin = end + 1;
-  }
-  profile.remote = profile.servers.front();
-  return std::nullopt;
-}
-
-Check read_addresses(const Settings& settings, Profile& profile) {
-  const bool client = settings.role() == Role::kClient;
-  if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
-  return client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote);
-}
-
-// A file has permissions; an abstract name and a port have none.
-Check read_local_access(const Settings& settings, Profile& profile) {
-  const std::string& mode = settings.text(kLocalMode);
-  profile.local_group = settings.text(kLocalGroup);
-  const auto* path = std::get_if<UnixPath>(&profile.local_address);
-  const bool is_file = path && path->path.front() != '@';
-  for (const OptionId id : {kLocalMode, kLocalGroup})
-    if (!settings.text(id).empty() && !is_file) return ValidationError{id, "needs a unix socket's path in localaddr"};
-  if (mode.empty()) return std::nullopt;
-  constexpr std::size_t kMaxDigits = 4;
-  if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos || std::stoul(mode, nullptr, 8) > 0777)
-    return ValidationError{kLocalMode, "must be permissions in octal, 0 to 0777"};
-  profile.local_mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
-  return std::nullopt;
-}
-
-// Literals and the one name that always means this machine; the daemon looks again at what the name became.
-bool is_loopback(std::string_view host) {
-  if (host == "localhost" || host == "::1") return true;
-  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
-}
-
-Check check_status_token(const std::string& token) {
-  if (token.empty()) return std::nullopt;
-  if (token.size() < kMinToken || token.size() > kMaxToken) {
-    return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." + std::to_string(kMaxToken) +
-                                       " characters"};
-  }
-  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they are.
-  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
-  if (token.find_first_not_of(kAllowed) != token.npos) {
-    return ValidationError{kStatusToken, "must be of letters, digits and -._~+/="};
-  }
-  return std::nullopt;
-}
-
-Check read_status(const Settings& settings, Profile& profile) {
-  const std::string& text = settings.text(OptionId::kStatus);
-  profile.status_token = settings.text(kStatusToken);
-  if (auto bad = check_status_token(profile.status_token)) return bad;
-  if (text.empty()) return std::nullopt;
-  Address address;
-  if (auto bad = read_address(settings, OptionId::kStatus, address)) return bad;
-  if (auto* host = std::get_if<HostPort>(&address)) {
-    if (host->host.empty()) host->host = "127.0.0.1";  // all others must be asked for by name
-    if (profile.status_token.empty() && !is_loopback(host->host)) {
-      return ValidationError{OptionId::kStatus, "is not loopback, so it needs a status-token"};
-    }
-  }
-  profile.status = std::move(address);
-  return std::nullopt;
-}
-
-Congestion congestion_of(std::string_view name) {
-  const auto row = std::ranges::find(kCongestionNames, name, &CongestionName::name);
-  KCPTUN_CHECK(row != kCongestionNames.end());
-  return row->congestion;
+  if (culprit(settings, kCongestion, kRateLimit) == kRateLimit)
+    return ValidationError{kRateLimit, "must not be 0 with cc " + settings.text(kCongestion)};
+  return ValidationError{kCongestion, "needs a ratelimit other than 0"};
 }
 
 std::uint32_t u32(const Settings& settings, OptionId id) {
-  return static_cast<std::uint32_t>(settings.number(id));
+  return static_cast<std::uint32_t>(number_in_force(settings, id));
+}
+
+/// Unset, or set to the word that means the same.
+bool is_left_alone(const Settings& settings, OptionId id) {
+  return settings.source(id) == Source::kDefault || settings.has_word(id);
 }
 
 // Nobody should have to tune windows: what the user left alone follows the path.
 void read_windows(const Settings& settings, LinkSettings& link) {
-  const auto left_alone = [&settings](OptionId id) { return settings.source(id) == Source::kDefault; };
-  const bool modelled =
-      link.kcp.tuning.congestion == Congestion::kModel && link.kcp.tuning.no_congestion_control;
+  const bool follows = congestion_row(settings).window_grows(link.kcp.tuning.no_congestion_control);
   link.kcp.send_window = u32(settings, kSendWindow);
   link.kcp.receive_window = u32(settings, kReceiveWindow);
-  if (modelled && left_alone(kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
-  if (left_alone(kReceiveWindow)) link.kcp.max_receive_window = kMaxFollowingWindow;
+  if (follows && is_automatic(settings, kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
+  if (is_automatic(settings, kReceiveWindow)) link.kcp.max_receive_window = kMaxFollowingWindow;
   link.smux.receive_buffer = u32(settings, kSmuxBuf);
   link.smux.stream_buffer = u32(settings, kStreamBuf);
-  link.smux.buffers_follow_window = left_alone(kSmuxBuf) && left_alone(kStreamBuf);
+  link.smux.buffers_follow_window = is_automatic(settings, kSmuxBuf);
 }
 
 void read_link(const Settings& settings, LinkSettings& link) {
@@ -265,7 +169,8 @@ void read_link(const Settings& settings, LinkSettings& link) {
                      u32(settings, kResend), settings.number(kNc) != 0};
   link.kcp.find_mtu = settings.has_word(kMtu);  // from the default on
   if (!link.kcp.find_mtu) link.kcp.mtu = u32(settings, kMtu);
-  link.kcp.tuning.congestion = congestion_of(settings.text(kCongestion));
+  link.kcp.tuning.congestion = {congestion_row(settings).name};
+  link.kcp.tuning.rate = static_cast<std::uint64_t>(settings.number(kRateLimit));
   read_windows(settings, link);
   link.kcp.ack_nodelay = settings.on(kAckNodelay);
   link.fec.data_shards = u32(settings, kDataShard);
@@ -327,18 +232,6 @@ void read_rest(const Settings& settings, Profile& profile) {
   profile.user = settings.text(kUser);
 }
 
-void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings) {
-  if (profile.key.size() < kQppLeastKey) {
-    warnings.push_back("QPP: the key has " + std::to_string(profile.key.size()) +
-                       " bytes, it should have at least " + std::to_string(kQppLeastKey));
-  }
-  const std::string count = "QPP: QPPCount " + std::to_string(profile.qpp_count);
-  if (profile.qpp_count < kQppLeastPads) {
-    warnings.push_back(count + " is small, it should be at least " + std::to_string(kQppLeastPads));
-  }
-  if (profile.qpp_count % 2 == 0) warnings.push_back(count + " is even, it should be a prime number");
-}
-
 }  // namespace
 
 std::string apply_mode(Settings& settings) {
@@ -360,6 +253,31 @@ std::string apply_mode(Settings& settings) {
          "; using " + std::to_string(used);
 }
 
+bool is_automatic(const Settings& settings, OptionId id) {
+  switch (id) {
+    case kMtu:
+      return settings.has_word(id);
+    case kSendWindow:  // only a controller that models the path knows what to grow it to
+      return is_left_alone(settings, id) && settings.number(kNc) != 0 &&
+             congestion_of(settings.text(kCongestion)) == Congestion::kModel;
+    case kReceiveWindow:
+      return is_left_alone(settings, id);
+    case kSmuxBuf:
+    case kStreamBuf:
+      return is_left_alone(settings, kSmuxBuf) && is_left_alone(settings, kStreamBuf);
+    default:
+      return false;
+  }
+}
+
+std::int64_t number_in_force(const Settings& settings, OptionId id) {
+  if (!settings.has_word(id)) return settings.number(id);
+  const Option& option = option_of(id);
+  const auto value = value_from_text(option, option.default_for(settings.role()));
+  KCPTUN_CHECK(value.ok());
+  return std::get<std::int64_t>(value.value());
+}
+
 std::variant<Profile, ValidationError> validate(const Settings& settings) {
   Profile profile;
   profile.role = settings.role();
@@ -367,40 +285,16 @@ std::variant<Profile, ValidationError> validate(const Settings& settings) {
   if (auto bad = check_name(settings)) return *bad;
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
+  if (auto bad = check_congestion(settings)) return *bad;
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
-  if (settings.role() == Role::kClient)
-    if (auto bad = read_local_access(settings, profile)) return *bad;
-  if (auto bad = read_status(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
   if (auto bad = check_tcp(settings, profile)) return *bad;
   read_link(settings, profile.link);
   read_rest(settings, profile);
   settings.role() == Role::kClient ? read_client_only(settings, profile) : read_server_only(settings, profile);
   return profile;
-}
-
-std::vector<std::string> profile_warnings(const Profile& profile) {
-  std::vector<std::string> warnings;
-  if (profile.key == option_of(kKey).client_default) {
-    warnings.emplace_back("the key is kcptun's public default, known to everyone: set --key or KCPTUN_KEY");
-  } else if (profile.key.empty()) {
-    warnings.emplace_back("the key is empty, so anyone can use this tunnel: set --key or KCPTUN_KEY");
-  }
-  if (profile.crypt == Cipher::kNone || profile.crypt == Cipher::kNull) {
-    warnings.emplace_back("crypt " + std::string(profile.crypt == Cipher::kNone ? "none" : "null") +
-                          " encrypts nothing: anyone on the path can read and change the traffic");
-  } else if (profile.crypt == Cipher::kXor) {
-    warnings.emplace_back("crypt xor keeps no secret: anyone on the path can read and change the traffic");
-  }
-  if (profile.qpp) add_qpp_warnings(profile, warnings);
-  if (profile.autoexpire > Duration::zero() &&
-      (!profile.scavengettl || *profile.scavengettl > profile.autoexpire)) {
-    warnings.emplace_back(
-        "scavengettl is longer than autoexpire, so replaced sessions pile up beside new ones");
-  }
-  return warnings;
 }
 
 }  // namespace kcptun

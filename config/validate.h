@@ -1,9 +1,8 @@
-// Settings to a profile: ranges, choices, combinations, addresses, then what a user should be warned of.
+// Settings to a profile: ranges, choices, combinations, addresses.
 #pragma once
 
 #include <string>
 #include <variant>
-#include <vector>
 
 #include "config/profile.h"
 #include "config/settings.h"
@@ -17,8 +16,11 @@ std::string apply_mode(Settings& settings);
 /// The profile, or the first complaint. REQUIRES: apply_mode() was called.
 std::variant<Profile, ValidationError> validate(const Settings& settings);
 
-/// The public default key, ciphers without secrecy, weak QPP, and the like. REQUIRES: a profile from
-/// validate().
-std::vector<std::string> profile_warnings(const Profile& profile);
+/// True where the program itself chooses the value of an option that takes the word "auto": the window follows the path,
+/// the buffers follow the window, or the mtu is searched for.
+bool is_automatic(const Settings& settings, OptionId id);
+
+/// The number of a kNumber: where it has its word, that of the default. REQUIRES: apply_mode() was called.
+std::int64_t number_in_force(const Settings& settings, OptionId id);
 
 }  // namespace kcptun

@@ -3,7 +3,7 @@
 #
 #   scripts/demo.sh [--size MB] [-- flags for both programs]
 #
-# The flags replace the demo's own: --crypt aes-128 --nocomp --mode fast3 --sndwnd 4096 --rcvwnd 4096 --smuxver 2.
+# The flags replace the demo's own: --crypt aes-128-gcm --nocomp --mode fast3.
 # CLIENT and SERVER name other programs to show instead of the ones built here.
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ case ${1:-} in
 esac
 
 if [ -z "${CLIENT:-}" ] || [ -z "${SERVER:-}" ]; then
-  scripts/install-deps.sh build test
+  scripts/install-deps.sh build demo
   launcher=
   export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 # as test.sh
   command -v ccache >/dev/null && launcher='-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache'

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and measuring need; only those that are missing.
 #
-#   scripts/install-deps.sh [GROUP...]    groups: build test lint fuzz valgrind bench package machines watch
-#                                         (default: all but the last two)
+#   scripts/install-deps.sh [GROUP...]    groups: build demo test lint fuzz valgrind bench package machines watch
+#                                         (default: all but demo, machines and watch)
 #   scripts/install-deps.sh --list        prints the table
 set -eu
 
@@ -28,6 +28,7 @@ build    libhttp-parser-dev    HTTP of the status
 build    libspdlog-dev         logging
 build    libnftables-dev       firewall rules of tcp mode
 build    libqrencode-dev       QR codes of pairing strings
+demo     python3               moves the file and counts
 test     catch2                unit tests
 test     python3               end-to-end tests
 test     systemd               checks the units
@@ -73,7 +74,7 @@ missing=
 for group in $groups; do
   packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
   if [ -z "$packages" ]; then
-    echo "install-deps.sh: unknown group '$group' (build, test, lint, fuzz, valgrind, bench, package, machines, watch)" >&2
+    echo "install-deps.sh: unknown group '$group' (build, demo, test, lint, fuzz, valgrind, bench, package, machines, watch)" >&2
     exit 2
   fi
   for package in $packages; do

@@ -103,7 +103,10 @@ install_all() {
   (cd "$work/tree" && find . -type f) | sed 's/^\.//' | sort | while IFS= read -r path; do
     mode=644
     [ ! -x "$work/tree$path" ] || mode=755
-    install -m "$mode" "$work/tree$path" "$root$path"
+    case $path in
+      "$prefix"/bin/*) install -s -m "$mode" "$work/tree$path" "$root$path" ;; # without symbols, which are most of it
+      *) install -m "$mode" "$work/tree$path" "$root$path" ;;
+    esac
     echo "f $path" >>"$work/manifest"
   done
   for role in client server; do
@@ -117,15 +120,16 @@ install_all() {
 }
 
 tell_what_is_next() {
-  echo "Installed below $root$prefix. To start a server on each boot:"
-  echo "  cp $etc/server.json.example $etc/NAME.json    and set key and target"
+  echo "Installed below $root$prefix. To start a server on each boot, as root:"
+  echo "  kcptun-server --init server -t ADDRESS -c $etc/NAME.json    prints what the client needs"
   echo "  chown root:kcptun-uv $etc/NAME.json && chmod 0640 $etc/NAME.json"
   case $prefix in
     /usr | /usr/local) ;;
     *) echo "  systemctl link $prefix/lib/systemd/system/kcptun-server@.service    (not where systemd looks)" ;;
   esac
   echo "  systemctl enable --now kcptun-server@NAME"
-  echo "and sysctl --system, or a reboot, to allow larger socket buffers. A client: the same with client for server."
+  echo "and sysctl --system, or a reboot, to allow larger socket buffers. A client: put the pairing string into"
+  echo "$etc/NAME.json, with the same owner and mode, and enable kcptun-client@NAME."
 }
 
 if [ -n "$uninstall" ]; then remove_installed; else install_all; fi

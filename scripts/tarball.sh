@@ -61,6 +61,9 @@ if [ -n "$test" ]; then
   done
   mkdir "$empty/proc"
   mount -t proc proc "$empty/proc"  # the loader asks it where the program lies
+  mkdir -p "$empty/etc/kcptun-uv"
+  chroot "$empty" "/$name/bin/kcptun-server" --genkey >"$empty/etc/kcptun-uv/key"
+  chmod 600 "$empty/etc/kcptun-uv/key"
   for program in kcptun-client kcptun-server; do
     chroot "$empty" "/$name/bin/$program" --version | grep -q "^kcptun version $version kcptun-uv" || { echo "FAILED: $program" >&2; exit 1; }
     chroot "$empty" "/$name/bin/$program" -c "/$name/share/doc/kcptun-uv/examples/profile-${program#kcptun-}.json" --check \

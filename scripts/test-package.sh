@@ -64,6 +64,8 @@ step "install, in place of Debian's kcptun"
 apt install /packages/first.deb
 [ "$(installed kcptun-uv)" = installed ] || fail "not installed"
 [ "$(installed kcptun)" != installed ] || fail "Debian's kcptun is there still"
+inside kcptun-server --genkey >"$root/etc/kcptun-uv/key"
+chmod 600 "$root/etc/kcptun-uv/key"
 for role in client server; do
   inside kcptun-$role --version | grep -q kcptun-uv || fail "kcptun-$role is not ours"
   inside kcptun-$role -c /etc/kcptun-uv/$role.json.example --check >/dev/null || fail "the example of $role"

@@ -124,7 +124,8 @@ if [ -n "$labels" ]; then
     run_tests "$where" "$slots" --label-regex "^$label\$"
   done
 elif [ -n "$preset" ]; then
-  build "$preset"
+  # shellcheck disable=SC2086  # a release's tests are in no default target
+  build "$preset" all test_programs $built_programs
   run_tests "$preset" "$jobs" --label-exclude '^(bench|browser)$'
 else
   # shellcheck disable=SC2086

@@ -14,7 +14,7 @@
 
 namespace kcptun {
 
-/// The largest UDP payload that peers accept (docs/protocol.md section 2).
+/// The largest UDP payload that peers accept (docs/develop/protocol.md section 2).
 inline constexpr std::size_t kMaxDatagram = 1500;
 /// Distance between packets in an arena: 25 cache lines. An odd number spreads the packets of an FEC group
 /// over the sets of the L1 cache. Every packet starts at the same offset modulo 64, which gf-complete

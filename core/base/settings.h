@@ -14,7 +14,7 @@ namespace kcptun {
 /// The end of the tunnel: clients open sessions and streams, servers accept them.
 enum class Role : std::uint8_t { kClient, kServer };
 
-/// docs/protocol.md section 3.
+/// docs/develop/protocol.md section 3.
 enum class Cipher : std::uint8_t {
   kAes, kAes128, kAes192, kSm4, kTwofish, kBlowfish, kCast5, kTripleDes, kTea, kXtea, kSalsa20, kXor, kNone,
   kAes128Gcm, kNull, kXChaCha20Poly1305,
@@ -31,31 +31,30 @@ inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between programs of this project only
 }};
 
-/// The limit on data in flight in addition to the two windows (core/kcp/congestion.h).
-enum class Congestion : std::uint8_t {
-  kModel,    // measures bandwidth and RTT if nc is 1; KCP's own controller if it is 0
-  kClassic,  // as kcptun: no controller if nc is 1, KCP's own controller if it is 0
-  kOff,
-};
-
-struct CongestionName {
+/// A congestion controller by its name: that of a row of core/kcp/congestion_table.h. The name has static storage.
+struct Congestion {
   std::string_view name;
-  Congestion congestion;
+
+  bool operator==(const Congestion&) const = default;
+  static const Congestion kAuto;  // BBR where nc is 1, KCP's own controller where it is 0
+  static const Congestion kOff;
 };
-inline constexpr std::array<CongestionName, 3> kCongestionNames{
-    {{"auto", Congestion::kModel}, {"kcp", Congestion::kClassic}, {"off", Congestion::kOff}}};
+inline constexpr Congestion Congestion::kAuto{"auto"};
+inline constexpr Congestion Congestion::kOff{"off"};
+
 /// In segments. Maximum of a window that follows the path: 24 MiB of the largest segments, per session and
 /// direction.
 inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
 
-/// Timing parameters of KCP with kcptun's meaning (docs/protocol.md section 5).
+/// Timing parameters of KCP with kcptun's meaning (docs/develop/protocol.md section 5).
 struct KcpTuning {
   bool nodelay = false;               // lower minimum RTO and additive back-off
   // Maximum delay of data and ACKs; this program sends both immediately.
   Duration interval = milliseconds(30);
   std::uint32_t resend = 2;              // fast retransmit after this many later acknowledgements; 0: off
   bool no_congestion_control = true;     // nc 1
-  Congestion congestion = Congestion::kModel;
+  Congestion congestion = Congestion::kAuto;
+  std::uint64_t rate = 0;  // bytes per second that the session may send, for controllers that need a rate; 0: no limit
 };
 struct ModePreset {
   std::string_view name;
@@ -85,7 +84,7 @@ struct FecSettings {
   std::uint32_t parity_shards = 3;
   bool enabled() const { return data_shards > 0 && parity_shards > 0; }
 };
-/// Data plus parity shards of a group (docs/protocol.md section 4: GF(2^8)).
+/// Data plus parity shards of a group (docs/develop/protocol.md section 4: GF(2^8)).
 inline constexpr std::uint32_t kMaxShards = 256;
 
 struct SmuxSettings {

@@ -33,7 +33,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// The time on the wire: milliseconds modulo 2^32 (docs/protocol.md section 5). Not used elsewhere.
+/// The time on the wire: milliseconds modulo 2^32 (docs/develop/protocol.md section 5). Not used elsewhere.
 constexpr std::uint32_t wire_ms(TimePoint t) {
   return static_cast<std::uint32_t>(std::chrono::floor<milliseconds>(t).time_since_epoch().count());
 }

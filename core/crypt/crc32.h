@@ -1,4 +1,4 @@
-// CRC-32/IEEE 802.3, the checksum of the packet header (docs/protocol.md section 3).
+// CRC-32/IEEE 802.3, the checksum of the packet header (docs/develop/protocol.md section 3).
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@
 namespace kcptun {
 
 /// The initialisation vector of every CFB cipher; ciphers with 8-byte blocks use its first half
-/// (docs/protocol.md section 3).
+/// (docs/develop/protocol.md section 3).
 inline constexpr std::uint8_t kCfbIv[16] = {0xa7, 0x73, 0x4f, 0x9c, 0x12, 0xac, 0x1b, 0x01,
                                             0xa4, 0x15, 0xf2, 0xc1, 0xfc, 0x78, 0xe6, 0x6b};
 

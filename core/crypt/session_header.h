@@ -1,4 +1,4 @@
-// The header before each body in a suite with session ids (docs/protocol.md section 11): the packet's
+// The header before each body in a suite with session ids (docs/develop/protocol.md section 11): the packet's
 // session, its number and its time. Encrypted and authenticated together with the body.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The packet ciphers xor and none, which provide no confidentiality (docs/protocol.md section 3).
+// The packet ciphers xor and none, which provide no confidentiality (docs/develop/protocol.md section 3).
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Packet protection: a suite with a key encrypts and decrypts whole batches in place (docs/protocol.md
+// Packet protection: a suite with a key encrypts and decrypts whole batches in place (docs/develop/protocol.md
 // section 3).
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace kcptun {
 
-/// The derivation of a suite's 32 key bytes from the user's key (docs/protocol.md sections 3 and 11).
+/// The derivation of a suite's 32 key bytes from the user's key (docs/develop/protocol.md sections 3 and 11).
 enum class KeyDerivation : std::uint8_t {
   kPbkdf2,    // PBKDF2-HMAC-SHA1(key, "kcp-go", 4096 iterations): kcptun's derivation; takes milliseconds
   kArgon2id,  // Argon2id 1.3 (key, "kcptun-uv aead 1", 2 passes over 64 MiB, 1 lane): takes 0.1 s

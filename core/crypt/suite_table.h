@@ -1,4 +1,4 @@
-// The table of cipher suites: all differences between the rows of docs/protocol.md section 3.
+// The table of cipher suites: all differences between the rows of docs/develop/protocol.md section 3.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // The suite xchacha20-poly1305, for programs of this project only: nonce 24 | encrypted session header 20 and
-// body | tag 16 (docs/protocol.md section 11).
+// body | tag 16 (docs/develop/protocol.md section 11).
 #pragma once
 
 #include <array>

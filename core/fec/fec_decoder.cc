@@ -23,7 +23,7 @@ Bytes packet_of(Bytes shard) {
 
 }  // namespace
 
-FecDecoder::FecDecoder(FecSettings own, FecCodeCache& codes)
+FecDecoder::FecDecoder(FecSettings own, ErasureCodeCache& codes)
     : codes_(codes), evidence_(std::make_unique<ShardEvidence>()) {
   if (own.enabled()) code_ = codes_.use(own);
 }
@@ -60,27 +60,27 @@ void FecDecoder::handle(Bytes body) {
   if (!code_) return;
   insert(seqid, body);
   if (!now_known) return;
-  for (Group& group : groups_) try_recover(group);  // those that waited for certainty
+  for (Group& group : groups_) try_recover(group);  // that waited for the counts
 }
 
 bool FecDecoder::fits(std::uint32_t seqid, bool is_data) const {
   return (seqid % code_->shards() < code_->data_shards()) == is_data;
 }
 
-// True if this packet made the supposed counts certain.
+// True if this packet has settled the assumed counts.
 bool FecDecoder::learn(std::uint32_t seqid, bool is_data) {
   if (!evidence_) {
-    distrust();
+    drop_counts();
     evidence_ = std::make_unique<ShardEvidence>();
   }
   evidence_->observe(seqid, is_data);
   if (evidence_->contradictory()) {
-    distrust();
+    drop_counts();
     *evidence_ = ShardEvidence();
     evidence_->observe(seqid, is_data);
   }
-  if (code_ && !evidence_->allows(*shard_set())) distrust();
-  // Two groups' worth: if a stray packet ruled out the truth, the others must have time to rule out the rest.
+  if (code_ && !evidence_->allows(*shard_set())) drop_counts();
+  // Two groups' worth: if a foreign packet has ruled out the true counts, the others must first rule out the rest.
   const std::optional<FecSettings> likely = code_ ? std::nullopt : evidence_->likely();
   if (likely && evidence_->samples() >= 2 * (likely->data_shards + likely->parity_shards)) adopt(*likely);
   if (!code_ || !evidence_->settled()) return false;
@@ -88,15 +88,15 @@ bool FecDecoder::learn(std::uint32_t seqid, bool is_data) {
   return true;
 }
 
-// Contradicted: use data packets only, recover nothing.
-void FecDecoder::distrust() {
+// The counts were contradicted: recovers nothing until others are known.
+void FecDecoder::drop_counts() {
   if (code_) ++counters_.relearned;
   for (Group& group : groups_) close(group);
   newest_.reset();
   code_.reset();
 }
 
-// Groups up to the newest count as done, so that no group is used of which packets came before the counts were known.
+// Groups up to the newest count as done, so that no group is used that has packets from before the counts were known.
 void FecDecoder::adopt(FecSettings settings) {
   code_ = codes_.use(settings);
   const std::uint32_t count = code_->wrap() / code_->shards();
@@ -114,12 +114,12 @@ void FecDecoder::insert(std::uint32_t seqid, Bytes body) {
   if (!group || group->state == GroupState::kDone || group->shards[position].size > 0) return;
   const Bytes shard = body.subspan(kFecShardOffset);
   group->shards[position] = {shard.data(), 0, static_cast<std::uint16_t>(shard.size())};
-  group->fresh = true;
+  group->has_views = true;
   ++(position < code_->data_shards() ? group->data : group->parity);
   try_recover(*group);
 }
 
-// How many groups `id` is behind the newest, in a circle.
+// How many groups `id` is behind the newest, modulo the wrap.
 std::uint32_t FecDecoder::age(std::uint32_t id) const {
   return *newest_ >= id ? *newest_ - id : *newest_ + code_->wrap() / code_->shards() - id;
 }
@@ -134,12 +134,13 @@ FecDecoder::Group* FecDecoder::find_group(std::uint32_t id) {
       return &group;
     }
   }
-  KCPTUN_CHECK(unused);  // as the others have different ages below kLiveGroups, `id` not among them
+  KCPTUN_CHECK(unused);  // as the others have different ages below kLiveGroups, and none has `id`
   open(*unused, id);
   return unused;
 }
 
-// Moves newest_ to `id` if that is ahead; false if `id` is too old. A long run of old packets is a jump backwards.
+// Moves newest_ to `id` if that is ahead; false if `id` is too old. Many old packets in a row mean that the sender has
+// restarted its numbers.
 bool FecDecoder::advance_to(std::uint32_t id) {
   const bool ahead = newest_ && age(id) > code_->wrap() / code_->shards() / 2;
   const bool stale = newest_ && !ahead && age(id) >= kLiveGroups;
@@ -161,7 +162,7 @@ void FecDecoder::open(Group& group, std::uint32_t id) {
 
 void FecDecoder::close(Group& group) {
   if (group.state == GroupState::kOpen && group.received() < code_->data_shards()) ++counters_.short_groups;
-  finish(group);
+  complete(group);
   group.state = GroupState::kFree;
   group.data = group.parity = 0;
 }
@@ -185,10 +186,10 @@ std::optional<std::uint32_t> FecDecoder::newest_done() const {
   return newest ? std::optional(newest->id) : std::nullopt;
 }
 
-// Needs nothing more: gives its copies back.
-void FecDecoder::finish(Group& group) {
+// The group needs no more packets: frees its copies.
+void FecDecoder::complete(Group& group) {
   group.state = GroupState::kDone;
-  group.fresh = false;
+  group.has_views = false;
   std::vector<std::uint8_t>().swap(group.kept);
 }
 
@@ -196,14 +197,14 @@ void FecDecoder::try_recover(Group& group) {
   if (group.state != GroupState::kOpen) return;
   if (group.data == code_->data_shards()) {
     ++counters_.full_groups;
-    return finish(group);
+    return complete(group);
   }
   if (group.received() < code_->data_shards()) return;
   std::uint32_t length = code_->shards();
   while (group.shards[length - 1].size == 0) --length;
   if (evidence_ && !evidence_->agrees(group.id * code_->shards(), code_->data_shards(), length)) return;
   recover(group);
-  finish(group);
+  complete(group);
 }
 
 void FecDecoder::recover(Group& group) {
@@ -225,7 +226,7 @@ void FecDecoder::recover(Group& group) {
     const Bytes packet = packet_of({group.output.data() + i * width, width});
     if (!packet.empty()) recovered_.push_back(packet);
   }
-  if (recovered_.size() - before < count) {  // then the rest of the group is not to be trusted either
+  if (recovered_.size() - before < count) {  // then the others may be wrong too
     recovered_.resize(before);
     ++counters_.errors;
   }
@@ -242,7 +243,7 @@ bool FecDecoder::consistent(const Group& group, std::size_t width) const {
 }
 
 void FecDecoder::decode(Group& group, std::span<const std::uint32_t> lost, std::size_t width) {
-  std::array<FecCode::Survivor, kMaxShards> survivors;
+  std::array<ErasureCode::Survivor, kMaxShards> survivors;
   std::array<std::uint8_t*, kMaxShards> outs;
   group.output.resize(lost.size() * width);
   for (std::size_t i = 0; i < lost.size(); ++i) outs[i] = group.output.data() + i * width;
@@ -250,25 +251,25 @@ void FecDecoder::decode(Group& group, std::span<const std::uint32_t> lost, std::
   for (std::uint32_t i = 0; count < code_->data_shards(); ++i) {
     if (group.shards[i].size > 0) survivors[count++] = {i, group.bytes(i)};
   }
-  code_->decode({survivors.data(), count}, lost, {outs.data(), lost.size()}, width);
+  code_->decode({survivors.data(), count}, lost, {{outs.data(), lost.size()}, width});
 }
 
 void FecDecoder::end_batch() {
   recovered_.clear();
   for (Group& group : groups_) {
-    if (group.fresh) keep(group);
+    if (group.has_views) copy_views(group);
     if (group.output.capacity() > 0) std::vector<std::uint8_t>().swap(group.output);
   }
 }
 
 // Copies the shards that are views of the batch.
-void FecDecoder::keep(Group& group) {
-  std::size_t total = 0, fresh = 0;
+void FecDecoder::copy_views(Group& group) {
+  std::size_t total = 0, views = 0;
   for (const Shard& shard : group.shards) {
-    if (shard.view) total += shard.size, ++fresh;
+    if (shard.view) total += shard.size, ++views;
   }
-  // The first time, room for the rest of the group if it goes on like this: one allocation a group.
-  if (group.kept.capacity() == 0) group.kept.reserve(std::max(total, total / fresh * code_->data_shards()));
+  // The first time it reserves what the whole group will need at this rate: one allocation per group.
+  if (group.kept.capacity() == 0) group.kept.reserve(std::max(total, total / views * code_->data_shards()));
   for (Shard& shard : group.shards) {
     if (!shard.view) continue;
     const std::uint8_t* view = shard.view;
@@ -276,7 +277,7 @@ void FecDecoder::keep(Group& group) {
     shard.offset = static_cast<std::uint32_t>(group.kept.size());
     group.kept.insert(group.kept.end(), view, view + shard.size);
   }
-  group.fresh = false;
+  group.has_views = false;
 }
 
 }  // namespace kcptun

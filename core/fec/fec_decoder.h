@@ -1,4 +1,4 @@
-// The receiving half of forward error correction: gathers groups and recovers their lost data packets.
+// The receiving half of forward error correction: collects groups and recovers their lost data packets.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/settings.h"
-#include "core/fec/code_cache.h"
+#include "core/fec/erasure_code_cache.h"
 #include "core/fec/fec_header.h"
 #include "core/fec/shard_evidence.h"
 
@@ -22,46 +22,46 @@ struct FecDecoderCounters {
   std::uint64_t parity_received = 0;
   std::uint64_t full_groups = 0;   // all data arrived
   std::uint64_t recovered = 0;     // KCP packets handed out
-  std::uint64_t short_groups = 0;  // given up with too few packets to recover
+  std::uint64_t short_groups = 0;  // closed with too few packets to recover
   std::uint64_t errors = 0;        // malformed packets, groups whose shards do not fit each other
-  std::uint64_t relearned = 0;     // times the sender's shard counts turned out to be others than supposed
+  std::uint64_t relearned = 0;     // times that the assumed shard counts of the sender were wrong
 };
 
-/// One direction of one conversation. Knows FEC packets and the sender's shard counts; nothing of KCP but that its
-/// packets have at least 24 bytes. Never hands out a packet that the sender did not send (from any sender that keeps its
-/// counts for a session, as all must):
-/// * it starts from its own counts, but recovers only what all counts that agree with the packets seen so far would
-///   recover alike; with equal counts at both ends that is from the first group on, save that a group that lost its
-///   last data or first parity packet may wait for the next group's;
-/// * from the first contradiction on, and from the start without own counts, it recovers nothing until one pair of
-///   counts is left and was seen over two groups, and then begins with the group after the newest.
-/// A sender may leave out any parity: that is loss to it.
+/// One direction of one session. Knows FEC packets and the sender's shard counts; of KCP only that its packets have at
+/// least 24 bytes. It never returns a packet that the sender did not send, if the sender keeps its counts for a
+/// session:
+/// * It starts from its own counts, but recovers only what every pair of counts that agrees with the packets so far
+///   would recover alike. With equal counts at both ends that is from the first group on, except that a group that lost
+///   its last data or first parity packet may wait for the next group's.
+/// * After the first contradiction, and from the start without own counts, it recovers nothing until one pair of counts
+///   is left and was seen over two groups. Then it begins with the group after the newest.
+/// Parity that the sender leaves out looks like loss.
 ///
-/// Memory: kLiveGroups groups of at most 256 packets of kMaxDatagram bytes, of which only packets of groups still
-/// incomplete when a batch ends are copied; 16 bytes a packet of table; while the counts are open 1 KiB of evidence.
+/// Memory: kLiveGroups groups of at most 256 packets of kMaxDatagram bytes; only packets of groups that are incomplete
+/// when a batch ends are copied. Also 16 bytes of table per packet, and 1 KiB of evidence until the counts are known.
 class FecDecoder {
  public:
   /// `own`: this end's configured counts, or disabled. `codes` outlives the decoder.
-  FecDecoder(FecSettings own, FecCodeCache& codes);
+  FecDecoder(FecSettings own, ErasureCodeCache& codes);
 
   /// Takes one FEC packet: `body` from seqid on, fec_type() kData or kParity. The bytes must stay there, unmodified,
-  /// until end_batch(). The caller passes the data packet's own KCP packet on by itself.
+  /// until end_batch(). The caller handles a data packet's own KCP packet itself.
   void handle(Bytes body);
 
   /// The KCP packets that the last handle() recovered. Valid until the next handle() or end_batch().
   std::span<const Bytes> recovered() const { return recovered_; }
 
-  /// The batch's memory is about to be reused: copies what incomplete groups need of it.
+  /// The batch's memory is about to be reused: copies what incomplete groups still need.
   void end_batch();
 
-  /// The sender's counts as far as known or supposed; none while nothing is recovered.
+  /// The sender's counts, known or assumed; none while nothing is recovered.
   std::optional<FecSettings> shard_set() const;
   const FecDecoderCounters& counters() const { return counters_; }
-  /// Groups that have packets and wait for more.
+  /// Groups that have packets and wait for others.
   std::size_t open_groups() const;
-  /// Parity packets of those groups. What was received, but neither waits nor has recovered a packet, was of no use.
+  /// Parity packets of those groups. Other received parity has either recovered a packet or was not needed.
   std::size_t parity_waiting() const;
-  /// Number of the newest of the live groups that needs nothing more, all data arrived or recovered.
+  /// The number of the newest live group whose data has all arrived or been recovered.
   std::optional<std::uint32_t> newest_done() const;
   /// Bytes held on the heap, the shared code left out.
   std::size_t held_bytes() const;
@@ -79,7 +79,7 @@ class FecDecoder {
   struct Group {
     std::uint32_t id = 0;
     GroupState state = GroupState::kFree;
-    bool fresh = false;  // some shards are views of the batch
+    bool has_views = false;  // some shards are views of the batch
     std::uint32_t data = 0;
     std::uint32_t parity = 0;
     std::vector<Shard> shards;
@@ -94,7 +94,7 @@ class FecDecoder {
 
   bool fits(std::uint32_t seqid, bool is_data) const;
   bool learn(std::uint32_t seqid, bool is_data);
-  void distrust();
+  void drop_counts();
   void adopt(FecSettings settings);
   void insert(std::uint32_t seqid, Bytes body);
   Group* find_group(std::uint32_t id);
@@ -102,15 +102,15 @@ class FecDecoder {
   std::uint32_t age(std::uint32_t id) const;
   void open(Group& group, std::uint32_t id);
   void close(Group& group);
-  void finish(Group& group);
+  void complete(Group& group);
   void try_recover(Group& group);
   void recover(Group& group);
   bool consistent(const Group& group, std::size_t width) const;
   void decode(Group& group, std::span<const std::uint32_t> lost, std::size_t width);
-  void keep(Group& group);
+  void copy_views(Group& group);
 
-  FecCodeCache& codes_;
-  FecCodeCache::Use code_;                   // none while nothing is known or supposed: then no group is kept
+  ErasureCodeCache& codes_;
+  ErasureCodeCache::Use code_;                   // none while the counts are unknown: then no group is kept
   std::unique_ptr<ShardEvidence> evidence_;  // none once the counts are known
   std::array<Group, kLiveGroups> groups_;
   std::optional<std::uint32_t> newest_;  // group; all open and done ones have age() < kLiveGroups

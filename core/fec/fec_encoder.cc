@@ -11,7 +11,7 @@ namespace kcptun {
 
 namespace {
 
-// Heap that an idle conversation may keep.
+// Bytes of heap that an idle session may keep.
 constexpr std::size_t kIdleBytes = 512;
 
 void stamp(std::uint8_t* body, std::uint32_t seqid, FecType type) {
@@ -21,7 +21,7 @@ void stamp(std::uint8_t* body, std::uint32_t seqid, FecType type) {
 
 }  // namespace
 
-FecEncoder::FecEncoder(const FecCode& code, std::uint32_t first_seqid)
+FecEncoder::FecEncoder(const ErasureCode& code, std::uint32_t first_seqid)
     : code_(code), planned_(code.parity_shards()), next_(first_seqid) {
   KCPTUN_CHECK(first_seqid < code.wrap() && first_seqid % code.shards() == 0);
 }
@@ -57,8 +57,7 @@ std::size_t FecEncoder::finish_group(std::span<std::uint8_t* const> outs) {
     std::memset(shards[i] + partial_width_, 0, longest_ - partial_width_);
   }
   if (!outs.empty())
-    code_.encode(count_ - views_.size(), views_, std::span(shards.data(), outs.size()), longest_,
-                 partial_width_ == 0 ? gf::Store::kSet : gf::Store::kAdd);
+    code_.encode({count_ - views_.size(), views_}, {std::span(shards.data(), outs.size()), longest_, parity_store()});
   next_ = (next_ + code_.parity_shards()) % code_.wrap();
   count_ = 0;
   longest_ = 0;
@@ -70,15 +69,15 @@ std::size_t FecEncoder::finish_group(std::span<std::uint8_t* const> outs) {
 void FecEncoder::end_batch() {
   if (views_.empty()) return;
   KCPTUN_CHECK(count_ < code_.data_shards());
-  const gf::Store store = partial_width_ == 0 ? gf::Store::kSet : gf::Store::kAdd;
+  const ErasureCode::Store store = parity_store();
   widen_partial();
   std::array<std::uint8_t*, kMaxShards> rows;
   for (std::size_t i = 0; i < planned_; ++i) rows[i] = partial_.data() + i * partial_width_;
-  code_.encode(count_ - views_.size(), views_, std::span(rows.data(), planned_), partial_width_, store);
+  code_.encode({count_ - views_.size(), views_}, {std::span(rows.data(), planned_), partial_width_, store});
   views_.clear();
 }
 
-// Makes room for longest_ bytes a row; the new bytes are zeros, as the shards so far have none there.
+// Makes room for longest_ bytes per row. The new bytes are zeros, because the shards so far are shorter.
 void FecEncoder::widen_partial() {
   if (longest_ <= partial_width_) return;
   const std::size_t old = partial_width_;

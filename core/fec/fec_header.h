@@ -1,4 +1,4 @@
-// The header of FEC datagrams (docs/protocol.md section 4).
+// The header of FEC datagrams (docs/develop/protocol.md section 4).
 #pragma once
 
 #include <cstddef>
@@ -16,14 +16,14 @@ inline constexpr std::size_t kFecShardOffset = 6;
 
 enum class FecType : std::uint16_t { kNone = 0, kData = 0x00f1, kParity = 0x00f2, kOutOfBand = 0x00f3 };
 
-/// What a decrypted body is; kNone for a plain KCP packet and for one too short to carry an FEC header.
+/// The type of a decrypted body; kNone for a plain KCP packet and for one too short for an FEC header.
 inline FecType fec_type(Bytes body) {
   if (body.size() < kFecHeader) return FecType::kNone;
   const std::uint16_t type = load_u16(body.data() + 4);
   return type >= 0x00f1 && type <= 0x00f3 ? FecType{type} : FecType::kNone;
 }
 
-/// The KCP packet that a decrypted body carries in the clear, with or without the FEC header; no data if there is none.
+/// The KCP packet in a decrypted body, without its FEC header if it has one; no data() if there is none.
 inline Bytes kcp_packet_in(Bytes body) {
   const FecType type = fec_type(body);
   if (type == FecType::kNone) return body;

@@ -13,24 +13,24 @@ namespace kcptun::gf {
 
 #if defined(__x86_64__)
 namespace x86 {  // gf_kernels_x86.cc
-bool supported(Path path);
-Kernel kernel(Path path);
+bool supported(Backend backend);
+Kernel kernel(Backend backend);
 }  // namespace x86
 #else
 namespace x86 {
-static bool supported(Path) { return false; }
-static Kernel kernel(Path) { return nullptr; }
+static bool supported(Backend) { return false; }
+static Kernel kernel(Backend) { return nullptr; }
 }  // namespace x86
 #endif
 
 namespace {
 
 constexpr std::size_t kPiece = 2048;
-// gf-complete goes astray when a region ends before its first aligned vector.
+// In bytes: gf-complete computes wrongly when a region ends before its first aligned vector.
 constexpr std::size_t kMinRegion = 64;
 
-// gf-complete demands one offset modulo 16 for source and target, and multiples of 8 bytes: other sources are copied,
-// and the rest is multiplied by table.
+// gf-complete requires the same offset modulo 16 of source and target, and multiples of 8 bytes: other sources are
+// copied, and the rest is multiplied with the table.
 void add_product(const std::uint8_t* source, std::uint8_t factor, std::uint8_t* target, std::size_t size, Store store) {
   alignas(16) std::uint8_t scratch[kPiece + 16];
   const auto offset = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16; };
@@ -62,7 +62,7 @@ void jerasure_kernel(const Product& product, std::size_t begin, std::size_t end,
   }
 }
 
-// libJerasure makes its field at first use, without a lock; a function-local static has one.
+// libJerasure initialises its field at first use, without a lock; a function-local static has one.
 void initialise_jerasure() {
   static const bool done = [] {
     KCPTUN_CHECK(galois_single_multiply(2, 0x80, 8) == 0x1d);  // the protocol's polynomial
@@ -71,21 +71,23 @@ void initialise_jerasure() {
   static_cast<void>(done);
 }
 
-Path best_path() {
-  for (Path path : {Path::kAvx512Gfni, Path::kAvx2Gfni, Path::kAvx2}) {
-    if (x86::supported(path)) return path;
+Backend best_backend() {
+  for (Backend backend : {Backend::kAvx512Gfni, Backend::kAvx2Gfni, Backend::kAvx2}) {
+    if (x86::supported(backend)) return backend;
   }
-  return Path::kJerasure;
+  return Backend::kJerasure;
 }
 
 }  // namespace
 
-bool supported(Path path) { return path == Path::kBest || path == Path::kJerasure || x86::supported(path); }
+bool supported(Backend backend) {
+  return backend == Backend::kBest || backend == Backend::kJerasure || x86::supported(backend);
+}
 
-Kernel kernel(Path path) {
-  if (path == Path::kBest) path = best_path();
-  KCPTUN_CHECK(supported(path));
-  if (path != Path::kJerasure) return x86::kernel(path);
+Kernel kernel(Backend backend) {
+  if (backend == Backend::kBest) backend = best_backend();
+  KCPTUN_CHECK(supported(backend));
+  if (backend != Backend::kJerasure) return x86::kernel(backend);
   initialise_jerasure();
   return jerasure_kernel;
 }

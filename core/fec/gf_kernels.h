@@ -39,12 +39,13 @@ constexpr std::uint8_t multiply(std::uint8_t a, std::uint8_t b) {
 inline constexpr std::size_t kRowBlock = 4;
 inline constexpr std::size_t kMaxColumns = 256;
 
-/// Implementations. kJerasure is the portable one: the region routines of libJerasure and gf-complete.
-enum class Path : std::uint8_t { kBest, kJerasure, kAvx2, kAvx2Gfni, kAvx512Gfni };
+/// Implementations of the kernel. kJerasure is the portable one: the region routines of libJerasure and gf-complete.
+enum class Backend : std::uint8_t { kBest, kJerasure, kAvx2, kAvx2Gfni, kAvx512Gfni };
 /// Whether the product replaces the targets or is added to them.
 enum class Store : std::uint8_t { kSet, kAdd };
 
-/// target[r] = (target[r] +) sum over c of factor[r][c] * source[c]. Pointers need no alignment; targets overlap nothing.
+/// target[r] = (target[r] +) sum over c of factor[r][c] * source[c]. Pointers need no alignment; targets overlap
+/// nothing.
 struct Product {
   std::array<const std::uint8_t*, kMaxColumns> source;
   std::array<std::array<std::uint8_t, kMaxColumns>, kRowBlock> factor;
@@ -56,9 +57,10 @@ struct Product {
 /// Computes bytes [begin, end) of the product.
 using Kernel = void (*)(const Product& product, std::size_t begin, std::size_t end, Store store);
 
-/// Does this machine have the path? kBest and kJerasure always.
-bool supported(Path path);
-/// REQUIRES: supported(path). The first call initialises gf-complete's process-wide state; it may come from any thread.
-Kernel kernel(Path path);
+/// True if this machine can run the backend. kBest and kJerasure: always.
+bool supported(Backend backend);
+/// REQUIRES: supported(backend). The first call initialises gf-complete's process-wide state; it may come from any
+/// thread.
+Kernel kernel(Backend backend);
 
 }  // namespace kcptun::gf

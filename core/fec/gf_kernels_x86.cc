@@ -13,7 +13,7 @@ namespace kcptun::gf::x86 {
 
 namespace {
 
-// VGF2P8AFFINEQB wants row i of the bit matrix in byte 7 - i: bit j of it tells whether input bit j goes to output bit i.
+// VGF2P8AFFINEQB expects row i of the bit matrix in byte 7 - i; its bit j is set if input bit j goes to output bit i.
 constexpr std::uint64_t affine_matrix(std::uint8_t factor) {
   std::uint64_t matrix = 0;
   for (unsigned j = 0; j < 8; ++j) {
@@ -196,22 +196,22 @@ bool has_gfni() {
 
 }  // namespace
 
-bool supported(Path path) {
+bool supported(Backend backend) {
   const bool avx2_there = __builtin_cpu_supports("avx2");  // the system saves the upper halves, too
-  switch (path) {
-    case Path::kAvx2: return avx2_there;
-    case Path::kAvx2Gfni: return avx2_there && has_gfni();
-    case Path::kAvx512Gfni:
+  switch (backend) {
+    case Backend::kAvx2: return avx2_there;
+    case Backend::kAvx2Gfni: return avx2_there && has_gfni();
+    case Backend::kAvx512Gfni:
       return has_gfni() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl");
     default: return false;
   }
 }
 
-Kernel kernel(Path path) {
-  switch (path) {
-    case Path::kAvx512Gfni: return avx512_gfni;
-    case Path::kAvx2Gfni: return avx2_gfni;
+Kernel kernel(Backend backend) {
+  switch (backend) {
+    case Backend::kAvx512Gfni: return avx512_gfni;
+    case Backend::kAvx2Gfni: return avx2_gfni;
     default: return avx2;
   }
 }

@@ -8,13 +8,13 @@
 namespace kcptun {
 namespace {
 
-// Finds places in groups of one size.
+// Positions of sequence numbers in groups of one size.
 struct GroupDivisor {
   std::uint64_t reciprocal = 0;  // 2^64 / period, rounded up
-  std::uint32_t numbers = 0;     // sequence numbers are below it: the last group, which would be incomplete, is left out
+  std::uint32_t numbers = 0;     // sequence numbers are below it, because the last, incomplete group is left out
 
   // The remainder of a division by invariant multiplication, exact for any 32-bit number (Lemire, Kaser, Kurz, "Faster
-  // remainder by direct computation", 2019): an observation has one for each candidate, and idle sessions little else.
+  // remainder by direct computation", 2019): an observation computes one for each candidate.
   constexpr std::uint32_t position(std::uint32_t seqid, std::uint32_t period) const {
     const std::uint64_t fraction = reciprocal * seqid;
     return static_cast<std::uint32_t>((static_cast<unsigned __int128>(fraction) * period) >> 64);
@@ -45,7 +45,7 @@ ShardEvidence::ShardEvidence() {
 }
 
 void ShardEvidence::observe(std::uint32_t seqid, bool is_data) {
-  // Only numbers beyond the newest count, so that repeated datagrams are no evidence.
+  // Only numbers beyond the newest count, so that duplicates are no evidence.
   if (samples_ == 0 || serial_less(newest_, seqid)) {
     ++samples_;
     newest_ = seqid;
@@ -56,11 +56,11 @@ void ShardEvidence::observe(std::uint32_t seqid, bool is_data) {
     if (seqid >= divisor.numbers) return true;
     const std::uint32_t position = divisor.position(seqid, period);
     if (is_data) {
-      if (position + 1 > candidate.most) return true;
-      candidate.least = std::max(candidate.least, static_cast<std::uint8_t>(position + 1));
+      if (position + 1 > candidate.max_data) return true;
+      candidate.min_data = std::max(candidate.min_data, static_cast<std::uint8_t>(position + 1));
     } else {
-      if (position < candidate.least) return true;
-      candidate.most = std::min(candidate.most, static_cast<std::uint8_t>(position));
+      if (position < candidate.min_data) return true;
+      candidate.max_data = std::min(candidate.max_data, static_cast<std::uint8_t>(position));
     }
     return false;
   });
@@ -69,13 +69,13 @@ void ShardEvidence::observe(std::uint32_t seqid, bool is_data) {
 bool ShardEvidence::allows(FecSettings settings) const {
   return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
     return candidate.period == settings.data_shards + settings.parity_shards &&
-           candidate.least <= settings.data_shards && settings.data_shards <= candidate.most;
+           candidate.min_data <= settings.data_shards && settings.data_shards <= candidate.max_data;
   });
 }
 
 bool ShardEvidence::agrees(std::uint32_t seqid, std::uint32_t data_shards, std::uint32_t length) const {
   return std::all_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
-    return candidate.least == data_shards && candidate.most == data_shards && seqid % candidate.period == 0 &&
+    return candidate.min_data == data_shards && candidate.max_data == data_shards && seqid % candidate.period == 0 &&
            length <= candidate.period;
   });
 }
@@ -88,10 +88,10 @@ std::optional<FecSettings> ShardEvidence::likely() const {
   if (candidates_.empty()) return std::nullopt;
   const Candidate& largest = candidates_.back();
   for (const Candidate& candidate : candidates_) {
-    if (candidate.least != largest.least || candidate.most != largest.least) return std::nullopt;
+    if (candidate.min_data != largest.min_data || candidate.max_data != largest.min_data) return std::nullopt;
     if (largest.period % candidate.period != 0) return std::nullopt;
   }
-  return FecSettings{largest.least, largest.period - std::uint32_t{largest.least}};
+  return FecSettings{largest.min_data, largest.period - std::uint32_t{largest.min_data}};
 }
 
 }  // namespace kcptun

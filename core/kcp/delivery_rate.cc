@@ -16,13 +16,13 @@ void DeliveryRate::handle_acked(TimePoint now, std::uint64_t bytes, const SentPa
   first_sent_at_ = sent_at;
 }
 
-std::optional<RateSample> DeliveryRate::take_sample(Duration shortest) {
+std::optional<RateSample> DeliveryRate::take_sample(Duration min_rtt) {
   if (!pending_) return std::nullopt;
   pending_ = false;
   const Duration sending = pending_sent_at_ - pending_state_.first_sent_at;
   const Duration arriving = delivered_at_ - pending_state_.delivered_at;
   const Duration interval = std::max(sending, arriving);
-  if (interval.count() <= 0 || interval < shortest) return std::nullopt;
+  if (interval.count() <= 0 || interval < min_rtt) return std::nullopt;
   const std::uint64_t bytes = delivered_ - pending_state_.delivered;
   return RateSample{bytes * 1000000 / static_cast<std::uint64_t>(interval.count()), pending_state_.delivered,
                     pending_state_.app_limited};

@@ -51,7 +51,7 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
       receive_(pool, settings.receive_window),
       tuning_(settings.tuning),
       rtt_(rto_floor(settings.tuning), settings.tuning.interval),
-      congestion_(make_congestion_controller(settings.tuning, static_cast<std::uint32_t>(packet_size), conv)),
+      congestion_(make_congestion_controller(settings.tuning, packet_size, conv)),
       last_advertised_window_(settings.receive_window) {
   KCPTUN_CHECK(packet_size > kSegmentHeader && packet_size <= pool.buffer_size());
 }
@@ -128,7 +128,7 @@ bool Kcp::handle_peer_state(TimePoint now, const Segment& segment, Origin origin
   if (segment.command == KcpCommand::kAck) fresh = handle_ack(now, segment, origin);  // before una, which may cover it and knows no copy
   if (!send_.plausible_una(segment.una)) return fresh;  // old and reordered
   fresh |= segment.una != send_.una();
-  acked_.segments += send_.handle_una(now, segment.una);
+  acked_.packets += send_.handle_una(now, segment.una);
   if (origin == Origin::kArrived) handle_peer_window(segment);
   return fresh;
 }
@@ -139,8 +139,8 @@ bool Kcp::handle_ack(TimePoint now, const Segment& segment, Origin origin) {
     rtt_.add_sample(now, *ack.rtt);
     acked_.rtt = std::min(acked_.rtt.value_or(*ack.rtt), *ack.rtt);
   }
-  acked_.segments += ack.newly_acked;
-  if (ack.spurious) congestion_->handle_spurious();
+  acked_.packets += ack.newly_acked;
+  if (ack.spurious) congestion_->on_spurious();
   if (serial_less(wire_ms(now), segment.ts)) return ack.newly_acked > 0;  // of a size probe, or a lie
   if (ack.newly_acked > 0 || !echo_clock_.newest()) echo_clock_.observe(now, segment.ts);
   return ack.newly_acked > 0 || echo_clock_.advance(now, segment.ts);
@@ -154,17 +154,16 @@ void Kcp::handle_peer_window(const Segment& segment) {
 
 void Kcp::end_batch(TimePoint now) {
   receive_.end_batch();
-  const std::uint32_t in_flight = send_.in_flight();
+  lost_.in_flight = send_.in_flight() * packet_size_;
   const std::uint32_t lost = detects_by_time_ ? send_.detect_lost_by_time(now, rtt_) : send_.detect_lost_by_packet_threshold();
-  acked_.lost += lost;
-  if (acked_.segments > 0 || lost > 0) end_acked_batch(now);
+  lost_.packets += lost;
+  if (acked_.packets > 0 || lost > 0) end_acked_batch(now);
   follow_arrivals(now);
-  if (!detects_by_time_ && lost > 0) congestion_->on_packet_threshold_loss(in_flight);
 }
 
 void Kcp::end_acked_batch(TimePoint now) {
   acked_.now = now;
-  acked_.peer_window = peer_window();
+  acked_.peer_window = peer_window() * packet_size_;
   acked_.in_flight = send_.in_flight_bytes();
   acked_.bytes = send_.rate().delivered() - acked_.delivered;
   acked_.delivered = send_.rate().delivered();
@@ -175,11 +174,13 @@ void Kcp::end_acked_batch(TimePoint now) {
   };
   loss_.handle_unprotected(since(&SendWindow::Counters::unprotected_arrived), since(&SendWindow::Counters::unprotected_lost));
   loss_.handle_protected(since(&SendWindow::Counters::protected_arrived), since(&SendWindow::Counters::protected_lost));
-  acked_.loss_events = since(&SendWindow::Counters::loss_events);
+  lost_.events = since(&SendWindow::Counters::loss_events);
   counted_ = sent;
-  congestion_->handle_batch(acked_);
+  if (lost_.packets > 0) congestion_->on_lost(lost_);
+  congestion_->on_acked(acked_);
   pacer_.set_rate(congestion_->pacing_rate());
-  acked_.segments = acked_.lost = 0;
+  lost_ = {};
+  acked_.packets = 0;
   acked_.rtt.reset();
 }
 
@@ -215,6 +216,7 @@ void Kcp::set_packet_size(std::size_t bytes) {
   if (bytes < packet_size_)
     oversize_ = Oversize{send_.end(), has_oversize() ? std::max(oversize_->packet_size, packet_size_) : packet_size_};
   packet_size_ = bytes;
+  congestion_->on_mtu_changed(bytes);
   send_.set_segment_size(segment_size());
 }
 
@@ -263,11 +265,11 @@ void Kcp::commit(std::size_t bytes) {
 }
 
 std::uint32_t Kcp::send_limit() const {
-  return send_.una() + std::min({send_window_limit_, peer_window(), congestion_->window()});
+  return send_.una() + std::min({send_window_limit_, peer_window(), congestion_->send_limit(packet_size_)});
 }
 
 std::uint32_t Kcp::send_quota() const {
-  return std::min({send_window_limit_, std::max(peer_window(), 1u), congestion_->window()});
+  return std::min({send_window_limit_, std::max(peer_window(), 1u), congestion_->send_limit(packet_size_)});
 }
 
 // Segments that may be queued and have not left: what the congestion window takes now, or what paced segments
@@ -277,11 +279,11 @@ std::uint32_t Kcp::backlog_limit() const {
     const auto paced =
         static_cast<std::uint64_t>(kBacklogTime.count()) * pacer_.rate() / 1000000 / packet_size_;
     return std::max(
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kNoWindow)),
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kAllSegments)),
         kMinBacklog);
   }
-  const std::uint64_t window = congestion_->byte_window();
-  if (window == CongestionController::kNoByteWindow) return CongestionController::kNoWindow;
+  const std::uint64_t window = congestion_->in_flight_limit();
+  if (window == CongestionController::kUnlimited) return CongestionController::kAllSegments;
   if (window <= send_.in_flight_bytes()) return 0;
   return static_cast<std::uint32_t>((window - send_.in_flight_bytes()) / packet_size_ + 1);
 }
@@ -302,10 +304,10 @@ bool Kcp::window_worth_advertising() const {
 void Kcp::handle_timeout(TimePoint now) {
   if (paced_until_ && *paced_until_ <= now) paced_until_.reset();  // write_data() sets it again when it has its turn
   if (detects_by_time_) {
-    acked_.lost += send_.detect_lost_by_time(now, rtt_);
+    lost_.packets += send_.detect_lost_by_time(now, rtt_);
     probe_due_ |= send_.on_probe_timeout(now, rtt_);
   } else if (send_.detect_timed_out(now, rtt_) > 0) {
-    congestion_->on_retransmission_timeout();
+    congestion_->on_timeout();
   }
   if (probe_at_ && *probe_at_ <= now) {
     window_probe_due_ = true;
@@ -363,7 +365,7 @@ void Kcp::write_window_commands(TimePoint now, PacketWriter& writer) {
 void Kcp::note_idle_path(TimePoint now, std::uint32_t limit) {
   if (send_.has_lost() || (send_.next() != send_.end() && serial_less(send_.next(), limit))) return;
   const std::uint64_t in_flight = send_.in_flight_bytes();
-  if (!pacer_.allows(now) || in_flight >= congestion_->byte_window()) return;
+  if (!pacer_.allows(now) || in_flight >= congestion_->in_flight_limit()) return;
   idle_capacity_.begin_idle(now);
   if (send_.size() < send_quota()) return send_.rate().handle_app_limited(in_flight);
   window_limited_until_ = send_.rate().delivered() + kWindowMemory * send_quota() * packet_size_;
@@ -376,7 +378,7 @@ std::uint32_t Kcp::idle_capacity_packets() const {
 
 bool Kcp::may_send_data(TimePoint now) {
   if (probe_due_) return true;  // what it finds lost makes room
-  if (send_.in_flight_bytes() >= congestion_->byte_window()) return false;
+  if (send_.in_flight_bytes() >= congestion_->in_flight_limit()) return false;
   if (pacer_.allows(now)) return true;
   if (send_.has_lost() || send_.end() != send_.next()) paced_until_ = pacer_.ready_at(now);
   return false;
@@ -423,6 +425,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
     probe_due_ = false;
     idle_capacity_.end_idle(now, congestion_->estimate());
     pacer_.charge(now, charged_bytes);
+    congestion_->on_sent({now, charged_bytes, send_.in_flight_bytes()});
   }
 }
 
@@ -488,11 +491,12 @@ void Kcp::update_settings(const KcpSettings& settings) {
   tuning_.interval = settings.tuning.interval;
   rtt_.update_settings(rto_floor(settings.tuning), settings.tuning.interval);
   send_.update_settings(settings.tuning.resend, settings.tuning.nodelay);
+  congestion_->on_rate_limit_changed(settings.tuning.rate);
 }
 
 void Kcp::handle_new_path() {
   rtt_ = RttEstimator(rto_floor(tuning_), tuning_.interval);
-  congestion_ = make_congestion_controller(tuning_, static_cast<std::uint32_t>(packet_size_), conv_);
+  congestion_->on_path_changed();
   pacer_ = Pacer();
   loss_ = LossEstimator();
   idle_capacity_ = IdleCapacity();

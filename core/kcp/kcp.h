@@ -1,4 +1,4 @@
-// One KCP conversation in stream mode: a reliable byte stream over packets that may be lost (docs/protocol.md
+// One KCP conversation in stream mode: a reliable byte stream over packets that may be lost (docs/develop/protocol.md
 // section 5).
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "core/base/time.h"
 #include "core/kcp/ack_queue.h"
 #include "core/kcp/congestion.h"
+#include "core/kcp/congestion_table.h"
 #include "core/kcp/freshness.h"
 #include "core/kcp/loss_estimator.h"
 #include "core/kcp/pacer.h"
@@ -199,7 +200,8 @@ class Kcp {
   std::uint64_t window_limited_until_ = 0;  // delivered bytes: until then the windows were the limit
   IdleCapacity idle_capacity_;
   std::size_t redundancy_credit_ = 0;  // bytes that may be repeated
-  AckedBatch acked_;               // of the batch that is being handled
+  LostEvent lost_;    // found since the last batch
+  AckedEvent acked_;  // of the batch that is being handled
 
   AdvertisedWindow peer_window_{32};  // as KCP assumes until the first segment arrives
   TimestampClock peer_clock_;         // of the peer's PUSH

@@ -9,14 +9,18 @@
 
 namespace kcptun {
 
-/// Timers have a grain of about a millisecond: packets leave in bursts of one grain's worth, and a wake-up
-/// that comes late makes up for kBurstAllowance at most.
+/// Packets leave in bursts of one timer granule's worth; a wake-up that is late may send the bytes of
+/// kBurstAllowance.
 class Pacer {
  public:
+  /// Time. libuv's timers count milliseconds. Lower: the loop wakes up for nothing. Higher: bursts overflow
+  /// shallow queues.
   static constexpr Duration kTimerGranularity = milliseconds(1);
+  /// Time. A wake-up under load is one to two granules late. Lower: such a sender falls below its rate.
+  /// Higher: a burst after a longer sleep overflows shallow queues. tests/kcp/pacer_test.cc.
   static constexpr Duration kBurstAllowance = milliseconds(3);
 
-  /// `rate`: bytes per second; 0: whatever is asked may leave.
+  /// `rate`: bytes per second; 0: not paced.
   void set_rate(std::uint64_t rate) { rate_ = rate; }
   std::uint64_t rate() const { return rate_; }
 
@@ -27,7 +31,7 @@ class Pacer {
     const auto takes = static_cast<std::int64_t>(bytes * 1000000 / rate_);
     next_at_ = std::max(next_at_, now - kBurstAllowance) + Duration(takes);
   }
-  /// When it is worth asking again. REQUIRES: allows(now) is false.
+  /// When allows() is worth another call. REQUIRES: allows(now) is false.
   TimePoint ready_at(TimePoint now) const { return std::max(next_at_, now + kTimerGranularity); }
 
  private:

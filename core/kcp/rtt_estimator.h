@@ -10,7 +10,7 @@ namespace kcptun {
 /// One direction's estimate. Samples come only from copies that are known to be the ones acknowledged.
 class RttEstimator {
  public:
-  /// `floor`: lowest time-out (docs/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the interval.
+  /// `floor`: lowest time-out (docs/develop/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the interval.
   RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
 
   void add_sample(TimePoint now, Duration rtt);

@@ -1,4 +1,4 @@
-// The KCP segment as it stands on the wire (docs/protocol.md section 5).
+// The KCP segment as it stands on the wire (docs/develop/protocol.md section 5).
 #pragma once
 
 #include <cstddef>

@@ -258,7 +258,7 @@ std::uint32_t SendWindow::detect_lost_by_packet_threshold() {
   return found;
 }
 
-// docs/protocol.md section 5: 0.2, 0.6, 1.2, 2.0 s, or with nodelay 0.2, 0.5, 0.9, 1.4 s, at an RTO of 0.2 s.
+// docs/develop/protocol.md section 5: 0.2, 0.6, 1.2, 2.0 s, or with nodelay 0.2, 0.5, 0.9, 1.4 s, at an RTO of 0.2 s.
 Duration SendWindow::timeout_of_level(std::uint8_t level, Duration rto) const {
   const Duration waited = settings_.arithmetic_backoff ? rto + rto * level / 2 : rto * (level + 1);
   return std::min<Duration>(waited, seconds(60));

@@ -1,4 +1,4 @@
-// The largest of the values of late.
+// The maximum of the recent values.
 #pragma once
 
 #include <array>
@@ -8,12 +8,13 @@
 
 namespace kcptun {
 
-/// The maximum over the last `rounds` round trips, and over `shortest` at least, in O(1): the three best
-/// candidates, each later than the one before (Nichols' windowed filter, as BBR has it).
+/// The maximum over the last `rounds` round trips, and over the time `min_age` at least, in O(1): the three
+/// best candidates, each later than the one before (Kathleen Nichols' windowed filter; draft-ietf-ccwg-bbr
+/// cites it).
 template <typename Value>
 class WindowedMax {
  public:
-  WindowedMax(std::uint64_t rounds, Duration shortest) : rounds_(rounds), shortest_(shortest) {}
+  WindowedMax(std::uint64_t rounds, Duration min_age) : rounds_(rounds), min_age_(min_age) {}
 
   Value value() const { return best_[0].value; }
   void update(Value value, std::uint64_t round, TimePoint now) {
@@ -51,11 +52,11 @@ class WindowedMax {
   // Older than the share numerator / denominator of the window.
   bool old(const Entry& entry, const Entry& now, int numerator, int denominator) const {
     return (now.round - entry.round) * denominator > rounds_ * numerator &&
-           (now.at - entry.at) * denominator > shortest_ * numerator;
+           (now.at - entry.at) * denominator > min_age_ * numerator;
   }
 
   std::uint64_t rounds_;
-  Duration shortest_;
+  Duration min_age_;
   std::array<Entry, 3> best_{};
 };
 

@@ -10,8 +10,8 @@ void AntiReplay::stamp(TimePoint now, std::uint8_t* to) {
   header.counter = next_++;
   header.from = role_;
   if (role_ == Role::kClient) {
-    const UnixTime made = wall_ + std::chrono::floor<seconds>(now - began_);
-    header.time = static_cast<std::uint32_t>(made.time_since_epoch().count());
+    const UnixTime stamp_time = wall_ + std::chrono::floor<seconds>(now - began_);
+    header.time = static_cast<std::uint32_t>(stamp_time.time_since_epoch().count());
   }
   write_session_header(to, header);
 }
@@ -19,7 +19,7 @@ void AntiReplay::stamp(TimePoint now, std::uint8_t* to) {
 MutableBytes AntiReplay::take(MutableBytes packet) {
   if (packet.size() < kSessionHeader) return {};
   const SessionHeader header = read_session_header(packet.data());
-  if (!ours(header)) {
+  if (!is_from_peer(header)) {
     ++counters_.foreign;
     return {};
   }

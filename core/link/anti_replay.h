@@ -1,5 +1,5 @@
-// One end of one session under a suite that knows sessions: numbers and dates what it sends, and takes each
-// packet of the peer once (docs/protocol.md section 11).
+// One end of one session under a suite with a session header: numbers and time-stamps its packets, and takes each
+// packet of the peer once (docs/develop/protocol.md section 11).
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,16 @@
 
 namespace kcptun {
 
-/// Knows nothing of keys: what it sees has been authenticated by the suite, what it writes will be sealed.
+/// Knows no keys: the suite has authenticated what it reads, and will seal what it writes.
 class AntiReplay {
  public:
   struct Counters {
-    std::uint64_t replayed = 0;  // there before, or too old to tell
-    std::uint64_t foreign = 0;   // of another session, or our own come back
+    std::uint64_t replayed = 0;  // seen before, or too old to tell
+    std::uint64_t foreign = 0;   // of another session, or our own reflected
   };
 
-  /// `wall` is the time of day at `now`; the packets' dates go on from there by the steady clock, so that a
-  /// clock that is set while the session lives makes no packet that is valid in the future.
+  /// `wall` is the time of day at `now`. Time stamps advance from there with the steady clock, so that setting the
+  /// clock while the session lives makes no packet that is valid in the future.
   AntiReplay(Role role, std::uint64_t session, TimePoint now, UnixTime wall)
       : role_(role), session_(session), began_(now), wall_(wall) {}
 
@@ -30,19 +30,21 @@ class AntiReplay {
   /// Writes the next packet's header. REQUIRES: kSessionHeader bytes at `to`.
   void stamp(TimePoint now, std::uint8_t* to);
 
-  /// The peer's next packet of this session, never seen.
-  bool fresh(const SessionHeader& header) const { return ours(header) && window_.fresh(header.counter); }
-  /// No later packet of the peer has come before it.
+  /// A packet of the peer in this session that was never seen.
+  bool fresh(const SessionHeader& header) const { return is_from_peer(header) && window_.fresh(header.counter); }
+  /// No packet that the peer sent later has come before it.
   bool newest(const SessionHeader& header) const { return window_.newest(header.counter); }
-  /// The body of an opened packet that is fresh, which is then no longer so; else empty, and counted.
+  /// The body of an opened packet if it is fresh; then it counts as seen. Otherwise empty, and counted.
   MutableBytes take(MutableBytes packet);
 
-  /// The latest date that a packet taken had.
+  /// Packets that the peer has sent, by the newest number of a packet taken.
+  std::uint64_t packets_sent_by_peer() const { return window_.end(); }
+  /// The latest time stamp of all packets taken.
   std::uint32_t newest_time() const { return newest_time_; }
   const Counters& counters() const { return counters_; }
 
  private:
-  bool ours(const SessionHeader& header) const { return header.session == session_ && header.from != role_; }
+  bool is_from_peer(const SessionHeader& header) const { return header.session == session_ && header.from != role_; }
 
   const Role role_;
   const std::uint64_t session_;

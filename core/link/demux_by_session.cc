@@ -1,5 +1,5 @@
-// Demux under a suite that knows sessions: conversations are found by their session, whatever address they
-// come from, and nothing looks at a packet that is not fresh (docs/protocol.md section 11).
+// Demux with a session header (docs/develop/protocol.md section 11): a session is found by its id, whatever address its packets
+// come from, and a packet that is not fresh changes nothing.
 #include <utility>
 
 #include "core/base/check.h"
@@ -8,15 +8,15 @@
 namespace kcptun {
 namespace {
 
-std::uint64_t session_of(const Packet& packet) { return read_session_header(packet.data).session; }
+std::uint64_t session_id_of(const Packet& packet) { return read_session_header(packet.data).session; }
 
 bool has_header(const Packet& packet) { return packet.size >= kSessionHeader; }
 
-// Packets at the front that are of the first one's session.
+// Packets at the front that belong to the first one's session.
 std::size_t same_session(std::span<const Packet> packets) {
   std::size_t count = 1;
   while (count < packets.size() && has_header(packets[count]) &&
-         session_of(packets[count]) == session_of(packets.front()))
+         session_id_of(packets[count]) == session_id_of(packets.front()))
     ++count;
   return count;
 }
@@ -31,43 +31,43 @@ SessionEntry* Demux::open_session(TimePoint now, const Path& path, const Packet&
     return nullptr;
   }
   SessionLimiter::Decision decision;
-  if (!has_place(path, decision)) return nullptr;
+  if (!may_admit(path, decision)) return nullptr;
   const SessionRefusal refusal =
-      place_.admission->open(now, context_.wall, {header.session, header.time, place_.loop});
+      settings_.admission->open(now, context_.wall, {header.session, header.time, settings_.worker});
   if (refusal != SessionRefusal::kNone) {
     ++counters_.sessions_refused;
     last_refusal_ = {refusal, path.remote, UnixTime(seconds(header.time)) - context_.wall};
     return nullptr;
   }
-  make_room(now, decision);
+  evict_victim(now, decision);
   ++counters_.opened;
-  places_.add(header.session, path.remote);
-  auto conversation =
+  limiter_.add(header.session, path.remote);
+  auto session =
       std::make_unique<SessionEntry>(SessionName(segment->conv, header.session), context_, now, path);
-  return (sessions_[header.session] = std::move(conversation)).get();
+  return (by_id_[header.session] = std::move(session)).get();
 }
 
-// The address that the newest packet came from is where the peer is now; one that was overtaken tells nothing.
-void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry& conversation,
+// The peer is where its newest packet came from. A reordered packet from elsewhere shows nothing.
+void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry& session,
                                    std::span<const Packet> packets) {
-  const AntiReplay& guard = *conversation.link.guard();
+  const AntiReplay& anti_replay = *session.link.anti_replay();
   bool fresh = false;
   bool newest = false;
   for (const Packet& packet : packets) {
     const SessionHeader header = read_session_header(packet.data);
-    fresh |= guard.fresh(header);
-    newest |= guard.fresh(header) && guard.newest(header);
+    fresh |= anti_replay.fresh(header);
+    newest |= anti_replay.fresh(header) && anti_replay.newest(header);
   }
-  const bool elsewhere = key_of(conversation.path) != key_of(path);
-  if (newest && elsewhere && may_move(now, path, conversation)) follow(now, path, conversation);
-  if (fresh) credit(path, conversation, packets);
-  conversation.link.handle_packets(now, packets);
-  if (fresh) record_activity(conversation);
-  if (fresh && !std::exchange(conversation.touched, true)) touched_.push_back(&conversation);
+  const bool elsewhere = key_of(session.path) != key_of(path);
+  if (newest && elsewhere && may_migrate(now, path, session)) set_path(now, path, session);
+  if (fresh) credit_path(path, session, packets);
+  session.link.handle_packets(now, packets);
+  if (fresh) record_activity(session);
+  if (fresh && !std::exchange(session.touched, true)) touched_.push_back(&session);
 }
 
 void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const Packet> packets, Source source) {
-  KCPTUN_CHECK(place_.admission != nullptr);
+  KCPTUN_CHECK(settings_.admission != nullptr);
   while (!packets.empty()) {
     if (!has_header(packets.front())) {
       packets = packets.subspan(1);
@@ -76,36 +76,39 @@ void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const 
     const std::size_t count = same_session(packets);
     const std::span<const Packet> together = packets.first(count);
     packets = packets.subspan(count);
-    const std::uint64_t session = session_of(together.front());
-    if (const auto known = sessions_.find(session); known != sessions_.end()) {
+    const std::uint64_t id = session_id_of(together.front());
+    if (const auto known = by_id_.find(id); known != by_id_.end()) {
       handle_session_packets(now, path, *known->second, together);
       continue;
     }
-    if (source == Source::kOtherLoop) {  // it has ended on its way here
+    if (source == Source::kOtherWorker) {  // the session has ended meanwhile
       counters_.unmatched += count;
       continue;
     }
-    if (const auto owner = place_.admission->owner(session); owner && *owner != place_.loop) {
+    if (const auto owner = settings_.admission->owner(id); owner && *owner != settings_.worker) {
       misrouted_.push_back({*owner, together});
       counters_.misrouted += count;
       continue;
     }
-    // Any packet that names a conv may open it; parity before that is lost.
-    for (std::size_t i = 0; i < count; ++i) {
-      if (SessionEntry* const opened = open_session(now, path, together[i])) {
-        handle_session_packets(now, path, *opened, together.subspan(i));
-        break;
-      }
-    }
+    open_with_first(now, path, together);
   }
 }
 
-std::unique_ptr<SessionEntry> Demux::end_session(TimePoint now, SessionEntry& conversation) {
-  const AntiReplay& guard = *conversation.link.guard();
-  place_.admission->end(now, guard.session(), guard.newest_time());
-  const auto it = sessions_.find(guard.session());
+// Any packet that names a conv may open the session; parity before that is lost.
+void Demux::open_with_first(TimePoint now, const Path& path, std::span<const Packet> packets) {
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    SessionEntry* const opened = open_session(now, path, packets[i]);
+    if (!opened) continue;
+    return handle_session_packets(now, path, *opened, packets.subspan(i));
+  }
+}
+
+std::unique_ptr<SessionEntry> Demux::end_session(TimePoint now, SessionEntry& session) {
+  const AntiReplay& anti_replay = *session.link.anti_replay();
+  settings_.admission->end(now, anti_replay.session(), anti_replay.newest_time());
+  const auto it = by_id_.find(anti_replay.session());
   std::unique_ptr<SessionEntry> out = std::move(it->second);
-  sessions_.erase(it);
+  by_id_.erase(it);
   return out;
 }
 

@@ -1,4 +1,4 @@
-// How long a peer has owed an answer, and when to ask it for one.
+// How long a peer has not answered, and when to ping it.
 #pragma once
 
 #include <algorithm>
@@ -8,18 +8,18 @@
 
 namespace kcptun {
 
-/// Told what leaves and arrives; says when a ping is due (a live peer answers WASK within one of its
-/// intervals, docs/protocol.md section 5), and whether the peer is suspected to be gone. A suspicion is no
-/// verdict: it ends with the next word from the peer.
+/// Fed with what leaves and arrives, it decides when a ping is due (a live peer answers WASK within one of its
+/// intervals, docs/develop/protocol.md section 5), and whether the peer is suspected to be dead. The peer's next packet ends
+/// the suspicion.
 class LivenessMonitor {
  public:
-  /// An answer that is owed for so long is asked for, and again at this interval.
+  /// A peer that has not answered for so long is pinged, and again at this interval.
   static constexpr Duration kPingAfter = milliseconds(500);
-  /// What leaves after so long a silence asks at once: nobody knows whether the peer is still the one it was.
+  /// After so long a silence, a ping goes with the first packet that leaves: the peer may have restarted.
   static constexpr Duration kLongSilence = seconds(3);
-  /// An answer that is owed for so long makes the peer suspect.
+  /// A peer that has not answered for so long is suspected.
   static constexpr Duration kSuspectDeadAfter = seconds(3);
-  /// On a long path it may take the round trip and this: room for the loss of several pings.
+  /// On a long path an answer may take the round trip and this, which allows for the loss of several pings.
   static constexpr Duration kSuspicionMargin = seconds(2);
 
   explicit LivenessMonitor(TimePoint now) : heard_at_(now) {}
@@ -32,15 +32,14 @@ class LivenessMonitor {
     unanswered_since_ = now;
     ping_at_ = now + kPingAfter;
   }
-  /// The peer owes an answer now, or it doesn't.
+  /// `owed`: the peer owes an answer now.
   void handle_state(TimePoint now, bool owed) {
     if (!owed) return unanswered_since_.reset();
     if (unanswered_since_) return;
     unanswered_since_ = now;
     ping_at_ = std::max(ping_at_, now + kPingAfter);
   }
-  /// True if a ping is to leave now; it counts as sent. `departing`: something that will be answered leaves
-  /// anyhow.
+  /// True if a ping is to leave now; it counts as sent. `departing`: a packet that will be answered leaves anyway.
   bool poll_ping(TimePoint now, bool departing) {
     const bool due = unanswered_since_ ? now >= ping_at_ : heard_ && departing && now - heard_at_ >= kLongSilence;
     if (due) ping_at_ = now + kPingAfter;

@@ -16,12 +16,12 @@ void PathMtu::handle_arrival(TimePoint now) {
   if (!due_at_ && phase_ != Phase::kSettled) due_at_ = now;
 }
 
-// The largest first, which most often is the answer, or rules out most; then halves.
-void PathMtu::search_on(TimePoint now) {
-  if (size_ >= most_) return settle(now, now + kRaiseEvery);
-  const std::uint32_t middle = size_ + (most_ - size_ + 1) / 2;
-  begin(now, Phase::kSearch, most_tried_ ? middle : most_);
-  most_tried_ = true;
+// The largest size first, which passes most often, then bisection.
+void PathMtu::continue_search(TimePoint now) {
+  if (size_ >= max_) return settle(now, now + kRaiseEvery);
+  const std::uint32_t middle = size_ + (max_ - size_ + 1) / 2;
+  begin(now, Phase::kSearch, max_tried_ ? middle : max_);
+  max_tried_ = true;
 }
 
 // Until `raise_at` the size is only confirmed.
@@ -34,29 +34,29 @@ void PathMtu::settle(TimePoint now, TimePoint raise_at) {
 }
 
 void PathMtu::handle_answer(TimePoint now) {
-  if (probes_ == 0) return;  // an answer to a probe that was given up, or a second one
+  if (probes_ == 0) return;  // to a probe that has timed out, or a second answer
   const bool others_out = probes_ > 1;
   if (phase_ == Phase::kSearch) size_ = candidate_;
   if (phase_ == Phase::kConfirm && raise_at_ > now) return settle(now, raise_at_);
   if (phase_ == Phase::kConfirm) {
-    most_ = static_cast<std::uint32_t>(kMaxDatagram);
-    most_tried_ = false;
+    max_ = static_cast<std::uint32_t>(kMaxDatagram);
+    max_tried_ = false;
   }
-  search_on(now);
-  // Their answers are not to be taken for those of the next size.
+  continue_search(now);
+  // Their answers must not count for the next size.
   if (others_out && phase_ == Phase::kSearch) due_at_ = now + last_wait_;
 }
 
 void PathMtu::handle_failure(TimePoint now) {
-  if (phase_ == Phase::kConfirm) {  // all sizes are in doubt; this one is the first to be tried again
-    most_ = size_;
+  if (phase_ == Phase::kConfirm) {  // any size may have become too large; this one is tried first
+    max_ = size_;
     size_ = kFloor;
-    most_tried_ = false;
+    max_tried_ = false;
     raise_at_ = now;
   } else {
-    most_ = candidate_ - 1;
+    max_ = candidate_ - 1;
   }
-  search_on(now);
+  continue_search(now);
 }
 
 std::optional<std::uint32_t> PathMtu::poll_probe(TimePoint now, Duration wait) {
@@ -69,7 +69,7 @@ std::optional<std::uint32_t> PathMtu::poll_probe(TimePoint now, Duration wait) {
     begin(now, Phase::kConfirm, size_);
   }
   if (probes_ >= kMaxProbes) {
-    if (!heard_) {  // nothing at all comes through: that is no matter of sizes
+    if (!heard_) {  // nothing passes: the size is not the reason
       probes_ = 0;
       due_at_.reset();
       return std::nullopt;

@@ -1,4 +1,4 @@
-// Whether the peer is at the address that its packets came from last (RFC 9000 sections 8.2 and 9.3).
+// Whether the peer is at the address from which its last packets came (RFC 9000 sections 8.2 and 9.3).
 #pragma once
 
 #include <algorithm>
@@ -12,12 +12,13 @@
 
 namespace kcptun {
 
-/// A packet can be sent on from another address than its sender's. So after a move no more than kAmplification times the
-/// bytes that came from the new address go there, until an acknowledgement names, by its time stamp, a copy that left
-/// for it, in a later millisecond than the move. An echo request, small enough for any allowance, asks for that at once and after each time-out.
+/// An attacker can forward a packet from another address than its sender's. So after a move, no more than
+/// kAmplification times the bytes that came from the new address go there until it is validated: an acknowledgement
+/// echoes the time stamp of a packet that left for it, in a later millisecond than the move. An echo request asks for
+/// that acknowledgement at once and after each time-out.
 class PathValidation {
  public:
-  static constexpr std::uint64_t kAmplification = 3;
+  static constexpr std::uint64_t kAmplification = 3;  // RFC 9000 section 8
 
   bool pending() const { return since_.has_value(); }
   /// What leaves from `now` on goes to an address that has not answered.
@@ -31,7 +32,7 @@ class PathValidation {
   void handle_received(std::size_t bytes) {
     if (pending()) allowance_ += kAmplification * bytes;
   }
-  /// True if the peer's echo of a time stamp of ours proves that it is there.
+  /// True if the peer's echo of one of our time stamps proves that it is there.
   bool is_answer(std::uint32_t ts) const { return pending() && serial_less(wire_ms(*since_), ts); }
 
   /// Bytes that may leave now.

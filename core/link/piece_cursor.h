@@ -11,7 +11,7 @@
 
 namespace kcptun {
 
-/// Does not own the pieces; they outlive the cursor. Asking for more than is left aborts: it is our fault.
+/// Does not own the pieces, which outlive the cursor. Aborts if more is asked for than is left.
 class PieceCursor {
  public:
   explicit PieceCursor(std::span<const MutableBytes> pieces) : pieces_(pieces) {}

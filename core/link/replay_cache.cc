@@ -22,27 +22,27 @@ std::string_view to_text(SessionRefusal refusal) {
   return {};
 }
 
-SessionRefusal ReplayCache::judge(TimePoint now, UnixTime wall, std::uint32_t made) const {
-  const UnixTime at{seconds(made)};
+SessionRefusal ReplayCache::check_timestamp(TimePoint now, UnixTime wall, std::uint32_t timestamp) const {
+  const UnixTime at{seconds(timestamp)};
   if (at > wall + kMaxClockSkew) return SessionRefusal::kEarly;
   if (at + kMaxAge < wall) return SessionRefusal::kLate;
   const UnixTime started = wall - std::chrono::floor<seconds>(now - started_);
-  if (at <= started + std::chrono::floor<seconds>(kStartupQuarantine) || made <= forgotten_)
+  if (at <= started + std::chrono::floor<seconds>(kStartupQuarantine) || timestamp <= erased_until_)
     return SessionRefusal::kServerJustStarted;
   return SessionRefusal::kNone;
 }
 
 SessionRefusal ReplayCache::open(TimePoint now, UnixTime wall, const SessionClaim& claim) {
-  forget_old(now);
+  expire(now);
   if (known_.contains(claim.session)) return SessionRefusal::kKnown;
-  const SessionRefusal refusal = judge(now, wall, claim.made);
+  const SessionRefusal refusal = check_timestamp(now, wall, claim.timestamp);
   if (refusal != SessionRefusal::kNone) return refusal;
-  if (known_.size() >= most_) {
+  if (known_.size() >= max_sessions_) {
     if (ended_.empty()) return SessionRefusal::kFull;
-    forget_first();
-    if (claim.made <= forgotten_) return SessionRefusal::kServerJustStarted;
+    erase_oldest();
+    if (claim.timestamp <= erased_until_) return SessionRefusal::kServerJustStarted;
   }
-  known_.emplace(claim.session, claim.loop);
+  known_.emplace(claim.session, claim.worker);
   return SessionRefusal::kNone;
 }
 
@@ -56,15 +56,15 @@ void ReplayCache::end(TimePoint now, std::uint64_t session, std::uint32_t newest
   if (it == known_.end() || !it->second) return;
   it->second.reset();
   ended_.push_back({session, newest, now});
-  forget_old(now);
+  expire(now);
 }
 
-void ReplayCache::forget_old(TimePoint now) {
-  while (!ended_.empty() && now - ended_.front().at > kKeep) forget_first();
+void ReplayCache::expire(TimePoint now) {
+  while (!ended_.empty() && now - ended_.front().at > kKeep) erase_oldest();
 }
 
-void ReplayCache::forget_first() {
-  forgotten_ = std::max(forgotten_, ended_.front().newest);
+void ReplayCache::erase_oldest() {
+  erased_until_ = std::max(erased_until_, ended_.front().newest);
   known_.erase(ended_.front().session);
   ended_.pop_front();
 }

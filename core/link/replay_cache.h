@@ -1,6 +1,5 @@
-// Which sessions a server may open under a suite that knows sessions: those that were made just now and have
-// never been there. What was recorded opens nothing, neither at once nor after a restart (docs/protocol.md
-// section 11).
+// Which sessions a server may open under a suite with a session header: those that are new, by their time stamp, and
+// that were never open. A recording opens none, neither at once nor after a restart (docs/develop/protocol.md section 11).
 #pragma once
 
 #include <cstdint>
@@ -13,54 +12,55 @@
 
 namespace kcptun {
 
-/// What speaks against opening a session; kNone: it is open from now on.
+/// Why a session may not be opened; kNone: it is open from now on.
 enum class SessionRefusal : std::uint8_t {
   kNone,
-  kKnown,    // it was open before: a late packet, or a recording
-  kLate,     // made longer ago than kMaxAge: a recording, or the clocks differ
-  kEarly,    // made further in the future than kMaxClockSkew: the clocks differ
-  kServerJustStarted,  // made before this server can tell recordings from new sessions: it has just started
-  kFull,     // kMaxSessions are open
+  kKnown,              // it was open before: a reordered packet, or a recording
+  kLate,               // older than kMaxAge: a recording, or the clocks differ
+  kEarly,              // further in the future than kMaxClockSkew: the clocks differ
+  kServerJustStarted,  // from before the time since which this server knows all sessions
+  kFull,               // kMaxSessions are open
 };
 std::string_view to_text(SessionRefusal refusal);
 
-/// A packet of a session that is not open here came to loop number `loop`, made at `made` (seconds since 1970) by the
-/// client's clock.
+/// A packet of a session that is not open came to `worker`. `timestamp` is the client's clock, in seconds since 1970.
 struct SessionClaim {
   std::uint64_t session = 0;
-  std::uint32_t made = 0;
-  std::uint32_t loop = 0;
+  std::uint32_t timestamp = 0;
+  std::uint32_t worker = 0;
 };
 
-/// What Demux asks. An interface, because several loops share one memory: a recording may come to any of
-/// them.
+/// What Demux needs of ReplayCache. An interface, because several workers share one cache with a lock: a recording may
+/// come to any of them.
 class SessionAdmission {
  public:
   virtual ~SessionAdmission() = default;
   virtual SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) = 0;
-  /// The loop that has the session open, if any.
+  /// The worker that has the session open, if any.
   virtual std::optional<std::uint32_t> owner(std::uint64_t session) const = 0;
-  /// The session is over; `newest` is the latest date of its packets.
+  /// The session is over; `newest` is the latest time stamp of its packets.
   virtual void end(TimePoint now, std::uint64_t session, std::uint32_t newest) = 0;
 };
 
-/// The memory. Packets of a session that is over are refused as long as their date is good, then for their
-/// date: so an id is kept for kKeep after the session's end. Those that must go earlier, for room or because
-/// the clock was set back, leave their date behind, and nothing up to it opens a session any more. A new
-/// server remembers nothing; it refuses what may have been made before its start: dates up to kMaxClockSkew and
-/// a second of rounding after it, by the clock as it is now (the clock may have been wrong at the start). Not
-/// thread-safe.
+/// An id is kept for kKeep after its session's end; after that the session's time stamps are too old anyway. An id that
+/// is evicted earlier for room leaves its newest time stamp behind, and no session up to it is opened any more; so a
+/// clock that is set back admits no recording. A new server refuses time stamps from before its start, plus
+/// kStartupQuarantine, by the clock as it is now, which may have been wrong at the start. Not thread-safe.
 class ReplayCache final : public SessionAdmission {
  public:
+  /// How old a new session's time stamp may be (docs/develop/protocol.md section 11). A smaller value refuses clients whose
+  /// clock is late; a larger one keeps more ids.
   static constexpr seconds kMaxAge{120};
+  /// How far a time stamp may be in the future (section 11). A server that has just started refuses sessions for so
+  /// long.
   static constexpr seconds kMaxClockSkew{5};
   static constexpr Duration kKeep = kMaxAge + kMaxClockSkew + seconds(2);
   static constexpr Duration kStartupQuarantine = kMaxClockSkew + seconds(1);
-  /// Ids remembered, about 100 bytes each; of those the open ones can't be forgotten.
+  /// Ids kept, about 100 bytes each. Those of open sessions are not evicted.
   static constexpr std::size_t kMaxSessions = 262144;
 
-  explicit ReplayCache(TimePoint started, std::size_t most = kMaxSessions)
-      : started_(started), most_(most) {}
+  explicit ReplayCache(TimePoint started, std::size_t max_sessions = kMaxSessions)
+      : started_(started), max_sessions_(max_sessions) {}
 
   SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) override;
   std::optional<std::uint32_t> owner(std::uint64_t session) const override;
@@ -74,16 +74,16 @@ class ReplayCache final : public SessionAdmission {
     std::uint32_t newest;
     TimePoint at;
   };
-  SessionRefusal judge(TimePoint now, UnixTime wall, std::uint32_t made) const;
-  void forget_old(TimePoint now);
-  void forget_first();
+  SessionRefusal check_timestamp(TimePoint now, UnixTime wall, std::uint32_t timestamp) const;
+  void expire(TimePoint now);
+  void erase_oldest();
 
   const TimePoint started_;
-  const std::size_t most_;
-  // By session: the loop that has it open; none when it is over.
+  const std::size_t max_sessions_;
+  // By session: the worker that has it open; none when it is over.
   std::unordered_map<std::uint64_t, std::optional<std::uint32_t>> known_;
-  std::deque<Ended> ended_;                        // in the order of their ends
-  std::uint32_t forgotten_ = 0;                    // the latest date of all that were forgotten
+  std::deque<Ended> ended_;  // in the order of their ends
+  std::uint32_t erased_until_ = 0;  // the latest time stamp of all ids that were erased
 };
 
 }  // namespace kcptun

@@ -1,5 +1,4 @@
-// Which packet numbers have been there: a bit for each of the last few thousand (after RFC 6479's ring of
-// words).
+// Which packet numbers were seen: a bit for each of the last few thousand, in RFC 6479's ring of words.
 #pragma once
 
 #include <array>
@@ -8,18 +7,20 @@
 
 namespace kcptun {
 
-/// Numbers may come in any order; one that lies kSpan or more behind the newest counts as seen. 1 KiB.
+/// Numbers may come in any order. One that is kSpan or more behind the newest counts as seen. 1 KiB.
 class ReplayWindow {
  public:
-  /// So many numbers reach back: half a second of reordering at 16,000 packets per second.
+  /// In numbers: half a second of reordering at 16,000 packets per second.
   static constexpr std::uint64_t kSpan = 8192 - 64;
 
-  /// Never marked, and not too old to tell.
+  /// It was never marked, and is not too old to tell.
   bool fresh(std::uint64_t number) const;
   /// REQUIRES: fresh(number).
   void mark(std::uint64_t number);
-  /// Larger than all that were marked.
+  /// It is larger than all that were marked.
   bool newest(std::uint64_t number) const { return number >= end_; }
+  /// One beyond the largest number that was marked.
+  std::uint64_t end() const { return end_; }
 
  private:
   static constexpr std::size_t kWords = (kSpan + 64) / 64;

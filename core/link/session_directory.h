@@ -1,19 +1,19 @@
-// Which of a server's loops has which conversation.
+// Which worker of a server has which session.
 #pragma once
 
 #include <cstdint>
 
 namespace kcptun {
 
-/// A client whose address has changed is delivered to whatever loop the kernel's hash says, which may not be
-/// the one that has its conversation. The daemon implements this with a lock; it is asked when a conversation
-/// begins, ends, or is heard of from an unknown address, and never otherwise.
+/// When a client's address has changed, the kernel's hash may deliver its packets to a worker that does not have its
+/// session. The daemon implements this interface with a lock, so it is called only when a session begins, ends, or is
+/// named by a packet from an unknown address.
 class SessionDirectory {
  public:
   virtual ~SessionDirectory() = default;
-  /// Gives `conv` to `loop` if nobody has it. Returns who has it now.
-  virtual std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) = 0;
-  /// REQUIRES: `conv` was claimed, and its loop releases it.
+  /// Gives `conv` to `worker` if no worker has it. Returns the worker that has it now.
+  virtual std::uint32_t claim(std::uint32_t conv, std::uint32_t worker) = 0;
+  /// REQUIRES: `conv` was claimed, and its worker releases it.
   virtual void release(std::uint32_t conv) = 0;
 };
 

@@ -8,7 +8,7 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kPrefix = 8;  // bytes of an IPv6 address that tell one host's network from another's
+constexpr std::size_t kPrefix = 8;  // bytes of an IPv6 address that name the network
 
 bool is_ipv4(const IpEndpoint& remote) {
   static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -23,8 +23,8 @@ std::size_t SessionLimiter::OwnerHash::operator()(const Owner& owner) const {
   return IpEndpointHash{}(endpoint);
 }
 
-SessionLimiter::SessionLimiter(std::size_t most)
-    : most_(most), share_(std::max<std::size_t>(most / kShare, 1)) {}
+SessionLimiter::SessionLimiter(std::size_t max_sessions)
+    : max_sessions_(max_sessions), share_(std::max<std::size_t>(max_sessions / kShare, 1)) {}
 
 SessionLimiter::Owner SessionLimiter::owner_of(const IpEndpoint& remote) {
   Owner owner = remote.ip;
@@ -34,7 +34,7 @@ SessionLimiter::Owner SessionLimiter::owner_of(const IpEndpoint& remote) {
 
 SessionLimiter::Decision SessionLimiter::decide(const IpEndpoint& remote) {
   const auto owner = owners_.find(owner_of(remote));
-  if (short_of_places() && owner != owners_.end() && owner->second.sessions >= share_) {
+  if (slots_are_short() && owner != owners_.end() && owner->second.sessions >= share_) {
     if (owner->second.half_open.empty()) {
       ++counters_.refused_share;
       return {Answer::kRefuse};
@@ -42,7 +42,7 @@ SessionLimiter::Decision SessionLimiter::decide(const IpEndpoint& remote) {
     ++counters_.evicted;
     return {Answer::kEvictThenAdmit, owner->second.half_open.front()};
   }
-  if (sessions_.size() < most_) return {Answer::kAdmit};
+  if (sessions_.size() < max_sessions_) return {Answer::kAdmit};
   if (half_open_list_.empty()) {
     ++counters_.refused_full;
     return {Answer::kRefuse};
@@ -74,7 +74,7 @@ void SessionLimiter::establish(Id id) {
   session.established = true;
 }
 
-void SessionLimiter::touch(Id id) {
+void SessionLimiter::record_activity(Id id) {
   const Session& session = sessions_.at(id);
   if (session.established) return;
   half_open_list_.splice(half_open_list_.end(), half_open_list_, session.in_all);
@@ -82,7 +82,7 @@ void SessionLimiter::touch(Id id) {
   own.splice(own.end(), own, session.in_owner);
 }
 
-void SessionLimiter::move(Id id, const IpEndpoint& remote) {
+void SessionLimiter::migrate(Id id, const IpEndpoint& remote) {
   Session& session = sessions_.at(id);
   const Owner to = owner_of(remote);
   if (to == session.owner) return;

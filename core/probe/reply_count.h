@@ -25,7 +25,7 @@ struct LossCount {
   }
 };
 
-/// A server with FEC numbers its packets (docs/protocol.md section 4), so gaps between the numbers are
+/// A server with FEC numbers its packets (docs/develop/protocol.md section 4), so gaps between the numbers are
 /// losses. Stores one byte per number, for at most kMaxPackets.
 class ReplyCount {
  public:

@@ -1,4 +1,4 @@
-// The smux frame header (docs/protocol.md section 6).
+// The smux frame header (docs/develop/protocol.md section 6).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ enum class SmuxCommand : std::uint8_t { kSyn = 0, kFin = 1, kPush = 2, kNop = 3,
 inline constexpr std::size_t kFrameHeader = 8;
 inline constexpr std::size_t kUpdatePayload = 8;
 /// A NOP with this sid marks the sender as a program of this project that understands reset frames
-/// (docs/protocol.md section 12). It is even, unlike the sid of any stream, and in the range of plausible
+/// (docs/develop/protocol.md section 12). It is even, unlike the sid of any stream, and in the range of plausible
 /// sids (ProtocolSniffer).
 inline constexpr std::uint32_t kProgramMark = 0x756b76;
 

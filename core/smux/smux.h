@@ -1,4 +1,4 @@
-// The multiplexer: many streams over one byte stream, with the flow control of smux 1 and 2 (docs/protocol.md
+// The multiplexer: many streams over one byte stream, with the flow control of smux 1 and 2 (docs/develop/protocol.md
 // section 6).
 #pragma once
 
@@ -106,10 +106,10 @@ class Smux {
   /// stream is removed. `position`: the end of the data framed so far, in the units of handle_acknowledged().
   /// If the peer has closed first and is not known to be a program of this project, the FIN waits until the
   /// peer has read everything: newer Go peers discard unread data once both directions are closed
-  /// (docs/protocol.md section 6).
+  /// (docs/develop/protocol.md section 6).
   void finish(std::uint32_t sid, std::uint32_t position = 0);
   /// Resets the stream and removes it for its owner. A program of this project receives a reset frame
-  /// (docs/protocol.md section 12). Other peers receive a FIN and, in version 2, an invalid UPD, which makes
+  /// (docs/develop/protocol.md section 12). Other peers receive a FIN and, in version 2, an invalid UPD, which makes
   /// Go peers close their side (section 6: "claims to have consumed more than was sent"). Both wait until the
   /// peer has read the data framed before.
   void reset_stream(std::uint32_t sid, std::uint32_t position = 0);
@@ -120,7 +120,7 @@ class Smux {
   /// Releases all ends that wait until their peer has read.
   void release_lingering();
   bool lingering() const { return !lingering_.empty(); }
-  /// True once the peer has marked itself as a program of this project (docs/protocol.md section 12).
+  /// True once the peer has marked itself as a program of this project (docs/develop/protocol.md section 12).
   bool peer_is_ours() const { return peer_is_ours_; }
 
   // --- control frames and time ---

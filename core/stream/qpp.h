@@ -1,5 +1,5 @@
 // Quantum permutation pads (QPP): an optional second encryption layer over each stream's payload
-// (docs/protocol.md section 8).
+// (docs/develop/protocol.md section 8).
 #pragma once
 
 #include <array>

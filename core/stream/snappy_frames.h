@@ -1,4 +1,4 @@
-// The Snappy framing format over one byte stream (docs/protocol.md section 7; google/snappy
+// The Snappy framing format over one byte stream (docs/develop/protocol.md section 7; google/snappy
 // framing_format.txt).
 #pragma once
 

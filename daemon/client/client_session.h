@@ -23,7 +23,10 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
     const std::uint64_t segments = link.kcp().counters().in_segments;
     link.handle_packets(now, packets);
-    if (link.kcp().counters().in_segments != segments) heard_at = now;
+    if (link.kcp().counters().in_segments != segments) {
+      heard_at = now;
+      part.handle_answer(*this);
+    }
     if (full_size.handle_run(now, link.kcp())) part.explain_vanishing(*this, now);
     engine.wake(session);
   }
@@ -45,6 +48,14 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
     return *silence;
   }
 
+  /// Errors that came before the silence count only where the server was never heard.
+  bool is_refused_since(TimePoint since) const {
+    const DatagramSocket* own = engine.socket(socket);
+    if (!own) return false;
+    if (!link.heard()) return own->counters().pending_errors > 0;
+    return silence && silence->since == since && own->counters().refusals > silence->refusals_before;
+  }
+
   ClientWorker& part;
   Engine& engine;
   std::size_t slot;      // index in the worker's slots_ of the slot that it was dialled for
@@ -56,7 +67,15 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   std::uint32_t socket;
   FullSizeWatch full_size;
   TimePoint heard_at{};  // when the last packet arrived
+  bool answer_logged = false;
   std::optional<Silence> silence;  // while an answer is outstanding
 };
+
+template <typename Visit>
+void ClientWorker::for_each_session(Visit visit) const {
+  for (const Slot& slot : slots_)
+    if (slot.session) visit(*slot.session);
+  for (const auto& old : expired_) visit(*old);
+}
 
 }  // namespace kcptun

@@ -43,7 +43,9 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
       scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
       check_unanswered_(engine, [this](TimePoint now) { explain_unanswered(now); }),
-      overdue_(engine, [this](TimePoint now) { close_overdue(now); }) {
+      overdue_(engine, [this](TimePoint now) { close_overdue(now); }),
+      redial_(engine, [this](TimePoint) { dial_again(); }) {
+  engine_.share_hints(shared.hints);
   finder_.replace(std::move(remotes));
   network_ = std::make_unique<NetworkWatch>(engine.uv(), [this] {
     follow_network(engine_.now());
@@ -165,23 +167,15 @@ void ClientWorker::serve_waiting(Slot& slot) {
       slot.wanted = true;
       return finder_.handle_failure(dialled.error());
     }
-    if (!dialled) log().error("cannot dial", {{"error", dialled.error()}});
+    if (!dialled) log().error("cannot dial", {{"reason", dialled.error()}});
     if (!servers_) finder_.handle_connected();
-    if (dialled && replaces_silent(slot)) {  // check whether the server answers the new session
+    if (dialled && slot.waiting.empty()) {  // no connection asks whether the server answers
       slot.session->link.probe_liveness(engine_.now());
       engine_.wake(slot.session->session);
     }
   }
   for (Waiting& one : std::exchange(slot.waiting, {}))
     if (slot.session) serve(std::move(one.connection), slot);
-}
-
-// The session is dialled to replace a suspect one, not for a connection.
-bool ClientWorker::replaces_silent(const Slot& slot) const {
-  const auto index = static_cast<std::size_t>(&slot - slots_.data());
-  return slot.waiting.empty() && std::ranges::any_of(expired_, [index](const auto& old) {
-           return old->slot == index && old->link.unanswered_since();
-         });
 }
 
 void ClientWorker::close_overdue(TimePoint now) {
@@ -191,7 +185,7 @@ void ClientWorker::close_overdue(TimePoint now) {
     for (; !slot.waiting.empty() && now - slot.waiting.front().since >= kMaxWait; ++closed) slot.waiting.pop_front();
     if (!slot.waiting.empty()) oldest = std::min(oldest.value_or(slot.waiting.front().since), slot.waiting.front().since);
   }
-  if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"connections", closed}});
+  if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"count", closed}});
   if (oldest) overdue_.schedule_at(*oldest + kMaxWait);
 }
 
@@ -209,6 +203,9 @@ void ClientWorker::watch_servers() {
 void ClientWorker::handle_servers_changed() {
   if (shut_down_) return;
   const std::optional<std::size_t> best = servers_->best();
+  if (best) reachability_.handle_answer();
+  if (servers_->all_failed() && !reachability_.failure())
+    reachability_.handle_failure({PeerState::kUnanswered, engine_.now(), "none of the servers in remoteaddr answers"}, false);
   for (Slot& slot : slots_) {
     if (best && slot.session && !(slot.session->server == profile_.servers[*best])) {
       log().info("session left", {{"conv", hex_id(slot.session->link.conv())},
@@ -247,6 +244,7 @@ void ClientWorker::mark_suspect(Slot& slot) {
                                     {"streams", slot.session->session.connections()},
                                     {"reason", "its server owes an answer"}});
   report_to_finder(*slot.session);
+  note_failure(*slot.session, engine_.now());
   drain(slot);
 }
 
@@ -310,36 +308,6 @@ void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
   engine_.wake(session.session);
 }
 
-void ClientWorker::explain(const Link& link) {
-  const std::string why = explain_end(link, profile_);
-  if (!why.empty() && hints_.take(Hint::kMismatch, engine_.now()))
-    log().warning("hint", {{"text", why}});
-}
-
-void ClientWorker::explain_vanishing(const ClientSession& session, TimePoint now) {
-  if (!profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
-    log().warning("hint", {{"text", explain_full_size(session.session.path().remote, profile_)}});
-}
-
-void ClientWorker::explain_unanswered(TimePoint now) {
-  const auto owed = [](const std::unique_ptr<ClientSession>& session) {
-    return session && session->session.connections() > 0 && session->link.kcp().counters().in_segments == 0;
-  };
-  const ClientSession* silent = nullptr;
-  for (const Slot& slot : slots_)
-    if (owed(slot.session)) silent = slot.session.get();
-  for (const auto& old : expired_)
-    if (owed(old)) silent = old.get();
-  if (silent) explain_no_answer(*silent, now);
-}
-
-void ClientWorker::explain_no_answer(const ClientSession& session, TimePoint now) {
-  const DatagramSocket* socket = engine_.socket(session.socket);
-  if (!socket || !hints_.take(Hint::kNoAnswer, now)) return;
-  const bool refused = socket->counters().pending_errors > 0;
-  log().warning("hint", {{"text", kcptun::explain_no_answer(session.session.path().remote, profile_, refused)}});
-}
-
 // --- connections ---
 
 void ClientWorker::listen(FileDescriptor listening) {
@@ -396,13 +364,6 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
 
 // --- whole worker ---
 
-template <typename Visit>
-void ClientWorker::for_each_session(Visit visit) const {
-  for (const Slot& slot : slots_)
-    if (slot.session) visit(*slot.session);
-  for (const auto& old : expired_) visit(*old);
-}
-
 Counters ClientWorker::counters() const {
   Counters sum = past_;
   for_each_session([&sum](const ClientSession& one) { sum.add_link(one.link, true); });
@@ -438,9 +399,12 @@ void ClientWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
 }
 
 TunnelSnapshot ClientWorker::share() const {
-  std::vector<const Session*> sessions;
-  for_each_session([&sessions](const ClientSession& one) { sessions.push_back(&one.session); });
+  std::vector<SessionView> sessions;
+  for_each_session([this, &sessions](const ClientSession& one) {
+    sessions.push_back({&one.session, peer_of(one, engine_.now())});
+  });
   TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  share.peer = peer();
   if (servers_) share.servers = servers_->snapshot();
   return share;
 }

@@ -11,6 +11,7 @@
 #include "config/profile.h"
 #include "core/base/random.h"
 #include "daemon/client/health_checker.h"
+#include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
 #include "daemon/engine/alarm.h"
 #include "daemon/engine/engine.h"
@@ -33,6 +34,7 @@ struct ClientShared {
   std::vector<ClientWorker*> parts;  // constant once the loops run
   std::atomic<std::uint64_t> next_slot{0};
   Firewall* firewall = nullptr;  // tcp mode; outlives the workers
+  HintLimiter hints;
 };
 
 /// Manages the session slots of its engine; a slot holds at most one session. The first session is dialled as
@@ -50,6 +52,9 @@ struct ClientShared {
 ///
 /// When a session ends because its server restarted or stopped answering, streams of which nothing can have
 /// been forwarded restart in another session, with the bytes that the first one read (ReplayBuffer).
+///
+/// While no session is left because the server failed, the first slot is dialled again now and then
+/// (Reachability).
 ///
 /// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
 class ClientWorker final : public TunnelWorker {
@@ -71,6 +76,7 @@ class ClientWorker final : public TunnelWorker {
 
   Counters counters() const override;
   std::size_t streams() const override;
+  PeerSnapshot peer() const override;
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
   TunnelSnapshot share() const override;
   void shut_down() override;
@@ -102,7 +108,6 @@ class ClientWorker final : public TunnelWorker {
   void admit(LocalConnection connection, Slot& slot);
   void serve(LocalConnection connection, Slot& slot);
   void wait(LocalConnection connection, Slot& slot);
-  bool replaces_silent(const Slot& slot) const;
   std::size_t live_sessions() const;
   EventLog log() const { return EventLog(profile_.name); }
   template <typename Visit>
@@ -129,6 +134,12 @@ class ClientWorker final : public TunnelWorker {
   void handle_send_failure(TimePoint now);
   void follow_network(TimePoint now);
   void follow_network(ClientSession& session, TimePoint now);
+  PeerSnapshot peer_of(const ClientSession& session, TimePoint now) const;
+  PeerSnapshot peer_of_sessions(TimePoint now) const;
+  void handle_answer(ClientSession& session);
+  void note_failure(const ClientSession& session, TimePoint now);
+  void redial_later();
+  void dial_again();
   void explain(const Link& link);
   void explain_vanishing(const ClientSession& session, TimePoint now);
   void explain_unanswered(TimePoint now);
@@ -151,9 +162,10 @@ class ClientWorker final : public TunnelWorker {
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait
+  Reachability reachability_;
+  Alarm redial_;  // while no session is left
   // Null with a single server, which needs no checks and no failover.
   std::unique_ptr<HealthChecker> servers_;
-  HintLimiter hints_;
   Counters past_;   // of ended sessions
   Traffic past_traffic_;
   std::uint64_t dialled_ = 0;

@@ -179,7 +179,7 @@ void HealthChecker::check(std::size_t index, TimePoint now, bool urgent) {
     choice_.handle_answer(index, *round_trip, now);
     if (!choice_.on_probation(index) && std::exchange(servers_[index].logged_healthy, true) != true)
       log().info("server answers",
-                 {{"server", to_text(servers_[index].name)},
+                 {{"address", to_text(servers_[index].name)},
                   {"rtt_ms", std::chrono::duration_cast<milliseconds>(*round_trip).count()}});
   }
   const bool often = urgent || index == choice_.chosen() || choice_.on_probation(index);
@@ -192,7 +192,7 @@ void HealthChecker::fail(std::size_t index, std::string_view reason) {
   if (std::exchange(server.logged_healthy, false) != false) {
     const std::string why = server.session ? explain_end(server.session->link, profile_) : std::string();
     log().warning("server failed",
-                  {{"server", to_text(server.name)}, {"reason", why.empty() ? reason : why}});
+                  {{"address", to_text(server.name)}, {"reason", why.empty() ? reason : why}});
   }
   if (server.session && server.session->link.kcp().counters().in_segments == 0) ++server.next_address;
   server.answered.reset();
@@ -204,9 +204,9 @@ void HealthChecker::choose() {
   if (shut_down_) return;
   choice_.choose();
   if (const auto now = best(); now && now != std::exchange(announced_, now))
-    log().info("server chosen", {{"server", to_text(servers_[*now].name)}});
+    log().info("server chosen", {{"address", to_text(servers_[*now].name)}});
   if (choice_.all_failed() && !std::exchange(all_failed_logged_, true))
-    log().error("no server answers", {{"servers", servers_.size()}});
+    log().error("no server answers", {{"count", servers_.size()}});
   if (choice_.any_healthy()) {
     all_failed_logged_ = false;
   } else {

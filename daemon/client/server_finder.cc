@@ -62,7 +62,7 @@ std::vector<IpEndpoint> ServerFinder::in_order() const {
 void ServerFinder::handle_failure(const std::string& error) {
   if (retry_at_) return;
   if (std::exchange(logged_, error) != error)
-    log().warning("the server cannot be dialled yet, trying again", {{"server", remote_text(profile_)}, {"error", error}});
+    log().warning("the server cannot be dialled yet, trying again", {{"remote", remote_text(profile_)}, {"error", error}});
   retry_at_ = engine_.now() + retry_after_;
   retry_after_ = std::min(2 * retry_after_, kMaxRetry);
   retry_.schedule_at(*retry_at_);

@@ -40,6 +40,8 @@ class ServerFinder {
   void handle_answered(IpEndpoint address);
   /// A session to one of the addresses never received a packet. The next addresses are tried first.
   void handle_silence();
+  /// Why nothing can be dialled yet; empty: nothing hinders.
+  const std::string& failure() const { return logged_; }
   /// This host's addresses or routes may have changed.
   void handle_network_change();
   /// The profile has another server with these addresses.

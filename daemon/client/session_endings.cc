@@ -28,6 +28,7 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   if (!gone) return;
   log().warning("session closed", {{"conv", hex_id(session.link.conv())}, {"reason", reason}});
   explain(session.link);
+  note_failure(session, engine_.now());
   if (reason == kNobodyListens && !session.link.heard()) explain_no_answer(session, engine_.now());
   // For an expired or suspect session, the finder's state is not updated.
   if (current) report_to_finder(session);
@@ -39,6 +40,7 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   if (may_restart_streams(session, gone_peer)) restart_streams(session);
   session.session.close_all();  // connections are destroyed before the session that they refer to
   engine_.dispose(std::move(gone));
+  if (current) redial_later();
 }
 
 // Removes the session from its slot, or from the expired and suspect sessions.
@@ -62,7 +64,7 @@ bool ClientWorker::may_restart_streams(const ClientSession& session, bool gone) 
 void ClientWorker::restart_streams(ClientSession& session) {
   std::vector<LocalConnection> connections = session.session.take_back_connections();
   if (connections.empty()) return;
-  log().info("streams begin anew", {{"conv", hex_id(session.link.conv())}, {"streams", connections.size()}});
+  log().info("streams begin anew", {{"conv", hex_id(session.link.conv())}, {"count", connections.size()}});
   for (LocalConnection& connection : connections) admit(std::move(connection), slots_[session.slot]);
 }
 
@@ -96,7 +98,7 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 // not answer a session that it has dropped, or that was dialled before its start. A name may also have
 // another address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::wants_another(const ClientSession& session) const {
-  if (!session.link.guard() && finder_.in_order().size() < 2) return false;
+  if (!session.link.anti_replay() && finder_.in_order().size() < 2) return false;
   return session.session.all_movable() || std::ranges::any_of(expired_, [&session](const auto& old) {
            return old->slot == session.slot && old->session.all_movable() && old->link.unanswered_since();
          });

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "daemon/engine/session.h"
-#include "daemon/io/listener.h"
 
 namespace kcptun {
 namespace {
@@ -32,6 +31,7 @@ Connection::Connection(Session& session, std::uint32_t sid, LocalConnection loca
       sid_(sid),
       fd_(std::move(local.fd)),
       backlog_(session.engine().backlog_pool()),
+      opened_at_(session.engine().now()),
       replay_(std::move(local.unsent)),
       moves_(local.moves) {
   poll_ = std::make_unique<PollHandle>(session_.engine().uv(), fd_.get(), [this](int events) { handle_poll(events); });
@@ -42,6 +42,7 @@ Connection::Connection(Session& session, std::uint32_t sid, Target& target)
     : session_(session),
       sid_(sid),
       backlog_(session.engine().backlog_pool()),
+      opened_at_(session.engine().now()),
       dialer_(std::make_unique<Dialer>(session.engine(),
                                        [this](Dialer::Outcome made) { handle_connected(std::move(made)); })) {
   replay_.bind();
@@ -145,7 +146,7 @@ void Connection::handle_deadline(TimePoint now) {
 }
 
 // Limits the time for a peer that has closed its direction and does not read; it may be gone. The 2021
-// release ends both directions with one FIN and sends nothing more (docs/protocol.md section 6). Each
+// release ends both directions with one FIN and sends nothing more (docs/develop/protocol.md section 6). Each
 // progress renews the limit. The same limit applies to bytes left to read from a local peer that is gone, and
 // to bytes left to write before a reset.
 void Connection::bound_drain() {
@@ -180,7 +181,7 @@ void Connection::fail(const char* what, const std::string& error) {
   if (failed_) return;
   const std::string conv = hex_id(session_.link().conv());
   if (dialer_) {
-    session_.log().warning(what, {{"target", session_.target()}, {"conv", conv}, {"sid", sid_}, {"error", error}});
+    session_.log().warning(what, {{"address", session_.target()}, {"conv", conv}, {"sid", sid_}, {"error", error}});
   } else if (watch_error_ != 0) {
     session_.log().warning(what, {{"conv", conv}, {"sid", sid_}, {"error", error}});
   }

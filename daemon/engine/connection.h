@@ -19,6 +19,7 @@
 #include "daemon/engine/local_connection.h"
 #include "daemon/engine/replay_buffer.h"
 #include "daemon/engine/target.h"
+#include "daemon/io/listener.h"
 #include "daemon/metrics/traffic.h"
 #include "daemon/system/file_descriptor.h"
 
@@ -47,6 +48,10 @@ class Connection : private Deadline {
 
   std::uint32_t sid() const { return sid_; }
   const Traffic& traffic() const { return traffic_; }
+  TimePoint opened_at() const { return opened_at_; }
+  /// Reads the address at the other end of the descriptor, for peer().
+  void note_peer() { peer_ = peer_name(fd_.get()); }
+  const std::string& peer() const { return peer_; }
   /// Bytes that the local peer has not accepted yet.
   std::size_t waiting() const { return backlog_.size(); }
   /// True if bytes that an earlier session read are still to be sent.
@@ -110,6 +115,8 @@ class Connection : private Deadline {
   std::unique_ptr<PollHandle> poll_;
   Backlog backlog_;
   Traffic traffic_;
+  const TimePoint opened_at_;
+  std::string peer_;  // "" unless somebody asked for it
   std::vector<iovec> queued_writes_;
   std::unique_ptr<Dialer> dialer_;  // while the connection is being established
   int watch_error_ = 0;             // errno of a refused watch on fd_

@@ -25,7 +25,7 @@ class Dialer final : private Deadline {
  public:
   /// RFC 8305's Connection Attempt Delay.
   static constexpr Duration kAttemptDelay = milliseconds(250);
-  static constexpr Duration kDialTimeout = seconds(10);  // docs/protocol.md section 9
+  static constexpr Duration kDialTimeout = seconds(10);  // docs/develop/protocol.md section 9
 
   struct Outcome {
     FileDescriptor fd;                 // invalid: no connection

@@ -190,7 +190,7 @@ void Engine::receive(std::uint32_t index) {
 void Engine::handle_received(Port& port, const ReceivedRun& run) {
   packets_.clear();
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
-  if (run.stride > kMaxDatagram) {  // no supported peer sends such a datagram (docs/protocol.md section 2)
+  if (run.stride > kMaxDatagram) {  // no supported peer sends such a datagram (docs/develop/protocol.md section 2)
     counters_.rejected_packets += packets_.size();
     return;
   }

@@ -105,8 +105,10 @@ class Engine {
 
   /// Changes whenever a session does work or ends. Callable from any thread.
   std::uint64_t activity() const { return activity_.load(std::memory_order_relaxed); }
-  /// Limits the hints that sessions log.
-  HintLimiter& session_hints() { return session_hints_; }
+  /// Limits the hints of the tunnel.
+  HintLimiter& hints() { return *hints_; }
+  /// Uses the limiter that all engines of the tunnel share. It outlives this engine.
+  void share_hints(HintLimiter& hints) { hints_ = &hints; }
   const Counters& counters() const { return counters_; }
   DatagramSocket::Counters udp_counters() const;
 
@@ -165,7 +167,8 @@ class Engine {
   std::atomic<std::uint64_t> activity_{0};
   std::vector<Disposed> disposed_;
   Counters counters_;
-  HintLimiter session_hints_;
+  HintLimiter own_hints_;
+  HintLimiter* hints_ = &own_hints_;
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<TimerHandle> timer_;
   std::unique_ptr<TimerHandle> retry_;

@@ -49,9 +49,10 @@ bool acknowledged_later(const SendWindow& window) {
 }  // namespace
 
 bool HintLimiter::take(Hint hint, TimePoint now) {
-  auto& said = logged_[static_cast<std::size_t>(hint)];
-  if (said && now - *said < kQuiet) return false;
-  said = now;
+  const std::lock_guard lock(mutex_);
+  auto& logged = logged_[static_cast<std::size_t>(hint)];
+  if (logged && now - *logged < kQuiet) return false;
+  logged = now;
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ enum class Hint : std::uint8_t {
 };
 inline constexpr std::size_t kHints = 8;
 
-/// Rate limiter of one engine's hints. Bounds: one line of each kind per kQuiet.
+/// Rate limiter of a tunnel's hints, shared by its threads. Bounds: one line of each kind per kQuiet. Thread-safe.
 class HintLimiter {
  public:
   static constexpr Duration kQuiet = seconds(600);
@@ -28,6 +29,7 @@ class HintLimiter {
   bool take(Hint hint, TimePoint now);
 
  private:
+  std::mutex mutex_;
   std::array<std::optional<TimePoint>, kHints> logged_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "config/address.h"
 #include "daemon/engine/stall_hints.h"
+#include "daemon/net/address.h"
 
 namespace kcptun {
 namespace {
@@ -40,7 +41,10 @@ Duration Session::drain_limit() const { return std::max<Duration>(profile_.close
 
 void Session::attach(std::unique_ptr<Connection> connection) {
   const std::uint32_t sid = connection->sid();
-  if (!profile_.quiet) log().info("stream opened", {{"conv", hex_id(link_.conv())}, {"sid", sid}});
+  if (!profile_.quiet) {
+    if (profile_.role == Role::kClient) connection->note_peer();
+    log_stream("stream opened", *connection, {});
+  }
   Connection& attached = *connection;
   link_.set_tag(sid, reinterpret_cast<std::uintptr_t>(&attached));
   connections_[sid] = std::move(connection);
@@ -48,10 +52,27 @@ void Session::attach(std::unique_ptr<Connection> connection) {
   engine_.wake(*this);
 }
 
+// A client's line has the application's address, a server's that of its client.
+void Session::log_stream(std::string_view event, const Connection& connection, LogFieldList more) const {
+  const bool client = profile_.role == Role::kClient;
+  std::vector<LogField> fields{{"conv", hex_id(link_.conv())},
+                               {"sid", connection.sid()},
+                               {"client", client ? connection.peer() : to_string(path_.remote)}};
+  fields.insert(fields.end(), more.begin(), more.end());
+  log().write(LogLevel::kInfo, event, fields);
+}
+
 void Session::detach(Connection& connection) {
   const auto it = connections_.find(connection.sid());
   if (it == connections_.end()) return;
-  if (!profile_.quiet) log().info("stream closed", {{"conv", hex_id(link_.conv())}, {"sid", connection.sid()}});
+  if (!profile_.quiet) {
+    const Traffic& traffic = connection.traffic();
+    const Duration open = engine_.now() - connection.opened_at();
+    log_stream("stream closed", connection,
+               {{"sent", traffic.sent},
+                {"received", traffic.received},
+                {"ms", std::chrono::duration_cast<milliseconds>(open).count()}});
+  }
   link_.set_tag(connection.sid(), 0);
   if (std::exchange(connection.in_ready_list, false)) {
     std::erase(ready_, &connection);
@@ -200,7 +221,7 @@ void Session::handle_given_up(Connection& connection) {
 
 void Session::report_stalls(TimePoint now) {
   for (const Hint hint : kStallHints) {
-    if (!stall_hint_applies(hint, link_, now) || !engine_.session_hints().take(hint, now)) continue;
+    if (!stall_hint_applies(hint, link_, now) || !engine_.hints().take(hint, now)) continue;
     log().write(level_of_stall(hint), "hint", std::array{LogField("text", explain_stall(hint, link_, profile_))});
   }
 }

@@ -86,6 +86,7 @@ class Session : public Deadline {
   void shut_down();
 
  private:
+  void log_stream(std::string_view event, const Connection& connection, LogFieldList more) const;
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
   void flush_writes();

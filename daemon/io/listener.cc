@@ -177,6 +177,14 @@ FileDescriptor begin_connect(const UnixPath& path) {
   return begin(unix_socket(), reinterpret_cast<const sockaddr*>(&name), size);
 }
 
+std::string peer_name(int fd) {
+  SocketAddress address{};
+  address.size = sizeof address.storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) return {};
+  const auto endpoint = from_sockaddr(address.get(), address.size);
+  return endpoint ? to_string(*endpoint) : "unix";
+}
+
 void prepare_connection(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -14,8 +14,10 @@
 #include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
+#include "daemon/log/held_log.h"
 #include "daemon/log/log_writer.h"
 #include "daemon/log/repeat_limiter.h"
 #include "daemon/system/file_descriptor.h"
@@ -85,7 +87,11 @@ class EventLogger final : public spdlog::logger {
     return repeats_.take_all();
   }
 
+  /// Where lines wait; none: they are written at once.
+  std::optional<std::vector<HeldLine>>& held() { return held_; }
+
  private:
+  std::optional<std::vector<HeldLine>> held_;
   const std::shared_ptr<LogWriter> writer_;
   const LogWriter::Notice notice_;
   const LogFormat format_;
@@ -104,10 +110,18 @@ std::string payload_of(LogFormat format, LogLevel level, std::string_view event,
   return members + json_of_event(event, tunnel, fields);
 }
 
-void log_line(LogLevel level, std::string_view event, std::string_view tunnel, LogFields fields) {
-  const EventLogger* logger = event_logger();
-  const std::string line = payload_of(logger ? logger->format() : LogFormat::kText, level, event, tunnel, fields);
+void write_line(LogLevel level, const std::string& line) {
   spdlog::default_logger_raw()->log(names_of(level).level, spdlog::string_view_t(line.data(), line.size()));
+}
+
+void log_line(LogLevel level, std::string_view event, std::string_view tunnel, LogFields fields) {
+  EventLogger* logger = event_logger();
+  std::string line = payload_of(logger ? logger->format() : LogFormat::kText, level, event, tunnel, fields);
+  if (logger && logger->held()) {
+    logger->held()->push_back({level, std::move(line)});
+  } else {
+    write_line(level, line);
+  }
 }
 
 // A client has up to 65535 sessions, and an event often affects all of them at the same time.
@@ -122,8 +136,11 @@ void log_left_out(const std::vector<RepeatLimiter::LeftOut>& left_out) {
   for (const auto& [kind, lines] : left_out)
     log_line(is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
              "repeated lines left out", {},
-             std::array{LogField("of", kind), LogField("lines", lines)});
+             std::array{LogField("of", kind), LogField("count", lines)});
 }
+
+/// The field whose value is a sentence: in a line for people it stands behind a colon, as it is.
+constexpr std::string_view kSentence = "text";
 
 bool is_bare_word(std::string_view value) {
   if (value.empty()) return false;
@@ -132,18 +149,23 @@ bool is_bare_word(std::string_view value) {
   return true;
 }
 
-void append_quoted(std::string& out, std::string_view value) {
+/// With control bytes as \xNN, and a backslash before each of `escaped`.
+void append_escaped(std::string& out, std::string_view value, std::string_view escaped) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  out += '"';
   for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < ' ' || byte == 0x7f) {
       out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
       continue;
     }
-    if (c == '"' || c == '\\') out += '\\';
+    if (escaped.find(c) != escaped.npos) out += '\\';
     out += c;
   }
+}
+
+void append_quoted(std::string& out, std::string_view value) {
+  out += '"';
+  append_escaped(out, value, "\"\\");
   out += '"';
 }
 
@@ -166,7 +188,15 @@ std::string text_of_event(std::string_view event, std::string_view tunnel, LogFi
     }
   };
   if (!tunnel.empty()) append("tunnel", tunnel);
-  for (const LogField& field : fields) append(field.name, field.value);
+  std::string_view sentence;
+  for (const LogField& field : fields) {
+    if (field.name == kSentence) {
+      sentence = field.value;
+    } else {
+      append(field.name, field.value);
+    }
+  }
+  if (!sentence.empty()) append_escaped(line.append(": "), sentence, "");
   return line;
 }
 
@@ -189,6 +219,22 @@ void EventLog::write(LogLevel level, std::string_view event, LogFields fields) c
     if ((level >= LogLevel::kWarning || is_of_every_session(event)) && !logger->admit(event, tunnel_)) return;
   }
   log_line(level, event, tunnel_, fields);
+}
+
+void hold_log() {
+  if (EventLogger* logger = event_logger()) logger->held().emplace();
+}
+
+std::vector<HeldLine> take_held_log() {
+  EventLogger* logger = event_logger();
+  if (!logger || !logger->held()) return {};
+  std::vector<HeldLine> lines = std::move(*logger->held());
+  logger->held().reset();
+  return lines;
+}
+
+void log_held(const std::vector<HeldLine>& lines) {
+  for (const HeldLine& line : lines) write_line(line.level, line.text);
 }
 
 namespace {
@@ -216,7 +262,7 @@ std::unique_ptr<spdlog::formatter> make_formatter(const LogSettings& settings, b
   if (settings.format == LogFormat::kJson) {
     pattern += "{\"time\":\"%Y-%m-%dT%H:%M:%S.%e%z\",%v}";
   } else {
-    if (!journal) pattern += settings.utc ? "%Y/%m/%d %H:%M:%SZ " : "%Y/%m/%d %H:%M:%S ";
+    if (!journal) pattern += settings.utc ? "%Y/%m/%d %H:%M:%SZ " : "%Y/%m/%d %H:%M:%S%z ";
     pattern += "%l %v";
   }
   const auto time = settings.utc ? spdlog::pattern_time_type::utc : spdlog::pattern_time_type::local;
@@ -254,7 +300,7 @@ Result<FileDescriptor> open_file(const std::string& file) {
 LogWriter::Notice notice_of_lost_lines(LogFormat format, std::shared_ptr<spdlog::formatter> formatter) {
   return [format, formatter](std::uint64_t lines) {
     const std::string payload = payload_of(format, LogLevel::kWarning, "lines of the log were lost", {},
-                                           std::array{LogField("lines", lines)});
+                                           std::array{LogField("count", lines)});
     const spdlog::details::log_msg message("", names_of(LogLevel::kWarning).level, payload);
     spdlog::memory_buf_t line;
     formatter->format(message, line);

@@ -64,7 +64,7 @@ class EventLog {
 };
 
 /// `session opened tunnel=office conv=b87042de`. Quotes values that contain spaces, quotes, '=' or control
-/// bytes.
+/// bytes. The field "text" is a sentence and ends the line: `hint tunnel=office: ...`.
 std::string text_of_event(std::string_view event, std::string_view tunnel, LogFields fields);
 /// `"event":"session opened","tunnel":"office","conv":"b87042de"`: the members of a JSON object without its
 /// braces.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sodium.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,7 +12,7 @@
 #include "config/pairing.h"
 #include "config/render.h"
 #include "core/base/result.h"
-#include "daemon/main/qr_code.h"
+#include "daemon/main/share_report.h"
 #include "daemon/net/address.h"
 #include "daemon/net/own_address.h"
 #include "daemon/system/file_descriptor.h"
@@ -57,58 +56,59 @@ Result<bool> write_new_file(const std::string& path, const std::string& text) {
   return file_error(path, std::string("cannot write: ") + std::strerror(fault));
 }
 
-/// The columns of the terminal on standard output; 0 when it is none.
-int terminal_columns() {
-  winsize size{};
-  if (::isatty(STDOUT_FILENO) == 0) return 0;
-  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-std::string qr_part(const std::string& pairing) {
-  const int columns = terminal_columns();
-  if (columns == 0) return {};
-  const auto code = qr_text(pairing);
-  if (!code) return {};
-  if (code->columns > columns) {
-    return "(Its QR code needs a terminal of " + std::to_string(code->columns) + " columns.)\n\n";
-  }
-  return "The same as a QR code:\n\n" + code->text + '\n';
-}
-
 /// Where clients find the server, and what to do if that is wrong.
 std::string address_part(const InitPair& init, const ProfilePair& pair) {
-  const std::string address = pair.client.text(OptionId::kRemoteAddr);
-  std::string text = "Clients look for the server at " + printable(address) + " (UDP).";
-  if (init.wants_address) {
-    text +=
-        " That is this machine's own address: if\nclients reach it by another one, or by a name, start again "
-        "with "
-        "--public-address HOST.";
-  }
-  return text + "\n\n";
+  std::string text = "Clients look for the server at " + printable(pair.client.text(OptionId::kRemoteAddr)) + " (UDP).\n";
+  if (!init.wants_address) return text + '\n';
+  return text +
+         "That is this machine's own address. If clients reach it by another one, or by a\n"
+         "name: remove the file, and start again with --public-address HOST.\n\n";
 }
 
-std::string start_part(Role role, const std::string& pairing) {
-  const std::string program(program_name(role));
-  std::string text =
-      role == Role::kClient
-          ? "On the client's machine this line is enough; TCP port 12948 is then the tunnel's entry:\n\n"
-          : "On the server's machine this line is enough; -t ADDRESS says where connections go:\n\n";
-  return text + "  " + program + " -c '" + pairing + "'\n\n" +
-         "Whoever has that line can use the tunnel: send it by a safe way.\n\n";
+/// A numbered step, its lines within 80 columns.
+std::string server_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing, int number) {
+  const bool here = init.written == Role::kServer;
+  std::string text = std::to_string(number) + ". Start the server " + (here ? "here" : "on its machine") +
+                     ", and let this UDP port through its firewall:\n\n";
+  text += here ? "    kcptun-server -c " + printable_path(init.path) + "\n\n" : pairing_command(Role::kServer, pairing) + '\n';
+  text += "   It hands connections to " + printable(pair.server.text(OptionId::kTarget)) + ".";
+  return text + (here ? "\n\n" : " With -t ADDRESS, to another target.\n\n");
+}
+
+std::string client_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing, int number) {
+  const bool here = init.written == Role::kClient;
+  std::string text = std::to_string(number) + ". Start the client " + (here ? "here" : "on its machine") + ":\n\n";
+  text += here ? "    kcptun-client -c " + printable_path(init.path) + "\n\n" : pairing_command(Role::kClient, pairing) + '\n';
+  text += "   Applications there connect to " + printable(pair.client.text(OptionId::kLocalAddr)) + ".";
+  return text + (here ? "\n" : " With -l ADDRESS, to another\n   address.\n");
 }
 
 void print_report(const InitPair& init, const ProfilePair& pair) {
   const Role other = init.written == Role::kClient ? Role::kServer : Role::kClient;
   const std::string pairing = encode_pairing(pair.client);
-  const Settings& server = pair.server;
-  std::string text = "Wrote " + printable_path(init.path) + ". On this machine:\n\n  " +
-                     std::string(program_name(init.written)) + " -c " + printable_path(init.path) + "\n\n";
-  text += "The server hands connections to " + printable(server.text(OptionId::kTarget)) + ".\n";
-  text += address_part(init, pair) + start_part(other, pairing) + qr_part(pairing);
-  text += "Or save this there as " + default_path(other) + ":\n\n" +
-          render_profile(other == Role::kClient ? pair.client : pair.server, default_path(other));
+  std::string text = "Wrote " + printable_path(init.path) + ", with the key in it.\n" + address_part(init, pair);
+  if (init.settings.on(OptionId::kPrint))
+    text += "The other side's profile, to be saved there as " + default_path(other) + ":\n\n" +
+            render_profile(other == Role::kClient ? pair.client : pair.server, default_path(other)) + '\n';
+  text += qr_part(pairing);
+  text += "The string in quotes below holds the key: send it by a safe way. " + std::string(program_name(init.written)) +
+          "\n--share prints it again.\n\n";
+  text += "Next:\n\n" + server_step(init, pair, pairing, 1) + client_step(init, pair, pairing, 2);
   std::fputs(text.c_str(), stdout);
+}
+
+/// One tunnel of --share.
+std::string share_part(const Settings& settings, const std::string& pairing) {
+  const std::string& name = settings.text(OptionId::kName);
+  std::string text = name.empty() ? "" : "Tunnel " + name + ":\n\n";
+  text += qr_part(pairing);
+  return text + "On the client's machine:\n\n" + pairing_command(Role::kClient, pairing) + '\n';
+}
+
+/// As clients on other machines can use it.
+Result<std::string> own_host() {
+  if (const auto address = own_address()) return ip_to_string(*address);
+  return Error{"this machine has no address but its own loopback; --public-address says where clients find it"};
 }
 
 int refuse(const std::string& line, int exit_code) {
@@ -123,14 +123,9 @@ int run_init(const InitPair& init) {
   InitFacts facts;
   if (init.wants_key) facts.key = generate_key();
   if (init.wants_address) {
-    const auto address = own_address();
-    if (!address)
-      return refuse(content_error(role,
-                                    "--init: this machine has no address but its own loopback; "
-                                    "--public-address says where clients find it")
-                        .line,
-                    kExitFailure);
-    facts.own_host = ip_to_string(*address);
+    auto host = own_host();
+    if (!host) return refuse(content_error(role, "--init: " + host.error()).line, kExitFailure);
+    facts.own_host = std::move(host.value());
   }
   auto made = make_pair_of(init, facts);
   if (const auto* refusal = std::get_if<StartupError>(&made)) return refuse(refusal->line, refusal->exit_code);
@@ -140,6 +135,26 @@ int run_init(const InitPair& init) {
   const auto written = write_new_file(init.path, render_profile(mine, init.path));
   if (!written) return refuse(content_error(role, written.error()).line, kExitFailure);
   print_report(init, pair);
+  return std::fflush(stdout) == 0 ? 0 : kExitFailure;
+}
+
+int run_share(const ShareRequest& share) {
+  const Role role = share.tunnels.front().role();
+  for (const std::string& warning : share.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  std::string host;
+  if (share.wants_address) {
+    auto own = own_host();
+    if (!own) return refuse(content_error(role, "--share: " + own.error()).line, kExitFailure);
+    host = std::move(own.value());
+  }
+  std::string text;
+  for (const Settings& settings : share.tunnels) {
+    const auto pairing = pairing_of(settings, host);
+    if (const auto* refusal = std::get_if<StartupError>(&pairing)) return refuse(refusal->line, refusal->exit_code);
+    text += share_part(settings, std::get<std::string>(pairing));
+  }
+  text += "Whoever has the string in quotes can use the tunnel: send it by a safe way.\n";
+  std::fputs(text.c_str(), stdout);
   return std::fflush(stdout) == 0 ? 0 : kExitFailure;
 }
 

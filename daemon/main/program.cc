@@ -22,6 +22,7 @@
 #include "config/command.h"
 #include "config/exit_codes.h"
 #include "core/crypt/suite_table.h"
+#include "daemon/log/held_log.h"
 #include "daemon/log/log.h"
 #include "daemon/log/log_writer.h"
 #include "daemon/main/first_start.h"
@@ -55,6 +56,7 @@ const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" 
 // Whatever is still open is closed within the deadline.
 int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
   begin_end_deadline();
+  log_held(take_held_log());
   write_last_line(std::string(name_of(role)) + ": " + error);
   return exit_code;
 }
@@ -115,6 +117,7 @@ int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
   auto log = open_log(process.log);
   if (!log) return give_up(role, log.error());
   use_log(*log);
+  hold_log();  // until it is known what was started
   const bool low_ports = std::ranges::any_of(
       run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
   const bool tcp_mode =
@@ -122,7 +125,7 @@ int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
   // Before anything is resolved or opened: a warning may be the reason why that fails.
-  for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"warning", warning}});
+  for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"text", warning}});
   Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(read_again));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound, and there is no thread yet.
@@ -174,6 +177,7 @@ int run_program(Role role, int argc, char** argv) {
   }
   if (const auto* text = std::get_if<PrintText>(&command)) return print(*text);
   if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
+  if (const auto* share = std::get_if<ShareRequest>(&command)) return run_share(*share);
   if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
   raise_descriptor_limit();
   const int code = run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);

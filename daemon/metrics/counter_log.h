@@ -1,4 +1,4 @@
-// kcptun's snmplog: rows of counters as comma-separated values (docs/protocol.md section 9).
+// kcptun's snmplog: rows of counters as comma-separated values (docs/develop/protocol.md section 9).
 #pragma once
 
 #include <ctime>

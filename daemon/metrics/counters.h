@@ -1,4 +1,4 @@
-// kcptun's counters (docs/protocol.md section 9), summed over sessions and engines.
+// kcptun's counters (docs/develop/protocol.md section 9), summed over sessions and engines.
 #pragma once
 
 #include <cstdint>

@@ -34,11 +34,15 @@ std::optional<double> received(const Snapshot& snapshot) {
   return static_cast<double>(snapshot.traffic.received);
 }
 
+std::optional<double> connected(const PeerSnapshot& peer) { return peer.state == PeerState::kConnected; }
+
 using S = SessionSnapshot;
 using C = Counters;
 
 // clang-format off
 constexpr std::array kSessionFields{
+    OfSession{"connected", kNone, kGauge, "1 while the peer answers, else 0.", [](const S& s) { return connected(s.peer); }},
+    OfSession{"unanswered_since", kSeconds, kGauge, "Unix time since which the peer has owed an answer; absent while it answers.", [](const S& s) { return s.peer.since; }},
     OfSession{"sent", kBytes, kCounter, "Payload read from local connections.", sent<S>},
     OfSession{"received", kBytes, kCounter, "Payload written to local connections.", received<S>},
     OfSession{"streams", kNone, kGauge, "Open streams.", member<&S::streams>},
@@ -66,6 +70,7 @@ constexpr std::array kSessionFields{
     OfSession{"unread_streams", kNone, kGauge, "Streams that hold unread bytes of which none is being read; counted while there are too many unread bytes.", member<&S::unread_streams>},
     OfSession{"sent", kPackets, kCounter, "Packets sent.", member<&S::packets_sent>},
     OfSession{"received", kPackets, kCounter, "Packets received.", member<&S::packets_received>},
+    OfSession{"missing", kPackets, kGauge, "Packets of the peer that did not arrive, or not yet: by their numbers where the suite has them, else by FEC groups, and then at least so many; absent where neither shows it.", member<&S::packets_missing>},
     OfSession{"fec_parity_sent", kPackets, kCounter, "Parity packets sent.", member<&S::parity_sent>},
     OfSession{"fec_parity_received", kPackets, kCounter, "Parity packets received.", member<&S::parity_received>},
     OfSession{"fec_recovered", kPackets, kCounter, "Lost packets that parity brought back.", member<&S::fec_recovered>},
@@ -75,6 +80,8 @@ constexpr std::array kSessionFields{
 };
 
 constexpr std::array kTunnelFields{
+    OfTunnel{"connected", kNone, kGauge, "1 while a peer answers, else 0: a client's server, a client of a server.", [](const TunnelSnapshot& t) { return connected(t.peer); }},
+    OfTunnel{"unanswered_since", kSeconds, kGauge, "Unix time since which no peer has answered; absent while one answers.", [](const TunnelSnapshot& t) { return t.peer.since; }},
     OfTunnel{"sent", kBytes, kCounter, "Payload read from local connections.", sent<TunnelSnapshot>},
     OfTunnel{"received", kBytes, kCounter, "Payload written to local connections.", received<TunnelSnapshot>},
     OfTunnel{"sessions", kNone, kGauge, "Open sessions.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.sessions; }},

@@ -11,6 +11,7 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   traffic.add(other.traffic);
   sessions += other.sessions;
   streams += other.streams;
+  peer = merge_parts(std::move(peer), std::move(other.peer));
   if (other.servers.empty()) {
     // One server, or none.
   } else if (servers.size() != other.servers.size()) {

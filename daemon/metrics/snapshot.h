@@ -9,6 +9,7 @@
 
 #include "core/base/settings.h"
 #include "daemon/metrics/counters.h"
+#include "daemon/metrics/peer_state.h"
 #include "daemon/metrics/traffic.h"
 
 namespace kcptun {
@@ -28,6 +29,7 @@ struct StreamSnapshot {
 struct SessionSnapshot {
   std::uint32_t conv = 0;
   std::string remote;    // address of the peer
+  PeerSnapshot peer;
   std::size_t loop = 0;  // number of its thread
   Traffic traffic;
   std::uint64_t streams = 0;
@@ -46,6 +48,7 @@ struct SessionSnapshot {
   std::uint64_t unread_bytes = 0, unread_streams = 0;
 
   std::uint64_t packets_sent = 0, packets_received = 0;
+  std::optional<double> packets_missing;  // of the peer's packets: did not arrive, or not yet
   std::uint64_t parity_sent = 0, parity_received = 0, fec_recovered = 0, fec_wasted = 0,
                 fec_failed_groups = 0;
   std::optional<double> parity_ratio;  // 0..1; the share of parity in the packets sent
@@ -66,6 +69,7 @@ struct ServerSnapshot {
 struct TunnelSnapshot {
   std::string name;
   std::string local, remote;  // as configured in the profile
+  PeerSnapshot peer;
   Counters counters;          // kcptun's counters
   Traffic traffic;            // of all sessions, ended ones included
   std::uint64_t sessions = 0, streams = 0;

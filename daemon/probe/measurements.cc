@@ -26,6 +26,11 @@ constexpr Duration kServerClock = milliseconds(120);
 constexpr std::uint32_t kMinPayload = 500;  // every path carries this much, for IPv6 wants 1280
 constexpr Duration kRateStep = milliseconds(600);
 constexpr std::uint64_t kFirstRate = 250'000;  // bytes per second
+// Packets per cipher that is tried: fewer than the five that make a server name another key or cipher in its log
+// (RejectedPeers::kEnough).
+constexpr int kCipherTries = 4;
+constexpr Duration kCipherSpacing = milliseconds(250);  // between them
+constexpr Duration kCipherAnswer = seconds(1);          // after the last
 constexpr double kFullShare = 0.9;             // of what was sent: below this the path is full
 
 /// Receives until `until`, whatever comes.
@@ -108,6 +113,53 @@ Result<Handshake> greet(const ProbePeer& peer) {
   greeting.window = train.window();
   if (train.heard()) greeting.round_trip = train.round_trips().front();
   return greeting;
+}
+
+namespace {
+
+/// One cipher that the server may have: its socket, and what came back.
+struct CipherTrial {
+  Cipher cipher;
+  ProbeSocket socket;
+  PingTrain train{random_conv(), PingTrain::kFirstWindow - 1};
+};
+
+/// One that answers single packets, and is not the one that was asked for.
+bool is_worth_trying(Cipher cipher, const Profile& profile) {
+  return cipher != profile.crypt && cipher != Cipher::kXChaCha20Poly1305;
+}
+
+}  // namespace
+
+Result<std::optional<Cipher>> find_cipher(const Profile& profile, const IpEndpoint& remote) {
+  std::vector<CipherTrial> trials;
+  for (const auto& row : kCipherNames) {
+    if (!is_worth_trying(row.cipher, profile)) continue;
+    Profile other = profile;
+    other.crypt = row.cipher;
+    const Result<MasterKey> key = MasterKey::derive(profile.key, row.cipher);
+    if (!key) return Error{key.error()};
+    auto socket = ProbeSocket::open(remote, other, key.value());
+    if (!socket) return Error{socket.error()};
+    trials.push_back({row.cipher, std::move(*socket)});
+  }
+  const auto listen = [&trials](TimePoint until) -> std::optional<Cipher> {
+    do {
+      for (CipherTrial& trial : trials) {
+        trial.socket.receive([&trial](TimePoint now, Bytes body) { trial.train.handle(now, body); });
+        if (trial.train.heard()) return trial.cipher;
+      }
+      trials.front().socket.wait(std::min(until, read_probe_clock() + milliseconds(10)));
+    } while (read_probe_clock() < until);
+    return std::nullopt;
+  };
+  std::optional<Cipher> found;
+  for (int round = 0; round < kCipherTries && !found; ++round) {
+    for (CipherTrial& trial : trials)
+      trial.socket.send_body(trial.train.write_ping(read_probe_clock(), trial.socket.body()));
+    found = listen(read_probe_clock() + kCipherSpacing);
+  }
+  return found ? found : listen(read_probe_clock() + kCipherAnswer);
 }
 
 Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window, Duration duration) {
@@ -223,13 +275,14 @@ Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload
 
 namespace {
 
-/// A session that begins with one smux keepalive, in one of the ways that the server may want it.
+/// A session that begins with one smux keepalive, in one of the ways that the server may want it. The keepalive has our
+/// mark (docs/develop/protocol.md section 12): Go's servers ignore it, ours see a probe in it, and answer with theirs.
 class StreamTrial {
  public:
   StreamTrial(ProbeSocket socket, StreamSettings settings) : socket_(std::move(socket)), settings_(settings) {
-    std::array<std::uint8_t, kFrameHeader> frame;
+    std::array<std::uint8_t, kFrameHeader>& frame = mark_;
     write_frame_header(frame.data(), {static_cast<std::uint8_t>(settings.smux_version),
-                                      static_cast<std::uint8_t>(SmuxCommand::kNop), 0, 0});
+                                      static_cast<std::uint8_t>(SmuxCommand::kNop), 0, kProgramMark});
     data_.assign(frame.begin(), frame.end());
     if (!settings.compress) return;
     data_.resize(kSnappyMaxEncoded);
@@ -254,6 +307,7 @@ class StreamTrial {
   void listen(TimePoint until) {
     receive_until(socket_, until, [this](TimePoint, Bytes body) {
       for_each_segment(body, conv_, [this](const Segment& segment) {
+        marked_ |= segment.command == KcpCommand::kPush && has_mark(segment.data);
         if (segment.command != KcpCommand::kWindowUpdate) return;
         answered_ = true;
         accepted_ = segment.una == 1;
@@ -262,15 +316,23 @@ class StreamTrial {
   }
   bool answered() const { return answered_; }
   bool accepted() const { return accepted_; }
-  const StreamSettings& settings() const { return settings_; }
+  StreamSettings settings() const { return {settings_.compress, settings_.smux_version, marked_}; }
 
  private:
+  /// Plain, or in a Snappy chunk, which has so few bytes as a literal.
+  bool has_mark(Bytes data) const {
+    const Bytes mark = Bytes(mark_);
+    return !std::ranges::search(data, mark).empty();
+  }
+
   ProbeSocket socket_;
   StreamSettings settings_;
+  std::array<std::uint8_t, kFrameHeader> mark_{};
   const std::uint32_t conv_ = random_conv();
   std::vector<std::uint8_t> data_;
   bool answered_ = false;
   bool accepted_ = false;  // by the last answer
+  bool marked_ = false;    // by the server
 };
 
 }  // namespace

@@ -38,6 +38,7 @@ struct PathQuality {
 struct StreamSettings {
   bool compress = false;
   std::uint32_t smux_version = 0;
+  bool is_ours = false;  // the server is a program of this project, else Go's
 };
 
 struct Bandwidth {
@@ -47,6 +48,9 @@ struct Bandwidth {
 
 /// At most kAnswerTimeout; ends with the first answers.
 Result<Handshake> greet(const ProbePeer& peer);
+/// Of the other ciphers, the one that the server answers with the same key; nothing if it answers none. For about 2 s;
+/// each cipher costs the server fewer packets than make it suspect a client of another key.
+Result<std::optional<Cipher>> find_cipher(const Profile& profile, const IpEndpoint& remote);
 /// Trains of pings for `duration`. REQUIRES: the server answers and told `window`.
 Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window, Duration duration);
 /// The largest UDP payload that arrives at the server. `round_trip`: the longest that was seen.

@@ -24,6 +24,10 @@ int give_up(const std::string& error) {
   return kExitFailure;
 }
 
+std::string cipher_name(Cipher cipher) {
+  return std::string(kCipherNames[static_cast<std::size_t>(cipher)].name);
+}
+
 /// The first of the server's addresses that answers, else the first.
 struct Reached {
   IpEndpoint remote;
@@ -34,7 +38,7 @@ Result<Reached> reach(const Profile& profile, const MasterKey& key, const std::v
   std::optional<Reached> first;
   std::string error = "no address";
   for (const IpEndpoint& remote : remotes) {
-    say("asking " + to_string(remote) + " ...\n");
+    say("asking " + to_string(remote) + " with crypt " + cipher_name(profile.crypt) + " ...\n");
     const auto greeting = greet({profile, key, remote});
     if (!greeting) {
       error = greeting.error();
@@ -52,28 +56,46 @@ constexpr std::uint64_t kBytesPerMegabit = 1'000'000 / 8;
 /// All measurements after the greeting, each told as soon as it is there. The error names what the system
 /// refused.
 Result<bool> measure(const ProbePeer& peer, const Settings& asked, PathReport& report) {
+  const std::string longer = std::to_string(asked.number(OptionId::kDuration));
+  say("measuring loss and round trips for " + longer + " s (--duration) ...\n");
   auto quality = measure_quality(peer, report.greeting.window, seconds(asked.number(OptionId::kDuration)));
   if (!quality) return Error{quality.error()};
   report.quality = std::move(quality.value());
   say(describe_quality(report));
   const Duration longest =
       report.quality.round_trips.empty() ? report.greeting.round_trip : report.quality.round_trips.back();
+  say("searching for the largest packet ...\n");
   const auto payload = measure_mtu(peer, longest);
   if (!payload) return Error{payload.error()};
   report.payload = payload.value();
   report.payload_is_most = report.payload == kMaxDatagram;
   say(describe_mtu(report));
+  say("trying smux versions and compression ...\n");
   const auto streams = detect_streams(peer, longest);
   if (!streams) return Error{streams.error()};
   report.streams = streams.value();
   say(describe_streams(report, asked));
   const auto most = static_cast<std::uint64_t>(asked.number(OptionId::kBandwidth)) * kBytesPerMegabit;
   if (most == 0) return true;
+  say("trying higher rates, up to " + std::to_string(asked.number(OptionId::kBandwidth)) + " Mbit/s ...\n");
   const auto bandwidth = measure_bandwidth(peer, report.payload, most, longest);
   if (!bandwidth) return Error{bandwidth.error()};
   report.bandwidth = bandwidth.value();
   say(describe_bandwidth(*report.bandwidth));
   return true;
+}
+
+/// Nothing answers: looks for the cause, and prints it. Returns the exit code.
+int explain_silence(const Profile& profile, const PathReport& report, const Settings& settings) {
+  std::optional<Cipher> cipher;
+  if (report.greeting.rejected == 0 && report.greeting.refusals == 0) {
+    say("no answer; trying the other ciphers ...\n");
+    auto found = find_cipher(profile, report.remote);
+    if (!found) return give_up(found.error());
+    cipher = found.value();
+  }
+  say(describe_silence(report, settings, cipher));
+  return kExitFailure;
 }
 
 /// One server: asks, measures and prints. Returns the exit code.
@@ -85,10 +107,7 @@ int probe_server(const RunSubcommand& run, const HostPort& server, const MasterK
   PathReport report;
   report.remote = reached.value().remote;
   report.greeting = reached.value().greeting;
-  if (!report.greeting.answered) {
-    say(describe_silence(report.greeting, report.remote, settings));
-    return kExitFailure;
-  }
+  if (!report.greeting.answered) return explain_silence(run.profile, report, settings);
   const auto measured = measure({run.profile, key, report.remote}, settings, report);
   if (!measured) return give_up(measured.error());
   say("\nA profile that fits (it has the key in it):\n\n" +

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "config/pairing.h"
 #include "daemon/net/address.h"
 
 namespace kcptun {
@@ -37,13 +38,13 @@ std::int64_t window_for(double bits, Duration round_trip, std::uint32_t payload)
   return window;
 }
 
-/// With more loss more parity; a server that sends FEC has chosen already, and a kcptun of 2021 wants equal
-/// counts.
-FecSettings shards_for(const PathQuality& quality) {
+/// A server that sends FEC has chosen already, and a kcptun of 2021 wants equal counts. Else with more loss more parity,
+/// and nothing where it is not known that none is needed.
+std::optional<FecSettings> shards_for(const PathQuality& quality) {
   if (quality.server_shards) return *quality.server_shards;
   const double loss = std::max(quality.up.share(), quality.down.share());
-  if (loss < 0.001) return {0, 0};
-  return loss < 0.05 ? FecSettings{10, 3} : FecSettings{10, 5};
+  if (loss < 0.05) return std::nullopt;  // the default, 10/3
+  return FecSettings{10, 5};
 }
 
 }  // namespace
@@ -81,8 +82,8 @@ std::string describe_bandwidth(const Bandwidth& bandwidth) {
 std::string describe_streams(const PathReport& report, const Settings& asked) {
   if (!report.streams) return "streams      the server's compression and smux version could not be told\n";
   const StreamSettings& found = *report.streams;
-  std::string text = fmt::format("streams      compression {}, smux version {}", on_or_off(found.compress),
-                                 found.smux_version);
+  std::string text = fmt::format("streams      compression {}, smux version {}{}", on_or_off(found.compress),
+                                 found.smux_version, found.is_ours ? ", kcptun-uv" : "");
   if (asked.on(kNoComp) == found.compress) {
     text += fmt::format("; yours differs: nocomp must be {}", found.compress ? "false" : "true");
   }
@@ -92,53 +93,70 @@ std::string describe_streams(const PathReport& report, const Settings& asked) {
   return text + '\n';
 }
 
-std::string describe_silence(const Handshake& greeting, const IpEndpoint& remote, const Settings& asked) {
-  const std::string address = to_string(remote);
-  std::string text = address + " does not answer.\n";
-  if (greeting.rejected > 0) {
-    return text + fmt::format(
-                      "But {} packets came that do not open: key or crypt differs from the server's.\n"
-                      "  --key     must be the same text at both ends, its case and spaces too\n"
-                      "  --crypt   is {} here\n",
-                      greeting.rejected, asked.text(kCrypt));
+namespace {
+
+std::string_view name_of(Cipher cipher) { return kCipherNames[static_cast<std::size_t>(cipher)].name; }
+
+std::string describe_refusal(const std::string& address) {
+  return fmt::format(
+      "The network refuses it (ICMP): no program listens on that UDP port.\n"
+      "To check, likeliest first:\n"
+      "  1. server    does kcptun-server run there, with this port in --listen?\n"
+      "  2. address   is {} the right host and port?\n"
+      "  3. firewall  does the server's, or one on the way, reject UDP?\n",
+      address);
+}
+
+std::string describe_rejected(std::uint64_t packets, std::string_view cipher) {
+  return fmt::format(
+      "But {} packets came that this key and cipher do not open. To check, likeliest\nfirst:\n"
+      "  1. --key     must be the same text at both ends, its case and spaces too\n"
+      "  2. --crypt   is {} here, and must be the server's\n",
+      packets, cipher);
+}
+
+}  // namespace
+
+std::string describe_silence(const PathReport& report, const Settings& asked, std::optional<Cipher> found) {
+  const std::string address = to_string(report.remote);
+  const std::string text = address + " does not answer.\n";
+  const std::string& cipher = asked.text(kCrypt);
+  if (found) {
+    return fmt::format("{} answers with crypt {}, and not with {}: set --crypt {}, or\ncrypt in the profile.\n", address,
+                       name_of(*found), cipher, name_of(*found));
   }
-  if (greeting.refusals > 0) {
-    return text +
-           "The network says so itself (ICMP): no server listens on that UDP port, or a firewall rejects "
-           "it.\n"
-           "  server    is kcptun-server running there, with this port in --listen?\n"
-           "  address   is " +
-           address +
-           " the right host and port?\n"
-           "  firewall  does one on the way, or the server's, reject UDP?\n";
-  }
+  if (report.greeting.rejected > 0) return text + describe_rejected(report.greeting.rejected, cipher);
+  if (report.greeting.refusals > 0) return text + describe_refusal(address);
   return text +
          fmt::format(
-             "A kcptun server does not answer what it cannot read. To check, likeliest first:\n"
-             "  1. address   is {} right, and kcptun-server running there with this port in --listen?\n"
-             "  2. firewall  is UDP port {} open at the server (its firewall, its hoster's rules), and UDP\n"
-             "               allowed out of this network?\n"
+             "It answers no other cipher with this key, either. A kcptun server does not\n"
+             "answer what it cannot read. To check, likeliest first:\n"
+             "  1. address   is {} right, and kcptun-server running\n"
+             "               there with this port in --listen?\n"
+             "  2. firewall  is UDP port {} open at the server (its firewall, its\n"
+             "               hoster's rules), and UDP allowed out of this network?\n"
              "  3. --key     must be the same text at both ends, its case and spaces too\n"
-             "  4. --crypt   is {} here, and must be the server's\n"
-             "With a wrong key or crypt the server counts InCsumErrors: kill -USR1 there writes them to its "
-             "log.\n",
-             address, remote.port, asked.text(kCrypt));
+             "  4. --tcp     a server with --tcp is measured without it; is UDP let through?\n"
+             "With a wrong key the server counts InCsumErrors: kill -USR1 there writes them\nto its log.\n",
+             address, report.remote.port);
 }
 
 Settings fitting_settings(const PathReport& report, const Settings& asked) {
   Settings fit = asked;
   const auto choose = [&fit](OptionId id, Value value) { fit.set(id, std::move(value), Source::kFlag); };
+  if (fit.source(kLocalAddr) == Source::kDefault) choose(kLocalAddr, std::string(kOwnMachineOnly));
   const auto [mtu_min, mtu_max] = option_of(kMtu).range;
   choose(kMtu, std::clamp<std::int64_t>(report.payload, mtu_min, mtu_max));
-  const FecSettings shards = shards_for(report.quality);
-  choose(kDataShard, std::int64_t{shards.data_shards});
-  choose(kParityShard, std::int64_t{shards.parity_shards});
-  if (report.streams) {
-    choose(kNoComp, !report.streams->compress);
-    choose(kSmuxVersion, std::int64_t{report.streams->smux_version});
-  }
   const double loss = std::max(report.quality.up.share(), report.quality.down.share());
   choose(kMode, std::string(loss > 0.005 ? "fast3" : "fast2"));
+  if (!report.streams) return fit;
+  choose(kNoComp, !report.streams->compress);
+  choose(kSmuxVersion, std::int64_t{report.streams->smux_version});
+  if (report.streams->is_ours) return fit;
+  if (const auto shards = shards_for(report.quality)) {
+    choose(kDataShard, std::int64_t{shards->data_shards});
+    choose(kParityShard, std::int64_t{shards->parity_shards});
+  }
   std::int64_t window = 1024;
   if (report.bandwidth && !report.quality.round_trips.empty()) {
     window = window_for(report.bandwidth->bits_per_second, quantile(report.quality.round_trips, 0.99),

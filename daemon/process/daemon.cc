@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/wipe.h"
 #include "core/crypt/suite_table.h"
+#include "daemon/log/held_log.h"
 #include "daemon/log/log.h"
 #include "daemon/process/daemon_reload.h"
 #include "daemon/process/secrets.h"
@@ -128,13 +129,13 @@ Result<bool> Daemon::open_one(const Profile& profile, const TunnelAddresses& add
 void Daemon::log_start(const Tunnel& tunnel) const {
   const Profile& profile = tunnel.profile();
   EventLog(profile.name)
-      .info("crypt", {{"suite", kCipherNames[static_cast<std::size_t>(profile.crypt)].name},
-                      {"protects", suite_row(profile.crypt).protects}});
-  EventLog(profile.name)
       .info("tunnel started", {{"version", KCPTUN_VERSION},
                                {"from", to_text(profile.local_address)},
                                {"to", remote_text(profile)},
                                {"loops", tunnel.loops()}});
+  EventLog(profile.name)
+      .info("crypt", {{"suite", kCipherNames[static_cast<std::size_t>(profile.crypt)].name},
+                      {"protects", suite_row(profile.crypt).protects}});
 }
 
 Result<bool> Daemon::run(ServiceNotifier& service) {
@@ -146,7 +147,9 @@ Result<bool> Daemon::run(ServiceNotifier& service) {
   if (service.listened_to())
     status.emplace(threads_->uv(0), service, running_.tunnels.front().profile.role,
                    [this](ServiceStatus::Take take) { collect_active(std::move(take)); });
+  const std::vector<HeldLine> before = take_held_log();
   for (const Running& tunnel : tunnels_) log_start(*tunnel.loops);
+  log_held(before);
   if (status_) EventLog().info("status served", {{"at", status_->place()}});
   service.ready();
   threads_->run();
@@ -208,11 +211,12 @@ void Daemon::log_counters() {
 }
 
 void Daemon::collect_active(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<StatusCollection>(StatusCollection{std::move(then), {}, tunnels_.size()});
+  auto gathering = std::make_shared<StatusCollection>(StatusCollection{std::move(then), {.peer = {.state = PeerState::kConnected}}, tunnels_.size()});
   for (const Running& tunnel : tunnels_)
     tunnel.loops->collect_active([gathering](const TunnelTotals& totals) {
       gathering->sum.counters.add(totals.counters);
       gathering->sum.streams += totals.streams;
+      gathering->sum.peer = merge_tunnels(std::move(gathering->sum.peer), totals.peer);
       if (--gathering->missing == 0) gathering->then(gathering->sum);
     });
 }

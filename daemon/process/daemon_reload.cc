@@ -110,7 +110,7 @@ void DaemonReload::resolve(WorkerThreads& threads, MemoryQuota& memory,
 }
 
 void DaemonReload::log_changes(const RunTunnels& before) const {
-  for (const std::string& warning : warnings_) EventLog().warning("configuration", {{"warning", warning}});
+  for (const std::string& warning : warnings_) EventLog().warning("configuration", {{"text", warning}});
   for (const Change& change : process_changes_) log_change(EventLog(), change);
   std::size_t changes = process_changes_.size();
   for (const Kept& one : kept) {
@@ -180,7 +180,7 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
 }
 
 void Daemon::end_reload(const std::optional<std::string>& error) {
-  if (error) EventLog().error("reload refused, nothing changed", {{"error", *error}});
+  if (error) EventLog().error("reload refused, nothing changed", {{"reason", *error}});
   reload_.reset();
   if (std::exchange(reload_again_, false)) return begin_reload();
   service_->ready();

@@ -58,7 +58,8 @@ void ServiceStatus::tell(const TunnelTotals& totals) {
   at_ms_ = now;
   before_ = totals.counters;
   const bool client = role_ == Role::kClient;
-  std::string text = status_text(totals.counters.curr_estab, totals.streams, client ? sent : received,
+  std::string text = client ? peer_text(totals.peer, unix_time()) + ", " : "";
+  text += status_text(totals.counters.curr_estab, totals.streams, client ? sent : received,
                                  client ? received : sent);
   if (text == told_) return;
   service_.status(text);

@@ -1,4 +1,5 @@
-// The status line that the service manager shows: sessions, streams and goodput (STATUS= of sd_notify(3)).
+// The status line that the service manager shows: the peer's state, sessions, streams and goodput (STATUS= of
+// sd_notify(3)).
 #pragma once
 
 #include <cstdint>

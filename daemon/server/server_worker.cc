@@ -3,6 +3,8 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "daemon/net/address.h"
@@ -14,6 +16,9 @@ namespace {
 
 // Minimum interval between two log lines about refused sessions.
 constexpr Duration kRefusalLogInterval = seconds(60);
+
+// In addition to the keepalive interval: a long round trip and a few losses.
+constexpr Duration kAnswerMargin = seconds(5);
 
 // Each worker has its own limit: workers share no table, and the kernel spreads the clients over them.
 std::size_t sessions_of_a_loop(const Profile& profile, const ServerShared& shared) {
@@ -38,6 +43,8 @@ struct ServerWorker::ServerSession {
   Session session;
   FullSizeWatch full_size;
   bool announced = false;
+  std::uint64_t segments = 0;  // that had come from the client at heard_at
+  TimePoint heard_at{};
 };
 
 ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared, std::vector<IpEndpoint> targets)
@@ -46,6 +53,7 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
       shared_(shared),
       demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
       target_(engine, profile.remote, std::move(targets)) {
+  engine_.share_hints(shared.hints);
   if (shared.parts.empty()) target_.look_up_early(log());
   shared.parts.push_back(this);
 }
@@ -102,6 +110,8 @@ void ServerWorker::finish_run() {
 void ServerWorker::follow(SessionEntry& conversation) {
   auto* accepted = reinterpret_cast<ServerSession*>(conversation.tag);
   announce(*accepted);
+  const std::uint64_t segments = conversation.link.kcp().counters().in_segments;
+  if (std::exchange(accepted->segments, segments) != segments) accepted->heard_at = engine_.now();
   const IpEndpoint before = accepted->session.path().remote;
   if (before != conversation.path.remote)
     log().info("session moved", {{"conv", hex_id(conversation.link.conv())},
@@ -109,7 +119,7 @@ void ServerWorker::follow(SessionEntry& conversation) {
                                  {"remote", to_string(conversation.path.remote)}});
   accepted->session.set_path(conversation.path);
   if (const TimePoint now = engine_.now(); accepted->full_size.handle_run(now, conversation.link.kcp()) &&
-                                         !profile_.link.kcp.find_mtu && hints_.take(Hint::kFullSize, now))
+                                         !profile_.link.kcp.find_mtu && engine_.hints().take(Hint::kFullSize, now))
     log().warning("hint", {{"text", explain_full_size(conversation.path.remote, profile_)}});
   engine_.wake(accepted->session);
 }
@@ -120,7 +130,7 @@ void ServerWorker::send_challenges() {
   for (const Demux::Challenged& asked : demux_.challenges()) {
     // The challenge is polled again later.
     if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
-    asked.conversation->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
+    asked.session->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
   }
 }
 
@@ -131,7 +141,7 @@ void ServerWorker::forward(const Path& path) {
   if (socket == sockets_.end()) return;
   Path counted = path;
   counted.socket = static_cast<std::uint32_t>(socket - sockets_.begin());
-  for (const Demux::Misrouted& stray : demux_.misrouted()) shared_.parts[stray.loop]->post(ForwardedPackets(counted, stray.packets));
+  for (const Demux::Misrouted& stray : demux_.misrouted()) shared_.parts[stray.worker]->post(ForwardedPackets(counted, stray.packets));
 }
 
 // Called on any thread.
@@ -161,7 +171,7 @@ void ServerWorker::watch_rejected(TimePoint now, const IpEndpoint& remote, std::
   const auto rejected = static_cast<std::size_t>(
       std::ranges::count_if(packets, [](const Packet& packet) { return packet.size == 0; }));
   if (rejected < packets.size()) return rejected_.handle_good(remote);
-  if (rejected_.handle_rejected(remote, rejected) && hints_.take(Hint::kOnlyRejected, now))
+  if (rejected_.handle_rejected(remote, rejected) && engine_.hints().take(Hint::kOnlyRejected, now))
     log().warning("hint", {{"text", explain_rejected(remote, profile_)}});
 }
 
@@ -205,7 +215,7 @@ void ServerWorker::retire(std::unique_ptr<SessionEntry> conversation, std::strin
                                   {"remote", to_string(conversation->path.remote)},
                                   {"reason", reason}});
   if (const std::string why = explain_end(conversation->link, profile_);
-      !why.empty() && hints_.take(Hint::kMismatch, engine_.now()))
+      !why.empty() && engine_.hints().take(Hint::kMismatch, engine_.now()))
     log().warning("hint", {{"text", why}});
   past_.add_link(conversation->link, false);
   if (auto* accepted = reinterpret_cast<ServerSession*>(conversation->tag)) {
@@ -258,9 +268,24 @@ void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
 }
 
 TunnelSnapshot ServerWorker::share() const {
-  std::vector<const Session*> sessions;
-  for (const ServerSession* accepted : accepted_) sessions.push_back(&accepted->session);
-  return take_share(std::move(sessions), past_traffic_);
+  std::vector<SessionView> sessions;
+  for (const ServerSession* accepted : accepted_) sessions.push_back({&accepted->session, peer_of(*accepted)});
+  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  share.peer = peer();
+  return share;
+}
+
+// A client acknowledges our keepalives at the latest.
+PeerSnapshot ServerWorker::peer_of(const ServerSession& accepted) const {
+  const Duration silence = engine_.now() - accepted.heard_at;
+  if (silence < profile_.link.smux.keepalive + kAnswerMargin) return {.state = PeerState::kConnected};
+  return {.state = PeerState::kUnanswered, .since = std::round(unix_time() - std::chrono::duration<double>(silence).count())};
+}
+
+PeerSnapshot ServerWorker::peer() const {
+  PeerSnapshot all;
+  for (const ServerSession* accepted : accepted_) all = merge_parts(std::move(all), peer_of(*accepted));
+  return all;
 }
 
 void ServerWorker::shut_down() {

@@ -30,6 +30,7 @@ struct ServerShared {
   std::vector<ServerWorker*> parts;  // constant once the loops run
   SessionRegistry registry;
   SharedReplayCache replay_cache;  // used if the suite has session ids
+  HintLimiter hints;
 };
 
 /// After a client's address changes, the kernel may deliver its packets to another worker than the session's,
@@ -51,6 +52,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
 
   Counters counters() const override;
   std::size_t streams() const override;
+  PeerSnapshot peer() const override;
   void apply_profile(const std::vector<IpEndpoint>* remote) override;
   TunnelSnapshot share() const override;
   void shut_down() override;
@@ -73,6 +75,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   void watch_rejected(TimePoint now, const IpEndpoint& remote, std::span<const Packet> packets);
   void accept(SessionEntry& conversation);
   void announce(ServerSession& accepted) const;
+  PeerSnapshot peer_of(const ServerSession& accepted) const;
   void retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason);
   void log_refusals(TimePoint now);
 
@@ -89,7 +92,6 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;
-  HintLimiter hints_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
   TimePoint refusals_logged_at_{};           // when refused sessions were last logged

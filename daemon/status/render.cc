@@ -32,9 +32,15 @@ void add_fields(Json& to, std::span<const StatusField<Snapshot>> fields, const S
   for (const auto& field : fields) to[json_name(field.name, field.unit)] = number(field.value(snapshot));
 }
 
+void add_peer(Json& to, const PeerSnapshot& peer) {
+  to["state"] = peer_state_name(peer.state);
+  to["hint"] = peer.hint.empty() ? Json(nullptr) : Json(peer.hint);
+}
+
 Json to_json(const SessionSnapshot& session) {
   Json json{
       {"conv", fmt::format("{:08x}", session.conv)}, {"remote", session.remote}, {"loop", session.loop}};
+  add_peer(json, session.peer);
   add_fields(json, session_fields(), session);
   Json& streams = json["open_streams"] = Json::array();
   for (const StreamSnapshot& stream : session.open_streams)
@@ -48,6 +54,7 @@ Json to_json(const SessionSnapshot& session) {
 
 Json to_json(const TunnelSnapshot& tunnel) {
   Json json{{"name", tunnel.name}, {"local", tunnel.local}, {"remote", tunnel.remote}};
+  add_peer(json, tunnel.peer);
   add_fields(json, tunnel_fields(), tunnel);
   if (!tunnel.servers.empty()) {
     Json& servers = json["servers"] = Json::array();
@@ -164,6 +171,17 @@ std::string render_status_json(const ProcessSnapshot& snapshot) {
   Json& tunnels = json["tunnels"] = Json::array();
   for (const TunnelSnapshot& tunnel : snapshot.tunnels) tunnels.push_back(to_json(tunnel));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+std::string render_failed_peers(const ProcessSnapshot& snapshot) {
+  std::string out;
+  for (const TunnelSnapshot& tunnel : snapshot.tunnels) {
+    if (tunnel.peer.state == PeerState::kConnected) continue;
+    out.append(tunnel.name).append(": ").append(peer_text(tunnel.peer, snapshot.time));
+    if (!tunnel.peer.hint.empty()) out.append("; ").append(tunnel.peer.hint);
+    out += '\n';
+  }
+  return out;
 }
 
 std::string render_metrics(const ProcessSnapshot& snapshot) {

@@ -1,6 +1,6 @@
 # What watching adds to kcptun_daemon, and the status page as bytes.
 target_sources(kcptun_daemon PRIVATE
-  status/access.cc status/gathering.cc status/http.cc status/page.cc status/render.cc status/status_server.cc
+  status/access.cc status/gathering.cc status/history.cc status/http.cc status/page.cc status/render.cc status/status_server.cc
   ${CMAKE_CURRENT_BINARY_DIR}/page_bytes.cc)
 target_link_libraries(kcptun_daemon PRIVATE ${HTTP_PARSER_LIBRARY} nlohmann_json::nlohmann_json)
 add_custom_command(

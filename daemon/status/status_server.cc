@@ -35,7 +35,7 @@ HttpResponse page_response() {
 }
 
 bool needs_snapshot(std::string_view path) {
-  return path == "/status.json" || path == "/metrics" || path == "/healthz";
+  return path == "/status.json" || path == "/metrics" || path == "/history.json" || path == "/healthz";
 }
 
 std::optional<IpEndpoint> peer_of(int fd) {
@@ -43,6 +43,13 @@ std::optional<IpEndpoint> peer_of(int fd) {
   socklen_t size = sizeof name;
   if (getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return std::nullopt;
   return from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
+}
+
+bool asks_for_peer(const HttpRequest& request) { return query_value(request.query, "peer") == "1"; }
+
+HttpResponse health_response(const ProcessSnapshot& snapshot, bool peer) {
+  const std::string failed = peer ? render_failed_peers(snapshot) : std::string();
+  return failed.empty() ? text_response(200, "ok\n") : text_response(503, failed);
 }
 
 // What can be said without asking the loops, to whom may look.
@@ -55,7 +62,7 @@ std::optional<HttpResponse> immediate_response(const HttpRequest& request) {
   if (request.has_body) return text_response(413, "a request has no body here\n");
   if (request.path == "/") return page_response();
   if (needs_snapshot(request.path)) return std::nullopt;
-  return text_response(404, "there are /, /metrics, /status.json and /healthz\n");
+  return text_response(404, "there are /, /metrics, /status.json, /history.json and /healthz\n");
 }
 
 }  // namespace
@@ -64,7 +71,7 @@ std::optional<HttpResponse> immediate_response(const HttpRequest& request) {
 struct StatusServer::Rendered {
   ProcessSnapshot snapshot;
   std::uint64_t taken_ms = 0;  // by the loop's clock
-  std::string json, metrics;
+  std::string json, metrics, history;
 };
 
 // One connection: a request, its response, the end.
@@ -226,6 +233,9 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
                                  [self = server.get()](FileDescriptor fd) { self->accept(std::move(fd)); });
   server->collect_timer_ =
       std::make_unique<TimerHandle>(server->uv_->get(), [self = server.get()] { self->stop_collecting(); });
+  server->history_timer_ =
+      std::make_unique<TimerHandle>(server->uv_->get(), [self = server.get()] { self->keep_history(); });
+  server->history_timer_->start(limits.history_ms);
   return server;
 }
 
@@ -240,6 +250,7 @@ StatusServer::~StatusServer() {
   if (!uv_) return;
   exchanges_.clear();
   collect_timer_.reset();
+  history_timer_.reset();
   listener_.reset();
   mailbox_.reset();
 }
@@ -291,21 +302,26 @@ void StatusServer::handle_request(Exchange& exchange) {
   if (const auto refused = access_.refuse(exchange.request())) return exchange.respond(*refused);
   exchange.admit();
   if (const auto response = immediate_response(exchange.request())) return exchange.respond(*response);
-  if (const auto response = fresh_response(exchange.request().path)) return exchange.respond(*response);
+  if (const auto response = fresh_response(exchange.request())) return exchange.respond(*response);
   waiting_.push_back(&exchange);
   if (!is_collecting_) begin_collecting();
 }
 
-std::optional<HttpResponse> StatusServer::fresh_response(const std::string& path) {
+std::optional<HttpResponse> StatusServer::fresh_response(const HttpRequest& request) {
   if (!latest_ || uv_now(&uv_->get()) - latest_->taken_ms >= limits_.snapshot_life_ms) return std::nullopt;
-  return latest_response(path);
+  return latest_response(request);
 }
 
-HttpResponse StatusServer::latest_response(const std::string& path) {
-  if (path == "/healthz") return text_response(200, "ok\n");
+HttpResponse StatusServer::latest_response(const HttpRequest& request) {
+  const std::string& path = request.path;
+  if (path == "/healthz") return health_response(latest_->snapshot, asks_for_peer(request));
   if (path == "/metrics") {
     if (latest_->metrics.empty()) latest_->metrics = render_metrics(latest_->snapshot);
     return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = latest_->metrics};
+  }
+  if (path == "/history.json") {
+    if (latest_->history.empty()) latest_->history = history_.render_json();
+    return {.type = "application/json", .body = latest_->history};
   }
   if (latest_->json.empty()) latest_->json = render_status_json(latest_->snapshot);
   return {.type = "application/json", .body = latest_->json};
@@ -327,11 +343,19 @@ void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapsho
   is_collecting_ = false;
   collect_timer_->stop();
   snapshot.bound_rows();
+  history_.handle_snapshot(snapshot);
   latest_ = std::make_unique<Rendered>();
   latest_->snapshot = std::move(snapshot);
   latest_->taken_ms = uv_now(&uv_->get());
   for (Exchange* exchange : std::exchange(waiting_, {}))
-    exchange->respond(latest_response(exchange->request().path));
+    exchange->respond(latest_response(exchange->request()));
+}
+
+// Whoever watches has made the point already.
+void StatusServer::keep_history() {
+  history_timer_->start(limits_.history_ms);
+  const bool fresh = latest_ && uv_now(&uv_->get()) - latest_->taken_ms < limits_.history_ms / 2;
+  if (!is_collecting_ && !fresh) begin_collecting();
 }
 
 void StatusServer::stop_collecting() {

@@ -16,12 +16,13 @@
 #include "daemon/io/uv_handles.h"
 #include "daemon/metrics/snapshot.h"
 #include "daemon/status/access.h"
+#include "daemon/status/history.h"
 #include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
 
-/// What one who watches costs: at most one snapshot in Limits::snapshot_life_ms, however many watch; nothing
-/// while nobody does. Shares nothing with the loops: it asks for a snapshot and is posted a copy. Bounds:
+/// What it costs: a snapshot each StatusHistory::kStep, and while somebody watches at most one in
+/// Limits::snapshot_life_ms, however many watch. Shares nothing with the loops: it asks for a snapshot and is posted a copy. Bounds:
 /// Limits, and HttpRequestReader::kMaxBytes for a request. A connection is for one request. What does not fit
 /// is answered with 408, 431 or 503. Beyond the limit of connections a new one takes the place of one that
 /// has shown no right to look, or has its answer: the oldest of the address that has most of them. When all are owed
@@ -38,6 +39,7 @@ class StatusServer {
     std::uint64_t request_ms = 5000;        // until the request is whole
     std::uint64_t response_ms = 10000;      // until the response is taken and the connection closed
     std::uint64_t collect_ms = 2000;         // until all loops have answered
+    std::uint64_t history_ms = static_cast<std::uint64_t>(StatusHistory::kStep * 1000);  // between two points
     std::uint64_t snapshot_life_ms = 1000;  // a younger one answers the next request too
   };
 
@@ -72,9 +74,10 @@ class StatusServer {
   void begin_collecting();
   void handle_snapshot(std::uint64_t number, ProcessSnapshot snapshot);
   void stop_collecting();
-  std::optional<HttpResponse> fresh_response(const std::string& path);
+  void keep_history();
+  std::optional<HttpResponse> fresh_response(const HttpRequest& request);
   /// REQUIRES: latest_.
-  HttpResponse latest_response(const std::string& path);
+  HttpResponse latest_response(const HttpRequest& request);
 
   const Gather gather_;
   const Limits limits_;
@@ -88,6 +91,8 @@ class StatusServer {
   std::vector<Exchange*> waiting_;  // of them, for a snapshot
   std::unique_ptr<Rendered> latest_;
   std::unique_ptr<TimerHandle> collect_timer_;
+  std::unique_ptr<TimerHandle> history_timer_;
+  StatusHistory history_;
   std::uint64_t gathering_ = 0;  // number of the gathering that counts
   bool is_collecting_ = false;
   std::thread thread_;

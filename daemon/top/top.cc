@@ -26,7 +26,8 @@ using Clock = std::chrono::steady_clock;
 
 // A little longer than a snapshot lives, so that each look sees a new one.
 constexpr auto kPeriod = std::chrono::milliseconds(1050);
-constexpr TopView::Size kPlainSize{.columns = 400, .rows = 400};
+// As wide as a terminal at least is, so that it fits mails and reports.
+constexpr TopView::Size kPlainSize{.columns = 80, .rows = 400};
 constexpr const char* kTokenVariable = "KCPTUN_STATUS_TOKEN";
 
 struct TopCommand {

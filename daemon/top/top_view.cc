@@ -3,268 +3,305 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <string_view>
+#include <utility>
 
-#include "config/settings.h"
+#include "daemon/metrics/peer_state.h"
+#include "daemon/top/figures.h"
 
 namespace kcptun {
 namespace {
 
 using Json = nlohmann::json;
-using Number = std::optional<double>;
 
-constexpr std::size_t kGap = 2;
+constexpr std::size_t kMinGraph = 10;    // characters; a narrower one shows nothing
+constexpr std::size_t kGoodGraph = 24;   // this width goes before less important columns
+constexpr std::size_t kWideScreen = 120;  // characters from which the longest addresses are shown whole
+constexpr std::size_t kNarrowPeer = 21, kWidePeer = 47;  // "255.255.255.255:65535", and an IPv6 address with its port
+constexpr std::size_t kHintLines = 3;
+constexpr std::string_view kLegend =
+    "OUT, IN: bit/s of applications; LOSS: out/in; TRAFFIC: both ways, a second each";
+constexpr std::string_view kKeys = "q quits  ";
 
-Number number(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  if (it == object.end() || !it->is_number()) return std::nullopt;
-  return it->get<double>();
-}
 double sum(const Json& status, const char* name) {
   double total = 0;
-  for (const Json& tunnel : status.at("tunnels")) total += number(tunnel, name).value_or(0);
+  for (const Json& tunnel : status.at("tunnels")) total += figure(tunnel, name).value_or(0);
   return total;
 }
-std::string text(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  return it != object.end() && it->is_string() ? printable(it->get<std::string>(), 64) : "-";
+
+Figure grown(const Json& now, const Json* before, const char* name) {
+  if (!before || !figure(now, name)) return std::nullopt;
+  return std::max(0.0, *figure(now, name) - figure(*before, name).value_or(0));
 }
 
-std::string scaled(Number value, std::string_view unit) {
-  if (!value) return "-";
-  double x = *value;
-  std::size_t i = 0;
-  constexpr std::string_view kPrefixes = " kMGTP";
-  for (; x >= 1000 && i + 1 < kPrefixes.size(); ++i) x /= 1000;
-  const int digits = i == 0 || x >= 100 ? 0 : x >= 10 ? 1 : 2;
-  return fmt::format("{:.{}f} {}{}", x, digits, i ? std::string(1, kPrefixes[i]) : "", unit);
-}
-std::string as_bytes(Number value) { return scaled(value, "B"); }
-std::string as_bits(Number value) { return scaled(value ? Number(8 * *value) : value, "bit/s"); }
-std::string as_count(Number value) { return value ? fmt::format("{:.0f}", *value) : "-"; }
-std::string as_share(Number value) { return value ? fmt::format("{:.1f} %", 100 * *value) : "-"; }
-std::string as_time(Number value) {
-  if (!value) return "-";
-  if (*value < 0.001) return fmt::format("{:.0f} us", *value * 1e6);
-  return *value < 1 ? fmt::format("{:.1f} ms", *value * 1e3) : fmt::format("{:.1f} s", *value);
-}
-std::string as_age(double s) {
-  constexpr double kLongest = 1e15;  // what fits the integer
-  const auto total = static_cast<std::uint64_t>(std::clamp(s, 0.0, kLongest));
-  if (total >= 86400) return fmt::format("{} d {} h", total / 86400, total / 3600 % 24);
-  if (total >= 3600) return fmt::format("{} h {} min", total / 3600, total / 60 % 60);
-  return total >= 60 ? fmt::format("{} min {} s", total / 60, total % 60) : fmt::format("{} s", total);
+Figure divided(Figure share, Figure whole) {
+  if (!share || !whole || *whole <= 0) return std::nullopt;
+  return std::clamp(*share / *whole, 0.0, 1.0);
 }
 
-Number rate(const Json& now, const Json* before, const char* name, double seconds) {
-  if (!before || seconds <= 0) return std::nullopt;
-  return std::max(0.0, number(now, name).value_or(0) - number(*before, name).value_or(0)) / seconds;
+Tone tone_of_loss(Figure out, Figure in) {
+  const double loss = std::max(out.value_or(0), in.value_or(0));
+  if (loss >= TopView::kAlarmLoss) return Tone::kAlarm;
+  return loss >= TopView::kNoticeLoss ? Tone::kNotice : Tone::kPlain;
 }
 
-// One row of a graph in ASCII, so that it is right in every terminal.
-std::string graph(const std::deque<double>& values) {
-  constexpr std::string_view kLevels = "_.-=+*#";
-  const double most = values.empty() ? 0 : *std::ranges::max_element(values);
-  std::string out(TopView::kHistory - std::min(values.size(), TopView::kHistory), ' ');
-  for (const double value : values) {
-    // Numbers of any size come from the other end, and quotients of infinities are none.
-    const double share = most > 0 && std::isfinite(most) ? std::clamp(value / most, 0.0, 1.0) : 0;
-    out += kLevels[static_cast<std::size_t>(std::lround(share * static_cast<double>(kLevels.size() - 1)))];
-  }
-  return out;
+bool is_failed(const Json& one) {
+  const std::string state = text_of(one, "state");
+  return state == peer_state_name(PeerState::kUnanswered) || state == peer_state_name(PeerState::kRefused);
 }
 
-using Row = std::vector<std::string>;
+// "no answer since 14:03:12"; of a status without states nothing is known.
+std::string state_of(const Json& one, double time) {
+  constexpr double kLatest = 1e11;  // seconds since 1970 that a calendar has
+  PeerSnapshot peer{.since = figure(one, "unanswered_since_seconds")};
+  if (peer.since && !(*peer.since > 0 && *peer.since < kLatest)) peer.since.reset();
+  const std::string name = text_of(one, "state", 16);
+  peer.state = name == peer_state_name(PeerState::kRefused) ? PeerState::kRefused : PeerState::kUnanswered;
+  return is_failed(one) ? peer_text(peer, std::clamp(time, 0.0, kLatest)) : name;
+}
 
-// Columns as wide as their widest cell; the first `left` of them begin at the left, the others end at the
-// right.
-std::vector<std::string> aligned(const std::vector<Row>& rows, std::size_t left) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const Row& row : rows)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  std::vector<std::string> lines;
-  for (const Row& row : rows) {
-    std::string& line = lines.emplace_back();
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (i > 0) line.append(kGap, ' ');
-      const std::string pad(widths[i] - row[i].size(), ' ');
-      line += i < left ? row[i] + pad : pad + row[i];
-    }
-  }
-  return lines;
+Tone tone_of_state(const Json& one) {
+  if (is_failed(one)) return Tone::kAlarm;
+  return text_of(one, "state") == peer_state_name(PeerState::kConnected) ? Tone::kGood : Tone::kPlain;
+}
+
+bool is_status(const Json& status) {
+  if (status.is_discarded() || !status.is_object() || !status.contains("tunnels") || !status["tunnels"].is_array())
+    return false;
+  return std::ranges::all_of(status["tunnels"], [](const Json& tunnel) {
+    return tunnel.is_object() && tunnel.contains("open_sessions") && tunnel["open_sessions"].is_array() &&
+           std::ranges::all_of(tunnel["open_sessions"], [](const Json& session) { return session.is_object(); });
+  });
+}
+
+// Rank 0 to 2 fit 80 columns, behind which the graph takes what is left.
+std::vector<TableColumn> session_columns(bool several) {
+  return {{"TUNNEL", true, several ? 1 : 99}, {"PEER", true, 0}, {"CONV", true, 6}, {"STATE", true, 5},
+          {"STREAMS", false, 2}, {"OUT", false, 0}, {"IN", false, 0}, {"RTT", false, 1}, {"LOSS", false, 1},
+          {"TOTAL OUT", false, 4}, {"TOTAL IN", false, 4}, {"OVERHEAD", false, 7}, {"REPAIRED", false, 7},
+          {"WASTED", false, 8}, {"AGAIN", false, 8}, {"RTO", false, 9}, {"FLIGHT", false, 9}, {"QUEUE", false, 9},
+          {"TRAFFIC", true, 3}};
+}
+
+Figure overhead_of(const Json& now) {
+  const Figure parity = figure(now, "fec_parity_sent_packets"), all = figure(now, "sent_packets");
+  if (!parity || !all || *all <= *parity) return std::nullopt;
+  return *parity / (*all - *parity);
+}
+
+void add_table(std::vector<ScreenLine>& lines, std::vector<ScreenLine> table) {
+  lines.push_back({});
+  std::ranges::move(table, std::back_inserter(lines));
 }
 
 }  // namespace
 
 Result<bool> TopView::handle_status(const std::string& body) {
   const Json status = Json::parse(body, nullptr, false);
-  if (status.is_discarded() || !status.is_object() || !status.contains("tunnels") ||
-      !status["tunnels"].is_array())
-    return Error{"the answer is no status of kcptun-uv"};
-  for (const Json& tunnel : status["tunnels"]) {
-    if (!tunnel.is_object() || !tunnel.contains("open_sessions") || !tunnel["open_sessions"].is_array())
-      return Error{"the answer is no status of kcptun-uv"};
-    for (const Json& session : tunnel["open_sessions"])
-      if (!session.is_object()) return Error{"the answer is no status of kcptun-uv"};
-  }
-  const double time = number(status, "time").value_or(0);
-  if (!status_.is_null() && number(status, "started") != number(status_, "started")) {
+  if (!is_status(status)) return Error{"the answer is no status of kcptun-uv"};
+  const double time = figure(status, "time").value_or(0);
+  if (!status_.is_null() && figure(status, "started") != figure(status_, "started")) {
     status_ = nullptr;  // another process
     sessions_.clear();
   }
-  if (!status_.is_null() && time <= number(status_, "time").value_or(0)) return false;
+  if (!status_.is_null() && time <= figure(status_, "time").value_or(0)) return false;
   take(status);
   return true;
 }
 
 void TopView::take(const Json& status) {
   before_ = std::move(status_);
-  pending_duplicates_ = before_.is_null() ? 0 : number(status, "time").value_or(0) - number(before_, "time").value_or(0);
-  transmit_number_.clear();
-  std::map<std::string, Session> gone = std::move(sessions_);
-  sessions_.clear();
+  seconds_ = before_.is_null() ? 0 : figure(status, "time").value_or(0) - figure(before_, "time").value_or(0);
+  order_.clear();
+  std::map<std::string, Session> gone = std::exchange(sessions_, {});
   for (const Json& tunnel : status["tunnels"]) {
     for (const Json& now : tunnel["open_sessions"]) {
-      const std::string key = text(tunnel, "name") + ' ' + text(now, "conv") + ' ' + text(now, "remote");
-      if (!sessions_.contains(key)) transmit_number_.push_back(key);
+      const std::string key = text_of(tunnel, "name") + ' ' + text_of(now, "conv") + ' ' + text_of(now, "remote");
+      if (!sessions_.contains(key)) order_.push_back(key);
       Session& session = sessions_[key];
       const auto old = gone.find(key);
-      const Json* before = old == gone.end() ? nullptr : &old->second.now;
-      if (before) session.goodput = std::move(old->second.goodput);
-      session.tunnel = text(tunnel, "name");
-      session.sent = rate(now, before, "sent_bytes", pending_duplicates_);
-      session.received = rate(now, before, "received_bytes", pending_duplicates_);
-      const Number left = rate(now, before, "sent_segments", pending_duplicates_);
-      if (left)
-        session.loss = *left > 0 ? std::min(1.0, *rate(now, before, "lost_segments", pending_duplicates_) / *left) : 0;
-      if (session.sent) session.goodput.push_back(*session.sent + *session.received);
-      if (session.goodput.size() > kHistory) session.goodput.pop_front();
+      if (old != gone.end()) session.traffic = std::move(old->second.traffic);
+      session.tunnel = text_of(tunnel, "name");
+      measure(session, now, old == gone.end() ? nullptr : &old->second.now);
       session.now = now;
-      if (before) gone.erase(old);
+      if (old != gone.end()) gone.erase(old);
     }
   }
+  std::ranges::stable_sort(order_, std::ranges::greater(), [this](const std::string& key) {
+    const Session& one = sessions_.at(key);
+    return one.out.value_or(0) + one.in.value_or(0);
+  });
   status_ = status;
 }
 
-std::vector<TopView::Line> TopView::lines() const {
-  const Json& tunnels = status_["tunnels"];
-  const auto all = [this](const char* name) -> Number {
-    if (before_.is_null() || pending_duplicates_ <= 0) return std::nullopt;
-    return std::max(0.0, sum(status_, name) - sum(before_, name)) / pending_duplicates_;
+void TopView::measure(Session& session, const Json& now, const Json* before) const {
+  if (seconds_ <= 0) before = nullptr;
+  const auto rate = [&](const char* name) -> Figure {
+    const Figure more = grown(now, before, name);
+    return more ? Figure(*more / seconds_) : more;
   };
-  std::string title =
-      fmt::format("{} {}  up {}", text(status_, "program"), text(status_, "version"),
-                  as_age(number(status_, "time").value_or(0) - number(status_, "started").value_or(0)));
-  if (tunnels.size() == 1)
-    title += fmt::format("  {} to {}", text(tunnels[0], "local"), text(tunnels[0], "remote"));
-  if (tunnels.size() > 1) title += fmt::format("  {} tunnels", tunnels.size());
-  std::vector<Line> lines{{title, true}};
-  lines.push_back({fmt::format("out {} ({})  in {} ({})", as_bits(all("sent_bytes")),
-                               as_bytes(sum(status_, "sent_bytes")), as_bits(all("received_bytes")),
-                               as_bytes(sum(status_, "received_bytes")))});
-  const Number cpu = rate(status_, before_.is_null() ? nullptr : &before_, "cpu_seconds", pending_duplicates_);
-  lines.push_back(
-      {fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
-                   sum(status_, "streams"), as_share(cpu), as_bytes(number(status_, "resident_bytes")))});
-  add_servers(lines);
-  add_sessions(lines);
-  add_streams(lines);
+  session.out = rate("sent_bytes");
+  session.in = rate("received_bytes");
+  Figure lost = grown(now, before, "lost_segments");
+  if (lost) *lost -= grown(now, before, "found_again_segments").value_or(0);
+  session.loss_out = divided(lost, grown(now, before, "sent_segments"));
+  const Figure missing = grown(now, before, "missing_packets");
+  const Figure arrived = grown(now, before, "received_packets");
+  session.loss_in = divided(missing, missing && arrived ? Figure(*missing + *arrived) : Figure());
+  if (session.out) session.traffic.push_back(*session.out + session.in.value_or(0));
+  if (session.traffic.size() > kHistory) session.traffic.pop_front();
+}
+
+TopView::Lines TopView::lines(std::size_t columns) const {
+  Lines lines;
+  add_head(lines);
+  add_peers(lines, columns);
+  add_servers(lines, columns);
+  add_sessions(lines, columns);
+  add_streams(lines, columns);
   return lines;
 }
 
+void TopView::add_head(Lines& lines) const {
+  const auto rate = [this](const char* name) -> Figure {
+    if (before_.is_null() || seconds_ <= 0) return std::nullopt;
+    return std::max(0.0, sum(status_, name) - sum(before_, name)) / seconds_;
+  };
+  const Figure cpu = before_.is_null() || seconds_ <= 0 ? Figure() : grown(status_, &before_, "cpu_seconds");
+  const double up = figure(status_, "time").value_or(0) - figure(status_, "started").value_or(0);
+  lines.push_back({fmt::format("{} {}  up {}", text_of(status_, "program"), text_of(status_, "version"), as_age(up)),
+                   Tone::kBold});
+  lines.push_back({fmt::format("out {} ({})  in {} ({})", as_rate(rate("sent_bytes")), as_bytes(sum(status_, "sent_bytes")),
+                               as_rate(rate("received_bytes")), as_bytes(sum(status_, "received_bytes")))});
+  lines.push_back({fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
+                               sum(status_, "streams"), as_share(cpu ? Figure(*cpu / seconds_) : cpu),
+                               as_bytes(figure(status_, "resident_bytes")))});
+}
+
+// The state of each tunnel, and what to look at where its peer does not answer.
+void TopView::add_peers(Lines& lines, std::size_t columns) const {
+  const double time = figure(status_, "time").value_or(0);
+  for (const Json& tunnel : status_["tunnels"]) {
+    const std::string state = state_of(tunnel, time);
+    ScreenLine& line = lines.emplace_back();
+    line.text = fmt::format("{}  {}{} to {}", state, several() ? text_of(tunnel, "name") + "  " : "",
+                            text_of(tunnel, "local"), text_of(tunnel, "remote"));
+    line.marks.push_back({0, state.size(), tone_of_state(tunnel)});
+    constexpr std::size_t kMaxHint = 400;
+    if (const auto hint = tunnel.find("hint"); hint == tunnel.end() || !hint->is_string()) continue;
+    for (std::string& text : wrapped(text_of(tunnel, "hint", kMaxHint), columns, kHintLines))
+      lines.push_back({std::move(text)});
+  }
+}
+
 // Of clients with several servers.
-void TopView::add_servers(std::vector<Line>& lines) const {
-  std::vector<Row> rows{{"SERVER", "STATE", "RTT"}};
-  const bool several = status_["tunnels"].size() > 1;
-  if (several) rows[0].insert(rows[0].begin(), "TUNNEL");
+void TopView::add_servers(Lines& lines, std::size_t columns) const {
+  std::vector<std::vector<TableCell>> rows;
   for (const Json& tunnel : status_["tunnels"]) {
     const auto servers = tunnel.find("servers");
     if (servers == tunnel.end() || !servers->is_array()) continue;
     for (const Json& server : *servers) {
       if (!server.is_object()) continue;
-      const char* state = number(server, "chosen") == 1    ? "in use"
-                          : number(server, "healthy") == 1 ? "answers"
-                                                           : "does not answer";
-      Row& row = rows.emplace_back();
-      if (several) row.push_back(text(tunnel, "name"));
-      row.insert(row.end(), {text(server, "server"), state, as_time(number(server, "round_trip_seconds"))});
+      const bool healthy = figure(server, "healthy") == 1;
+      const char* state = figure(server, "chosen") == 1 ? "in use" : healthy ? "answers" : "does not answer";
+      rows.push_back({{text_of(tunnel, "name")},
+                      {text_of(server, "server")},
+                      {state, healthy ? Tone::kPlain : Tone::kAlarm},
+                      {as_time(figure(server, "round_trip_seconds"))}});
     }
   }
-  add_table(lines, rows, several ? 3 : 2);
+  std::vector<TableColumn> heads{{"TUNNEL", true, 1}, {"SERVER", true, 0}, {"STATE", true, 0}, {"RTT", false, 0}};
+  if (!several()) {
+    heads.erase(heads.begin());
+    for (auto& row : rows) row.erase(row.begin());
+  }
+  if (!rows.empty()) add_table(lines, fit_table(heads, rows, columns));
 }
 
-void TopView::add_sessions(std::vector<Line>& lines) const {
-  const bool several = status_["tunnels"].size() > 1;
-  std::vector<Row> rows{{"PEER", "CONV", "STREAMS", "OUT", "IN", "RTT", "LOSS", "SENT", "RECEIVED", "RTO",
-                         "AGAIN", "RECOVERED", "WASTED", "PARITY", "FLIGHT", "QUEUE", "GOODPUT"}};
-  if (several) rows[0].insert(rows[0].begin(), "TUNNEL");
-  for (const std::string& key : transmit_number_) {
-    const Session& one = sessions_.at(key);
-    const auto count = [&one](const char* name) { return as_count(number(one.now, name)); };
-    Row& row = rows.emplace_back();
-    if (several) row.push_back(one.tunnel);
-    const Row rest{text(one.now, "remote"),
-                   text(one.now, "conv"),
-                   count("streams"),
-                   as_bits(one.sent),
-                   as_bits(one.received),
-                   as_time(number(one.now, "round_trip_seconds")),
-                   as_share(one.loss),
-                   as_bytes(number(one.now, "sent_bytes")),
-                   as_bytes(number(one.now, "received_bytes")),
-                   as_time(number(one.now, "retransmission_timeout_seconds")),
-                   count("retransmitted_segments"),
-                   count("fec_recovered_packets"),
-                   count("fec_wasted_packets"),
-                   as_share(number(one.now, "fec_parity_ratio")),
-                   count("in_flight_segments"),
-                   count("send_queue_segments"),
-                   graph(one.goodput)};
-    row.insert(row.end(), rest.begin(), rest.end());
-  }
-  lines.push_back({});
-  const std::size_t head = lines.size();
-  for (std::string& line : aligned(rows, several ? 3 : 2))
-    lines.push_back({std::move(line), lines.size() == head});
-  if (transmit_number_.empty()) lines.push_back({"no session yet"});
+std::vector<TableCell> TopView::session_row(const Session& one, std::size_t graph_columns,
+                                            std::size_t peer_columns) const {
+  const auto count = [&one](const char* name) { return TableCell{as_count(figure(one.now, name))}; };
+  const auto bytes = [&one](const char* name) { return TableCell{as_bytes(figure(one.now, name))}; };
+  const auto time = [&one](const char* name) { return TableCell{as_time(figure(one.now, name))}; };
+  const bool failed = is_failed(one.now);
+  const std::string state = text_of(one.now, "state", 16);
+  return {{one.tunnel},
+          {shortened(text_of(one.now, "remote"), peer_columns), failed ? Tone::kAlarm : Tone::kPlain},
+          {text_of(one.now, "conv")},
+          {state, tone_of_state(one.now)},
+          count("streams"),
+          {as_bits(one.out)},
+          {as_bits(one.in)},
+          time("round_trip_seconds"),
+          {as_loss(one.loss_out, one.loss_in), tone_of_loss(one.loss_out, one.loss_in)},
+          bytes("sent_bytes"),
+          bytes("received_bytes"),
+          {as_share(overhead_of(one.now))},
+          count("fec_recovered_packets"),
+          count("fec_wasted_packets"),
+          count("retransmitted_segments"),
+          time("retransmission_timeout_seconds"),
+          count("in_flight_segments"),
+          count("send_queue_segments"),
+          failed ? TableCell{state, Tone::kAlarm} : TableCell{as_graph(one.traffic, graph_columns)}};
+}
+
+void TopView::add_sessions(Lines& lines, std::size_t columns) const {
+  std::vector<TableColumn> heads = session_columns(several());
+  const std::size_t peer_columns = columns < kWideScreen ? kNarrowPeer : kWidePeer;
+  const auto table = [&](std::size_t graph_columns) {
+    std::vector<std::vector<TableCell>> rows;
+    for (const std::string& key : order_) {
+      rows.push_back(session_row(sessions_.at(key), graph_columns, peer_columns));
+      if (!several()) rows.back().erase(rows.back().begin());
+    }
+    return fit_table(heads, rows, columns);
+  };
+  if (!several()) heads.erase(heads.begin());
+  std::size_t graph = kGoodGraph;
+  std::vector<ScreenLine> rows = table(graph);
+  if (rows.front().text.find("  TRAFFIC") == std::string::npos)
+    rows = table(graph = kMinGraph);
+  const std::size_t used = rows.front().text.size();
+  if (used < columns) rows = table(std::min(kHistory, graph + columns - used));
+  add_table(lines, std::move(rows));
+  if (order_.empty()) lines.push_back({"no session yet"});
   if (const double left = sum(status_, "sessions_left_out"); left > 0)
     lines.push_back({fmt::format("and {:.0f} more that moved less", left)});
 }
 
-void TopView::add_streams(std::vector<Line>& lines) const {
-  std::vector<Row> rows{{"STREAM", "CONV", "SENT", "RECEIVED", "WAITING"}};
-  for (const std::string& key : transmit_number_) {
+void TopView::add_streams(Lines& lines, std::size_t columns) const {
+  std::vector<std::vector<TableCell>> rows;
+  for (const std::string& key : order_) {
     const Json& now = sessions_.at(key).now;
     const auto streams = now.find("open_streams");
     if (streams == now.end() || !streams->is_array()) continue;
     for (const Json& stream : *streams) {
       if (!stream.is_object()) continue;
-      rows.push_back({as_count(number(stream, "sid")), text(now, "conv"),
-                      as_bytes(number(stream, "sent_bytes")), as_bytes(number(stream, "received_bytes")),
-                      as_bytes(number(stream, "waiting_bytes"))});
+      rows.push_back({{as_count(figure(stream, "sid"))},
+                      {text_of(now, "conv")},
+                      {as_bytes(figure(stream, "sent_bytes"))},
+                      {as_bytes(figure(stream, "received_bytes"))},
+                      {as_bytes(figure(stream, "waiting_bytes"))}});
     }
   }
-  add_table(lines, rows, 2);
-}
-
-// Nothing if it has a head only.
-void TopView::add_table(std::vector<Line>& lines, const std::vector<Row>& rows, std::size_t left) {
-  if (rows.size() == 1) return;
-  lines.push_back({});
-  const std::size_t head = lines.size();
-  for (std::string& line : aligned(rows, left)) lines.push_back({std::move(line), lines.size() == head});
+  const std::vector<TableColumn> heads{
+      {"STREAM", true, 0}, {"CONV", true, 1}, {"OUT", false, 0}, {"IN", false, 0}, {"WAITING", false, 2}};
+  if (!rows.empty()) add_table(lines, fit_table(heads, rows, columns));
 }
 
 std::string TopView::frame(const Size& size, Style style) const {
   if (status_.is_null()) return {};
+  constexpr std::size_t kMinRows = 8;  // of fewer, none is left for the explanation
+  Lines all = lines(size.columns);
+  const bool explains = size.rows >= kMinRows;
+  const std::size_t kept = explains ? size.rows - 1 : size.rows;
+  if (all.size() > kept) all.resize(kept);
+  const bool terminal = style == Style::kTerminal;
+  if (explains) all.push_back({(terminal ? std::string(kKeys) : std::string()).append(kLegend), Tone::kDim});
   std::string out;
-  std::size_t rows = 0;
-  for (const Line& line : lines()) {
-    if (rows++ == size.rows) break;
-    const std::string shown = line.text.substr(0, size.columns);
-    out += line.head && style == Style::kTerminal ? "\x1b[1m" + shown + "\x1b[0m" : shown;
+  for (const ScreenLine& line : all) {
+    out += terminal ? line.coloured(size.columns) : line.text.substr(0, size.columns);
     out += '\n';
   }
   return out;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "daemon/top/screen_table.h"
 
 namespace kcptun {
 
@@ -17,7 +18,7 @@ namespace kcptun {
 /// error, and what is in it reaches the terminal only as printable characters.
 class TopView {
  public:
-  enum class Style : std::uint8_t { kPlain, kTerminal };  // kTerminal: bold and dim, by ANSI sequences
+  enum class Style : std::uint8_t { kPlain, kTerminal };  // kTerminal: bold, dim and colours, by ANSI sequences
   struct Size {
     std::size_t columns = 80;
     std::size_t rows = 24;
@@ -25,36 +26,39 @@ class TopView {
 
   /// A body of /status.json. One that is no younger than the last changes nothing.
   Result<bool> handle_status(const std::string& text);
-  /// At most `size.rows` lines of at most `size.columns` characters, each ended by a line feed; what does not
-  /// fit is left out, on the right and at the bottom.
+  /// At most `size.rows` lines of at most `size.columns` characters, each ended by a line feed. Where columns are short
+  /// the less important ones of a table are left out; where rows are, those at the bottom. The last row explains.
   std::string frame(const Size& size, Style style) const;
 
-  static constexpr std::size_t kHistory = 24;  // seconds of the graph of goodput
+  static constexpr std::size_t kHistory = 60;  // seconds of the graph of traffic, at most
+  /// Shares lost from which the colour changes: what parity makes up for without being noticed, and what is felt.
+  static constexpr double kNoticeLoss = 0.01, kAlarmLoss = 0.05;
 
  private:
   struct Session {
     nlohmann::json now;
     std::string tunnel;
-    std::optional<double> sent, received;  // bytes per second
-    std::optional<double> loss;            // share of the segments that left
-    std::deque<double> goodput;            // both ways together
+    std::optional<double> out, in;            // bytes per second
+    std::optional<double> loss_out, loss_in;  // share of segments sent, of packets of the peer
+    std::deque<double> traffic;               // both ways together
   };
-  struct Line {
-    std::string text;
-    bool head = false;
-  };
+  using Lines = std::vector<ScreenLine>;
 
   void take(const nlohmann::json& status);
-  std::vector<Line> lines() const;
-  void add_servers(std::vector<Line>& lines) const;
-  void add_sessions(std::vector<Line>& lines) const;
-  void add_streams(std::vector<Line>& lines) const;
-  static void add_table(std::vector<Line>& lines, const std::vector<std::vector<std::string>>& rows, std::size_t left);
+  void measure(Session& session, const nlohmann::json& now, const nlohmann::json* before) const;
+  Lines lines(std::size_t columns) const;
+  void add_head(Lines& lines) const;
+  void add_peers(Lines& lines, std::size_t columns) const;
+  void add_servers(Lines& lines, std::size_t columns) const;
+  void add_sessions(Lines& lines, std::size_t columns) const;
+  std::vector<TableCell> session_row(const Session& one, std::size_t graph_columns, std::size_t peer_columns) const;
+  void add_streams(Lines& lines, std::size_t columns) const;
+  bool several() const { return status_["tunnels"].size() > 1; }
 
   nlohmann::json status_;
-  double pending_duplicates_ = 0;  // between the last two statuses
   nlohmann::json before_;
-  std::vector<std::string> transmit_number_;
+  double seconds_ = 0;              // between the last two statuses
+  std::vector<std::string> order_;  // of sessions_: most active first
   std::map<std::string, Session> sessions_;
 };
 

@@ -56,7 +56,7 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std:
   any.port = listened.port_min;
   EventLog(profile.name)
       .warning("ports of the range are taken by another program and left out",
-               {{"listen", to_string(any)}, {"ports", ports_text(taken)}, {"used", ports.size()}});
+               {{"listen", to_string(any)}, {"numbers", ports_text(taken)}, {"used", ports.size()}});
 }
 
 }  // namespace
@@ -281,7 +281,7 @@ void Tunnel::ask(const std::shared_ptr<StatusCollection>& gathering, std::size_t
   const Worker& worker = workers_[index];
   worker.engine->mailbox().post(
       [part = worker.part.get(), engine = worker.engine.get(), &threads = threads_, gathering, index] {
-        gathering->shares[index] = {{part->counters(), part->streams()}, engine->activity()};
+        gathering->shares[index] = {{part->counters(), part->streams(), part->peer()}, engine->activity()};
         if (gathering->missing.fetch_sub(1) > 1) return;
         threads.post(0, [gathering] {
           if (gathering->alive.lock()) gathering->then(gathering->shares);
@@ -294,6 +294,7 @@ namespace {
 void add(TunnelTotals& sum, const TunnelTotals& one) {
   sum.counters.add(one.counters);
   sum.streams += one.streams;
+  sum.peer = merge_parts(std::move(sum.peer), one.peer);
 }
 
 }  // namespace

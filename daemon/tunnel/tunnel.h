@@ -23,8 +23,9 @@ namespace kcptun {
 
 /// Current and total values of a tunnel, summed over its engines.
 struct TunnelTotals {
-  Counters counters;
+  Counters counters{};
   std::size_t streams = 0;
+  PeerSnapshot peer{};
 };
 
 /// Its engines run on the process's threads, which they share with other tunnels. All calls are made on the

@@ -1,7 +1,6 @@
 #include "daemon/worker/snapshot_taker.h"
 
 #include <sys/resource.h>
-#include <time.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -68,10 +67,23 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.receive_queue = kcp.receive_window().window() - kcp.receive_window().free();
 }
 
+// By the packets' numbers where the suite has them. Else by FEC's groups: each that was recovered or given up lacked one
+// packet at least.
+std::optional<double> missing_packets(const Link& link) {
+  if (const auto& guard = link.guard()) {
+    const std::uint64_t sent = guard->packets_sent_by_peer();
+    return static_cast<double>(sent - std::min(sent, link.packets_received()));
+  }
+  const FecDecoderCounters& fec = link.fec().counters();
+  if (fec.data_received == 0) return std::nullopt;
+  return static_cast<double>(fec.recovered + fec.short_groups);
+}
+
 void take_packets(const Link& link, SessionSnapshot& to) {
   const FecDecoderCounters& fec = link.fec().counters();
   to.packets_sent = link.packets_sent();
   to.packets_received = link.packets_received();
+  to.packets_missing = missing_packets(link);
   to.parity_sent = link.parity_sent();
   to.parity_received = fec.parity_received;
   to.fec_recovered = fec.recovered;
@@ -86,7 +98,7 @@ template <typename T, typename More>
 void keep_first(std::vector<T>& all, std::size_t most, More more) {
   const std::size_t kept = std::min(all.size(), most);
   std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(kept), more);
-  all.resize(kept);
+  all.erase(all.begin() + static_cast<std::ptrdiff_t>(kept), all.end());
 }
 
 void take_streams(const Session& session, SessionSnapshot& to) {
@@ -103,8 +115,10 @@ void take_streams(const Session& session, SessionSnapshot& to) {
 
 }  // namespace
 
-SessionSnapshot take_session(const Session& session) {
+SessionSnapshot take_session(const SessionView& view) {
+  const Session& session = *view.session;
   SessionSnapshot snapshot;
+  snapshot.peer = view.peer;
   snapshot.conv = session.link().conv();
   snapshot.remote = to_string(session.path().remote);
   snapshot.traffic = session.traffic();
@@ -118,28 +132,26 @@ SessionSnapshot take_session(const Session& session) {
   return snapshot;
 }
 
-TunnelSnapshot take_share(std::vector<const Session*> sessions, const Traffic& past) {
+TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past) {
   TunnelSnapshot share;
   share.traffic = past;
   share.sessions = sessions.size();
-  for (const Session* session : sessions) {
-    share.traffic.add(session->traffic());
-    share.streams += session->connections();
+  for (const SessionView& view : sessions) {
+    share.traffic.add(view.session->traffic());
+    share.streams += view.session->connections();
   }
-  keep_first(sessions, kMaxSessionRows, [](const Session* a, const Session* b) {
-    return std::pair(b->traffic().total(), a->link().conv()) <
-           std::pair(a->traffic().total(), b->link().conv());
+  keep_first(sessions, kMaxSessionRows, [](const SessionView& a, const SessionView& b) {
+    return std::pair(b.session->traffic().total(), a.session->link().conv()) <
+           std::pair(a.session->traffic().total(), b.session->link().conv());
   });
-  for (const Session* session : sessions) share.open_sessions.push_back(take_session(*session));
+  for (const SessionView& view : sessions) share.open_sessions.push_back(take_session(view));
   return share;
 }
 
 double thread_cpu_seconds() { return cpu_seconds(RUSAGE_THREAD); }
 
 void take_process(ProcessSnapshot& snapshot) {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  snapshot.time = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+  snapshot.time = unix_time();
   snapshot.cpu_seconds = cpu_seconds(RUSAGE_SELF);
   std::size_t resident = 0;
   if (uv_resident_set_memory(&resident) == 0) snapshot.resident_bytes = resident;

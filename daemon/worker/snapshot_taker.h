@@ -8,12 +8,18 @@
 
 namespace kcptun {
 
-/// One session. Call it on the session's thread.
-SessionSnapshot take_session(const Session& session);
+/// A session and what its owner knows of the peer.
+struct SessionView {
+  const Session* session;
+  PeerSnapshot peer;
+};
 
-/// One engine's share of a tunnel, without names and counters. `past`: traffic of ended sessions. Costs a few
+/// One session. Call it on the session's thread.
+SessionSnapshot take_session(const SessionView& view);
+
+/// One engine's share of a tunnel, without names, counters and peer. `past`: traffic of ended sessions. Costs a few
 /// steps per session and a copy of the kMaxSessionRows sessions with the most traffic.
-TunnelSnapshot take_share(std::vector<const Session*> sessions, const Traffic& past);
+TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past);
 
 /// CPU time of the calling thread, in seconds.
 double thread_cpu_seconds();

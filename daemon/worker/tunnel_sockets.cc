@@ -58,7 +58,7 @@ namespace {
 void set_dscp(DatagramSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
-  EventLog(profile.name).warning("the kernel refuses dscp", {{"dscp", profile.dscp}, {"error", std::strerror(errno)}});
+  EventLog(profile.name).warning("the kernel refuses dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
 }
 
 void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profile) {

@@ -25,6 +25,8 @@ class TunnelWorker {
   virtual ~TunnelWorker() = default;
   /// Sums over its sessions, past and present.
   virtual Counters counters() const = 0;
+  /// Whether its peer answers.
+  virtual PeerSnapshot peer() const = 0;
   /// Streams that are open now.
   virtual std::size_t streams() const = 0;
   /// The profile, which the worker references, has changed in options that may change at run time. Open

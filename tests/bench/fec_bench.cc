@@ -3,14 +3,16 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/base/packet.h"
 #include "core/base/random.h"
-#include "core/fec/code_cache.h"
+#include "core/fec/erasure_code_cache.h"
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
+#include "core/fec/reed_solomon.h"
 #include "core/stream/qpp.h"
 #include "core/stream/snappy_frames.h"
 
@@ -41,10 +43,10 @@ void count_bytes(benchmark::State& state, std::size_t per_iteration) {
 }
 
 // One batch of whole groups.
-void fec_encode(benchmark::State& state, gf::Path path) {
-  if (!gf::supported(path)) return state.SkipWithError("not on this machine");
+void fec_encode(benchmark::State& state, gf::Backend backend) {
+  if (!gf::supported(backend)) return state.SkipWithError("not on this machine");
   constexpr std::size_t kGroups = 9;
-  const FecCode code(10, 3, path);
+  const ReedSolomonCode code({10, 3}, backend);
   FecEncoder encoder(code);
   Arena arena(kGroups * 13);
   const TimePoint now{};
@@ -58,15 +60,15 @@ void fec_encode(benchmark::State& state, gf::Path path) {
   }
   count_bytes(state, kGroups * 10 * kBody);
 }
-BENCHMARK_CAPTURE(fec_encode, best, gf::Path::kBest)->Name("BenchmarkFECEncode");
-BENCHMARK_CAPTURE(fec_encode, jerasure, gf::Path::kJerasure);
-BENCHMARK_CAPTURE(fec_encode, avx2, gf::Path::kAvx2);
-BENCHMARK_CAPTURE(fec_encode, avx2_gfni, gf::Path::kAvx2Gfni);
-BENCHMARK_CAPTURE(fec_encode, avx512_gfni, gf::Path::kAvx512Gfni);
+BENCHMARK_CAPTURE(fec_encode, best, gf::Backend::kBest)->Name("BenchmarkFECEncode");
+BENCHMARK_CAPTURE(fec_encode, jerasure, gf::Backend::kJerasure);
+BENCHMARK_CAPTURE(fec_encode, avx2, gf::Backend::kAvx2);
+BENCHMARK_CAPTURE(fec_encode, avx2_gfni, gf::Backend::kAvx2Gfni);
+BENCHMARK_CAPTURE(fec_encode, avx512_gfni, gf::Backend::kAvx512Gfni);
 
 // A batch for each packet: what an unfinished group costs.
 void fec_encode_thin(benchmark::State& state) {
-  const FecCode code(10, 3);
+  const ReedSolomonCode code({10, 3});
   FecEncoder encoder(code);
   Arena arena(13);
   const std::array<std::uint8_t*, 3> outs{arena.body(10), arena.body(11), arena.body(12)};
@@ -81,11 +83,11 @@ void fec_encode_thin(benchmark::State& state) {
 BENCHMARK(fec_encode_thin);
 
 // Groups of 10/3 that lost `losses` data packets each, in batches of 9 groups or of one packet.
-void fec_decode(benchmark::State& state, gf::Path path, std::size_t losses, std::size_t batch) {
-  if (!gf::supported(path)) return state.SkipWithError("not on this machine");
+void fec_decode(benchmark::State& state, gf::Backend backend, std::size_t losses, std::size_t batch) {
+  if (!gf::supported(backend)) return state.SkipWithError("not on this machine");
   constexpr std::size_t kGroups = 9 * 13;
-  FecCodeCache codes(path);
-  const FecCode code(10, 3, path);
+  ErasureCodeCache codes([backend](FecSettings counts) { return std::make_unique<ReedSolomonCode>(counts, backend); });
+  const ReedSolomonCode code({10, 3}, backend);
   FecEncoder encoder(code);
   FecDecoder decoder({10, 3}, codes);
   Arena arena(kGroups * 13);
@@ -108,15 +110,15 @@ void fec_decode(benchmark::State& state, gf::Path path, std::size_t losses, std:
   if (losses > 0 && decoder.counters().recovered == 0) state.SkipWithError("nothing recovered");
   count_bytes(state, kGroups * 10 * kBody);
 }
-BENCHMARK_CAPTURE(fec_decode, lost_0, gf::Path::kBest, 0, 117);
-BENCHMARK_CAPTURE(fec_decode, lost_1, gf::Path::kBest, 1, 117)->Name("BenchmarkFECDecode");
-BENCHMARK_CAPTURE(fec_decode, lost_2, gf::Path::kBest, 2, 117);
-BENCHMARK_CAPTURE(fec_decode, lost_3, gf::Path::kBest, 3, 117);
-BENCHMARK_CAPTURE(fec_decode, lost_3_thin, gf::Path::kBest, 3, 1);
-BENCHMARK_CAPTURE(fec_decode, lost_0_thin, gf::Path::kBest, 0, 1);
-BENCHMARK_CAPTURE(fec_decode, lost_1_jerasure, gf::Path::kJerasure, 1, 117);
-BENCHMARK_CAPTURE(fec_decode, lost_3_jerasure, gf::Path::kJerasure, 3, 117);
-BENCHMARK_CAPTURE(fec_decode, lost_3_avx2, gf::Path::kAvx2, 3, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_0, gf::Backend::kBest, 0, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_1, gf::Backend::kBest, 1, 117)->Name("BenchmarkFECDecode");
+BENCHMARK_CAPTURE(fec_decode, lost_2, gf::Backend::kBest, 2, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_3, gf::Backend::kBest, 3, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_3_thin, gf::Backend::kBest, 3, 1);
+BENCHMARK_CAPTURE(fec_decode, lost_0_thin, gf::Backend::kBest, 0, 1);
+BENCHMARK_CAPTURE(fec_decode, lost_1_jerasure, gf::Backend::kJerasure, 1, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_3_jerasure, gf::Backend::kJerasure, 3, 117);
+BENCHMARK_CAPTURE(fec_decode, lost_3_avx2, gf::Backend::kAvx2, 3, 117);
 
 std::vector<std::uint8_t> payload(bool compressible) {
   std::vector<std::uint8_t> bytes(65536);

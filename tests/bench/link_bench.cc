@@ -38,7 +38,7 @@ LinkSettings link_settings(const Setup& setup) {
   return settings;
 }
 
-/// What one end's loop owns.
+/// What one end's engine owns.
 struct End {
   End(Role role, const Setup& setup, TimePoint now)
       : suite(Suite::make(setup.cipher, link_key(),
@@ -147,7 +147,7 @@ void run(benchmark::State& state, const Setup& setup, Answer answer, std::size_t
   LinkPair pair(setup, answer);
   const std::vector<std::uint8_t> bytes(size, 0x5a);
   for (auto _ : state)
-    if (!pair.exchange(bytes)) state.SkipWithError("the link stands still");
+    if (!pair.exchange(bytes)) state.SkipWithError("the link makes no progress");
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * size));
 }
 

@@ -60,9 +60,9 @@ TEST_CASE("Port 0 is for listeners alone") {
   CHECK(fault("h:0", AddressUse::kDatagramDial) == "has port 0");
 }
 
-TEST_CASE("What has a slash, a leading @ or no colon is a unix path where one is allowed") {
+TEST_CASE("What has a slash or a leading @ is a unix path where one is allowed") {
   for (const auto use : {AddressUse::kStreamListen, AddressUse::kStreamDial}) {
-    for (const std::string path : {"/run/x.sock", "./a:1", "x.sock", "@abstract", "@a:1", "/a:b/c"}) {
+    for (const std::string path : {"/run/x.sock", "./a:1", "./x.sock", "@abstract", "@a:1", "/a:b/c", "@a://b"}) {
       const auto address = parse_address(path, use);
       REQUIRE(address.ok());
       CHECK(std::get<UnixPath>(address.value()).path == path);
@@ -74,6 +74,22 @@ TEST_CASE("What has a slash, a leading @ or no colon is a unix path where one is
   CHECK(fault("/run/x.sock", AddressUse::kDatagramDial) == "has no port");
   CHECK(fault("/run/x.sock:1", AddressUse::kDatagramListen) ==
         "has a host with a character that no host has");
+}
+
+TEST_CASE("A word without a slash is a host that lacks its port, never a file of that name") {
+  for (const auto use : {AddressUse::kStreamListen, AddressUse::kStreamDial}) {
+    for (const std::string_view word : {"x.sock", "localhost", "example.net", "run"})
+      CHECK(fault(word, use) == "has no port; the path of a unix socket has a slash, like ./" + std::string(word));
+  }
+}
+
+TEST_CASE("What has :// is never a path, whatever its scheme looks like") {
+  for (const auto use : kAnyUse) {
+    CHECK(fault("h_t://127.0.0.1:8080", use) == "is a URL: write host:port without h_t://");
+    CHECK(fault("127.0.0.1://x", use) == "is a URL: write host:port without 127.0.0.1://");
+    CHECK(fault("./a://b", use) == "is a URL: write host:port without ./a://");
+    CHECK(fault("://x", use) == "is a URL: write host:port without ://");
+  }
 }
 
 TEST_CASE("Blanks around an address, its host and its port do not count") {

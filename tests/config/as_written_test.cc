@@ -36,7 +36,7 @@ TEST_CASE("Numbers beyond their range that Go's kcptun takes are moved to its en
   CHECK_FALSE(profile_of(run_json(R"({"datashard": -1})")).link.fec.enabled());
   CHECK(profile_of(run_json(R"({"mode": "manual", "nc": 2})")).link.kcp.tuning.no_congestion_control);
   CHECK(warnings_with("\"nodelay\": 2, \"nc\": 7, \"resend\": -1").empty());  // the mode says what they are
-  CHECK(started(run_json(R"({"key": "k", "tunnels": [{"name": "a", "autoexpire": -1, "remoteaddr": "h:1"}]})"))
+  CHECK(started(run_json(R"({"key": "0123456789abcdef", "tunnels": [{"name": "a", "autoexpire": -1, "remoteaddr": "h:1"}]})"))
             .warnings == Lines{"tunnel a: autoexpire -1 is outside 0..2147483647; using 0"});
   CHECK(refusal_line(run_json(R"({"autoexpire": 2147483648})")).ends_with("2147483648 is out of range 0..2147483647"));
   CHECK(refusal_line(run_json(R"({"mode": "manual", "nodelay": -1})")).ends_with("-1 must be 0 or 1"));
@@ -44,7 +44,7 @@ TEST_CASE("Numbers beyond their range that Go's kcptun takes are moved to its en
 
 TEST_CASE("aes-256 is aes, and other names are refused with what Go makes of them") {
   for (const auto& command :
-       {run_flags({"--key", "k", "--crypt", "aes-256"}), run_json(R"({"key": "k", "crypt": "aes-256"})")}) {
+       {run_flags({"--key", "0123456789abcdef", "--crypt", "aes-256"}), run_json(R"({"key": "0123456789abcdef", "crypt": "aes-256"})")}) {
     CHECK(profile_of(command).crypt == Cipher::kAes);
     CHECK(warnings_of(command) == Lines{"crypt aes-256 is called aes; using aes, as Go's kcptun does"});
   }
@@ -82,14 +82,14 @@ TEST_CASE("A client without a server's address is told so, and which fields were
   const std::string example =
       "remoteaddr is not set, so the server is kcptun's example, vps:29900: set --remoteaddr, or remoteaddr in the "
       "file";
-  CHECK(started(run_flags({"--key", "k"})).warnings == Lines{example});
-  CHECK(started(run_json(R"({"key": "k", "listen": ":1", "target": "h:1"})")).warnings ==
+  CHECK(started(run_flags({"--key", "0123456789abcdef"})).warnings == Lines{example});
+  CHECK(started(run_json(R"({"key": "0123456789abcdef", "listen": ":1", "target": "h:1"})")).warnings ==
         Lines{R"(x.json: field "listen" is for kcptun-server and is ignored)",
               R"(x.json: field "target" is for kcptun-server and is ignored)", example});
-  CHECK(started(run_json(R"({"key": "k", "tunnels": [{"name": "a"}, {"name": "b", "remoteaddr": "h:1"}]})")).warnings ==
+  CHECK(started(run_json(R"({"key": "0123456789abcdef", "tunnels": [{"name": "a"}, {"name": "b", "remoteaddr": "h:1"}]})")).warnings ==
         Lines{"tunnel a: " + example});
-  CHECK(started(run_flags({"--key", "k", "-r", "vps:29900"})).warnings.empty());
-  CHECK(started(run_flags({"--key", "k"}, Role::kServer)).warnings.empty());
+  CHECK(started(run_flags({"--key", "0123456789abcdef", "-r", "vps:29900"})).warnings.empty());
+  CHECK(started(run_flags({"--key", "0123456789abcdef"}, Role::kServer)).warnings.empty());
 }
 
 TEST_CASE("No value that holds a pairing string is shown, whatever field it is in") {

@@ -65,7 +65,33 @@ TEST_CASE("Each field of a written profile stands below a comment") {
     }
     before = line;
   }
-  CHECK(fields == 11);
+  CHECK(fields == 9);
+}
+
+TEST_CASE("A new pair leaves windows and redundancy to the programs, which follow the path") {
+  const auto pair = pair_of(asked({"--init", "server"}));
+  for (const auto* settings : {&pair.client, &pair.server}) {
+    const auto text = render_profile(*settings, "x.json");
+    for (const auto* field : {"sndwnd", "rcvwnd", "datashard", "parityshard", "smuxbuf", "streambuf"}) {
+      INFO(field);
+      CHECK(text.find('"' + std::string(field) + '"') == std::string::npos);
+    }
+    const auto link = profile_in(*settings).link;
+    CHECK(link.kcp.max_send_window == 16384);
+    CHECK(link.kcp.max_receive_window == 16384);
+    CHECK(link.smux.buffers_follow_window);
+  }
+}
+
+TEST_CASE("No line of a written profile is wider than a terminal of 80 columns") {
+  const auto pair = pair_of(asked({"--init", "server", "--ds", "10", "--mtu", "auto", "--smuxbuf", "4194304", "--tcp"}));
+  for (const auto* settings : {&pair.client, &pair.server}) {
+    std::istringstream lines(render_profile(*settings, "x.json"));
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(line.size() <= 80);
+    }
+  }
 }
 
 TEST_CASE("Flags given with --init go into both profiles or into one, by what they are about") {
@@ -138,7 +164,57 @@ TEST_CASE("What cannot become a pair is refused in one line") {
   CHECK(refusal_line(run_flags({"--init", "both"})) ==
         "kcptun-client: --init both: must be one of client, server");
   CHECK(refusal_line(run_flags({"--public-address", "x"}, Role::kServer)) ==
-        "kcptun-server: --public-address x: has a meaning with --init only");
+        "kcptun-server: --public-address x: has a meaning with --init and --share only");
+}
+
+ShareRequest shared(const Start& start) {
+  const auto command = run(start);
+  INFO(refusal_line(command));
+  REQUIRE(std::holds_alternative<ShareRequest>(command));
+  return std::get<ShareRequest>(command);
+}
+
+TEST_CASE("A profile that --init wrote gives the same pairing string again, on either side") {
+  const auto pair = pair_of(asked({"--init", "server", "--public-address", "vpn.example.net", "-l", ":30-39", "--tcp"}));
+  const std::string wanted = encode_pairing(pair.client);
+  const std::map<std::string, std::string> files{{"server.json", render_profile(pair.server, "server.json")},
+                                                 {"client.json", render_profile(pair.client, "client.json")}};
+  for (const Role role : {Role::kServer, Role::kClient}) {
+    const auto share = shared({.role = role, .arguments = {"--share"}, .files = files});
+    CHECK_FALSE(share.wants_address);
+    CHECK(share.warnings.empty());
+    CHECK(std::get<std::string>(pairing_of(share.tunnels.front(), "")) == wanted);
+  }
+}
+
+TEST_CASE("A server's profile without a public address is shared with this machine's own") {
+  const auto file = render_profile(pair_of(asked({"--init", "server"})).server, "x");
+  const auto share = shared({.role = Role::kServer, .arguments = {"--share", "-c", "x"}, .files = {{"x", file}}});
+  CHECK(share.wants_address);
+  const auto pairing = std::get<std::string>(pairing_of(share.tunnels.front(), "2001:db8::7"));
+  const auto json = decode_pairing(pairing, Role::kClient);
+  CHECK(fields_of(json.value())["remoteaddr"] == "[2001:db8::7]:29900");
+  const auto told = shared({.role = Role::kServer,
+                            .arguments = {"--share", "-c", "x", "--public-address", "h:5"},
+                            .files = {{"x", file}}});
+  CHECK_FALSE(told.wants_address);
+}
+
+TEST_CASE("What cannot be shared is refused in one line") {
+  CHECK(refusal_line(run_flags({"--share"})) == "kcptun-client: client.json: cannot read: No such file or directory");
+  const auto share = shared({.arguments = {"--share", "-c", "x"}, .files = {{"x", R"({"key": "0123456789abcdef"})"}}});
+  CHECK(std::get<StartupError>(pairing_of(share.tunnels.front(), "")).line.find("need the server's address") !=
+        std::string::npos);
+  CHECK(refusal_line(run_flags({"--print"})) == "kcptun-client: --print: has a meaning with --init only");
+}
+
+TEST_CASE("A key file is shared as the key that it holds") {
+  const auto share = shared({.arguments = {"--share", "-c", "x"},
+                             .files = {{"x", R"({"key-file": "k", "remoteaddr": "h:1"})"}},
+                             .key_files = {{"k", "the key of the file"}}});
+  const auto json = fields_of(decode_pairing(std::get<std::string>(pairing_of(share.tunnels.front(), "")), Role::kClient).value());
+  CHECK(json["key"] == "the key of the file");
+  CHECK_FALSE(json.contains("key-file"));
 }
 
 TEST_CASE("A shadowsocks plugin does not begin a pair") {

@@ -102,6 +102,37 @@ TEST_CASE("Both programs start from a pairing string, given itself or in a file"
   }
 }
 
+TEST_CASE("From a pairing string the client accepts connections of its own machine only, unless -l says more") {
+  const auto pairing = encode_pairing(client_with({}));
+  const auto local = [&](std::vector<std::string> arguments, std::string word) {
+    arguments.insert(arguments.end(), {"-c", std::move(word)});
+    const auto command = run({.arguments = arguments, .files = {{"home.pair", pairing}}});
+    CHECK(warnings_of(command).empty());
+    return std::get<HostPort>(profile_of(command).local_address);
+  };
+  for (const std::string& word : {pairing, std::string("home.pair")}) {
+    CHECK(local({}, word) == HostPort{"127.0.0.1", 12948, 12948});
+    CHECK(local({"-l", ":5"}, word) == HostPort{"", 5, 5});
+  }
+  CHECK(std::get<HostPort>(profile_of(run_flags({})).local_address) == HostPort{"", 12948, 12948});  // as kcptun
+}
+
+TEST_CASE("A pairing string leaves out what is the machine's own: its log, its status and its user") {
+  const auto json = decoded(encode_pairing(client_with({{OptionId::kLog, std::string("/var/log/x")},
+                                                        {OptionId::kStatus, std::string(":9090")},
+                                                        {OptionId::kStatusToken, std::string("0123456789abcdef")},
+                                                        {OptionId::kThreads, std::int64_t{3}},
+                                                        {OptionId::kUser, std::string("nobody")},
+                                                        {OptionId::kName, std::string("office")},
+                                                        {OptionId::kQuiet, true},
+                                                        {OptionId::kTcp, true}})));
+  for (const auto* field : {"log", "status", "status-token", "threads", "user", "name", "quiet"}) {
+    INFO(field);
+    CHECK_FALSE(nlohmann::json::parse(json).contains(field));
+  }
+  CHECK(nlohmann::json::parse(json)["tcp"] == true);
+}
+
 TEST_CASE("A file with a pairing string may have what an editor puts around it") {
   const auto pairing = encode_pairing(client_with({}));
   // Each was called a JSON error.

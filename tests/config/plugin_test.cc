@@ -194,7 +194,9 @@ TEST_CASE("Plugin options rule over flags, the JSON file over them, the host's a
   CHECK(profile.remote == Address{HostPort{"server.example.net", 8388, 8388}});
   CHECK(profile.local_address == Address{HostPort{"127.0.0.1", 40001, 40001}});
   CHECK(warnings_of(command) ==
-        std::vector<std::string>{"remoteaddr from the JSON file is ignored: SS_REMOTE_* of the shadowsocks host rule",
+        std::vector<std::string>{"sndwnd 20 from SS_PLUGIN_OPTIONS is ignored: f has \"sndwnd\": 30, and the file "
+                                 "overrides it",
+                                 "remoteaddr from the JSON file is ignored: SS_REMOTE_* of the shadowsocks host rule",
                                  "localaddr from the command line is ignored: "
                                  "SS_LOCAL_* of the shadowsocks host rule"});
   CHECK(warnings_of(run_options("key=secret;remoteaddr=x:1")) ==

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -64,15 +65,21 @@ inline const RunTunnels& started(const ParsedCommand& command) {
   return std::get<RunTunnels>(command);
 }
 
-/// Of a start or of --check; without the one about a remoteaddr that is not set, as most of the starts here have none.
+/// Of a start or of --check; without those about a remoteaddr that is not set and about a short key, as most of the starts
+/// here have none and a short one.
 inline std::vector<std::string> warnings_of(const ParsedCommand& command) {
   const auto* print = std::get_if<PrintText>(&command);
   std::vector<std::string> warnings = print ? print->warnings : started(command).warnings;
-  std::erase_if(warnings, [](const std::string& line) { return line.find("remoteaddr is not set") != line.npos; });
+  std::erase_if(warnings, [](const std::string& line) {
+    return line.find("remoteaddr is not set") != line.npos || line.find("so it can be guessed") != line.npos;
+  });
   return warnings;
 }
 
 inline const Profile& profile_of(const ParsedCommand& command) { return started(command).tunnels.front().profile; }
+
+/// As -c reads them: with comments.
+inline nlohmann::json fields_of(const std::string& json) { return nlohmann::json::parse(json, nullptr, true, true); }
 
 inline const std::string& printed(const ParsedCommand& command) {
   INFO(refusal_line(command));

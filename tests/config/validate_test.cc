@@ -1,6 +1,8 @@
+#include "config/profile_warnings.h"
 #include "config/validate.h"
 
 #include "config/options.h"
+#include "core/kcp/congestion_table.h"
 #include "tests/config/support.h"
 
 namespace kcptun::test {
@@ -217,9 +219,22 @@ TEST_CASE("QPP with a short key, few pads or an even count draws kcptun's warnin
                                  "QPP: QPPCount 6 is even, it should be a prime number"});
 }
 
+TEST_CASE("A key that documents print, or one that can be guessed, draws a warning") {
+  Profile profile;
+  const auto warned = [&profile](std::string key) {
+    profile.key = std::move(key);
+    const auto lines = profile_warnings(profile);
+    return lines.empty() ? std::string() : lines.front();
+  };
+  CHECK(warned("replace-this-by-a-long-random-secret").starts_with("the key is a placeholder"));
+  CHECK(warned("SECRET").starts_with("the key is a placeholder"));
+  CHECK(warned(std::string(11, 'k')).starts_with("the key has 11 bytes, so it can be guessed"));
+  CHECK(warned(std::string(12, 'k')).empty());
+}
+
 TEST_CASE("Sessions that outlive their replacement by longer than autoexpire draw a warning") {
   Profile profile;
-  profile.key = "k";
+  profile.key = "0123456789abcdef";
   profile.autoexpire = seconds(5);
   profile.scavengettl = seconds(5);
   CHECK(profile_warnings(profile).empty());
@@ -295,6 +310,36 @@ TEST_CASE("A bad list of servers is refused with the entry that is bad") {
           std::string::npos);
   CHECK(refusal_line(run_json(R"({"remoteaddr": ["a:1,b:2"]})")).find(field + "has a string with a comma") != std::string::npos);
   CHECK(refusal_line(run_json(R"({"remoteaddr": 5})")).find("expected a string or an array of strings") != std::string::npos);
+}
+
+TEST_CASE("Words and help of cc are the rows of the table of congestion controllers") {
+  std::string help = "congestion control";
+  const char* separator = ": ";
+  std::vector<std::string_view> words;
+  for (const CongestionRow& row : congestion_table()) {
+    words.push_back(row.name);
+    help.append(separator).append(row.name).append(" ").append(row.help);
+    separator = ", ";
+    const auto link = profile_of(run_flags({"--cc", std::string(row.name), "--ratelimit", "5000"})).link;
+    CHECK(link.kcp.tuning.congestion.name == row.name);
+    CHECK(link.kcp.tuning.rate == 5000);
+    CHECK(link.kcp.max_send_window == (row.window_grows(true) ? kMaxFollowingWindow : 0));
+  }
+  CHECK(choices_of(OptionId::kCongestion) == words);
+  CHECK(help_of(option_of(OptionId::kCongestion)) == help);
+}
+
+TEST_CASE("cc fixed takes its rate from ratelimit, and is refused without one") {
+  const auto nc_0 = run_flags({"--cc", "fixed", "--ratelimit", "1", "--mode", "manual", "--nc", "0"});
+  CHECK(profile_of(nc_0).link.kcp.max_send_window == kMaxFollowingWindow);
+  CHECK(profile_of(run_flags({"--ratelimit", "0"})).link.kcp.tuning.congestion == Congestion::kAuto);
+  const auto none = run_flags({"--cc", "fixed"});
+  CHECK(refusal_line(none) == "kcptun-client: --cc fixed: needs a ratelimit other than 0");
+  CHECK(exit_code(none) == 2);
+  CHECK(refusal_line(run_json(R"({"cc": "fixed"})")) ==
+        "kcptun-client: x.json: field \"cc\": \"fixed\" needs a ratelimit other than 0");
+  CHECK(refusal_line(run_json(R"({"cc": "fixed", "ratelimit": 0})")) ==
+        "kcptun-client: x.json: field \"cc\": \"fixed\" needs a ratelimit other than 0");
 }
 
 TEST_CASE("Access to a unix localaddr: permissions in octal, only where there is a file") {

@@ -5,7 +5,7 @@
 
 namespace kcptun {
 
-// docs/protocol.md section 9: names and order.
+// docs/develop/protocol.md section 9: names and order.
 TEST_CASE("the counters' text has every name of kcptun's, in its order") {
   const char* const kNames =
       "BytesSent BytesReceived MaxConn ActiveOpens PassiveOpens CurrEstab InErrs InCsumErrors KCPInErrors InPkts "

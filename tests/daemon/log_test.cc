@@ -71,6 +71,13 @@ TEST_CASE("an event is its name and key=value fields, with quotes only where the
   CHECK(text_of_event("stopping", "", {}) == "stopping");
 }
 
+TEST_CASE("a sentence ends its line as it is, without a name and without quotes") {
+  const std::array fields{LogField("text", "nothing at all comes from 192.0.2.1:1: look at \"key\"\n"), LogField("n", 2)};
+  CHECK(text_of_event("hint", "", fields) ==
+        "hint n=2: nothing at all comes from 192.0.2.1:1: look at \"key\"\\x0a");
+  CHECK(text_of_event("hint", "office", std::array{fields[0]}).starts_with("hint tunnel=office: nothing at all"));
+}
+
 TEST_CASE("the same event is JSON with the same members, numbers as numbers, whatever bytes are in it") {
   const std::array fields{LogField("streams", 3), LogField("reason", "a \"quoted\" word\n"),
                           LogField("bytes", std::string("\xff\0z", 3))};
@@ -85,8 +92,8 @@ TEST_CASE("the same event is JSON with the same members, numbers as numbers, wha
 TEST_CASE("text lines have a time, a level and the event") {
   const auto lines = logged({}, [] { EventLog("t").info("session opened", {{"conv", "1"}}); });
   REQUIRE(lines.size() == 1);
-  CHECK(lines[0].size() == std::string("2026/01/31 12:00:00 info session opened tunnel=t conv=1").size());
-  CHECK(lines[0].substr(19) == " info session opened tunnel=t conv=1");
+  CHECK(lines[0].size() == std::string("2026/01/31 12:00:00+00:00 info session opened tunnel=t conv=1").size());
+  CHECK(lines[0].substr(25) == " info session opened tunnel=t conv=1");
 }
 
 TEST_CASE("times in UTC say so, whatever the local time is") {
@@ -128,7 +135,7 @@ TEST_CASE("a warning that repeats is left out beyond the burst and counted, life
     EventLog("b").warning("cannot dial");
   });
   REQUIRE(lines.size() == RepeatLimiter::kBurst + 25 + 1 + 1);
-  CHECK(lines.back().substr(20) == "warning repeated lines left out of=\"cannot dial tunnel=a\" lines=15");
+  CHECK(lines.back().substr(26) == "warning repeated lines left out of=\"cannot dial tunnel=a\" count=15");
 }
 
 TEST_CASE("what happens to each of three thousand sessions is ten lines and a count, for each tunnel") {
@@ -138,7 +145,7 @@ TEST_CASE("what happens to each of three thousand sessions is ten lines and a co
       EventLog("b").info(event);
     });
     REQUIRE(lines.size() == RepeatLimiter::kBurst + 1 + 1);  // was 3001
-    CHECK(lines.back().substr(20) == "info repeated lines left out of=\"" + std::string(event) + " tunnel=a\" lines=2990");
+    CHECK(lines.back().substr(26) == "info repeated lines left out of=\"" + std::string(event) + " tunnel=a\" count=2990");
   }
 }
 

@@ -205,7 +205,7 @@ TEST_CASE("the log says why a target could not be reached") {
   REQUIRE(rig.world.until([&] { return rig.stream(sid).broken; }));
   INFO(rig.log.text());
   CHECK(rig.log.count("error=\"Connection refused\"") == 1);
-  CHECK(rig.log.count("cannot reach the target target=" + to_string(target) + " ") == 1);
+  CHECK(rig.log.count("cannot reach the target address=" + to_string(target) + " ") == 1);
 }
 
 TEST_CASE("the target's next address is tried when one refuses") {

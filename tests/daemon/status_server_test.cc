@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <mutex>
@@ -31,7 +32,9 @@ class Source {
         kept_.push_back(std::move(answer));
         return;
       }
-      answer(snapshot());
+      ProcessSnapshot taken = snapshot();
+      taken.tunnels[0].peer.state = peer;
+      answer(std::move(taken));
     };
   }
   static ProcessSnapshot snapshot() {
@@ -45,6 +48,7 @@ class Source {
   }
   std::atomic<int> asked = 0;
   std::atomic<bool> keep = false;
+  std::atomic<PeerState> peer = PeerState::kWaiting;
 
  private:
   std::mutex mutex_;
@@ -99,13 +103,36 @@ std::string get(const std::string& target) {
 }
 std::string line_of(const std::string& response) { return response.substr(0, response.find('\r')); }
 
+TEST_CASE("health asks for the peer only when it is told to", "[status]") {
+  Source source;
+  Served served(source);
+  const auto ask = [&](const std::string& target) { return Client(served.address).ask(get(target)); };
+  CHECK(line_of(ask("/healthz")) == "HTTP/1.1 200 OK");
+  CHECK(line_of(ask("/healthz?peer=0")) == "HTTP/1.1 200 OK");
+  const std::string failed = ask("/healthz?peer=1");
+  CHECK(line_of(failed) == "HTTP/1.1 503 Service Unavailable");
+  CHECK(failed.ends_with("default: waiting\n"));
+  source.peer = PeerState::kConnected;
+  Served other(source);
+  CHECK(line_of(Client(other.address).ask(get("/healthz?peer=1"))) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("history is kept while nobody watches", "[status]") {
+  Source source;
+  StatusServer::Limits limits;
+  limits.history_ms = 20;
+  Served served(source, limits);
+  while (source.asked < 3) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(Client(served.address).ask(get("/history.json")).find("\"total\":") != std::string::npos);
+}
+
 TEST_CASE("each path is answered, others and other methods are not", "[status]") {
   Source source;
   Served served(source);
   const auto status = [&](const std::string& request) {
     return line_of(Client(served.address).ask(request));
   };
-  for (const char* path : {"/", "/metrics", "/status.json", "/healthz", "/?a=b"})
+  for (const char* path : {"/", "/metrics", "/status.json", "/history.json", "/healthz", "/?a=b"})
     CHECK(status(get(path)) == "HTTP/1.1 200 OK");
   for (const char* path : {"/index.html", "//", "/metrics/", "/../etc/passwd", "/%2e"})
     CHECK(status(get(path)) == "HTTP/1.1 404 Not Found");

@@ -246,13 +246,44 @@ TEST_CASE("a protocol error closes all connections of a client's session, and th
   CHECK(rig.part->counters().curr_estab == 1);
 }
 
+TEST_CASE("a client asks at once whether its server is there, and says what it hears", "[status]") {
+  ClientRig rig;
+  rig.add_slots();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));  // no connection came
+  CHECK(rig.part->peer().state == PeerState::kConnecting);
+  const auto [from, conv] = rig.conversations()[0];
+  rig.raw.send(from, push_datagram(conv, 0, smux_frame(2, SmuxCommand::kNop, 0)));
+  CHECK(rig.world.until([&] { return rig.part->peer().state == PeerState::kConnected; }));
+  const TunnelSnapshot share = rig.part->share();
+  CHECK(share.peer.state == PeerState::kConnected);
+  CHECK(share.open_sessions.at(0).peer.state == PeerState::kConnected);
+}
+
+TEST_CASE("a server that ends each session by its settings counts as refusing, with the hint", "[status]") {
+  ClientRig rig;
+  rig.add_slots();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  CHECK(rig.world.until([&] { return rig.part->peer().state == PeerState::kRefused; }));
+  CHECK(rig.part->peer().hint.find("smuxver") != std::string::npos);
+  CHECK(rig.part->peer().since);
+}
+
+TEST_CASE("a server is waiting until a client has a session", "[status]") {
+  ServerRig rig;
+  CHECK(rig.part->peer().state == PeerState::kWaiting);
+  rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + data(3, "a")));
+  CHECK(rig.world.until([&] { return rig.part->peer().state == PeerState::kConnected; }));
+  CHECK(rig.part->share().open_sessions.at(0).peer.state == PeerState::kConnected);
+}
+
 TEST_CASE("one slot's session ends alone: the others keep their connections") {
   ClientRig rig(2);
   rig.add_slots();
+  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 2; }));  // each asks whether the server is there
   const auto one = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
   const auto two = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  REQUIRE(rig.world.until([&] { return rig.part->streams() == 2; }));
   rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
   CHECK(rig.world.until([&] { return one->ended; }));
   rig.world.for_a_while(kMoment);
@@ -371,7 +402,7 @@ TEST_CASE("connections wait for a server for a time, and are closed then") {
   world.add(*loop);
   world.add(app);
   CHECK(world.until([&] { return app.ended; }));
-  CHECK(log.count("connections closed: no session could be dialled for them connections=1") == 1);
+  CHECK(log.count("connections closed: no session could be dialled for them count=1") == 1);
 }
 
 TEST_CASE("the first address that can be dialled is taken") {

@@ -21,8 +21,7 @@ import time
 import tunnel as t
 
 MB = 1_000_000
-DEFAULT_FLAGS = ["--crypt", "aes-128", "--nocomp", "--mode", "fast3", "--sndwnd", "4096", "--rcvwnd", "4096",
-                 "--smuxver", "2"]
+DEFAULT_FLAGS = ["--crypt", "aes-128-gcm", "--nocomp", "--mode", "fast3"]
 COUNTERS_PATTERN = re.compile(r"\b([A-Z][A-Za-z]+)[=:](-?\d+)")
 STALL_SECONDS = 30  # without one byte of progress
 

@@ -93,11 +93,15 @@ class Terminal:
 
 
 def proposed_line(shown, program):
-    """The line that the report proposes to type for `program`."""
-    lines = [line.strip() for line in COLOUR.sub("", shown).splitlines() if line.startswith(f"  {program} -c ")]
-    if len(lines) != 1:
-        raise t.Failure(f"not one line for {program} in {shown}")
-    return lines[0]
+    """What the report proposes to type for `program`, as it stands there: a pairing string goes over several lines."""
+    found = re.findall(rf"^ +({program} -c (?:'[^']*'|\S+))", COLOUR.sub("", shown), re.MULTILINE)
+    if len(found) != 1:
+        raise t.Failure(f"not one command for {program} in {shown}")
+    return found[0]
+
+
+def without_blanks(text):
+    return re.sub(r"\s", "", text)
 
 
 def qr_content(shown):
@@ -145,6 +149,10 @@ class FirstMinute(unittest.TestCase):
         self.addCleanup(terminal.close)
         return terminal, folder
 
+    def check_width(self, shown, columns=80):
+        for line in COLOUR.sub("", shown).splitlines():
+            self.assertLessEqual(len(line), columns, line)
+
     def serve_page(self, port):
         with self.path.server.entered():
             server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Page)
@@ -168,11 +176,14 @@ class FirstMinute(unittest.TestCase):
         self.serve_page(8080)
         server, folder = self.terminal(self.path.server)
         shown = server.run("kcptun-server --init server -t 127.0.0.1:8080")
-        self.assertIn("10.77.0.2:29900 (UDP). That is this machine's own address", shown)
+        self.assertIn("10.77.0.2:29900 (UDP).\nThat is this machine's own address", shown)
+        self.check_width(shown)
+        self.assertNotIn('"remoteaddr"', shown)  # the profile is for who asks for it
+        self.assertIn("Next:\n\n1. Start the server here", shown)
         self.assertEqual(stat.S_IMODE(os.stat(f"{folder}/server.json").st_mode), 0o600)
         pairing_line = proposed_line(shown, "kcptun-client")
         if shutil.which("zbarimg"):
-            self.assertIn(f"'{qr_content(shown)}'", pairing_line)
+            self.assertIn(f"'{qr_content(shown)}'", without_blanks(pairing_line))
         self.start(server, proposed_line(shown, "kcptun-server"), "udp", 29900)
         client, _ = self.terminal(self.path.client)
         self.start(client, pairing_line, "tcp", 12948)
@@ -190,10 +201,12 @@ class FirstMinute(unittest.TestCase):
     def test_the_printed_profile_serves_as_well_as_the_pairing_string(self):
         self.serve_page(8080)
         server, folder = self.terminal(self.path.server)
-        shown = server.run("kcptun-server --init server -t 127.0.0.1:8080")
+        shown = server.run("kcptun-server --init server -t 127.0.0.1:8080 --print")
+        self.check_width(shown)
         client, client_folder = self.terminal(self.path.client)
         with open(f"{client_folder}/client.json", "w") as profile:
-            profile.write(shown[shown.index("// One side of a tunnel: kcptun-client"):])
+            profile.write(shown[shown.index("// One side of a tunnel: kcptun-client"):shown.index("\n}\n") + 3])
+        os.chmod(f"{client_folder}/client.json", 0o600)
         self.start(server, "kcptun-server -c server.json", "udp", 29900)
         self.start(client, "kcptun-client -c client.json", "tcp", 12948)
         self.check_page()
@@ -201,7 +214,7 @@ class FirstMinute(unittest.TestCase):
     def test_nothing_is_overwritten_and_a_narrow_terminal_is_told(self):
         server, folder = self.terminal(self.path.server, columns=60)
         shown = server.run("kcptun-server --init server")
-        self.assertRegex(shown, r"\(Its QR code needs a terminal of \d+ columns\.\)")
+        self.assertRegex(shown, r"\(A terminal of \d+ columns and \d+ lines shows it as a QR code: --share\.\)")
         with open(f"{folder}/server.json") as profile:
             before = profile.read()
         self.assertIn("server.json: is there already, and --init overwrites nothing",
@@ -209,13 +222,27 @@ class FirstMinute(unittest.TestCase):
         with open(f"{folder}/server.json") as profile:
             self.assertEqual(profile.read(), before)
 
+    def test_a_profile_is_shared_again_from_either_side(self):
+        server, folder = self.terminal(self.path.server)
+        first = proposed_line(server.run("kcptun-server --init server -c home.json"), "kcptun-client")
+        shown = server.run("kcptun-server --share -c home.json")
+        self.check_width(shown)
+        self.assertEqual(proposed_line(shown, "kcptun-client"), first)
+        if shutil.which("zbarimg"):
+            self.assertIn(f"'{qr_content(shown)}'", without_blanks(first))
+        client, client_folder = self.terminal(self.path.client)
+        with open(f"{client_folder}/client.json", "w") as profile:
+            profile.write(first.split("'")[1])
+        os.chmod(f"{client_folder}/client.json", 0o600)
+        self.assertEqual(proposed_line(client.run("kcptun-client --share"), "kcptun-client"), first)
+
     def test_two_keys_are_never_the_same_and_a_cut_string_is_told(self):
         server, _ = self.terminal(self.path.server)
         lines = [proposed_line(server.run(f"kcptun-server --init server -c {n}.json"), "kcptun-client")
                  for n in range(2)]
         self.assertNotEqual(*lines)
         client, _ = self.terminal(self.path.client)
-        shown = client.run(lines[0][:-20] + "'")
+        shown = client.run(without_blanks(lines[0])[:-20].replace("client-c", "client -c ") + "'")
         self.assertIn("kcptun-client: the pairing string is cut short", shown)
 
 

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -129,8 +130,34 @@ class Profiles(unittest.TestCase):
             for role in ROLES:
                 profile = pathlib.Path(shutil.copy(ROOT / f"docs/examples/profile-{role}.json", folder))
                 profile.chmod(0o600)
+                key = pathlib.Path(folder, "key")
+                key.write_text(run(program(role), "--genkey").stdout)
+                key.chmod(0o600)
+                text = profile.read_text()
+                self.assertIn('"key-file": "/etc/kcptun-uv/key"', text)
+                profile.write_text(text.replace("/etc/kcptun-uv/key", str(key)))
                 checked = run(program(role), "-c", profile, "--check")
                 self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+
+    def test_no_example_has_a_key_or_sets_what_follows_the_path(self):
+        for profile in (ROOT / "docs/examples").glob("*.json"):
+            fields = json.loads(profile.read_text())
+            for field in ("key", "sndwnd", "rcvwnd", "datashard", "parityshard", "smuxbuf", "streambuf"):
+                self.assertNotIn(field, fields, profile.name)
+            self.assertFalse(fields.get("localaddr", "127.0.0.1:1").startswith(":"), profile.name)
+            if "key-file" not in fields:  # with a key as long as QPP wants it
+                checked = run(program("server" if "listen" in fields else "client"), "-c", profile, "--check",
+                              env=dict(os.environ, KCPTUN_KEY="k" * 211))
+                self.assertEqual((checked.returncode, checked.stderr), (0, ""), profile.name)
+
+    def test_a_documented_key_and_a_profile_that_others_can_read_draw_a_warning(self):
+        with tempfile.TemporaryDirectory() as folder:
+            profile = pathlib.Path(folder, "x.json")
+            profile.write_text('{"remoteaddr": "h:1", "key": "replace-this-by-a-long-random-secret"}')
+            profile.chmod(0o644)
+            told = run(program("client"), "-c", profile, "--check").stderr
+            self.assertIn("the key is a placeholder", told)
+            self.assertIn("every user of this machine can read it", told)
 
 
 class Install(unittest.TestCase):
@@ -160,6 +187,13 @@ class Install(unittest.TestCase):
         return {str(path.relative_to(self.root)):
                 (path.stat().st_mode, path.read_bytes() if path.is_file() else None)
                 for path in self.root.rglob("*")}
+
+    def test_programs_are_stripped(self):
+        self.install()
+        for role in ROLES:
+            installed = self.root / f"usr/local/bin/kcptun-{role}"
+            self.assertIn("no symbols", run("nm", installed).stderr)
+            self.assertTrue(os.access(installed, os.X_OK))
 
     def test_all_is_there(self):
         self.install()

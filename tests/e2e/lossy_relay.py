@@ -11,16 +11,18 @@ import time
 class LossyRelay:
     """Stands between client and server on loopback. Rates are shares of the datagrams in each direction.
 
+    `loss_back`: the rate of what comes from the server, where it is another than `loss`.
     A reordered datagram is held back for up to `hold` seconds. One socket to the server for each client address, as the
     server keys sessions by address.
     """
 
-    def __init__(self, server_port, port, seed, loss=0.0, duplicate=0.0, reorder=0.0, hold=0.02, largest=65535):
+    def __init__(self, server_port, port, seed, loss=0.0, loss_back=None, duplicate=0.0, reorder=0.0, hold=0.02, largest=65535):
         self.port = port
         self.counts = {"seen": 0, "lost": 0, "duplicated": 0, "reordered": 0}
         self._server = ("127.0.0.1", server_port)
         self._rng = random.Random(seed)
         self.loss = loss  # may be changed while it runs
+        self.loss_back = loss_back
         self._duplicate, self._reorder, self._hold = duplicate, reorder, hold
         self._largest = largest  # bytes of a datagram; larger ones vanish, as on a path with a smaller MTU and no ICMP
         self._front = self._socket()
@@ -87,7 +89,8 @@ class LossyRelay:
 
     def _decide(self, out, address, datagram):
         self.counts["seen"] += 1
-        if self._rng.random() < self.loss or len(datagram) > self._largest:
+        loss = self.loss if out is not self._front or self.loss_back is None else self.loss_back
+        if self._rng.random() < loss or len(datagram) > self._largest:
             self.counts["lost"] += 1
             return
         copies = 1

@@ -6,6 +6,7 @@ either end.
 
 import contextlib
 import os
+import re
 import socket
 
 import machine
@@ -145,7 +146,7 @@ class Mistakes(TunnelCase):
     def test_a_target_that_is_not_there_is_named(self):
         server = self.start("server", ["--key", "k"])
         self.start("client", ["--key", "k"])
-        self.expect(server, f"cannot reach the target target={HOST}:{self.tcp}", self.use())
+        self.expect(server, f"cannot reach the target address={HOST}:{self.tcp}", self.use())
 
     def test_ends_that_fit_are_told_nothing(self):
         target = self.target()
@@ -155,6 +156,32 @@ class Mistakes(TunnelCase):
             connection.sendall(b"echo\nhello")
             self.assertEqual(connection.recv(5), b"hello")
         self.assertNotIn("hint", client.log() + server.log())
+
+    def test_a_log_begins_with_what_was_started_and_says_of_each_stream_whose_it_was(self):
+        target = self.target()
+        server = self.start("server", ["--key", "0123456789abcdef", "-t", target.name])
+        client = self.start("client", ["--key", "0123456789abcdef"])
+        with socket.create_connection((HOST, self.entry), 5) as connection:
+            address = "%s:%d" % connection.getsockname()
+            connection.sendall(b"echo\nhello")
+            self.assertEqual(connection.recv(5), b"hello")
+        time = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
+        closed = rf"stream closed conv=\w{{8}} sid=\d+ client={address} sent=10 received=5 ms=\d+\n"
+        t.wait_until(lambda: re.search(closed, client.log()), 10, "the end of the stream in the client's log")
+        t.wait_until(lambda: "stream closed" in server.log(), 10, "the end of the stream in the server's log")
+        self.assertRegex(server.log(), rf"stream closed conv=\w{{8}} sid=\d+ client={HOST}:\d+ sent=5 received=10 ms=\d+\n")
+        self.assertRegex(client.log(), rf"stream opened conv=\w{{8}} sid=\d+ client={address}\n")
+        for program in (client, server):
+            self.assertRegex(program.log(), rf"\A{time} info tunnel started version=")
+
+    def test_what_was_wrong_at_a_failed_start_is_said_all_the_same(self):
+        server = self.start("server", ["--key", "k"])
+        log = os.path.join(self.directory, "second.log")
+        second = t.Program(OPTIONS.server, ["-l", f"{HOST}:{self.udp}", "-t", f"{HOST}:{self.tcp}", "--key", "k"], log)
+        self.addCleanup(second.end)
+        self.assertEqual(second.wait_exit(20), 1)
+        self.assertLess(second.log().index("configuration: the key has 1 bytes"), second.log().index("cannot bind"))
+        self.assertIsNone(server.exit_code())
 
 
 if __name__ == "__main__":

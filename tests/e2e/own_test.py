@@ -139,7 +139,7 @@ class SessionLife(TunnelCase):
             tunnel = self.tunnel(FAST, server_args=["--listen", ports], udp_port=first,
                                  client_args=["--remoteaddr", f"{t.HOST}:{first + 3}-{first + 5}"])
             self.assertEqual(sorted(set(tunnel.server_program.udp_ports())), [first, *range(first + 3, first + 6)])
-            self.assertEqual(len(re.findall(rf'left out listen={t.HOST}:{first} ports={first + 1}-{first + 2} used=4',
+            self.assertEqual(len(re.findall(rf'left out listen={t.HOST}:{first} numbers={first + 1}-{first + 2} used=4',
                                             tunnel.server_program.log())), 1)
             t.run(t.echo_once(tunnel, self.seed, 1000), 10)
 

@@ -289,7 +289,7 @@ class SilentAddresses(SpaceCase):
         self.space.set_hosts("192.0.2.1 server.test", "192.0.2.2 server.test")
         client = self.start_client("server.test:29900,192.0.2.1:29901")
         self.assertEqual(self.echo(), b"hello")
-        self.assertIn("server chosen server=server.test:29900", client.log())
+        self.assertIn("server chosen address=server.test:29900", client.log())
 
 
 if __name__ == "__main__":

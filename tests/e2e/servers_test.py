@@ -265,7 +265,7 @@ class Servers(ServersCase):
         self.start_client(flags=["--conn", slots, "--threads", 2])
         self.all_answer()
         self.all_go_to("a", slots, PATIENCE)
-        self.assertEqual(self.client.log().count("server chosen server=" + self.address("a")), 2)  # loops
+        self.assertEqual(self.client.log().count("server chosen address=" + self.address("a")), 2)  # loops
         kept = [self.connect() for _ in range(slots)]
         self.servers["a"].kill()
         self.assertLess(self.all_go_to("b", slots, PATIENCE), (FAILOVER + 1.5) * machine.busy())
@@ -288,7 +288,7 @@ class Servers(ServersCase):
         ports.discard(self.relays["c"].port)
         self.assertLessEqual(ports, set(range(first, first + count)))
         self.assertGreater(len(ports), 1)
-        t.wait_until(lambda: "server failed server=nowhere.invalid:29900" in self.client.log(), PATIENCE, "it is said")
+        t.wait_until(lambda: "server failed address=nowhere.invalid:29900" in self.client.log(), PATIENCE, "it is said")
         states = {server["server"]: server for server in self.tunnel_status()["servers"]}
         self.assertEqual([name for name in states if states[name]["chosen"]], [ranged])
         self.assertFalse(states["nowhere.invalid:29900"]["healthy"])

@@ -115,7 +115,8 @@ class Examples(UserCase):
             programs = []
             for program, path, ready in ((OPTIONS.server, paths[1], lambda: bool(programs[0].udp_ports())),
                                          (OPTIONS.client, paths[0], lambda: t.can_listen_tcp(12948))):
-                programs.append(t.Program(program, ["-c", path], os.path.join(self.directory, f"{len(programs)}.log")))
+                log = os.path.join(self.directory, f"{len(programs)}.log")
+                programs.append(t.Program(program, ["-c", path], log, {"KCPTUN_KEY": "a key of 24 random bytes"}))
                 self.addCleanup(programs[-1].end)
                 programs[-1].wait_ready(ready)
             t.run(self.carry(), 30)

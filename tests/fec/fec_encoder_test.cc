@@ -41,7 +41,7 @@ Output send_group(FecEncoder& encoder, std::uint32_t parity, const std::vector<B
 TEST_CASE("the recorded groups come out, wherever batches end inside them") {
   const auto vectors = load_vectors("fec.json");
   for (const auto& group : vectors.at("groups")) {
-    const FecCode code(group.at("data_shards"), group.at("parity_shards"));
+    const ReedSolomonCode code({group.at("data_shards"), group.at("parity_shards")});
     std::vector<Buffer> packets;
     for (const auto& hex : group.at("data")) {
       const Buffer shard = from_hex(hex);
@@ -67,7 +67,7 @@ TEST_CASE("the recorded groups come out, wherever batches end inside them") {
 }
 
 TEST_CASE("sequence numbers pass over left-out parity and wrap at a group's end") {
-  const FecCode code(3, 2);
+  const ReedSolomonCode code({3, 2});
   const std::uint32_t wrap = 0xffffffffu / 5 * 5;
   REQUIRE(code.wrap() == wrap);
   FecEncoder encoder(code, wrap - 10);
@@ -83,7 +83,7 @@ TEST_CASE("sequence numbers pass over left-out parity and wrap at a group's end"
 }
 
 TEST_CASE("a group whose last packet came 500 ms after the one before gets no parity") {
-  const FecCode code(3, 2);
+  const ReedSolomonCode code({3, 2});
   FecEncoder encoder(code);
   const std::vector<Buffer> packets(3, Buffer(30, 1));
   REQUIRE(send_group(encoder, 2, packets, 0).parity.size() == 2);
@@ -92,8 +92,8 @@ TEST_CASE("a group whose last packet came 500 ms after the one before gets no pa
   REQUIRE(encoder.next_seqid() == 15);
 }
 
-TEST_CASE("an idle conversation's unfinished group costs less than 1 KB, and steady state allocates nothing") {
-  const FecCode code(10, 3);
+TEST_CASE("an idle session's unfinished group costs less than 1 KB, and steady state allocates nothing") {
+  const ReedSolomonCode code({10, 3});
   FecEncoder encoder(code);
   const std::vector<Buffer> large(10, Buffer(1300, 1)), some(7, Buffer(26, 1)), rest(3, Buffer(26, 1));
   for (int i = 0; i < 5; ++i) send_group(encoder, 3, large, 0xffffffffu);

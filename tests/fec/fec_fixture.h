@@ -12,6 +12,7 @@
 #include "core/base/random.h"
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
+#include "core/fec/reed_solomon.h"
 
 namespace kcptun::test {
 
@@ -31,7 +32,7 @@ inline Buffer random_packet(Random& random, std::size_t longest) {
 class Sender {
  public:
   Sender(FecSettings settings, std::uint64_t seed, std::size_t longest = 200, std::uint32_t first_seqid = 0)
-      : code_(settings.data_shards, settings.parity_shards), encoder_(code_, first_seqid), random_(seed),
+      : code_(settings), encoder_(code_, first_seqid), random_(seed),
         longest_(longest) {}
 
   /// The next data packet, followed by at most `parity` parity packets if it ends a group.
@@ -72,7 +73,7 @@ class Sender {
   TimePoint now{seconds(1)};
 
  private:
-  FecCode code_;
+  ReedSolomonCode code_;
   FecEncoder encoder_;
   Random random_;
   std::size_t longest_;
@@ -100,7 +101,7 @@ class Receiver {
   std::vector<std::string> recovered;
 
  private:
-  FecCodeCache codes_;
+  ErasureCodeCache codes_{make_reed_solomon};
   std::vector<Buffer> batch_;
 
  public:

@@ -1,4 +1,4 @@
-// Receivers whose shard counts are not the sender's (docs/protocol.md section 4): they must recover nothing wrong, ever,
+// Receivers whose shard counts are not the sender's (docs/develop/protocol.md section 4): they must recover nothing wrong, ever,
 // and begin to recover when they have learned.
 #include "core/fec/fec_decoder.h"
 #include "core/fec/shard_evidence.h"
@@ -121,7 +121,7 @@ TEST_CASE("a sender that changes its counts within a session is learned anew") {
   }
 }
 
-TEST_CASE("one stray packet of another sender stops recovery for a while, and does not corrupt") {
+TEST_CASE("one foreign packet stops recovery for a while, and does not corrupt") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -129,12 +129,12 @@ TEST_CASE("one stray packet of another sender stops recovery for a while, and do
     Receiver receiver(seed % 2 ? FecSettings{10, 3} : FecSettings{0, 0}, seed);
     const int at = static_cast<int>(random.below(10));
     run(sender, receiver, random, {.loss = 0.05}, at);
-    Buffer stray = sender.group()[3];
-    store_u32(stray.data(), load_u32(stray.data()) - random.below(200));
-    store_u16(stray.data() + 4, random.chance(0.5) ? 0xf1 : 0xf2);
-    receiver.handle(stray);
-    // A stray that fits its position is in the group like any other: only packets of its own group may be wrong.
-    const std::uint64_t doubtful = load_u16(stray.data() + 4) == 0xf1 ? 3 : 10;
+    Buffer foreign = sender.group()[3];
+    store_u32(foreign.data(), load_u32(foreign.data()) - random.below(200));
+    store_u16(foreign.data() + 4, random.chance(0.5) ? 0xf1 : 0xf2);
+    receiver.handle(foreign);
+    // A foreign packet that fits its position is in the group like any other: only packets of its own group may be wrong.
+    const std::uint64_t doubtful = load_u16(foreign.data() + 4) == 0xf1 ? 3 : 10;
     run(sender, receiver, random, {.loss = 0.1}, 40);
     std::size_t wrong = 0;
     for (const std::string& packet : receiver.recovered) wrong += 1 - sender.sent.count(packet);

@@ -4,7 +4,7 @@
 
 namespace kcptun {
 
-TEST_CASE("parity is as much as a group's chance to fail asks for") {
+TEST_CASE("a group gets the parity that keeps its failures rare") {
   CHECK(parity_for(10, 3, 0, 0.02) == 0);
   CHECK(parity_for(10, 3, 0.001, 0.02) == 0);  // one group in a hundred loses a packet
   CHECK(parity_for(10, 3, 0.01, 0.02) == 1);
@@ -15,14 +15,14 @@ TEST_CASE("parity is as much as a group's chance to fail asks for") {
   CHECK(parity_for(1, 255, 0.5, 0.02) == 5);  // all six are lost in one of 64 groups
 }
 
-TEST_CASE("parity is left out where bandwidth is short, or it comes too late, or the loss is measured") {
+TEST_CASE("parity is left out when bandwidth is short, when it would come too late, and while loss is measured") {
   ParityPolicy policy({10, 3});
-  const ParityPolicy::Situation lossy{ParityPolicy::kMeasuredGroups, 0.01, 100, 100};
+  const ParityPolicy::Conditions lossy{ParityPolicy::kMeasuredGroups, 0.01, 100, 100};
   CHECK(policy.next_group(lossy) == 2);
-  ParityPolicy::Situation other = lossy;
-  other.spare = 1;
+  ParityPolicy::Conditions other = lossy;
+  other.idle_capacity = 1;
   CHECK(policy.next_group(other) == 1);
-  other.spare = 0;
+  other.idle_capacity = 0;
   CHECK(policy.next_group(other) == 0);
   other = lossy;
   other.in_flight = 4;

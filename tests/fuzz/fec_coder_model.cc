@@ -7,6 +7,7 @@
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_encoder.h"
 #include "core/fec/fec_header.h"
+#include "core/fec/reed_solomon.h"
 #include "tests/fuzz/input.h"
 
 using namespace kcptun;
@@ -20,7 +21,7 @@ FecSettings counts(Input& input) { return {1 + input.u8() % 20u, 1 + input.u8() 
 
 void erase_and_decode(Input& input) {
   const FecSettings settings = counts(input);
-  const FecCode code(settings.data_shards, settings.parity_shards);
+  const ReedSolomonCode code(settings);
   std::vector<Buffer> shards;
   std::size_t width = 1;
   for (std::uint32_t i = 0; i < settings.data_shards; ++i) {
@@ -33,15 +34,15 @@ void erase_and_decode(Input& input) {
   std::vector<std::uint8_t*> outs;
   for (Buffer& row : parity) outs.push_back(row.data());
   const std::size_t cut = input.below(settings.data_shards + 1);  // in two batches
-  code.encode(0, std::span(data).first(cut), outs, width, gf::Store::kSet);
-  code.encode(cut, std::span(data).subspan(cut), outs, width, gf::Store::kAdd);
+  code.encode({0, std::span(data).first(cut)}, {outs, width});
+  code.encode({cut, std::span(data).subspan(cut)}, {outs, width, ErasureCode::Store::kAdd});
 
   std::set<std::uint32_t> gone;
   while (gone.size() < settings.parity_shards) {
     std::uint32_t i = input.u8() % code.shards();
     while (!gone.insert(i).second) i = (i + 1) % code.shards();
   }
-  std::vector<FecCode::Survivor> survivors;
+  std::vector<ErasureCode::Survivor> survivors;
   std::vector<std::uint32_t> lost;
   for (std::uint32_t i = 0; i < code.shards(); ++i) {
     const bool is_data = i < settings.data_shards;
@@ -54,7 +55,7 @@ void erase_and_decode(Input& input) {
   std::vector<Buffer> back(lost.size(), Buffer(stride));
   std::vector<std::uint8_t*> back_outs;
   for (Buffer& row : back) back_outs.push_back(row.data());
-  code.decode(survivors, lost, back_outs, width);
+  code.decode(survivors, lost, {back_outs, width});
   for (std::size_t i = 0; i < lost.size(); ++i) {
     Buffer expected = shards[lost[i]];
     expected.resize(width);
@@ -64,7 +65,7 @@ void erase_and_decode(Input& input) {
 
 class Sender {
  public:
-  explicit Sender(FecSettings settings) : code_(settings.data_shards, settings.parity_shards), encoder_(code_) {}
+  explicit Sender(FecSettings settings) : code_(settings), encoder_(code_) {}
 
   std::vector<Buffer> next(Input& input) {
     now_ += milliseconds(input.u8() == 0xff ? 600 : 1);
@@ -94,7 +95,7 @@ class Sender {
   std::set<Buffer> sent;
 
  private:
-  FecCode code_;
+  ReedSolomonCode code_;
   FecEncoder encoder_;
   TimePoint now_{seconds(1)};
   std::uint32_t count_ = 0;
@@ -104,7 +105,7 @@ void lose_and_recover(Input& input) {
   const FecSettings theirs = counts(input);
   const FecSettings own = input.u8() & 1 ? theirs : input.u8() & 1 ? counts(input) : FecSettings{0, 0};
   Sender sender(theirs);
-  FecCodeCache codes;
+  ErasureCodeCache codes{make_reed_solomon};
   FecDecoder decoder(own, codes);
   std::vector<Buffer> late;
   const auto deliver = [&](const Buffer& packet) {

@@ -4,6 +4,7 @@
 #include "core/base/packet.h"
 #include "core/fec/fec_decoder.h"
 #include "core/fec/fec_header.h"
+#include "core/fec/reed_solomon.h"
 #include "tests/fuzz/input.h"
 
 using namespace kcptun;
@@ -32,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Input input(data, size);
   FecSettings own{input.u8(), input.u8()};
   if (own.data_shards + own.parity_shards > kMaxShards) own = {};
-  FecCodeCache codes;
+  ErasureCodeCache codes{make_reed_solomon};
   FecDecoder decoder(own, codes);
   std::uint32_t seqid = input.u8() & 1 ? input.u32() : 0;
   std::vector<std::vector<std::uint8_t>> batch;

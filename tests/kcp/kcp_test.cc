@@ -397,7 +397,7 @@ TEST_CASE("packets are filled up to their size and never beyond") {
 TEST_CASE("without nc the congestion window begins with one segment, which may be queued, and grows") {
   KcpSettings s = settings();
   s.tuning.no_congestion_control = false;
-  s.tuning.congestion = GENERATE(Congestion::kModel, Congestion::kClassic);
+  s.tuning.congestion = GENERATE(Congestion{"auto"}, Congestion{"kcp"});
   Peer a(s);
   CHECK(a.kcp.send_quota() == 1);
   CHECK(a.kcp.send_room() == a.kcp.segment_size());
@@ -416,7 +416,7 @@ TEST_CASE("without nc the congestion window begins with one segment, which may b
 
 TEST_CASE("two conversations exchange bytes through a network that loses a third of all packets") {
   KcpSettings s = settings(16, 8);
-  s.tuning.congestion = GENERATE(Congestion::kModel, Congestion::kOff);
+  s.tuning.congestion = GENERATE(Congestion::kAuto, Congestion::kOff);
   Peer a(s), b(s);
   a.write(10000);
   b.write(7000);

@@ -79,7 +79,7 @@ using Convs = std::vector<std::uint32_t>;
 
 }  // namespace
 
-TEST_CASE("a packet with a conversation in it opens one, whatever its command") {
+TEST_CASE("a packet with a conv in it opens a session, whatever its command") {
   const FecType type = GENERATE(FecType::kNone, FecType::kData);
   const KcpCommand command =
       GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowProbe, KcpCommand::kWindowUpdate);
@@ -101,14 +101,14 @@ TEST_CASE("parity, out-of-band packets and garbage from an unknown address open 
   CHECK(f.demux.counters().unmatched == 4);  // the one rejected by the suite counts there
 }
 
-TEST_CASE("an opened packet cut at any length harms nobody") {
+TEST_CASE("an opened packet cut at any length does no harm") {
   const FecType type = GENERATE(FecType::kNone, FecType::kData, FecType::kParity, FecType::kOutOfBand);
   const auto whole = body(type, 7, 0);
   for (std::size_t size = 0; size <= whole.size(); ++size) {
     const std::vector<std::uint8_t> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
-    Fixture stranger;
-    stranger.give(path_from(1), {cut});
-    CHECK(stranger.demux.size() == (size == whole.size() && type < FecType::kParity ? 1 : 0));
+    Fixture unknown;
+    unknown.give(path_from(1), {cut});
+    CHECK(unknown.demux.size() == (size == whole.size() && type < FecType::kParity ? 1 : 0));
     Fixture known;
     known.give(path_from(1), {body(FecType::kNone, 7, 0)});
     known.give(path_from(1), {cut});
@@ -127,12 +127,12 @@ TEST_CASE("addresses and sockets are kept apart") {
   CHECK(f.touched() == Convs{8});
 }
 
-TEST_CASE("a foreign conversation at sn 0 replaces the one of its address, whatever the command") {
+TEST_CASE("a foreign session at sn 0 replaces the one of its address, whatever the command") {
   const KcpCommand command = GENERATE(KcpCommand::kPush, KcpCommand::kAck, KcpCommand::kWindowProbe);
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 7, 0)});
   f.give(path_from(1), {body(FecType::kNone, 8, 0, command)});
-  CHECK(f.touched() == Convs{8});  // nobody gets a pointer to the one that is gone
+  CHECK(f.touched() == Convs{8});  // without the session that is gone
   const auto replaced = f.demux.take_replaced();
   REQUIRE(replaced.size() == 1);
   CHECK(replaced[0]->link.conv() == 7);
@@ -141,7 +141,7 @@ TEST_CASE("a foreign conversation at sn 0 replaces the one of its address, whate
   CHECK(f.demux.counters().replaced == 1);
 }
 
-TEST_CASE("a foreign conversation in the middle of things is dropped") {
+TEST_CASE("a foreign session that does not begin at sn 0 is dropped") {
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 7, 0), body(FecType::kNone, 8, 5), body(FecType::kNone, 7, 1)});
   CHECK(f.touched() == Convs{7});
@@ -149,7 +149,7 @@ TEST_CASE("a foreign conversation in the middle of things is dropped") {
   CHECK(f.demux.counters().replaced == 0);
 }
 
-TEST_CASE("one run may carry the end of one conversation and the beginning of the next") {
+TEST_CASE("one run may carry the end of one session and the beginning of the next") {
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 7, 0), body(FecType::kNone, 8, 0), body(FecType::kNone, 8, 1),
                         body(FecType::kNone, 7, 1)});
@@ -157,7 +157,7 @@ TEST_CASE("one run may carry the end of one conversation and the beginning of th
   CHECK(f.demux.counters().foreign == 1);
 }
 
-TEST_CASE("when all places are taken by conversations with streams nothing is opened, and one that ends makes room") {
+TEST_CASE("when sessions with streams fill the table nothing is opened until one of them ends") {
   Fixture f(4);
   for (std::uint8_t host = 1; host <= 5; ++host) f.give(path_of_host(host), {syn_body(host)});
   CHECK(f.demux.size() == 4);
@@ -170,7 +170,7 @@ TEST_CASE("when all places are taken by conversations with streams nothing is op
   CHECK(f.demux.find(5) != nullptr);
 }
 
-TEST_CASE("a flood from many addresses puts out its own, never a conversation with a stream") {
+TEST_CASE("a flood from many addresses evicts its own sessions, never one with a stream") {
   Fixture f(8);
   f.give(path_of_host(1), {syn_body(1)});
   std::size_t evicted = 0;
@@ -181,16 +181,16 @@ TEST_CASE("a flood from many addresses puts out its own, never a conversation wi
   }
   CHECK(f.demux.find(1) != nullptr);
   CHECK(evicted == 4998 - 7);
-  CHECK(f.demux.places().counters().evicted == evicted);
+  CHECK(f.demux.limiter().counters().evicted == evicted);
   CHECK(f.demux.counters().refused == 0);
 }
 
-TEST_CASE("a conversation may end while it waits to be taken") {
+TEST_CASE("a session may end before take_touched() returns it") {
   Fixture f;
   f.give(path_from(1), {body(FecType::kNone, 1, 0)});
-  SessionEntry* const conversation = f.demux.take_touched().front();
+  SessionEntry* const session = f.demux.take_touched().front();
   f.give(path_from(1), {body(FecType::kNone, 1, 1)});
-  f.demux.end(kStart, *conversation);
+  f.demux.end(kStart, *session);
   CHECK(f.demux.take_touched().empty());
 }
 

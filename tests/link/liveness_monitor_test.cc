@@ -1,4 +1,4 @@
-// When a peer that says nothing is asked, and when it is suspected.
+// When a silent peer is pinged, and when it is suspected to be dead.
 #include "core/link/liveness_monitor.h"
 
 #include <catch2/catch.hpp>
@@ -9,7 +9,7 @@ const TimePoint kStart{seconds(100)};
 constexpr Duration kShort = milliseconds(1);
 }  // namespace
 
-TEST_CASE("who owes nothing is neither asked nor suspected") {
+TEST_CASE("a peer that owes nothing is neither pinged nor suspected") {
   LivenessMonitor watch(kStart);
   watch.handle_arrival(kStart);
   CHECK_FALSE(watch.poll_ping(kStart + seconds(100), false));
@@ -17,7 +17,7 @@ TEST_CASE("who owes nothing is neither asked nor suspected") {
   CHECK_FALSE(watch.next_timeout());
 }
 
-TEST_CASE("an answer that is owed is asked for twice a second, and makes suspect after 3 s") {
+TEST_CASE("an unanswered peer is pinged twice a second and suspected after 3 s") {
   LivenessMonitor watch(kStart);
   watch.handle_state(kStart, true);
   CHECK(watch.next_timeout() == kStart + milliseconds(500));
@@ -42,7 +42,7 @@ TEST_CASE("on a long path the round trip and 2 s may pass before a peer is suspe
   CHECK(watch.suspected_dead(kStart + milliseconds(4500), milliseconds(2500)));
 }
 
-TEST_CASE("what leaves after 3 s of silence asks at once, if the peer was ever heard") {
+TEST_CASE("after 3 s of silence a ping goes with the first packet, if the peer was ever heard") {
   const bool heard = GENERATE(false, true);
   LivenessMonitor watch(kStart);
   if (heard) watch.handle_arrival(kStart);

@@ -46,7 +46,7 @@ struct Search {
 
 }  // namespace
 
-TEST_CASE("each size is found exactly, that of IPv4 and IPv6 ways among them") {
+TEST_CASE("each size is found exactly, among them those of IPv4 and IPv6 paths") {
   // 1500 and 1280 bytes less IPv4's 28 or IPv6's 48, PPPoE, what is searched at all, and one to each side.
   const std::uint32_t size = GENERATE(1200u, 1201u, 1231u, 1232u, 1233u, 1252u, 1349u, 1350u, 1351u, 1444u,
                                       1451u, 1452u, 1453u, 1464u, 1471u, 1472u, 1473u, 1499u, 1500u);
@@ -100,7 +100,7 @@ TEST_CASE("a size is confirmed while large packets leave, and nothing is sent wh
   CHECK(*search.mtu.next_timeout() == search.now + PathMtu::kConfirmEvery);
 }
 
-TEST_CASE("silence is no answer, and who is silent is not probed on") {
+TEST_CASE("silence is no answer, and a silent peer is not probed on") {
   Search search(1472);
   search.settle();
   search.mtu.handle_large_packet(search.now);

@@ -66,7 +66,7 @@ TEST_CASE("acknowledgements, and segments that came too early, keep a link alive
   CHECK(f.link.closed_reason() == "nothing arrived from the peer for too long");
 }
 
-TEST_CASE("what a dead peer has said before keeps no link alive, and a client suspects it, however often it is played again") {
+TEST_CASE("replayed packets of a dead peer do not keep a link alive, and a client suspects it") {
   Fixture f;
   f.wait(seconds(11));
   REQUIRE(f.link.kcp().send_window().next() > 0);
@@ -79,13 +79,13 @@ TEST_CASE("what a dead peer has said before keeps no link alive, and a client su
   f.give(acknowledgement);
   REQUIRE_FALSE(f.link.suspected_dead(f.now));
   const TimePoint died = f.now;
-  Segment told = acknowledgement;
-  told.command = KcpCommand::kWindowUpdate;
+  Segment window_update = acknowledgement;
+  window_update.command = KcpCommand::kWindowUpdate;
   bool suspected_dead = false;
   while (f.link.closed_reason().empty() && f.now < died + seconds(60)) {
     f.wait(milliseconds(300));
     f.give(acknowledgement);
-    f.give(told);
+    f.give(window_update);
     suspected_dead |= f.link.suspected_dead(f.now);
   }
   CHECK(suspected_dead);
@@ -93,7 +93,7 @@ TEST_CASE("what a dead peer has said before keeps no link alive, and a client su
   CHECK(f.now - died < seconds(31));
 }
 
-TEST_CASE("segments of another conversation, and what is no segment, keep no link alive") {
+TEST_CASE("segments of another session, and garbage, do not keep a link alive") {
   const std::uint32_t conv = GENERATE(kConv, kConv + 1);
   Fixture f;
   for (int i = 0; i < 4; ++i) {
@@ -115,7 +115,7 @@ TEST_CASE("bytes count as passed on when una is beyond the segment they begin in
     f.link.commit_write(sid, bytes);
     return position;
   };
-  const auto told = [&f](KcpCommand command, std::uint32_t sn, std::uint32_t una) {
+  const auto give_una = [&f](KcpCommand command, std::uint32_t sn, std::uint32_t una) {
     Segment segment;
     segment.conv = kConv;
     segment.command = command;
@@ -133,12 +133,12 @@ TEST_CASE("bytes count as passed on when una is beyond the segment they begin in
   CHECK(next == first + 1);
   f.wait(milliseconds(10));
   CHECK_FALSE(f.link.passed_on(first));
-  told(KcpCommand::kAck, next, first);  // it has the second one and waits for the first
+  give_una(KcpCommand::kAck, next, first);  // it has the second one and waits for the first
   CHECK_FALSE(f.link.passed_on(next));
-  told(KcpCommand::kWindowUpdate, 0, first + 1);
+  give_una(KcpCommand::kWindowUpdate, 0, first + 1);
   CHECK(f.link.passed_on(first));
   CHECK_FALSE(f.link.passed_on(next));
-  told(KcpCommand::kWindowUpdate, 0, next + 1);
+  give_una(KcpCommand::kWindowUpdate, 0, next + 1);
   CHECK(f.link.passed_on(next));
 }
 

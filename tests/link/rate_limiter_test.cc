@@ -9,7 +9,7 @@ const TimePoint kStart{seconds(100)};
 
 }  // namespace
 
-TEST_CASE("a limited sender keeps to its rate, however it asks") {
+TEST_CASE("a limited sender keeps to its rate, however often it polls") {
   const std::size_t size = GENERATE(40, 1350, 9000);
   RateLimiter limiter(1'000'000, kStart);
   std::size_t sent = 0;

@@ -1,4 +1,4 @@
-// Conversations whose client's address changes: what moves them, and what does not.
+// Sessions whose client's address changes: what migrates them, and what does not.
 #include <catch2/catch.hpp>
 #include <map>
 #include <vector>
@@ -27,8 +27,8 @@ LinkSettings settings() {
 }
 
 struct Directory final : SessionDirectory {
-  std::uint32_t claim(std::uint32_t conv, std::uint32_t loop) override {
-    return owners.try_emplace(conv, loop).first->second;
+  std::uint32_t claim(std::uint32_t conv, std::uint32_t worker) override {
+    return owners.try_emplace(conv, worker).first->second;
   }
   void release(std::uint32_t conv) override { owners.erase(conv); }
   std::map<std::uint32_t, std::uint32_t> owners;
@@ -36,14 +36,14 @@ struct Directory final : SessionDirectory {
 
 /// A client's link whose packets are carried by hand to the server's demux, without a suite.
 struct Fixture {
-  explicit Fixture(const DemuxSettings& place = {})
-      : context(settings()), demux(context, 8, place), client(Role::kClient, kConv, context, now) {}
+  explicit Fixture(const DemuxSettings& demux_settings = {})
+      : context(settings()), demux(context, 8, demux_settings), client(Role::kClient, kConv, context, now) {}
 
   /// What the client has to send now, as datagrams.
   std::vector<Datagram> from_client() { return drain(client, Path{}); }
   std::vector<Datagram> from_server() {
-    REQUIRE(conversation);
-    return drain(conversation->link, conversation->path);
+    REQUIRE(session);
+    return drain(session->link, session->path);
   }
   std::vector<Datagram> drain(Link& link, const Path& path) {
     batch.clear();
@@ -57,11 +57,11 @@ struct Fixture {
     for (Datagram& one : datagrams) out.push_back({one.data(), static_cast<std::uint32_t>(one.size())});
     return out;
   }
-  /// True if the conversation took some of it.
+  /// True if the session took some of it.
   bool to_server(std::uint16_t port, std::vector<Datagram> datagrams) {
     demux.handle_run(now, path_from(port), packets(datagrams));
     for (SessionEntry* touched : demux.take_touched()) {
-      conversation = touched;
+      session = touched;
       while (touched->link.poll_event(now)) {
       }
       touched->link.release_views();
@@ -82,7 +82,7 @@ struct Fixture {
     client.commit_write(*sid, room);
     return from_client();
   }
-  std::uint16_t port() const { return conversation->path.remote.port; }
+  std::uint16_t port() const { return session->path.remote.port; }
   void begin() {
     REQUIRE(to_server(1, write(100)));
     to_client(from_server());
@@ -94,7 +94,7 @@ struct Fixture {
   void wait(Duration duration) {
     now += duration;
     client.handle_timeout(now);
-    if (conversation) conversation->link.handle_timeout(now);
+    if (session) session->link.handle_timeout(now);
   }
 
   TimePoint now{seconds(100)};
@@ -102,28 +102,28 @@ struct Fixture {
   Demux demux;
   Link client;
   TransmitBatch batch;
-  SessionEntry* conversation = nullptr;
+  SessionEntry* session = nullptr;
   std::optional<std::uint32_t> sid;
 };
 
 }  // namespace
 
-TEST_CASE("new data from another address moves its conversation, and answers go there") {
+TEST_CASE("new data from another address moves its session, and answers go there") {
   Fixture f;
   f.begin();
-  const auto news = f.write(100);
-  CHECK(f.to_server(2, news));
+  const auto packets = f.write(100);
+  CHECK(f.to_server(2, packets));
   CHECK(f.port() == 2);
-  CHECK(f.demux.counters().moved == 1);
+  CHECK(f.demux.counters().migrated == 1);
   CHECK(f.demux.size() == 1);
   f.to_client(f.from_server());
   CHECK(f.client.kcp().send_window().empty());
   f.now += seconds(1);
   CHECK(f.to_server(2, f.write(100)));  // and it is known there
-  CHECK(f.demux.counters().moved == 1);
+  CHECK(f.demux.counters().migrated == 1);
 }
 
-TEST_CASE("what was recorded and comes again from elsewhere moves nothing, opens nothing and is counted") {
+TEST_CASE("a replay from another address moves nothing, opens nothing and is counted") {
   Fixture f;
   const auto first = f.write(100);
   CHECK(f.to_server(1, first));
@@ -137,22 +137,22 @@ TEST_CASE("what was recorded and comes again from elsewhere moves nothing, opens
   CHECK(f.demux.size() == 1);
   CHECK(f.demux.counters().opened == 1);
   CHECK(f.demux.counters().stale > 0);
-  CHECK(f.demux.counters().moved == 0);
+  CHECK(f.demux.counters().migrated == 0);
 }
 
-TEST_CASE("an acknowledgement of what was not acknowledged moves a conversation") {
+TEST_CASE("an acknowledgement of new data moves a session") {
   Fixture f;
   f.begin();
-  f.conversation->link.reset_stream(*f.sid);  // the server says so
+  f.session->link.reset_stream(*f.sid);  // the server sends the reset
   const auto fin = f.from_server();
   REQUIRE_FALSE(fin.empty());
   f.to_client(fin);
   CHECK(f.to_server(2, f.from_client()));
   CHECK(f.port() == 2);
-  CHECK(f.conversation->link.kcp().send_window().empty());
+  CHECK(f.session->link.kcp().send_window().empty());
 }
 
-TEST_CASE("who has no news is challenged, and moves with the echo, which helps nobody else") {
+TEST_CASE("a client without fresh data is challenged, and migrates with the echo, which moves no other session") {
   Fixture f;
   f.begin();
   f.client.handle_new_address(f.now);
@@ -160,14 +160,14 @@ TEST_CASE("who has no news is challenged, and moves with the echo, which helps n
   CHECK(f.to_server(1, lost));  // it did arrive, but its acknowledgement is lost
   f.from_server();
   f.wait(seconds(1));
-  const auto again = f.from_client();  // asks, and sends the same once more
+  const auto again = f.from_client();  // pings, and retransmits
   REQUIRE_FALSE(again.empty());
   CHECK_FALSE(f.to_server(2, again));
   REQUIRE(f.demux.challenges().size() == 1);
-  const Demux::Challenged asked = f.demux.challenges()[0];
-  CHECK(asked.challenge.path.remote.port == 2);
+  const Demux::Challenged pending = f.demux.challenges()[0];
+  CHECK(pending.challenge.path.remote.port == 2);
   f.batch.clear();
-  asked.conversation->link.append_challenge(f.now, asked.challenge.path, asked.challenge.token, f.batch);
+  pending.session->link.append_challenge(f.now, pending.challenge.path, pending.challenge.token, f.batch);
   REQUIRE(f.batch.size() == 1);
   CHECK(f.batch.packets()[0].size < again.front().size());  // nothing is amplified
   f.to_client({Datagram(f.batch.packets()[0].data, f.batch.packets()[0].data + f.batch.packets()[0].size)});
@@ -194,7 +194,7 @@ TEST_CASE("challenges are few, however many packets ask for them") {
   CHECK(challenges == 10);
 }
 
-TEST_CASE("a conversation between two addresses moves a few times a second, and loses nothing") {
+TEST_CASE("a session between two addresses moves a few times a second, and loses nothing") {
   Fixture f;
   f.begin();
   for (int i = 0; i < 100; ++i) {
@@ -203,14 +203,14 @@ TEST_CASE("a conversation between two addresses moves a few times a second, and 
     f.now += milliseconds(10);
   }
   CHECK(f.client.kcp().send_window().empty());
-  CHECK(f.demux.counters().moved >= 2);
-  CHECK(f.demux.counters().moved <= 2 * 5);  // each way there may be followed by one back
+  CHECK(f.demux.counters().migrated >= 2);
+  CHECK(f.demux.counters().migrated <= 2 * 5);  // each way there may be followed by one back
 }
 
-TEST_CASE("the way back to an address that has answered is free, however soon") {
+TEST_CASE("a session returns to a validated address at any time") {
   Fixture f;
   f.begin();
-  CHECK(f.to_server(2, f.write(100)));  // somebody has sent it on
+  CHECK(f.to_server(2, f.write(100)));  // an attacker has forwarded it
   CHECK(f.port() == 2);
   REQUIRE(f.demux.challenges().size() == 1);  // is the client still where it was?
   CHECK(f.demux.challenges()[0].challenge.path.remote.port == 1);
@@ -218,7 +218,7 @@ TEST_CASE("the way back to an address that has answered is free, however soon") 
   CHECK(f.port() == 1);
   CHECK(f.to_server(2, f.write(100)));  // again, too soon
   CHECK(f.port() == 1);
-  CHECK(f.conversation->link.path_validated());
+  CHECK(f.session->link.path_validated());
 }
 
 TEST_CASE("no more than three times what came from it goes to an address that has not answered") {
@@ -226,7 +226,7 @@ TEST_CASE("no more than three times what came from it goes to an address that ha
   f.begin();
   const auto sent_on = f.write(100);
   CHECK(f.to_server(2, sent_on));
-  Link& server = f.conversation->link;
+  Link& server = f.session->link;
   std::size_t room = 0;
   for (const MutableBytes piece : server.prepare_write(*f.sid, 100'000)) room += piece.size();
   server.commit_write(*f.sid, room);
@@ -237,7 +237,7 @@ TEST_CASE("no more than three times what came from it goes to an address that ha
     for (const Datagram& datagram : last = f.from_server()) bytes += datagram.size();
   }
   CAPTURE(bytes);
-  CHECK(bytes > 0);  // what asks for the answer among them
+  CHECK(bytes > 0);  // with the echo request
   CHECK(bytes <= 3 * sent_on.front().size());
 
   CHECK(f.to_server(2, f.write(100)));  // the client is there and goes on
@@ -249,17 +249,17 @@ TEST_CASE("no more than three times what came from it goes to an address that ha
     f.to_client(datagrams);
     f.to_server(2, f.from_client());
   }
-  CHECK(f.conversation->link.path_validated());
+  CHECK(f.session->link.path_validated());
   CHECK(after > room);
 }
 
-TEST_CASE("a move to another address, once it is proved, forgets what was known of the path; one to another port does not") {
+TEST_CASE("a validated move to another address forgets what was known of the path; one to another port does not") {
   const bool other_address = GENERATE(false, true);
   Fixture f;
   f.begin();
   Path path = path_from(1);
   const auto answer = [&f, &path](Duration round_trip) {  // the server sends, and the client acknowledges
-    Link& server = f.conversation->link;
+    Link& server = f.session->link;
     std::size_t room = 0;
     for (const MutableBytes piece : server.prepare_write(*f.sid, 10)) room += piece.size();
     server.commit_write(*f.sid, room);
@@ -270,23 +270,23 @@ TEST_CASE("a move to another address, once it is proved, forgets what was known 
     f.demux.handle_run(f.now, path, Fixture::packets(acknowledgements));
   };
   for (int i = 0; i < 32; ++i) answer(milliseconds(20));
-  const Duration before = f.conversation->link.kcp().rtt().smoothed().value();
+  const Duration before = f.session->link.kcp().rtt().smoothed().value();
   REQUIRE((before > milliseconds(19) && before <= milliseconds(20)));
 
   path = path_from(2);
   if (other_address) path.remote.ip[15] = 9;
   auto moving = f.write(2000);
   f.demux.handle_run(f.now, path, Fixture::packets(moving));
-  REQUIRE_FALSE(f.conversation->link.path_validated());
+  REQUIRE_FALSE(f.session->link.path_validated());
   f.now += milliseconds(1);
   answer(milliseconds(300));
-  CHECK(f.conversation->link.path_validated());
+  CHECK(f.session->link.path_validated());
   answer(milliseconds(300));
-  const Duration smoothed = f.conversation->link.kcp().rtt().smoothed().value();
+  const Duration smoothed = f.session->link.kcp().rtt().smoothed().value();
   CHECK((smoothed > milliseconds(250)) == other_address);
 }
 
-TEST_CASE("packets cut at any length move a conversation only if a whole segment of news is left") {
+TEST_CASE("packets cut at any length move a session only if a whole fresh segment is left") {
   Fixture f;
   f.begin();
   const Datagram whole = f.write(100).front();
@@ -297,7 +297,7 @@ TEST_CASE("packets cut at any length move a conversation only if a whole segment
   CHECK(f.to_server(2, {whole}));
 }
 
-TEST_CASE("a conversation that takes another's address leaves it nothing but its name") {
+TEST_CASE("a session that takes another's address leaves it only its conv") {
   Fixture f;
   f.begin();
   const Datagram other_data = [&] {
@@ -305,12 +305,12 @@ TEST_CASE("a conversation that takes another's address leaves it nothing but its
     other.open_stream();
     return f.drain(other, Path{}).front();
   }();
-  SessionEntry* const first = f.conversation;
+  SessionEntry* const first = f.session;
   CHECK(f.to_server(2, {other_data}));
-  SessionEntry* const second = f.conversation;
+  SessionEntry* const second = f.session;
   REQUIRE(second != first);
   CHECK(f.to_server(2, f.write(100)));  // the first one's client now comes from there
-  CHECK(f.conversation == first);
+  CHECK(f.session == first);
   CHECK(first->path.remote.port == 2);
   CHECK(f.demux.size() == 2);
   CHECK(f.demux.end(f.now, *second)->link.conv() == kConv + 1);
@@ -320,7 +320,7 @@ TEST_CASE("a conversation that takes another's address leaves it nothing but its
   CHECK(f.demux.size() == 0);
 }
 
-TEST_CASE("packets of another loop's conversation are strays, parity that follows them too") {
+TEST_CASE("packets of another worker's session are misrouted, and so is parity that follows them") {
   Directory directory;
   directory.owners[kConv] = 1;
   Fixture f({&directory, 0, 0});
@@ -328,21 +328,21 @@ TEST_CASE("packets of another loop's conversation are strays, parity that follow
   REQUIRE(datagrams.size() > 12);
   CHECK_FALSE(f.to_server(1, datagrams));
   REQUIRE(f.demux.misrouted().size() == 1);
-  CHECK(f.demux.misrouted()[0].loop == 1);
+  CHECK(f.demux.misrouted()[0].worker == 1);
   CHECK(f.demux.misrouted()[0].packets.size() == datagrams.size());
   CHECK(f.demux.size() == 0);
   const Datagram parity = datagrams[10];
   REQUIRE(fec_type(parity) == FecType::kParity);
   CHECK_FALSE(f.to_server(1, {parity}));
   CHECK(f.demux.misrouted().size() == 1);
-  CHECK_FALSE(f.to_server(2, {parity}));  // of an address that nobody knows
+  CHECK_FALSE(f.to_server(2, {parity}));  // of an unknown address
   CHECK(f.demux.misrouted().empty());
   directory.release(kConv);  // it ended there
   CHECK(f.to_server(1, {datagrams.front()}));
   CHECK(directory.owners.at(kConv) == 0);
 }
 
-TEST_CASE("packets that were passed on open nothing, and move what they may") {
+TEST_CASE("forwarded packets open nothing, but may migrate a session") {
   Directory directory;
   Fixture f({&directory, 0, 0});
   auto first = f.write(100);
@@ -350,10 +350,10 @@ TEST_CASE("packets that were passed on open nothing, and move what they may") {
   CHECK(f.demux.size() == 0);
   CHECK(f.to_server(1, first));
   f.to_client(f.from_server());
-  auto news = f.write(100);
-  f.demux.handle_forwarded(f.now, path_from(2), Fixture::packets(news));
+  auto packets = f.write(100);
+  f.demux.handle_forwarded(f.now, path_from(2), Fixture::packets(packets));
   CHECK(f.port() == 2);
-  f.demux.end(f.now, *f.conversation);
+  f.demux.end(f.now, *f.session);
   CHECK(directory.owners.empty());
 }
 

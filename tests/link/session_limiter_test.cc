@@ -16,126 +16,126 @@ IpEndpoint v6(std::uint8_t network, std::uint8_t host) {
 
 }  // namespace
 
-TEST_CASE("sessions are let in up to the bound, then the half-open one that is silent for longest goes") {
-  SessionLimiter places(4);
+TEST_CASE("sessions are admitted up to the bound, then the half-open one that is silent for longest is evicted") {
+  SessionLimiter limiter(4);
   for (std::uint8_t i = 1; i <= 4; ++i) {
-    REQUIRE(places.decide(v4(i)).answer == Answer::kAdmit);
-    places.add(i, v4(i));
+    REQUIRE(limiter.decide(v4(i)).answer == Answer::kAdmit);
+    limiter.add(i, v4(i));
   }
-  places.touch(1);  // now 2 is silent for longest
-  const auto decision = places.decide(v4(5));
+  limiter.record_activity(1);  // now 2 is silent for longest
+  const auto decision = limiter.decide(v4(5));
   CHECK(decision.answer == Answer::kEvictThenAdmit);
   CHECK(decision.victim == 2);
-  CHECK(places.counters().evicted == 1);
-  places.remove(2);
-  places.add(5, v4(5));
-  CHECK(places.size() == 4);
-  CHECK(places.decide(v4(6)).victim == 3);
+  CHECK(limiter.counters().evicted == 1);
+  limiter.remove(2);
+  limiter.add(5, v4(5));
+  CHECK(limiter.size() == 4);
+  CHECK(limiter.decide(v4(6)).victim == 3);
 }
 
-TEST_CASE("a session with a stream is never put out; when all have one, newcomers are refused") {
-  SessionLimiter places(4);
-  for (std::uint8_t i = 1; i <= 4; ++i) places.add(i, v4(i));
-  for (std::uint8_t i = 1; i <= 3; ++i) places.establish(i);
-  CHECK(places.half_open() == 1);
-  CHECK(places.decide(v4(5)).victim == 4);
-  places.establish(4);
-  CHECK(places.decide(v4(5)).answer == Answer::kRefuse);
-  CHECK(places.counters().refused_full == 1);
-  places.remove(1);
-  CHECK(places.decide(v4(5)).answer == Answer::kAdmit);
+TEST_CASE("a session with a stream is never evicted; when all have one, new ones are refused") {
+  SessionLimiter limiter(4);
+  for (std::uint8_t i = 1; i <= 4; ++i) limiter.add(i, v4(i));
+  for (std::uint8_t i = 1; i <= 3; ++i) limiter.establish(i);
+  CHECK(limiter.half_open() == 1);
+  CHECK(limiter.decide(v4(5)).victim == 4);
+  limiter.establish(4);
+  CHECK(limiter.decide(v4(5)).answer == Answer::kRefuse);
+  CHECK(limiter.counters().refused_full == 1);
+  limiter.remove(1);
+  CHECK(limiter.decide(v4(5)).answer == Answer::kAdmit);
 }
 
-TEST_CASE("an address alone has all places but the quarter that is kept for others") {
-  SessionLimiter places(16);
-  REQUIRE(places.share() == 4);
+TEST_CASE("a single address gets all slots but the quarter that is kept for others") {
+  SessionLimiter limiter(16);
+  REQUIRE(limiter.share() == 4);
   for (std::uint16_t i = 1; i <= 12; ++i) {
-    REQUIRE(places.decide(v4(1, i)).answer == Answer::kAdmit);
-    places.add(i, v4(1, i));
-    places.establish(i);
+    REQUIRE(limiter.decide(v4(1, i)).answer == Answer::kAdmit);
+    limiter.add(i, v4(1, i));
+    limiter.establish(i);
   }
-  CHECK(places.decide(v4(1, 13)).answer == Answer::kRefuse);
-  CHECK(places.counters().refused_share == 1);
-  places.remove(12);
-  CHECK(places.decide(v4(1, 13)).answer == Answer::kAdmit);
+  CHECK(limiter.decide(v4(1, 13)).answer == Answer::kRefuse);
+  CHECK(limiter.counters().refused_share == 1);
+  limiter.remove(12);
+  CHECK(limiter.decide(v4(1, 13)).answer == Answer::kAdmit);
 }
 
-TEST_CASE("where places are short, an address beyond its share puts out only its own") {
-  SessionLimiter places(16);
-  places.add(99, v4(200));  // older than all of the others
-  for (std::uint16_t i = 1; i <= 11; ++i) places.add(i, v4(1, i));
-  CHECK(places.decide(v4(1, 12)).victim == 1);
-  for (std::uint16_t i = 1; i <= 11; ++i) places.establish(i);
-  CHECK(places.decide(v4(1, 12)).answer == Answer::kRefuse);
-  CHECK(places.decide(v4(200)).answer == Answer::kAdmit);
+TEST_CASE("when slots are short, an address beyond its share evicts only its own sessions") {
+  SessionLimiter limiter(16);
+  limiter.add(99, v4(200));  // older than all of the others
+  for (std::uint16_t i = 1; i <= 11; ++i) limiter.add(i, v4(1, i));
+  CHECK(limiter.decide(v4(1, 12)).victim == 1);
+  for (std::uint16_t i = 1; i <= 11; ++i) limiter.establish(i);
+  CHECK(limiter.decide(v4(1, 12)).answer == Answer::kRefuse);
+  CHECK(limiter.decide(v4(200)).answer == Answer::kAdmit);
 }
 
-TEST_CASE("whoever has taken all that one address can, others have their share still") {
-  SessionLimiter places(16);
+TEST_CASE("an address that has all it can get leaves the others their share") {
+  SessionLimiter limiter(16);
   for (std::uint16_t i = 1; i <= 12; ++i) {
-    places.add(i, v4(1, i));
-    places.establish(i);
+    limiter.add(i, v4(1, i));
+    limiter.establish(i);
   }
   for (std::uint16_t i = 1; i <= 4; ++i) {
-    REQUIRE(places.decide(v4(2, i)).answer == Answer::kAdmit);
-    places.add(100 + i, v4(2, i));
+    REQUIRE(limiter.decide(v4(2, i)).answer == Answer::kAdmit);
+    limiter.add(100 + i, v4(2, i));
   }
-  CHECK(places.decide(v4(2, 5)).victim == 101);  // it has used up its share
-  const auto third = places.decide(v4(3));       // and who has not gets in
+  CHECK(limiter.decide(v4(2, 5)).victim == 101);  // it has used up its share
+  const auto third = limiter.decide(v4(3));       // and an address that has not is admitted
   CHECK(third.answer == Answer::kEvictThenAdmit);
   CHECK(third.victim == 101);
 }
 
-TEST_CASE("a flood from one address leaves a place to a newcomer, and to one that is quiet and half-open") {
-  SessionLimiter places(64);
-  places.add(5000, v4(9));
+TEST_CASE("a flood from one address leaves a slot to a new address, and keeps a quiet half-open session of another") {
+  SessionLimiter limiter(64);
+  limiter.add(5000, v4(9));
   SessionLimiter::Id next = 1;
   const auto open = [&](const IpEndpoint& remote) {
-    const auto decision = places.decide(remote);
+    const auto decision = limiter.decide(remote);
     if (decision.answer == Answer::kRefuse) return false;
     if (decision.answer == Answer::kEvictThenAdmit) {
       CHECK(decision.victim != 5000);
-      places.remove(decision.victim);
+      limiter.remove(decision.victim);
     }
-    places.add(next++, remote);
+    limiter.add(next++, remote);
     return true;
   };
   for (std::uint16_t i = 1; i <= 1000; ++i) REQUIRE(open(v4(1, i)));
-  CHECK(places.size() == 48);
-  CHECK(places.decide(v4(2)).answer == Answer::kAdmit);
+  CHECK(limiter.size() == 48);
+  CHECK(limiter.decide(v4(2)).answer == Answer::kAdmit);
 }
 
 TEST_CASE("the 64 bits of an IPv6 network are one address") {
-  SessionLimiter places(8);
-  for (std::uint8_t i = 1; i <= 6; ++i) places.add(i, v6(1, i));
-  CHECK(places.decide(v6(1, 7)).victim == 1);
-  CHECK(places.decide(v6(2, 7)).answer == Answer::kAdmit);
+  SessionLimiter limiter(8);
+  for (std::uint8_t i = 1; i <= 6; ++i) limiter.add(i, v6(1, i));
+  CHECK(limiter.decide(v6(1, 7)).victim == 1);
+  CHECK(limiter.decide(v6(2, 7)).answer == Answer::kAdmit);
 }
 
-TEST_CASE("who moves takes the place along to the other address") {
-  SessionLimiter places(8);  // two are a share, and short when two are left
-  for (std::uint8_t i = 10; i < 14; ++i) places.add(i, v4(i));
-  places.add(1, v4(1));
-  places.add(2, v4(1, 2));
-  places.establish(2);
-  CHECK(places.decide(v4(1, 3)).victim == 1);
-  places.move(1, v4(7));
-  CHECK(places.decide(v4(1, 3)).answer == Answer::kAdmit);
-  places.move(2, v4(7));
-  CHECK(places.decide(v4(7, 3)).victim == 1);
-  for (std::uint8_t i = 10; i < 14; ++i) places.remove(i);
-  places.remove(1);
-  places.remove(2);
-  CHECK(places.size() == 0);
-  CHECK(places.half_open() == 0);
+TEST_CASE("a session that migrates counts for its new address") {
+  SessionLimiter limiter(8);  // two are a share, and short when two are left
+  for (std::uint8_t i = 10; i < 14; ++i) limiter.add(i, v4(i));
+  limiter.add(1, v4(1));
+  limiter.add(2, v4(1, 2));
+  limiter.establish(2);
+  CHECK(limiter.decide(v4(1, 3)).victim == 1);
+  limiter.migrate(1, v4(7));
+  CHECK(limiter.decide(v4(1, 3)).answer == Answer::kAdmit);
+  limiter.migrate(2, v4(7));
+  CHECK(limiter.decide(v4(7, 3)).victim == 1);
+  for (std::uint8_t i = 10; i < 14; ++i) limiter.remove(i);
+  limiter.remove(1);
+  limiter.remove(2);
+  CHECK(limiter.size() == 0);
+  CHECK(limiter.half_open() == 0);
 }
 
-TEST_CASE("a server for one session gives its place to the newest that has no stream") {
-  SessionLimiter places(1);
-  places.add(1, v4(1));
-  CHECK(places.decide(v4(2)).victim == 1);
-  places.establish(1);
-  CHECK(places.decide(v4(2)).answer == Answer::kRefuse);
+TEST_CASE("a server for one session gives its slot to the newest one without a stream") {
+  SessionLimiter limiter(1);
+  limiter.add(1, v4(1));
+  CHECK(limiter.decide(v4(2)).victim == 1);
+  limiter.establish(1);
+  CHECK(limiter.decide(v4(2)).answer == Answer::kRefuse);
 }
 
 }  // namespace kcptun

@@ -193,11 +193,11 @@ void replay_to_server(const Recording& recording) {
   for (std::size_t i = 0; i < datagrams.size(); ++i) {
     const TimePoint now = datagrams[i].at;
     demux.handle_run(now, client_path(), open_some(*around.suite, datagrams, i, 1, store));
-    for (SessionEntry* conversation : demux.take_touched()) {
-      output.drain(now, conversation->link);
-      echo(now, conversation->link, output, echoed, around.batch);
-      CHECK(conversation->link.closed_reason().empty());
-      CHECK(conversation->link.kcp().counters().errors == 0);
+    for (SessionEntry* session : demux.take_touched()) {
+      output.drain(now, session->link);
+      echo(now, session->link, output, echoed, around.batch);
+      CHECK(session->link.closed_reason().empty());
+      CHECK(session->link.kcp().counters().errors == 0);
     }
   }
   CHECK(demux.counters().opened == 1);
@@ -211,7 +211,7 @@ void replay_to_server(const Recording& recording) {
 }
 
 /// Opens the recorded streams and writes what the recorded client wrote.
-void speak_as_client(const Recording& recording, Link& link, TransmitBatch& batch) {
+void replay_client_writes(const Recording& recording, Link& link, TransmitBatch& batch) {
   for (const auto& bytes : recording.streams) {
     const std::uint32_t sid = link.open_stream().value();
     write_all(link, sid, bytes);
@@ -221,7 +221,7 @@ void speak_as_client(const Recording& recording, Link& link, TransmitBatch& batc
 }
 
 /// Opens more streams, a segment each, until the una in these packets can be believed.
-void speak_up_to(TimePoint now, std::span<const Packet> packets, Link& link, TransmitBatch& batch) {
+void replay_writes_before(TimePoint now, std::span<const Packet> packets, Link& link, TransmitBatch& batch) {
   for (const Packet& packet : packets) {
     const std::optional<Segment> segment = first_segment(packet.bytes());
     while (segment && link.kcp().send_window().next() < segment->una) {
@@ -243,7 +243,7 @@ void replay_to_client(const Recording& recording, std::size_t step) {
   Surroundings around(recording);
   const auto& datagrams = recording.from_server;
   Link link(Role::kClient, conv_of(recording, *around.suite), around.context, datagrams.front().at);
-  speak_as_client(recording, link, around.batch);
+  replay_client_writes(recording, link, around.batch);
 
   Output output;
   std::vector<std::vector<std::uint8_t>> store;
@@ -251,7 +251,7 @@ void replay_to_client(const Recording& recording, std::size_t step) {
     const std::size_t count = std::min(step, datagrams.size() - i);
     const TimePoint now = datagrams[i + count - 1].at;
     const std::vector<Packet> packets = open_some(*around.suite, datagrams, i, count, store);
-    speak_up_to(now, packets, link, around.batch);
+    replay_writes_before(now, packets, link, around.batch);
     link.handle_packets(now, packets);
     output.drain(now, link);
     transmit_and_forget(now, link, around.batch);

@@ -1,5 +1,5 @@
 // Sessions of the authenticated suite: what is not fresh changes nothing and draws no answer
-// (docs/protocol.md section 11).
+// (docs/develop/protocol.md section 11).
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
@@ -22,7 +22,7 @@ const MasterKey& key() {
   return master;
 }
 
-/// One machine: what its loop owns. Datagrams are what is on the wire.
+/// One machine: what its engine owns. Datagrams are what is on the wire.
 struct End {
   explicit End(std::uint64_t seed)
       : suite(make_suite(Cipher::kXChaCha20Poly1305, key(), seed)), context(settings()) {
@@ -68,25 +68,25 @@ Path path_from(std::uint16_t port) {
   return path;
 }
 
-DemuxSettings place_of(SessionAdmission& admission, std::uint32_t loop = 0) {
-  DemuxSettings place;
-  place.admission = &admission;
-  place.loop = loop;
-  return place;
+DemuxSettings demux_settings(SessionAdmission& admission, std::uint32_t worker = 0) {
+  DemuxSettings settings;
+  settings.admission = &admission;
+  settings.worker = worker;
+  return settings;
 }
 
 /// A client and a server that has been there for an hour.
 struct Pair {
   explicit Pair(std::uint64_t session = kSession)
-      : link(Role::kClient, SessionName(7, session), client.context, now), gate(now - seconds(3600)) {}
+      : link(Role::kClient, SessionName(7, session), client.context, now), replay_cache(now - seconds(3600)) {}
 
   void write(Link& to, std::uint32_t stream, std::size_t bytes) {
     for (const MutableBytes piece : to.prepare_write(stream, bytes))
       std::ranges::fill(piece, std::uint8_t{0x77});
     to.commit_write(stream, bytes);
   }
-  /// What the client says first.
-  std::vector<Datagram> first_words() {
+  /// The packets that open the session and a stream.
+  std::vector<Datagram> opening_packets() {
     sid = link.open_stream().value();
     write(link, sid, 3000);
     return client.drain(now, link);
@@ -94,7 +94,7 @@ struct Pair {
   void to_server(const std::vector<Datagram>& datagrams, std::uint16_t port = 1) {
     demux.handle_run(now, path_from(port), server.opened(datagrams));
     for (SessionEntry* c : demux.take_touched()) {
-      conversation = c;
+      session = c;
       ++touched;
       while (const auto event = c->link.poll_event(now)) {
         if (event->type == StreamEvent::Type::kData) got += event->data.size();
@@ -103,15 +103,15 @@ struct Pair {
       c->link.release_views();
     }
   }
-  std::vector<Datagram> from_server() { return server.drain(now, conversation->link); }
+  std::vector<Datagram> from_server() { return server.drain(now, session->link); }
 
   TimePoint now{seconds(10000)};
   End client{1};
   End server{2};
   Link link;
-  ReplayCache gate;
-  Demux demux{server.context, 8, place_of(gate)};
-  SessionEntry* conversation = nullptr;
+  ReplayCache replay_cache;
+  Demux demux{server.context, 8, demux_settings(replay_cache)};
+  SessionEntry* session = nullptr;
   std::uint32_t sid = 0;
   std::size_t touched = 0;
   std::size_t got = 0;
@@ -137,113 +137,78 @@ struct Seen {
 
 }  // namespace
 
-// --- the window ---
-
-TEST_CASE("the window takes each number once, in any order, and none that is too old to tell") {
-  ReplayWindow window;
-  std::set<std::uint64_t> seen;
-  std::uint64_t newest = 0;
-  Random random(5);
-  for (int i = 0; i < 200000; ++i) {
-    std::uint64_t number = newest + random.below(3);
-    if (random.chance(0.5)) number = newest - std::min<std::uint64_t>(newest, random.below(10000));
-    if (random.chance(0.0005)) number = newest + random.below(30000);
-    const bool expected =
-        !seen.contains(number) && (number > newest || newest - number < ReplayWindow::kSpan);
-    REQUIRE(window.fresh(number) == expected);
-    REQUIRE(window.newest(number) == (number > newest || seen.empty()));
-    if (!expected) continue;
-    window.mark(number);
-    seen.insert(number);
-    newest = std::max(newest, number);
-  }
-}
-
-TEST_CASE("the window reaches back its span and no further, and a jump far ahead empties it") {
-  ReplayWindow window;
-  window.mark(ReplayWindow::kSpan);
-  CHECK(window.fresh(1));
-  CHECK_FALSE(window.fresh(0));
-  const std::uint64_t far = (std::uint64_t{1} << 63) - 1;
-  window.mark(far);
-  CHECK_FALSE(window.fresh(far));
-  CHECK_FALSE(window.fresh(ReplayWindow::kSpan));
-  for (std::uint64_t back = 1; back < ReplayWindow::kSpan; ++back) REQUIRE(window.fresh(far - back));
-  CHECK_FALSE(window.fresh(far - ReplayWindow::kSpan));
-}
-
 // --- packets of an open session ---
 
-TEST_CASE("two ends talk, each packet once, and the date goes on by the steady clock") {
+TEST_CASE("two ends exchange packets, each once, and time stamps advance with the steady clock") {
   Pair pair;
-  pair.to_server(pair.first_words());
-  REQUIRE(pair.conversation);
+  pair.to_server(pair.opening_packets());
+  REQUIRE(pair.session);
   CHECK(pair.got == 3000);
-  CHECK(pair.conversation->link.guard()->session() == kSession);
-  CHECK(pair.conversation->link.guard()->newest_time() == 1700000000);
+  CHECK(pair.session->link.anti_replay()->session() == kSession);
+  CHECK(pair.session->link.anti_replay()->newest_time() == 1700000000);
   pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
   CHECK(pair.link.drained());
   pair.now += milliseconds(2900);
   pair.client.context.wall = UnixTime(seconds(5));  // was set, meanwhile
   pair.write(pair.link, pair.sid, 100);
   pair.to_server(pair.client.drain(pair.now, pair.link));
-  CHECK(pair.conversation->link.guard()->newest_time() == 1700000002);
+  CHECK(pair.session->link.anti_replay()->newest_time() == 1700000002);
 }
 
-TEST_CASE("packets that are played again change nothing and draw no answer, at either end") {
+TEST_CASE("replayed packets change nothing and draw no answer, at either end") {
   Pair pair;
-  const auto words = pair.first_words();
-  pair.to_server(words);
+  const auto opening = pair.opening_packets();
+  pair.to_server(opening);
   const auto answers = pair.from_server();
   REQUIRE_FALSE(answers.empty());
   pair.link.handle_packets(pair.now, pair.client.opened(answers));
   (void)pair.client.drain(pair.now, pair.link);
 
-  const Seen server_before(pair.conversation->link);
+  const Seen server_before(pair.session->link);
   const std::size_t got = pair.got;
   pair.touched = 0;
-  for (int round = 0; round < 3; ++round) pair.to_server(words, 99);  // from elsewhere, too
-  CHECK(Seen(pair.conversation->link) == server_before);
+  for (int round = 0; round < 3; ++round) pair.to_server(opening, 99);  // from elsewhere, too
+  CHECK(Seen(pair.session->link) == server_before);
   CHECK(pair.got == got);
   CHECK(pair.touched == 0);
   CHECK(pair.from_server().empty());
-  CHECK(pair.conversation->path == path_from(1));
-  CHECK(pair.conversation->link.guard()->counters().replayed == 3 * words.size());
+  CHECK(pair.session->path == path_from(1));
+  CHECK(pair.session->link.anti_replay()->counters().replayed == 3 * opening.size());
   CHECK(pair.demux.size() == 1);
 
   const Seen client_before(pair.link);
   pair.link.handle_packets(pair.now, pair.client.opened(answers));
   CHECK(Seen(pair.link) == client_before);
   CHECK(pair.client.drain(pair.now, pair.link).empty());
-  CHECK(pair.link.guard()->counters().replayed == answers.size());
+  CHECK(pair.link.anti_replay()->counters().replayed == answers.size());
 }
 
 TEST_CASE("packets that are sent back to their sender change nothing and draw no answer") {
   Pair pair;
-  const auto words = pair.first_words();
+  const auto opening = pair.opening_packets();
   const Seen client_before(pair.link);
-  pair.link.handle_packets(pair.now, pair.client.opened(words));
+  pair.link.handle_packets(pair.now, pair.client.opened(opening));
   CHECK(pair.client.rejected == 0);  // the key is right; it is the direction that is wrong
   CHECK(Seen(pair.link) == client_before);
   CHECK(pair.client.drain(pair.now, pair.link).empty());
-  CHECK(pair.link.guard()->counters().foreign == words.size());
+  CHECK(pair.link.anti_replay()->counters().foreign == opening.size());
 
-  pair.to_server(words);
+  pair.to_server(opening);
   const auto answers = pair.from_server();
-  const Seen server_before(pair.conversation->link);
+  const Seen server_before(pair.session->link);
   pair.touched = 0;
   pair.to_server(answers);
-  CHECK(Seen(pair.conversation->link) == server_before);
+  CHECK(Seen(pair.session->link) == server_before);
   CHECK(pair.touched == 0);
   CHECK(pair.from_server().empty());
-  CHECK(pair.conversation->link.guard()->counters().foreign == answers.size());
+  CHECK(pair.session->link.anti_replay()->counters().foreign == answers.size());
 }
 
 TEST_CASE("a forged packet, with any bit flipped or cut at any length, changes nothing and draws no answer") {
   Pair pair;
-  const auto words = pair.first_words();
+  const auto opening = pair.opening_packets();
   std::vector<Datagram> forged;
-  const Datagram& good = words.front();
+  const Datagram& good = opening.front();
   for (std::size_t byte = 0; byte < good.size(); ++byte) {
     forged.push_back(good);
     forged.back()[byte] ^= static_cast<std::uint8_t>(1 << byte % 8);
@@ -252,113 +217,113 @@ TEST_CASE("a forged packet, with any bit flipped or cut at any length, changes n
   pair.to_server(forged);
   CHECK(pair.server.rejected == forged.size());
   CHECK(pair.demux.size() == 0);
-  CHECK(pair.gate.size() == 0);
-  pair.to_server(words);
-  const Seen before(pair.conversation->link);
+  CHECK(pair.replay_cache.size() == 0);
+  pair.to_server(opening);
+  const Seen before(pair.session->link);
   (void)pair.from_server();
   const auto more = [&] {
     pair.write(pair.link, pair.sid, 1000);
     return pair.client.drain(pair.now, pair.link);
   }();
-  const Seen drained(pair.conversation->link);
+  const Seen drained(pair.session->link);
   for (const Datagram& d : more)
     for (std::size_t byte = 0; byte < d.size(); ++byte) {
       Datagram bad = d;
       bad[byte] ^= 0x80;
       pair.to_server({bad});
     }
-  CHECK(Seen(pair.conversation->link) == drained);
+  CHECK(Seen(pair.session->link) == drained);
   CHECK(pair.from_server().empty());
 }
 
-TEST_CASE("another session's packets mean nothing to this one") {
+TEST_CASE("another session's packets change nothing") {
   Pair pair;
   Pair other(kSession + 1);
-  pair.to_server(pair.first_words());
-  other.to_server(other.first_words());
+  pair.to_server(pair.opening_packets());
+  other.to_server(other.opening_packets());
   const auto answers = other.from_server();
   const Seen before(pair.link);
   pair.link.handle_packets(pair.now, pair.client.opened(answers));
   CHECK(Seen(pair.link) == before);
-  CHECK(pair.link.guard()->counters().foreign == answers.size());
+  CHECK(pair.link.anti_replay()->counters().foreign == answers.size());
 }
 
-TEST_CASE("a fresh packet from another address moves the session; one that was overtaken does not") {
+TEST_CASE("a fresh packet from another address migrates the session; a reordered one does not") {
   Pair pair;
-  pair.to_server(pair.first_words());
+  pair.to_server(pair.opening_packets());
   pair.write(pair.link, pair.sid, 100);
   const auto overtaken = pair.client.drain(pair.now, pair.link);
   pair.write(pair.link, pair.sid, 100);
   const auto newest = pair.client.drain(pair.now, pair.link);
   pair.to_server(newest, 2);
-  CHECK(pair.conversation->path == path_from(2));
+  CHECK(pair.session->path == path_from(2));
   pair.to_server(overtaken, 1);
-  CHECK(pair.conversation->path == path_from(2));
+  CHECK(pair.session->path == path_from(2));
   CHECK(pair.got == 3200);  // which it is taken for all the same
   CHECK(pair.demux.size() == 1);
 }
 
-TEST_CASE("packets for a session of another loop are passed on, and open nothing there") {
+TEST_CASE("packets for a session of another worker are forwarded, and open nothing there") {
   Pair pair;
-  pair.to_server(pair.first_words());
+  pair.to_server(pair.opening_packets());
   End other(3);
-  Demux elsewhere(other.context, 8, place_of(pair.gate, 1));
+  Demux elsewhere(other.context, 8, demux_settings(pair.replay_cache, 1));
   pair.write(pair.link, pair.sid, 3000);
   const auto more = pair.client.drain(pair.now, pair.link);
   const auto packets = other.opened(more);
   elsewhere.handle_run(pair.now, path_from(2), packets);
   CHECK(elsewhere.size() == 0);
   REQUIRE(elsewhere.misrouted().size() == 1);
-  CHECK(elsewhere.misrouted()[0].loop == 0);
+  CHECK(elsewhere.misrouted()[0].worker == 0);
   CHECK(elsewhere.misrouted()[0].packets.size() == more.size());  // parity too
 
   pair.demux.handle_forwarded(pair.now, path_from(2), elsewhere.misrouted()[0].packets);
-  CHECK(pair.conversation->path == path_from(2));
-  pair.demux.end(pair.now, *pair.conversation);
+  CHECK(pair.session->path == path_from(2));
+  pair.demux.end(pair.now, *pair.session);
   pair.demux.handle_forwarded(pair.now, path_from(2), other.opened(more));
   CHECK(pair.demux.size() == 0);
 }
 
 TEST_CASE("a session moves at most so often, and takes packets from everywhere meanwhile") {
   Pair pair;
-  pair.to_server(pair.first_words());
+  pair.to_server(pair.opening_packets());
   for (std::uint16_t port = 2; port < 12; ++port) {
     pair.write(pair.link, pair.sid, 10);
     pair.to_server(pair.client.drain(pair.now, pair.link), port);
     pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
   }
-  CHECK(pair.demux.counters().moved == 1);
+  CHECK(pair.demux.counters().migrated == 1);
   CHECK(pair.got == 3100);
   pair.now += Demux::kMinMigrationInterval;
   pair.write(pair.link, pair.sid, 10);
   pair.to_server(pair.client.drain(pair.now, pair.link), 40);
-  CHECK(pair.conversation->path == path_from(40));
+  CHECK(pair.session->path == path_from(40));
 }
 
 TEST_CASE("a session returns to the address that had answered with the client's next packet") {
   Pair pair;
-  pair.to_server(pair.first_words());
+  pair.to_server(pair.opening_packets());
   const auto next = [&pair] {
     pair.write(pair.link, pair.sid, 10);
     return pair.client.drain(pair.now, pair.link);
   };
   pair.to_server(next(), 1);
   pair.now += seconds(1);
-  pair.to_server(next(), 2);  // somebody has sent it on
-  CHECK(pair.conversation->path == path_from(2));
-  CHECK_FALSE(pair.conversation->link.path_validated());
+  pair.to_server(next(), 2);  // an attacker has forwarded it
+  CHECK(pair.session->path == path_from(2));
+  CHECK_FALSE(pair.session->link.path_validated());
   pair.to_server(next(), 1);
-  CHECK(pair.conversation->path == path_from(1));
-  CHECK(pair.conversation->link.path_validated());
+  CHECK(pair.session->path == path_from(1));
+  CHECK(pair.session->link.path_validated());
 }
 
 TEST_CASE("a batch holds many sessions' packets, and bodies too short for a header") {
   Pair one(1), two(2);
-  auto words = one.first_words();
-  const auto others = two.first_words();
-  words.insert(words.begin() + 1, others.begin(), others.end());
+  auto opening = one.opening_packets();
+  const auto others = two.opening_packets();
+  opening.insert(opening.begin() + 1, others.begin(), others.end());
   std::vector<Packet> packets;
-  for (const Packet& packet : one.server.opened(words)) packets.push_back(packet);
+  for (const Packet& packet : one.server.opened(opening)) packets.push_back(packet);
   Datagram scrap(kSessionHeader - 1, 0);
   for (std::uint32_t size = 0; size < kSessionHeader; ++size) packets.push_back({scrap.data(), size});
   one.demux.handle_run(one.now, path_from(1), packets);
@@ -368,22 +333,22 @@ TEST_CASE("a batch holds many sessions' packets, and bodies too short for a head
 
 // --- opening sessions ---
 
-TEST_CASE("parity opens no session, and neither does what a server has made") {
+TEST_CASE("parity opens no session, and neither does a packet of a server") {
   Pair pair;
-  auto words = pair.first_words();
-  REQUIRE(words.size() >= 3);  // 2 data, 1 parity
-  pair.to_server({words[2]});
+  auto opening = pair.opening_packets();
+  REQUIRE(opening.size() >= 3);  // 2 data, 1 parity
+  pair.to_server({opening[2]});
   CHECK(pair.demux.size() == 0);
-  CHECK(pair.gate.size() == 0);
+  CHECK(pair.replay_cache.size() == 0);
   CHECK(pair.demux.counters().unmatched == 1);
-  pair.to_server(words);
+  pair.to_server(opening);
   const auto answers = pair.from_server();
   Pair elsewhere;
   elsewhere.to_server(answers);
   CHECK(elsewhere.demux.size() == 0);
 }
 
-TEST_CASE("a whole session that is played again, after its end or after a restart, opens nothing") {
+TEST_CASE("a whole session that is replayed, after its end or after a restart, opens nothing") {
   Pair pair;
   std::vector<Datagram> recorded;
   const auto record = [&](std::vector<Datagram> datagrams) {
@@ -391,15 +356,15 @@ TEST_CASE("a whole session that is played again, after its end or after a restar
     pair.to_server(datagrams);
     pair.link.handle_packets(pair.now, pair.client.opened(pair.from_server()));
   };
-  record(pair.first_words());
+  record(pair.opening_packets());
   for (int i = 0; i < 50; ++i) {
     pair.now += seconds(1);
     pair.server.context.wall += seconds(1);
     pair.write(pair.link, pair.sid, 500);
     record(pair.client.drain(pair.now, pair.link));
   }
-  pair.demux.end(pair.now, *pair.conversation);
-  pair.conversation = nullptr;
+  pair.demux.end(pair.now, *pair.session);
+  pair.session = nullptr;
   pair.touched = 0;
 
   SECTION("at any time after its end") {
@@ -409,11 +374,11 @@ TEST_CASE("a whole session that is played again, after its end or after a restar
       pair.now += seconds(1);
       pair.server.context.wall += seconds(1);
     }
-    CHECK(pair.gate.size() == 0);  // it is not remembered for ever
+    CHECK(pair.replay_cache.size() == 0);  // it has expired
   }
   SECTION("to a server that was just started, at once and later") {
-    ReplayCache forgetful(pair.now);
-    Demux restarted(pair.server.context, 8, place_of(forgetful));
+    ReplayCache restarted_cache(pair.now);
+    Demux restarted(pair.server.context, 8, demux_settings(restarted_cache));
     for (int second = 0; second < 400; ++second) {
       restarted.handle_run(pair.now, path_from(1), pair.server.opened(recorded));
       REQUIRE(restarted.size() == 0);
@@ -425,10 +390,10 @@ TEST_CASE("a whole session that is played again, after its end or after a restar
   CHECK(pair.touched == 0);
 }
 
-TEST_CASE("a server that was just started takes a new session after some seconds") {
+TEST_CASE("a server that has just started admits new sessions after some seconds") {
   Pair pair;
-  ReplayCache young(pair.now);
-  Demux demux(pair.server.context, 8, place_of(young));
+  ReplayCache new_cache(pair.now);
+  Demux demux(pair.server.context, 8, demux_settings(new_cache));
   pair.now += ReplayCache::kStartupQuarantine;
   pair.server.context.wall += std::chrono::floor<seconds>(ReplayCache::kStartupQuarantine);
   pair.client.context.wall = pair.server.context.wall;
@@ -439,7 +404,7 @@ TEST_CASE("a server that was just started takes a new session after some seconds
   CHECK(demux.take_refusal()->why == SessionRefusal::kServerJustStarted);
   CHECK_FALSE(demux.take_refusal());
 
-  // The same session, asking again: its next packet has a later date.
+  // The same session again: its next packet has a later time stamp.
   pair.now += seconds(1);
   pair.server.context.wall += seconds(1);
   early.handle_timeout(pair.now);
@@ -447,64 +412,12 @@ TEST_CASE("a server that was just started takes a new session after some seconds
   CHECK(demux.size() == 1);
 }
 
-TEST_CASE("clocks may differ by the documented seconds and no more") {
-  ReplayCache gate(TimePoint{} - seconds(86400));
-  const auto open = [&](std::int64_t ahead, std::uint64_t session) {
-    return gate.open(TimePoint{}, kWall, {session, static_cast<std::uint32_t>(1700000000 + ahead)});
-  };
-  CHECK(open(5, 1) == SessionRefusal::kNone);
-  CHECK(open(6, 2) == SessionRefusal::kEarly);
-  CHECK(open(-120, 3) == SessionRefusal::kNone);
-  CHECK(open(-121, 4) == SessionRefusal::kLate);
-  CHECK(open(0, 1) == SessionRefusal::kKnown);
-  CHECK(gate.size() == 2);
-}
-
-TEST_CASE("a clock that was wrong at the start and set right keeps nobody out, whichever way it went") {
-  ReplayCache gate{TimePoint{}};
-  const std::int64_t by = GENERATE(-3600, 3600);
-  // A minute later, by the right clock, a session that is new; and one from before the start.
-  const TimePoint now{seconds(60)};
-  const UnixTime right = kWall + seconds(by);
-  const auto stamp = static_cast<std::uint32_t>(right.time_since_epoch().count());
-  CHECK(gate.open(now, right, {1, stamp}) == SessionRefusal::kNone);
-  CHECK(gate.open(now, right, {2, stamp - 61}) == SessionRefusal::kServerJustStarted);
-}
-
-TEST_CASE("a clock that is set back opens the door to no recording") {
-  ReplayCache gate(TimePoint{} - seconds(86400));
-  TimePoint now{};
-  REQUIRE(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kNone);
-  gate.end(now, 1, 1700000100);
-  now += ReplayCache::kKeep + seconds(1);
-  REQUIRE(gate.open(now, kWall + seconds(128), {2, 1700000128}) == SessionRefusal::kNone);
-  CHECK(gate.size() == 1);
-  CHECK(gate.open(now, kWall, {1, 1700000000}) == SessionRefusal::kServerJustStarted);
-  CHECK(gate.open(now, kWall + seconds(95), {1, 1700000100}) == SessionRefusal::kServerJustStarted);
-  CHECK(gate.open(now, kWall + seconds(96), {3, 1700000101}) == SessionRefusal::kNone);
-}
-
-TEST_CASE("the memory is bounded: what is forgotten for room leaves its date behind") {
-  ReplayCache gate(TimePoint{} - seconds(86400), 3);
-  TimePoint now{};
-  for (std::uint64_t session = 1; session <= 3; ++session)
-    REQUIRE(gate.open(now, kWall, {session, 1700000000}) == SessionRefusal::kNone);
-  CHECK(gate.open(now, kWall, {4, 1700000000}) == SessionRefusal::kFull);
-  gate.end(now, 2, 1700000001);
-  gate.end(now, 2, 1700000009);   // twice is once
-  gate.end(now, 77, 1700000009);  // never open
-  CHECK(gate.open(now, kWall, {4, 1700000000}) == SessionRefusal::kServerJustStarted);
-  CHECK(gate.open(now, kWall, {5, 1700000002}) == SessionRefusal::kNone);
-  CHECK(gate.open(now, kWall, {2, 1700000001}) == SessionRefusal::kServerJustStarted);
-  CHECK(gate.size() <= 3);
-}
-
-TEST_CASE("a session that the table has no room for is not remembered: it may come again") {
+TEST_CASE("a session that is refused for lack of a slot is not cached: it may try again") {
   Pair pair;
-  Demux full(pair.server.context, 0, place_of(pair.gate));
-  full.handle_run(pair.now, path_from(1), pair.server.opened(pair.first_words()));
+  Demux full(pair.server.context, 0, demux_settings(pair.replay_cache));
+  full.handle_run(pair.now, path_from(1), pair.server.opened(pair.opening_packets()));
   CHECK(full.counters().refused > 0);
-  CHECK(pair.gate.size() == 0);
+  CHECK(pair.replay_cache.size() == 0);
 }
 
 }  // namespace kcptun::test

@@ -1,4 +1,4 @@
-// Datagrams in fake TCP segments (docs/protocol.md section 9, "tcp"). Each datagram is the payload of one
+// Datagrams in fake TCP segments (docs/develop/protocol.md section 9, "tcp"). Each datagram is the payload of one
 // PSH|ACK segment on a raw socket. The segment uses the ports and the sequence numbers of a real TCP
 // connection of the kernel, which stays idle. This class is common to client and server: raw sockets,
 // connections, batches.

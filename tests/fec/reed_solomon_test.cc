@@ -1,4 +1,4 @@
-#include "core/fec/coding_matrix.h"
+#include "core/fec/reed_solomon.h"
 
 #include <catch2/catch.hpp>
 
@@ -18,16 +18,17 @@ namespace {
 
 using Buffer = std::vector<std::uint8_t>;
 
-std::vector<gf::Path> paths() {
-  std::vector<gf::Path> out;
-  for (gf::Path path : {gf::Path::kBest, gf::Path::kJerasure, gf::Path::kAvx2, gf::Path::kAvx2Gfni, gf::Path::kAvx512Gfni}) {
-    if (gf::supported(path)) out.push_back(path);
+std::vector<gf::Backend> backends() {
+  std::vector<gf::Backend> out;
+  using enum gf::Backend;
+  for (gf::Backend backend : {kBest, kJerasure, kAvx2, kAvx2Gfni, kAvx512Gfni}) {
+    if (gf::supported(backend)) out.push_back(backend);
   }
   return out;
 }
 
 // A group of random shards of `longest` bytes or fewer, parity behind data.
-std::vector<Buffer> make_group(const FecCode& code, Random& random, std::size_t longest, bool equal) {
+std::vector<Buffer> make_group(const ErasureCode& code, Random& random, std::size_t longest, bool equal) {
   std::vector<Buffer> shards(code.shards());
   std::vector<Bytes> data;
   for (std::uint32_t i = 0; i < code.data_shards(); ++i) {
@@ -40,14 +41,14 @@ std::vector<Buffer> make_group(const FecCode& code, Random& random, std::size_t 
     shards[i].resize(longest);
     parity.push_back(shards[i].data());
   }
-  code.encode(0, data, parity, longest, gf::Store::kSet);
+  code.encode({0, data}, {parity, longest});
   return shards;
 }
 
 // Recovers the data shards that `here` lacks from the first that it has.
-void check_recovery(const FecCode& code, const std::vector<Buffer>& shards, const std::vector<bool>& here) {
+void check_recovery(const ErasureCode& code, const std::vector<Buffer>& shards, const std::vector<bool>& here) {
   const std::size_t size = shards.back().size();
-  std::vector<FecCode::Survivor> survivors;
+  std::vector<ErasureCode::Survivor> survivors;
   std::vector<std::uint32_t> lost;
   for (std::uint32_t i = 0; i < code.shards(); ++i) {
     if (here[i] && survivors.size() < code.data_shards()) survivors.push_back({i, shards[i]});
@@ -57,7 +58,7 @@ void check_recovery(const FecCode& code, const std::vector<Buffer>& shards, cons
   std::vector<Buffer> outs(lost.size(), Buffer(size, 0xee));
   std::vector<std::uint8_t*> pointers;
   for (Buffer& out : outs) pointers.push_back(out.data());
-  code.decode(survivors, lost, pointers, size);
+  code.decode(survivors, lost, {pointers, size});
   for (std::size_t i = 0; i < lost.size(); ++i) {
     Buffer expected = shards[lost[i]];
     expected.resize(size);
@@ -67,11 +68,11 @@ void check_recovery(const FecCode& code, const std::vector<Buffer>& shards, cons
 
 }  // namespace
 
-TEST_CASE("coding rows and parity are those of the recorded groups, on every path") {
+TEST_CASE("coding rows and parity are those of the recorded groups, on every backend") {
   const auto vectors = load_vectors("fec.json");
   for (const auto& group : vectors.at("groups")) {
-    for (gf::Path path : paths()) {
-      const FecCode code(group.at("data_shards"), group.at("parity_shards"), path);
+    for (gf::Backend backend : backends()) {
+      const ReedSolomonCode code({group.at("data_shards"), group.at("parity_shards")}, backend);
       std::vector<Buffer> data, parity;
       for (const auto& hex : group.at("data")) data.push_back(from_hex(hex));
       for (const auto& hex : group.at("parity")) parity.push_back(from_hex(hex));
@@ -84,18 +85,19 @@ TEST_CASE("coding rows and parity are those of the recorded groups, on every pat
         std::vector<Buffer> outs(some, Buffer(size));
         std::vector<std::uint8_t*> pointers;
         for (Buffer& out : outs) pointers.push_back(out.data());
-        code.encode(0, std::vector<Bytes>(data.begin(), data.end()), pointers, size, gf::Store::kSet);
+        const std::vector<Bytes> views(data.begin(), data.end());
+        code.encode({0, views}, {pointers, size});
         REQUIRE(std::equal(outs.begin(), outs.end(), parity.begin()));
       }
     }
   }
 }
 
-TEST_CASE("every erasure pattern of 10/3, 3/3 and 1/1 is recovered, on every path") {
+TEST_CASE("every erasure pattern of 10/3, 3/3 and 1/1 is recovered, on every backend") {
   Random random(7);
-  for (gf::Path path : paths()) {
+  for (gf::Backend backend : backends()) {
     for (auto [data, parity] : {std::pair{10u, 3u}, {3u, 3u}, {1u, 1u}}) {
-      const FecCode code(data, parity, path);
+      const ReedSolomonCode code({data, parity}, backend);
       const auto shards = make_group(code, random, 73, false);
       for (unsigned mask = 0; mask < 1u << code.shards(); ++mask) {
         std::vector<bool> here(code.shards());
@@ -106,7 +108,7 @@ TEST_CASE("every erasure pattern of 10/3, 3/3 and 1/1 is recovered, on every pat
   }
 }
 
-TEST_CASE("random erasures of random codes of up to 256 shards are recovered, and all paths agree") {
+TEST_CASE("random erasures of random codes of up to 256 shards are recovered, and all backends agree") {
   const std::uint64_t seed = 20261123;
   CAPTURE(seed);
   Random random(seed);
@@ -117,8 +119,8 @@ TEST_CASE("random erasures of random codes of up to 256 shards are recovered, an
     CAPTURE(data, total, longest);
     const std::uint64_t group_seed = random.next();
     std::vector<Buffer> first;
-    for (gf::Path path : paths()) {
-      const FecCode code(data, total - data, path);
+    for (gf::Backend backend : backends()) {
+      const ReedSolomonCode code({data, total - data}, backend);
       Random group_random(group_seed);
       const auto shards = make_group(code, group_random, longest, round % 2);
       if (first.empty()) first = shards;
@@ -136,7 +138,7 @@ TEST_CASE("random erasures of random codes of up to 256 shards are recovered, an
 TEST_CASE("parity and recovery are those of Jerasure's own matrix routines") {
   Random random(3);
   for (auto [k, m] : {std::pair{10, 3}, {5, 5}, {2, 8}, {40, 20}}) {
-    const FecCode code(static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(m));
+    const ReedSolomonCode code({static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(m)});
     std::vector<int> matrix;
     for (int r = 0; r < m; ++r)
       for (int c = 0; c < k; ++c) matrix.push_back(code.coefficient(static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(c)));
@@ -160,8 +162,8 @@ TEST_CASE("parity and recovery are those of Jerasure's own matrix routines") {
 
 TEST_CASE("parity summed up piece by piece is that of the whole group, at any alignment") {
   Random random(11);
-  for (gf::Path path : paths()) {
-    const FecCode code(7, 6, path);
+  for (gf::Backend backend : backends()) {
+    const ReedSolomonCode code({7, 6}, backend);
     for (std::size_t shift = 0; shift < 16; ++shift) {
       const auto shards = make_group(code, random, 100 + shift * 13, false);
       const std::size_t size = shards.back().size();
@@ -170,7 +172,7 @@ TEST_CASE("parity summed up piece by piece is that of the whole group, at any al
       for (Buffer& out : outs) pointers.push_back(out.data() + shift);
       for (std::size_t i = 0; i < 7; ++i) {
         const std::array<Bytes, 1> one{Bytes(shards[i])};
-        code.encode(i, one, pointers, size, i == 0 ? gf::Store::kSet : gf::Store::kAdd);
+        code.encode({i, one}, {pointers, size, i == 0 ? ErasureCode::Store::kSet : ErasureCode::Store::kAdd});
       }
       for (std::size_t i = 0; i < 6; ++i) {
         REQUIRE(Buffer(pointers[i], pointers[i] + size) == shards[7 + i]);

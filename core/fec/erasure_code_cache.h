@@ -1,4 +1,4 @@
-// Reed-Solomon codes shared by the conversations of one loop.
+// Erasure codes that the sessions of one engine share.
 #pragma once
 
 #include <cstddef>
@@ -7,23 +7,23 @@
 #include <vector>
 
 #include "core/base/settings.h"
-#include "core/fec/coding_matrix.h"
+#include "core/fec/erasure_code.h"
 
 namespace kcptun {
 
-/// Makes a code once for all who use the same shard counts, and drops it with its last user: at most one code per user
-/// (up to 17 KiB each). Single-threaded; outlives its users.
-class FecCodeCache {
+/// Makes one code for each pair of shard counts in use, and drops it with its last user: at most one code per user (a
+/// ReedSolomonCode has up to 17 KiB). Single-threaded; outlives its users.
+class ErasureCodeCache {
   struct Entry {
-    FecCode code;
+    std::unique_ptr<const ErasureCode> code;
     std::size_t users;
   };
 
  public:
-  explicit FecCodeCache(gf::Path path = gf::Path::kBest) : path_(path) {}
-  FecCodeCache(const FecCodeCache&) = delete;
-  FecCodeCache& operator=(const FecCodeCache&) = delete;
-  ~FecCodeCache();
+  explicit ErasureCodeCache(ErasureCodeFactory factory) : factory_(std::move(factory)) {}
+  ErasureCodeCache(const ErasureCodeCache&) = delete;
+  ErasureCodeCache& operator=(const ErasureCodeCache&) = delete;
+  ~ErasureCodeCache();
 
   /// Holds a code for its owner.
   class Use {
@@ -41,13 +41,13 @@ class FecCodeCache {
       if (entry_) cache_->release(std::exchange(entry_, nullptr));
     }
     explicit operator bool() const { return entry_ != nullptr; }
-    const FecCode& operator*() const { return entry_->code; }
-    const FecCode* operator->() const { return &entry_->code; }
+    const ErasureCode& operator*() const { return *entry_->code; }
+    const ErasureCode* operator->() const { return entry_->code.get(); }
 
    private:
-    friend class FecCodeCache;
-    Use(FecCodeCache* cache, Entry* entry) : cache_(cache), entry_(entry) {}
-    FecCodeCache* cache_ = nullptr;
+    friend class ErasureCodeCache;
+    Use(ErasureCodeCache* cache, Entry* entry) : cache_(cache), entry_(entry) {}
+    ErasureCodeCache* cache_ = nullptr;
     Entry* entry_ = nullptr;
   };
 
@@ -58,7 +58,7 @@ class FecCodeCache {
  private:
   void release(Entry* entry);
 
-  gf::Path path_;
+  ErasureCodeFactory factory_;
   std::vector<std::unique_ptr<Entry>> entries_;
 };
 

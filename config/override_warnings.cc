@@ -1,0 +1,54 @@
+#include "config/override_warnings.h"
+
+#include <optional>
+
+namespace kcptun {
+namespace {
+
+using enum OptionId;
+
+bool is_given(Source source) {
+  return source == Source::kEnvironment || source == Source::kFlag || source == Source::kPluginOption;
+}
+bool is_of_file(Source source) { return source == Source::kFile || source == Source::kTunnel; }
+
+/// "--mtu 1200", "--quiet=false", "KCPTUN_KEY".
+std::string given_text(const Settings& settings, const Option& option) {
+  const Source source = settings.source(option.id);
+  if (source == Source::kEnvironment) return "KCPTUN_KEY";
+  std::string name(option.flag);
+  const bool is_flag = source == Source::kFlag;
+  if (is_flag) name.insert(0, name.size() == 1 ? "-" : "--");
+  const std::string behind = is_flag ? "" : " from SS_PLUGIN_OPTIONS";
+  if (option.kind == OptionKind::kSwitch) return name + (settings.on(option.id) ? "" : "=false") + behind;
+  const auto* text = std::get_if<std::string>(&settings.value(option.id));
+  const bool bare = text && !is_secret(option.id);
+  return name + ' ' + (bare ? printable(*text) : shown_value(option, settings.value(option.id))) + behind;
+}
+
+/// The option of the file that wins against `id`, if one does.
+std::optional<OptionId> winner_over(OptionId id, const Settings& after) {
+  if (is_of_file(after.source(id))) return id;
+  if (id == kKeyFile && is_of_file(after.source(kKey))) return kKey;
+  if (id == kKey && is_of_file(after.source(kKeyFile)) && !after.text(kKeyFile).empty()) return kKeyFile;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<std::string> override_warnings(const Settings& before, const Settings& after) {
+  std::vector<std::string> warnings;
+  for (const auto& option : all_options()) {
+    if (!is_given(before.source(option.id))) continue;
+    const auto winner = winner_over(option.id, after);
+    if (!winner || (*winner == option.id && after.value(option.id) == before.value(option.id))) continue;
+    const Option& wins = option_of(*winner);
+    const bool is_flag = before.source(option.id) == Source::kFlag;
+    warnings.push_back(given_text(before, option) + " is ignored: " + printable_path(after.text(kConfigFile)) + " has \"" +
+                       std::string(wins.json) + "\": " + shown_value(wins, after.value(*winner)) +
+                       ", and the file overrides " + (is_flag ? "flags" : "it"));
+  }
+  return warnings;
+}
+
+}  // namespace kcptun

@@ -1,0 +1,128 @@
+#include "config/read_addresses.h"
+
+#include <algorithm>
+
+#include "config/address.h"
+#include "config/text.h"
+
+namespace kcptun {
+namespace {
+
+using enum OptionId;
+using Check = std::optional<ValidationError>;
+
+// Characters of a status-token: what guessing cannot find, what a request line can hold.
+constexpr std::size_t kMinToken = 16;
+constexpr std::size_t kMaxToken = 256;
+
+AddressUse use_of(OptionId id) {
+  switch (id) {
+    case kLocalAddr:
+    case OptionId::kStatus:
+      return AddressUse::kStreamListen;
+    case kListen:
+      return AddressUse::kDatagramListen;
+    case kRemoteAddr:
+      return AddressUse::kDatagramDial;
+    default:
+      return AddressUse::kStreamDial;
+  }
+}
+
+Check read_address(const Settings& settings, OptionId id, Address& to) {
+  auto address = parse_address(settings.text(id), use_of(id));
+  if (!address) return ValidationError{id, address.error()};
+  to = std::move(address.value());
+  return std::nullopt;
+}
+
+// Entries are separated by commas, which no host has.
+Check read_servers(const Settings& settings, Profile& profile) {
+  const std::string& text = settings.text(kRemoteAddr);
+  if (text.find(',') == text.npos) {
+    if (auto bad = read_address(settings, kRemoteAddr, profile.remote)) return bad;
+    profile.servers = {std::get<HostPort>(profile.remote)};
+    return std::nullopt;
+  }
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string entry(without_blanks(std::string_view(text).substr(begin, end - begin)));
+    const auto address = parse_address(entry, AddressUse::kDatagramDial);
+    if (!address) return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
+    const HostPort& server = std::get<HostPort>(address.value());
+    if (std::ranges::find(profile.servers, server) != profile.servers.end())
+      return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\" twice"};
+    if (profile.servers.size() == kMaxServers)
+      return ValidationError{kRemoteAddr, "names more than " + std::to_string(kMaxServers) + " servers"};
+    profile.servers.push_back(server);
+    begin = end + 1;
+  }
+  profile.remote = profile.servers.front();
+  return std::nullopt;
+}
+
+// A file has permissions; an abstract name and a port have none.
+Check read_local_access(const Settings& settings, Profile& profile) {
+  const std::string& mode = settings.text(kLocalMode);
+  profile.local_group = settings.text(kLocalGroup);
+  const auto* path = std::get_if<UnixPath>(&profile.local_address);
+  const bool is_file = path && path->path.front() != '@';
+  for (const OptionId id : {kLocalMode, kLocalGroup})
+    if (!settings.text(id).empty() && !is_file) return ValidationError{id, "needs a unix socket's path in localaddr"};
+  if (mode.empty()) return std::nullopt;
+  constexpr std::size_t kMaxDigits = 4;
+  if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos || std::stoul(mode, nullptr, 8) > 0777)
+    return ValidationError{kLocalMode, "must be permissions in octal, 0 to 0777"};
+  profile.local_mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
+  return std::nullopt;
+}
+
+// Literals and the one name that always means this machine; the daemon looks again at what the name became.
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host == "::1") return true;
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
+}
+
+Check check_status_token(const std::string& token) {
+  if (token.empty()) return std::nullopt;
+  if (token.size() < kMinToken || token.size() > kMaxToken) {
+    return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." + std::to_string(kMaxToken) +
+                                       " characters"};
+  }
+  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they are.
+  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+  if (token.find_first_not_of(kAllowed) != token.npos) {
+    return ValidationError{kStatusToken, "must be of letters, digits and -._~+/="};
+  }
+  return std::nullopt;
+}
+
+Check read_status(const Settings& settings, Profile& profile) {
+  const std::string& text = settings.text(OptionId::kStatus);
+  profile.status_token = settings.text(kStatusToken);
+  if (auto bad = check_status_token(profile.status_token)) return bad;
+  if (text.empty()) return std::nullopt;
+  Address address;
+  if (auto bad = read_address(settings, OptionId::kStatus, address)) return bad;
+  if (auto* host = std::get_if<HostPort>(&address)) {
+    if (host->host.empty()) host->host = "127.0.0.1";  // all others must be asked for by name
+    if (profile.status_token.empty() && !is_loopback(host->host)) {
+      return ValidationError{OptionId::kStatus, "is not loopback, so it needs a status-token"};
+    }
+  }
+  profile.status = std::move(address);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile) {
+  const bool client = settings.role() == Role::kClient;
+  if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
+  if (auto bad = client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote)) return bad;
+  if (client)
+    if (auto bad = read_local_access(settings, profile)) return bad;
+  return read_status(settings, profile);
+}
+
+}  // namespace kcptun

@@ -1,0 +1,65 @@
+#include "core/link/packet_decoder.h"
+
+#include <cstring>
+
+#include "core/fec/fec_header.h"
+
+namespace kcptun {
+namespace {
+
+// The shortest body that is looked at, in bytes; shorter ones are dropped (docs/develop/protocol.md section 2).
+constexpr std::size_t kMinBody = 12;
+
+}  // namespace
+
+PacketDecoder::PacketDecoder(LinkContext& context, Kcp& kcp, AntiReplay* anti_replay)
+    : context_(context), kcp_(kcp), anti_replay_(anti_replay), fec_(context.settings.fec, context.codes) {}
+
+std::span<const Packet> PacketDecoder::take_fresh(std::span<const Packet> packets) {
+  if (!anti_replay_) return packets;
+  context_.fresh.clear();
+  for (const Packet& packet : packets)
+    if (const MutableBytes body = anti_replay_->take(packet.bytes()); !body.empty())
+      context_.fresh.push_back({body.data(), static_cast<std::uint32_t>(body.size())});
+  return context_.fresh;
+}
+
+void PacketDecoder::handle_packets(TimePoint now, std::span<const Packet> packets) {
+  packets_received_ += packets.size();
+  for (const Packet& packet : packets)
+    if (packet.size >= kMinBody) handle_packet(now, packet.bytes());
+}
+
+void PacketDecoder::handle_packet(TimePoint now, MutableBytes body) {
+  switch (fec_type(body)) {
+    case FecType::kData:
+      return handle_fec_data(now, body);
+    case FecType::kParity:
+      fec_.handle(body);
+      return handle_recovered(now);
+    case FecType::kOutOfBand:
+      ++out_of_band_;  // kcptun never sends it
+      return;
+    case FecType::kNone:
+      return kcp_.handle_packet(now, body, Kcp::Origin::kArrived);
+  }
+}
+
+void PacketDecoder::handle_fec_data(TimePoint now, MutableBytes body) {
+  const Bytes packet = kcp_packet_in(body);
+  if (!packet.data()) return;
+  kcp_.handle_packet(now, packet, Kcp::Origin::kArrived);
+  fec_.handle(body);
+  handle_recovered(now);
+}
+
+// Copies, because the decoder reuses its memory before Kcp, or the owner of an event, is done with the view.
+void PacketDecoder::handle_recovered(TimePoint now) {
+  for (const Bytes packet : fec_.recovered()) {
+    const PoolBuffer& copy = recovered_.emplace_back(context_.segments);
+    std::memcpy(copy.data(), packet.data(), packet.size());
+    kcp_.handle_packet(now, {copy.data(), packet.size()}, Kcp::Origin::kRecovered);
+  }
+}
+
+}  // namespace kcptun

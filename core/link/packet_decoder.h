@@ -1,0 +1,56 @@
+// Turns opened datagrams of a session into KCP packets.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/base/buffer_pool.h"
+#include "core/base/packet.h"
+#include "core/base/time.h"
+#include "core/fec/fec_decoder.h"
+#include "core/kcp/kcp.h"
+#include "core/link/anti_replay.h"
+#include "core/link/link_context.h"
+
+namespace kcptun {
+
+/// Drops what is not fresh (under a suite with a session header), takes the FEC header off, and passes on to Kcp what
+/// arrived and what FEC has recovered.
+class PacketDecoder {
+ public:
+  /// All outlive the decoder. `anti_replay`: null if the suite has no session header.
+  PacketDecoder(LinkContext& context, Kcp& kcp, AntiReplay* anti_replay);
+  PacketDecoder(const PacketDecoder&) = delete;
+  PacketDecoder& operator=(const PacketDecoder&) = delete;
+
+  /// The packets that may change the session's state, without their session headers. Valid until the next call.
+  std::span<const Packet> take_fresh(std::span<const Packet> packets);
+  /// Passes the bodies of take_fresh() on to Kcp.
+  void handle_packets(TimePoint now, std::span<const Packet> packets);
+  /// The memory of the packets is about to be reused.
+  void end_batch() { fec_.end_batch(); }
+  /// Recovered packets live until then.
+  void release_views() { recovered_.clear(); }
+
+  const FecDecoder& fec() const { return fec_; }
+  /// Packets of any kind.
+  std::uint64_t packets_received() const { return packets_received_; }
+  /// Packets of type kOutOfBand, which are dropped.
+  std::uint64_t out_of_band() const { return out_of_band_; }
+
+ private:
+  void handle_packet(TimePoint now, MutableBytes body);
+  void handle_fec_data(TimePoint now, MutableBytes body);
+  void handle_recovered(TimePoint now);
+
+  LinkContext& context_;
+  Kcp& kcp_;
+  AntiReplay* const anti_replay_;
+  FecDecoder fec_;
+  std::vector<PoolBuffer> recovered_;  // Kcp, and then events, point into them
+  std::uint64_t packets_received_ = 0;
+  std::uint64_t out_of_band_ = 0;
+};
+
+}  // namespace kcptun
