@@ -95,8 +95,8 @@ def limit_faults():
                 yield f"{path.relative_to(ROOT)}:{number}: no file {file}"
         for name in re.findall(r"`([\w:]+)`", cells[2]):
             last = name.rsplit("::", 1)[-1]
-            if not any(last in known for known in words.values()):
-                yield f"{path.relative_to(ROOT)}:{number}: no `{last}` in the sources"
+            if not any(last in words.get(file, ()) for file in files):
+                yield f"{path.relative_to(ROOT)}:{number}: no `{last}` in {' or '.join(files)}"
 
 
 found = list(limit_faults())

@@ -26,7 +26,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pa
 PAGES = ("README.md", "docs/quick-start.md", "docs/install.md", "docs/recipes.md")
 BLOCK = re.compile(r"(?:^<!-- (run|not run): ([^>]*) -->\n)?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROFILE = re.compile(r"^```json\n(\{.*?\n\})\n```$", re.MULTILINE | re.DOTALL)
-PAIRING = re.compile(r"kcptun://v1/[A-Za-z0-9_-]{20,}")
+PAIRING = re.compile(r"kcptun://v1/[A-Za-z0-9_\s-]{20,}(?=')")  # as printed: broken into lines
 PLACEHOLDER = "kcptun://v1/..."
 NAMES = ("vpn.example.net", "www.example.net")
 PAGE = "the page behind the tunnel"
