@@ -275,7 +275,7 @@ TunnelSnapshot ServerWorker::share() const {
   return share;
 }
 
-// A client acknowledges our keepalives at the latest.
+// A live client acknowledges at least our keepalives.
 PeerSnapshot ServerWorker::peer_of(const ServerSession& accepted) const {
   const Duration silence = engine_.now() - accepted.heard_at;
   if (silence < profile_.link.smux.keepalive + kAnswerMargin) return {.state = PeerState::kConnected};
