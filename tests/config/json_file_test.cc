@@ -42,9 +42,11 @@ const std::string kServerExample = R"({"listen": ":2000", "target": "127.0.0.1:9
   "nc": 1, "sockbuf": 16777217, "smuxver": 1, "smuxbuf": 16777217, "streambuf": 2097152, "keepalive": 10,
   "pprof":false, "quiet":false, "tcp":false})";
 
+const std::vector<std::string> kPlaceholder{"the key is a placeholder that documents print: --genkey prints a good one"};
+
 TEST_CASE("kcptun's example for the client runs unchanged") {
   const auto command = run_json(kClientExample);
-  CHECK(warnings_of(command).empty());
+  CHECK(warnings_of(command) == kPlaceholder);
   const auto& profile = profile_of(command);
   CHECK(std::get<HostPort>(profile.local_address) == HostPort{"", 2000, 2000});
   CHECK(std::get<HostPort>(profile.remote) == HostPort{"11.22.33.44", 2000, 2000});
@@ -60,7 +62,7 @@ TEST_CASE("kcptun's example for the client runs unchanged") {
 
 TEST_CASE("kcptun's example for the server runs unchanged") {
   const auto command = run_json(kServerExample, Role::kServer);
-  CHECK(warnings_of(command).empty());
+  CHECK(warnings_of(command) == kPlaceholder);
   CHECK(std::get<HostPort>(profile_of(command).remote) == HostPort{"127.0.0.1", 9999, 9999});
   CHECK(profile_of(command).link.kcp.send_window == 2048);
 }

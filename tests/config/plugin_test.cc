@@ -199,7 +199,7 @@ TEST_CASE("Plugin options rule over flags, the JSON file over them, the host's a
                                  "remoteaddr from the JSON file is ignored: SS_REMOTE_* of the shadowsocks host rule",
                                  "localaddr from the command line is ignored: "
                                  "SS_LOCAL_* of the shadowsocks host rule"});
-  CHECK(warnings_of(run_options("key=secret;remoteaddr=x:1")) ==
+  CHECK(warnings_of(run_options("key=0123456789abcdef;remoteaddr=x:1")) ==
         std::vector<std::string>{
             "remoteaddr from SS_PLUGIN_OPTIONS is ignored: SS_REMOTE_* of the shadowsocks host rule"});
 }
