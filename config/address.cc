@@ -50,13 +50,13 @@ std::string misplaced(std::string_view text, AddressUse use) {
   if (text.front() == '@') return {};
   if (is_digits(text)) return "has no host and no colon: write :" + std::string(text);
   if (text.starts_with("unix:/")) return url_fault("unix", use);
-  if (const auto behind = text.find(kBehindScheme); behind != text.npos) return url_fault(text.substr(0, behind), use);
+  if (const auto behind = text.find(kBehindScheme); behind != text.npos)
+    return url_fault(text.substr(0, behind), use);
   if (is_ipv4(text)) return "has no port";
   const auto slash = text.find('/');
   const auto colon = text.find(':');
   const bool port_and_path = slash != text.npos && colon != text.npos && colon > 0 && colon + 1 < slash &&
-                             text.front() != '.' &&
-                             is_digits(text.substr(colon + 1, slash - colon - 1));
+                             text.front() != '.' && is_digits(text.substr(colon + 1, slash - colon - 1));
   return port_and_path ? "has a path behind its port; write host:port" : "";
 }
 
@@ -101,7 +101,8 @@ std::optional<std::uint16_t> service_port(std::string_view text, AddressUse use)
   servent entry{};
   servent* found = nullptr;
   const char* protocol = is_stream(use) ? "tcp" : "udp";
-  if (::getservbyname_r(std::string(text).c_str(), protocol, &entry, memory.data(), memory.size(), &found) != 0 ||
+  if (::getservbyname_r(std::string(text).c_str(), protocol, &entry, memory.data(), memory.size(), &found) !=
+          0 ||
       !found)
     return std::nullopt;
   return ntohs(static_cast<std::uint16_t>(found->s_port));
@@ -141,12 +142,14 @@ bool is_bad_host_byte(char c) {
 }
 
 Result<Address> with_ports(const SplitAddress& split, AddressUse use) {
-  if (const auto port = service_port(split.ports, use)) return Address{HostPort{std::string(split.host), *port, *port}};
+  if (const auto port = service_port(split.ports, use))
+    return Address{HostPort{std::string(split.host), *port, *port}};
   if (may_be_service(split.ports))
     return Error{"has a port that is neither a number in 1..65535 nor a service of this machine"};
   const auto dash = split.ports.find('-');
   const auto first = parse_port(without_blanks(split.ports.substr(0, dash)));
-  const auto last = dash == split.ports.npos ? first : parse_port(without_blanks(split.ports.substr(dash + 1)));
+  const auto last =
+      dash == split.ports.npos ? first : parse_port(without_blanks(split.ports.substr(dash + 1)));
   if (!first || !last) return Error{"has a port that is not a number in 1..65535"};
   if (dash != split.ports.npos && !allows_range(use))
     return Error{"has a port range where only one port can be used"};
@@ -161,7 +164,8 @@ Result<Address> parse_address(std::string_view given, AddressUse use) {
   const auto text = without_blanks(given);
   if (text.empty()) return Error{"is empty"};
   if (auto reason = misplaced(text, use); !reason.empty()) return Error{std::move(reason)};
-  if (text.find("\uff1a") != text.npos) return Error{"has a full-width colon (U+FF1A): write an ordinary one"};
+  if (text.find("\uff1a") != text.npos)
+    return Error{"has a full-width colon (U+FF1A): write an ordinary one"};
   if (allows_path(use) && looks_like_path(text)) return parse_path(text);
   if (allows_path(use) && text.find(':') == text.npos)
     return Error{"has no port; the path of a unix socket has a slash, like ./" + printable(text)};
@@ -192,6 +196,8 @@ std::string remote_text(const Profile& profile) {
   return text;
 }
 
-std::string dialled_host(const HostPort& address) { return address.host.empty() ? "localhost" : address.host; }
+std::string dialled_host(const HostPort& address) {
+  return address.host.empty() ? "localhost" : address.host;
+}
 
 }  // namespace kcptun

@@ -1,5 +1,6 @@
 // Addresses as kcptun's users write them: ":12948", "vps:29900", "[fe80::1%eth0]:29900", "host:3000-3100", a
-// path. Names of hosts are resolved by the daemon; names of services (":http") are looked up here, as Go does.
+// path. Names of hosts are resolved by the daemon; names of services (":http") are looked up here, as Go
+// does.
 #pragma once
 
 #include <string>
@@ -21,9 +22,10 @@ enum class AddressUse : std::uint8_t {
   kStreamDial,      // host:port or a unix path               server's target
 };
 
-/// Where a unix path is allowed, text with a leading '@' is one, and text with a '/' and without "://". (kcptun takes
-/// whatever does not split into host and port for a path, typing errors included.) Blanks around it, around the host
-/// and around the port do not count. The error is a predicate: "has no port", to stand behind the text it is about.
+/// Where a unix path is allowed, text with a leading '@' is one, and text with a '/' and without "://".
+/// (kcptun takes whatever does not split into host and port for a path, typing errors included.) Blanks
+/// around it, around the host and around the port do not count. The error is a predicate: "has no port", to
+/// stand behind the text it is about.
 Result<Address> parse_address(std::string_view given, AddressUse use);
 
 /// An address as the user wrote it.

@@ -64,12 +64,14 @@ bool sets_secret(const FileSettings::Assignments& assignments) {
 }
 
 /// Of a file with a key or a token that every user of the machine can read; "" of another.
-std::string readable_secret_warning(const CommandInput& input, const std::string& file, const FileSettings& settings) {
+std::string readable_secret_warning(const CommandInput& input, const std::string& file,
+                                    const FileSettings& settings) {
   const bool secret = sets_secret(settings.assignments) ||
                       std::ranges::any_of(settings.tunnels, sets_secret, &FileSettings::Tunnel::assignments);
   if (!secret || file == kPairingName || !input.others_can_read || !input.others_can_read(file)) return {};
-  return printable_path(file) + " holds a secret, and every user of this machine can read it: chmod 600, or 640 with a "
-                                "group of its own";
+  return printable_path(file) +
+         " holds a secret, and every user of this machine can read it: chmod 600, or 640 with a "
+         "group of its own";
 }
 
 /// The JSON file of -c; nothing of it without one.
@@ -92,8 +94,8 @@ std::string_view source_name(Source source) {
   return source == Source::kPluginOption ? "SS_PLUGIN_OPTIONS" : "the command line";
 }
 
-/// The host program's addresses rule over all else; a user who wrote another one is told. It has one port for the
-/// server, so a range that holds this port counts.
+/// The host program's addresses rule over all else; a user who wrote another one is told. It has one port for
+/// the server, so a range that holds this port counts.
 void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings,
                             std::vector<std::string>& warnings) {
   const auto [remote, local] = plugin_addresses(settings.role());
@@ -148,19 +150,22 @@ void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>
 
 /// A server's file given to the client leaves it with kcptun's example.
 std::string example_server_warning(const Settings& settings) {
-  if (settings.role() != Role::kClient || settings.source(OptionId::kRemoteAddr) != Source::kDefault) return {};
+  if (settings.role() != Role::kClient || settings.source(OptionId::kRemoteAddr) != Source::kDefault)
+    return {};
   return "remoteaddr is not set, so the server is kcptun's example, " + settings.text(OptionId::kRemoteAddr) +
          ": set --remoteaddr, or remoteaddr in the file";
 }
 
 /// Settings of one tunnel to its profile. Warnings that are of it begin with `prefix`.
 std::variant<ConfiguredTunnel, StartupError> configure(const CommandInput& input, Settings settings,
-                                                  const std::string& prefix,
-                                                  std::vector<std::string>& warnings) {
-  if (const auto complaint = resolve_key(settings, input.read_key_file)) return startup_error_of(settings, *complaint);
+                                                       const std::string& prefix,
+                                                       std::vector<std::string>& warnings) {
+  if (const auto complaint = resolve_key(settings, input.read_key_file))
+    return startup_error_of(settings, *complaint);
   for (const auto& warning : normalise(settings)) warnings.push_back(prefix + warning);
   auto validated = validate(settings);
-  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(settings, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated))
+    return startup_error_of(settings, *complaint);
   auto& profile = std::get<Profile>(validated);
   if (auto warning = example_server_warning(settings); !warning.empty()) warnings.push_back(prefix + warning);
   for (const auto& warning : profile_warnings(profile)) warnings.push_back(prefix + warning);
@@ -184,19 +189,21 @@ std::optional<StartupError> find_shared_file(const std::vector<ConfiguredTunnel>
     const auto [first, is_new] = seen.emplace(profile.snmplog, i);
     if (is_new) continue;
     return startup_error_of(tunnels[i].settings,
-                      {OptionId::kSnmpLog, "is written by tunnels[" + std::to_string(first->second) + "] (" +
-                                               tunnels[first->second].profile.name + ") too"});
+                            {OptionId::kSnmpLog, "is written by tunnels[" + std::to_string(first->second) +
+                                                     "] (" + tunnels[first->second].profile.name + ") too"});
   }
   return std::nullopt;
 }
 
-std::variant<RunTunnels, StartupError> configure_all(const CommandInput& input, const Settings& base, const FileSettings& file,
-                                                std::vector<std::string> warnings) {
+std::variant<RunTunnels, StartupError> configure_all(const CommandInput& input, const Settings& base,
+                                                     const FileSettings& file,
+                                                     std::vector<std::string> warnings) {
   if (!base.text(OptionId::kInit).empty())
     return startup_error_of(base, {OptionId::kInit, "is for the command line only"});
   RunTunnels run{{}, !file.tunnels.empty(), std::move(warnings)};
   if (run.several && base.source(OptionId::kName) != Source::kDefault)
-    return startup_error_of(base, {OptionId::kName, "names one tunnel, and the file has \"tunnels\" with names of their own"});
+    return startup_error_of(
+        base, {OptionId::kName, "names one tunnel, and the file has \"tunnels\" with names of their own"});
   const auto add = [&](Settings settings, const std::string& prefix) -> std::optional<StartupError> {
     auto tunnel = configure(input, std::move(settings), prefix, run.warnings);
     if (auto* refusal = std::get_if<StartupError>(&tunnel)) return std::move(*refusal);
@@ -224,8 +231,8 @@ ShareRequest share_request(RunTunnels run) {
   return share;
 }
 
-ParsedCommand finish(const CommandInput& input, const Settings& base, const Subcommand* subcommand, const FileSettings& file,
-                     std::vector<std::string> warnings) {
+ParsedCommand finish(const CommandInput& input, const Settings& base, const Subcommand* subcommand,
+                     const FileSettings& file, std::vector<std::string> warnings) {
   auto configured = configure_all(input, base, file, std::move(warnings));
   if (auto* refusal = std::get_if<StartupError>(&configured)) return std::move(*refusal);
   auto& run = std::get<RunTunnels>(configured);
@@ -238,12 +245,13 @@ ParsedCommand finish(const CommandInput& input, const Settings& base, const Subc
   if (base.on(OptionId::kShare) && !subcommand) return share_request(std::move(run));
   if (subcommand && run.several) {
     return content_error(base.role(), printable_path(base.text(OptionId::kConfigFile)) +
-                                            ": field \"tunnels\": " + std::string(subcommand->name) +
-                                            " takes one tunnel");
+                                          ": field \"tunnels\": " + std::string(subcommand->name) +
+                                          " takes one tunnel");
   }
   if (subcommand) {
     ConfiguredTunnel& tunnel = run.tunnels.front();
-    tunnel.settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // its profile has the key itself
+    tunnel.settings.set(OptionId::kKeyFile, std::string(),
+                        Source::kDefault);  // its profile has the key itself
     return RunSubcommand{subcommand->id, std::move(tunnel.settings), std::move(tunnel.profile),
                          std::move(run.warnings)};
   }
@@ -264,7 +272,8 @@ ParsedCommand parse_command(const CommandInput& input) {
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
   if (!settings.text(OptionId::kInit).empty() && !subcommand) {
-    if (const auto complaint = resolve_key(settings, input.read_key_file)) return startup_error_of(settings, *complaint);
+    if (const auto complaint = resolve_key(settings, input.read_key_file))
+      return startup_error_of(settings, *complaint);
     settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // the profile holds the key itself
     return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
                       prepare_init(std::move(settings)));
@@ -288,17 +297,21 @@ ParsedCommand parse_command(const CommandInput& input) {
   std::ranges::move(override_warnings(before, settings), std::back_inserter(warnings));
   if (plugin && !file.tunnels.empty())
     return content_error(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
-                                           ": field \"tunnels\": a shadowsocks plugin is one tunnel");
+                                         ": field \"tunnels\": a shadowsocks plugin is one tunnel");
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
   if (file.paired && input.role == Role::kClient && settings.source(OptionId::kLocalAddr) == Source::kDefault)
     settings.set(OptionId::kLocalAddr, std::string(kOwnMachineOnly), Source::kFile);
   return finish(input, settings, subcommand, file, std::move(warnings));
 }
 
-CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions) {
-  CommandInput input{
-      .role = role, .library_versions = std::string(library_versions), .read_file = read_text_file,
-      .others_can_read = others_can_read, .read_key_file = read_key_file, .random_bytes = system_randomness};
+CommandInput input_of_process(Role role, int argc, const char* const* argv,
+                              std::string_view library_versions) {
+  CommandInput input{.role = role,
+                     .library_versions = std::string(library_versions),
+                     .read_file = read_text_file,
+                     .others_can_read = others_can_read,
+                     .read_key_file = read_key_file,
+                     .random_bytes = system_randomness};
   if (argc > 1) input.arguments.assign(argv + 1, argv + argc);
   if (const char* key = std::getenv("KCPTUN_KEY")) input.environment_key = key;
   input.plugin = plugin_environment_of_process();

@@ -63,14 +63,17 @@ struct RunSubcommand {
   std::vector<std::string> warnings;
 };
 /// ShareRequest: print pairing strings (--share).
-using ParsedCommand = std::variant<RunTunnels, PrintText, InitPair, ShareRequest, RunSubcommand, StartupError>;
+using ParsedCommand =
+    std::variant<RunTunnels, PrintText, InitPair, ShareRequest, RunSubcommand, StartupError>;
 
 /// Pure but for input.read_file.
 ParsedCommand parse_command(const CommandInput& input);
 
-/// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk. A copy: who reads
-/// the files again needs neither arguments nor environment, which may be overwritten meanwhile (daemon/process/secrets.h).
-CommandInput input_of_process(Role role, int argc, const char* const* argv, std::string_view library_versions);
+/// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk. A copy:
+/// who reads the files again needs neither arguments nor environment, which may be overwritten meanwhile
+/// (daemon/process/secrets.h).
+CommandInput input_of_process(Role role, int argc, const char* const* argv,
+                              std::string_view library_versions);
 /// The same, parsed.
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);
 

@@ -56,7 +56,8 @@ std::string unknown_flag_error(std::string_view argument, Role role) {
   const auto shown = nearest.empty() ? without_secret(name) : name;
   std::string error = (argument.starts_with("--") ? "--" : "-") + printable(shown);
   error.append(shown.size() < name.size() ? "...: unknown flag" : ": unknown flag");
-  if (!nearest.empty()) error.append(" (did you mean ").append(dashes_of(nearest)).append(nearest).append("?)");
+  if (!nearest.empty())
+    error.append(" (did you mean ").append(dashes_of(nearest)).append(nearest).append("?)");
   return error;
 }
 
@@ -71,7 +72,8 @@ std::string typographic_dash_error(std::string_view word) {
 /// A word that is no flag.
 std::string stray_word_error(std::string_view word, bool behind_secret) {
   if (auto error = typographic_dash_error(word); !error.empty()) return error;
-  if (behind_secret) return "unexpected argument behind a secret (hidden); a value with blanks stands in quotes";
+  if (behind_secret)
+    return "unexpected argument behind a secret (hidden); a value with blanks stands in quotes";
   std::string error = '"' + printable(word) + "\": unexpected argument";
   const bool is_bool = value_from_text(option_of(OptionId::kQuiet), word).ok();
   return is_bool ? error + " (a switch takes its value after '=', as in -nocomp=true)" : error;

@@ -17,7 +17,7 @@ struct FlagAssignment {
 };
 
 struct NormalArguments {
-  std::vector<std::string> words;  // "--flag" "value" "--flag" "value" ..., known flags only
+  std::vector<std::string> words;       // "--flag" "value" "--flag" "value" ..., known flags only
   std::optional<std::string> stranger;  // the first word that is no flag, or an unknown flag; the end
   bool behind_secret = false;           // the last known flag was a secret's
 };

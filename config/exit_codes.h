@@ -3,8 +3,8 @@
 
 namespace kcptun {
 
-/// The configuration is at fault: EX_CONFIG of sysexits.h. With kExitUsage these are the statuses that end a service for
-/// good (RestartPreventExitStatus in systemd/).
+/// The configuration is at fault: EX_CONFIG of sysexits.h. With kExitUsage these are the statuses that end a
+/// service for good (RestartPreventExitStatus in systemd/).
 inline constexpr int kExitConfig = 78;
 
 }  // namespace kcptun

@@ -18,8 +18,8 @@ namespace {
 
 using enum OptionId;
 
-/// What a new pair gets unless the user says otherwise: both ends are of this decade, and the cipher authenticates.
-/// Windows and redundancy are left alone: the programs fit them to the path. As flag text.
+/// What a new pair gets unless the user says otherwise: both ends are of this decade, and the cipher
+/// authenticates. Windows and redundancy are left alone: the programs fit them to the path. As flag text.
 struct Start {
   OptionId id;
   std::string_view value;
@@ -84,7 +84,8 @@ std::string public_address(const Settings& server, const std::string& own_host) 
 }
 
 std::optional<ValidationError> check_server(const Settings& settings) {
-  if (listen_of(settings).port_min == 0) return ValidationError{kListen, "has port 0; a client must know the port"};
+  if (listen_of(settings).port_min == 0)
+    return ValidationError{kListen, "has port 0; a client must know the port"};
   const auto address = parse_address(public_address(settings, "192.0.2.1"), AddressUse::kDatagramDial);
   if (!address) return ValidationError{kPublicAddress, address.error()};
   if (std::get<HostPort>(address.value()).host.empty()) return ValidationError{kPublicAddress, "has no host"};
@@ -112,7 +113,8 @@ std::optional<ValidationError> check_client_address(const Settings& settings) {
 
 std::optional<ValidationError> check_client(const Settings& settings) {
   if (settings.text(kRemoteAddr).find(',') != std::string::npos)
-    return ValidationError{kRemoteAddr, "names several servers; --init makes the profiles of one client and one server"};
+    return ValidationError{kRemoteAddr,
+                           "names several servers; --init makes the profiles of one client and one server"};
   return check_client_address(settings);
 }
 
@@ -179,7 +181,8 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   apply_start(settings);
   init.warnings = normalise(settings);
   auto validated = validate(settings);
-  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(settings, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated))
+    return startup_error_of(settings, *complaint);
   if (const auto bad = check_text(settings)) return startup_error_of(settings, *bad);
   const bool server = settings.role() == Role::kServer;
   if (const auto bad = server ? check_server(settings) : check_client(settings))
@@ -187,7 +190,8 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   init.wants_key = !is_chosen(settings, kKey);
   init.wants_address = wants_own_address(settings);
   auto& profile = std::get<Profile>(validated);
-  if (init.wants_key) profile.key = std::string(43, 'k');  // as long as the one that will be made: no reason to warn
+  if (init.wants_key)
+    profile.key = std::string(43, 'k');  // as long as the one that will be made: no reason to warn
   for (auto& warning : profile_warnings(profile)) init.warnings.push_back(std::move(warning));
   init.settings = std::move(settings);
   return init;
@@ -199,7 +203,8 @@ std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const
   Settings other = other_side(mine, facts.own_host);
   apply_mode(other);
   const auto validated = validate(other);
-  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(other, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated))
+    return startup_error_of(other, *complaint);
   if (mine.role() == Role::kClient) return ProfilePair{std::move(mine), std::move(other)};
   return ProfilePair{std::move(other), std::move(mine)};
 }
@@ -222,10 +227,9 @@ std::variant<std::string, StartupError> pairing_of(const Settings& settings, con
 
 std::string render_profile(const Settings& settings, std::string_view path) {
   const std::string program(program_name(settings.role()));
-  std::string out =
-      "// One side of a tunnel: " + program + " -c " + printable_path(path) +
-      "\n// The key in it opens the tunnel: keep this file to yourself.\n"
-      "// kcptun-uv.json(5) has all fields. Go's kcptun reads no comments.\n{\n";
+  std::string out = "// One side of a tunnel: " + program + " -c " + printable_path(path) +
+                    "\n// The key in it opens the tunnel: keep this file to yourself.\n"
+                    "// kcptun-uv.json(5) has all fields. Go's kcptun reads no comments.\n{\n";
   std::string fields;
   for (const auto& option : all_options()) {
     if (!belongs_in_profile(settings, option)) continue;

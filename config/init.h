@@ -1,5 +1,5 @@
-// --init: from one side's flags, the matching profiles of both sides. --share: the pairing strings of a profile that is
-// there. Pure: the key, this machine's address and the file are the daemon's.
+// --init: from one side's flags, the matching profiles of both sides. --share: the pairing strings of a
+// profile that is there. Pure: the key, this machine's address and the file are the daemon's.
 #pragma once
 
 #include <optional>
@@ -47,11 +47,12 @@ struct InitFacts {
 /// The refusal names what of the flags fits this side but not the other.
 std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const InitFacts& facts);
 
-/// True for a server's settings that do not say where clients find it: this machine's own address is to be used.
+/// True for a server's settings that do not say where clients find it: this machine's own address is to be
+/// used.
 bool wants_own_address(const Settings& settings);
 
-/// The pairing string of a tunnel, as --init printed it. `own_host` is empty unless some tunnel wants it. REQUIRES:
-/// settings that passed validate().
+/// The pairing string of a tunnel, as --init printed it. `own_host` is empty unless some tunnel wants it.
+/// REQUIRES: settings that passed validate().
 std::variant<std::string, StartupError> pairing_of(const Settings& settings, const std::string& own_host);
 
 /// A profile for -c: JSON, each field below a comment that says what it is.

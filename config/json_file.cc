@@ -21,7 +21,7 @@ struct JsonField {
   JsonKind kind = JsonKind::kNull;
   bool on = false;
   std::int64_t whole = 0;
-  std::string text{};  // a string's value, or a number as it would be shown
+  std::string text{};                // a string's value, or a number as it would be shown
   std::vector<std::string> items{};  // an array's, while they are strings; at most kMaxServers + 1
   bool only_strings = true;          // of an array
 };
@@ -63,8 +63,8 @@ struct JsonTunnel {
   std::vector<JsonField> fields{};  // of an object
 };
 
-/// Collects the members of the top-level object, and those of the objects in its array "tunnels"; remembers what else
-/// the top level was, and where the text broke.
+/// Collects the members of the top-level object, and those of the objects in its array "tunnels"; remembers
+/// what else the top level was, and where the text broke.
 class FieldReader : public nlohmann::json::json_sax_t {
  public:
   explicit FieldReader(std::string_view text) : text_(text) {}
@@ -163,7 +163,8 @@ Result<Value> joined(const JsonField& array) {
   if (!array.only_strings || array.items.empty()) return Error{"is not an array of one or more strings"};
   std::string text;
   for (const std::string& item : array.items) {
-    if (item.find(',') != item.npos) return Error{"has a string with a comma; each server is a string of its own"};
+    if (item.find(',') != item.npos)
+      return Error{"has a string with a comma; each server is a string of its own"};
     text.append(text.empty() ? "" : ",").append(item.empty() ? "\"\"" : item);
   }
   return Value{text};
@@ -257,17 +258,20 @@ std::string raw_name_of(const JsonTunnel& tunnel) {
 Result<FileSettings::Tunnel> read_tunnel(const JsonTunnel& tunnel, const std::string& place, Role role,
                                          std::vector<std::string>& warnings) {
   if (tunnel.kind != JsonKind::kObject)
-    return Error{printable_path(place) + " is " + std::string(kind_name(tunnel.kind)) + ", expected an object"};
+    return Error{printable_path(place) + " is " + std::string(kind_name(tunnel.kind)) +
+                 ", expected an object"};
   const std::string name = raw_name_of(tunnel);
   FileSettings::Tunnel result{{}, name.empty() ? place : place + " (" + printable(name) + ')', {}};
   for (const JsonField& field : tunnel.fields)
-    if (field.name == kTunnels) return Error{printable_path(result.place) + " has tunnels inside, which cannot be"};
+    if (field.name == kTunnels)
+      return Error{printable_path(result.place) + " has tunnels inside, which cannot be"};
   auto assignments = assign_fields(tunnel.fields, result.place, role, warnings);
   if (!assignments) return Error{assignments.error()};
   result.assignments = std::move(assignments.value());
   result.name = name_of(result.assignments);
   if (result.name.empty())
-    return Error{printable_path(result.place) + ": field \"name\" is missing; each tunnel needs a name of its own"};
+    return Error{printable_path(result.place) +
+                 ": field \"name\" is missing; each tunnel needs a name of its own"};
   for (const auto& [option, value] : result.assignments)
     if (is_process_wide(option))
       return Error{printable_path(result.place) + ": field \"" + std::string(option_of(option).json) +
@@ -287,7 +291,8 @@ std::optional<Error> find_same_name(const std::vector<FileSettings::Tunnel>& tun
 }
 
 /// Reads "tunnels" of the file, if it is there, into `result`.
-std::optional<Error> read_tunnels(const FieldReader& reader, std::string_view file, Role role, FileSettings& result) {
+std::optional<Error> read_tunnels(const FieldReader& reader, std::string_view file, Role role,
+                                  FileSettings& result) {
   const JsonField* field = nullptr;
   for (const JsonField& one : reader.fields())
     if (one.name == kTunnels) field = &one;

@@ -1,6 +1,6 @@
-// The JSON file of -c: an object whose fields are the options of options.h, and may be "tunnels", an array of objects
-// with such fields. Text in, assignments out; reading the file is the caller's (command.cc). Comments of C++ are passed
-// over. Nesting costs no stack, so hostile depth is harmless.
+// The JSON file of -c: an object whose fields are the options of options.h, and may be "tunnels", an array of
+// objects with such fields. Text in, assignments out; reading the file is the caller's (command.cc). Comments
+// of C++ are passed over. Nesting costs no stack, so hostile depth is harmless.
 #pragma once
 
 #include <string>
@@ -26,8 +26,8 @@ struct FileSettings {
     std::string place;  // `x.json: tunnels[1] (office)`, for messages
     Assignments assignments;
   };
-  Assignments assignments;            // in the file's order: the last of a repeated field rules, as in kcptun
-  std::vector<Tunnel> tunnels;        // of "tunnels": 1..kMaxTunnels of different names; none without that field
+  Assignments assignments;      // in the file's order: the last of a repeated field rules, as in kcptun
+  std::vector<Tunnel> tunnels;  // of "tunnels": 1..kMaxTunnels of different names; none without that field
   std::vector<std::string> warnings;  // unknown fields, the other program's fields, repeated fields
   bool paired = false;                // the text came out of a pairing string
 };

@@ -54,7 +54,8 @@ std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileRead
     settings.set(kKeyFile, std::string(), of_key);  // overruled
     return std::nullopt;
   }
-  if (settings.text(kKeyFile).find('\0') != std::string::npos) return ValidationError{kKeyFile, "has a NUL byte"};
+  if (settings.text(kKeyFile).find('\0') != std::string::npos)
+    return ValidationError{kKeyFile, "has a NUL byte"};
   auto text = read(settings.text(kKeyFile));
   auto key = text ? key_of_text(std::move(text.value())) : std::move(text);
   if (!key) return ValidationError{kKeyFile, key.error()};
@@ -70,7 +71,8 @@ Result<std::string> key_of_text(std::string given) {
   key.erase(key.find_last_not_of("\r\n") + 1);  // npos + 1 is 0
   key.erase(0, key.find_first_not_of("\r\n"));
   if (key.empty()) return Error{"is empty"};
-  if (cut || key.size() > kMaxKeyFile) return Error{"holds more than " + std::to_string(kMaxKeyFile) + " bytes"};
+  if (cut || key.size() > kMaxKeyFile)
+    return Error{"holds more than " + std::to_string(kMaxKeyFile) + " bytes"};
   return text;
 }
 

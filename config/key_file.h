@@ -14,7 +14,8 @@ namespace kcptun {
 
 /// Longest key of a file, in bytes, without what stands around it.
 inline constexpr std::size_t kMaxKeyFile = 65536;
-/// Bytes that a file may have beside its key: a byte order mark, ends of lines; and one to see that there is more.
+/// Bytes that a file may have beside its key: a byte order mark, ends of lines; and one to see that there is
+/// more.
 inline constexpr std::size_t kAroundKey = 64;
 /// What a path may begin with, to mean the folder of systemd's credentials (systemd.exec(5),
 /// LoadCredential=).
@@ -27,12 +28,12 @@ using KeyFileReader = std::function<Result<std::string>(const std::string& path)
 /// error, and so is a file that cannot be had.
 std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileReader& read);
 
-/// The key in a file's text: without a byte order mark, and without the ends of lines before and behind it, which no
-/// user means. The error is a predicate.
+/// The key in a file's text: without a byte order mark, and without the ends of lines before and behind it,
+/// which no user means. The error is a predicate.
 Result<std::string> key_of_text(std::string given);
 
-/// Reads a file that nobody but its owner and its group can read, at most kMaxKeyFile + kAroundKey bytes. The error is
-/// a predicate.
+/// Reads a file that nobody but its owner and its group can read, at most kMaxKeyFile + kAroundKey bytes. The
+/// error is a predicate.
 Result<std::string> read_key_file(const std::string& path);
 
 }  // namespace kcptun

@@ -8,8 +8,8 @@
 namespace kcptun {
 namespace {
 
-/// KCPTUN-QUIRK: Go's kcptun takes each name that it does not know as aes, which has 256 bits. This is the one that
-/// means it.
+/// KCPTUN-QUIRK: Go's kcptun takes each name that it does not know as aes, which has 256 bits. This is the
+/// one that means it.
 constexpr std::string_view kAes256 = "aes-256";
 
 void trim_address(Settings& settings, const Option& option) {
@@ -24,13 +24,13 @@ std::string move_number(Settings& settings, const Option& option) {
   const auto asked = settings.number(option.id);
   const auto beyond = beyond_range_of(option.id);
   const auto [min, max] = option.range;
-  const bool moves =
-      (beyond == BeyondRange::kBelowIsMin && asked < min) || (beyond == BeyondRange::kAboveIsMax && asked > max);
+  const bool moves = (beyond == BeyondRange::kBelowIsMin && asked < min) ||
+                     (beyond == BeyondRange::kAboveIsMax && asked > max);
   if (!moves) return {};
   const auto used = std::clamp(asked, min, max);
   settings.set(option.id, used, settings.source(option.id));
-  return std::string(option.flag) + ' ' + std::to_string(asked) + " is outside " + value_hint(option) + "; using " +
-         std::to_string(used);
+  return std::string(option.flag) + ' ' + std::to_string(asked) + " is outside " + value_hint(option) +
+         "; using " + std::to_string(used);
 }
 
 }  // namespace
@@ -42,7 +42,8 @@ std::vector<std::string> normalise(Settings& settings) {
     if (!option.applies_to(settings.role())) continue;
     if (option.kind == OptionKind::kAddress) trim_address(settings, option);
     if (option.kind != OptionKind::kNumber) continue;
-    if (auto warning = move_number(settings, option); !warning.empty()) warnings.push_back(std::move(warning));
+    if (auto warning = move_number(settings, option); !warning.empty())
+      warnings.push_back(std::move(warning));
   }
   if (settings.text(OptionId::kCrypt) == kAes256) {
     settings.set(OptionId::kCrypt, std::string("aes"), settings.source(OptionId::kCrypt));

@@ -8,9 +8,9 @@
 
 namespace kcptun {
 
-/// Takes blanks from around addresses, moves numbers to the end of their range that they mean (beyond_range_of), takes
-/// another name of a cipher for its own, and applies the mode. Returns a warning for each value that is not the one
-/// that was written.
+/// Takes blanks from around addresses, moves numbers to the end of their range that they mean
+/// (beyond_range_of), takes another name of a cipher for its own, and applies the mode. Returns a warning for
+/// each value that is not the one that was written.
 std::vector<std::string> normalise(Settings& settings);
 
 }  // namespace kcptun

@@ -251,8 +251,8 @@ std::vector<std::string_view> choices_of(OptionId id) {
 }
 
 bool is_process_wide(OptionId id) {
-  constexpr std::array kOfTheProcess{kUser, kLog, kLogLevel, kLogFormat, kLogUtc, kPprof, kStatus, kStatusToken, kThreads,
-                                       kMemory};
+  constexpr std::array kOfTheProcess{kUser,  kLog,    kLogLevel,    kLogFormat, kLogUtc,
+                                     kPprof, kStatus, kStatusToken, kThreads,   kMemory};
   return std::ranges::find(kOfTheProcess, id) != kOfTheProcess.end();
 }
 

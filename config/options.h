@@ -1,5 +1,6 @@
-// The one table of options. The command line, the JSON file, --check, the help text and the README's table
-// all derive from it: to add an option, add an id and a row, and say in validate.cc where its value goes.
+// The one table of options. The command line, the JSON file, --check, the help text and the table of
+// docs/reference/flags.md all derive from it: to add an option, add an id and a row, and say in validate.cc
+// where its value goes.
 #pragma once
 
 #include <cstdint>
@@ -73,7 +74,7 @@ struct Option {
   NumberRange range;                // of a kNumber
   std::string_view client_default;  // as text; "" is false, or empty
   std::string_view server_default;
-  std::string_view help;            // shown by help_of()
+  std::string_view help;       // shown by help_of()
   std::string_view word = "";  // of a kNumber: may stand in place of a number; its value is then that text
 
   bool applies_to(Role r) const {
@@ -98,8 +99,8 @@ std::vector<std::string_view> choices_of(OptionId id);
 /// An option of the process: of a file with several tunnels it may stand beside them only, not inside one.
 bool is_process_wide(OptionId id);
 
-/// What becomes of a number beyond its range: most are refused; where Go's kcptun takes it for the end of the range, it
-/// is moved there, and the user is told.
+/// What becomes of a number beyond its range: most are refused; where Go's kcptun takes it for the end of the
+/// range, it is moved there, and the user is told.
 enum class BeyondRange : std::uint8_t { kRefused, kBelowIsMin, kAboveIsMax };
 BeyondRange beyond_range_of(OptionId id);
 

@@ -44,7 +44,8 @@ std::vector<std::string> override_warnings(const Settings& before, const Setting
     if (!winner || (*winner == option.id && after.value(option.id) == before.value(option.id))) continue;
     const Option& wins = option_of(*winner);
     const bool is_flag = before.source(option.id) == Source::kFlag;
-    warnings.push_back(given_text(before, option) + " is ignored: " + printable_path(after.text(kConfigFile)) + " has \"" +
+    warnings.push_back(given_text(before, option) +
+                       " is ignored: " + printable_path(after.text(kConfigFile)) + " has \"" +
                        std::string(wins.json) + "\": " + shown_value(wins, after.value(*winner)) +
                        ", and the file overrides " + (is_flag ? "flags" : "it"));
   }

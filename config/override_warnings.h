@@ -8,8 +8,8 @@
 
 namespace kcptun {
 
-/// One line for each value in `before` that `after` has from the file, and with another value. A key and a key file
-/// count as one, as they do in resolve_key().
+/// One line for each value in `before` that `after` has from the file, and with another value. A key and a
+/// key file count as one, as they do in resolve_key().
 std::vector<std::string> override_warnings(const Settings& before, const Settings& after);
 
 }  // namespace kcptun

@@ -2,9 +2,9 @@
 //
 //   kcptun://v1/BASE64URL        of: length of the JSON u16 | CRC-32 of the JSON u32 (both big-endian) | JSON
 //
-// The JSON is a client's profile as -c takes it, with every field that both ends must agree on, and of the others of the
-// tunnel those that are not at their default; nothing that is the machine's own (where it listens, logs, shows its
-// status). No character of it means anything to a shell.
+// The JSON is a client's profile as -c takes it, with every field that both ends must agree on, and of the
+// others of the tunnel those that are not at their default; nothing that is the machine's own (where it
+// listens, logs, shows its status). No character of it means anything to a shell.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ inline constexpr std::string_view kPairingScheme = "kcptun://";
 /// How a pairing string is called in messages, which must not repeat it: it holds the key.
 inline constexpr std::string_view kPairingName = "the pairing string";
 
-/// Where a client accepts connections unless the user says more: on its own machine only. For profiles that these
-/// programs write and for pairing strings; kcptun's default is all addresses.
+/// Where a client accepts connections unless the user says more: on its own machine only. For profiles that
+/// these programs write and for pairing strings; kcptun's default is all addresses.
 inline constexpr std::string_view kOwnMachineOnly = "127.0.0.1:12948";
 
 /// True for what begins like one, behind blanks if there are some, whether or not it is right.

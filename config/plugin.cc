@@ -26,14 +26,16 @@ Result<bool> check_complete(const PluginEnvironment& environment) {
                                                {"SS_LOCAL_PORT", &environment.local_port}}};
   for (const auto& [name, value] : required) {
     if (*value) continue;
-    return Error{std::string(name) +
-                 " is not set, though other variables of a shadowsocks plugin (SIP003) are; it needs SS_REMOTE_HOST, "
-                 "SS_REMOTE_PORT, SS_LOCAL_HOST and SS_LOCAL_PORT"};
+    return Error{
+        std::string(name) +
+        " is not set, though other variables of a shadowsocks plugin (SIP003) are; it needs SS_REMOTE_HOST, "
+        "SS_REMOTE_PORT, SS_LOCAL_HOST and SS_LOCAL_PORT"};
   }
   return true;
 }
 
-/// One port; of the side that is dialled or listened on over UDP also a range, as the host program passes it on.
+/// One port; of the side that is dialled or listened on over UDP also a range, as the host program passes it
+/// on.
 bool is_port(std::string_view text, std::string_view side) {
   const auto address = parse_address(std::string(":").append(text), AddressUse::kDatagramDial);
   const bool digits = text.find_first_not_of("0123456789-") == text.npos;
@@ -48,7 +50,8 @@ std::string variable_error(std::string_view side, std::string_view part, std::st
 }
 
 /// "host:port" of "SS_REMOTE" or "SS_LOCAL".
-Result<std::string> join_address(std::string_view side, std::string_view given_host, std::string_view given_port) {
+Result<std::string> join_address(std::string_view side, std::string_view given_host,
+                                 std::string_view given_port) {
   const std::string host(without_blanks(given_host));
   const std::string port(without_blanks(given_port));
   if (!is_port(port, side)) return Error{variable_error(side, "_PORT", port, "must be a port in 1..65535")};
@@ -57,7 +60,8 @@ Result<std::string> join_address(std::string_view side, std::string_view given_h
   if (host.find('|') != host.npos) {
     return Error{variable_error(side, "_HOST", host, "names more than one address; only one can be used")};
   }
-  if (host.front() == '@') return Error{variable_error(side, "_HOST", host, "is neither a name nor an address")};
+  if (host.front() == '@')
+    return Error{variable_error(side, "_HOST", host, "is neither a name nor an address")};
   const bool bare_ipv6 = host.front() != '[' && host.find(':') != host.npos;
   std::string address = (bare_ipv6 ? '[' + host + ']' : host) + ':' + port;
   // The strictest use: no unix path.
@@ -68,7 +72,8 @@ Result<std::string> join_address(std::string_view side, std::string_view given_h
 
 /// For flags that print and exit.
 bool only_prints(OptionId id) {
-  return id == OptionId::kCheck || id == OptionId::kHelp || id == OptionId::kHelpMarkdown || id == OptionId::kVersion;
+  return id == OptionId::kCheck || id == OptionId::kHelp || id == OptionId::kHelpMarkdown ||
+         id == OptionId::kVersion;
 }
 
 const Option* find_option(Role role, std::string_view name) {
@@ -137,9 +142,9 @@ Result<FlagAssignment> assign_option(const PluginOption& given, Role role) {
     return Error{about_option(given.name, "needs a value")};
   }
   if (const auto next = swallowed_option(given.literal); !next.empty())
-    return Error{about_option(
-        given.name,
-        "runs into " + std::string(next) + ": options are parted by ; (an = that belongs to a value is written \\=)")};
+    return Error{about_option(given.name,
+                              "runs into " + std::string(next) +
+                                  ": options are parted by ; (an = that belongs to a value is written \\=)")};
   auto value = value_from_text(*option, *given.value);
   if (!value) return Error{plugin_option_message(*option, value.error())};
   return FlagAssignment{option->id, std::move(value.value())};
@@ -156,7 +161,8 @@ Result<std::vector<PluginOption>> split_plugin_options(std::string_view text) {
     if (escaped) {
       if (++i == text.size()) return Error{"ends with a backslash that escapes nothing"};
       c = text[i];
-      if (c != ';' && c != '=' && c != '\\') return Error{"has a backslash before something other than ; = or \\"};
+      if (c != ';' && c != '=' && c != '\\')
+        return Error{"has a backslash before something other than ; = or \\"};
     }
     if (!escaped && c == ';') {
       options.emplace_back();

@@ -1,6 +1,6 @@
-// A validated profile: everything that a user can choose about one tunnel, as plain values (docs/develop/protocol.md
-// section 9). Made by parse_command() (config/command.h) and by nobody else; whoever holds one may trust its
-// ranges.
+// A validated profile: everything that a user can choose about one tunnel, as plain values
+// (docs/develop/protocol.md section 9). Made by parse_command() (config/command.h) and by nobody else;
+// whoever holds one may trust its ranges.
 #pragma once
 
 #include <cstdint>
@@ -52,25 +52,27 @@ struct Profile {
   Role role = Role::kClient;
   Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
   Address remote;         // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
-  std::vector<HostPort> servers;  // client: all of remoteaddr, 1..kMaxServers, no two the same; the first is `remote`
+  std::vector<HostPort>
+      servers;  // client: all of remoteaddr, 1..kMaxServers, no two the same; the first is `remote`
 
   std::string key;
   Cipher crypt = Cipher::kAes;
-  std::string mode;   // one of kModePresets or "manual"; what it means stands in link.kcp.tuning
+  std::string mode;  // one of kModePresets or "manual"; what it means stands in link.kcp.tuning
   std::optional<std::uint32_t> local_mode;  // client, unix localaddr: its permissions; none: by the umask
   std::string local_group;                  // client, unix localaddr: its group, "": that of the process
-  LinkSettings link;  // mtu, windows, shards, smux, compress (= not nocomp)
+  LinkSettings link;                        // mtu, windows, shards, smux, compress (= not nocomp)
 
   std::uint32_t conn = 1;               // client: sessions kept to the server, 1..65535
   Duration autoexpire{0};               // client: age at which a session takes no new streams, 0: never
   std::optional<Duration> scavengettl;  // client: how long an expired session may live on, none: for ever
   Duration closewait{0};                // how long a connection whose one end is gone may drain
-  // How long a half-closed connection may be idle whose peer is not known to be ours; no option, tests shorten it.
+  // How long a half-closed connection may be idle whose peer is not known to be ours; no option, tests
+  // shorten it.
   Duration half_closed_idle = seconds(300);
-  std::uint32_t max_sessions = 32768;   // server: conversations on all loops together, 1..1048576
-  std::uint64_t ratelimit = 0;          // bytes of UDP payload per second and session, 0: unlimited
-  std::uint8_t dscp = 0;                // 0..63
-  std::uint32_t sockbuf = 4194304;      // bytes, each of send and receive
+  std::uint32_t max_sessions = 32768;  // server: conversations on all loops together, 1..1048576
+  std::uint64_t ratelimit = 0;         // bytes of UDP payload per second and session, 0: unlimited
+  std::uint8_t dscp = 0;               // 0..63
+  std::uint32_t sockbuf = 4194304;     // bytes, each of send and receive
   bool qpp = false;
   std::uint16_t qpp_count = 61;  // pads, 1..65535
   bool tcp = false;
@@ -82,9 +84,9 @@ struct Profile {
   bool pprof = false;
   std::optional<Address> status;  // where the status is served: TCP or unix, none: nowhere
   std::string status_token;       // "": whoever reaches the address may look
-  std::uint32_t threads = 0;  // loops, 0: one per core
-  std::uint32_t memory = 0;   // MiB for unread bytes of all sessions, 0: by the machine
-  std::string user;           // "NAME" or "NAME:GROUP" to become once the ports are bound, "": stay who we are
+  std::uint32_t threads = 0;      // loops, 0: one per core
+  std::uint32_t memory = 0;       // MiB for unread bytes of all sessions, 0: by the machine
+  std::string user;  // "NAME" or "NAME:GROUP" to become once the ports are bound, "": stay who we are
 };
 
 }  // namespace kcptun

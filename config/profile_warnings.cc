@@ -16,10 +16,10 @@ constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
 /// What stands for a key in these and in kcptun's documents.
-constexpr std::array<std::string_view, 7> kPlaceholders{"replace-this-by-a-long-random-secret", "SECRET", "secret", "KEY",
-                                                        "PASSWORD", "password", "changeme"};
+constexpr std::array<std::string_view, 7> kPlaceholders{
+    "replace-this-by-a-long-random-secret", "SECRET", "secret", "KEY", "PASSWORD", "password", "changeme"};
 /// Bytes of a key. 12 random letters and digits have 71 bits; each guess costs 4096 rounds of PBKDF2.
-constexpr std::size_t kLeastKey = 12;
+constexpr std::size_t kMinKey = 12;
 
 void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings) {
   if (profile.key.size() < kQppLeastKey) {
@@ -43,10 +43,10 @@ std::vector<std::string> profile_warnings(const Profile& profile) {
     warnings.emplace_back("the key is empty, so anyone can use this tunnel: set --key or KCPTUN_KEY");
   } else if (std::ranges::find(kPlaceholders, profile.key) != kPlaceholders.end()) {
     warnings.emplace_back("the key is a placeholder that documents print: --genkey prints a good one");
-  } else if (profile.key.size() < kLeastKey) {
+  } else if (profile.key.size() < kMinKey) {
     warnings.push_back("the key has " + std::to_string(profile.key.size()) +
-                       " bytes, so it can be guessed from recorded packets: use at least " + std::to_string(kLeastKey) +
-                       "; --genkey prints a good one");
+                       " bytes, so it can be guessed from recorded packets: use at least " +
+                       std::to_string(kMinKey) + "; --genkey prints a good one");
   }
   if (profile.crypt == Cipher::kNone || profile.crypt == Cipher::kNull) {
     warnings.emplace_back("crypt " + std::string(profile.crypt == Cipher::kNone ? "none" : "null") +

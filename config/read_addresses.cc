@@ -48,7 +48,8 @@ Check read_servers(const Settings& settings, Profile& profile) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string entry(without_blanks(std::string_view(text).substr(begin, end - begin)));
     const auto address = parse_address(entry, AddressUse::kDatagramDial);
-    if (!address) return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
+    if (!address)
+      return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\", which " + address.error()};
     const HostPort& server = std::get<HostPort>(address.value());
     if (std::ranges::find(profile.servers, server) != profile.servers.end())
       return ValidationError{kRemoteAddr, "names \"" + printable(entry) + "\" twice"};
@@ -68,10 +69,12 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   const auto* path = std::get_if<UnixPath>(&profile.local_address);
   const bool is_file = path && path->path.front() != '@';
   for (const OptionId id : {kLocalMode, kLocalGroup})
-    if (!settings.text(id).empty() && !is_file) return ValidationError{id, "needs a unix socket's path in localaddr"};
+    if (!settings.text(id).empty() && !is_file)
+      return ValidationError{id, "needs a unix socket's path in localaddr"};
   if (mode.empty()) return std::nullopt;
   constexpr std::size_t kMaxDigits = 4;
-  if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos || std::stoul(mode, nullptr, 8) > 0777)
+  if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos ||
+      std::stoul(mode, nullptr, 8) > 0777)
     return ValidationError{kLocalMode, "must be permissions in octal, 0 to 0777"};
   profile.local_mode = static_cast<std::uint32_t>(std::stoul(mode, nullptr, 8));
   return std::nullopt;
@@ -86,11 +89,13 @@ bool is_loopback(std::string_view host) {
 Check check_status_token(const std::string& token) {
   if (token.empty()) return std::nullopt;
   if (token.size() < kMinToken || token.size() > kMaxToken) {
-    return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." + std::to_string(kMaxToken) +
-                                       " characters"};
+    return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." +
+                                             std::to_string(kMaxToken) + " characters"};
   }
-  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they are.
-  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they
+  // are.
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
   if (token.find_first_not_of(kAllowed) != token.npos) {
     return ValidationError{kStatusToken, "must be of letters, digits and -._~+/="};
   }
@@ -119,7 +124,8 @@ Check read_status(const Settings& settings, Profile& profile) {
 std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
   if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
-  if (auto bad = client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote)) return bad;
+  if (auto bad = client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote))
+    return bad;
   if (client)
     if (auto bad = read_local_access(settings, profile)) return bad;
   return read_status(settings, profile);

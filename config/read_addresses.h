@@ -1,5 +1,5 @@
-// The part of validation that reads addresses: where a program listens, where it connects to, and where it shows its
-// status.
+// The part of validation that reads addresses: where a program listens, where it connects to, and where it
+// shows its status.
 #pragma once
 
 #include <optional>

@@ -47,7 +47,8 @@ Settings applicable_settings(const Settings& running, Settings wanted) {
 
 namespace {
 
-std::optional<std::size_t> find_running(const RunTunnels& running, const RunTunnels& wanted, std::string_view name) {
+std::optional<std::size_t> find_running(const RunTunnels& running, const RunTunnels& wanted,
+                                        std::string_view name) {
   if (!running.several && !wanted.several) return 0;
   for (std::size_t i = 0; i < running.tunnels.size(); ++i)
     if (running.tunnels[i].profile.name == name) return i;
@@ -75,10 +76,11 @@ bool must_move(const Profile& was, const Profile& is, const RunTunnels& running,
 }
 
 std::variant<ReloadPlan::Kept, StartupError> keep(std::size_t index, const ConfiguredTunnel& running,
-                                             const ConfiguredTunnel& wanted) {
+                                                  const ConfiguredTunnel& wanted) {
   Settings settings = applicable_settings(running.settings, wanted.settings);
   auto validated = validate(settings);
-  if (const auto* complaint = std::get_if<ValidationError>(&validated)) return startup_error_of(settings, *complaint);
+  if (const auto* complaint = std::get_if<ValidationError>(&validated))
+    return startup_error_of(settings, *complaint);
   ReloadPlan::Kept kept{index, {}, {std::move(settings), std::move(std::get<Profile>(validated))}};
   for (Change& change : changes_between(running.settings, wanted.settings))
     if (!is_process_wide(change.option)) kept.changes.push_back(std::move(change));
@@ -93,7 +95,8 @@ std::variant<ReloadPlan, StartupError> plan_reload(const RunTunnels& running, Ru
   for (Change& change : changes_between(running.tunnels.front().settings, wanted.tunnels.front().settings))
     if (is_process_wide(change.option)) plan.process_changes.push_back(std::move(change));
   std::vector<bool> wanted_still(running.tunnels.size());
-  std::vector<std::optional<std::size_t>> goes_on_as;  // of each wanted tunnel, before any of them is moved from
+  std::vector<std::optional<std::size_t>>
+      goes_on_as;  // of each wanted tunnel, before any of them is moved from
   for (const ConfiguredTunnel& tunnel : wanted.tunnels) {
     auto index = find_running(running, wanted, tunnel.profile.name);
     if (index && must_move(running.tunnels[*index].profile, tunnel.profile, running, wanted)) index.reset();

@@ -37,17 +37,16 @@ struct ReloadPlan {
     ConfiguredTunnel next;        // what it becomes: what needs a restart stays as it is
   };
   std::vector<Change> process_changes;
-  std::vector<Kept> kept;               // in the order of the new configuration, as `added` is
+  std::vector<Kept> kept;  // in the order of the new configuration, as `added` is
   std::vector<ConfiguredTunnel> added;
-  std::vector<std::size_t> removed;     // indexes of running ones
+  std::vector<std::size_t> removed;  // indexes of running ones
   bool several = false;
 };
 
-/// Tunnels of several are the same if their names are; one alone is the same as one alone. A tunnel whose listening
-/// address changes needs a restart, and keeps what it has, unless an address passes from one tunnel to another: then both
-/// end and begin anew. The error is of a
-/// combination that cannot be, because a part of it needs a restart.
-/// REQUIRES: both of one role.
+/// Tunnels of several are the same if their names are; one alone is the same as one alone. A tunnel whose
+/// listening address changes needs a restart, and keeps what it has, unless an address passes from one tunnel
+/// to another: then both end and begin anew. The error is of a combination that cannot be, because a part of
+/// it needs a restart. REQUIRES: both of one role.
 std::variant<ReloadPlan, StartupError> plan_reload(const RunTunnels& running, RunTunnels wanted);
 
 }  // namespace kcptun

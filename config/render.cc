@@ -24,7 +24,8 @@ std::string_view placeholder(const Option& option) {
       break;
   }
   if (is_secret(option.id)) return " SECRET";
-  if (option.id == OptionId::kUser || option.id == OptionId::kName || option.id == OptionId::kLocalGroup) return " NAME";
+  if (option.id == OptionId::kUser || option.id == OptionId::kName || option.id == OptionId::kLocalGroup)
+    return " NAME";
   if (option.id == OptionId::kLocalMode) return " MODE";
   return " FILE";
 }
@@ -191,8 +192,8 @@ std::string render_help(Role role) {
   std::string out = "Usage: " + program + " [flags]\n";
   for (const auto& command : all_subcommands()) {
     if (find_subcommand(role, command.name) == nullptr) continue;
-    out += "       " + program + ' ' + std::string(command.name) + ' ' + std::string(command.usage) + "\n         " +
-           std::string(command.help) + '\n';
+    out += "       " + program + ' ' + std::string(command.name) + ' ' + std::string(command.usage) +
+           "\n         " + std::string(command.help) + '\n';
   }
   out += '\n';
   out += role == Role::kClient

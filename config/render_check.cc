@@ -47,7 +47,8 @@ std::vector<FieldLine> field_lines(const Settings& settings, Wanted wanted) {
     if (option.json.empty() || !option.applies_to(settings.role()) || !wanted(option)) continue;
     // One source of the key, as -c wants it again.
     if (option.id == kKey && !settings.text(kKeyFile).empty()) continue;
-    lines.push_back({'"' + std::string(option.json) + "\": " + value_text(settings, option), origin(settings, option)});
+    lines.push_back(
+        {'"' + std::string(option.json) + "\": " + value_text(settings, option), origin(settings, option)});
   }
   return lines;
 }
@@ -72,10 +73,12 @@ std::string render_check(const Settings& settings) {
 }
 
 std::string render_check_of_several(std::span<const Settings* const> tunnels) {
-  const auto of_process = field_lines(*tunnels.front(), [](const Option& option) { return is_process_wide(option.id); });
+  const auto of_process =
+      field_lines(*tunnels.front(), [](const Option& option) { return is_process_wide(option.id); });
   std::string out = "{\n" + object_lines(of_process, "  ", Behind::kComma) + "  \"tunnels\": [\n";
   for (const Settings* settings : tunnels) {
-    const auto lines = field_lines(*settings, [](const Option& option) { return !is_process_wide(option.id); });
+    const auto lines =
+        field_lines(*settings, [](const Option& option) { return !is_process_wide(option.id); });
     out += "    {\n" + object_lines(lines, "      ", Behind::kNothing);
     out += settings == tunnels.back() ? "    }\n" : "    },\n";
   }

@@ -90,7 +90,9 @@ Result<Value> value_from_text(const Option& option, std::string_view text) {
   return Value{*on};
 }
 
-StartupError usage_error(Role role, std::string_view message) { return {prefixed(role, message), kExitUsage}; }
+StartupError usage_error(Role role, std::string_view message) {
+  return {prefixed(role, message), kExitUsage};
+}
 
 StartupError content_error(Role role, std::string_view message) {
   return {prefixed(role, message), kExitConfig};
@@ -103,7 +105,7 @@ StartupError startup_error_of(const Settings& settings, const ValidationError& c
   if (source == Source::kFile || source == Source::kTunnel) {
     const auto& file = source == Source::kTunnel ? settings.place() : settings.text(OptionId::kConfigFile);
     return content_error(settings.role(),
-                           field_message(file, option, shown_in_file(value), complaint.predicate));
+                         field_message(file, option, shown_in_file(value), complaint.predicate));
   }
   const std::string shown = shown_on_command_line(value);
   if (settings.source(complaint.option) == Source::kPluginOption) {

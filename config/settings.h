@@ -1,6 +1,6 @@
 // The values of all options before validation, each with where it came from, and how a complaint about one is
-// worded. Order of rule: default, then KCPTUN_KEY, then flags, then SS_PLUGIN_OPTIONS, then the JSON file, then
-// the SS_* addresses of a shadowsocks plugin (docs/develop/protocol.md section 9; plugin.h).
+// worded. Order of rule: default, then KCPTUN_KEY, then flags, then SS_PLUGIN_OPTIONS, then the JSON file,
+// then the SS_* addresses of a shadowsocks plugin (docs/develop/protocol.md section 9; plugin.h).
 #pragma once
 
 #include <array>
@@ -16,7 +16,15 @@
 namespace kcptun {
 
 /// A later source overrides an earlier one. kTunnel: of the file, inside one of its tunnels.
-enum class Source : std::uint8_t { kDefault, kEnvironment, kFlag, kPluginOption, kFile, kTunnel, kPluginAddress };
+enum class Source : std::uint8_t {
+  kDefault,
+  kEnvironment,
+  kFlag,
+  kPluginOption,
+  kFile,
+  kTunnel,
+  kPluginAddress
+};
 
 /// bool for a kSwitch, std::int64_t for a kNumber, std::string for the rest.
 using Value = std::variant<bool, std::int64_t, std::string>;
@@ -89,8 +97,8 @@ std::string field_message(std::string_view file, const Option& option, std::stri
 /// A value as a message shows it: text in quotes, the key hidden.
 std::string shown_value(const Option& option, const Value& value);
 
-/// Fit for one line of a terminal: control bytes as \xNN, cut after `longest` bytes, and behind the scheme of a URL, as
-/// a pairing string is one.
+/// Fit for one line of a terminal: control bytes as \xNN, cut after `longest` bytes, and behind the scheme of
+/// a URL, as a pairing string is one.
 std::string printable(std::string_view text, std::size_t longest = 100);
 /// The same for a file's name, which is not cut for its length.
 std::string printable_path(std::string_view path);

@@ -7,9 +7,11 @@ namespace kcptun {
 namespace {
 
 constexpr std::array kSubcommands{
-    Subcommand{SubcommandId::kProbe, OptionRole::kClient, "probe", "-c FILE|STRING | -r ADDRESS --key SECRET [flags]",
+    Subcommand{SubcommandId::kProbe, OptionRole::kClient, "probe",
+               "-c FILE|STRING | -r ADDRESS --key SECRET [flags]",
                "measure the path to a kcptun server, and print a profile that fits"},
-    Subcommand{SubcommandId::kBench, OptionRole::kClient, "bench", "-c FILE|STRING | -r ADDRESS --key SECRET [flags]",
+    Subcommand{SubcommandId::kBench, OptionRole::kClient, "bench",
+               "-c FILE|STRING | -r ADDRESS --key SECRET [flags]",
                "move data through a tunnel to a target that echoes, and print how fast"},
     Subcommand{SubcommandId::kTop, OptionRole::kBoth, "top", "[--once] ADDRESS | -c FILE",
                "show in the terminal what a program with --status ADDRESS does"},

@@ -41,8 +41,9 @@ Check check_alone(const Settings& settings, const Option& option) {
     if (std::ranges::find(choices, settings.text(option.id)) == choices.end()) {
       // KCPTUN-QUIRK: see normalise.cc.
       const bool cipher = option.id == kCrypt;
-      return ValidationError{option.id, "must be one of " + value_hint(option) +
-                                      (cipher ? "; Go's kcptun takes every other name as aes: write aes" : "")};
+      return ValidationError{option.id,
+                             "must be one of " + value_hint(option) +
+                                 (cipher ? "; Go's kcptun takes every other name as aes: write aes" : "")};
     }
   }
   const bool is_path = option.kind == OptionKind::kText && !is_secret(option.id);
@@ -56,8 +57,8 @@ Check check_alone(const Settings& settings, const Option& option) {
 Check check_user(const Settings& settings) {
   const std::string& user = settings.text(kUser);
   const std::size_t colon = user.find(':');
-  if (user.empty() || (colon != 0 && (colon == user.npos || (colon + 1 < user.size() &&
-                                                             user.find(':', colon + 1) == user.npos))))
+  if (user.empty() || (colon != 0 && (colon == user.npos ||
+                                      (colon + 1 < user.size() && user.find(':', colon + 1) == user.npos))))
     return std::nullopt;
   return ValidationError{kUser, "must be NAME or NAME:GROUP"};
 }
@@ -66,12 +67,11 @@ constexpr std::size_t kMaxName = 63;
 
 // It stands in lines of key=value fields and in names of files.
 Check check_name(const Settings& settings) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   const std::string& name = settings.text(kName);
   if (name.size() <= kMaxName && name.find_first_not_of(kAllowed) == std::string::npos) return std::nullopt;
   return ValidationError{kName, "must be at most " + std::to_string(kMaxName) +
-                              " letters, digits, dots, underscores and hyphens"};
+                                    " letters, digits, dots, underscores and hyphens"};
 }
 
 Check check_each(const Settings& settings) {
@@ -92,9 +92,9 @@ Check check_shards(const Settings& settings) {
   if (total <= kMaxShards) return std::nullopt;
   const auto named = culprit(settings, kDataShard, kParityShard);
   const auto other = named == kDataShard ? kParityShard : kDataShard;
-  return ValidationError{named, "with " + std::string(option_of(other).flag) + ' ' +
-                              std::to_string(settings.number(other)) + " makes " + std::to_string(total) +
-                              " shards, more than " + std::to_string(kMaxShards)};
+  return ValidationError{
+      named, "with " + std::string(option_of(other).flag) + ' ' + std::to_string(settings.number(other)) +
+                 " makes " + std::to_string(total) + " shards, more than " + std::to_string(kMaxShards)};
 }
 
 Check check_buffers(const Settings& settings) {
@@ -121,8 +121,10 @@ Check check_tcp(const Settings& settings, const Profile& profile) {
   const auto* listened = std::get_if<HostPort>(&profile.local_address);
   if (settings.on(kTcp) && profile.servers.size() > 1)
     return ValidationError{kRemoteAddr,
-                     "names several servers, which tcp cannot have: a check of each would be one more disguised connection"};
-  if (settings.role() != Role::kServer || !settings.on(kTcp) || !listened || listened->port_min != 0) return std::nullopt;
+                           "names several servers, which tcp cannot have: a check of each would be one more "
+                           "disguised connection"};
+  if (settings.role() != Role::kServer || !settings.on(kTcp) || !listened || listened->port_min != 0)
+    return std::nullopt;
   return ValidationError{kListen, "needs a port with tcp, not 0"};
 }
 
@@ -153,10 +155,9 @@ bool is_left_alone(const Settings& settings, OptionId id) {
 
 // Nobody should have to tune windows: what the user left alone follows the path.
 void read_windows(const Settings& settings, LinkSettings& link) {
-  const bool follows = congestion_row(settings).window_grows(link.kcp.tuning.no_congestion_control);
   link.kcp.send_window = u32(settings, kSendWindow);
   link.kcp.receive_window = u32(settings, kReceiveWindow);
-  if (follows && is_automatic(settings, kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
+  if (is_automatic(settings, kSendWindow)) link.kcp.max_send_window = kMaxFollowingWindow;
   if (is_automatic(settings, kReceiveWindow)) link.kcp.max_receive_window = kMaxFollowingWindow;
   link.smux.receive_buffer = u32(settings, kSmuxBuf);
   link.smux.stream_buffer = u32(settings, kStreamBuf);
@@ -177,7 +178,8 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.fec.parity_shards = u32(settings, kParityShard);
   link.smux.version = u32(settings, kSmuxVersion);
   link.smux.keepalive = seconds(settings.number(kKeepAlive));
-  // Three keepalives may be lost before a session is given up; kcptun's fixed 30 s is that at the default of 10.
+  // Three keepalives may be lost before a session is given up; kcptun's fixed 30 s is that at the default
+  // of 10.
   link.smux.dead_after = std::max<Duration>(link.smux.dead_after, 3 * link.smux.keepalive);
   link.smux.max_streams = u32(settings, kMaxStreams);
   link.smux.frame_size = u32(settings, kFrameSize);
@@ -204,8 +206,8 @@ Enum choice_of(const Settings& settings, OptionId id) {
 }
 
 LogSettings read_log(const Settings& settings) {
-  return {settings.text(kLog), choice_of<LogLevel>(settings, kLogLevel), choice_of<LogFormat>(settings, kLogFormat),
-          settings.on(kLogUtc)};
+  return {settings.text(kLog), choice_of<LogLevel>(settings, kLogLevel),
+          choice_of<LogFormat>(settings, kLogFormat), settings.on(kLogUtc)};
 }
 
 void read_rest(const Settings& settings, Profile& profile) {
@@ -258,8 +260,7 @@ bool is_automatic(const Settings& settings, OptionId id) {
     case kMtu:
       return settings.has_word(id);
     case kSendWindow:  // only a controller that models the path knows what to grow it to
-      return is_left_alone(settings, id) && settings.number(kNc) != 0 &&
-             congestion_of(settings.text(kCongestion)) == Congestion::kModel;
+      return is_left_alone(settings, id) && congestion_row(settings).window_grows(settings.number(kNc) != 0);
     case kReceiveWindow:
       return is_left_alone(settings, id);
     case kSmuxBuf:
@@ -293,7 +294,8 @@ std::variant<Profile, ValidationError> validate(const Settings& settings) {
   if (auto bad = check_tcp(settings, profile)) return *bad;
   read_link(settings, profile.link);
   read_rest(settings, profile);
-  settings.role() == Role::kClient ? read_client_only(settings, profile) : read_server_only(settings, profile);
+  settings.role() == Role::kClient ? read_client_only(settings, profile)
+                                   : read_server_only(settings, profile);
   return profile;
 }
 

@@ -16,8 +16,8 @@ std::string apply_mode(Settings& settings);
 /// The profile, or the first complaint. REQUIRES: apply_mode() was called.
 std::variant<Profile, ValidationError> validate(const Settings& settings);
 
-/// True where the program itself chooses the value of an option that takes the word "auto": the window follows the path,
-/// the buffers follow the window, or the mtu is searched for.
+/// True where the program itself chooses the value of an option that takes the word "auto": the window
+/// follows the path, the buffers follow the window, or the mtu is searched for.
 bool is_automatic(const Settings& settings, OptionId id);
 
 /// The number of a kNumber: where it has its word, that of the default. REQUIRES: apply_mode() was called.

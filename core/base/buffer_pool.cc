@@ -75,7 +75,8 @@ std::uint8_t* BufferPool::take() {
   if (buffer) {
     chunk->free_list = next_free(buffer);
   } else {
-    buffer = reinterpret_cast<std::uint8_t*>(chunk) + round_up(sizeof(Chunk)) + chunk->never_used++ * buffer_size_;
+    buffer =
+        reinterpret_cast<std::uint8_t*>(chunk) + round_up(sizeof(Chunk)) + chunk->never_used++ * buffer_size_;
   }
   ++chunk->out;
   ++in_use_;

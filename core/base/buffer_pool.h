@@ -58,8 +58,7 @@ class PoolBuffer {
  public:
   PoolBuffer() = default;
   explicit PoolBuffer(BufferPool& pool) : pool_(&pool), data_(pool.take()) {}
-  PoolBuffer(PoolBuffer&& other) noexcept
-      : pool_(other.pool_), data_(std::exchange(other.data_, nullptr)) {}
+  PoolBuffer(PoolBuffer&& other) noexcept : pool_(other.pool_), data_(std::exchange(other.data_, nullptr)) {}
   PoolBuffer& operator=(PoolBuffer&& other) noexcept {
     if (this != &other) {
       reset();

@@ -6,10 +6,10 @@
 
 namespace kcptun {
 
-#define KCPTUN_CHECK(condition) \
-  do {                          \
+#define KCPTUN_CHECK(condition)    \
+  do {                             \
     if (!(condition)) [[unlikely]] \
-      std::abort();             \
+      std::abort();                \
   } while (false)
 
 }  // namespace kcptun

@@ -40,7 +40,7 @@ class TransmitBatch {
  public:
   /// Fragmentation policy. kAllowed: the host or router that finds a packet too large may fragment it (under
   /// IPv6 only the sender, after an ICMP error). kWhole: the packet is dropped instead.
-  enum class Fragments : std::uint8_t { kAllowed, kWhole };
+  enum class Fragments : std::uint8_t { kAllowed, kDontFragment };
   struct Run {
     Path path;
     std::uint32_t first = 0;
@@ -49,7 +49,7 @@ class TransmitBatch {
   };
 
   TransmitBatch()
-      : arena_(static_cast<std::uint8_t*>(::operator new(kPacketStride * kBatchSlots, std::align_val_t(64)))) {
+      : arena_(static_cast<std::uint8_t*>(::operator new(kPacketStride* kBatchSlots, std::align_val_t(64)))) {
     packets_.reserve(kBatchSlots);
     runs_.reserve(kBatchPackets);
   }

@@ -16,22 +16,48 @@ enum class Role : std::uint8_t { kClient, kServer };
 
 /// docs/develop/protocol.md section 3.
 enum class Cipher : std::uint8_t {
-  kAes, kAes128, kAes192, kSm4, kTwofish, kBlowfish, kCast5, kTripleDes, kTea, kXtea, kSalsa20, kXor, kNone,
-  kAes128Gcm, kNull, kXChaCha20Poly1305,
+  kAes,
+  kAes128,
+  kAes192,
+  kSm4,
+  kTwofish,
+  kBlowfish,
+  kCast5,
+  kTripleDes,
+  kTea,
+  kXtea,
+  kSalsa20,
+  kXor,
+  kNone,
+  kAes128Gcm,
+  kNull,
+  kXChaCha20Poly1305,
 };
 struct CipherName {
   std::string_view name;
   Cipher cipher;
 };
 inline constexpr std::array<CipherName, 16> kCipherNames{{
-    {"aes", Cipher::kAes}, {"aes-128", Cipher::kAes128}, {"aes-192", Cipher::kAes192}, {"sm4", Cipher::kSm4},
-    {"twofish", Cipher::kTwofish}, {"blowfish", Cipher::kBlowfish}, {"cast5", Cipher::kCast5},
-    {"3des", Cipher::kTripleDes}, {"tea", Cipher::kTea}, {"xtea", Cipher::kXtea}, {"salsa20", Cipher::kSalsa20},
-    {"xor", Cipher::kXor}, {"none", Cipher::kNone}, {"aes-128-gcm", Cipher::kAes128Gcm}, {"null", Cipher::kNull},
+    {"aes", Cipher::kAes},
+    {"aes-128", Cipher::kAes128},
+    {"aes-192", Cipher::kAes192},
+    {"sm4", Cipher::kSm4},
+    {"twofish", Cipher::kTwofish},
+    {"blowfish", Cipher::kBlowfish},
+    {"cast5", Cipher::kCast5},
+    {"3des", Cipher::kTripleDes},
+    {"tea", Cipher::kTea},
+    {"xtea", Cipher::kXtea},
+    {"salsa20", Cipher::kSalsa20},
+    {"xor", Cipher::kXor},
+    {"none", Cipher::kNone},
+    {"aes-128-gcm", Cipher::kAes128Gcm},
+    {"null", Cipher::kNull},
     {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between programs of this project only
 }};
 
-/// A congestion controller by its name: that of a row of core/kcp/congestion_table.h. The name has static storage.
+/// A congestion controller by its name: that of a row of core/kcp/congestion_table.h. The name has static
+/// storage.
 struct Congestion {
   std::string_view name;
 
@@ -48,13 +74,14 @@ inline constexpr std::uint32_t kMaxFollowingWindow = 16384;
 
 /// Timing parameters of KCP with kcptun's meaning (docs/develop/protocol.md section 5).
 struct KcpTuning {
-  bool nodelay = false;               // lower minimum RTO and additive back-off
+  bool nodelay = false;  // lower minimum RTO and additive back-off
   // Maximum delay of data and ACKs; this program sends both immediately.
   Duration interval = milliseconds(30);
-  std::uint32_t resend = 2;              // fast retransmit after this many later acknowledgements; 0: off
-  bool no_congestion_control = true;     // nc 1
+  std::uint32_t resend = 2;           // fast retransmit after this many later acknowledgements; 0: off
+  bool no_congestion_control = true;  // nc 1
   Congestion congestion = Congestion::kAuto;
-  std::uint64_t rate = 0;  // bytes per second that the session may send, for controllers that need a rate; 0: no limit
+  std::uint64_t rate =
+      0;  // bytes per second that the session may send, for controllers that need a rate; 0: no limit
 };
 struct ModePreset {
   std::string_view name;
@@ -69,8 +96,8 @@ inline constexpr std::array<ModePreset, 4> kModePresets{{
 
 struct KcpSettings {
   KcpTuning tuning;
-  std::uint32_t mtu = 1350;  // UDP payload, including crypto and FEC headers
-  bool find_mtu = false;     // searches for the path MTU (core/link/path_mtu.h) and ignores `mtu`
+  std::uint32_t mtu = 1350;            // UDP payload, including crypto and FEC headers
+  bool find_mtu = false;               // searches for the path MTU (core/link/path_mtu.h) and ignores `mtu`
   std::uint32_t send_window = 128;     // segments
   std::uint32_t receive_window = 512;  // segments
   // In segments. Limit up to which the windows follow the path; 0: fixed windows.
@@ -90,13 +117,13 @@ inline constexpr std::uint32_t kMaxShards = 256;
 struct SmuxSettings {
   std::uint32_t version = 2;
   Duration keepalive = seconds(10);
-  Duration dead_after = seconds(30);       // the session ends if no packet arrives for this long
-  std::uint32_t frame_size = 8192;         // maximum payload of a PSH frame sent
+  Duration dead_after = seconds(30);  // the session ends if no packet arrives for this long
+  std::uint32_t frame_size = 8192;    // maximum payload of a PSH frame sent
   // smuxbuf: bytes received and not yet read, over all streams (ReceiveBudget)
   std::uint64_t receive_buffer = 4194304;
-  std::uint32_t stream_buffer = 2097152;   // streambuf: the same per stream; version 2 only
-  bool buffers_follow_window = false;      // both grow with the receive window (Smux::fit_buffers())
-  std::uint32_t max_streams = 65536;  // concurrently open streams of a session; further SYNs are rejected
+  std::uint32_t stream_buffer = 2097152;  // streambuf: the same per stream; version 2 only
+  bool buffers_follow_window = false;     // both grow with the receive window (Smux::fit_buffers())
+  std::uint32_t max_streams = 65536;      // concurrently open streams of a session; further SYNs are rejected
 };
 
 struct LinkSettings {

@@ -45,7 +45,8 @@ KCPTUN_VAES256 inline void store_pair(std::uint8_t* low, std::uint8_t* high, __m
 }
 
 template <int kRounds, std::size_t kCount>
-KCPTUN_VAES256 [[gnu::always_inline]] inline void encrypt_blocks(const PairedKeys& keys, __m256i (&s)[kCount]) {
+KCPTUN_VAES256 [[gnu::always_inline]] inline void encrypt_blocks(const PairedKeys& keys,
+                                                                 __m256i (&s)[kCount]) {
   __m256i k = load32(keys.bytes[0]);
 #pragma GCC unroll 8
   for (std::size_t g = 0; g < kCount; ++g) s[g] = _mm256_xor_si256(s[g], k);
@@ -101,7 +102,8 @@ KCPTUN_VAES256 [[gnu::always_inline]] inline void decrypt_group(const PairedKeys
   previous = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 32 * kRegisters - 16));
   encrypt_blocks<kRounds>(keys, s);
 #pragma GCC unroll 8
-  for (std::size_t g = 0; g < kRegisters; ++g) store32(p + 32 * g, _mm256_xor_si256(s[g], load32(p + 32 * g)));
+  for (std::size_t g = 0; g < kRegisters; ++g)
+    store32(p + 32 * g, _mm256_xor_si256(s[g], load32(p + 32 * g)));
 }
 
 template <int kRounds>

@@ -10,7 +10,8 @@
 
 namespace kcptun {
 
-/// Adds nonce and checksum to a PacketCipher, and removes and checks them (docs/develop/protocol.md section 3).
+/// Adds nonce and checksum to a PacketCipher, and removes and checks them (docs/develop/protocol.md section
+/// 3).
 class ChecksummedSuite final : public Suite {
  public:
   ChecksummedSuite(std::unique_ptr<PacketCipher> cipher, std::span<const std::uint8_t, 32> nonce_seed)

@@ -7,8 +7,8 @@ namespace kcptun {
 struct CpuFeatures {
   bool avx = false;
   bool avx2 = false;
-  bool avx512 = false;  // F, BW, VL and DQ
-  bool aes_ni = false;  // with SSE4.1
+  bool avx512 = false;   // F, BW, VL and DQ
+  bool aes_ni = false;   // with SSE4.1
   bool vaes256 = false;  // avx2, VAES and VPCLMULQDQ
   bool vaes512 = false;  // avx512, VAES and VPCLMULQDQ
 };

@@ -1,4 +1,5 @@
-// AES-128-GCM packets: nonce 12 | ciphertext | tag 16, no associated data (docs/develop/protocol.md section 3).
+// AES-128-GCM packets: nonce 12 | ciphertext | tag 16, no associated data (docs/develop/protocol.md section
+// 3).
 #pragma once
 
 #include <cstddef>

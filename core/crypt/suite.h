@@ -1,5 +1,5 @@
-// Packet protection: a suite with a key encrypts and decrypts whole batches in place (docs/develop/protocol.md
-// section 3).
+// Packet protection: a suite with a key encrypts and decrypts whole batches in place
+// (docs/develop/protocol.md section 3).
 #pragma once
 
 #include <array>

@@ -35,16 +35,19 @@ Made none(const SuiteRow&, Bytes, Dispatch) { return make_none(); }
 constexpr auto kSummed = PacketFormat::kChecksummed;
 
 constexpr std::string_view kCfb =
-    "hides the content; whoever is on the path can change packets and play recorded ones again; no forward secrecy";
+    "hides the content; whoever is on the path can change packets and play recorded ones again; no forward "
+    "secrecy";
 constexpr std::string_view kStream =
-    "hides the content; whoever is on the path can change packets bit by bit and play recorded ones again; no forward "
+    "hides the content; whoever is on the path can change packets bit by bit and play recorded ones again; "
+    "no forward "
     "secrecy";
 constexpr std::string_view kXor = "protects nothing: whoever sees a few packets reads and makes all others";
 constexpr std::string_view kNothing = "protects nothing: anyone can read, change and make packets";
 constexpr std::string_view kGcm =
     "hides the content and refuses changed packets; recorded packets can be played again; no forward secrecy";
 constexpr std::string_view kSession =
-    "hides the content and refuses packets that were changed, sent back or played again, also after a restart, if both "
+    "hides the content and refuses packets that were changed, sent back or played again, also after a "
+    "restart, if both "
     "ends have the right time; no forward secrecy";
 
 /// null: no encryption layer.
@@ -74,7 +77,8 @@ constexpr std::array<SuiteRow, kCipherNames.size()> kTable{{
     {Cipher::kNone, kSummed, 0, 0, 0, none, kNothing},
     {Cipher::kAes128Gcm, PacketFormat::kGcm, 16, 16, GCRY_CIPHER_AES128, nullptr, kGcm},
     {Cipher::kNull, PacketFormat::kPlain, 0, 0, 0, nullptr, kNothing},
-    {Cipher::kXChaCha20Poly1305, PacketFormat::kSession, 32, 0, 0, nullptr, kSession, KeyDerivation::kArgon2id},
+    {Cipher::kXChaCha20Poly1305, PacketFormat::kSession, 32, 0, 0, nullptr, kSession,
+     KeyDerivation::kArgon2id},
 }};
 constexpr bool rows_match_names() {
   for (std::size_t i = 0; i < kTable.size(); ++i)

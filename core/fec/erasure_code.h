@@ -1,5 +1,5 @@
-// An erasure code as FecEncoder and FecDecoder use it: parity shards from data shards, and lost data shards from the
-// rest.
+// An erasure code as FecEncoder and FecDecoder use it: parity shards from data shards, and lost data shards
+// from the rest.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,13 @@
 
 namespace kcptun {
 
-/// A systematic code for one pair of shard counts: any data_shards() shards of a group give the whole group. It works
-/// on bytes, and knows no packets, sequence numbers or groups. Immutable after construction, so sessions may share
-/// one.
+/// A systematic code for one pair of shard counts: any data_shards() shards of a group give the whole group.
+/// It works on bytes, and knows no packets, sequence numbers or groups. Immutable after construction, so
+/// sessions may share one.
 ///
-/// A new code is one file: a subclass, and a factory (ErasureCodeFactory) that LinkContext gives to its cache.
-/// Calls are a few per group, so the virtual call is not measurable (encode and decode take microseconds).
+/// A new code is one file: a subclass, and a factory (ErasureCodeFactory) that LinkContext gives to its
+/// cache. Calls are a few per group, so the virtual call is not measurable (encode and decode take
+/// microseconds).
 ///
 /// Shards may have different lengths and any alignment. A shard counts as zeros beyond its end.
 class ErasureCode {

@@ -10,7 +10,8 @@ ErasureCodeCache::~ErasureCodeCache() { KCPTUN_CHECK(entries_.empty()); }
 
 ErasureCodeCache::Use ErasureCodeCache::use(FecSettings settings) {
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const auto& entry) {
-    return entry->code->data_shards() == settings.data_shards && entry->code->parity_shards() == settings.parity_shards;
+    return entry->code->data_shards() == settings.data_shards &&
+           entry->code->parity_shards() == settings.parity_shards;
   });
   Entry* entry = nullptr;
   if (found != entries_.end()) {

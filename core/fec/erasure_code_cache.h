@@ -11,8 +11,8 @@
 
 namespace kcptun {
 
-/// Makes one code for each pair of shard counts in use, and drops it with its last user: at most one code per user (a
-/// ReedSolomonCode has up to 17 KiB). Single-threaded; outlives its users.
+/// Makes one code for each pair of shard counts in use, and drops it with its last user: at most one code per
+/// user (a ReedSolomonCode has up to 17 KiB). Single-threaded; outlives its users.
 class ErasureCodeCache {
   struct Entry {
     std::unique_ptr<const ErasureCode> code;
@@ -29,8 +29,7 @@ class ErasureCodeCache {
   class Use {
    public:
     Use() = default;
-    Use(Use&& other) noexcept
-        : cache_(other.cache_), entry_(std::exchange(other.entry_, nullptr)) {}
+    Use(Use&& other) noexcept : cache_(other.cache_), entry_(std::exchange(other.entry_, nullptr)) {}
     Use& operator=(Use&& other) noexcept {
       std::swap(cache_, other.cache_);
       std::swap(entry_, other.entry_);

@@ -80,7 +80,8 @@ bool FecDecoder::learn(std::uint32_t seqid, bool is_data) {
     evidence_->observe(seqid, is_data);
   }
   if (code_ && !evidence_->allows(*shard_set())) drop_counts();
-  // Two groups' worth: if a foreign packet has ruled out the true counts, the others must first rule out the rest.
+  // Two groups' worth: if a foreign packet has ruled out the true counts, the others must first rule out the
+  // rest.
   const std::optional<FecSettings> likely = code_ ? std::nullopt : evidence_->likely();
   if (likely && evidence_->samples() >= 2 * (likely->data_shards + likely->parity_shards)) adopt(*likely);
   if (!code_ || !evidence_->settled()) return false;
@@ -96,7 +97,8 @@ void FecDecoder::drop_counts() {
   code_.reset();
 }
 
-// Groups up to the newest count as done, so that no group is used that has packets from before the counts were known.
+// Groups up to the newest count as done, so that no group is used that has packets from before the counts
+// were known.
 void FecDecoder::adopt(FecSettings settings) {
   code_ = codes_.use(settings);
   const std::uint32_t count = code_->wrap() / code_->shards();
@@ -139,8 +141,8 @@ FecDecoder::Group* FecDecoder::find_group(std::uint32_t id) {
   return unused;
 }
 
-// Moves newest_ to `id` if that is ahead; false if `id` is too old. Many old packets in a row mean that the sender has
-// restarted its numbers.
+// Moves newest_ to `id` if that is ahead; false if `id` is too old. Many old packets in a row mean that the
+// sender has restarted its numbers.
 bool FecDecoder::advance_to(std::uint32_t id) {
   const bool ahead = newest_ && age(id) > code_->wrap() / code_->shards() / 2;
   const bool stale = newest_ && !ahead && age(id) >= kLiveGroups;

@@ -27,25 +27,28 @@ struct FecDecoderCounters {
   std::uint64_t relearned = 0;     // times that the assumed shard counts of the sender were wrong
 };
 
-/// One direction of one session. Knows FEC packets and the sender's shard counts; of KCP only that its packets have at
-/// least 24 bytes. It never returns a packet that the sender did not send, if the sender keeps its counts for a
-/// session:
-/// * It starts from its own counts, but recovers only what every pair of counts that agrees with the packets so far
-///   would recover alike. With equal counts at both ends that is from the first group on, except that a group that lost
-///   its last data or first parity packet may wait for the next group's.
-/// * After the first contradiction, and from the start without own counts, it recovers nothing until one pair of counts
+/// One direction of one session. Knows FEC packets and the sender's shard counts; of KCP only that its
+/// packets have at least 24 bytes. It never returns a packet that the sender did not send, if the sender
+/// keeps its counts for a session:
+/// * It starts from its own counts, but recovers only what every pair of counts that agrees with the packets
+/// so far
+///   would recover alike. With equal counts at both ends that is from the first group on, except that a group
+///   that lost its last data or first parity packet may wait for the next group's.
+/// * After the first contradiction, and from the start without own counts, it recovers nothing until one pair
+/// of counts
 ///   is left and was seen over two groups. Then it begins with the group after the newest.
 /// Parity that the sender leaves out looks like loss.
 ///
-/// Memory: kLiveGroups groups of at most 256 packets of kMaxDatagram bytes; only packets of groups that are incomplete
-/// when a batch ends are copied. Also 16 bytes of table per packet, and 1 KiB of evidence until the counts are known.
+/// Memory: kLiveGroups groups of at most 256 packets of kMaxDatagram bytes; only packets of groups that are
+/// incomplete when a batch ends are copied. Also 16 bytes of table per packet, and 1 KiB of evidence until
+/// the counts are known.
 class FecDecoder {
  public:
   /// `own`: this end's configured counts, or disabled. `codes` outlives the decoder.
   FecDecoder(FecSettings own, ErasureCodeCache& codes);
 
-  /// Takes one FEC packet: `body` from seqid on, fec_type() kData or kParity. The bytes must stay there, unmodified,
-  /// until end_batch(). The caller handles a data packet's own KCP packet itself.
+  /// Takes one FEC packet: `body` from seqid on, fec_type() kData or kParity. The bytes must stay there,
+  /// unmodified, until end_batch(). The caller handles a data packet's own KCP packet itself.
   void handle(Bytes body);
 
   /// The KCP packets that the last handle() recovered. Valid until the next handle() or end_batch().
@@ -110,7 +113,7 @@ class FecDecoder {
   void copy_views(Group& group);
 
   ErasureCodeCache& codes_;
-  ErasureCodeCache::Use code_;                   // none while the counts are unknown: then no group is kept
+  ErasureCodeCache::Use code_;               // none while the counts are unknown: then no group is kept
   std::unique_ptr<ShardEvidence> evidence_;  // none once the counts are known
   std::array<Group, kLiveGroups> groups_;
   std::optional<std::uint32_t> newest_;  // group; all open and done ones have age() < kLiveGroups

@@ -57,7 +57,8 @@ std::size_t FecEncoder::finish_group(std::span<std::uint8_t* const> outs) {
     std::memset(shards[i] + partial_width_, 0, longest_ - partial_width_);
   }
   if (!outs.empty())
-    code_.encode({count_ - views_.size(), views_}, {std::span(shards.data(), outs.size()), longest_, parity_store()});
+    code_.encode({count_ - views_.size(), views_},
+                 {std::span(shards.data(), outs.size()), longest_, parity_store()});
   next_ = (next_ + code_.parity_shards()) % code_.wrap();
   count_ = 0;
   longest_ = 0;

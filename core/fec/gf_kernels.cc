@@ -29,9 +29,10 @@ constexpr std::size_t kPiece = 2048;
 // In bytes: gf-complete computes wrongly when a region ends before its first aligned vector.
 constexpr std::size_t kMinRegion = 64;
 
-// gf-complete requires the same offset modulo 16 of source and target, and multiples of 8 bytes: other sources are
-// copied, and the rest is multiplied with the table.
-void add_product(const std::uint8_t* source, std::uint8_t factor, std::uint8_t* target, std::size_t size, Store store) {
+// gf-complete requires the same offset modulo 16 of source and target, and multiples of 8 bytes: other
+// sources are copied, and the rest is multiplied with the table.
+void add_product(const std::uint8_t* source, std::uint8_t factor, std::uint8_t* target, std::size_t size,
+                 Store store) {
   alignas(16) std::uint8_t scratch[kPiece + 16];
   const auto offset = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16; };
   for (std::size_t done = 0; done < size; done += kPiece) {

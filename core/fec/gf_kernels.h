@@ -1,5 +1,5 @@
-// Arithmetic in GF(2^8) with polynomial 0x11d, and the one bulk operation that Reed-Solomon needs: small matrix times
-// shards. Several implementations of it, chosen at run time; all give the same bytes.
+// Arithmetic in GF(2^8) with polynomial 0x11d, and the one bulk operation that Reed-Solomon needs: small
+// matrix times shards. Several implementations of it, chosen at run time; all give the same bytes.
 #pragma once
 
 #include <array>
@@ -10,7 +10,8 @@ namespace kcptun::gf {
 
 namespace detail {
 struct Tables {
-  std::array<std::uint8_t, 510> exp{};  // twice the cycle of 255, so that sums of two logarithms need no reduction
+  std::array<std::uint8_t, 510>
+      exp{};  // twice the cycle of 255, so that sums of two logarithms need no reduction
   std::array<std::uint8_t, 256> log{};  // log[0] is meaningless
 };
 constexpr Tables make_tables() {
@@ -39,13 +40,14 @@ constexpr std::uint8_t multiply(std::uint8_t a, std::uint8_t b) {
 inline constexpr std::size_t kRowBlock = 4;
 inline constexpr std::size_t kMaxColumns = 256;
 
-/// Implementations of the kernel. kJerasure is the portable one: the region routines of libJerasure and gf-complete.
+/// Implementations of the kernel. kJerasure is the portable one: the region routines of libJerasure and
+/// gf-complete.
 enum class Backend : std::uint8_t { kBest, kJerasure, kAvx2, kAvx2Gfni, kAvx512Gfni };
 /// Whether the product replaces the targets or is added to them.
 enum class Store : std::uint8_t { kSet, kAdd };
 
-/// target[r] = (target[r] +) sum over c of factor[r][c] * source[c]. Pointers need no alignment; targets overlap
-/// nothing.
+/// target[r] = (target[r] +) sum over c of factor[r][c] * source[c]. Pointers need no alignment; targets
+/// overlap nothing.
 struct Product {
   std::array<const std::uint8_t*, kMaxColumns> source;
   std::array<std::array<std::uint8_t, kMaxColumns>, kRowBlock> factor;
@@ -59,8 +61,8 @@ using Kernel = void (*)(const Product& product, std::size_t begin, std::size_t e
 
 /// True if this machine can run the backend. kBest and kJerasure: always.
 bool supported(Backend backend);
-/// REQUIRES: supported(backend). The first call initialises gf-complete's process-wide state; it may come from any
-/// thread.
+/// REQUIRES: supported(backend). The first call initialises gf-complete's process-wide state; it may come
+/// from any thread.
 Kernel kernel(Backend backend);
 
 }  // namespace kcptun::gf

@@ -1,5 +1,6 @@
-// The kernels for x86: nibble tables with PSHUFB, and GFNI's affine transformation, which multiplies by a constant in
-// any polynomial (multiplication by a constant is linear over bits). Measured in tests/bench/fec_bench.cc.
+// The kernels for x86: nibble tables with PSHUFB, and GFNI's affine transformation, which multiplies by a
+// constant in any polynomial (multiplication by a constant is linear over bits). Measured in
+// tests/bench/fec_bench.cc.
 #if defined(__x86_64__)
 
 #include <cpuid.h>
@@ -13,7 +14,8 @@ namespace kcptun::gf::x86 {
 
 namespace {
 
-// VGF2P8AFFINEQB expects row i of the bit matrix in byte 7 - i; its bit j is set if input bit j goes to output bit i.
+// VGF2P8AFFINEQB expects row i of the bit matrix in byte 7 - i; its bit j is set if input bit j goes to
+// output bit i.
 constexpr std::uint64_t affine_matrix(std::uint8_t factor) {
   std::uint64_t matrix = 0;
   for (unsigned j = 0; j < 8; ++j) {
@@ -61,11 +63,13 @@ void expand(const Product& product, std::uint64_t* out) {
 
 // `Lanes` vectors of 64 bytes at offset `at`, whole.
 template <std::size_t Rows, std::size_t Lanes>
-KCPTUN_AVX512 void columns_512(const Product& product, const std::uint64_t* matrix, std::size_t at, Store store) {
+KCPTUN_AVX512 void columns_512(const Product& product, const std::uint64_t* matrix, std::size_t at,
+                               Store store) {
   __m512i sum[Rows][Lanes];
   for (std::size_t r = 0; r < Rows; ++r) {
     for (std::size_t l = 0; l < Lanes; ++l) {
-      sum[r][l] = store == Store::kAdd ? _mm512_loadu_si512(product.target[r] + at + 64 * l) : _mm512_setzero_si512();
+      sum[r][l] =
+          store == Store::kAdd ? _mm512_loadu_si512(product.target[r] + at + 64 * l) : _mm512_setzero_si512();
     }
   }
   for (std::size_t c = 0; c < product.columns; ++c, matrix += Rows) {
@@ -85,12 +89,13 @@ KCPTUN_AVX512 void columns_512(const Product& product, const std::uint64_t* matr
 
 // The last `size` < 64 bytes.
 template <std::size_t Rows>
-KCPTUN_AVX512 void tail_512(const Product& product, const std::uint64_t* matrix, std::size_t at, std::size_t size,
-                            Store store) {
+KCPTUN_AVX512 void tail_512(const Product& product, const std::uint64_t* matrix, std::size_t at,
+                            std::size_t size, Store store) {
   const __mmask64 mask = (std::uint64_t{1} << size) - 1;
   __m512i sum[Rows];
   for (std::size_t r = 0; r < Rows; ++r) {
-    sum[r] = store == Store::kAdd ? _mm512_maskz_loadu_epi8(mask, product.target[r] + at) : _mm512_setzero_si512();
+    sum[r] =
+        store == Store::kAdd ? _mm512_maskz_loadu_epi8(mask, product.target[r] + at) : _mm512_setzero_si512();
   }
   for (std::size_t c = 0; c < product.columns; ++c, matrix += Rows) {
     const __m512i x = _mm512_maskz_loadu_epi8(mask, product.source[c] + at);
@@ -176,14 +181,18 @@ KCPTUN_AVX2 void run_pshufb(const Product& product, std::size_t begin, std::size
   }
 }
 
-#define KCPTUN_BY_ROWS(name, run)                                                              \
-  void name(const Product& product, std::size_t begin, std::size_t end, Store store) {         \
-    switch (product.rows) {                                                                    \
-      case 1: return run<1>(product, begin, end, store);                                       \
-      case 2: return run<2>(product, begin, end, store);                                       \
-      case 3: return run<3>(product, begin, end, store);                                       \
-      default: return run<4>(product, begin, end, store);                                      \
-    }                                                                                          \
+#define KCPTUN_BY_ROWS(name, run)                                                      \
+  void name(const Product& product, std::size_t begin, std::size_t end, Store store) { \
+    switch (product.rows) {                                                            \
+      case 1:                                                                          \
+        return run<1>(product, begin, end, store);                                     \
+      case 2:                                                                          \
+        return run<2>(product, begin, end, store);                                     \
+      case 3:                                                                          \
+        return run<3>(product, begin, end, store);                                     \
+      default:                                                                         \
+        return run<4>(product, begin, end, store);                                     \
+    }                                                                                  \
   }
 KCPTUN_BY_ROWS(avx512_gfni, run_512)
 KCPTUN_BY_ROWS(avx2_gfni, run_256)
@@ -199,20 +208,26 @@ bool has_gfni() {
 bool supported(Backend backend) {
   const bool avx2_there = __builtin_cpu_supports("avx2");  // the system saves the upper halves, too
   switch (backend) {
-    case Backend::kAvx2: return avx2_there;
-    case Backend::kAvx2Gfni: return avx2_there && has_gfni();
+    case Backend::kAvx2:
+      return avx2_there;
+    case Backend::kAvx2Gfni:
+      return avx2_there && has_gfni();
     case Backend::kAvx512Gfni:
       return has_gfni() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl");
-    default: return false;
+    default:
+      return false;
   }
 }
 
 Kernel kernel(Backend backend) {
   switch (backend) {
-    case Backend::kAvx512Gfni: return avx512_gfni;
-    case Backend::kAvx2Gfni: return avx2_gfni;
-    default: return avx2;
+    case Backend::kAvx512Gfni:
+      return avx512_gfni;
+    case Backend::kAvx2Gfni:
+      return avx2_gfni;
+    default:
+      return avx2;
   }
 }
 

@@ -51,7 +51,8 @@ void multiply_equal(gf::Kernel kernel, gf::Product& block, std::span<const Bytes
   kernel(block, 0, size, store);
 }
 
-// targets = (targets +) factors * sources, a block of rows at a time. factor_of(row, column) gives the matrix.
+// targets = (targets +) factors * sources, a block of rows at a time. factor_of(row, column) gives the
+// matrix.
 template <typename FactorOf>
 void multiply(gf::Kernel kernel, FactorOf factor_of, std::span<const Bytes> sources,
               const ErasureCode::Targets& targets) {
@@ -86,7 +87,8 @@ ReedSolomonCode::ReedSolomonCode(FecSettings counts, gf::Backend backend)
   for (std::uint32_t row = 0; row < parity_shards(); ++row) {
     const std::uint32_t point = data_shards() + row;
     for (std::uint32_t c = 0; c < data_shards(); ++c) {
-      rows_[row * data_shards() + c] = gf::power(node_log_[point] + inverse(gap(point, c)) + inverse(node_log_[c]));
+      rows_[row * data_shards() + c] =
+          gf::power(node_log_[point] + inverse(gap(point, c)) + inverse(node_log_[c]));
     }
   }
 }
@@ -95,12 +97,13 @@ void ReedSolomonCode::encode(const DataShards& data, const Targets& parity) cons
   KCPTUN_CHECK(data.first + data.shards.size() <= data_shards() && parity.shards.size() <= parity_shards());
   const std::uint8_t* rows = rows_.data() + data.first;
   const std::size_t stride = data_shards();
-  multiply(kernel_, [=](std::size_t r, std::size_t c) { return rows[r * stride + c]; }, data.shards, parity);
+  multiply(
+      kernel_, [=](std::size_t r, std::size_t c) { return rows[r * stride + c]; }, data.shards, parity);
 }
 
-// Products of differences between points, over the set S of the survivors' points. S is the data points without the
-// lost ones plus as many parity points, so each product follows from the one over the data points (node_log_) by a
-// correction for each lost point and each parity point.
+// Products of differences between points, over the set S of the survivors' points. S is the data points
+// without the lost ones plus as many parity points, so each product follows from the one over the data points
+// (node_log_) by a correction for each lost point and each parity point.
 class ReedSolomonCode::SurvivorProducts {
  public:
   SurvivorProducts(const ReedSolomonCode& code, std::span<const Survivor> survivors) : code_(code) {
@@ -137,7 +140,8 @@ class ReedSolomonCode::SurvivorProducts {
 //   product over j in S, j != s, of (e - j) / (s - j).
 void ReedSolomonCode::decode(std::span<const Survivor> survivors, std::span<const std::uint32_t> lost,
                              const Targets& outs) const {
-  KCPTUN_CHECK(survivors.size() == data_shards() && lost.size() == outs.shards.size() && outs.store == Store::kSet);
+  KCPTUN_CHECK(survivors.size() == data_shards() && lost.size() == outs.shards.size() &&
+               outs.store == Store::kSet);
   const SurvivorProducts products(*this, survivors);
   std::array<std::uint8_t, kMaxShards> divisor;
   std::array<std::uint8_t, kMaxShards> point;

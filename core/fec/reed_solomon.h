@@ -12,10 +12,10 @@
 
 namespace kcptun {
 
-/// Shard i of a group is the value at point i of the polynomial of degree < data_shards that runs through the data
-/// shards at points 0, 1, ... (V * inverse(top of V), with V the Vandermonde matrix). So each coefficient, for any
-/// erasure pattern, is a Lagrange coefficient and costs a few table lookups: no matrix is inverted, and no inverse is
-/// cached.
+/// Shard i of a group is the value at point i of the polynomial of degree < data_shards that runs through the
+/// data shards at points 0, 1, ... (V * inverse(top of V), with V the Vandermonde matrix). So each
+/// coefficient, for any erasure pattern, is a Lagrange coefficient and costs a few table lookups: no matrix
+/// is inverted, and no inverse is cached.
 class ReedSolomonCode final : public ErasureCode {
  public:
   /// REQUIRES: supported(backend).
@@ -34,8 +34,9 @@ class ReedSolomonCode final : public ErasureCode {
   class SurvivorProducts;
 
   gf::Kernel kernel_;
-  std::vector<std::uint8_t> rows_;      // parity_shards() x data_shards()
-  std::vector<std::uint8_t> node_log_;  // per point: log of the product of its differences to all (other) data points
+  std::vector<std::uint8_t> rows_;  // parity_shards() x data_shards()
+  std::vector<std::uint8_t>
+      node_log_;  // per point: log of the product of its differences to all (other) data points
 };
 
 /// The ErasureCodeFactory of ReedSolomonCode.

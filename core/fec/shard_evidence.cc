@@ -11,10 +11,10 @@ namespace {
 // Positions of sequence numbers in groups of one size.
 struct GroupDivisor {
   std::uint64_t reciprocal = 0;  // 2^64 / period, rounded up
-  std::uint32_t numbers = 0;     // sequence numbers are below it, because the last, incomplete group is left out
+  std::uint32_t numbers = 0;  // sequence numbers are below it, because the last, incomplete group is left out
 
-  // The remainder of a division by invariant multiplication, exact for any 32-bit number (Lemire, Kaser, Kurz, "Faster
-  // remainder by direct computation", 2019): an observation computes one for each candidate.
+  // The remainder of a division by invariant multiplication, exact for any 32-bit number (Lemire, Kaser,
+  // Kurz, "Faster remainder by direct computation", 2019): an observation computes one for each candidate.
   constexpr std::uint32_t position(std::uint32_t seqid, std::uint32_t period) const {
     const std::uint64_t fraction = reciprocal * seqid;
     return static_cast<std::uint32_t>((static_cast<unsigned __int128>(fraction) * period) >> 64);
@@ -30,7 +30,8 @@ constexpr std::array<GroupDivisor, kMaxShards + 1> kDivisors = [] {
 
 static_assert([] {
   for (std::uint32_t period = 2; period <= kMaxShards; ++period)
-    for (std::uint32_t seqid : {0u, 1u, period - 1, period, 0x7fffffffu, 0xfffffffeu - period, 0xfffffffeu, 0xffffffffu})
+    for (std::uint32_t seqid :
+         {0u, 1u, period - 1, period, 0x7fffffffu, 0xfffffffeu - period, 0xfffffffeu, 0xffffffffu})
       if (kDivisors[period].position(seqid, period) != seqid % period) return false;
   return true;
 }());
@@ -75,8 +76,8 @@ bool ShardEvidence::allows(FecSettings settings) const {
 
 bool ShardEvidence::agrees(std::uint32_t seqid, std::uint32_t data_shards, std::uint32_t length) const {
   return std::all_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
-    return candidate.min_data == data_shards && candidate.max_data == data_shards && seqid % candidate.period == 0 &&
-           length <= candidate.period;
+    return candidate.min_data == data_shards && candidate.max_data == data_shards &&
+           seqid % candidate.period == 0 && length <= candidate.period;
   });
 }
 

@@ -22,7 +22,8 @@ Losses ClassicDetector::end_batch(TimePoint, const RttEstimator&, Scoreboard& se
   return losses;
 }
 
-// docs/develop/protocol.md section 5: 0.2, 0.6, 1.2, 2.0 s, or with nodelay 0.2, 0.5, 0.9, 1.4 s, at an RTO of 0.2 s.
+// docs/develop/protocol.md section 5: 0.2, 0.6, 1.2, 2.0 s, or with nodelay 0.2, 0.5, 0.9, 1.4 s, at an RTO
+// of 0.2 s.
 Duration ClassicDetector::timeout_at(std::uint8_t level, Duration rto) const {
   return std::min<Duration>(nodelay_ ? rto + rto * level / 2 : rto * (level + 1), kMaxTimeout);
 }

@@ -13,9 +13,9 @@ namespace kcptun {
 /// passed. Each time-out of a segment lengthens its next one (docs/develop/protocol.md section 5).
 class ClassicDetector final : public LossDetector {
  public:
-  /// The longest retransmission time-out of a segment: KCP's ceiling (docs/develop/protocol.md section 5), which is
-  /// also RFC 6298's recommendation (section 2.4). A longer one would leave a session silent after an outage
-  /// for longer than the peer waits.
+  /// The longest retransmission time-out of a segment: KCP's ceiling (docs/develop/protocol.md section 5),
+  /// which is also RFC 6298's recommendation (section 2.4). A longer one would leave a session silent after
+  /// an outage for longer than the peer waits.
   static constexpr Duration kMaxTimeout = seconds(60);
 
   explicit ClassicDetector(const KcpTuning& tuning) : resend_(tuning.resend), nodelay_(tuning.nodelay) {}

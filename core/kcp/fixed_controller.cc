@@ -10,8 +10,8 @@ namespace kcptun {
 namespace {
 
 // Packets that may be in flight before a round trip is known: the window that KCP assumes of its peer
-// (docs/develop/protocol.md section 5). Lower: the first round trip carries less. Higher: the first burst overflows
-// shallow queues.
+// (docs/develop/protocol.md section 5). Lower: the first round trip carries less. Higher: the first burst
+// overflows shallow queues.
 constexpr std::uint64_t kFirstWindow = 32;
 // Round trips' worth of the rate that may be in flight. One is what the rate needs; the second is for what
 // was lost and waits to be detected, and for late acknowledgements. Lower: the window limits the rate.

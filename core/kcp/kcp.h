@@ -1,5 +1,5 @@
-// One KCP session in stream mode: a reliable byte stream over packets that may be lost (docs/develop/protocol.md
-// section 5).
+// One KCP session in stream mode: a reliable byte stream over packets that may be lost
+// (docs/develop/protocol.md section 5).
 #pragma once
 
 #include <cstdint>

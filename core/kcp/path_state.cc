@@ -5,8 +5,8 @@
 namespace kcptun {
 namespace {
 
-// The lowest retransmission time-out: KCP's IKCP_RTO_MIN and IKCP_RTO_NDL (docs/develop/protocol.md section 5).
-// Smaller values retransmit segments whose acknowledgement waits for the peer's interval.
+// The lowest retransmission time-out: KCP's IKCP_RTO_MIN and IKCP_RTO_NDL (docs/develop/protocol.md section
+// 5). Smaller values retransmit segments whose acknowledgement waits for the peer's interval.
 constexpr Duration kRtoFloor = milliseconds(100);
 constexpr Duration kRtoFloorNodelay = milliseconds(30);
 // How long paced data may be queued. Data that is written later waits behind it, so it is short; below a few

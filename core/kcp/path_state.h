@@ -36,7 +36,7 @@ class PathState {
   void handle_timeout(const Losses& losses);
   struct BatchEnd {
     TimePoint now{};
-    std::uint64_t in_flight = 0;    // bytes, before the losses were found; each segment counts as a full packet
+    std::uint64_t in_flight = 0;  // bytes, before the losses were found; each segment counts as a full packet
     std::uint64_t peer_window = 0;  // bytes; each segment counts as a full packet
   };
   /// LossDetector::end_batch() found `losses`: passes the batch on to the controller.
@@ -89,8 +89,8 @@ class PathState {
   std::unique_ptr<CongestionController> controller_;
   Pacer pacer_;
   LossEstimator loss_;
-  LostEvent lost_;    // found since the last batch
-  AckedEvent acked_;  // of the batch that is being handled
+  LostEvent lost_;                          // found since the last batch
+  AckedEvent acked_;                        // of the batch that is being handled
   std::uint64_t window_limited_until_ = 0;  // delivered bytes
 };
 

@@ -11,8 +11,8 @@ namespace kcptun {
 /// 6298 section 3).
 class RttEstimator {
  public:
-  /// `floor`: lowest time-out (docs/develop/protocol.md section 5: 100 ms, 30 ms with nodelay); `granularity`: the
-  /// interval.
+  /// `floor`: lowest time-out (docs/develop/protocol.md section 5: 100 ms, 30 ms with nodelay);
+  /// `granularity`: the interval.
   RttEstimator(Duration floor, Duration granularity) : floor_(floor), granularity_(granularity) {}
 
   void add_sample(TimePoint now, Duration rtt);

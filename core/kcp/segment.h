@@ -35,8 +35,8 @@ inline void write_segment_header(std::uint8_t* out, const Segment& segment, std:
   store_u32(out + 20, static_cast<std::uint32_t>(length));
 }
 
-/// Takes the first segment off `packet`. Nothing when it is cut short, longer than the packet or of unknown command:
-/// the rest of the packet is then to be dropped.
+/// Takes the first segment off `packet`. Nothing when it is cut short, longer than the packet or of unknown
+/// command: the rest of the packet is then to be dropped.
 inline std::optional<Segment> take_segment(Bytes& packet) {
   if (packet.size() < kSegmentHeader) return std::nullopt;
   const std::uint8_t* p = packet.data();

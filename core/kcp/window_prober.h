@@ -12,8 +12,8 @@
 namespace kcptun {
 
 /// Knows the window that the peer advertised last and when to ask for it: WASK leaves kFirstInterval after
-/// the window was found closed, and then at growing intervals (docs/develop/protocol.md section 5). The caller writes
-/// the segments.
+/// the window was found closed, and then at growing intervals (docs/develop/protocol.md section 5). The
+/// caller writes the segments.
 class WindowProber {
  public:
   /// Segments that KCP assumes before the peer's first segment arrives (kcp-go's IKCP_WND_RCV). More would

@@ -1,5 +1,5 @@
-// One end of one session under a suite with a session header: numbers and time-stamps its packets, and takes each
-// packet of the peer once (docs/develop/protocol.md section 11).
+// One end of one session under a suite with a session header: numbers and time-stamps its packets, and takes
+// each packet of the peer once (docs/develop/protocol.md section 11).
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ class AntiReplay {
     std::uint64_t foreign = 0;   // of another session, or our own reflected
   };
 
-  /// `wall` is the time of day at `now`. Time stamps advance from there with the steady clock, so that setting the
-  /// clock while the session lives makes no packet that is valid in the future.
+  /// `wall` is the time of day at `now`. Time stamps advance from there with the steady clock, so that
+  /// setting the clock while the session lives makes no packet that is valid in the future.
   AntiReplay(Role role, std::uint64_t session, TimePoint now, UnixTime wall)
       : role_(role), session_(session), began_(now), wall_(wall) {}
 
@@ -31,7 +31,9 @@ class AntiReplay {
   void stamp(TimePoint now, std::uint8_t* to);
 
   /// A packet of the peer in this session that was never seen.
-  bool fresh(const SessionHeader& header) const { return is_from_peer(header) && window_.fresh(header.counter); }
+  bool fresh(const SessionHeader& header) const {
+    return is_from_peer(header) && window_.fresh(header.counter);
+  }
   /// No packet that the peer sent later has come before it.
   bool newest(const SessionHeader& header) const { return window_.newest(header.counter); }
   /// The body of an opened packet if it is fresh; then it counts as seen. Otherwise empty, and counted.
@@ -44,7 +46,9 @@ class AntiReplay {
   const Counters& counters() const { return counters_; }
 
  private:
-  bool is_from_peer(const SessionHeader& header) const { return header.session == session_ && header.from != role_; }
+  bool is_from_peer(const SessionHeader& header) const {
+    return header.session == session_ && header.from != role_;
+  }
 
   const Role role_;
   const std::uint64_t session_;

@@ -139,7 +139,8 @@ void Demux::record_misrouted(const Path& path, std::uint32_t worker) {
 // --- migration ---
 
 // A packet of `session` that came from another address than its own.
-SessionEntry* Demux::find_migrating(TimePoint now, const Path& path, MutableBytes body, SessionEntry& session) {
+SessionEntry* Demux::find_migrating(TimePoint now, const Path& path, MutableBytes body,
+                                    SessionEntry& session) {
   const std::optional<PathChallenge>& challenge = session.challenge;
   const bool proved = challenge && key_of(challenge->path) == key_of(path) &&
                       session.link.matches_challenge(body, challenge->token);
@@ -166,8 +167,8 @@ bool Demux::may_migrate(TimePoint now, const Path& path, const SessionEntry& ses
   return back || !session.migrated_at || now - *session.migrated_at >= kMinMigrationInterval;
 }
 
-// A validated path stays the previous one until another is validated. It is challenged: a client that has left it does
-// not answer, and a client whose packet an attacker has forwarded does, and so returns.
+// A validated path stays the previous one until another is validated. It is challenged: a client that has
+// left it does not answer, and a client whose packet an attacker has forwarded does, and so returns.
 void Demux::set_path(TimePoint now, const Path& path, SessionEntry& session) {
   ++counters_.migrated;
   limiter_.migrate(id_of(session), path.remote);

@@ -1,5 +1,5 @@
-// A server's table of sessions: finds the session of a datagram, opens and replaces sessions (docs/develop/protocol.md section
-// 5, "Server side"), and migrates those whose client's address changes.
+// A server's table of sessions: finds the session of a datagram, opens and replaces sessions
+// (docs/develop/protocol.md section 5, "Server side"), and migrates those whose client's address changes.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,9 @@
 
 namespace kcptun {
 
-/// A request to an address to prove that the client of a session is there: a segment that the client already has, with
-/// `token` as its time stamp. Only a live client's acknowledgement can echo the token (RFC 9000 section 8.2).
+/// A request to an address to prove that the client of a session is there: a segment that the client already
+/// has, with `token` as its time stamp. Only a live client's acknowledgement can echo the token (RFC 9000
+/// section 8.2).
 struct PathChallenge {
   Path path;
   std::uint32_t token = 0;
@@ -32,11 +33,11 @@ struct SessionEntry {
   SessionEntry(SessionName id, LinkContext& context, TimePoint now, const Path& from)
       : link(Role::kServer, id, context, now), path(from) {}
   Link link;
-  Path path;                 // the newest that proved to be the client's: answers go there
-  std::uint64_t tag = 0;     // its owner's
-  bool touched = false;      // is in the list of take_touched()
-  bool established = false;  // has carried a stream
-  std::optional<Path> previous;            // the last validated path before `path`; the client may return there at once
+  Path path;                     // the newest that proved to be the client's: answers go there
+  std::uint64_t tag = 0;         // its owner's
+  bool touched = false;          // is in the list of take_touched()
+  bool established = false;      // has carried a stream
+  std::optional<Path> previous;  // the last validated path before `path`; the client may return there at once
   std::optional<TimePoint> migrated_at;    // when it last migrated to a path that was not validated
   std::optional<PathChallenge> challenge;  // the last one, until it is answered
 };
@@ -49,28 +50,29 @@ struct DemuxSettings {
   SessionAdmission* admission = nullptr;  // needed with a session header, in place of the directory
 };
 
-/// Without a session header, sessions are keyed by conv, and by the remote address and the socket that it came to: each
-/// listening port is a server of its own to kcptun. With a session header they are keyed by the session's id
-/// (demux_by_session.cc). Bounded by `max_sessions`; SessionLimiter decides which sessions get the slots.
+/// Without a session header, sessions are keyed by conv, and by the remote address and the socket that it
+/// came to: each listening port is a server of its own to kcptun. With a session header they are keyed by the
+/// session's id (demux_by_session.cc). Bounded by `max_sessions`; SessionLimiter decides which sessions get
+/// the slots.
 ///
-/// A packet from an unknown address that names a known conv belongs to its session only if it is fresh: it has data
-/// beyond all that has arrived, acknowledges something for the first time, or answers a challenge. A replayed packet is
-/// not fresh. It migrates and opens nothing; at most the demux challenges its address. A packet is as authentic as the
-/// suite makes it: with xor, none and null, anyone can forge a fresh one.
+/// A packet from an unknown address that names a known conv belongs to its session only if it is fresh: it
+/// has data beyond all that has arrived, acknowledges something for the first time, or answers a challenge. A
+/// replayed packet is not fresh. It migrates and opens nothing; at most the demux challenges its address. A
+/// packet is as authentic as the suite makes it: with xor, none and null, anyone can forge a fresh one.
 ///
-/// With a session header, the newest packet from another address migrates its session, and what is not fresh changes
-/// nothing.
+/// With a session header, the newest packet from another address migrates its session, and what is not fresh
+/// changes nothing.
 class Demux {
  public:
   struct Counters {
     std::uint64_t opened = 0;
     std::uint64_t replaced = 0;
-    std::uint64_t foreign = 0;           // packets: known address, other conv, and not the beginning of a session
-    std::uint64_t unmatched = 0;         // packets: unknown address, and nothing that opens a session
-    std::uint64_t refused = 0;           // sessions for which SessionLimiter had no slot
-    std::uint64_t migrated = 0;          // times that a session's client had another address
-    std::uint64_t stale = 0;             // packets: unknown address, known session, not fresh
-    std::uint64_t misrouted = 0;         // packets of another worker's session
+    std::uint64_t foreign = 0;    // packets: known address, other conv, and not the beginning of a session
+    std::uint64_t unmatched = 0;  // packets: unknown address, and nothing that opens a session
+    std::uint64_t refused = 0;    // sessions for which SessionLimiter had no slot
+    std::uint64_t migrated = 0;   // times that a session's client had another address
+    std::uint64_t stale = 0;      // packets: unknown address, known session, not fresh
+    std::uint64_t misrouted = 0;  // packets of another worker's session
     std::uint64_t sessions_refused = 0;  // packets of sessions that may not be opened (SessionRefusal)
   };
   /// One of sessions_refused.
@@ -89,9 +91,9 @@ class Demux {
     PathChallenge challenge;
   };
 
-  /// A session migrates to a new address at most so often; in between, its packets are accepted from any address. It
-  /// returns to the previous address at any time, so that a packet that an attacker forwards moves it only until the
-  /// client's next one.
+  /// A session migrates to a new address at most so often; in between, its packets are accepted from any
+  /// address. It returns to the previous address at any time, so that a packet that an attacker forwards
+  /// moves it only until the client's next one.
   static constexpr Duration kMinMigrationInterval = milliseconds(250);
   /// A session's addresses are challenged at most so often.
   static constexpr Duration kMinChallengeInterval = milliseconds(100);
@@ -173,9 +175,11 @@ class Demux {
   const DemuxSettings settings_;
   Random random_;
   std::unordered_map<std::uint32_t, std::unique_ptr<SessionEntry>> by_conv_;
-  std::unordered_map<Key, SessionEntry*, KeyHash> by_path_;  // without sessions whose address another one has now
+  std::unordered_map<Key, SessionEntry*, KeyHash>
+      by_path_;  // without sessions whose address another one has now
   std::unordered_map<Key, std::uint32_t, KeyHash> misrouted_paths_;  // the worker that gets their packets
-  std::unordered_map<std::uint64_t, std::unique_ptr<SessionEntry>> by_id_;  // with a session header: the only table
+  std::unordered_map<std::uint64_t, std::unique_ptr<SessionEntry>>
+      by_id_;  // with a session header: the only table
   std::optional<RefusedSession> last_refusal_;
   std::optional<std::uint32_t> misrouted_to_;  // the worker of the packet that find_or_open() just saw
   std::vector<SessionEntry*> touched_;

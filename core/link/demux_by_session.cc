@@ -1,5 +1,5 @@
-// Demux with a session header (docs/develop/protocol.md section 11): a session is found by its id, whatever address its packets
-// come from, and a packet that is not fresh changes nothing.
+// Demux with a session header (docs/develop/protocol.md section 11): a session is found by its id, whatever
+// address its packets come from, and a packet that is not fresh changes nothing.
 #include <utility>
 
 #include "core/base/check.h"
@@ -66,7 +66,8 @@ void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry
   if (fresh && !std::exchange(session.touched, true)) touched_.push_back(&session);
 }
 
-void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const Packet> packets, Source source) {
+void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const Packet> packets,
+                               Source source) {
   KCPTUN_CHECK(settings_.admission != nullptr);
   while (!packets.empty()) {
     if (!has_header(packets.front())) {

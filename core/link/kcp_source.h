@@ -10,7 +10,8 @@ namespace kcptun {
 /// Polls Kcp, and reports large packets to the MTU prober. Both outlive it.
 class KcpSource final : public PacketSource {
  public:
-  KcpSource(Kcp& kcp, MtuProber& mtu_prober) : PacketSource(Kind::kData), kcp_(kcp), mtu_prober_(mtu_prober) {}
+  KcpSource(Kcp& kcp, MtuProber& mtu_prober)
+      : PacketSource(Kind::kData), kcp_(kcp), mtu_prober_(mtu_prober) {}
 
   Polled poll_packet(TimePoint now, MutableBytes room) override {
     const std::size_t size = kcp_.poll_packet(now, room.data(), room.size());

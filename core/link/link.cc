@@ -8,8 +8,8 @@
 namespace kcptun {
 namespace {
 
-// Unread bytes that streams may hold, in receive windows. One window fills the path; the second covers a consumption
-// report that is late because the segment that carries it was lost.
+// Unread bytes that streams may hold, in receive windows. One window fills the path; the second covers a
+// consumption report that is late because the segment that carries it was lost.
 constexpr std::uint64_t kBufferedWindows = 2;
 // Shorter paths need no larger buffers, which would only be a queue.
 constexpr Duration kBufferedRoundTrip = milliseconds(5);
@@ -17,8 +17,9 @@ constexpr Duration kBufferedRoundTrip = milliseconds(5);
 constexpr std::size_t kControlChunk = 16 * 1024;
 // Segments of control frames that may wait for a full window.
 constexpr std::uint32_t kControlBacklog = 16;
-// A peer that sent data for open streams and is then silent for so long is sent a keepalive, once. A client that only
-// receives would otherwise learn late that its peer has restarted, or that its own address has changed.
+// A peer that sent data for open streams and is then silent for so long is sent a keepalive, once. A client
+// that only receives would otherwise learn late that its peer has restarted, or that its own address has
+// changed.
 constexpr Duration kIdleProbeAfter = seconds(1);
 
 std::optional<AntiReplay> make_anti_replay(Role role, std::uint64_t session, const LinkContext& context,
@@ -63,8 +64,8 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   if (anti_replay_ && packets.empty()) return;
   const ArrivalCounters before = count_arrivals();
   decoder_.handle_packets(now, packets);
-  // Any fresh segment counts, because one lost segment holds back the bytes behind it for long. Others do not, or a
-  // recording would keep a dead peer alive.
+  // Any fresh segment counts, because one lost segment holds back the bytes behind it for long. Others do
+  // not, or a recording would keep a dead peer alive.
   if (kcp_.fresh_segments() != before.fresh_segments) smux_.handle_peer_activity(now);
   path_validator_.handle_echo();
   read_stream(now);  // first, so that what is read now is never copied
@@ -94,7 +95,8 @@ void Link::note_arrivals(TimePoint now, const ArrivalCounters& before) {
     liveness_.handle_arrival(now);
     liveness_.handle_state(now, kcp_.awaits_peer());
     idle_probe_at_.reset();
-    if (after.stream_bytes != before.stream_bytes && smux_.streams() > 0) idle_probe_at_ = now + kIdleProbeAfter;
+    if (after.stream_bytes != before.stream_bytes && smux_.streams() > 0)
+      idle_probe_at_ = now + kIdleProbeAfter;
   }
   if (after.segments != before.segments) mtu_prober_.handle_arrival(now);
 }
@@ -115,7 +117,7 @@ std::optional<StreamEvent> Link::poll_event(TimePoint now) {
       codec_.decrypt(*event);
       return event;
     }
-    if (kcp_.readable() && !smux_.can_receive()) smux_.handle_refusal(now);
+    if (kcp_.readable() && !smux_.can_receive()) smux_.handle_blocked_input(now);
     if (!event_ready()) return std::nullopt;
     read_stream(now);
   }
@@ -193,7 +195,8 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   const bool more = sender_.send(now, kcp_source_, batch);
   sender_.end_batch();
   if (role_ == Role::kClient) liveness_.handle_state(now, kcp_.awaits_peer());
-  if (path_mtu() && path_validated() && batch.room() >= MtuProber::kMaxPackets) sender_.send(now, mtu_prober_, batch);
+  if (path_mtu() && path_validated() && batch.room() >= MtuProber::kMaxPackets)
+    sender_.send(now, mtu_prober_, batch);
   return more;
 }
 
@@ -231,7 +234,8 @@ void Link::handle_timeout(TimePoint now) {
 }
 
 std::optional<TimePoint> Link::next_timeout() const {
-  const std::optional<TimePoint> probes = earliest(path_validator_.next_timeout(), mtu_prober_.next_timeout());
+  const std::optional<TimePoint> probes =
+      earliest(path_validator_.next_timeout(), mtu_prober_.next_timeout());
   const std::optional<TimePoint> data = earliest(sender_.next_timeout(), kcp_source_.next_timeout());
   const std::optional<TimePoint> streams = earliest(smux_.next_timeout(), smux_.next_sweep());
   const std::optional<TimePoint> peer = earliest(liveness_.next_timeout(), idle_probe_at_);

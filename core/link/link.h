@@ -27,23 +27,24 @@ namespace kcptun {
 
 /// How the two ends name a session. Implicit from a conv, because most suites have no session header.
 struct SessionName {
-  SessionName(std::uint32_t c, std::uint64_t s = 0) : conv(c), session(s) {}  // NOLINT(google-explicit-constructor)
+  SessionName(std::uint32_t c, std::uint64_t s = 0)
+      : conv(c), session(s) {}  // NOLINT(google-explicit-constructor)
   std::uint32_t conv;
   std::uint64_t session;  // random, under a suite with a session header (docs/develop/protocol.md section 11)
 };
 
-/// Sans-I/O: fed with opened packets and with what the caller wants, drained by poll_event(), poll_transmit() and
-/// next_timeout(). After each mutation, drain all three.
+/// Sans-I/O: fed with opened packets and with what the caller wants, drained by poll_event(), poll_transmit()
+/// and next_timeout(). After each mutation, drain all three.
 ///
-/// It composes: PacketDecoder -> Kcp -> StreamCodec -> Smux inwards, and the same backwards to PacketSender outwards.
-/// What it decides itself is when to ask the peer for an answer, and when the session is over.
+/// It composes: PacketDecoder -> Kcp -> StreamCodec -> Smux inwards, and the same backwards to PacketSender
+/// outwards. What it decides itself is when to ask the peer for an answer, and when the session is over.
 ///
 /// Views in events live until release_views(), or until the caller reuses the memory of the packets it gave,
-/// whichever is first. So: receive, handle_packets(), drain events and pass their bytes on (or copy them), receive
-/// again.
+/// whichever is first. So: receive, handle_packets(), drain events and pass their bytes on (or copy them),
+/// receive again.
 ///
-/// Bounds: about one send window of segments queued, two receive windows of segments held, unread stream data as
-/// ReceiveBudget says, smux max_streams.
+/// Bounds: about one send window of segments queued, two receive windows of segments held, unread stream data
+/// as ReceiveBudget says, smux max_streams.
 class Link {
  public:
   /// `context` outlives the link.
@@ -54,10 +55,11 @@ class Link {
 
   // --- the world did ---
 
-  /// Opened packets of this session arrived. May write into them. Under a suite with a session header, packets that are
-  /// not fresh change nothing but a counter.
+  /// Opened packets of this session arrived. May write into them. Under a suite with a session header,
+  /// packets that are not fresh change nothing but a counter.
   void handle_packets(TimePoint now, std::span<const Packet> packets);
-  /// Our own address has changed (client): sends the peer something fresh at once, from which it learns the new one.
+  /// Our own address has changed (client): sends the peer something fresh at once, from which it learns the
+  /// new one.
   void handle_new_address(TimePoint now);
   /// The peer's packets come from another address (server). Little is sent there until it has answered; see
   /// PathValidation.
@@ -66,8 +68,11 @@ class Link {
   void handle_path_validated() { path_validator_.handle_validated(); }
   /// The peer is back at the address before, which was validated.
   void handle_peer_returned() { path_validator_.handle_peer_returned(); }
-  /// Packets with so many bytes, without the headers of the suite, came from the address where the peer is now.
-  void credit_path(std::size_t packets, std::size_t bytes) { path_validator_.handle_received(packets, bytes); }
+  /// Packets with so many bytes, without the headers of the suite, came from the address where the peer is
+  /// now.
+  void credit_path(std::size_t packets, std::size_t bytes) {
+    path_validator_.handle_received(packets, bytes);
+  }
   /// Sends a keepalive, which a live peer acknowledges, and which measures the round trip.
   void probe_liveness(TimePoint now) { smux_.send_keepalive(now); }
   /// Time passed: call when next_timeout() is due.
@@ -78,8 +83,9 @@ class Link {
   /// Opens a stream (client). None: the session cannot take another.
   std::optional<std::uint32_t> open_stream() { return smux_.open_stream(); }
   void set_tag(std::uint32_t sid, std::uint64_t tag) { smux_.set_tag(sid, tag); }
-  /// Room for up to `limit` bytes of the stream, to be filled from the first piece on and then committed; empty when
-  /// windows are used up. The pieces stay valid until commit_write(), which must follow before any other call.
+  /// Room for up to `limit` bytes of the stream, to be filled from the first piece on and then committed;
+  /// empty when windows are used up. The pieces stay valid until commit_write(), which must follow before any
+  /// other call.
   std::span<const MutableBytes> prepare_write(std::uint32_t sid, std::size_t limit);
   void commit_write(std::uint32_t sid, std::size_t bytes);
   /// Between the two: the segment in which those bytes begin, for passed_on().
@@ -95,8 +101,8 @@ class Link {
   /// Bytes of the stream's data events that were passed on.
   void consume(std::uint32_t sid, std::size_t bytes) { smux_.consume(sid, bytes); }
 
-  /// Takes over what may change while a session lives: the windows, nodelay, interval, resend and the rate limit. The
-  /// rest of `settings`, above all the FEC shards, stays as it was at the beginning.
+  /// Takes over what may change while a session lives: the windows, nodelay, interval, resend and the rate
+  /// limit. The rest of `settings`, above all the FEC shards, stays as it was at the beginning.
   void update_settings(const LinkSettings& settings, TimePoint now);
 
   // --- the caller must do ---
@@ -105,35 +111,39 @@ class Link {
   /// True if poll_event() would read on: the stream data given out has been consumed far enough.
   bool event_ready() const { return kcp_.readable() && can_read(); }
   void release_views();
-  /// Appends a packet to `batch`, to go to `path`, that a live peer answers with an echo of `token`: see PathChallenge.
-  /// REQUIRES: the batch has room.
+  /// Appends a packet to `batch`, to go to `path`, that a live peer answers with an echo of `token`: see
+  /// PathChallenge. REQUIRES: the batch has room.
   void append_challenge(TimePoint now, const Path& path, std::uint32_t token, TransmitBatch& batch);
-  /// Appends packets to `batch`, to go to `path`. False when nothing more is due now; true when the batch is full.
+  /// Appends packets to `batch`, to go to `path`. False when nothing more is due now; true when the batch is
+  /// full.
   bool poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch);
   std::optional<TimePoint> next_timeout() const;
 
   // --- getters ---
 
-  /// Why the session is over: the peer broke the protocol, or nothing came for too long. Empty while it is not.
+  /// Why the session is over: the peer broke the protocol, or nothing came for too long. Empty while it is
+  /// not.
   std::string_view closed_reason() const;
-  /// True if that is because the peer is gone: it has restarted, or is silent. It has not broken the protocol.
+  /// True if that is because the peer is gone: it has restarted, or is silent. It has not broken the
+  /// protocol.
   bool peer_gone() const { return protocol_error().empty() && (kcp_.peer_restarted() || smux_.dead()); }
   /// About an opened packet that was not handled yet: see Kcp.
   bool is_fresh(Bytes body) const;
   bool matches_challenge(Bytes body, std::uint32_t token) const;
-  /// True while the peer owes an answer for longer than a live one would: new streams should use another session.
-  /// Clients only; a server notices by the keepalive.
+  /// True while the peer owes an answer for longer than a live one would: new streams should use another
+  /// session. Clients only; a server notices by the keepalive.
   bool suspected_dead(TimePoint now) const;
   /// Since when the peer has owed an answer and been silent; none: it owes nothing.
   std::optional<TimePoint> unanswered_since() const { return liveness_.unanswered_since(); }
-  /// Which setting the two ends do not share, if the peer's first bytes show it. REQUIRES: the session is over.
+  /// Which setting the two ends do not share, if the peer's first bytes show it. REQUIRES: the session is
+  /// over.
   Mismatch mismatch() const { return codec_.mismatch(); }
   /// Since when the peer, which is alive, takes no more: its own receive buffers are full.
   std::optional<TimePoint> peer_full_since() const { return peer_full_since_; }
   /// True when all that was written has been acknowledged, control frames included.
   bool drained() const { return kcp_.send_window().empty() && !smux_.has_control() && !smux_.lingering(); }
-  /// False while the peer cannot have read the bytes that were written at this position: its acknowledgements are
-  /// cumulative, and this one has not come. What it holds out of order, it cannot read yet.
+  /// False while the peer cannot have read the bytes that were written at this position: its acknowledgements
+  /// are cumulative, and this one has not come. What it holds out of order, it cannot read yet.
   bool passed_on(std::uint32_t position) const { return serial_less(position, kcp_.send_window().una()); }
   /// True if nothing has come for so long that the session is over with the next handle_timeout().
   bool out_of_time(TimePoint now) const { return smux_.can_receive() && smux_.out_of_time(now); }

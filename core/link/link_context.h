@@ -40,13 +40,14 @@ struct LinkContext {
   /// Of the links that begin from now on.
   PacketOverhead overhead() const;
 
-  LinkSettings settings;           // of links that begin from now on; those that exist keep their own
-  std::size_t crypto_header = 0;   // of the suite in use (docs/develop/protocol.md section 2)
+  LinkSettings settings;          // of links that begin from now on; those that exist keep their own
+  std::size_t crypto_header = 0;  // of the suite in use (docs/develop/protocol.md section 2)
   std::size_t crypto_trailer = 0;
-  std::size_t session_header = 0;  // the last bytes of crypto_header, which the link writes; 0: the suite has none
-  UnixTime wall{};                 // with a session header: the time of day, kept by the owner
-  const QppPads* qpp = nullptr;    // set when QPP is on; outlives the context
-  MemoryQuota* memory = nullptr;   // the process's memory for unread bytes; outlives the links; null: no limit
+  std::size_t session_header =
+      0;            // the last bytes of crypto_header, which the link writes; 0: the suite has none
+  UnixTime wall{};  // with a session header: the time of day, kept by the owner
+  const QppPads* qpp = nullptr;   // set when QPP is on; outlives the context
+  MemoryQuota* memory = nullptr;  // the process's memory for unread bytes; outlives the links; null: no limit
   BufferPool segments{kMaxDatagram};
   BufferPool blocks{kSnappyBlock};  // decompressed stream data
   ErasureCodeCache codes{make_reed_solomon};

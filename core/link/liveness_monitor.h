@@ -8,9 +8,9 @@
 
 namespace kcptun {
 
-/// Fed with what leaves and arrives, it decides when a ping is due (a live peer answers WASK within one of its
-/// intervals, docs/develop/protocol.md section 5), and whether the peer is suspected to be dead. The peer's next packet ends
-/// the suspicion.
+/// Fed with what leaves and arrives, it decides when a ping is due (a live peer answers WASK within one of
+/// its intervals, docs/develop/protocol.md section 5), and whether the peer is suspected to be dead. The
+/// peer's next packet ends the suspicion.
 class LivenessMonitor {
  public:
   /// A peer that has not answered for so long is pinged, and again at this interval.
@@ -39,9 +39,11 @@ class LivenessMonitor {
     unanswered_since_ = now;
     ping_at_ = std::max(ping_at_, now + kPingAfter);
   }
-  /// True if a ping is to leave now; it counts as sent. `departing`: a packet that will be answered leaves anyway.
+  /// True if a ping is to leave now; it counts as sent. `departing`: a packet that will be answered leaves
+  /// anyway.
   bool poll_ping(TimePoint now, bool departing) {
-    const bool due = unanswered_since_ ? now >= ping_at_ : heard_ && departing && now - heard_at_ >= kLongSilence;
+    const bool due =
+        unanswered_since_ ? now >= ping_at_ : heard_ && departing && now - heard_at_ >= kLongSilence;
     if (due) ping_at_ = now + kPingAfter;
     return due;
   }

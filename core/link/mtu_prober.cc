@@ -5,12 +5,13 @@
 namespace kcptun {
 namespace {
 
-// How long a segment that was cut for a larger path may take to arrive in fragments while the peer is heard. Shorter, a
-// few lost fragments would end the session; longer, its streams hang longer on a path that drops all fragments.
+// How long a segment that was cut for a larger path may take to arrive in fragments while the peer is heard.
+// Shorter, a few lost fragments would end the session; longer, its streams hang longer on a path that drops
+// all fragments.
 constexpr Duration kOversizePatience = seconds(15);
 
-// Offsets of a probe's time stamps, in ms: far from those of real packets, of which an acknowledgement would otherwise
-// count as the probe's.
+// Offsets of a probe's time stamps, in ms: far from those of real packets, of which an acknowledgement would
+// otherwise count as the probe's.
 constexpr std::uint32_t kProbeTimestampOffset = 0x60000000;
 constexpr std::uint32_t kEchoTimestampOffset = 0x10000000;
 
@@ -48,7 +49,8 @@ void MtuProber::watch_oversize(TimePoint now) {
 }
 
 PacketSource::Polled MtuProber::poll_packet(TimePoint now, MutableBytes room) {
-  if (echo_request_) return {kcp_.write_echo_request(*std::exchange(echo_request_, std::nullopt), room.data())};
+  if (echo_request_)
+    return {kcp_.write_echo_request(*std::exchange(echo_request_, std::nullopt), room.data())};
   if (!path_mtu_ || kcp_.counters().in_segments == 0) return {};
   const Duration round_trip = kcp_.rtt().smoothed().value_or(kcp_.rtt().timeout());
   const std::optional<std::uint32_t> datagram = path_mtu_->poll_probe(now, round_trip + kcp_.rtt().timeout());
@@ -58,7 +60,7 @@ PacketSource::Polled MtuProber::poll_packet(TimePoint now, MutableBytes room) {
   const std::size_t size = *datagram - overhead_.crypto();
   kcp_.write_mtu_probe(ts, size, room.data());
   if (path_mtu_->last_of_its_size()) echo_request_ = ts + kEchoTimestampOffset;
-  return {size, TransmitBatch::Fragments::kWhole};
+  return {size, TransmitBatch::Fragments::kDontFragment};
 }
 
 std::optional<TimePoint> MtuProber::next_timeout() const {

@@ -12,12 +12,13 @@
 
 namespace kcptun {
 
-/// Sends the probes that PathMtu asks for, reports their answers to it, and sets Kcp's packet size. Does nothing unless
-/// KcpSettings::find_mtu. Also ends a session whose segments are too large for a path that has shrunk, if the path does
-/// not carry their fragments either.
+/// Sends the probes that PathMtu asks for, reports their answers to it, and sets Kcp's packet size. Does
+/// nothing unless KcpSettings::find_mtu. Also ends a session whose segments are too large for a path that has
+/// shrunk, if the path does not carry their fragments either.
 class MtuProber final : public PacketSource {
  public:
-  /// Packets of one probe: the padded one and, with the last of a size, a small one that any live peer answers.
+  /// Packets of one probe: the padded one and, with the last of a size, a small one that any live peer
+  /// answers.
   static constexpr std::size_t kMaxPackets = 2;
 
   /// `kcp` outlives the prober.
@@ -47,7 +48,8 @@ class MtuProber final : public PacketSource {
   std::optional<PathMtu> path_mtu_;
   std::optional<std::uint32_t> echo_request_;  // time stamp of the small packet that is due behind a probe
   TimePoint heard_at_{};
-  std::uint32_t oversize_una_ = 0;  // una since oversize_since_, while segments are out that are too large for the path
+  std::uint32_t oversize_una_ =
+      0;  // una since oversize_since_, while segments are out that are too large for the path
   TimePoint oversize_since_{};
   std::string_view error_;
 };

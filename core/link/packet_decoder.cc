@@ -7,7 +7,8 @@
 namespace kcptun {
 namespace {
 
-// The shortest body that is looked at, in bytes; shorter ones are dropped (docs/develop/protocol.md section 2).
+// The shortest body that is looked at, in bytes; shorter ones are dropped (docs/develop/protocol.md section
+// 2).
 constexpr std::size_t kMinBody = 12;
 
 }  // namespace

@@ -15,8 +15,8 @@
 
 namespace kcptun {
 
-/// Drops what is not fresh (under a suite with a session header), takes the FEC header off, and passes on to Kcp what
-/// arrived and what FEC has recovered.
+/// Drops what is not fresh (under a suite with a session header), takes the FEC header off, and passes on to
+/// Kcp what arrived and what FEC has recovered.
 class PacketDecoder {
  public:
   /// All outlive the decoder. `anti_replay`: null if the suite has no session header.
@@ -24,7 +24,8 @@ class PacketDecoder {
   PacketDecoder(const PacketDecoder&) = delete;
   PacketDecoder& operator=(const PacketDecoder&) = delete;
 
-  /// The packets that may change the session's state, without their session headers. Valid until the next call.
+  /// The packets that may change the session's state, without their session headers. Valid until the next
+  /// call.
   std::span<const Packet> take_fresh(std::span<const Packet> packets);
   /// Passes the bodies of take_fresh() on to Kcp.
   void handle_packets(TimePoint now, std::span<const Packet> packets);

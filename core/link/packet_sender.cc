@@ -6,8 +6,8 @@
 namespace kcptun {
 namespace {
 
-// Bytes of a KCP packet that are worth a datagram to an address that has not answered: two acknowledgements. It is also
-// the least that Kcp::poll_packet() works with.
+// Bytes of a KCP packet that are worth a datagram to an address that has not answered: two acknowledgements.
+// It is also the least that Kcp::poll_packet() works with.
 constexpr std::size_t kMinAllowance = 2 * kSegmentHeader;
 
 }  // namespace
@@ -83,14 +83,14 @@ void PacketSender::append(TimePoint now, TransmitBatch& batch, std::size_t body_
 
 // --- FEC ---
 
-// Repeated on each poll until the group's first packet leaves, which is when its parity is charged. The context's
-// settings may be newer than the session, which keeps its shard counts.
+// Repeated on each poll until the group's first packet leaves, which is when its parity is charged. The
+// context's settings may be newer than the session, which keeps its shard counts.
 void PacketSender::plan_group() {
   const FecSettings& fec = parity_policy_.settings();
   const std::uint32_t group = encoder_->next_seqid() / (fec.data_shards + fec.parity_shards);
   encoder_->plan_parity(context_.settings.adaptive_parity
-                            ? parity_policy_.next_group(
-                                  {group, kcp_.loss(), kcp_.idle_capacity_packets(), kcp_.send_window().in_flight()})
+                            ? parity_policy_.next_group({group, kcp_.loss(), kcp_.idle_capacity_packets(),
+                                                         kcp_.send_window().in_flight()})
                             : fec.parity_shards);
   kcp_.set_group(fec.data_shards, encoder_->planned_parity());
 }
@@ -101,7 +101,8 @@ void PacketSender::protect(TimePoint now, TransmitBatch& batch, MutableBytes bod
 }
 
 void PacketSender::append_parity(TimePoint now, TransmitBatch& batch) {
-  const std::size_t count = encoder_->parity_skipped() || validation_.pending() ? 0 : encoder_->planned_parity();
+  const std::size_t count =
+      encoder_->parity_skipped() || validation_.pending() ? 0 : encoder_->planned_parity();
   const std::size_t size = encoder_->parity_size();
   std::array<std::uint8_t*, kMaxShards> outs;
   std::uint8_t* const first = next_body(batch);

@@ -20,27 +20,30 @@
 
 namespace kcptun {
 
-/// Every packet of a session leaves through it, in the order in which the suite will seal the batch: it writes the FEC
-/// and the session header, appends parity behind the last packet of a group, holds data back for the rate limiter, and
-/// keeps to the allowance of a path that is not validated.
+/// Every packet of a session leaves through it, in the order in which the suite will seal the batch: it
+/// writes the FEC and the session header, appends parity behind the last packet of a group, holds data back
+/// for the rate limiter, and keeps to the allowance of a path that is not validated.
 class PacketSender {
  public:
   /// What it works for; all outlive the sender.
   struct Parts {
     LinkContext& context;
-    Kcp& kcp;                    // knows the path: what parity is worth, and the idle capacity that it takes
+    Kcp& kcp;  // knows the path: what parity is worth, and the idle capacity that it takes
     PathValidation& validation;
-    AntiReplay* anti_replay;     // null: the suite has no session header
+    AntiReplay* anti_replay;  // null: the suite has no session header
   };
   PacketSender(const Parts& parts, TimePoint now);
   PacketSender(const PacketSender&) = delete;
   PacketSender& operator=(const PacketSender&) = delete;
 
-  /// Appends the packets of `source` that are due, to the path of the batch's last run. True if the batch is full.
+  /// Appends the packets of `source` that are due, to the path of the batch's last run. True if the batch is
+  /// full.
   bool send(TimePoint now, PacketSource& source, TransmitBatch& batch) {
-    return source.kind() == PacketSource::Kind::kData ? send_data(now, source, batch) : send_probes(now, source, batch);
+    return source.kind() == PacketSource::Kind::kData ? send_data(now, source, batch)
+                                                      : send_probes(now, source, batch);
   }
-  /// The caller writes one packet itself: its body goes here, and append() completes it. For packets to another path.
+  /// The caller writes one packet itself: its body goes here, and append() completes it. For packets to
+  /// another path.
   std::uint8_t* next_body(TransmitBatch& batch) const { return batch.next_slot() + overhead_.crypto_header; }
   /// REQUIRES: the batch has room.
   void append(TimePoint now, TransmitBatch& batch, std::size_t body_size);

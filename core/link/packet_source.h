@@ -11,15 +11,16 @@
 
 namespace kcptun {
 
-/// Writes packet bodies into room that it is given. PacketSender polls it and adds what all packets have in common:
-/// FEC, session header, rate limit, path validation. Link asks its sources in a fixed order, the last one when the
-/// others have nothing due.
+/// Writes packet bodies into room that it is given. PacketSender polls it and adds what all packets have in
+/// common: FEC, session header, rate limit, path validation. Link asks its sources in a fixed order, the last
+/// one when the others have nothing due.
 class PacketSource {
  public:
   /// How PacketSender treats the packets of a source.
   enum class Kind : std::uint8_t {
     kData,   // FEC-protected if the session sends FEC; wait for the rate limiter
-    kProbe,  // about the path: unprotected, which every receiver accepts; never wait, but are charged to the limiter
+    kProbe,  // about the path: unprotected, which every receiver accepts; never wait, but are charged to the
+             // limiter
   };
   struct Polled {
     std::size_t size = 0;  // 0: nothing is due

@@ -13,9 +13,9 @@
 namespace kcptun {
 
 /// An attacker can forward a packet from another address than its sender's. So after a move, no more than
-/// kAmplification times the bytes that came from the new address go there until it is validated: an acknowledgement
-/// echoes the time stamp of a packet that left for it, in a later millisecond than the move. An echo request asks for
-/// that acknowledgement at once and after each time-out.
+/// kAmplification times the bytes that came from the new address go there until it is validated: an
+/// acknowledgement echoes the time stamp of a packet that left for it, in a later millisecond than the move.
+/// An echo request asks for that acknowledgement at once and after each time-out.
 class PathValidation {
  public:
   static constexpr std::uint64_t kAmplification = 3;  // RFC 9000 section 8

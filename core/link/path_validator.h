@@ -15,8 +15,8 @@ namespace kcptun {
 /// What changed when a peer moved. A NAT that has forgotten its mapping changes only the port.
 enum class PathChange : std::uint8_t { kPort, kAddress };
 
-/// Sends PathValidation's echo requests, recognises their answers, and resets what Kcp knows of the path when another
-/// address is validated (RFC 9000 section 9.4).
+/// Sends PathValidation's echo requests, recognises their answers, and resets what Kcp knows of the path when
+/// another address is validated (RFC 9000 section 9.4).
 class PathValidator final : public PacketSource {
  public:
   /// `kcp` outlives the validator.
@@ -37,7 +37,9 @@ class PathValidator final : public PacketSource {
   void handle_echo();
 
   Polled poll_packet(TimePoint now, MutableBytes room) override;
-  std::optional<TimePoint> next_timeout() const override { return validation_.next_timeout(echo_request_size()); }
+  std::optional<TimePoint> next_timeout() const override {
+    return validation_.next_timeout(echo_request_size());
+  }
 
   /// False while the address where the peer is now has not answered.
   bool validated() const { return !validation_.pending(); }

@@ -30,7 +30,8 @@ class ProtocolSniffer {
     size_ += taken;
   }
 
-  /// The stream identifier of the Snappy framing format (docs/develop/protocol.md section 7). No smux version is 0xff.
+  /// The stream identifier of the Snappy framing format (docs/develop/protocol.md section 7). No smux version
+  /// is 0xff.
   bool is_snappy() const {
     constexpr std::array<std::uint8_t, 8> kSnappy{0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50};
     return std::equal(kSnappy.begin(), kSnappy.end(), bytes_.begin());
@@ -43,11 +44,11 @@ class ProtocolSniffer {
     return (header.version == 1 || header.version == 2) && known && header.sid < (1u << 24);
   }
   std::uint8_t smux_version() const { return bytes_[0]; }
-  /// A session that begins with our own mark, which a client sends behind its first SYN only: a probe, which tries all
-  /// settings in turn, and the wrong ones are no mistake (docs/develop/protocol.md section 12).
+  /// A session that begins with our own mark, which a client sends behind its first SYN only: a probe, which
+  /// tries all settings in turn, and the wrong ones are no mistake (docs/develop/protocol.md section 12).
   bool is_probe() const {
-    // Snappy: stream identifier, header of the chunk and its checksum, then the frame as it is, or behind the length of
-    // the block and the tag of its one literal.
+    // Snappy: stream identifier, header of the chunk and its checksum, then the frame as it is, or behind the
+    // length of the block and the tag of its one literal.
     constexpr std::size_t kInChunk = 10 + 4 + 4;
     constexpr std::size_t kInLiteral = kInChunk + 2;
     return has_mark_at(0) || (is_snappy() && (has_mark_at(kInChunk) || has_mark_at(kInLiteral)));
@@ -64,8 +65,8 @@ class ProtocolSniffer {
   std::size_t size_ = 0;
 };
 
-/// `raw`: the beginning of KCP's stream; `decompressed`: the same, decompressed. `compress` and `version` (of smux) are
-/// this end's settings.
+/// `raw`: the beginning of KCP's stream; `decompressed`: the same, decompressed. `compress` and `version` (of
+/// smux) are this end's settings.
 inline Mismatch find_mismatch(const ProtocolSniffer& raw, const ProtocolSniffer& decompressed, bool compress,
                               std::uint32_t version) {
   if (raw.is_probe() || decompressed.is_probe()) return Mismatch::kNone;

@@ -15,8 +15,8 @@ bool ReplayWindow::fresh(std::uint64_t number) const {
 void ReplayWindow::mark(std::uint64_t number) {
   KCPTUN_CHECK(fresh(number));
   if (number >= end_) {
-    // Words that are entered again hold bits of the round before. kSpan leaves out one word, so no bit that is cleared
-    // is still within the span.
+    // Words that are entered again hold bits of the round before. kSpan leaves out one word, so no bit that
+    // is cleared is still within the span.
     const std::uint64_t last = end_ == 0 ? 0 : (end_ - 1) / 64;
     const std::uint64_t words = std::min<std::uint64_t>(number / 64 - last, kWords);
     for (std::uint64_t i = 0; i < words; ++i) seen_[static_cast<std::size_t>((number / 64 - i) % kWords)] = 0;

@@ -5,9 +5,9 @@
 
 namespace kcptun {
 
-/// When a client's address has changed, the kernel's hash may deliver its packets to a worker that does not have its
-/// session. The daemon implements this interface with a lock, so it is called only when a session begins, ends, or is
-/// named by a packet from an unknown address.
+/// When a client's address has changed, the kernel's hash may deliver its packets to a worker that does not
+/// have its session. The daemon implements this interface with a lock, so it is called only when a session
+/// begins, ends, or is named by a packet from an unknown address.
 class SessionDirectory {
  public:
   virtual ~SessionDirectory() = default;

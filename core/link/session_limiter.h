@@ -1,4 +1,5 @@
-// Which sessions a server admits: a bound on all, a share for each address, and the choice of sessions to evict.
+// Which sessions a server admits: a bound on all, a share for each address, and the choice of sessions to
+// evict.
 #pragma once
 
 #include <array>
@@ -12,18 +13,19 @@
 
 namespace kcptun {
 
-/// Knows each session's id and address, and which are half-open (have not carried a stream yet), ordered by their last
-/// packet. It decides; Demux opens and ends sessions. It stops a flood of packets that open sessions with the right
-/// key, from any addresses: only half-open sessions are evicted, the longest silent one first, never one with
-/// streams. All work is O(1). Memory: a node for each session, a count for each address, so bounded by
-/// `max_sessions`.
+/// Knows each session's id and address, and which are half-open (have not carried a stream yet), ordered by
+/// their last packet. It decides; Demux opens and ends sessions. It stops a flood of packets that open
+/// sessions with the right key, from any addresses: only half-open sessions are evicted, the longest silent
+/// one first, never one with streams. All work is O(1). Memory: a node for each session, a count for each
+/// address, so bounded by `max_sessions`.
 class SessionLimiter {
  public:
   using Id = std::uint64_t;
   struct Counters {
     std::uint64_t evicted = 0;       // half-open ones, in favour of others
     std::uint64_t refused_full = 0;  // sessions with streams have all slots
-    std::uint64_t refused_share = 0;  // slots are short, and this address has its share of sessions with streams
+    std::uint64_t refused_share =
+        0;  // slots are short, and this address has its share of sessions with streams
   };
   enum class Answer : std::uint8_t { kAdmit, kEvictThenAdmit, kRefuse };
   struct Decision {
@@ -31,8 +33,8 @@ class SessionLimiter {
     Id victim = 0;  // of kEvictThenAdmit: remove() it first
   };
 
-  /// An address's share is a quarter of all slots. Once only a quarter is left, it is kept for addresses below their
-  /// share. So a single address gets at most three quarters.
+  /// An address's share is a quarter of all slots. Once only a quarter is left, it is kept for addresses
+  /// below their share. So a single address gets at most three quarters.
   static constexpr std::size_t kShare = 4;
 
   explicit SessionLimiter(std::size_t max_sessions);
@@ -68,7 +70,7 @@ class SessionLimiter {
   struct Session {
     Owner owner;
     bool established = false;
-    std::list<Id>::iterator in_all;    // while half-open
+    std::list<Id>::iterator in_all;  // while half-open
     std::list<Id>::iterator in_owner;
   };
 

@@ -10,11 +10,12 @@
 namespace kcptun {
 namespace {
 
-// Blocks from this size on stay in the buffer that they were decompressed into; smaller ones are copied together, so
-// that many of them do not hold kSnappyBlock bytes each.
+// Blocks from this size on stay in the buffer that they were decompressed into; smaller ones are copied
+// together, so that many of them do not hold kSnappyBlock bytes each.
 constexpr std::size_t kLargeBlock = kSnappyBlock / 4;
 
-// QPP states of streams that have ended are erased when there are more than twice the open streams and this many.
+// QPP states of streams that have ended are erased when there are more than twice the open streams and this
+// many.
 constexpr std::size_t kEndedQppPairs = 16;
 
 }  // namespace
@@ -52,7 +53,8 @@ MutableBytes StreamCodec::poll_bytes() {
 // Makes a block live as long as the events that will point into it.
 MutableBytes StreamCodec::keep_block(Bytes block) {
   auto* const data = const_cast<std::uint8_t*>(block.data());
-  if (block.data() >= piece_.data() && block.data() < piece_.data() + piece_.size()) return {data, block.size()};
+  if (block.data() >= piece_.data() && block.data() < piece_.data() + piece_.size())
+    return {data, block.size()};
   if (block.data() == context_.inflated.data() && block.size() >= kLargeBlock) {
     held_.push_back(std::move(context_.inflated));
     return {data, block.size()};
@@ -68,7 +70,8 @@ MutableBytes StreamCodec::keep_block(Bytes block) {
 }
 
 void StreamCodec::decrypt(const StreamEvent& event) {
-  if (context_.qpp && event.type == StreamEvent::Type::kData) qpp_pair(event.sid).receiving.decrypt(event.data);
+  if (context_.qpp && event.type == StreamEvent::Type::kData)
+    qpp_pair(event.sid).receiving.decrypt(event.data);
 }
 
 void StreamCodec::release_views() {

@@ -20,11 +20,11 @@
 
 namespace kcptun {
 
-/// Both directions of one session. Sending, payload is written where it leaves: into KCP's segments, or into scratch
-/// memory if it is compressed next. Receiving, it owns the memory that smux's events point into.
+/// Both directions of one session. Sending, payload is written where it leaves: into KCP's segments, or into
+/// scratch memory if it is compressed next. Receiving, it owns the memory that smux's events point into.
 ///
-/// Bounds: what was fed and decoded since release_views(), which the receive budget of smux limits; one Snappy chunk;
-/// a pair of QPP states for each stream, and as many again for streams that have ended.
+/// Bounds: what was fed and decoded since release_views(), which the receive budget of smux limits; one
+/// Snappy chunk; a pair of QPP states for each stream, and as many again for streams that have ended.
 class StreamCodec {
  public:
   /// All outlive the codec.
@@ -36,7 +36,8 @@ class StreamCodec {
 
   /// Takes the next piece of KCP's stream. poll_bytes() must then be drained.
   void feed(ReceiveWindow::Piece piece);
-  /// The next bytes of smux, valid until release_views(); empty when all that was fed is decoded, or on an error.
+  /// The next bytes of smux, valid until release_views(); empty when all that was fed is decoded, or on an
+  /// error.
   MutableBytes poll_bytes();
   /// Decrypts a data event of smux in place, if QPP is on. In the order of the stream.
   void decrypt(const StreamEvent& event);
@@ -48,10 +49,11 @@ class StreamCodec {
 
   // --- sending ---
 
-  /// Lays out the frames of `bytes` of a stream's payload, and returns the room for the payload, in order. It is valid
-  /// until commit(), which must follow before any other call. 0 bytes: no room.
+  /// Lays out the frames of `bytes` of a stream's payload, and returns the room for the payload, in order. It
+  /// is valid until commit(), which must follow before any other call. 0 bytes: no room.
   std::span<const MutableBytes> prepare(std::size_t bytes);
-  /// The first `bytes` of the room have been filled: encrypts, frames and compresses them, and gives them to KCP.
+  /// The first `bytes` of the room have been filled: encrypts, frames and compresses them, and gives them to
+  /// KCP.
   void commit(std::uint32_t sid, std::size_t bytes);
   /// Gives whole frames to KCP.
   void append_frames(Bytes frames);
@@ -70,15 +72,16 @@ class StreamCodec {
   LinkContext& context_;
   Kcp& kcp_;
   const Smux& smux_;
-  const std::size_t frame_size_;  // the largest smux payload sent; the context's settings may be newer than the session
+  const std::size_t
+      frame_size_;  // the largest smux payload sent; the context's settings may be newer than the session
 
   std::optional<SnappyDeframer> deframer_;
-  MutableBytes piece_;              // what was fed
-  Bytes input_;                     // the rest of it that is not decoded
-  std::vector<PoolBuffer> held_;    // what views in events point into
-  MutableBytes packed_;             // unused rest of the block in held_ that small blocks are packed into
-  ProtocolSniffer received_;        // the beginning of the peer's stream
-  ProtocolSniffer decompressed_;    // the same, decompressed
+  MutableBytes piece_;            // what was fed
+  Bytes input_;                   // the rest of it that is not decoded
+  std::vector<PoolBuffer> held_;  // what views in events point into
+  MutableBytes packed_;           // unused rest of the block in held_ that small blocks are packed into
+  ProtocolSniffer received_;      // the beginning of the peer's stream
+  ProtocolSniffer decompressed_;  // the same, decompressed
   std::string_view error_;
 
   std::optional<SnappyFramer> framer_;

@@ -14,9 +14,9 @@ namespace kcptun {
 
 /// Ping i, from 1 on, is a packet of several PUSH segments without data, with sn and ts i. sn 0 is withheld,
 /// so that nothing reaches the server's smux layer, and the server acknowledges each copy with its ts
-/// (docs/develop/protocol.md section 5: only segments covered by una may go unacknowledged). Acknowledgements give
-/// the RTT and the pings that arrived. A ping without one was lost in one of the two directions. To find out
-/// which, sn 0 is sent at the end, then each sn at which una stops. If una passes a ping without a
+/// (docs/develop/protocol.md section 5: only segments covered by una may go unacknowledged). Acknowledgements
+/// give the RTT and the pings that arrived. A ping without one was lost in one of the two directions. To find
+/// out which, sn 0 is sent at the end, then each sn at which una stops. If una passes a ping without a
 /// retransmission, the ping had arrived and its acknowledgement was lost. If una stops at a ping, the ping
 /// was lost.
 ///

@@ -25,8 +25,8 @@ struct LossCount {
   }
 };
 
-/// A server with FEC numbers its packets (docs/develop/protocol.md section 4), so gaps between the numbers are
-/// losses. Stores one byte per number, for at most kMaxPackets.
+/// A server with FEC numbers its packets (docs/develop/protocol.md section 4), so gaps between the numbers
+/// are losses. Stores one byte per number, for at most kMaxPackets.
 class ReplyCount {
  public:
   static constexpr std::uint32_t kMaxPackets = 1 << 20;  // later packets of a longer session are not counted

@@ -33,7 +33,8 @@ class LingeringEnds {
   void add(std::uint32_t sid, std::uint32_t position) { unacknowledged_.push_back({sid, position}); }
   /// All bytes before `position` are acknowledged.
   void handle_acknowledged(TimePoint now, std::uint32_t position) {
-    for (; !unacknowledged_.empty() && !serial_less(position, unacknowledged_.front().position); unacknowledged_.pop_front())
+    for (; !unacknowledged_.empty() && !serial_less(position, unacknowledged_.front().position);
+         unacknowledged_.pop_front())
       waiting_.push_back({{unacknowledged_.front().sid, now}, now + kStep});
   }
   std::optional<End> poll(TimePoint now) {
@@ -43,7 +44,7 @@ class LingeringEnds {
     return end;
   }
   /// An end that was polled waits another step.
-  void wait_on(TimePoint now, const End& end) { waiting_.push_back({end, now + kStep}); }
+  void requeue(TimePoint now, const End& end) { waiting_.push_back({end, now + kStep}); }
   std::optional<TimePoint> next_timeout() const {
     return waiting_.empty() ? std::nullopt : std::optional(waiting_.front().due);
   }

@@ -33,21 +33,22 @@ class ReceiveBudget {
   /// continues even when the quota is exhausted.
   static constexpr std::uint64_t kReserve = 64 * 1024;
   /// In bytes. The quota is charged in multiples of this.
-  static constexpr std::uint64_t kTimerGranularity = 64 * 1024;
+  static constexpr std::uint64_t kChargeUnit = 64 * 1024;
   /// A session may hold at most this multiple of what is left of the quota. A single session may hold four
   /// fifths of it.
   static constexpr std::uint64_t kSessionShare = 4;
   /// This fraction (1/4) of the quota is reserved for minimum windows: those of streams opened when the rest
   /// is in use.
-  static constexpr std::uint64_t kKeptPart = 4;
+  static constexpr std::uint64_t kReservedFraction = 4;
   /// The window of a stream is at most this fraction (1/16) of what its session may still hold of the rest,
-  static constexpr std::uint64_t kWindowPart = 16;
+  static constexpr std::uint64_t kWindowFraction = 16;
   /// but at least this many bytes, unless the stream's own buffer is smaller.
   static constexpr std::uint32_t kMinWindow = 64 * 1024;
 
   /// `quota` may be null (unlimited); otherwise it outlives the budget. `hard`: the session's own limit is
   /// hard (smux 1).
-  ReceiveBudget(std::uint64_t limit, bool hard, MemoryQuota* quota) : limit_(limit), hard_(hard), quota_(quota) {}
+  ReceiveBudget(std::uint64_t limit, bool hard, MemoryQuota* quota)
+      : limit_(limit), hard_(hard), quota_(quota) {}
   ReceiveBudget(ReceiveBudget&& other) noexcept
       : limit_(other.limit_),
         hard_(other.hard_),
@@ -66,7 +67,7 @@ class ReceiveBudget {
   /// REQUIRES: bytes <= held().
   void remove(std::uint64_t bytes) {
     held_ -= bytes;
-    if (charged_ > 0 && held_ + kTimerGranularity <= charged_) settle();
+    if (charged_ > 0 && held_ + kChargeUnit <= charged_) settle();
   }
   std::uint64_t held() const { return held_; }
   std::uint64_t limit() const { return limit_; }
@@ -79,13 +80,15 @@ class ReceiveBudget {
   /// True if a stream cannot have the window `wanted` because little of the quota is left.
   bool is_short(std::uint32_t wanted) const { return window(wanted) < wanted; }
   /// True if unread streams hold too much, relative to the session's limit or to the quota.
-  bool wants_back(std::uint32_t wanted) const { return held_ >= limit_ || (held_ >= kReserve && is_short(wanted)); }
+  bool over_budget(std::uint32_t wanted) const {
+    return held_ >= limit_ || (held_ >= kReserve && is_short(wanted));
+  }
   /// The window of a stream that is being read, at most `wanted`.
   std::uint32_t window(std::uint32_t wanted) const {
     if (!quota_) return wanted;
     const std::uint64_t left = quota_->left();
-    const std::uint64_t kept = std::min(left, quota_->limit() / kKeptPart);
-    const std::uint64_t part = std::max<std::uint64_t>(kMinWindow, room(left - kept) / kWindowPart);
+    const std::uint64_t kept = std::min(left, quota_->limit() / kReservedFraction);
+    const std::uint64_t part = std::max<std::uint64_t>(kMinWindow, room(left - kept) / kWindowFraction);
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, part));
   }
 
@@ -97,7 +100,8 @@ class ReceiveBudget {
   }
 
   void settle() {
-    const std::uint64_t due = held_ <= kReserve ? 0 : (held_ - kReserve + kTimerGranularity - 1) / kTimerGranularity * kTimerGranularity;
+    const std::uint64_t due =
+        held_ <= kReserve ? 0 : (held_ - kReserve + kChargeUnit - 1) / kChargeUnit * kChargeUnit;
     if (due > charged_) quota_->charge(due - charged_);
     if (due < charged_) quota_->uncharge(charged_ - due);
     charged_ = due;

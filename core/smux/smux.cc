@@ -138,13 +138,13 @@ void Smux::handle_syn(std::uint32_t sid) {
   }
   if (find(sid)) return;
   if (streams_.size() >= 2 * std::size_t{settings_.max_streams}) {  // even rejections cannot be sent
-    ++counters_.refused_streams;
+    ++counters_.rejected_streams;
     return;
   }
   Stream& stream = streams_[sid];
   if (streams_.size() > settings_.max_streams) {
-    ++counters_.refused_streams;
-    stream.fin_due = stream.break_due = true;
+    ++counters_.rejected_streams;
+    stream.fin_due = stream.reset_due = true;
     stream.gone = true;
     queue_control(sid, stream);
     return;
@@ -186,7 +186,7 @@ void Smux::handle_update(const std::uint8_t* frame) {
   if (serial_diff(stream->sent, stream->peer_consumed) < 0) {
     if (!stream->finished) stream->fin_due = true;
     queue_control(sid, *stream);
-    return reset_misbehaving_stream(sid, *stream);
+    return handle_reset(sid, *stream);
   }
   if (stream->is_blocked) {  // even if it adds no room yet: it shows that the peer is active
     stream->is_blocked = false;
@@ -197,7 +197,7 @@ void Smux::handle_update(const std::uint8_t* frame) {
 std::optional<StreamEvent> Smux::poll_event() {
   while (events_read_ < events_.size()) {
     StreamEvent event = events_[events_read_++];
-    if (event.type == StreamEvent::Type::kGivenUp) {
+    if (event.type == StreamEvent::Type::kEvicted) {
       const Stream* stream = find(event.sid);
       event.tag = stream ? stream->tag : 0;
       return event;
@@ -269,7 +269,8 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   // Compares with the window that was advertised: the peer may have used it up while less than the fraction
   // of a larger, current window was consumed.
   const bool told = stream->last_advertised_window > 0;
-  if (!told || stream->consumed - stream->last_advertised_consumed >= stream->last_advertised_window / kUpdatesPerWindow) {
+  if (!told || stream->consumed - stream->last_advertised_consumed >=
+                   stream->last_advertised_window / kUpdatesPerWindow) {
     stream->update_due = true;
     queue_control(sid, *stream);
   }
@@ -291,7 +292,8 @@ void Smux::queue_control(std::uint32_t sid, Stream& stream) {
   control_.push_back(sid);
 }
 
-void Smux::append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid, Bytes payload) const {
+void Smux::append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid,
+                        Bytes payload) const {
   const std::size_t at = out.size();
   out.resize(at + kFrameHeader + payload.size());
   write_frame_header(out.data() + at, {version(), static_cast<std::uint8_t>(command),
@@ -325,7 +327,8 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
 // first bytes of a session. A server's mark precedes all resets, which a peer ignores before it has seen the
 // mark.
 void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
-  if (role_ == Role::kServer && std::exchange(mark_due_, false)) append_frame(out, SmuxCommand::kNop, kProgramMark, {});
+  if (role_ == Role::kServer && std::exchange(mark_due_, false))
+    append_frame(out, SmuxCommand::kNop, kProgramMark, {});
   if (nop_due_) append_frame(out, SmuxCommand::kNop, 0, {});
   nop_due_ = false;
   while (!control_.empty() && out.size() < limit) {

@@ -1,5 +1,5 @@
-// The multiplexer: many streams over one byte stream, with the flow control of smux 1 and 2 (docs/develop/protocol.md
-// section 6).
+// The multiplexer: many streams over one byte stream, with the flow control of smux 1 and 2
+// (docs/develop/protocol.md section 6).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct StreamEvent {
     kWritable,  // the stream had no window, and the peer has since advertised one
     // The peer has reset the stream: nothing more arrives and nothing more is accepted. See consume().
     kBroken,
-    kGivenUp,   // this end has reset the stream and removed it: its owner must free what it holds now
+    kEvicted,  // this end has reset the stream and removed it: its owner must free what it holds now
   };
   Type type = Type::kData;
   std::uint32_t sid = 0;
@@ -39,9 +39,9 @@ struct StreamEvent {
 /// Stalled streams: streams that held unread bytes and were not read between the last two sweeps.
 struct StreamStalls {
   std::size_t streams = 0;
-  std::uint64_t bytes = 0;         // unread bytes of these streams
-  std::uint32_t max_sid = 0;   // the one with the most unread bytes
-  std::optional<TimePoint> still_since;  // the session has received nothing since then
+  std::uint64_t bytes = 0;                 // unread bytes of these streams
+  std::uint32_t max_sid = 0;               // the one with the most unread bytes
+  std::optional<TimePoint> stalled_since;  // the session has received nothing since then
 };
 
 /// Handles frames and streams. It stores no payload: received payload leaves as views, and the Link frames
@@ -52,17 +52,17 @@ struct StreamStalls {
 class Smux {
  public:
   struct Counters {
-    std::uint64_t refused_streams = 0;  // SYNs beyond max_streams
-    std::uint64_t discarded_bytes = 0;  // for unknown streams
+    std::uint64_t rejected_streams = 0;  // SYNs beyond max_streams
+    std::uint64_t discarded_bytes = 0;   // for unknown streams
     std::uint64_t broken_streams = 0;
-    std::uint64_t overrun_streams = 0;   // reset because the peer exceeded their window
-    std::uint64_t given_up_streams = 0;  // reset to free their memory
+    std::uint64_t overrun_streams = 0;  // reset because the peer exceeded their window
+    std::uint64_t evicted_streams = 0;  // reset to free their memory
   };
 
   /// Interval of sweep() while there are too many unread bytes.
   static constexpr Duration kSweepEvery = milliseconds(250);
   /// In sweeps (10 s). A stream not read for this long may be reset.
-  static constexpr std::uint8_t kGiveUpSweeps = 40;
+  static constexpr std::uint8_t kEvictSweeps = 40;
 
   /// `spread`: sessions that start together with different values send their keepalives at different times.
   /// `memory`: see ReceiveBudget.
@@ -109,9 +109,9 @@ class Smux {
   /// (docs/develop/protocol.md section 6).
   void finish(std::uint32_t sid, std::uint32_t position = 0);
   /// Resets the stream and removes it for its owner. A program of this project receives a reset frame
-  /// (docs/develop/protocol.md section 12). Other peers receive a FIN and, in version 2, an invalid UPD, which makes
-  /// Go peers close their side (section 6: "claims to have consumed more than was sent"). Both wait until the
-  /// peer has read the data framed before.
+  /// (docs/develop/protocol.md section 12). Other peers receive a FIN and, in version 2, an invalid UPD,
+  /// which makes Go peers close their side (section 6: "claims to have consumed more than was sent"). Both
+  /// wait until the peer has read the data framed before.
   void reset_stream(std::uint32_t sid, std::uint32_t position = 0);
   /// All bytes before `position` of the session's byte stream are acknowledged: waiting ends may proceed.
   void handle_acknowledged(TimePoint now, std::uint32_t position) {
@@ -149,9 +149,9 @@ class Smux {
   std::optional<TimePoint> next_sweep() const { return sweep_at_; }
   /// Received bytes cannot be processed (see can_receive()): starts sweeps, whichever session holds the
   /// memory.
-  void handle_refusal(TimePoint now) { watch_budget(now); }
+  void handle_blocked_input(TimePoint now) { watch_budget(now); }
   /// Withdraws the windows of unread streams. If the process's memory is used up, resets the stream with the
-  /// most unread bytes that was not read for kGiveUpSweeps, so that the others can continue.
+  /// most unread bytes that was not read for kEvictSweeps, so that the others can continue.
   void sweep(TimePoint now);
   /// No stalled streams while there are few unread bytes.
   const StreamStalls& stalls() const { return stalls_; }
@@ -176,35 +176,35 @@ class Smux {
  private:
   struct Stream {
     std::uint64_t tag = 0;
-    std::uint32_t sent = 0;            // payload bytes framed, modulo 2^32
-    std::uint32_t peer_consumed = 0;   // version 2: from the last UPD
+    std::uint32_t sent = 0;           // payload bytes framed, modulo 2^32
+    std::uint32_t peer_consumed = 0;  // version 2: from the last UPD
     std::uint32_t peer_window = kInitialWindow;
-    std::uint32_t received = 0;        // payload bytes delivered in events
-    std::uint32_t consumed = 0;        // of those, consumed
-    std::uint32_t last_advertised_consumed = 0;   // in the last UPD sent
+    std::uint32_t received = 0;                  // payload bytes delivered in events
+    std::uint32_t consumed = 0;                  // of those, consumed
+    std::uint32_t last_advertised_consumed = 0;  // in the last UPD sent
     // The window in that UPD; it may have grown since. 0: no UPD sent.
     std::uint32_t last_advertised_window = 0;
     std::uint32_t max_window = kInitialWindow;  // the largest window that the peer may use
-    std::uint8_t unread_sweeps = 0;    // consecutive sweeps in which it held bytes and none was read
-    bool read = false;                 // since the last sweep
-    bool withheld = false;             // unread: its window is limited to what it holds
-    bool queued = false;               // is in control_
+    std::uint8_t unread_sweeps = 0;             // consecutive sweeps in which it held bytes and none was read
+    bool read = false;                          // since the last sweep
+    bool withheld = false;                      // unread: its window is limited to what it holds
+    bool queued = false;                        // is in control_
     bool syn_due = false;
     bool update_due = false;
     bool fin_due = false;
-    bool break_due = false;            // a reset of the stream is due
-    bool lingering = false;            // FIN and reset wait until the peer has read
-    bool finished = false;             // finish() was called, or the peer accepts no more
+    bool reset_due = false;  // a reset of the stream is due
+    bool lingering = false;  // FIN and reset wait until the peer has read
+    bool finished = false;   // finish() was called, or the peer accepts no more
     bool peer_finished = false;
-    bool broken = false;               // reset by the peer
-    bool discards = false;             // discard_input() was called
-    bool is_blocked = false;              // stream_room() returned 0: kWritable is due
-    bool end_delivered = false;             // the peer's FIN event was polled
-    bool behind = false;  // at the last UPD, the bytes that trigger the peer's next UPD were already sent
-    TimePoint updated_at{};            // when the last UPD arrived; TimePoint{}: none did
+    bool broken = false;         // reset by the peer
+    bool discards = false;       // discard_input() was called
+    bool is_blocked = false;     // stream_room() returned 0: kWritable is due
+    bool end_delivered = false;  // the peer's FIN event was polled
+    bool behind = false;     // at the last UPD, the bytes that trigger the peer's next UPD were already sent
+    TimePoint updated_at{};  // when the last UPD arrived; TimePoint{}: none did
     // From the UPD before the last to the last, if the peer had all the bytes by then.
     Duration reading_time{0};
-    bool gone = false;                 // to be removed once its control frames were sent
+    bool gone = false;  // to be removed once its control frames were sent
   };
   using Streams = std::unordered_map<std::uint32_t, Stream>;
 
@@ -214,15 +214,16 @@ class Smux {
   void handle_update(const std::uint8_t* payload);
   void handle_syn(std::uint32_t sid);
   void handle_fin(std::uint32_t sid);
-  void reset_misbehaving_stream(std::uint32_t sid, Stream& stream);
+  void handle_reset(std::uint32_t sid, Stream& stream);
   void note_update(Stream& stream, std::uint32_t consumed, std::uint32_t window);
   bool may_be_unread(const Stream& stream) const;
-  bool has_had_time(TimePoint now, const Stream& stream, TimePoint since) const;
+  bool linger_over(TimePoint now, const Stream& stream, TimePoint since) const;
   void linger(std::uint32_t sid, Stream& stream, std::uint32_t position);
   void end_lingering(std::uint32_t sid, Stream& stream);
   void poll_lingering(TimePoint now);
   void queue_control(std::uint32_t sid, Stream& stream);
-  void append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid, Bytes payload) const;
+  void append_frame(std::vector<std::uint8_t>& out, SmuxCommand command, std::uint32_t sid,
+                    Bytes payload) const;
   void append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream);
   void append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) const;
   void append_update(std::vector<std::uint8_t>& out, std::uint32_t sid, std::uint32_t consumed,
@@ -236,15 +237,15 @@ class Smux {
   void retire(std::uint32_t sid, Stream& stream);
   void watch_budget(TimePoint now);
   void begin_window(Stream& stream);
-  void look_at(std::uint32_t sid, Stream& stream);
+  void sweep_stream(std::uint32_t sid, Stream& stream);
   bool overruns(const Stream& stream, std::size_t bytes) const;
   void give_up(std::uint32_t sid, Stream& stream);
-  void give_up_largest();
+  void evict_largest();
   std::uint32_t window_of(const Stream& stream) const;
 
   const Role role_;
   const SmuxSettings settings_;
-  ReceiveBudget budget_;               // payload bytes in unconsumed events, over all streams
+  ReceiveBudget budget_;  // payload bytes in unconsumed events, over all streams
   std::uint32_t stream_buffer_;
   Streams streams_;
   // Most frames belong to the stream of the previous frame. Nodes of an unordered_map have stable addresses.
@@ -264,14 +265,14 @@ class Smux {
   std::size_t header_size_ = 0;
   std::uint32_t payload_left_ = 0;
   std::uint32_t payload_sid_ = 0;
-  bool update_pending_ = false;        // header_ receives the payload of an UPD
+  bool update_pending_ = false;  // header_ receives the payload of an UPD
 
   std::string_view error_;
   TimePoint last_arrival_;
   TimePoint next_nop_;
   bool nop_due_ = false;
   bool mark_due_ = false;
-  bool marked_ = false;                // the mark is pending or was sent
+  bool marked_ = false;  // the mark is pending or was sent
   bool peer_is_ours_ = false;
   bool dead_ = false;
   Counters counters_;

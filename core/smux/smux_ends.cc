@@ -36,21 +36,21 @@ void Smux::reset_stream(std::uint32_t sid, std::uint32_t position) {
   if (!stream->broken) {
     if (!stream->finished) stream->fin_due = true;
     // Also if the peer has closed: otherwise the data that it has so far would look like the complete answer.
-    if (settings_.version == 2 || peer_is_ours_) stream->break_due = true;
-    const bool harmful = stream->break_due || (stream->fin_due && stream->peer_finished);
+    if (settings_.version == 2 || peer_is_ours_) stream->reset_due = true;
+    const bool harmful = stream->reset_due || (stream->fin_due && stream->peer_finished);
     if (harmful && may_be_unread(*stream)) linger(sid, *stream, position);
   }
   retire(sid, *stream);
 }
 
 void Smux::append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) const {
-  if (stream.break_due && peer_is_ours_) {
+  if (stream.reset_due && peer_is_ours_) {
     append_frame(out, SmuxCommand::kNop, sid, {});
   } else {
-    if (stream.break_due) append_update(out, sid, stream.received + kImpossibleConsumed, stream_buffer_);
+    if (stream.reset_due) append_update(out, sid, stream.received + kImpossibleConsumed, stream_buffer_);
     if (stream.fin_due) append_frame(out, SmuxCommand::kFin, sid, {});
   }
-  stream.break_due = stream.fin_due = false;
+  stream.reset_due = stream.fin_due = false;
 }
 
 // --- closed by the peer ---
@@ -63,11 +63,11 @@ void Smux::handle_nop(std::uint32_t sid) {
     release_lingering();
   }
   Stream* stream = peer_is_ours_ ? find(sid) : nullptr;
-  if (stream && !stream->gone) reset_misbehaving_stream(sid, *stream);
+  if (stream && !stream->gone) handle_reset(sid, *stream);
 }
 
 // In order after the data received before: the owner reads that first.
-void Smux::reset_misbehaving_stream(std::uint32_t sid, Stream& stream) {
+void Smux::handle_reset(std::uint32_t sid, Stream& stream) {
   if (stream.broken) return;
   ++counters_.broken_streams;
   stream.broken = stream.finished = stream.peer_finished = true;
@@ -115,23 +115,24 @@ void Smux::release_lingering() {
 // All data was acknowledged at `since`, at least LingeringEnds::kStep ago. Version 1 gives no further
 // information. In version 2 a peer that has read everything leaves less than one update's fraction of its
 // window unreported; more means that it is still reading.
-bool Smux::has_had_time(TimePoint now, const Stream& stream, TimePoint since) const {
+bool Smux::linger_over(TimePoint now, const Stream& stream, TimePoint since) const {
   if (settings_.version == 1) return true;
   const Duration quiet = now - std::max(since, stream.updated_at);
   if (quiet >= kMaxLinger) return true;
-  const bool more_to_tell = stream.updated_at == TimePoint{} ||
-                            stream.sent - stream.peer_consumed >= stream.peer_window / kGoUpdatesPerWindow;
-  return !more_to_tell && quiet >= std::max<Duration>(LingeringEnds::kStep, kReadingTimes * stream.reading_time);
+  const bool update_expected = stream.updated_at == TimePoint{} ||
+                               stream.sent - stream.peer_consumed >= stream.peer_window / kGoUpdatesPerWindow;
+  return !update_expected &&
+         quiet >= std::max<Duration>(LingeringEnds::kStep, kReadingTimes * stream.reading_time);
 }
 
 void Smux::poll_lingering(TimePoint now) {
   while (const std::optional<LingeringEnds::End> end = lingering_.poll(now)) {
     Stream* stream = find(end->sid);
     if (!stream || !stream->lingering) continue;
-    if (has_had_time(now, *stream, end->since)) {
+    if (linger_over(now, *stream, end->since)) {
       end_lingering(end->sid, *stream);
     } else {
-      lingering_.wait_on(now, *end);
+      lingering_.requeue(now, *end);
     }
   }
 }

@@ -24,7 +24,7 @@ void Smux::begin_window(Stream& stream) {
 }
 
 void Smux::watch_budget(TimePoint now) {
-  if (budget_.wants_back(stream_buffer_) || budget_.out_of_memory()) {
+  if (budget_.over_budget(stream_buffer_) || budget_.out_of_memory()) {
     if (!sweep_at_) sweep_at_ = now + kSweepEvery;
   } else {
     sweep_at_.reset();
@@ -33,11 +33,11 @@ void Smux::watch_budget(TimePoint now) {
 }
 
 void Smux::sweep(TimePoint now) {
-  const std::optional<TimePoint> still_since = stalls_.still_since;
+  const std::optional<TimePoint> stalled_since = stalls_.stalled_since;
   stalls_ = {};
   std::uint64_t largest = 0;
   for (auto& [sid, stream] : streams_) {
-    look_at(sid, stream);
+    sweep_stream(sid, stream);
     const std::uint64_t unread = stream.received - stream.consumed;
     if (stream.unread_sweeps == 0) continue;
     ++stalls_.streams;
@@ -45,47 +45,49 @@ void Smux::sweep(TimePoint now) {
     if (unread > largest) stalls_.max_sid = sid;
     largest = std::max(largest, unread);
   }
-  if (!budget_.admits()) stalls_.still_since = still_since.value_or(now);
-  if (budget_.out_of_memory() && settings_.version == 2) give_up_largest();
+  if (!budget_.admits()) stalls_.stalled_since = stalled_since.value_or(now);
+  if (budget_.out_of_memory() && settings_.version == 2) evict_largest();
   sweep_at_.reset();
   watch_budget(now);
 }
 
 // Checks whether the stream is read. If not, limits its peer to the bytes already in flight.
-void Smux::look_at(std::uint32_t sid, Stream& stream) {
-  const bool stalled = !std::exchange(stream.read, false) && !stream.gone && stream.received != stream.consumed;
+void Smux::sweep_stream(std::uint32_t sid, Stream& stream) {
+  const bool stalled =
+      !std::exchange(stream.read, false) && !stream.gone && stream.received != stream.consumed;
   if (!stalled) {
     stream.unread_sweeps = 0;
     return;
   }
-  if (stream.unread_sweeps < kGiveUpSweeps) ++stream.unread_sweeps;
+  if (stream.unread_sweeps < kEvictSweeps) ++stream.unread_sweeps;
   if (settings_.version == 1 || stream.peer_finished || stream.withheld) return;
   stream.withheld = true;
-  const std::uint32_t known = stream.last_advertised_window > 0 ? stream.last_advertised_window : kInitialWindow;
+  const std::uint32_t known =
+      stream.last_advertised_window > 0 ? stream.last_advertised_window : kInitialWindow;
   if (window_of(stream) >= known) return;
   stream.update_due = true;
   queue_control(sid, stream);
 }
 
 // An application that paused for long loses its connection. Otherwise all others of the session would stall.
-void Smux::give_up_largest() {
+void Smux::evict_largest() {
   Stream* largest = nullptr;
   std::uint32_t max_sid = 0;
   for (auto& [sid, stream] : streams_) {
-    if (stream.unread_sweeps < kGiveUpSweeps) continue;
+    if (stream.unread_sweeps < kEvictSweeps) continue;
     if (largest && stream.received - stream.consumed <= largest->received - largest->consumed) continue;
     largest = &stream;
     max_sid = sid;
   }
   if (!largest) return;
-  ++counters_.given_up_streams;
+  ++counters_.evicted_streams;
   give_up(max_sid, *largest);
 }
 
 void Smux::give_up(std::uint32_t sid, Stream& stream) {
-  events_.push_back({StreamEvent::Type::kGivenUp, sid, stream.tag, {}});
+  events_.push_back({StreamEvent::Type::kEvicted, sid, stream.tag, {}});
   if (!stream.finished) stream.fin_due = true;
-  stream.break_due = true;
+  stream.reset_due = true;
   stream.lingering = false;  // its memory is needed now, even if the peer has not read everything
   retire(sid, stream);
 }

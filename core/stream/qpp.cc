@@ -31,8 +31,8 @@ constexpr std::size_t kSideBySide = 64;
 
 Block32 derive(Bytes secret, std::string_view salt, unsigned iterations) {
   Block32 out;
-  KCPTUN_CHECK(gcry_kdf_derive(secret.data(), secret.size(), GCRY_KDF_PBKDF2, GCRY_MD_SHA1, salt.data(), salt.size(),
-                               iterations, out.size(), out.data()) == 0);
+  KCPTUN_CHECK(gcry_kdf_derive(secret.data(), secret.size(), GCRY_KDF_PBKDF2, GCRY_MD_SHA1, salt.data(),
+                               salt.size(), iterations, out.size(), out.data()) == 0);
   return out;
 }
 
@@ -58,7 +58,8 @@ std::string binary(std::size_t number) {
 // The 32 bytes, a big-endian number, modulo `divisor`.
 unsigned remainder(const std::uint8_t* number, unsigned divisor) {
   std::uint64_t rest = 0;
-  for (std::size_t i = 0; i < 32; i += 4) rest = (rest << 32 | __builtin_bswap32(load_u32(number + i))) % divisor;
+  for (std::size_t i = 0; i < 32; i += 4)
+    rest = (rest << 32 | __builtin_bswap32(load_u32(number + i))) % divisor;
   return static_cast<unsigned>(rest);
 }
 
@@ -112,7 +113,8 @@ void Shuffler::make(std::size_t first, std::span<Pad> pads) {
     for (gcry_cipher_hd_t cipher : ciphers_) {
       KCPTUN_CHECK(gcry_cipher_encrypt(cipher, sums.data(), pads.size() * sizeof(Block32), nullptr, 0) == 0);
     }
-    for (std::size_t i = 0; i < pads.size(); ++i) std::swap(pads[i][k], pads[i][remainder(sums[i].data(), k + 1)]);
+    for (std::size_t i = 0; i < pads.size(); ++i)
+      std::swap(pads[i][k], pads[i][remainder(sums[i].data(), k + 1)]);
   }
   wipe(sums.data(), sizeof sums);
 }
@@ -190,13 +192,15 @@ static std::uint64_t substitute(const std::array<std::uint8_t, 256>& pad, std::u
 
 void QppStream::encrypt(MutableBytes bytes) {
   run(
-      bytes, [this](std::uint8_t* p) { store_le(p, substitute(pads_.forward(random_), load_u64(p) ^ random_)); },
+      bytes,
+      [this](std::uint8_t* p) { store_le(p, substitute(pads_.forward(random_), load_u64(p) ^ random_)); },
       [this](std::uint8_t* p, std::uint8_t r) { *p = pads_.forward(random_)[*p ^ r]; });
 }
 
 void QppStream::decrypt(MutableBytes bytes) {
   run(
-      bytes, [this](std::uint8_t* p) { store_le(p, substitute(pads_.reverse(random_), load_u64(p)) ^ random_); },
+      bytes,
+      [this](std::uint8_t* p) { store_le(p, substitute(pads_.reverse(random_), load_u64(p)) ^ random_); },
       [this](std::uint8_t* p, std::uint8_t r) {
         *p = pads_.reverse(random_)[*p];
         *p = *p ^ r;

@@ -111,10 +111,14 @@ bool SnappyDeframer::read_header(Bytes& input) {
 bool SnappyDeframer::header_allowed() const {
   if (!begun_ && type() != kIdentifier) return false;
   switch (type()) {
-    case kCompressed: return length() > kCrc && length() <= kCrc + kMaxCompressed;
-    case kPlain: return length() >= kCrc && length() <= kCrc + kSnappyBlock;
-    case kIdentifier: return length() == kIdentifierBody.size();
-    default: return type() >= kFirstSkippable;
+    case kCompressed:
+      return length() > kCrc && length() <= kCrc + kMaxCompressed;
+    case kPlain:
+      return length() >= kCrc && length() <= kCrc + kSnappyBlock;
+    case kIdentifier:
+      return length() == kIdentifierBody.size();
+    default:
+      return type() >= kFirstSkippable;
   }
 }
 
@@ -144,7 +148,8 @@ SnappyDeframer::Step SnappyDeframer::finish_chunk(Bytes body, MutableBytes out) 
   Bytes block = body.subspan(kCrc);
   if (type() == kCompressed) {
     std::size_t size = 0;
-    if (!snappy::GetUncompressedLength(chars(block.data()), block.size(), &size) || size > kSnappyBlock) return fail();
+    if (!snappy::GetUncompressedLength(chars(block.data()), block.size(), &size) || size > kSnappyBlock)
+      return fail();
     if (!snappy::RawUncompress(chars(block.data()), block.size(), chars(out.data()))) return fail();
     block = out.first(size);
   }

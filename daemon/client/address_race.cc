@@ -31,8 +31,8 @@ struct AddressRace::Attempt final : PacketReceiver {
   std::uint32_t socket;
 };
 
-AddressRace::AddressRace(const Profile& profile, Engine& engine, Random& random, const OpenSocket& open, HostPort server,
-                         std::vector<IpEndpoint> addresses, Done done)
+AddressRace::AddressRace(const Profile& profile, Engine& engine, Random& random, const OpenSocket& open,
+                         HostPort server, std::vector<IpEndpoint> addresses, Done done)
     : profile_(profile),
       engine_(engine),
       random_(random),

@@ -15,7 +15,8 @@
 namespace kcptun {
 
 /// Opens a socket with the profile's settings.
-using OpenSocket = std::function<Result<std::unique_ptr<DatagramSocket>>(const IpEndpoint&, std::uint32_t index)>;
+using OpenSocket =
+    std::function<Result<std::unique_ptr<DatagramSocket>>(const IpEndpoint&, std::uint32_t index)>;
 
 /// Happy Eyeballs (RFC 8305) for UDP, which has no handshake. A session without streams probes the first
 /// address, another one the next address kAttemptDelay later, until one of them answers. No stream data is

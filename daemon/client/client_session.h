@@ -9,7 +9,8 @@
 namespace kcptun {
 
 struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
-  ClientSession(ClientWorker& owner, std::size_t of_slot, SessionName id, const HostPort& to, const Path& path)
+  ClientSession(ClientWorker& owner, std::size_t of_slot, SessionName id, const HostPort& to,
+                const Path& path)
       : part(owner),
         engine(owner.engine_),
         slot(of_slot),
@@ -32,19 +33,22 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   }
   void handle_stream(Session&, std::uint32_t sid) override { link.reset_stream(sid); }
   void handle_closed(Session&, std::string_view reason) override { part.handle_closed(*this, reason); }
-  std::string_view judge_unanswered(Session&, TimePoint now) override { return part.judge_unanswered(*this, now); }
+  std::string_view judge_unanswered(Session&, TimePoint now) override {
+    return part.judge_unanswered(*this, now);
+  }
   void handle_send_failure(TimePoint now) override { part.handle_send_failure(now); }
 
-  struct Silence {
-    TimePoint since;                         // Link::unanswered_since()
+  struct Unanswered {
+    TimePoint since;                    // Link::unanswered_since()
     std::uint64_t refusals_before = 0;  // ICMP errors on the socket when the missing answer was noticed
     // When a later session to the same server first received a packet in this time.
     std::optional<TimePoint> other_heard{};
   };
   /// The state of the current interval without an answer. REQUIRES: an answer is outstanding.
-  Silence& current_silence() {
+  Unanswered& current_unanswered() {
     const TimePoint since = *link.unanswered_since();
-    if (!silence || silence->since != since) silence = Silence{since, engine.socket(socket)->counters().refusals};
+    if (!silence || silence->since != since)
+      silence = Unanswered{since, engine.socket(socket)->counters().refusals};
     return *silence;
   }
 
@@ -58,8 +62,8 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
 
   ClientWorker& part;
   Engine& engine;
-  std::size_t slot;      // index in the worker's slots_ of the slot that it was dialled for
-  HostPort server;       // as configured in the profile
+  std::size_t slot;  // index in the worker's slots_ of the slot that it was dialled for
+  HostPort server;   // as configured in the profile
   // Declared before the link: its clock reading also sets the time of day for the link's timestamps.
   TimePoint dialled_at;
   Link link;
@@ -68,7 +72,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   FullSizeWatch full_size;
   TimePoint heard_at{};  // when the last packet arrived
   bool answer_logged = false;
-  std::optional<Silence> silence;  // while an answer is outstanding
+  std::optional<Unanswered> silence;  // while an answer is outstanding
 };
 
 template <typename Visit>

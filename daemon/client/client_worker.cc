@@ -17,12 +17,8 @@
 namespace kcptun {
 namespace {
 
-// Interval of scavenge() while there are expired or suspect sessions.
-constexpr Duration kScavengeEvery = seconds(1);
-// Delay after a failed send.
-constexpr Duration kLookAgainAfter = milliseconds(500);
 // If a server that never answered has an answer outstanding for this long, a hint is logged.
-constexpr Duration kSilencePatience = seconds(5);
+constexpr Duration kNoAnswerThreshold = seconds(5);
 
 std::uint64_t random_seed() {
   std::uint64_t seed;
@@ -32,13 +28,16 @@ std::uint64_t random_seed() {
 
 }  // namespace
 
-ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared& shared, std::vector<IpEndpoint> remotes)
+ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared& shared,
+                           std::vector<IpEndpoint> remotes)
     : profile_(profile),
       engine_(engine),
       shared_(shared),
       random_(random_seed()),
-      finder_(profile, engine, random_, [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
-              [this] { handle_found(); }),
+      finder_(
+          profile, engine, random_,
+          [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
+          [this] { handle_found(); }),
       reserve_(static_cast<int>(profile.sockbuf)),
       scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
@@ -110,17 +109,18 @@ Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_session_socket(const 
   return opened;
 }
 
-Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_socket(const IpEndpoint& remote, std::uint32_t index,
-                                                                FileDescriptor reserved) {
+Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_socket(const IpEndpoint& remote,
+                                                                  std::uint32_t index,
+                                                                  FileDescriptor reserved) {
   if (shared_.firewall) {
     auto opened = FakeTcpClient::connect(remote, fake_tcp_options(profile_, index), *shared_.firewall);
     if (!opened) return Error{opened.error()};
-    set_up_socket(**opened, profile_);
+    configure_socket(**opened, profile_);
     return std::unique_ptr<DatagramSocket>(std::move(*opened));
   }
   auto opened = UdpSocket::connect(remote, udp_options(profile_, index), std::move(reserved));
   if (!opened) return Error{opened.error()};
-  set_up_socket(*opened, profile_);
+  configure_socket(*opened, profile_);
   return std::unique_ptr<DatagramSocket>(std::make_unique<UdpSocket>(std::move(*opened)));
 }
 
@@ -128,7 +128,8 @@ void ClientWorker::fill_reserve() {
   if (shared_.firewall) return;  // tcp mode keeps its privileges
   const auto any = [this](bool ipv4) {
     const std::vector<IpEndpoint> known = finder_.in_order();
-    return known.empty() || std::ranges::any_of(known, [ipv4](const IpEndpoint& one) { return is_ipv4(one) == ipv4; });
+    return known.empty() ||
+           std::ranges::any_of(known, [ipv4](const IpEndpoint& one) { return is_ipv4(one) == ipv4; });
   };
   if (any(true)) reserve_.fill(AF_INET, slots_.size());
   if (any(false)) reserve_.fill(AF_INET6, slots_.size());
@@ -182,137 +183,22 @@ void ClientWorker::close_overdue(TimePoint now) {
   std::size_t closed = 0;
   std::optional<TimePoint> oldest;
   for (Slot& slot : slots_) {
-    for (; !slot.waiting.empty() && now - slot.waiting.front().since >= kMaxWait; ++closed) slot.waiting.pop_front();
-    if (!slot.waiting.empty()) oldest = std::min(oldest.value_or(slot.waiting.front().since), slot.waiting.front().since);
+    for (; !slot.waiting.empty() && now - slot.waiting.front().since >= kMaxWait; ++closed)
+      slot.waiting.pop_front();
+    if (!slot.waiting.empty())
+      oldest = std::min(oldest.value_or(slot.waiting.front().since), slot.waiting.front().since);
   }
-  if (closed > 0) log().warning("connections closed: no session could be dialled for them", {{"count", closed}});
+  if (closed > 0)
+    log().warning("connections closed: no session could be dialled for them", {{"count", closed}});
   if (oldest) overdue_.schedule_at(*oldest + kMaxWait);
-}
-
-// --- several servers ---
-
-void ClientWorker::watch_servers() {
-  servers_.reset();
-  if (profile_.servers.size() < 2) return;
-  servers_ = std::make_unique<HealthChecker>(
-      profile_, engine_, random_,
-      [this](const IpEndpoint& remote, std::uint32_t index) { return open_socket(remote, index); },
-      [this] { handle_servers_changed(); });
-}
-
-void ClientWorker::handle_servers_changed() {
-  if (shut_down_) return;
-  const std::optional<std::size_t> best = servers_->best();
-  if (best) reachability_.handle_answer();
-  if (servers_->all_failed() && !reachability_.failure())
-    reachability_.handle_failure({PeerState::kUnanswered, engine_.now(), "none of the servers in remoteaddr answers"}, false);
-  for (Slot& slot : slots_) {
-    if (best && slot.session && !(slot.session->server == profile_.servers[*best])) {
-      log().info("session left", {{"conv", hex_id(slot.session->link.conv())},
-                                  {"streams", slot.session->session.connections()},
-                                  {"server", to_text(slot.session->server)},
-                                  {"better", to_text(profile_.servers[*best])}});
-      drain(slot);
-    }
-    if (!slot.waiting.empty()) serve_waiting(slot);
-  }
-}
-
-void ClientWorker::account(const ClientSession& session) {
-  past_.add_link(session.link, false);
-  past_traffic_.add(session.session.traffic());
-}
-
-// A UDP dial succeeds for any address, so only the session's outcome shows whether the server answers.
-void ClientWorker::report_to_finder(const ClientSession& session) {
-  if (servers_) return;
-  const bool heard = session.link.kcp().counters().in_segments > 0;
-  if (!heard || session.link.suspected_dead(engine_.now())) return finder_.handle_silence();
-  finder_.handle_answered(session.session.path().remote);
-}
-
-// The session reached autoexpire. It keeps its streams, and the next connection gets a new session.
-void ClientWorker::expire(Slot& slot) {
-  log().info("session expired", {{"conv", hex_id(slot.session->link.conv())},
-                                 {"streams", slot.session->session.connections()}});
-  drain(slot);
-}
-
-// The server or the path may be down. The session's streams wait for it; new connections get another session.
-void ClientWorker::mark_suspect(Slot& slot) {
-  log().warning("session suspect", {{"conv", hex_id(slot.session->link.conv())},
-                                    {"streams", slot.session->session.connections()},
-                                    {"reason", "its server owes an answer"}});
-  report_to_finder(*slot.session);
-  note_failure(*slot.session, engine_.now());
-  drain(slot);
-}
-
-void ClientWorker::drain(Slot& slot) {
-  expired_.push_back(std::move(slot.session));
-  scavenge_.schedule_at(engine_.now() + kScavengeEvery);
-}
-
-// Ends expired and suspect sessions: when their last stream closes, and expired ones at the latest after
-// scavengettl.
-void ClientWorker::scavenge(TimePoint now) {
-  std::erase_if(expired_, [this, now](std::unique_ptr<ClientSession>& old) {
-    const bool too_old = profile_.autoexpire.count() > 0 && profile_.scavengettl &&
-                         now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
-    if (old->session.connections() > 0) {
-      if (too_old) old->session.shut_down();  // removed once the peer has acknowledged the ends
-      return false;
-    }
-    // The streams' last data is still in flight; the smux keepalive timeout bounds the wait.
-    if (!old->link.drained()) return false;
-    log().info("session scavenged", {{"conv", hex_id(old->link.conv())}});
-    account(*old);
-    keep_socket(old->socket);
-    engine_.dispose(std::move(old));
-    return true;
-  });
-  if (!expired_.empty()) scavenge_.schedule_at(now + kScavengeEvery);
-}
-
-// --- network changes ---
-
-// A single failed send may be transient, so the route is checked after a delay. The engine is sending, so the
-// check cannot run here.
-void ClientWorker::handle_send_failure(TimePoint now) { check_network_.schedule_at(now + kLookAgainAfter); }
-
-void ClientWorker::follow_network(TimePoint now) {
-  if (shut_down_) return;
-  for (Slot& slot : slots_)
-    if (slot.session) follow_network(*slot.session, now);
-  for (const auto& old : expired_) follow_network(*old, now);
-  if (servers_) servers_->follow_network();
-  if (!servers_) finder_.handle_network_change();
-}
-
-// If the address is the same, the old socket still works, and the server knows its address.
-void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
-  const Path old = session.session.path();
-  if (!leaves_from_elsewhere(old, profile_)) return;
-  Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(old.remote);
-  if (!socket) return;
-  const Path path = path_from(**socket, old.remote);
-  log().info("session moved", {{"conv", hex_id(session.link.conv())},
-                               {"from", to_string(old.local)},
-                               {"local", to_string(path.local)}});
-  keep_socket(session.socket);
-  engine_.add_socket(std::move(*socket), session);
-  engine_.remove_socket(std::exchange(session.socket, path.socket));
-  session.silence.reset();  // it refers to the old socket's ICMP errors
-  session.session.set_path(path);
-  session.link.handle_new_address(now);
-  engine_.wake(session.session);
 }
 
 // --- connections ---
 
 void ClientWorker::listen(FileDescriptor listening) {
   listeners_.push_back(std::make_unique<Listener>(
-      engine_.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); }, profile_.name));
+      engine_.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); },
+      profile_.name));
 }
 
 // Round robin over all sessions of all engines, as kcptun does.
@@ -328,7 +214,8 @@ void ClientWorker::take(FileDescriptor fd, std::size_t slot_number) {
   if (shut_down_) return;
   Slot& slot = slots_[slot_number / shared_.parts.size()];
   const Duration lifetime = profile_.autoexpire;
-  if (slot.session && lifetime.count() > 0 && engine_.now() - slot.session->dialled_at >= lifetime) expire(slot);
+  if (slot.session && lifetime.count() > 0 && engine_.now() - slot.session->dialled_at >= lifetime)
+    expire(slot);
   admit(std::move(fd), slot);
 }
 
@@ -359,7 +246,8 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));
-  if (session.link().kcp().counters().in_segments == 0) check_unanswered_.schedule_at(engine_.now() + kSilencePatience);
+  if (session.link().kcp().counters().in_segments == 0)
+    check_unanswered_.schedule_at(engine_.now() + kNoAnswerThreshold);
 }
 
 // --- whole worker ---
@@ -391,7 +279,7 @@ void ClientWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   } else if (servers_) {
     servers_->update_settings();
   }
-  engine_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
+  engine_.for_each_socket([this](DatagramSocket& socket) { reconfigure_socket(socket, profile_); });
   for_each_session([this](ClientSession& one) {
     one.link.update_settings(link_settings(profile_), engine_.now());
     engine_.wake(one.session);

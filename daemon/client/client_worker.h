@@ -91,16 +91,16 @@ class ClientWorker final : public TunnelWorker {
     TimePoint since;
   };
   struct Slot {
-    std::unique_ptr<ClientSession> session;     // takes new connections
-    std::deque<Waiting> waiting;          // for a session, oldest first
-    bool wanted = false;                  // true if a session is to be dialled as soon as possible
+    std::unique_ptr<ClientSession> session;  // takes new connections
+    std::deque<Waiting> waiting;             // for a session, oldest first
+    bool wanted = false;                     // true if a session is to be dialled as soon as possible
   };
 
   void handle_closed(ClientSession& session, std::string_view reason);
   std::string_view judge_unanswered(ClientSession& session, TimePoint now);
-  bool is_refused(ClientSession& session, TimePoint now) const;
-  bool is_forgotten(ClientSession& session, TimePoint now);
-  bool wants_another(const ClientSession& session) const;
+  bool is_port_unreachable(ClientSession& session, TimePoint now) const;
+  bool is_superseded(ClientSession& session, TimePoint now);
+  bool replacement_may_help(const ClientSession& session) const;
   bool may_restart_streams(const ClientSession& session, bool gone) const;
   void restart_streams(ClientSession& session);
   std::unique_ptr<ClientSession> release(ClientSession& session);
@@ -166,7 +166,7 @@ class ClientWorker final : public TunnelWorker {
   Alarm redial_;  // while no session is left
   // Null with a single server, which needs no checks and no failover.
   std::unique_ptr<HealthChecker> servers_;
-  Counters past_;   // of ended sessions
+  Counters past_;  // of ended sessions
   Traffic past_traffic_;
   std::uint64_t dialled_ = 0;
   std::uint64_t most_ = 0;

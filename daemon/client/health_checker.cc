@@ -59,7 +59,7 @@ struct HealthChecker::Watched final : PacketReceiver {
 };
 
 HealthChecker::HealthChecker(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
-                         std::function<void()> changed)
+                             std::function<void()> changed)
     : profile_(profile),
       engine_(engine),
       random_(random),
@@ -68,9 +68,9 @@ HealthChecker::HealthChecker(const Profile& profile, Engine& engine, Random& ran
       choice_(profile.servers.size()) {
   for (const HostPort& name : profile.servers) servers_.emplace_back().name = name;
   for (std::size_t i = 0; i < servers_.size(); ++i) try_server(i);
-  look_ = std::make_unique<Alarm>(engine_, [this](TimePoint now) { look(now); });
-  looked_at_ = engine_.now();
-  look_->schedule_at(looked_at_ + kPollInterval);
+  poll_timer_ = std::make_unique<Alarm>(engine_, [this](TimePoint now) { look(now); });
+  polled_at_ = engine_.now();
+  poll_timer_->schedule_at(polled_at_ + kPollInterval);
 }
 
 HealthChecker::~HealthChecker() = default;
@@ -97,7 +97,7 @@ std::optional<std::size_t> HealthChecker::best() const {
 void HealthChecker::follow_network() {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     Server& server = servers_[i];
-    if (!server.session || !leaves_from_elsewhere(server.session->session.path(), profile_)) continue;
+    if (!server.session || !source_address_changed(server.session->session.path(), profile_)) continue;
     engine_.dispose(std::move(server.session));
     if (!dial(i)) fail(i, "cannot be dialled");
   }
@@ -113,7 +113,7 @@ void HealthChecker::update_settings() {
 
 void HealthChecker::shut_down() {
   shut_down_ = true;
-  look_.reset();
+  poll_timer_.reset();
   for (Server& server : servers_) {
     server.lookup.reset();
     server.race.reset();
@@ -149,14 +149,14 @@ void HealthChecker::handle_closed(Session& session, std::string_view reason) {
 
 // Connections may be waiting for the first server that answers.
 void HealthChecker::handle_packet(TimePoint now) {
-  if (look_ && !choice_.any_healthy()) look_->schedule_at(now);
+  if (poll_timer_ && !choice_.any_healthy()) poll_timer_->schedule_at(now);
 }
 
 void HealthChecker::look(TimePoint now) {
-  const bool stood_still = now - std::exchange(looked_at_, now) > 2 * kPollInterval;
-  look_->schedule_at(now + kPollInterval);
+  const bool was_suspended = now - std::exchange(polled_at_, now) > 2 * kPollInterval;
+  poll_timer_->schedule_at(now + kPollInterval);
   // Packets that arrived during the pause are read after this and must be counted first.
-  if (stood_still) return;
+  if (was_suspended) return;
   const std::unique_ptr<Watched>& best = servers_[choice_.chosen()].session;
   const bool urgent = !best || best->link.unanswered_since();
   for (std::size_t i = 0; i < servers_.size(); ++i) {

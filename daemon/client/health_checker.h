@@ -43,7 +43,7 @@ class HealthChecker final : private Session::Owner {
   /// `profile` and `engine` outlive it. `changed` is called on the loop when the best server may have changed
   /// or all may have failed.
   HealthChecker(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
-              std::function<void()> changed);
+                std::function<void()> changed);
   ~HealthChecker() override;
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
@@ -73,7 +73,7 @@ class HealthChecker final : private Session::Owner {
     HostPort name;
     std::vector<IpEndpoint> addresses;
     std::size_t next_address = 0;
-    std::optional<IpEndpoint> address;  // the last one dialled
+    std::optional<IpEndpoint> address;   // the last one dialled
     std::unique_ptr<NameLookup> lookup;  // while a lookup is in progress
     std::unique_ptr<AddressRace> race;   // while a race is in progress
     std::optional<IpEndpoint> answered;  // the winner of the race; reset when the server fails
@@ -102,10 +102,10 @@ class HealthChecker final : private Session::Owner {
   std::function<void()> changed_;
   std::vector<Server> servers_;
   ServerPool choice_;
-  std::unique_ptr<Alarm> look_;
-  TimePoint looked_at_{};
+  std::unique_ptr<Alarm> poll_timer_;
+  TimePoint polled_at_{};
   std::optional<std::size_t> announced_;  // the best server last logged
-  bool all_failed_logged_ = false;                 // "all failed" has been logged
+  bool all_failed_logged_ = false;        // "all failed" has been logged
   bool shut_down_ = false;
 };
 

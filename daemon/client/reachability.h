@@ -11,12 +11,12 @@
 
 namespace kcptun {
 
-/// Why the server counts as unreachable, and when to dial it again though no connection asks for it: without that,
-/// nobody would notice that it is back.
+/// Why the server counts as unreachable, and when to dial it again though no connection asks for it: without
+/// that, nobody would notice that it is back.
 class Reachability {
  public:
-  /// A dial costs two log lines and a few small packets, so intervals double. The last one bounds how long a server that
-  /// is back goes unnoticed on an idle tunnel.
+  /// A dial costs two log lines and a few small packets, so intervals double. The last one bounds how long a
+  /// server that is back goes unnoticed on an idle tunnel.
   static constexpr Duration kFirstRedial = seconds(5);
   static constexpr Duration kMaxRedial = seconds(60);
 

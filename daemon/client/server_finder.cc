@@ -38,8 +38,9 @@ void ServerFinder::handle_resolved(NameLookup::Addresses addresses) {
   }
   if (answered_ && std::ranges::find(addresses_, *answered_) == addresses_.end()) answered_.reset();
   if (addresses_.size() < 2 || answered_) return found_();
-  race_ = std::make_unique<AddressRace>(profile_, engine_, random_, open_, std::get<HostPort>(profile_.remote), in_order(),
-                                        [this](std::optional<IpEndpoint> winner) { handle_race(std::move(winner)); });
+  race_ = std::make_unique<AddressRace>(
+      profile_, engine_, random_, open_, std::get<HostPort>(profile_.remote), in_order(),
+      [this](std::optional<IpEndpoint> winner) { handle_race(std::move(winner)); });
 }
 
 // If no address answered, dials the first one as if it were the only one: it may still answer.
@@ -62,7 +63,8 @@ std::vector<IpEndpoint> ServerFinder::in_order() const {
 void ServerFinder::handle_failure(const std::string& error) {
   if (retry_at_) return;
   if (std::exchange(logged_, error) != error)
-    log().warning("the server cannot be dialled yet, trying again", {{"remote", remote_text(profile_)}, {"error", error}});
+    log().warning("the server cannot be dialled yet, trying again",
+                  {{"remote", remote_text(profile_)}, {"error", error}});
   retry_at_ = engine_.now() + retry_after_;
   retry_after_ = std::min(2 * retry_after_, kMaxRetry);
   retry_.schedule_at(*retry_at_);
@@ -78,7 +80,7 @@ void ServerFinder::handle_answered(IpEndpoint address) {
   if (std::ranges::find(addresses_, address) != addresses_.end()) answered_ = address;
 }
 
-void ServerFinder::handle_silence() {
+void ServerFinder::handle_no_answer() {
   answered_.reset();
   ++first_;
 }

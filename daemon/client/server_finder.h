@@ -26,7 +26,8 @@ class ServerFinder {
   static constexpr Duration kMaxRetry = seconds(8);
 
   /// `found` is called from the loop when the server can be dialled. All references outlive the finder.
-  ServerFinder(const Profile& profile, Engine& engine, Random& random, OpenSocket open, std::function<void()> found);
+  ServerFinder(const Profile& profile, Engine& engine, Random& random, OpenSocket open,
+               std::function<void()> found);
 
   /// Resolves the name again and calls `found`. If no address is known, that happens after a later attempt.
   void find();
@@ -39,7 +40,7 @@ class ServerFinder {
   /// A session to this address has ended after it received packets. The address becomes the first to try.
   void handle_answered(IpEndpoint address);
   /// A session to one of the addresses never received a packet. The next addresses are tried first.
-  void handle_silence();
+  void handle_no_answer();
   /// Why nothing can be dialled yet; empty: nothing hinders.
   const std::string& failure() const { return logged_; }
   /// This host's addresses or routes may have changed.
@@ -64,7 +65,7 @@ class ServerFinder {
   std::size_t first_ = 0;               // index in addresses_; advances when an address does not answer
   std::unique_ptr<NameLookup> lookup_;  // while a lookup is in progress
   std::unique_ptr<AddressRace> race_;   // while a race is in progress
-  std::string logged_;                    // the last failure logged
+  std::string logged_;                  // the last failure logged
   Duration retry_after_ = kFirstRetry;
   std::optional<TimePoint> retry_at_;
   Alarm retry_;

@@ -10,7 +10,7 @@ void ServerPool::handle_answer(std::size_t server, Duration round_trip, TimePoin
   one.state = ServerState::kHealthy;
   one.round_trip = round_trip;
   one.retry_at = {};
-  if (now - one.healthy_since < kProof) return;
+  if (now - one.healthy_since < kProbation) return;
   one.on_probation = false;
   one.retry_after = kFirstRetry;
 }
@@ -44,7 +44,7 @@ std::size_t ServerPool::nearest() const {
   return static_cast<std::size_t>(std::ranges::min_element(servers_, {}, rank) - servers_.begin());
 }
 
-std::size_t ServerPool::most_hopeful() const {
+std::size_t ServerPool::next_candidate() const {
   const auto rank = [](const Server& one) {
     return std::tuple(one.state == ServerState::kFailed, one.failed_at);
   };
@@ -52,7 +52,7 @@ std::size_t ServerPool::most_hopeful() const {
 }
 
 std::size_t ServerPool::choose() {
-  if (!any_healthy()) return chosen_ = most_hopeful();
+  if (!any_healthy()) return chosen_ = next_candidate();
   const Server& mine = servers_[chosen_];
   const std::size_t rival = nearest();
   const Duration gain = mine.round_trip - servers_[rival].round_trip;

@@ -27,7 +27,7 @@ class ServerPool {
   /// Probation. A server that answered and then failed must answer for this long before it is preferred to a
   /// healthy one, and before its retry delay is reset. A server with another smuxver or compression setting
   /// acknowledges packets and fails only at its first keepalive, which kcptun sends after 10 s.
-  static constexpr Duration kProof = seconds(15);
+  static constexpr Duration kProbation = seconds(15);
 
   /// REQUIRES: servers >= 1.
   explicit ServerPool(std::size_t servers) : servers_(servers) {}
@@ -45,7 +45,7 @@ class ServerPool {
   bool all_failed() const;
 
   ServerState state(std::size_t server) const { return servers_[server].state; }
-  /// It failed after it had answered, and has not answered for kProof since then.
+  /// It failed after it had answered, and has not answered for kProbation since then.
   bool on_probation(std::size_t server) const { return servers_[server].on_probation; }
   /// None unless the server is healthy.
   std::optional<Duration> round_trip(std::size_t server) const;
@@ -65,7 +65,7 @@ class ServerPool {
   };
 
   std::size_t nearest() const;
-  std::size_t most_hopeful() const;
+  std::size_t next_candidate() const;
 
   std::vector<Server> servers_;
   std::size_t chosen_ = 0;

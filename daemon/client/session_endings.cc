@@ -10,14 +10,14 @@ namespace {
 
 // ICMP errors count only if no answer arrived for this long and this many packets were rejected. A server is
 // unreachable for a moment while it restarts, and ICMP can be forged.
-constexpr Duration kRefusedPatience = seconds(1);
-constexpr std::uint64_t kRefusals = 2;
+constexpr Duration kRefusedDuration = seconds(1);
+constexpr std::uint64_t kMinRefused = 2;
 // A session pinged every 500 ms has not answered, while a later session to the same server has received
 // packets for this long. The server has then dropped the earlier session.
 constexpr Duration kComparison = seconds(2);
 
-constexpr std::string_view kNobodyListens = "nobody listens on the server's port (ICMP)";
-constexpr std::string_view kForgotten = "its server answers another session, and not this one";
+constexpr std::string_view kPortUnreachable = "nobody listens on the server's port (ICMP)";
+constexpr std::string_view kSuperseded = "its server answers another session, and not this one";
 
 }  // namespace
 
@@ -29,14 +29,14 @@ void ClientWorker::handle_closed(ClientSession& session, std::string_view reason
   log().warning("session closed", {{"conv", hex_id(session.link.conv())}, {"reason", reason}});
   explain(session.link);
   note_failure(session, engine_.now());
-  if (reason == kNobodyListens && !session.link.heard()) explain_no_answer(session, engine_.now());
+  if (reason == kPortUnreachable && !session.link.heard()) explain_no_answer(session, engine_.now());
   // For an expired or suspect session, the finder's state is not updated.
   if (current) report_to_finder(session);
   account(session);
   // Send the session's last packets before the socket loses its peer.
   if (!engine_.blocked()) engine_.send_batch();
   keep_socket(session.socket);
-  const bool gone_peer = session.link.peer_gone() || reason == kNobodyListens || reason == kForgotten;
+  const bool gone_peer = session.link.peer_gone() || reason == kPortUnreachable || reason == kSuperseded;
   if (may_restart_streams(session, gone_peer)) restart_streams(session);
   session.session.close_all();  // connections are destroyed before the session that they refer to
   engine_.dispose(std::move(gone));
@@ -58,30 +58,31 @@ std::unique_ptr<ClientWorker::ClientSession> ClientWorker::release(ClientSession
 // A server that violated the protocol would do so again. If no packet ever arrived, a new session helps only
 // if it uses another address.
 bool ClientWorker::may_restart_streams(const ClientSession& session, bool gone) const {
-  return !shut_down_ && gone && (session.link.heard() || finder_.in_order().size() > 1 || profile_.servers.size() > 1);
+  return !shut_down_ && gone &&
+         (session.link.heard() || finder_.in_order().size() > 1 || profile_.servers.size() > 1);
 }
 
 void ClientWorker::restart_streams(ClientSession& session) {
-  std::vector<LocalConnection> connections = session.session.take_back_connections();
+  std::vector<LocalConnection> connections = session.session.release_connections();
   if (connections.empty()) return;
   log().info("streams begin anew", {{"conv", hex_id(session.link.conv())}, {"count", connections.size()}});
   for (LocalConnection& connection : connections) admit(std::move(connection), slots_[session.slot]);
 }
 
-bool ClientWorker::is_refused(ClientSession& session, TimePoint now) const {
-  const ClientSession::Silence& silence = session.current_silence();
+bool ClientWorker::is_port_unreachable(ClientSession& session, TimePoint now) const {
+  const ClientSession::Unanswered& silence = session.current_unanswered();
   const DatagramSocket* socket = engine_.socket(session.socket);
-  return socket && now - silence.since >= kRefusedPatience &&
-         socket->counters().refusals - silence.refusals_before >= kRefusals;
+  return socket && now - silence.since >= kRefusedDuration &&
+         socket->counters().refusals - silence.refusals_before >= kMinRefused;
 }
 
 // Streams restart only after the session has stopped sending and its packets in flight have had time to
 // arrive, so that the target sees each stream once.
-bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
+bool ClientWorker::is_superseded(ClientSession& session, TimePoint now) {
   ClientSession* later = slots_[session.slot].session.get();
-  if (!later || later == &session || !session.session.all_movable()) return false;
+  if (!later || later == &session || !session.session.all_can_restart()) return false;
   if (!(later->server == session.server) && session.link.heard()) return false;
-  ClientSession::Silence& silence = session.current_silence();
+  ClientSession::Unanswered& silence = session.current_unanswered();
   if (later->heard_at > silence.since) {
     if (!silence.other_heard) silence.other_heard = later->heard_at;
     return now - *silence.other_heard >= kComparison;
@@ -97,10 +98,10 @@ bool ClientWorker::is_forgotten(ClientSession& session, TimePoint now) {
 // or a new session may be answered where this one is not. With a suite that has session ids, a server does
 // not answer a session that it has dropped, or that was dialled before its start. A name may also have
 // another address. In other cases no answer means that the server is unreachable.
-bool ClientWorker::wants_another(const ClientSession& session) const {
+bool ClientWorker::replacement_may_help(const ClientSession& session) const {
   if (!session.link.anti_replay() && finder_.in_order().size() < 2) return false;
-  return session.session.all_movable() || std::ranges::any_of(expired_, [&session](const auto& old) {
-           return old->slot == session.slot && old->session.all_movable() && old->link.unanswered_since();
+  return session.session.all_can_restart() || std::ranges::any_of(expired_, [&session](const auto& old) {
+           return old->slot == session.slot && old->session.all_can_restart() && old->link.unanswered_since();
          });
 }
 
@@ -108,16 +109,16 @@ bool ClientWorker::wants_another(const ClientSession& session) const {
 // connection.
 std::string_view ClientWorker::judge_unanswered(ClientSession& session, TimePoint now) {
   if (shut_down_) return {};
-  if (is_refused(session, now)) return kNobodyListens;
+  if (is_port_unreachable(session, now)) return kPortUnreachable;
   if (!session.link.suspected_dead(now)) return {};
   Slot& slot = slots_[session.slot];
   if (slot.session.get() == &session) {
-    if (!wants_another(session)) return {};
+    if (!replacement_may_help(session)) return {};
     mark_suspect(slot);
     redial(slot);
     return {};
   }
-  return is_forgotten(session, now) ? kForgotten : std::string_view{};
+  return is_superseded(session, now) ? kSuperseded : std::string_view{};
 }
 
 }  // namespace kcptun

@@ -29,10 +29,10 @@ PeerSnapshot ClientWorker::peer_of(const ClientSession& session, TimePoint now) 
   const bool refused = since && session.is_refused_since(*since);
   if (!refused && !session.link.suspected_dead(now))
     return {.state = heard ? PeerState::kConnected : PeerState::kConnecting};
-  PeerSnapshot peer{.state = refused ? PeerState::kRefused : PeerState::kUnanswered, .since = unix_time_of(*since, now)};
-  peer.hint = heard && !refused
-                  ? std::string(kOnceAnswered)
-                  : kcptun::explain_no_answer(session.session.path().remote, profile_, refused);
+  PeerSnapshot peer{.state = refused ? PeerState::kRefused : PeerState::kUnanswered,
+                    .since = unix_time_of(*since, now)};
+  peer.hint = heard && !refused ? std::string(kOnceAnswered)
+                                : kcptun::explain_no_answer(session.session.path().remote, profile_, refused);
   return peer;
 }
 
@@ -77,7 +77,8 @@ void ClientWorker::note_failure(const ClientSession& session, TimePoint now) {
   const PeerSnapshot peer = peer_of(session, now);
   const std::string why = explain_end(session.link, profile_);
   if (peer.failed())
-    reachability_.handle_failure({peer.state, *session.link.unanswered_since(), peer.hint}, session.link.heard());
+    reachability_.handle_failure({peer.state, *session.link.unanswered_since(), peer.hint},
+                                 session.link.heard());
   else if (!why.empty())
     reachability_.handle_failure({PeerState::kRefused, now, why}, session.link.heard());
 }
@@ -90,7 +91,8 @@ void ClientWorker::redial_later() {
 // One session is enough to see whether the server is back.
 void ClientWorker::dial_again() {
   if (shut_down_ || servers_) return;
-  if (std::ranges::none_of(slots_, [](const Slot& slot) { return slot.session != nullptr; })) redial(slots_.front());
+  if (std::ranges::none_of(slots_, [](const Slot& slot) { return slot.session != nullptr; }))
+    redial(slots_.front());
 }
 
 // --- hints ---
@@ -122,7 +124,8 @@ void ClientWorker::explain_no_answer(const ClientSession& session, TimePoint now
   const DatagramSocket* socket = engine_.socket(session.socket);
   if (!socket || !engine_.hints().take(Hint::kNoAnswer, now)) return;
   const bool refused = socket->counters().pending_errors > 0;
-  log().warning("hint", {{"text", kcptun::explain_no_answer(session.session.path().remote, profile_, refused)}});
+  log().warning("hint",
+                {{"text", kcptun::explain_no_answer(session.session.path().remote, profile_, refused)}});
 }
 
 }  // namespace kcptun

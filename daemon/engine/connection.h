@@ -35,7 +35,7 @@ class Connection : private Deadline {
  public:
   enum class Pull : std::uint8_t {
     kMore,     // there may be more to read
-    kDry,      // nothing to read now
+    kEmpty,    // nothing to read now
     kBlocked,  // the stream has no send window: wait for kWritable
     kStopped,  // end of file, or the connection failed
   };
@@ -64,7 +64,8 @@ class Connection : private Deadline {
 
   /// Reads up to `limit` bytes into the link.
   Pull pull(std::size_t limit);
-  /// Queues received bytes. flush() writes them, or copies them to the backlog, before the view becomes invalid.
+  /// Queues received bytes. flush() writes them, or copies them to the backlog, before the view becomes
+  /// invalid.
   void queue_write(Bytes view);
   void flush();
   /// The peer has closed its direction of the stream.
@@ -127,20 +128,20 @@ class Connection : private Deadline {
   static constexpr std::size_t kMaxRead = 64 * 1024;
   std::size_t read_size_ = kMinRead;  // bytes requested in the next read
   bool reading_paused_ = false;
-  bool send_blocked_ = false;      // the stream has no send window
-  bool read_ended_ = false;   // end of file was read
+  bool send_blocked_ = false;  // the stream has no send window
+  bool read_ended_ = false;    // end of file was read
   bool peer_finished_ = false;
-  bool peer_reset_ = false;   // remaining received bytes are still written, nothing is read
-  bool write_ended_ = false;  // our direction was shut down
+  bool peer_reset_ = false;    // remaining received bytes are still written, nothing is read
+  bool write_ended_ = false;   // our direction was shut down
   bool write_failed_ = false;  // the local peer accepts no more bytes; those it sent earlier are still read
   bool watches_hang_up_ = false;  // while no other event is watched
   bool hung_up_ = false;  // the local peer is gone, and the stream has no send window for its remaining bytes
   bool failed_ = false;
   std::optional<TimePoint> give_up_at_;  // connecting, or draining
   // If the connection has nothing to read or write by then, it is watched for a hang-up.
-  std::optional<TimePoint> look_at_;
-  std::optional<TimePoint> idle_at_;     // half-closed: next check for progress
-  std::uint64_t idle_traffic_ = 0;       // bytes moved at the previous check
+  std::optional<TimePoint> hang_up_watch_at_;
+  std::optional<TimePoint> idle_at_;  // half-closed: next check for progress
+  std::uint64_t idle_traffic_ = 0;    // bytes moved at the previous check
 };
 
 }  // namespace kcptun

@@ -35,8 +35,8 @@ void DeadlineHeap::sift_down(std::size_t index) {
 
 void DeadlineHeap::set(Deadline& deadline, std::optional<TimePoint> at) {
   if (!at) {
-    if (deadline.place_ == Deadline::kNowhere) return;
-    const std::size_t index = std::exchange(deadline.place_, Deadline::kNowhere);
+    if (deadline.place_ == Deadline::kNotInHeap) return;
+    const std::size_t index = std::exchange(deadline.place_, Deadline::kNotInHeap);
     const Entry last = heap_.back();
     heap_.pop_back();
     if (last.deadline == &deadline) return;
@@ -45,7 +45,7 @@ void DeadlineHeap::set(Deadline& deadline, std::optional<TimePoint> at) {
     sift_down(last.deadline->place_);
     return;
   }
-  if (deadline.place_ == Deadline::kNowhere) {
+  if (deadline.place_ == Deadline::kNotInHeap) {
     deadline.place_ = heap_.size();
     heap_.push_back({*at, &deadline});
   } else {
@@ -55,7 +55,7 @@ void DeadlineHeap::set(Deadline& deadline, std::optional<TimePoint> at) {
   sift_down(deadline.place_);
 }
 
-std::optional<TimePoint> DeadlineHeap::soonest() const {
+std::optional<TimePoint> DeadlineHeap::next() const {
   if (heap_.empty()) return std::nullopt;
   return heap_.front().at;
 }

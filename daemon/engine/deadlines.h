@@ -18,8 +18,8 @@ class Deadline {
 
  private:
   friend class DeadlineHeap;
-  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
-  std::size_t place_ = kNowhere;
+  static constexpr std::size_t kNotInHeap = static_cast<std::size_t>(-1);
+  std::size_t place_ = kNotInHeap;
 };
 
 /// Single-threaded; one per engine. Owns no deadline and makes no system call.
@@ -27,7 +27,7 @@ class DeadlineHeap {
  public:
   /// Sets, moves or (nullopt) removes the entry's deadline. O(log n).
   void set(Deadline& entry, std::optional<TimePoint> at);
-  std::optional<TimePoint> soonest() const;
+  std::optional<TimePoint> next() const;
   /// Removes all deadlines that have passed and calls their handlers.
   void run(TimePoint now);
   std::size_t size() const { return heap_.size(); }

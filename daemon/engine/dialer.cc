@@ -12,7 +12,10 @@
 namespace kcptun {
 
 Dialer::Dialer(Engine& engine, Done done)
-    : engine_(engine), done_(std::move(done)), give_up_at_(engine.now() + kDialTimeout), error_(std::strerror(ETIMEDOUT)) {
+    : engine_(engine),
+      done_(std::move(done)),
+      give_up_at_(engine.now() + kDialTimeout),
+      error_(std::strerror(ETIMEDOUT)) {
   set_deadline();
 }
 
@@ -55,7 +58,8 @@ bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
     return false;
   }
   const int number = fd.get();
-  auto poll = std::make_unique<PollHandle>(engine_.uv(), number, [this, number](int) { handle_poll(number); });
+  auto poll =
+      std::make_unique<PollHandle>(engine_.uv(), number, [this, number](int) { handle_poll(number); });
   if (!poll->watch(UV_WRITABLE)) {
     error_ = std::string("the system refuses to watch the connection: ") + std::strerror(errno);
     return false;
@@ -83,7 +87,8 @@ void Dialer::tell(Outcome outcome) {
 }
 
 void Dialer::handle_poll(int fd) {
-  const auto attempt = std::ranges::find_if(attempts_, [fd](const Attempt& one) { return one.fd.get() == fd; });
+  const auto attempt =
+      std::ranges::find_if(attempts_, [fd](const Attempt& one) { return one.fd.get() == fd; });
   int error = 0;
   socklen_t size = sizeof error;
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);

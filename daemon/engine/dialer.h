@@ -73,8 +73,8 @@ class Dialer final : private Deadline {
   std::vector<IpEndpoint> addresses_;
   std::size_t next_ = 0;  // index in addresses_
   std::vector<Attempt> attempts_;
-  std::string error_;     // of the last failed attempt
-  bool failed_ = false;   // no address is left to try
+  std::string error_;    // of the last failed attempt
+  bool failed_ = false;  // no address is left to try
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -70,11 +70,9 @@ void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters&
 
 }  // namespace
 
-Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp)
-    : uv_(shared),
-      context_(settings),
-      backlog_pool_(kBacklogBuffer),
-      suite_(make_suite(cipher, key)) {
+Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+               const QppPads* qpp)
+    : uv_(shared), context_(settings), backlog_pool_(kBacklogBuffer), suite_(make_suite(cipher, key)) {
   context_.set_overhead(*suite_);
   context_.qpp = qpp;
   mailbox_ = std::make_unique<Mailbox>(uv_);
@@ -131,7 +129,8 @@ void Engine::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& 
   ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr, 0});
   Port& port = *ports_[index];
   sockets_[index] = port.socket.get();
-  port.poll = std::make_unique<PollHandle>(uv_, port.socket->fd(), [this, index](int events) { handle_socket(index, events); });
+  port.poll = std::make_unique<PollHandle>(uv_, port.socket->fd(),
+                                           [this, index](int events) { handle_socket(index, events); });
   watch_socket(index);
 }
 
@@ -157,7 +156,8 @@ void Engine::watch_socket(std::uint32_t index) {
   if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
   const int error = errno;
   if (!rewatch_logged_at_ || now() - *rewatch_logged_at_ >= kLogAgainAfter) {
-    EventLog().warning("the system refuses to watch a socket, which is tried again", {{"error", std::strerror(error)}});
+    EventLog().warning("the system refuses to watch a socket, which is tried again",
+                       {{"error", std::strerror(error)}});
     rewatch_logged_at_ = now();
   }
   rewatch_->start(kRewatchMs);
@@ -190,7 +190,8 @@ void Engine::receive(std::uint32_t index) {
 void Engine::handle_received(Port& port, const ReceivedRun& run) {
   packets_.clear();
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
-  if (run.stride > kMaxDatagram) {  // no supported peer sends such a datagram (docs/develop/protocol.md section 2)
+  if (run.stride >
+      kMaxDatagram) {  // no supported peer sends such a datagram (docs/develop/protocol.md section 2)
     counters_.rejected_packets += packets_.size();
     return;
   }
@@ -280,7 +281,8 @@ void Engine::pump() {
 
 // Runs while there is work, and once or twice after the work has ended.
 void Engine::trim() {
-  const bool holding = context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
+  const bool holding =
+      context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
   if (!trim_at_ && (holding || sessions_gone_ >= kManySessions)) trim_at_ = now_ + kTrimEvery;
   if (!trim_at_ || now_ < *trim_at_) return;
   trim_at_.reset();
@@ -291,7 +293,7 @@ void Engine::trim() {
 }
 
 void Engine::arm_timer() {
-  std::optional<TimePoint> at = earliest(deadlines_.soonest(), trim_at_);
+  std::optional<TimePoint> at = earliest(deadlines_.next(), trim_at_);
   if (!awake_.empty() && !blocked_) at = now_;
   if (at == armed_) return;
   armed_ = at;

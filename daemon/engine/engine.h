@@ -45,9 +45,10 @@ class Engine {
     std::uint64_t sealed_packets = 0;
   };
 
-  /// On a libuv loop that other engines use too; it outlives this one by a turn. `key` is used during construction
-  /// only; `qpp` (may be null) outlives the engine.
-  Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key, const QppPads* qpp);
+  /// On a libuv loop that other engines use too; it outlives this one by a turn. `key` is used during
+  /// construction only; `qpp` (may be null) outlives the engine.
+  Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+         const QppPads* qpp);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -148,15 +149,15 @@ class Engine {
   std::size_t batch_position_ = 0;
   bool blocked_ = false;
   std::uint32_t blocked_socket_ = 0;
-  bool waits_for_memory_ = false;     // blocked by ENOBUFS, while the socket is reported as writable
+  bool waits_for_memory_ = false;  // blocked by ENOBUFS, while the socket is reported as writable
   ReceiveArena arena_;
-  std::vector<Packet> packets_;   // of one run; reused
+  std::vector<Packet> packets_;  // of one run; reused
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<DatagramSocket*> sockets_;  // the sockets of ports_, for send_batch()
   std::vector<std::uint32_t> free_ports_;
   // Indexes to free once the batch, which may still refer to them, is sent.
   std::vector<std::uint32_t> stale_ports_;
-  DatagramSocket::Counters closed_udp_;   // of closed sockets
+  DatagramSocket::Counters closed_udp_;  // of closed sockets
   std::vector<Session*> awake_;
   std::vector<Session*> pumping_;
   DeadlineHeap deadlines_;

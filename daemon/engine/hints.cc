@@ -40,7 +40,7 @@ std::string explain_mismatch(Mismatch mismatch, const Profile& profile) {
 
 /// True if any segment after the first is acknowledged.
 bool acknowledged_later(const SendWindow& window) {
-  const std::uint32_t sent_later = std::min(window.next() - window.una() - 1, FullSizeWatch::kLook);
+  const std::uint32_t sent_later = std::min(window.next() - window.una() - 1, FullSizeWatch::kMaxExamined);
   for (std::uint32_t i = 1; i <= sent_later; ++i)
     if (!window.awaits(window.una() + i)) return true;
   return false;
@@ -66,8 +66,8 @@ bool RejectedPeers::handle_rejected(const IpEndpoint& remote, std::size_t packet
     *entry = {remote, 0};
   }
   const std::uint32_t before = entry->packets;
-  entry->packets = static_cast<std::uint32_t>(std::min<std::size_t>(before + packets, kEnough));
-  return before < kEnough && entry->packets == kEnough;
+  entry->packets = static_cast<std::uint32_t>(std::min<std::size_t>(before + packets, kThreshold));
+  return before < kThreshold && entry->packets == kThreshold;
 }
 
 void RejectedPeers::handle_good(const IpEndpoint& remote) {
@@ -85,7 +85,8 @@ bool FullSizeWatch::handle_run(TimePoint now, const Kcp& kcp) {
   }
   if (!begin_ || begin_->first != window.una()) begin_ = Begin{now, window.una(), counters};
   const Kcp::Counters& then = begin_->counters;
-  if (now - begin_->at < kAnswerTimeout || counters.retransmitted - then.retransmitted < kCopies) return false;
+  if (now - begin_->at < kAnswerTimeout || counters.retransmitted - then.retransmitted < kCopies)
+    return false;
   const bool heard = counters.in_segments - then.in_segments >= kHeard && counters.repeated == then.repeated;
   return heard || acknowledged_later(window);
 }
@@ -111,7 +112,8 @@ std::string explain_rejected(const IpEndpoint& remote, const Profile& profile) {
 std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, bool refused) {
   if (refused && profile.tcp)
     return fmt::format(
-        "{} refuses the TCP connection: its server runs without tcp (here on), which must be on there too, or it is not "
+        "{} refuses the TCP connection: its server runs without tcp (here on), which must be on there too, "
+        "or it is not "
         "there; see remoteaddr",
         to_string(remote));
   if (refused) {
@@ -129,7 +131,8 @@ std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, 
 
 std::string explain_full_size(const IpEndpoint& remote, const Profile& profile) {
   return fmt::format(
-      "packets of full size (mtu {}) seem to vanish on the way to {} while smaller ones arrive: mtu auto finds the size "
+      "packets of full size (mtu {}) seem to vanish on the way to {} while smaller ones arrive: mtu auto "
+      "finds the size "
       "that the path carries, or set a smaller mtu",
       profile.link.kcp.mtu, to_string(remote));
 }

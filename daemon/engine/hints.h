@@ -16,12 +16,19 @@ namespace kcptun {
 
 /// A kind of log line that is rate-limited.
 enum class Hint : std::uint8_t {
-  kMismatch, kOnlyRejected, kNoAnswer, kFullSize,
-  kUnreadStreams, kShortOfMemory, kStandsStill, kPeerStandsStill,
+  kMismatch,
+  kOnlyRejected,
+  kNoAnswer,
+  kFullSize,
+  kUnreadStreams,
+  kMemoryPressure,
+  kSessionStalled,
+  kPeerStalled,
 };
 inline constexpr std::size_t kHints = 8;
 
-/// Rate limiter of a tunnel's hints, shared by its threads. Bounds: one line of each kind per kQuiet. Thread-safe.
+/// Rate limiter of a tunnel's hints, shared by its threads. Bounds: one line of each kind per kQuiet.
+/// Thread-safe.
 class HintLimiter {
  public:
   static constexpr Duration kQuiet = seconds(600);
@@ -38,9 +45,9 @@ class HintLimiter {
 class RejectedPeers {
  public:
   static constexpr std::size_t kAddresses = 32;
-  static constexpr std::uint32_t kEnough = 5;  // rejected packets; line noise causes one or two
+  static constexpr std::uint32_t kThreshold = 5;  // rejected packets; line noise causes one or two
 
-  /// True when an address reaches kEnough rejected packets.
+  /// True when an address reaches kThreshold rejected packets.
   bool handle_rejected(const IpEndpoint& remote, std::size_t packets);
   void handle_good(const IpEndpoint& remote);
 
@@ -63,7 +70,7 @@ class FullSizeWatch {
   static constexpr Duration kAnswerTimeout = seconds(5);
   static constexpr std::uint64_t kCopies = 5;         // retransmissions in that time
   static constexpr std::uint64_t kHeard = 2;          // new segments from the peer in that time
-  static constexpr std::uint32_t kLook = 256;         // segments after the first that are examined
+  static constexpr std::uint32_t kMaxExamined = 256;  // segments after the first that are examined
 
   /// Call with each run of packets from the peer, after they are handled. True while full-size packets are
   /// dropped.

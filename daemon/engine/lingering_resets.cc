@@ -12,7 +12,7 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kFirstLook = milliseconds(1);
+constexpr Duration kFirstPoll = milliseconds(1);
 constexpr Duration kMaxInterval = milliseconds(100);
 
 // A unix socket loses nothing: written data is already in the peer's queue.
@@ -31,16 +31,17 @@ void set_reset_on_close(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 }
 
-void LingeringResets::add(TimePoint now, FileDescriptor fd, Duration patience) {
+void LingeringResets::add(TimePoint now, FileDescriptor fd, Duration timeout) {
   set_reset_on_close(fd.get());
-  if (all_arrived(fd.get()) || waiting_.size() >= kMost) return;
-  waiting_.push_back({std::move(fd), now + patience});
-  interval_ = kFirstLook;
+  if (all_arrived(fd.get()) || waiting_.size() >= kMaxConnections) return;
+  waiting_.push_back({std::move(fd), now + timeout});
+  interval_ = kFirstPoll;
   deadlines_.set(*this, now + interval_);
 }
 
 void LingeringResets::handle_deadline(TimePoint now) {
-  std::erase_if(waiting_, [now](const Waiting& one) { return now >= one.give_up_at || all_arrived(one.fd.get()); });
+  std::erase_if(waiting_,
+                [now](const Waiting& one) { return now >= one.give_up_at || all_arrived(one.fd.get()); });
   interval_ = std::min(2 * interval_, kMaxInterval);
   if (!waiting_.empty()) deadlines_.set(*this, now + interval_);
 }

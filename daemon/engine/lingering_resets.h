@@ -13,11 +13,11 @@ namespace kcptun {
 
 /// A reset discards the kernel's unsent data. A connection with unsent data therefore waits here. It is
 /// polled after 1 ms and then at growing intervals.
-/// Bounds: kMost connections, beyond which a connection is reset immediately; each waits for its `patience`
-/// at most.
+/// Bounds: kMaxConnections connections, beyond which a connection is reset immediately; each waits for its
+/// `patience` at most.
 class LingeringResets : private Deadline {
  public:
-  static constexpr std::size_t kMost = 1024;
+  static constexpr std::size_t kMaxConnections = 1024;
 
   /// `deadlines` outlives it.
   explicit LingeringResets(DeadlineHeap& deadlines) : deadlines_(deadlines) {}
@@ -27,7 +27,7 @@ class LingeringResets : private Deadline {
 
   /// Resets the connection when all written data is acknowledged, and after `patience` in any case. The
   /// caller has stopped watching the descriptor.
-  void add(TimePoint now, FileDescriptor fd, Duration patience);
+  void add(TimePoint now, FileDescriptor fd, Duration timeout);
   std::size_t size() const { return waiting_.size(); }
 
  private:

@@ -17,7 +17,8 @@ struct LocalConnection {
   /// because its settings differ would be retried for ever.
   static constexpr std::uint8_t kMaxMoves = 3;
 
-  LocalConnection(FileDescriptor accepted) : fd(std::move(accepted)) {}  // NOLINT(google-explicit-constructor)
+  LocalConnection(FileDescriptor accepted)
+      : fd(std::move(accepted)) {}  // NOLINT(google-explicit-constructor)
   LocalConnection(LocalConnection&&) noexcept = default;
   LocalConnection& operator=(LocalConnection&&) noexcept = default;
   /// If no session took the connection, it is reset: the bytes read from it are lost.

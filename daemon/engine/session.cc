@@ -25,11 +25,7 @@ constexpr Duration kMinDrain = seconds(35);
 }  // namespace
 
 Session::Session(Engine& engine, Link& link, Owner& owner, const Path& path, const Profile& profile)
-    : engine_(engine),
-      link_(link),
-      owner_(owner),
-      path_(path),
-      profile_(profile) {
+    : engine_(engine), link_(link), owner_(owner), path_(path), profile_(profile) {
   engine_.wake(*this);
 }
 
@@ -78,7 +74,9 @@ void Session::detach(Connection& connection) {
     std::erase(ready_, &connection);
     std::erase(watching_, &connection);
   }
-  if (std::exchange(connection.write_queued, false)) std::replace(queued_writes_.begin(), queued_writes_.end(), &connection, static_cast<Connection*>(nullptr));
+  if (std::exchange(connection.write_queued, false))
+    std::replace(queued_writes_.begin(), queued_writes_.end(), &connection,
+                 static_cast<Connection*>(nullptr));
   std::unique_ptr<Connection> gone = std::move(it->second);
   connections_.erase(it);
   engine_.dispose(std::move(gone));
@@ -101,7 +99,8 @@ void Session::shut_down() {
 
 void Session::handle_deadline(TimePoint now) {
   link_.handle_timeout(now);
-  if (!closed_ && verdict_.empty() && link_.unanswered_since()) verdict_ = owner_.judge_unanswered(*this, now);
+  if (!closed_ && end_reason_.empty() && link_.unanswered_since())
+    end_reason_ = owner_.judge_unanswered(*this, now);
   engine_.wake(*this);
 }
 
@@ -119,7 +118,7 @@ void Session::pump(TimePoint now) {
   drain_events(now);
   bind_forwarding();
   const std::string_view closed = link_.closed_reason();
-  if (const std::string_view reason = closed.empty() ? verdict_ : closed; !reason.empty()) {
+  if (const std::string_view reason = closed.empty() ? end_reason_ : closed; !reason.empty()) {
     closed_ = true;
     // Acknowledge the bytes of a peer with mismatched settings, so that it does not treat them as lost. It
     // then detects the mismatch soon and can report it.
@@ -146,17 +145,18 @@ void Session::pump(TimePoint now) {
 
 // Bytes that the peer may have forwarded must not be sent in another session, so their copies are dropped.
 void Session::bind_forwarding() {
-  for (; !first_bytes_.empty() && link_.passed_on(first_bytes_.front().position); first_bytes_.pop_front())
-    if (const auto it = connections_.find(first_bytes_.front().sid); it != connections_.end())
+  for (; !stream_starts_.empty() && link_.passed_on(stream_starts_.front().position);
+       stream_starts_.pop_front())
+    if (const auto it = connections_.find(stream_starts_.front().sid); it != connections_.end())
       it->second->handle_forwarded();
 }
 
-bool Session::all_movable() const {
+bool Session::all_can_restart() const {
   return !connections_.empty() &&
          std::ranges::all_of(connections_, [](const auto& entry) { return entry.second->movable(); });
 }
 
-std::vector<LocalConnection> Session::take_back_connections() {
+std::vector<LocalConnection> Session::release_connections() {
   std::vector<Connection*> movable;
   for (const auto& [sid, connection] : connections_)
     if (connection->movable()) movable.push_back(connection.get());
@@ -201,15 +201,15 @@ void Session::handle_event(const StreamEvent& event) {
       return connection->handle_writable();
     case StreamEvent::Type::kBroken:
       return connection->handle_peer_reset();
-    case StreamEvent::Type::kGivenUp:
-      return handle_given_up(*connection);
+    case StreamEvent::Type::kEvicted:
+      return handle_reset_locally(*connection);
     case StreamEvent::Type::kOpened:
       return;
   }
 }
 
 // Releases the held bytes immediately, before the local peer reads them.
-void Session::handle_given_up(Connection& connection) {
+void Session::handle_reset_locally(Connection& connection) {
   log().warning("stream given up", {{"conv", hex_id(link_.conv())},
                                     {"sid", connection.sid()},
                                     {"unread_bytes", connection.waiting()},
@@ -222,7 +222,8 @@ void Session::handle_given_up(Connection& connection) {
 void Session::report_stalls(TimePoint now) {
   for (const Hint hint : kStallHints) {
     if (!stall_hint_applies(hint, link_, now) || !engine_.hints().take(hint, now)) continue;
-    log().write(level_of_stall(hint), "hint", std::array{LogField("text", explain_stall(hint, link_, profile_))});
+    log().write(level_of_stall(hint), "hint",
+                std::array{LogField("text", explain_stall(hint, link_, profile_))});
   }
 }
 
@@ -254,7 +255,7 @@ bool Session::pull_ready() {
     }
     connection.in_ready_list = false;
     if (result == Connection::Pull::kBlocked) connection.pause_reading();
-    if (result == Connection::Pull::kDry && connection.reading_paused()) connection.resume_reading();
+    if (result == Connection::Pull::kEmpty && connection.reading_paused()) connection.resume_reading();
   }
   return false;
 }

@@ -57,14 +57,16 @@ class Session : public Deadline {
   void detach(Connection& connection);
   /// The connection's first bytes are at this position of the link's stream. The session calls
   /// handle_forwarded() when the peer may have forwarded them.
-  void note_first_bytes(const Connection& connection, std::uint32_t position) {
-    first_bytes_.push_back({connection.sid(), position});
+  void record_stream_start(const Connection& connection, std::uint32_t position) {
+    stream_starts_.push_back({connection.sid(), position});
   }
   Engine& engine() { return engine_; }
   /// Time limit for a stream without progress whose peer has closed its direction.
   Duration drain_limit() const;
   /// Time limit for an idle half-closed stream whose peer may be gone.
-  Duration half_closed_idle() const { return std::max<Duration>(profile_.closewait, profile_.half_closed_idle); }
+  Duration half_closed_idle() const {
+    return std::max<Duration>(profile_.closewait, profile_.half_closed_idle);
+  }
   EventLog log() const { return EventLog(profile_.name); }
   /// The target of connections in the profile, for messages.
   std::string target() const;
@@ -72,14 +74,16 @@ class Session : public Deadline {
   void add_traffic(const Traffic& moved) { traffic_.add(moved); }
 
   std::size_t connections() const { return connections_.size(); }
-  const std::unordered_map<std::uint32_t, std::unique_ptr<Connection>>& open_connections() const { return connections_; }
+  const std::unordered_map<std::uint32_t, std::unique_ptr<Connection>>& open_connections() const {
+    return connections_;
+  }
   const Link& link() const { return link_; }
   /// Of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
   /// True if there is at least one connection and all are movable.
-  bool all_movable() const;
+  bool all_can_restart() const;
   /// Removes and returns the movable connections. REQUIRES: the session sends nothing any more.
-  std::vector<LocalConnection> take_back_connections();
+  std::vector<LocalConnection> release_connections();
   /// Resets all connections, because the tunnel closes.
   void close_all();
   /// Like close_all(), and sends the peer the ends of the streams immediately.
@@ -96,7 +100,7 @@ class Session : public Deadline {
   void announce_path_mtu();
   void bind_forwarding();
   void report_stalls(TimePoint now);
-  void handle_given_up(Connection& connection);
+  void handle_reset_locally(Connection& connection);
 
   Engine& engine_;
   Link& link_;
@@ -106,18 +110,18 @@ class Session : public Deadline {
   std::uint32_t announced_mtu_ = 0;
   bool awake_ = false;
   bool closed_ = false;
-  std::string_view verdict_;  // the owner's reason to end the session
+  std::string_view end_reason_;  // the owner's reason to end the session
   Traffic traffic_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
-  std::deque<Connection*> ready_;        // have input; first in, first out
-  std::vector<Connection*> watching_;    // became ready in this round; paused if they are not served in it
-  std::vector<Connection*> queued_writes_;    // have bytes to write in this round
-  struct ProtocolSniffer {
+  std::deque<Connection*> ready_;           // have input; first in, first out
+  std::vector<Connection*> watching_;       // became ready in this round; paused if they are not served in it
+  std::vector<Connection*> queued_writes_;  // have bytes to write in this round
+  struct StreamStart {
     std::uint32_t sid;
     std::uint32_t position;
   };
   // First bytes that, as far as is known, the peer cannot have forwarded yet; in order.
-  std::deque<ProtocolSniffer> first_bytes_;
+  std::deque<StreamStart> stream_starts_;
 };
 
 }  // namespace kcptun

@@ -8,29 +8,33 @@ namespace kcptun {
 namespace {
 
 bool lasts(const std::optional<TimePoint>& since, TimePoint now) {
-  return since && now - *since >= kStandstillPatience;
+  return since && now - *since >= kStallThreshold;
 }
 
-std::string explain_standstill(const Link& link, const Profile& profile) {
+std::string explain_session_stall(const Link& link, const Profile& profile) {
   const StreamStalls& stalls = link.smux().stalls();
   const ReceiveBudget& budget = link.smux().budget();
-  const std::string where = fmt::format("session {} stands still, with all its {} streams: nobody reads stream {}",
-                                        hex_id(link.conv()), link.smux().streams(), stalls.max_sid);
+  const std::string where =
+      fmt::format("session {} stands still, with all its {} streams: nobody reads stream {}",
+                  hex_id(link.conv()), link.smux().streams(), stalls.max_sid);
   if (link.smux().version() == 1 && budget.held() >= budget.limit()) {
     return fmt::format(
-        "{}, and smux version 1 has one buffer for all of them, which is full (smuxbuf {}): smuxver 2 at both ends "
+        "{}, and smux version 1 has one buffer for all of them, which is full (smuxbuf {}): smuxver 2 at "
+        "both ends "
         "lets the others go on; with version 1 a larger smuxbuf or more conn puts it off",
         where, profile.link.smux.receive_buffer);
   }
-  return fmt::format("{}, and the memory for unread bytes is used up: see memory, then streambuf and smuxbuf", where);
+  return fmt::format("{}, and the memory for unread bytes is used up: see memory, then streambuf and smuxbuf",
+                     where);
 }
 
 std::string explain_peer(const Link& link, const Profile& profile) {
   return fmt::format(
-      "{} answers, but has taken no data of session {} for {} s, so its {} streams stand still: applications behind it "
+      "{} answers, but has taken no data of session {} for {} s, so its {} streams stand still: applications "
+      "behind it "
       "do not read, and its buffer for all streams is full; see smuxbuf there, and smuxver (here {})",
       profile.role == Role::kClient ? "the server" : "the client", hex_id(link.conv()),
-      std::chrono::duration_cast<seconds>(kStandstillPatience).count(), link.smux().streams(),
+      std::chrono::duration_cast<seconds>(kStallThreshold).count(), link.smux().streams(),
       link.smux().version());
 }
 
@@ -39,11 +43,11 @@ std::string explain_peer(const Link& link, const Profile& profile) {
 bool stall_hint_applies(Hint hint, const Link& link, TimePoint now) {
   const Smux& smux = link.smux();
   switch (hint) {
-    case Hint::kStandsStill:
-      return smux.streams() > 1 && smux.stalls().streams > 0 && lasts(smux.stalls().still_since, now);
-    case Hint::kPeerStandsStill:
+    case Hint::kSessionStalled:
+      return smux.streams() > 1 && smux.stalls().streams > 0 && lasts(smux.stalls().stalled_since, now);
+    case Hint::kPeerStalled:
       return smux.streams() > 1 && lasts(link.peer_full_since(), now);
-    case Hint::kShortOfMemory:
+    case Hint::kMemoryPressure:
       return smux.version() == 2 && smux.stalls().streams > 0 && smux.is_short_of_memory();
     case Hint::kUnreadStreams:
       return smux.version() == 2 && smux.stalls().streams > 0 && smux.buffered() >= smux.budget().limit();
@@ -55,24 +59,28 @@ bool stall_hint_applies(Hint hint, const Link& link, TimePoint now) {
 std::string explain_stall(Hint hint, const Link& link, const Profile& profile) {
   const StreamStalls& stalls = link.smux().stalls();
   switch (hint) {
-    case Hint::kStandsStill:
-      return explain_standstill(link, profile);
-    case Hint::kPeerStandsStill:
+    case Hint::kSessionStalled:
+      return explain_session_stall(link, profile);
+    case Hint::kPeerStalled:
       return explain_peer(link, profile);
-    case Hint::kShortOfMemory:
+    case Hint::kMemoryPressure:
       return fmt::format(
-          "little memory is left for unread bytes: windows of all streams get smaller, and streams that nobody reads get "
+          "little memory is left for unread bytes: windows of all streams get smaller, and streams that "
+          "nobody reads get "
           "none ({} of session {} hold {} bytes); see memory (here {}), then streambuf and smuxbuf",
           stalls.streams, hex_id(link.conv()), stalls.bytes,
           profile.memory > 0 ? std::to_string(profile.memory) + " MiB" : "0, by the machine");
     default:
       return fmt::format(
-          "nobody reads {} streams of session {}, which hold {} bytes, more than smuxbuf ({}): they get no more window "
+          "nobody reads {} streams of session {}, which hold {} bytes, more than smuxbuf ({}): they get no "
+          "more window "
           "until they are read, and others go on within memory",
           stalls.streams, hex_id(link.conv()), stalls.bytes, link.smux().budget().limit());
   }
 }
 
-LogLevel level_of_stall(Hint hint) { return hint == Hint::kUnreadStreams ? LogLevel::kInfo : LogLevel::kWarning; }
+LogLevel level_of_stall(Hint hint) {
+  return hint == Hint::kUnreadStreams ? LogLevel::kInfo : LogLevel::kWarning;
+}
 
 }  // namespace kcptun

@@ -11,11 +11,11 @@
 namespace kcptun {
 
 /// The most serious first.
-inline constexpr std::array kStallHints{Hint::kStandsStill, Hint::kPeerStandsStill, Hint::kShortOfMemory,
+inline constexpr std::array kStallHints{Hint::kSessionStalled, Hint::kPeerStalled, Hint::kMemoryPressure,
                                         Hint::kUnreadStreams};
 /// A single stalled stream is normal back pressure. After this time it is logged if the session has other
 /// streams.
-inline constexpr Duration kStandstillPatience = seconds(5);
+inline constexpr Duration kStallThreshold = seconds(5);
 
 /// True if the hint applies to this session. Cheap: called after each pump.
 bool stall_hint_applies(Hint hint, const Link& link, TimePoint now);

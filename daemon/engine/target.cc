@@ -61,7 +61,8 @@ void Target::handle_resolved(NameLookup::Addresses addresses) {
   lookup_.reset();
   if (addresses) addresses_ = std::move(*addresses);
   if (const auto log = std::exchange(early_log_, std::nullopt); log && addresses_.empty())
-    log->warning("the target's name cannot be resolved yet; each connection tries again", {{"error", addresses.error()}});
+    log->warning("the target's name cannot be resolved yet; each connection tries again",
+                 {{"error", addresses.error()}});
   if (reached_ && std::ranges::find(addresses_, *reached_) == addresses_.end()) reached_.reset();
   for (const Waiting& one : std::exchange(waiting_, {})) {
     if (!one.alive.lock()) continue;

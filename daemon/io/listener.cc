@@ -62,12 +62,15 @@ sockaddr_un unix_name(const UnixPath& path, socklen_t& size) {
   return name;
 }
 
-FileDescriptor unix_socket() { return FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+FileDescriptor unix_socket() {
+  return FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
 
 // True if the path is a socket on which no process listens.
 bool is_stale(const UnixPath& path) {
   struct stat info {};
-  if (path.path.front() == '@' || ::stat(path.path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
+  if (path.path.front() == '@' || ::stat(path.path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode))
+    return false;
   socklen_t size;
   const sockaddr_un name = unix_name(path, size);
   const FileDescriptor probe = unix_socket();
@@ -100,7 +103,7 @@ bool bind_unix(int fd, const UnixPath& path, std::optional<mode_t> mode) {
   return bound;
 }
 
-bool give_to(const UnixPath& path, const UnixAccess& access) {
+bool transfer_to(const UnixPath& path, const UnixAccess& access) {
   if (!access.owner && !access.group) return true;
   const auto same = static_cast<uid_t>(-1);
   return ::lchown(path.path.c_str(), access.owner.value_or(same), access.group.value_or(same)) == 0;
@@ -113,7 +116,7 @@ Result<FileDescriptor> listen_unix(const UnixPath& path, const UnixAccess& acces
   FileDescriptor fd = unix_socket();
   if (!fd.valid() || !bind_unix(fd.get(), path, access.mode))
     return system_error("cannot listen on unix socket " + path.path, errno);
-  if (!give_to(path, access) || ::listen(fd.get(), kBacklog) != 0) {
+  if (!transfer_to(path, access) || ::listen(fd.get(), kBacklog) != 0) {
     const int error = errno;
     ::unlink(path.path.c_str());
     return system_error("cannot listen on unix socket " + path.path + " for its group", error);
@@ -192,8 +195,8 @@ void prepare_connection(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveSeconds);
 }
 
-Listener::Listener(uv_loop_t& loop, FileDescriptor fd, ServerSession accepted, std::string_view tunnel)
-    : loop_(loop), fd_(std::move(fd)), accepted_(std::move(accepted)), tunnel_(tunnel) {
+Listener::Listener(uv_loop_t& loop, FileDescriptor fd, OnAccepted accepted, std::string_view tunnel)
+    : loop_(loop), fd_(std::move(fd)), on_accepted_(std::move(accepted)), tunnel_(tunnel) {
   poll_ = std::make_unique<PollHandle>(loop, fd_.get(), [this](int) { accept_some(); });
   resume_ = std::make_unique<TimerHandle>(loop, [this] { watch(); });
   watch();
@@ -207,7 +210,7 @@ void Listener::accept_some() {
   for (int i = 0; i < kAcceptsPerWakeUp; ++i) {
     FileDescriptor fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
-      accepted_(std::move(fd));
+      on_accepted_(std::move(fd));
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       return pause(errno);
     } else if (errno != ECONNABORTED && errno != EINTR) {
@@ -219,7 +222,8 @@ void Listener::accept_some() {
 void Listener::pause(int error) {
   const std::uint64_t now = uv_now(&loop_);
   if (!logged_at_ || now - *logged_at_ >= kLogAgainMs) {
-    EventLog(tunnel_).warning("accepting pauses until there are resources again", {{"error", std::strerror(error)}});
+    EventLog(tunnel_).warning("accepting pauses until there are resources again",
+                              {{"error", std::strerror(error)}});
     logged_at_ = now;
   }
   (void)poll_->watch(0);

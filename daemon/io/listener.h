@@ -68,9 +68,9 @@ void prepare_connection(int fd);
 /// logs the pause at most once a minute, and resumes when resources are available.
 class Listener {
  public:
-  using ServerSession = std::function<void(FileDescriptor)>;
+  using OnAccepted = std::function<void(FileDescriptor)>;
   /// `tunnel`: its name in the log; outlives the listener.
-  Listener(uv_loop_t& loop, FileDescriptor fd, ServerSession accepted, std::string_view tunnel = {});
+  Listener(uv_loop_t& loop, FileDescriptor fd, OnAccepted accepted, std::string_view tunnel = {});
 
  private:
   void watch();
@@ -79,7 +79,7 @@ class Listener {
 
   uv_loop_t& loop_;
   FileDescriptor fd_;
-  ServerSession accepted_;
+  OnAccepted on_accepted_;
   std::string_view tunnel_;
   std::optional<std::uint64_t> logged_at_;  // in ms of the loop's clock: when a pause was last logged
   std::unique_ptr<PollHandle> poll_;

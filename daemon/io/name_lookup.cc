@@ -28,7 +28,8 @@ void init_library() {
 std::vector<IpEndpoint> addresses_of(const ares_addrinfo& found, std::uint16_t port) {
   std::vector<IpEndpoint> addresses;
   for (const ares_addrinfo_node* node = found.nodes; node; node = node->ai_next) {
-    std::optional<IpEndpoint> address = from_sockaddr(node->ai_addr, static_cast<socklen_t>(node->ai_addrlen));
+    std::optional<IpEndpoint> address =
+        from_sockaddr(node->ai_addr, static_cast<socklen_t>(node->ai_addrlen));
     if (!address) continue;
     address->port = port;
     addresses.push_back(*address);
@@ -57,8 +58,13 @@ std::vector<IpEndpoint> in_dialling_order(std::vector<IpEndpoint> addresses) {
 // A c-ares channel per lookup. Destroying it cancels everything that the lookup waits for.
 struct NameLookup::Query {
   Query(uv_loop_t& on_loop, std::string name, std::uint16_t of_port, Done tell)
-      : loop(on_loop), host(std::move(name)), port(of_port), done(std::move(tell)), mailbox(on_loop),
-        timer(on_loop, [this] { handle_timer(); }), give_up_at(uv_now(&on_loop) + to_ms(kTimeout)) {}
+      : loop(on_loop),
+        host(std::move(name)),
+        port(of_port),
+        done(std::move(tell)),
+        mailbox(on_loop),
+        timer(on_loop, [this] { handle_timer(); }),
+        give_up_at(uv_now(&on_loop) + to_ms(kTimeout)) {}
   ~Query() {
     ending = true;
     if (channel) ares_destroy(channel);
@@ -103,7 +109,8 @@ void NameLookup::Query::start(const Servers& servers) {
     static_cast<Query*>(self)->watch(fd, readable != 0, writable != 0);
   };
   options.sock_state_cb_data = this;
-  int status = ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+  int status =
+      ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
   if (status == ARES_SUCCESS && !servers.list.empty())
     status = ares_set_servers_ports_csv(channel, servers.list.c_str());
   if (status != ARES_SUCCESS) return handle_answer(status, nullptr);
@@ -112,7 +119,9 @@ void NameLookup::Query::start(const Servers& servers) {
   hints.ai_socktype = SOCK_DGRAM;
   ares_getaddrinfo(
       channel, host.c_str(), nullptr, &hints,
-      [](void* self, int result, int, ares_addrinfo* found) { static_cast<Query*>(self)->handle_answer(result, found); },
+      [](void* self, int result, int, ares_addrinfo* found) {
+        static_cast<Query*>(self)->handle_answer(result, found);
+      },
       this);
   set_timer();
 }
@@ -125,14 +134,17 @@ void NameLookup::Query::watch(ares_socket_t fd, bool readable, bool writable) {
   }
   Watched& watched = sockets[fd];
   if (!watched.poll)
-    watched.poll = std::make_unique<PollHandle>(loop, fd, [this, fd](int events) { handle_socket(fd, events); });
+    watched.poll =
+        std::make_unique<PollHandle>(loop, fd, [this, fd](int events) { handle_socket(fd, events); });
   watched.events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
   (void)watched.poll->watch(watched.events);  // if the watch is refused, the query ends with its timeout
 }
 
 void NameLookup::Query::handle_socket(ares_socket_t fd, int events) {
-  ares_process_fd(channel, events & UV_READABLE ? fd : ARES_SOCKET_BAD, events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
-  if (const auto still = sockets.find(fd); still != sockets.end()) (void)still->second.poll->watch(still->second.events);
+  ares_process_fd(channel, events & UV_READABLE ? fd : ARES_SOCKET_BAD,
+                  events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
+  if (const auto still = sockets.find(fd); still != sockets.end())
+    (void)still->second.poll->watch(still->second.events);
   set_timer();
 }
 
@@ -149,10 +161,12 @@ void NameLookup::Query::set_timer() {
   if (answered) return timer.stop();
   const std::uint64_t now = uv_now(&loop);
   const std::uint64_t left = give_up_at > now ? give_up_at - now : 0;
-  timeval longest{.tv_sec = static_cast<time_t>(left / 1000), .tv_usec = static_cast<suseconds_t>(left % 1000 * 1000)};
+  timeval longest{.tv_sec = static_cast<time_t>(left / 1000),
+                  .tv_usec = static_cast<suseconds_t>(left % 1000 * 1000)};
   timeval next{};
   const timeval& due = *ares_timeout(channel, &longest, &next);  // the earlier of the two
-  timer.start(static_cast<std::uint64_t>(due.tv_sec) * 1000 + static_cast<std::uint64_t>(due.tv_usec + 999) / 1000);
+  timer.start(static_cast<std::uint64_t>(due.tv_sec) * 1000 +
+              static_cast<std::uint64_t>(due.tv_usec + 999) / 1000);
 }
 
 void NameLookup::Query::handle_answer(int status, ares_addrinfo* found) {
@@ -175,7 +189,8 @@ void NameLookup::Query::answer(Addresses addresses) {
   });
 }
 
-NameLookup::NameLookup(uv_loop_t& loop, const std::string& host, std::uint16_t port, Done done, const Servers& servers)
+NameLookup::NameLookup(uv_loop_t& loop, const std::string& host, std::uint16_t port, Done done,
+                       const Servers& servers)
     : query_(std::make_unique<Query>(loop, host, port, std::move(done))) {
   query_->start(servers);
 }

@@ -37,7 +37,8 @@ class NameLookup {
   /// Calls `done` once, from the loop and never from the constructor, with the addresses in dialling order
   /// (in_dialling_order) or an error that names the host. A literal and "" (the wildcard) send no query.
   /// `loop` outlives the lookup.
-  NameLookup(uv_loop_t& loop, const std::string& host, std::uint16_t port, Done done, const Servers& servers = {});
+  NameLookup(uv_loop_t& loop, const std::string& host, std::uint16_t port, Done done,
+             const Servers& servers = {});
   /// Cancels the lookup without calling `done`.
   ~NameLookup();
   NameLookup(const NameLookup&) = delete;

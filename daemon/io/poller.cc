@@ -15,7 +15,9 @@ namespace {
 Error refused(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
 
 // The kernel always reports errors and hang-ups. With EPOLLONESHOT it does so only once.
-std::uint32_t quiet_unless(std::uint32_t events) { return events == 0 ? std::uint32_t{EPOLLONESHOT} : events; }
+std::uint32_t quiet_unless(std::uint32_t events) {
+  return events == 0 ? std::uint32_t{EPOLLONESHOT} : events;
+}
 
 }  // namespace
 

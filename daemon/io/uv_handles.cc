@@ -36,7 +36,8 @@ bool can_watch_two_more(uv_loop_t& loop) {
   for (FileDescriptor& probe : probes) {
     probe = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
     epoll_event event{};
-    if (!probe.valid() || ::epoll_ctl(uv_backend_fd(&loop), EPOLL_CTL_ADD, probe.get(), &event) != 0) return false;
+    if (!probe.valid() || ::epoll_ctl(uv_backend_fd(&loop), EPOLL_CTL_ADD, probe.get(), &event) != 0)
+      return false;
   }
   return true;  // closing the descriptors removes their watches
 }
@@ -91,9 +92,9 @@ void PollHandle::set_events(int events) {
 bool PollHandle::watch(int events) {
   if (events == events_) return true;
   if (!added_ && !(added_ = poller_.add(*this, fd_))) return false;
-  poller_.change(*this, fd_, (events & UV_READABLE ? EPOLLIN : 0u) | (events & UV_WRITABLE ? EPOLLOUT : 0u) |
-                                 (events & UV_DISCONNECT ? EPOLLRDHUP : 0u) |
-                                 (events & UV_PRIORITIZED ? EPOLLPRI : 0u));
+  poller_.change(*this, fd_,
+                 (events & UV_READABLE ? EPOLLIN : 0u) | (events & UV_WRITABLE ? EPOLLOUT : 0u) |
+                     (events & UV_DISCONNECT ? EPOLLRDHUP : 0u) | (events & UV_PRIORITIZED ? EPOLLPRI : 0u));
   stopped_ = false;
   set_events(events);
   return true;

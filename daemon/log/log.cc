@@ -71,7 +71,7 @@ class EventLogger final : public spdlog::logger {
   const std::shared_ptr<LogWriter>& writer() const { return writer_; }
   LogFormat format() const { return format_; }
   /// The writer now reports lost lines in this log's format instead of the previous log's.
-  void take_over_writer() { writer_->set_notice(notice_); }
+  void adopt_writer() { writer_->set_notice(notice_); }
   bool admit(std::string_view event, std::string_view tunnel) {
     std::string kind(event);
     if (!tunnel.empty()) kind.append(" tunnel=").append(tunnel);
@@ -125,18 +125,18 @@ void log_line(LogLevel level, std::string_view event, std::string_view tunnel, L
 }
 
 // A client has up to 65535 sessions, and an event often affects all of them at the same time.
-constexpr std::array<std::string_view, 4> kOfEverySession{"session dialled", "session expired", "session left",
-                                                          "session scavenged"};
+constexpr std::array<std::string_view, 4> kPerSessionEvents{"session dialled", "session expired",
+                                                            "session left", "session scavenged"};
 
 bool is_of_every_session(std::string_view event) {
-  return std::ranges::find(kOfEverySession, event) != kOfEverySession.end();
+  return std::ranges::find(kPerSessionEvents, event) != kPerSessionEvents.end();
 }
 
-void log_left_out(const std::vector<RepeatLimiter::LeftOut>& left_out) {
+void log_omitted(const std::vector<RepeatLimiter::LeftOut>& left_out) {
   for (const auto& [kind, lines] : left_out)
-    log_line(is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
-             "repeated lines left out", {},
-             std::array{LogField("of", kind), LogField("count", lines)});
+    log_line(
+        is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
+        "repeated lines left out", {}, std::array{LogField("of", kind), LogField("count", lines)});
 }
 
 /// The field whose value is a sentence: in a line for people it stands behind a colon, as it is.
@@ -215,7 +215,7 @@ void EventLog::write(LogLevel level, std::string_view event, LogFields fields) c
   const spdlog::logger* any = spdlog::default_logger_raw();  // null: the log is closed
   if (!any || !any->should_log(names_of(level).level)) return;
   if (EventLogger* logger = event_logger()) {
-    log_left_out(logger->take_finished());
+    log_omitted(logger->take_finished());
     if ((level >= LogLevel::kWarning || is_of_every_session(event)) && !logger->admit(event, tunnel_)) return;
   }
   log_line(level, event, tunnel_, fields);
@@ -338,16 +338,17 @@ Result<bool> start_log(spdlog::logger& log) { return dynamic_cast<EventLogger&>(
 
 void use_log(std::shared_ptr<spdlog::logger> log) {
   EventLogger* before = event_logger();
-  if (before) log_left_out(before->take_all());
+  if (before) log_omitted(before->take_all());
   auto* next = dynamic_cast<EventLogger*>(log.get());
-  if (before && next && next->writer() != before->writer()) next->writer()->follow(*before->writer(), kLogPatience);
-  if (next) next->take_over_writer();
+  if (before && next && next->writer() != before->writer())
+    next->writer()->follow(*before->writer(), kLogPatience);
+  if (next) next->adopt_writer();
   spdlog::set_default_logger(std::move(log));
 }
 
 void close_log() {
   if (EventLogger* logger = event_logger()) {
-    log_left_out(logger->take_all());
+    log_omitted(logger->take_all());
     logger->writer()->finish(kLogPatience);
   }
   spdlog::shutdown();

@@ -20,7 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // In ms. Poll interval of a blocked write, to check whether the write was cancelled.
-constexpr int kLookAgainMs = 1000;
+constexpr int kPollIntervalMs = 1000;
 // A buffer that grew beyond this in a burst is freed.
 constexpr std::size_t kKeptCapacity = 64 * 1024;
 
@@ -38,7 +38,7 @@ bool can_write(int fd, int milliseconds) {
   return ::poll(&entry, 1, milliseconds) == 1;
 }
 
-bool passes(int error) { return error == EINTR || error == EAGAIN; }
+bool is_retryable(int error) { return error == EINTR || error == EAGAIN; }
 
 std::uint64_t lines_in(std::string_view text) {
   return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
@@ -60,9 +60,9 @@ struct LogWriter::State {
   bool refused = false;       // the last write failed, so a notice would fail too
   bool finishing = false;
   bool done = false;
-  std::atomic<bool> is_reset_locally{false};  // the successor's wait has ended
+  std::atomic<bool> cancelled{false};  // the successor's wait has ended
   std::shared_ptr<State> before;
-  Duration before_patience{};
+  Duration before_timeout{};
 
   // REQUIRES, for each function below: the lock is held.
   void add_notice() {
@@ -78,9 +78,10 @@ struct LogWriter::State {
     if (lost > 0) add_notice();
     queue += lines;
   }
-  void count_refused(std::string_view unwritten, std::uint64_t batch_told, std::uint64_t batch_notices, bool all) {
+  void count_failed(std::string_view unwritten, std::uint64_t batch_reported, std::uint64_t batch_notices,
+                    bool all) {
     lost += lines_in(unwritten);
-    if (all) lost += batch_told - batch_notices;
+    if (all) lost += batch_reported - batch_notices;
   }
   void write_without_waiting();
   void write_batch(std::unique_lock<std::mutex>& lock);
@@ -99,7 +100,7 @@ void LogWriter::State::write_without_waiting() {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n < 0) {
-      count_refused(queue, told, notices, true);
+      count_failed(queue, told, notices, true);
       queue.clear();
     } else {
       queue.erase(0, static_cast<std::size_t>(n));
@@ -111,7 +112,7 @@ void LogWriter::State::write_without_waiting() {
 // Writes the current queue without holding the lock.
 void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
   const std::string batch = std::exchange(queue, {});
-  const std::uint64_t batch_told = std::exchange(told, 0);
+  const std::uint64_t batch_reported = std::exchange(told, 0);
   const std::uint64_t batch_notices = std::exchange(notices, 0);
   if (batch.capacity() <= kKeptCapacity) queue.reserve(batch.capacity());
   lock.unlock();
@@ -123,15 +124,15 @@ void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
     if (n >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {  // a log file, or standard error that another program made non-blocking
-      failed = is_reset_locally;
-      if (!failed) can_write(fd, kLookAgainMs);
+      failed = cancelled;
+      if (!failed) can_write(fd, kPollIntervalMs);
     } else {
       failed = errno != EINTR;
     }
   }
   lock.lock();
   refused = failed;
-  if (failed) count_refused(rest, batch_told, batch_notices, rest.size() == batch.size());
+  if (failed) count_failed(rest, batch_reported, batch_notices, rest.size() == batch.size());
 }
 
 void LogWriter::State::wait_for_predecessor(std::unique_lock<std::mutex>& lock) {
@@ -139,8 +140,8 @@ void LogWriter::State::wait_for_predecessor(std::unique_lock<std::mutex>& lock) 
   lock.unlock();
   {
     std::unique_lock theirs(first->mutex);
-    if (!first->wait_done(theirs, before_patience)) {
-      first->is_reset_locally = true;
+    if (!first->wait_done(theirs, before_timeout)) {
+      first->cancelled = true;
       first->queue.clear();
     }
   }
@@ -205,7 +206,7 @@ void LogWriter::follow(LogWriter& before, Duration patience) {
   if (!before.thread_.joinable()) return;
   const std::lock_guard lock(state_->mutex);
   state_->before = before.state_;
-  state_->before_patience = patience;
+  state_->before_timeout = patience;
 }
 
 bool LogWriter::finish(Duration patience) {
@@ -233,7 +234,7 @@ bool write_within(int fd, std::string_view text, Duration patience) {
     }
     const std::string_view piece = first_piece(text);
     const ssize_t n = ::write(fd, piece.data(), piece.size());
-    if (n < 0 && !passes(errno)) return false;
+    if (n < 0 && !is_retryable(errno)) return false;
     if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
   }
   return true;

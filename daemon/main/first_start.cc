@@ -58,7 +58,8 @@ Result<bool> write_new_file(const std::string& path, const std::string& text) {
 
 /// Where clients find the server, and what to do if that is wrong.
 std::string address_part(const InitPair& init, const ProfilePair& pair) {
-  std::string text = "Clients look for the server at " + printable(pair.client.text(OptionId::kRemoteAddr)) + " (UDP).\n";
+  std::string text =
+      "Clients look for the server at " + printable(pair.client.text(OptionId::kRemoteAddr)) + " (UDP).\n";
   if (!init.wants_address) return text + '\n';
   return text +
          "That is this machine's own address. If clients reach it by another one, or by a\n"
@@ -66,19 +67,24 @@ std::string address_part(const InitPair& init, const ProfilePair& pair) {
 }
 
 /// A numbered step, its lines within 80 columns.
-std::string server_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing, int number) {
+std::string server_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing,
+                        int number) {
   const bool here = init.written == Role::kServer;
   std::string text = std::to_string(number) + ". Start the server " + (here ? "here" : "on its machine") +
                      ", and let this UDP port through its firewall:\n\n";
-  text += here ? "    kcptun-server -c " + printable_path(init.path) + "\n\n" : pairing_command(Role::kServer, pairing) + '\n';
+  text += here ? "    kcptun-server -c " + printable_path(init.path) + "\n\n"
+               : pairing_command(Role::kServer, pairing) + '\n';
   text += "   It hands connections to " + printable(pair.server.text(OptionId::kTarget)) + ".";
   return text + (here ? "\n\n" : " With -t ADDRESS, to another target.\n\n");
 }
 
-std::string client_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing, int number) {
+std::string client_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing,
+                        int number) {
   const bool here = init.written == Role::kClient;
-  std::string text = std::to_string(number) + ". Start the client " + (here ? "here" : "on its machine") + ":\n\n";
-  text += here ? "    kcptun-client -c " + printable_path(init.path) + "\n\n" : pairing_command(Role::kClient, pairing) + '\n';
+  std::string text =
+      std::to_string(number) + ". Start the client " + (here ? "here" : "on its machine") + ":\n\n";
+  text += here ? "    kcptun-client -c " + printable_path(init.path) + "\n\n"
+               : pairing_command(Role::kClient, pairing) + '\n';
   text += "   Applications there connect to " + printable(pair.client.text(OptionId::kLocalAddr)) + ".";
   return text + (here ? "\n" : " With -l ADDRESS, to another\n   address.\n");
 }
@@ -86,13 +92,14 @@ std::string client_step(const InitPair& init, const ProfilePair& pair, const std
 void print_report(const InitPair& init, const ProfilePair& pair) {
   const Role other = init.written == Role::kClient ? Role::kServer : Role::kClient;
   const std::string pairing = encode_pairing(pair.client);
-  std::string text = "Wrote " + printable_path(init.path) + ", with the key in it.\n" + address_part(init, pair);
+  std::string text =
+      "Wrote " + printable_path(init.path) + ", with the key in it.\n" + address_part(init, pair);
   if (init.settings.on(OptionId::kPrint))
     text += "The other side's profile, to be saved there as " + default_path(other) + ":\n\n" +
             render_profile(other == Role::kClient ? pair.client : pair.server, default_path(other)) + '\n';
   text += qr_part(pairing);
-  text += "The string in quotes below holds the key: send it by a safe way. " + std::string(program_name(init.written)) +
-          "\n--share prints it again.\n\n";
+  text += "The string in quotes below holds the key: send it by a safe way. " +
+          std::string(program_name(init.written)) + "\n--share prints it again.\n\n";
   text += "Next:\n\n" + server_step(init, pair, pairing, 1) + client_step(init, pair, pairing, 2);
   std::fputs(text.c_str(), stdout);
 }
@@ -108,7 +115,8 @@ std::string share_part(const Settings& settings, const std::string& pairing) {
 /// As clients on other machines can use it.
 Result<std::string> own_host() {
   if (const auto address = own_address()) return ip_to_string(*address);
-  return Error{"this machine has no address but its own loopback; --public-address says where clients find it"};
+  return Error{
+      "this machine has no address but its own loopback; --public-address says where clients find it"};
 }
 
 int refuse(const std::string& line, int exit_code) {
@@ -128,7 +136,8 @@ int run_init(const InitPair& init) {
     facts.own_host = std::move(host.value());
   }
   auto made = make_pair_of(init, facts);
-  if (const auto* refusal = std::get_if<StartupError>(&made)) return refuse(refusal->line, refusal->exit_code);
+  if (const auto* refusal = std::get_if<StartupError>(&made))
+    return refuse(refusal->line, refusal->exit_code);
   const auto& pair = std::get<ProfilePair>(made);
   for (const std::string& warning : init.warnings) std::fprintf(stderr, "warning: %s\n", warning.c_str());
   const auto& mine = init.written == Role::kClient ? pair.client : pair.server;
@@ -150,7 +159,8 @@ int run_share(const ShareRequest& share) {
   std::string text;
   for (const Settings& settings : share.tunnels) {
     const auto pairing = pairing_of(settings, host);
-    if (const auto* refusal = std::get_if<StartupError>(&pairing)) return refuse(refusal->line, refusal->exit_code);
+    if (const auto* refusal = std::get_if<StartupError>(&pairing))
+      return refuse(refusal->line, refusal->exit_code);
     text += share_part(settings, std::get<std::string>(pairing));
   }
   text += "Whoever has the string in quotes can use the tunnel: send it by a safe way.\n";

@@ -38,12 +38,14 @@ namespace kcptun {
 namespace {
 
 std::string library_versions() {
-  return std::string("libuv ") + uv_version_string() + ", libsodium " + sodium_version_string() + ", libgcrypt " +
-         gcry_check_version(nullptr);
+  return std::string("libuv ") + uv_version_string() + ", libsodium " + sodium_version_string() +
+         ", libgcrypt " + gcry_check_version(nullptr);
 }
 
 // A reader that stands still holds nothing up for long.
-void warn(const std::string& warning) { write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogPatience); }
+void warn(const std::string& warning) {
+  write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogPatience);
+}
 
 int print(const PrintText& text) {
   for (const std::string& warning : text.warnings) warn(warning);
@@ -55,7 +57,7 @@ const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" 
 
 // Whatever is still open is closed within the deadline.
 int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
-  begin_end_deadline();
+  start_stop_deadline();
   log_held(take_held_log());
   write_last_line(std::string(name_of(role)) + ": " + error);
   return exit_code;
@@ -149,7 +151,9 @@ int run_subcommand(const RunSubcommand& run) {
       return run_bench(run, [&run](Profile profile) {
         RunTunnels tunnels;
         tunnels.tunnels.push_back({run.settings, std::move(profile)});
-        const auto read_again = [] { return StartupError{"kcptun-client: bench reads nothing again", kExitFailure}; };
+        const auto read_again = [] {
+          return StartupError{"kcptun-client: bench reads nothing again", kExitFailure};
+        };
         return run_tunnels(Role::kClient, std::move(tunnels), read_again);
       });
     case SubcommandId::kTop:
@@ -181,7 +185,7 @@ int run_program(Role role, int argc, char** argv) {
   if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
   raise_descriptor_limit();
   const int code = run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
-  cancel_end_deadline();
+  cancel_stop_deadline();
   return code;
 }
 

@@ -23,7 +23,9 @@ std::string CounterLog::file_at(const timespec& now) const {
 
 Result<bool> CounterLog::append(const timespec& now, const Counters& counters) const {
   const std::string file = file_at(now);
-  const auto failed = [&file](int error) { return Error{"cannot write " + file + ": " + std::strerror(error)}; };
+  const auto failed = [&file](int error) {
+    return Error{"cannot write " + file + ": " + std::strerror(error)};
+  };
   // O_NONBLOCK: the file may be a pipe without a reader.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   const FileDescriptor fd(::open(file.c_str(), kFlags, 0666));

@@ -110,7 +110,8 @@ std::string csv_names() {
 
 std::string csv_values(const Counters& counters) {
   std::string text;
-  for (const Row& row : kRows) text.append(text.empty() ? "" : ",").append(std::to_string(counters.*row.field));
+  for (const Row& row : kRows)
+    text.append(text.empty() ? "" : ",").append(std::to_string(counters.*row.field));
   return text;
 }
 

@@ -22,7 +22,8 @@ struct Counters {
   std::uint64_t max_conn = 0, active_opens = 0, passive_opens = 0, curr_estab = 0;
   std::uint64_t in_errs = 0, in_csum_errors = 0, kcp_in_errors = 0;
   std::uint64_t in_pkts = 0, out_pkts = 0, in_segs = 0, out_segs = 0, in_bytes = 0, out_bytes = 0;
-  std::uint64_t retrans_segs = 0, fast_retrans_segs = 0, early_retrans_segs = 0, lost_segs = 0, repeat_segs = 0;
+  std::uint64_t retrans_segs = 0, fast_retrans_segs = 0, early_retrans_segs = 0, lost_segs = 0,
+                repeat_segs = 0;
   std::uint64_t fec_full_shards = 0, fec_parity_shards = 0, fec_errs = 0, fec_recovered = 0;
   std::uint64_t fec_shard_set = 0, fec_shard_min = 0;
   std::uint64_t ring_snd_queue = 0, ring_rcv_queue = 0, ring_snd_buffer = 0, oob_packets = 0;

@@ -18,20 +18,21 @@ enum class PeerState : std::uint8_t {
 
 struct PeerSnapshot {
   PeerState state = PeerState::kWaiting;
-  std::optional<double> since{};  // seconds since 1970; of kUnanswered and kRefused: when the first answer was owed
-  std::string hint{};             // what to look at, as the log says it; empty: nothing is known
+  std::optional<double>
+      since{};         // seconds since 1970; of kUnanswered and kRefused: when the first answer was owed
+  std::string hint{};  // what to look at, as the log says it; empty: nothing is known
 
   bool failed() const { return state == PeerState::kUnanswered || state == PeerState::kRefused; }
 };
 
 /// "waiting", "connecting", "no answer", "refused", "connected".
 std::string_view peer_state_name(PeerState state);
-/// For people: the name, and for a failed peer the local time since when: "no answer since 14:03:12", with the date
-/// before the time if that is not the day of `now`, in seconds since 1970.
+/// For people: the name, and for a failed peer the local time since when: "no answer since 14:03:12", with
+/// the date before the time if that is not the day of `now`, in seconds since 1970.
 std::string peer_text(const PeerSnapshot& peer, double now);
 
-/// Of two parts of one tunnel: a part that has a live peer decides; else the one that knows more. Of two that wait for
-/// an answer, the one that had its last answer later.
+/// Of two parts of one tunnel: a part that has a live peer decides; else the one that knows more. Of two that
+/// wait for an answer, the one that had its last answer later.
 PeerSnapshot merge_parts(PeerSnapshot a, PeerSnapshot b);
 /// Of two tunnels: the one that needs attention more.
 PeerSnapshot merge_tunnels(PeerSnapshot a, PeerSnapshot b);

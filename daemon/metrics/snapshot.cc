@@ -22,7 +22,8 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
       const ServerSnapshot& theirs = other.servers[i];
       mine.healthy |= theirs.healthy;
       mine.chosen |= theirs.chosen;
-      if (theirs.round_trip) mine.round_trip = std::min(mine.round_trip.value_or(*theirs.round_trip), *theirs.round_trip);
+      if (theirs.round_trip)
+        mine.round_trip = std::min(mine.round_trip.value_or(*theirs.round_trip), *theirs.round_trip);
     }
   }
   std::ranges::move(other.open_sessions, std::back_inserter(open_sessions));
@@ -40,8 +41,7 @@ void ProcessSnapshot::bound_rows() {
   if (moved.size() <= kMaxSessionRows) return;
   std::ranges::nth_element(moved, moved.begin() + kMaxSessionRows, std::greater());
   const std::uint64_t least = moved[kMaxSessionRows];
-  std::size_t ties =
-      kMaxSessionRows;  // rows that fit among those tied with the first omitted one
+  std::size_t ties = kMaxSessionRows;  // rows that fit among those tied with the first omitted one
   for (std::size_t i = 0; i < kMaxSessionRows; ++i) ties -= moved[i] > least;
   for (TunnelSnapshot& tunnel : tunnels) {
     std::erase_if(tunnel.open_sessions, [least, &ties](const SessionSnapshot& session) {

@@ -28,7 +28,7 @@ struct StreamSnapshot {
 /// One session. Unknown values are nullopt. fields.h has the names of its fields.
 struct SessionSnapshot {
   std::uint32_t conv = 0;
-  std::string remote;    // address of the peer
+  std::string remote;  // address of the peer
   PeerSnapshot peer;
   std::size_t loop = 0;  // number of its thread
   Traffic traffic;
@@ -61,7 +61,7 @@ struct SessionSnapshot {
 struct ServerSnapshot {
   std::string server;  // as configured in the profile
   bool healthy = false;
-  bool chosen = false;  // the target of new sessions
+  bool chosen = false;               // the target of new sessions
   std::optional<double> round_trip;  // seconds
 };
 
@@ -70,13 +70,13 @@ struct TunnelSnapshot {
   std::string name;
   std::string local, remote;  // as configured in the profile
   PeerSnapshot peer;
-  Counters counters;          // kcptun's counters
-  Traffic traffic;            // of all sessions, ended ones included
+  Counters counters;  // kcptun's counters
+  Traffic traffic;    // of all sessions, ended ones included
   std::uint64_t sessions = 0, streams = 0;
   std::vector<SessionSnapshot> open_sessions;  // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
 
-  std::vector<ServerSnapshot> servers;         // empty with a single server, which is not checked
+  std::vector<ServerSnapshot> servers;  // empty with a single server, which is not checked
 
   /// Adds the other's values and rows. Both belong to the same tunnel. Call bound_rows() afterwards.
   void add(TunnelSnapshot other);

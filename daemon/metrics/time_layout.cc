@@ -7,8 +7,9 @@
 namespace kcptun {
 namespace {
 
-constexpr std::array<const char*, 12> kMonths{"January", "February", "March",     "April",   "May",      "June",
-                                              "July",    "August",   "September", "October", "November", "December"};
+constexpr std::array<const char*, 12> kMonths{"January",   "February", "March",    "April",
+                                              "May",       "June",     "July",     "August",
+                                              "September", "October",  "November", "December"};
 constexpr std::array<const char*, 7> kDays{"Sunday",   "Monday", "Tuesday", "Wednesday",
                                            "Thursday", "Friday", "Saturday"};
 constexpr std::size_t kShortName = 3;
@@ -96,7 +97,8 @@ const Element* offset_behind_z(std::string_view rest) {
 
 const Element* element_at(std::string_view rest) {
   for (const Element& element : kElements)
-    if (rest.starts_with(element.text) && !(element.is_word && is_lower_at(rest, element.text.size()))) return &element;
+    if (rest.starts_with(element.text) && !(element.is_word && is_lower_at(rest, element.text.size())))
+      return &element;
   return nullptr;
 }
 

@@ -83,7 +83,8 @@ IpEndpoint usable_wildcard(const IpEndpoint& endpoint) {
 
 bool is_loopback(const IpEndpoint& endpoint) {
   if (is_ipv4(endpoint)) return endpoint.ip[12] == 127;
-  return std::all_of(endpoint.ip.begin(), endpoint.ip.end() - 1, [](std::uint8_t byte) { return byte == 0; }) &&
+  return std::all_of(endpoint.ip.begin(), endpoint.ip.end() - 1,
+                     [](std::uint8_t byte) { return byte == 0; }) &&
          endpoint.ip[15] == 1;
 }
 

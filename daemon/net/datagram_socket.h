@@ -32,7 +32,7 @@ struct UdpCounters {
   std::uint64_t receive_errors = 0;     // other errors of recvmmsg
   std::uint64_t truncated = 0;          // dropped because the datagram exceeds a receive slot
   std::uint64_t malformed = 0;          // TCP segments with a wrong length or checksum
-  std::uint64_t misrouted = 0;             // TCP segments of an unknown connection
+  std::uint64_t misrouted = 0;          // TCP segments of an unknown connection
   std::uint64_t fell_back_gso = 0;  // GSO messages that the kernel rejected and that were resent without GSO
 };
 

@@ -30,7 +30,9 @@ class ListeningSockets {
   /// Adds a duplicate of the descriptor; the owner keeps the original. If duplication fails, the socket is
   /// omitted and the address then appears to be in use.
   void add(const std::string& place, int fd);
-  void add_file(const std::string& place, std::shared_ptr<SocketFile> file) { files_[place] = std::move(file); }
+  void add_file(const std::string& place, std::shared_ptr<SocketFile> file) {
+    files_[place] = std::move(file);
+  }
   bool has(const std::string& place) const { return sockets_.contains(place); }
   /// All sockets of the place; empty if there are none.
   std::vector<FileDescriptor> take(const std::string& place);

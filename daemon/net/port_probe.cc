@@ -41,12 +41,13 @@ std::vector<std::uint16_t> free_ports(IpEndpoint address, std::uint16_t port_max
     if (is_ours || !is_taken(address, kind)) free.push_back(address.port);
   }
   if (!free.empty()) return free;
-  for (std::uint32_t port = port_min; port <= port_max; ++port) free.push_back(static_cast<std::uint16_t>(port));
+  for (std::uint32_t port = port_min; port <= port_max; ++port)
+    free.push_back(static_cast<std::uint16_t>(port));
   return free;
 }
 
-std::vector<PortStretch> stretches_of(std::span<const std::uint16_t> ports) {
-  std::vector<PortStretch> stretches;
+std::vector<PortRange> ranges_of(std::span<const std::uint16_t> ports) {
+  std::vector<PortRange> stretches;
   for (const std::uint16_t port : ports) {
     if (stretches.empty() || port != stretches.back().last + 1) stretches.push_back({port, port});
     stretches.back().last = port;
@@ -56,7 +57,7 @@ std::vector<PortStretch> stretches_of(std::span<const std::uint16_t> ports) {
 
 std::string ports_text(std::span<const std::uint16_t> ports) {
   std::string text;
-  for (const PortStretch& stretch : stretches_of(ports)) {
+  for (const PortRange& stretch : ranges_of(ports)) {
     text.append(text.empty() ? "" : ", ").append(std::to_string(stretch.first));
     if (stretch.last != stretch.first) text.append("-").append(std::to_string(stretch.last));
   }

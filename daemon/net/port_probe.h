@@ -24,11 +24,11 @@ std::vector<std::uint16_t> free_ports(IpEndpoint address, std::uint16_t port_max
 std::string ports_text(std::span<const std::uint16_t> ports);
 
 /// A range of consecutive ports.
-struct PortStretch {
+struct PortRange {
   std::uint16_t first = 0;
   std::uint16_t last = 0;
 };
 /// REQUIRES: `ports` in ascending order.
-std::vector<PortStretch> stretches_of(std::span<const std::uint16_t> ports);
+std::vector<PortRange> ranges_of(std::span<const std::uint16_t> ports);
 
 }  // namespace kcptun

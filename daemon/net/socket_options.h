@@ -47,7 +47,7 @@ inline bool set_traffic_class(int fd, int level, int name, std::uint8_t dscp) {
 /// packets may be fragmented by routers, and by the kernel on a path with a known smaller MTU. `family` is
 /// that of the packets.
 inline bool set_fragments_option(int fd, int family, TransmitBatch::Fragments fragments) {
-  const bool whole = fragments == TransmitBatch::Fragments::kWhole;
+  const bool whole = fragments == TransmitBatch::Fragments::kDontFragment;
   if (family == AF_INET)
     return set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT);
   return set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);

@@ -12,7 +12,8 @@
 
 namespace kcptun {
 
-// Measured on loopback, two cores, Linux 6.18, 1350-byte packets. Nanoseconds per packet in the sending calls, which on loopback include delivery:
+// Measured on loopback, two cores, Linux 6.18, 1350-byte packets. Nanoseconds per packet in the sending
+// calls, which on loopback include delivery:
 //   batch of 128:  UDP_SEGMENT x48 140-155 (with destination and source 138), sendmmsg 2150, sendmsg 2700
 //   batch of 4:    UDP_SEGMENT 790, sendmmsg 2300, sendmsg 2700
 //   batch of 2:    UDP_SEGMENT 1490, sendmmsg 2500, sendmsg 2800
@@ -50,11 +51,11 @@ std::size_t segments_from(const TransmitBatch& batch, std::size_t first, std::si
   return count;
 }
 
-enum class Refused { kMessage, kRun };
+enum class ErrorScope { kMessage, kRun };
 
 /// The scope of a permanent error: one message (its size, or a firewall rule), or the path to the peer.
-Refused extent_of(int error) {
-  return error == EMSGSIZE || error == EPERM ? Refused::kMessage : Refused::kRun;
+ErrorScope scope_of(int error) {
+  return error == EMSGSIZE || error == EPERM ? ErrorScope::kMessage : ErrorScope::kRun;
 }
 
 /// The packets are valid, but the kernel has no space for them now.
@@ -79,10 +80,11 @@ struct UdpSocket::Outgoing {
 };
 
 bool UdpSocket::may_segment(const IpEndpoint& remote, std::uint32_t size) const {
-  const std::size_t known = std::min(refusal_count_, kRefusals);
+  const std::size_t known = std::min(gso_rejection_count_, kMaxGsoRejections);
   for (std::size_t i = 0; i < known; ++i) {
-    const StartupError& refusal = refusals_[i];
-    if (refusal.remote == remote && size >= refusal.size && counters_.datagrams_sent < refusal.until) return false;
+    const GsoRejection& rejection = gso_rejections_[i];
+    if (rejection.remote == remote && size >= rejection.size && counters_.datagrams_sent < rejection.until)
+      return false;
   }
   return true;
 }
@@ -158,7 +160,7 @@ std::size_t UdpSocket::account_sent(const mmsghdr* messages, int count) {
     packets += messages[i].msg_hdr.msg_iovlen;
     if (messages[i].msg_hdr.msg_iovlen > 1) {
       ++counters_.gso_messages;
-      refused_in_a_row_ = 0;
+      consecutive_gso_rejections_ = 0;
     }
     counters_.bytes_sent += message_bytes(messages[i].msg_hdr);
   }
@@ -171,7 +173,7 @@ std::size_t UdpSocket::account_sent(const mmsghdr* messages, int count) {
 /// permanent. EIO: the device on the route to this peer has no checksum offload, or IPsec handles the
 /// packets; other peers may be on another device. EINVAL, and EMSGSIZE on newer kernels: the segments exceed
 /// the MTU of this path, and the packets need fragmentation.
-bool UdpSocket::refused_gso(const Path& path, std::uint32_t size, int error) {
+bool UdpSocket::is_gso_error(const Path& path, std::uint32_t size, int error) {
   const bool by_kernel = error == ENOPROTOOPT || error == EOPNOTSUPP;
   if (!by_kernel && error != EIO && error != EINVAL && error != EMSGSIZE) return false;
   ++counters_.fell_back_gso;
@@ -180,10 +182,11 @@ bool UdpSocket::refused_gso(const Path& path, std::uint32_t size, int error) {
     return true;
   }
   const std::uint64_t until = counters_.datagrams_sent + kRetryGsoAfter;
-  refusals_[refusal_count_++ % kRefusals] = {connected_ ? remote_ : path.remote, error == EIO ? 0 : size, until};
+  gso_rejections_[gso_rejection_count_++ % kMaxGsoRejections] = {connected_ ? remote_ : path.remote, error == EIO ? 0 : size,
+                                             until};
   if (error != EIO) return true;
-  if (++refused_in_a_row_ < kRefusals) return true;
-  refused_in_a_row_ = 0;
+  if (++consecutive_gso_rejections_ < kMaxGsoRejections) return true;
+  consecutive_gso_rejections_ = 0;
   gso_paused_until_ = until;
   return true;
 }
@@ -212,7 +215,7 @@ UdpSocket::SendResult UdpSocket::send(const TransmitBatch& batch, std::size_t po
       continue;
     }
     const int error = errno;
-    if (worth_repeating(error, batch, front, out)) continue;
+    if (should_retry(error, batch, front, out)) continue;
     stop(error, batch, front, out, result);
     break;
   }
@@ -220,7 +223,7 @@ UdpSocket::SendResult UdpSocket::send(const TransmitBatch& batch, std::size_t po
 }
 
 /// True if the packets at the front may succeed on a retry, perhaps without GSO.
-bool UdpSocket::worth_repeating(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out) {
+bool UdpSocket::should_retry(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out) {
   if (error == EINTR) return true;
   if (must_wait(error)) return false;
   if (connected_ &&
@@ -230,7 +233,7 @@ bool UdpSocket::worth_repeating(int error, const TransmitBatch& batch, std::size
     return out.front_retried = true;
   }
   if (out.messages[0].msg_hdr.msg_iovlen == 1) return false;
-  return refused_gso(batch.runs()[run_at(batch, front)].path, batch.packets()[front].size, error);
+  return is_gso_error(batch.runs()[run_at(batch, front)].path, batch.packets()[front].size, error);
 }
 
 /// Records why the send ended at packet `front`, and drops packets that can never be sent.
@@ -243,7 +246,7 @@ void UdpSocket::stop(int error, const TransmitBatch& batch, std::size_t front, c
   }
   result.state = SendState::kDropped;
   result.error = error;
-  result.dropped = extent_of(error) == Refused::kMessage ? out.messages[0].msg_hdr.msg_iovlen
+  result.dropped = scope_of(error) == ErrorScope::kMessage ? out.messages[0].msg_hdr.msg_iovlen
                                                          : end_of(batch.runs()[run_at(batch, front)]) - front;
   result.taken += result.dropped;
   counters_.datagrams_dropped += result.dropped;

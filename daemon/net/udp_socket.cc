@@ -59,7 +59,7 @@ Result<UdpSocket> UdpSocket::bind(const IpEndpoint& wanted, const Options& optio
   if (::bind(opened.fd(), address.get(), address.size) != 0) return system_error("cannot bind UDP " + name);
   opened.is_any_ = is_wildcard(local);
   opened.learn_local();
-  if (options.receive_info && !opened.ask_for_destinations())
+  if (options.receive_info && !opened.enable_packet_info())
     return system_error("cannot learn the addresses asked at UDP " + name);
   return made;
 }
@@ -69,20 +69,21 @@ Result<UdpSocket> UdpSocket::adopt(FileDescriptor bound, const IpEndpoint& local
   UdpSocket adopted(bound.release(), family, options);
   adopted.is_any_ = is_wildcard(local);
   adopted.learn_local();
-  if (options.receive_info && !adopted.ask_for_destinations())
+  if (options.receive_info && !adopted.enable_packet_info())
     return system_error("cannot learn the addresses asked at UDP " + to_string(local));
   return adopted;
 }
 
 // False: failed; errno is set.
-bool UdpSocket::ask_for_destinations() {
+bool UdpSocket::enable_packet_info() {
   if (!is_any_) return true;
   const int level = family_ == AF_INET ? static_cast<int>(IPPROTO_IP) : static_cast<int>(IPPROTO_IPV6);
   receive_info_ = set_option(fd(), level, family_ == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 1);
   return receive_info_;
 }
 
-Result<UdpSocket> UdpSocket::connect(const IpEndpoint& remote, const Options& options, FileDescriptor reserved) {
+Result<UdpSocket> UdpSocket::connect(const IpEndpoint& remote, const Options& options,
+                                     FileDescriptor reserved) {
   const std::string name = to_string(remote);
   const SocketAddress address = to_sockaddr(remote);
   const int family = address.storage.ss_family;

@@ -38,8 +38,8 @@ struct UdpSyscalls {
 struct UdpOptions {
   // Stored in Path.socket of received packets; send() sends the runs with this index.
   std::uint32_t index = 0;
-  int buffer_bytes = 0;     // requested for each direction; 0: the system's default
-  bool reuse_port = false;  // SO_REUSEPORT: one socket per loop on the same port
+  int buffer_bytes = 0;       // requested for each direction; 0: the system's default
+  bool reuse_port = false;    // SO_REUSEPORT: one socket per loop on the same port
   bool receive_info = false;  // wildcard sockets: record the address that the peer sent to, and reply from it
   bool gso = true;            // the next three are for tests and for kernels whose support is broken
   bool gro = true;
@@ -104,7 +104,7 @@ class UdpSocket final : public DatagramSocket {
     int fd_;
   };
   /// A peer whose path rejected GSO with segments of `size` bytes or more.
-  struct StartupError {
+  struct GsoRejection {
     IpEndpoint remote;
     std::uint32_t size = 0;
     std::uint64_t until = 0;  // GSO is retried when Counters::datagrams_sent reaches this value
@@ -113,7 +113,7 @@ class UdpSocket final : public DatagramSocket {
  public:
   /// Peers that are remembered. If that many peers in a row reject GSO at any size, the device is the cause
   /// and GSO is disabled for all peers until gso_paused_until_.
-  static constexpr std::size_t kRefusals = 8;
+  static constexpr std::size_t kMaxGsoRejections = 8;
   /// In datagrams sent on the socket. GSO is retried after that many, because a path, a route or a device may
   /// have changed. Where nothing has changed, the cost is one failed call among thousands.
   static constexpr std::uint64_t kRetryGsoAfter = 65536;
@@ -122,7 +122,7 @@ class UdpSocket final : public DatagramSocket {
   UdpSocket(int descriptor, int family, const Options& options);
   static Result<UdpSocket> open(int family, const Options& options, const std::string& name);
   void learn_local();
-  bool ask_for_destinations();
+  bool enable_packet_info();
 
   void set_fragments(TransmitBatch::Fragments fragments);
   bool may_segment(const IpEndpoint& remote, std::uint32_t size) const;
@@ -130,10 +130,10 @@ class UdpSocket final : public DatagramSocket {
   void address(const Path& path, Outgoing& out, mmsghdr& message) const;
   int send_messages(mmsghdr* messages, unsigned count);
   std::size_t account_sent(const mmsghdr* messages, int count);
-  bool worth_repeating(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out);
+  bool should_retry(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out);
   void stop(int error, const TransmitBatch& batch, std::size_t front, const Outgoing& out,
             SendResult& result);
-  bool refused_gso(const Path& path, std::uint32_t size, int error);
+  bool is_gso_error(const Path& path, std::uint32_t size, int error);
 
   int receive_messages(mmsghdr* messages, unsigned count);
   std::span<const ReceivedRun> collect(ReceiveArena& arena, std::size_t messages);
@@ -148,18 +148,18 @@ class UdpSocket final : public DatagramSocket {
   IpEndpoint remote_;
   bool connected_ = false;
   TransmitBatch::Fragments fragments_ = TransmitBatch::Fragments::kAllowed;  // of outgoing packets
-  bool is_any_ = false;        // bound to a wildcard address
+  bool is_any_ = false;                                                      // bound to a wildcard address
   bool receive_info_ = false;  // only with is_any_; otherwise there is a single local address
   bool gso_;
   bool gro_;
   bool mmsg_;
   int receive_buffer_ = 0;
   int send_buffer_ = 0;
-  std::array<StartupError, kRefusals> refusals_;  // the most recent ones
-  std::size_t refusal_count_ = 0;            // in total
+  std::array<GsoRejection, kMaxGsoRejections> gso_rejections_;  // the most recent ones
+  std::size_t gso_rejection_count_ = 0;                         // in total
   // Rejected by the device, each for another peer, with no successful GSO message since.
-  std::size_t refused_in_a_row_ = 0;
-  std::uint64_t gso_paused_until_ = 0;       // in Counters::datagrams_sent
+  std::size_t consecutive_gso_rejections_ = 0;
+  std::uint64_t gso_paused_until_ = 0;  // in Counters::datagrams_sent
   Counters counters_;
 };
 

@@ -24,7 +24,8 @@ namespace kcptun {
 namespace {
 
 constexpr Duration kStarting = seconds(10);  // of the tunnel's process
-constexpr Duration kAnswerTimeout = seconds(40);  // without a byte: longer than a session takes to be given up
+constexpr Duration kAnswerTimeout =
+    seconds(40);  // without a byte: longer than a session takes to be given up
 constexpr int kPings = 50;
 constexpr std::size_t kPingBytes = 64;
 constexpr std::size_t kChunk = 64 * 1024;

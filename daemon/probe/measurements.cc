@@ -13,25 +13,25 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kAnswerTimeout = seconds(4);         // for the first answer
+constexpr Duration kAnswerTimeout = seconds(4);    // for the first answer
 constexpr Duration kKnocking = milliseconds(100);  // between the first packets
 constexpr Duration kGreeting =
     milliseconds(500);  // after it: kcp-go has a small window until its session is set up
 constexpr Duration kSpacing =
-    microseconds(2500);  // between pings: 1 Mbit/s each way with all that follows from them
-constexpr std::uint32_t kMaxPings = 1000;       // in one train
+    microseconds(2500);                    // between pings: 1 Mbit/s each way with all that follows from them
+constexpr std::uint32_t kMaxPings = 1000;  // in one train
 constexpr Duration kMaxResolving = seconds(8);  // of one train
 // Longer than any server waits with an acknowledgement by its interval in a preset mode, and some scheduling.
 constexpr Duration kServerClock = milliseconds(120);
 constexpr std::uint32_t kMinPayload = 500;  // every path carries this much, for IPv6 wants 1280
 constexpr Duration kRateStep = milliseconds(600);
 constexpr std::uint64_t kFirstRate = 250'000;  // bytes per second
-// Packets per cipher that is tried: fewer than the five that make a server name another key or cipher in its log
-// (RejectedPeers::kEnough).
+// Packets per cipher that is tried: fewer than the five that make a server name another key or cipher in its
+// log (RejectedPeers::kEnough).
 constexpr int kCipherTries = 4;
 constexpr Duration kCipherSpacing = milliseconds(250);  // between them
 constexpr Duration kCipherAnswer = seconds(1);          // after the last
-constexpr double kFullShare = 0.9;             // of what was sent: below this the path is full
+constexpr double kFullShare = 0.9;                      // of what was sent: below this the path is full
 
 /// Receives until `until`, whatever comes.
 template <typename Handle>
@@ -275,8 +275,9 @@ Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload
 
 namespace {
 
-/// A session that begins with one smux keepalive, in one of the ways that the server may want it. The keepalive has our
-/// mark (docs/develop/protocol.md section 12): Go's servers ignore it, ours see a probe in it, and answer with theirs.
+/// A session that begins with one smux keepalive, in one of the ways that the server may want it. The
+/// keepalive has our mark (docs/develop/protocol.md section 12): Go's servers ignore it, ours see a probe in
+/// it, and answer with theirs.
 class StreamTrial {
  public:
   StreamTrial(ProbeSocket socket, StreamSettings settings) : socket_(std::move(socket)), settings_(settings) {

@@ -48,8 +48,8 @@ struct Bandwidth {
 
 /// At most kAnswerTimeout; ends with the first answers.
 Result<Handshake> greet(const ProbePeer& peer);
-/// Of the other ciphers, the one that the server answers with the same key; nothing if it answers none. For about 2 s;
-/// each cipher costs the server fewer packets than make it suspect a client of another key.
+/// Of the other ciphers, the one that the server answers with the same key; nothing if it answers none. For
+/// about 2 s; each cipher costs the server fewer packets than make it suspect a client of another key.
 Result<std::optional<Cipher>> find_cipher(const Profile& profile, const IpEndpoint& remote);
 /// Trains of pings for `duration`. REQUIRES: the server answers and told `window`.
 Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window, Duration duration);

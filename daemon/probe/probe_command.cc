@@ -132,7 +132,8 @@ int probe_each(const RunSubcommand& run, const MasterKey& key) {
 
 int run_probe(const RunSubcommand& run) {
   if (run.profile.crypt == Cipher::kXChaCha20Poly1305) {
-    return give_up("a server with crypt xchacha20-poly1305 answers whole sessions only; bench measures through one");
+    return give_up(
+        "a server with crypt xchacha20-poly1305 answers whole sessions only; bench measures through one");
   }
   const Result<MasterKey> derived = MasterKey::derive(run.profile.key, run.profile.crypt);
   if (!derived) return give_up(derived.error());

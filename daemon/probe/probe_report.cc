@@ -38,8 +38,8 @@ std::int64_t window_for(double bits, Duration round_trip, std::uint32_t payload)
   return window;
 }
 
-/// A server that sends FEC has chosen already, and a kcptun of 2021 wants equal counts. Else with more loss more parity,
-/// and nothing where it is not known that none is needed.
+/// A server that sends FEC has chosen already, and a kcptun of 2021 wants equal counts. Else with more loss
+/// more parity, and nothing where it is not known that none is needed.
 std::optional<FecSettings> shards_for(const PathQuality& quality) {
   if (quality.server_shards) return *quality.server_shards;
   const double loss = std::max(quality.up.share(), quality.down.share());
@@ -61,7 +61,8 @@ std::string describe_quality(const PathReport& report) {
   }
   // A server whose packets have no numbers may say everything twice: then what is lost once does not show.
   const std::string_view bound = quality.server_shards ? "" : "at least ";
-  text += fmt::format("loss         to the server {}, back {}{}\n", percent(quality.up), bound, percent(quality.down));
+  text += fmt::format("loss         to the server {}, back {}{}\n", percent(quality.up), bound,
+                      percent(quality.down));
   text += "server       window " + std::to_string(report.greeting.window) +
           " packets, forward error correction " +
           (quality.server_shards ? shards_text(*quality.server_shards) : "off or unknown") + '\n';
@@ -122,8 +123,9 @@ std::string describe_silence(const PathReport& report, const Settings& asked, st
   const std::string text = address + " does not answer.\n";
   const std::string& cipher = asked.text(kCrypt);
   if (found) {
-    return fmt::format("{} answers with crypt {}, and not with {}: set --crypt {}, or\ncrypt in the profile.\n", address,
-                       name_of(*found), cipher, name_of(*found));
+    return fmt::format(
+        "{} answers with crypt {}, and not with {}: set --crypt {}, or\ncrypt in the profile.\n", address,
+        name_of(*found), cipher, name_of(*found));
   }
   if (report.greeting.rejected > 0) return text + describe_rejected(report.greeting.rejected, cipher);
   if (report.greeting.refusals > 0) return text + describe_refusal(address);

@@ -26,11 +26,12 @@ std::string describe_bandwidth(const Bandwidth& bandwidth);
 /// What the server's streams are like, and which of the settings differ.
 std::string describe_streams(const PathReport& report, const Settings& asked);
 
-/// The likeliest cause first, when nothing answered. `found`: the cipher that the server does answer, with this key.
+/// The likeliest cause first, when nothing answered. `found`: the cipher that the server does answer, with
+/// this key.
 std::string describe_silence(const PathReport& report, const Settings& asked, std::optional<Cipher> found);
 
-/// The settings that suit the path, and what the server has. Windows and forward error correction only for a server of
-/// Go's: ours and this client fit them to the path while they run.
+/// The settings that suit the path, and what the server has. Windows and forward error correction only for a
+/// server of Go's: ours and this client fit them to the path while they run.
 Settings fitting_settings(const PathReport& report, const Settings& asked);
 
 }  // namespace kcptun

@@ -25,7 +25,8 @@ std::unique_ptr<AntiReplay> new_session() {
   randombytes_buf(&session, sizeof session);
   timespec wall;
   clock_gettime(CLOCK_REALTIME, &wall);
-  return std::make_unique<AntiReplay>(Role::kClient, session, read_probe_clock(), UnixTime(seconds(wall.tv_sec)));
+  return std::make_unique<AntiReplay>(Role::kClient, session, read_probe_clock(),
+                                      UnixTime(seconds(wall.tv_sec)));
 }
 
 }  // namespace

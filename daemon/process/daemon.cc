@@ -108,7 +108,7 @@ Result<bool> Daemon::open_all() {
       return Error{prefix(tunnel) + opened.error()};
   }
   for (ConfiguredTunnel& tunnel : running_.tunnels) {
-    forget_key(tunnel);
+    replace_key_by_digest(tunnel);
     wipe(tunnel.profile.key);
   }
   return open_status();
@@ -196,7 +196,7 @@ void log_totals(const Profile& profile, const TunnelTotals& totals) {
 }
 
 // Sums over several tunnels.
-struct StatusCollection {
+struct TotalsCollection {
   std::function<void(const TunnelTotals&)> then;
   TunnelTotals sum;
   std::size_t missing;
@@ -211,7 +211,8 @@ void Daemon::log_counters() {
 }
 
 void Daemon::collect_active(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<StatusCollection>(StatusCollection{std::move(then), {.peer = {.state = PeerState::kConnected}}, tunnels_.size()});
+  auto gathering = std::make_shared<TotalsCollection>(
+      TotalsCollection{std::move(then), {.peer = {.state = PeerState::kConnected}}, tunnels_.size()});
   for (const Running& tunnel : tunnels_)
     tunnel.loops->collect_active([gathering](const TunnelTotals& totals) {
       gathering->sum.counters.add(totals.counters);

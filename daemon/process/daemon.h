@@ -68,7 +68,7 @@ class Daemon {
   std::vector<Running> tunnels_;
   std::size_t next_thread_ = 0;           // the thread of the next tunnel's first engine
   std::unique_ptr<DaemonReload> reload_;  // while a reload is in progress
-  bool reload_again_ = false;             // another reload was requested in the meantime
+  bool reload_pending_ = false;           // another reload was requested in the meantime
   bool stopping_ = false;
   ServiceNotifier* service_ = nullptr;  // set during run()
   double started_ = 0;                  // seconds since 1970

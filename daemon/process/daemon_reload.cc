@@ -1,5 +1,5 @@
-#include "core/base/wipe.h"
 #include "daemon/process/daemon_reload.h"
+#include "core/base/wipe.h"
 
 #include <array>
 #include <string_view>
@@ -38,8 +38,7 @@ DaemonReload::DaemonReload(ReloadPlan plan, const RunTunnels& running)
     Kept& next = kept.emplace_back(Kept{std::move(one), std::nullopt});
     const Profile& wanted = next.plan.next.profile;
     const Profile& had = running.tunnels[next.plan.running].profile;
-    if (!(wanted.remote == had.remote) || wanted.servers != had.servers)
-      next.remote.emplace();
+    if (!(wanted.remote == had.remote) || wanted.servers != had.servers) next.remote.emplace();
   }
   for (ConfiguredTunnel& one : plan.added) added.push_back({std::move(one), {}, nullptr});
 }
@@ -49,7 +48,8 @@ Result<std::unique_ptr<DaemonReload>> DaemonReload::plan(const RunTunnels& runni
   auto* run = std::get_if<RunTunnels>(&wanted);
   if (!run) return Error{"the command line asks for no tunnel"};
   std::vector<std::string> warnings = std::move(run->warnings);
-  for (ConfiguredTunnel& tunnel : run->tunnels) forget_key(tunnel);  // as in the running configuration
+  for (ConfiguredTunnel& tunnel : run->tunnels)
+    replace_key_by_digest(tunnel);  // as in the running configuration
   auto planned = plan_reload(running, std::move(*run));
   if (const auto* refusal = std::get_if<StartupError>(&planned)) return Error{refusal->line};
   std::unique_ptr<DaemonReload> reload(new DaemonReload(std::move(std::get<ReloadPlan>(planned)), running));
@@ -126,7 +126,7 @@ void DaemonReload::log_changes(const RunTunnels& before) const {
 void Daemon::reload() {
   if (stopping_) return;
   if (reload_) {
-    reload_again_ = true;
+    reload_pending_ = true;
     return;
   }
   service_->reloading();
@@ -148,7 +148,7 @@ void Daemon::begin_reload() {
 std::optional<std::string> Daemon::apply(DaemonReload& reload) {
   std::size_t thread = next_thread_;
   ListeningSockets inherited;
-  for (const std::size_t index : reload.removed) tunnels_[index].loops->lend_sockets(inherited);
+  for (const std::size_t index : reload.removed) tunnels_[index].loops->export_sockets(inherited);
   for (DaemonReload::Added& one : reload.added) {
     if (const Result<bool> opened = one.loops->open(one.addresses, thread, inherited); !opened) {
       for (DaemonReload::Added& all : reload.added) all.loops.reset();
@@ -182,7 +182,7 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
 void Daemon::end_reload(const std::optional<std::string>& error) {
   if (error) EventLog().error("reload refused, nothing changed", {{"reason", *error}});
   reload_.reset();
-  if (std::exchange(reload_again_, false)) return begin_reload();
+  if (std::exchange(reload_pending_, false)) return begin_reload();
   service_->ready();
 }
 

@@ -38,7 +38,8 @@ class DaemonReload {
 
   /// Resolves the new names, then calls `done`, with an error if one cannot be resolved. May call it before
   /// returning. Makes no call after the reload is destroyed.
-  void resolve(WorkerThreads& threads, MemoryQuota& memory, std::function<void(std::optional<std::string>)> done);
+  void resolve(WorkerThreads& threads, MemoryQuota& memory,
+               std::function<void(std::optional<std::string>)> done);
   /// Logs the changes, and those that need a restart.
   void log_changes(const RunTunnels& before) const;
 

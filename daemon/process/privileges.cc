@@ -47,7 +47,7 @@ void shrink_bounding_set(Capabilities kept) {
     if ((kept >> capability & 1) == 0) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 }
 
-Result<bool> become(const Identity& identity) {
+Result<bool> switch_user(const Identity& identity) {
   // glibc's wrappers change all threads of the process.
   if (setgroups(identity.groups.size(), identity.groups.data()) != 0) return refused("setgroups");
   if (setresgid(identity.gid, identity.gid, identity.gid) != 0) return refused("setresgid");
@@ -55,7 +55,7 @@ Result<bool> become(const Identity& identity) {
   return true;
 }
 
-Result<bool> make_sure_of(const Identity& identity) {
+Result<bool> verify(const Identity& identity) {
   uid_t uids[3];
   gid_t gids[3];
   if (getresuid(&uids[0], &uids[1], &uids[2]) != 0 || getresgid(&gids[0], &gids[1], &gids[2]) != 0)
@@ -70,7 +70,7 @@ Result<bool> make_sure_of(const Identity& identity) {
   return true;
 }
 
-Result<bool> keep_only(Capabilities needed) {
+Result<bool> drop_capabilities_except(Capabilities needed) {
   CapabilitySet set;
   if (!set.get()) return refused("capget");
   const Capabilities kept = set.permitted() & needed;
@@ -87,7 +87,7 @@ Result<bool> keep_only(Capabilities needed) {
 // For an ordinary user. The seccomp filter of a service may forbid capset(2); that is not fatal.
 Result<bool> drop_ambient_capabilities(Capabilities needed) {
   errno = 0;
-  const Result<bool> kept = keep_only(needed);
+  const Result<bool> kept = drop_capabilities_except(needed);
   if (!kept && errno == EPERM) return false;
   if (!kept) return Error{"cannot give up capabilities: " + kept.error()};
   return true;
@@ -128,13 +128,13 @@ Result<bool> drop_privileges(const Identity* identity, Capabilities needed) {
   if (geteuid() != 0) return drop_ambient_capabilities(needed);
   if (identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
-    if (const Result<bool> became = become(*identity); !became)
+    if (const Result<bool> became = switch_user(*identity); !became)
       return Error{"cannot become user " + identity->name + ": " + became.error()};
   }
-  if (const Result<bool> kept = keep_only(needed); !kept)
+  if (const Result<bool> kept = drop_capabilities_except(needed); !kept)
     return Error{"cannot give up capabilities: " + kept.error()};
   if (identity)
-    if (const Result<bool> sure = make_sure_of(*identity); !sure)
+    if (const Result<bool> sure = verify(*identity); !sure)
       return Error{"cannot become user " + identity->name + ": " + sure.error()};
   return forbid_dumps();  // a change of user resets the dumpable flag to a system-wide setting
 }

@@ -25,7 +25,8 @@ std::optional<std::uint64_t> lesser(std::optional<std::uint64_t> a, std::optiona
 }
 
 // The limits of all parent groups apply, too.
-std::optional<std::uint64_t> least_up_from(const std::string& root, std::string group, std::string_view file) {
+std::optional<std::uint64_t> least_up_from(const std::string& root, std::string group,
+                                           std::string_view file) {
   std::optional<std::uint64_t> least;
   for (;;) {
     least = lesser(least, number_in(root + group + '/' + std::string(file)));
@@ -59,7 +60,8 @@ MachineMemory memory_of_machine() {
   if (const std::uint64_t physical = uv_get_total_memory(); physical > 0) machine.physical = physical;
   machine.control_group = limit_of_control_group();
   rlimit limit{};
-  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) machine.address_space = limit.rlim_cur;
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    machine.address_space = limit.rlim_cur;
   return machine;
 }
 

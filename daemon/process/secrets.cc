@@ -1,5 +1,5 @@
-#include "core/base/wipe.h"
 #include "daemon/process/secrets.h"
+#include "core/base/wipe.h"
 
 #include <sodium.h>
 
@@ -56,7 +56,7 @@ void hide_secrets(Role role, int argc, char** argv) {
     if (char* value = std::getenv(name)) blank(value);
 }
 
-void forget_key(ConfiguredTunnel& tunnel) {
+void replace_key_by_digest(ConfiguredTunnel& tunnel) {
   static const auto salt = [] {
     std::array<std::uint8_t, crypto_generichash_KEYBYTES> bytes;
     randombytes_buf(bytes.data(), bytes.size());
@@ -64,8 +64,8 @@ void forget_key(ConfiguredTunnel& tunnel) {
   }();
   std::string key = tunnel.settings.text(OptionId::kKey);
   std::array<std::uint8_t, crypto_generichash_BYTES> digest;
-  crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const std::uint8_t*>(key.data()), key.size(),
-                     salt.data(), salt.size());
+  crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const std::uint8_t*>(key.data()),
+                     key.size(), salt.data(), salt.size());
   wipe(key);
   tunnel.settings.set(OptionId::kKey, std::string(digest.begin(), digest.end()),
                       tunnel.settings.source(OptionId::kKey));

@@ -15,6 +15,6 @@ void hide_secrets(Role role, int argc, char** argv);
 
 /// Replaces a configured tunnel's copy of the key by a digest, which is enough to detect a change. The
 /// profile keeps the key. Digests of different processes cannot be compared.
-void forget_key(ConfiguredTunnel& tunnel);
+void replace_key_by_digest(ConfiguredTunnel& tunnel);
 
 }  // namespace kcptun

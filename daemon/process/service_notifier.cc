@@ -35,7 +35,8 @@ Result<FileDescriptor> connect_to(const std::string& path) {
                  "\" is neither a path nor an abstract socket of at most 107 bytes"};
   std::memcpy(name.sun_path, path.data(), path.size());
   if (abstract) name.sun_path[0] = '\0';
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+  const auto size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
   FileDescriptor fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid() || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0)
     return Error{"NOTIFY_SOCKET: cannot reach " + path + ": " + std::strerror(errno)};
@@ -56,7 +57,8 @@ Result<ServiceNotifier> ServiceNotifier::open(const ServiceEnvironment& environm
   notifier.socket_ = std::move(*socket);
   if (!environment.watchdog_usec) return notifier;
   const auto period = positive_number(*environment.watchdog_usec);
-  if (!period) return Error{"WATCHDOG_USEC: \"" + *environment.watchdog_usec + "\" is not a number of microseconds"};
+  if (!period)
+    return Error{"WATCHDOG_USEC: \"" + *environment.watchdog_usec + "\" is not a number of microseconds"};
   const auto for_whom = environment.watchdog_pid ? positive_number(*environment.watchdog_pid) : pid;
   if (!for_whom) return Error{"WATCHDOG_PID: \"" + *environment.watchdog_pid + "\" is not a process id"};
   if (*for_whom == pid) notifier.watchdog_ = microseconds(*period);

@@ -34,11 +34,11 @@ std::string status_text(std::uint64_t sessions, std::size_t streams, double up, 
          rate_text(down) + " down";
 }
 
-ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather queue_write)
+ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Collect queue_write)
     : loop_(loop),
       service_(service),
       role_(role),
-      gather_(std::move(queue_write)),
+      collect_(std::move(queue_write)),
       at_ms_(uv_now(&loop)),
       timer_(loop, [this] { handle_due(); }) {
   timer_.start(kPeriodMs);
@@ -46,24 +46,25 @@ ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role rol
 
 void ServiceStatus::handle_due() {
   timer_.start(kPeriodMs);
-  gather_([this, alive = std::weak_ptr<bool>(alive_)](const TunnelTotals& totals) {
+  collect_([this, alive = std::weak_ptr<bool>(alive_)](const TunnelTotals& totals) {
     if (alive.lock()) tell(totals);
   });
 }
 
 void ServiceStatus::tell(const TunnelTotals& totals) {
   const std::uint64_t now = uv_now(&loop_);
-  const double sent = per_second(totals.counters.bytes_sent, before_.bytes_sent, now - at_ms_);
-  const double received = per_second(totals.counters.bytes_received, before_.bytes_received, now - at_ms_);
+  const double sent = per_second(totals.counters.bytes_sent, last_totals_.bytes_sent, now - at_ms_);
+  const double received =
+      per_second(totals.counters.bytes_received, last_totals_.bytes_received, now - at_ms_);
   at_ms_ = now;
-  before_ = totals.counters;
+  last_totals_ = totals.counters;
   const bool client = role_ == Role::kClient;
   std::string text = client ? peer_text(totals.peer, unix_time()) + ", " : "";
   text += status_text(totals.counters.curr_estab, totals.streams, client ? sent : received,
-                                 client ? received : sent);
-  if (text == told_) return;
+                      client ? received : sent);
+  if (text == last_sent_) return;
   service_.status(text);
-  told_ = std::move(text);
+  last_sent_ = std::move(text);
 }
 
 }  // namespace kcptun

@@ -23,10 +23,10 @@ class ServiceStatus {
   static constexpr std::uint64_t kPeriodMs = 2000;
   using Take = std::function<void(const TunnelTotals&)>;
   /// Calls its argument with the sums of all tunnels, or drops it.
-  using Gather = std::function<void(Take)>;
+  using Collect = std::function<void(Take)>;
 
   /// `service` outlives this object.
-  ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Gather queue_write);
+  ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Collect queue_write);
 
  private:
   void handle_due();
@@ -35,10 +35,10 @@ class ServiceStatus {
   uv_loop_t& loop_;
   ServiceNotifier& service_;
   const Role role_;
-  const Gather gather_;
+  const Collect collect_;
   std::uint64_t at_ms_;  // at the previous totals
-  Counters before_;
-  std::string told_;
+  Counters last_totals_;
+  std::string last_sent_;
   // Detects totals that arrive after destruction.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   TimerHandle timer_;

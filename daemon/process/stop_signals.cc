@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::array<int, 2> kStopSignals{SIGINT, SIGTERM};
 constexpr std::string_view kLate = "kcptun: not ended after 8 s, given up\n";
-static_assert(kEndPatienceSeconds == 8);
+static_assert(kStopTimeoutSeconds == 8);
 
 // A signal handler can reach the loop only through a global.
 std::atomic<uv_async_t*> stop_async{nullptr};
@@ -33,7 +33,7 @@ void handle_late(int) {
 
 void handle_stop(int) {
   const int error = errno;
-  alarm(kEndPatienceSeconds);
+  alarm(kStopTimeoutSeconds);
   if (uv_async_t* async = stop_async.load()) uv_async_send(async);
   errno = error;
 }
@@ -48,14 +48,15 @@ void set_handler(int number, void (*handler)(int)) {
 
 }  // namespace
 
-void begin_end_deadline() {
+void start_stop_deadline() {
   set_handler(SIGALRM, handle_late);
-  alarm(kEndPatienceSeconds);
+  alarm(kStopTimeoutSeconds);
 }
 
-void cancel_end_deadline() { alarm(0); }
+void cancel_stop_deadline() { alarm(0); }
 
-StopSignals::StopSignals(uv_loop_t& loop, std::function<void()> stop) : async_(new uv_async_t), stop_(std::move(stop)) {
+StopSignals::StopSignals(uv_loop_t& loop, std::function<void()> stop)
+    : async_(new uv_async_t), stop_(std::move(stop)) {
   KCPTUN_CHECK(uv_async_init(&loop, async_, [](uv_async_t* handle) {
                  if (auto* self = static_cast<StopSignals*>(handle->data)) self->stop_();
                }) == 0);

@@ -8,13 +8,13 @@
 namespace kcptun {
 
 /// Maximum duration of a stop, whatever caused it. Less than the 10 s after which container managers kill.
-constexpr unsigned kEndPatienceSeconds = 8;
+constexpr unsigned kStopTimeoutSeconds = 8;
 
-/// Starts the deadline. If the process is still running after kEndPatienceSeconds, it writes a line to
+/// Starts the deadline. If the process is still running after kStopTimeoutSeconds, it writes a line to
 /// standard error if that does not block, and exits with 1. Process-wide; call it on the main thread.
-void begin_end_deadline();
+void start_stop_deadline();
 /// Only main's return is left.
-void cancel_end_deadline();
+void cancel_stop_deadline();
 
 /// SIGINT and SIGTERM. The first one starts the deadline in the signal handler, even if the loop is blocked,
 /// and calls `stop` on the loop. After this object is destroyed, a signal ends the process immediately. At

@@ -15,7 +15,7 @@ namespace kcptun {
 namespace {
 
 // Minimum interval between two log lines about refused sessions.
-constexpr Duration kRefusalLogInterval = seconds(60);
+constexpr Duration kRejectionLogInterval = seconds(60);
 
 // In addition to the keepalive interval: a long round trip and a few losses.
 constexpr Duration kAnswerMargin = seconds(5);
@@ -26,7 +26,8 @@ std::size_t sessions_of_a_loop(const Profile& profile, const ServerShared& share
 }
 
 DemuxSettings place_of(ServerShared& shared) {
-  DemuxSettings place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0, &shared.replay_cache};
+  DemuxSettings place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0,
+                      &shared.replay_cache};
   randombytes_buf(&place.seed, sizeof place.seed);
   return place;
 }
@@ -47,7 +48,8 @@ struct ServerWorker::ServerSession {
   TimePoint heard_at{};
 };
 
-ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared, std::vector<IpEndpoint> targets)
+ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared,
+                           std::vector<IpEndpoint> targets)
     : profile_(profile),
       engine_(engine),
       shared_(shared),
@@ -66,10 +68,10 @@ Result<int> ServerWorker::listen(const IpEndpoint& address, bool share_port, Fil
   UdpSocket::Options options = udp_options(profile_, engine_.next_socket_index());
   options.reuse_port = share_port;
   options.receive_info = is_wildcard(address);
-  Result<UdpSocket> socket =
-      bound.valid() ? UdpSocket::adopt(std::move(bound), address, options) : UdpSocket::bind(address, options);
+  Result<UdpSocket> socket = bound.valid() ? UdpSocket::adopt(std::move(bound), address, options)
+                                           : UdpSocket::bind(address, options);
   if (!socket) return Error{socket.error()};
-  set_up_socket(*socket, profile_);
+  configure_socket(*socket, profile_);
   const int fd = socket->fd();
   sockets_.push_back(options.index);
   engine_.add_socket(std::move(*socket), *this);
@@ -77,11 +79,11 @@ Result<int> ServerWorker::listen(const IpEndpoint& address, bool share_port, Fil
 }
 
 Result<bool> ServerWorker::listen_fake_tcp(const IpEndpoint& address, std::span<const std::uint16_t> ports,
-                                          FakeTcpServer::Share share) {
+                                           FakeTcpServer::Share share) {
   Result<std::unique_ptr<FakeTcpServer>> socket =
       FakeTcpServer::listen(address, ports, share, fake_tcp_options(profile_, engine_.next_socket_index()));
   if (!socket) return Error{socket.error()};
-  set_up_socket(**socket, profile_);
+  configure_socket(**socket, profile_);
   engine_.add_socket(std::move(*socket), *this);
   return true;
 }
@@ -96,7 +98,7 @@ void ServerWorker::handle_run(TimePoint now, const Path& path, std::span<const P
 
 void ServerWorker::finish_run() {
   send_challenges();
-  log_refusals(engine_.now());
+  log_rejections(engine_.now());
   for (std::unique_ptr<SessionEntry>& replaced : demux_.take_replaced())
     retire(std::move(replaced), "replaced by a newer one from its address");
   for (std::unique_ptr<SessionEntry>& evicted : demux_.take_evicted())
@@ -119,7 +121,8 @@ void ServerWorker::follow(SessionEntry& conversation) {
                                  {"remote", to_string(conversation.path.remote)}});
   accepted->session.set_path(conversation.path);
   if (const TimePoint now = engine_.now(); accepted->full_size.handle_run(now, conversation.link.kcp()) &&
-                                         !profile_.link.kcp.find_mtu && engine_.hints().take(Hint::kFullSize, now))
+                                           !profile_.link.kcp.find_mtu &&
+                                           engine_.hints().take(Hint::kFullSize, now))
     log().warning("hint", {{"text", explain_full_size(conversation.path.remote, profile_)}});
   engine_.wake(accepted->session);
 }
@@ -130,7 +133,8 @@ void ServerWorker::send_challenges() {
   for (const Demux::Challenged& asked : demux_.challenges()) {
     // The challenge is polled again later.
     if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
-    asked.session->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token, engine_.batch());
+    asked.session->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token,
+                                         engine_.batch());
   }
 }
 
@@ -141,7 +145,8 @@ void ServerWorker::forward(const Path& path) {
   if (socket == sockets_.end()) return;
   Path counted = path;
   counted.socket = static_cast<std::uint32_t>(socket - sockets_.begin());
-  for (const Demux::Misrouted& stray : demux_.misrouted()) shared_.parts[stray.worker]->post(ForwardedPackets(counted, stray.packets));
+  for (const Demux::Misrouted& stray : demux_.misrouted())
+    shared_.parts[stray.worker]->post(ForwardedPackets(counted, stray.packets));
 }
 
 // Called on any thread.
@@ -192,17 +197,19 @@ void ServerWorker::announce(ServerSession& accepted) const {
 
 // To the client, a clock difference looks like an unreachable server; this log line names the cause. Packets
 // of an earlier session are late or replayed; they do no harm and are not logged.
-void ServerWorker::log_refusals(TimePoint now) {
+void ServerWorker::log_rejections(TimePoint now) {
   const auto refusal = demux_.take_refusal();
-  if (!refusal || refusal->why == SessionRefusal::kKnown || refusal->why == SessionRefusal::kServerJustStarted) return;
-  if (refusals_logged_at_ != TimePoint{} && now - refusals_logged_at_ < kRefusalLogInterval) return;
-  refusals_logged_at_ = now;
+  if (!refusal || refusal->why == SessionRefusal::kKnown ||
+      refusal->why == SessionRefusal::kServerJustStarted)
+    return;
+  if (rejections_logged_at_ != TimePoint{} && now - rejections_logged_at_ < kRejectionLogInterval) return;
+  rejections_logged_at_ = now;
   const std::uint64_t refused = demux_.counters().sessions_refused;
   log().warning("session refused",
                 {{"remote", to_string(refusal->remote)},
                  {"why", to_text(refusal->why)},
                  {"clock_ahead_seconds", refusal->ahead.count()},
-                 {"packets", refused - std::exchange(refusals_logged_, refused)},
+                 {"packets", refused - std::exchange(rejections_logged_, refused)},
                  {"late_seconds_allowed", ReplayCache::kMaxAge.count()},
                  {"early_seconds_allowed", ReplayCache::kMaxClockSkew.count()},
                  {"remedy", "set the clocks of client and server; or a recording is played again"}});
@@ -229,8 +236,9 @@ void ServerWorker::retire(std::unique_ptr<SessionEntry> conversation, std::strin
 }
 
 void ServerWorker::handle_closed(Session& session, std::string_view reason) {
-  const auto it = std::find_if(accepted_.begin(), accepted_.end(),
-                               [&session](const ServerSession* accepted) { return &accepted->session == &session; });
+  const auto it = std::find_if(accepted_.begin(), accepted_.end(), [&session](const ServerSession* accepted) {
+    return &accepted->session == &session;
+  });
   if (it != accepted_.end()) retire(demux_.end(engine_.now(), (*it)->conversation), reason);
 }
 
@@ -260,7 +268,7 @@ std::size_t ServerWorker::streams() const {
 // target.
 void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) target_.replace(profile_.remote, *remote);
-  engine_.for_each_socket([this](DatagramSocket& socket) { change_socket(socket, profile_); });
+  engine_.for_each_socket([this](DatagramSocket& socket) { reconfigure_socket(socket, profile_); });
   for (ServerSession* accepted : accepted_) {
     accepted->conversation.link.update_settings(link_settings(profile_), engine_.now());
     engine_.wake(accepted->session);
@@ -269,7 +277,8 @@ void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
 
 TunnelSnapshot ServerWorker::share() const {
   std::vector<SessionView> sessions;
-  for (const ServerSession* accepted : accepted_) sessions.push_back({&accepted->session, peer_of(*accepted)});
+  for (const ServerSession* accepted : accepted_)
+    sessions.push_back({&accepted->session, peer_of(*accepted)});
   TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   return share;
@@ -279,7 +288,8 @@ TunnelSnapshot ServerWorker::share() const {
 PeerSnapshot ServerWorker::peer_of(const ServerSession& accepted) const {
   const Duration silence = engine_.now() - accepted.heard_at;
   if (silence < profile_.link.smux.keepalive + kAnswerMargin) return {.state = PeerState::kConnected};
-  return {.state = PeerState::kUnanswered, .since = std::round(unix_time() - std::chrono::duration<double>(silence).count())};
+  return {.state = PeerState::kUnanswered,
+          .since = std::round(unix_time() - std::chrono::duration<double>(silence).count())};
 }
 
 PeerSnapshot ServerWorker::peer() const {

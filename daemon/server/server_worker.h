@@ -26,7 +26,7 @@ class ServerWorker;
 
 /// State shared by the server's workers. The registry stores the sessions of worker i under the number i.
 struct ServerShared {
-  std::size_t loops = 1;           // number of workers that will exist
+  std::size_t loops = 1;             // number of workers that will exist
   std::vector<ServerWorker*> parts;  // constant once the loops run
   SessionRegistry registry;
   SharedReplayCache replay_cache;  // used if the suite has session ids
@@ -48,7 +48,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   Result<int> listen(const IpEndpoint& address, bool share_port, FileDescriptor bound = FileDescriptor());
   /// Also listens on these ports with fake TCP. The error names the address.
   Result<bool> listen_fake_tcp(const IpEndpoint& address, std::span<const std::uint16_t> ports,
-                                FakeTcpServer::Share share);
+                               FakeTcpServer::Share share);
 
   Counters counters() const override;
   std::size_t streams() const override;
@@ -77,7 +77,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   void announce(ServerSession& accepted) const;
   PeerSnapshot peer_of(const ServerSession& accepted) const;
   void retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason);
-  void log_refusals(TimePoint now);
+  void log_rejections(TimePoint now);
 
   EventLog log() const { return EventLog(profile_.name); }
 
@@ -94,8 +94,8 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   RejectedPeers rejected_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
-  TimePoint refusals_logged_at_{};           // when refused sessions were last logged
-  std::uint64_t refusals_logged_ = 0;  // number of refusals logged so far
+  TimePoint rejections_logged_at_{};     // when refused sessions were last logged
+  std::uint64_t rejections_logged_ = 0;  // number of refusals logged so far
   bool shut_down_ = false;
 };
 

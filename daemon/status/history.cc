@@ -11,7 +11,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double grown(std::uint64_t now, std::uint64_t before) { return now > before ? static_cast<double>(now - before) : 0; }
+double grown(std::uint64_t now, std::uint64_t before) {
+  return now > before ? static_cast<double>(now - before) : 0;
+}
 
 std::optional<double> grown(std::optional<double> now, std::optional<double> before) {
   if (!now) return std::nullopt;
@@ -39,14 +41,16 @@ std::optional<double> lost_share(std::optional<double> lost, std::optional<doubl
   return std::clamp(*lost / *sent, 0.0, 1.0);
 }
 
-StatusHistory::Point StatusHistory::measure(const SessionSnapshot& now, const SessionSnapshot& before, double elapsed) {
+StatusHistory::Point StatusHistory::measure(const SessionSnapshot& now, const SessionSnapshot& before,
+                                            double elapsed) {
   const std::optional<double> missing = grown(now.packets_missing, before.packets_missing);
   const double arrived = grown(now.packets_received, before.packets_received);
   Point point;
   point.out = grown(now.traffic.sent, before.traffic.sent) / elapsed;
   point.in = grown(now.traffic.received, before.traffic.received) / elapsed;
   point.round_trip = now.round_trip;
-  point.loss_out = lost_share(truly_lost(now) - truly_lost(before), grown(now.segments_sent, before.segments_sent));
+  point.loss_out =
+      lost_share(truly_lost(now) - truly_lost(before), grown(now.segments_sent, before.segments_sent));
   point.loss_in = lost_share(missing, arrived + missing.value_or(0));
   point.repaired = grown(now.fec_recovered, before.fec_recovered) / elapsed;
   point.wasted = grown(now.fec_wasted, before.fec_wasted) / elapsed;
@@ -79,8 +83,10 @@ void StatusHistory::add_total(const Traffic& traffic, double time) {
 void StatusHistory::add_sessions(const ProcessSnapshot& snapshot) {
   std::vector<std::pair<Key, const SessionSnapshot*>> most;
   for (const TunnelSnapshot& tunnel : snapshot.tunnels)
-    for (const SessionSnapshot& one : tunnel.open_sessions) most.push_back({{tunnel.name, one.conv, one.remote}, &one});
-  std::ranges::stable_sort(most, std::ranges::greater(), [](const auto& one) { return one.second->traffic.total(); });
+    for (const SessionSnapshot& one : tunnel.open_sessions)
+      most.push_back({{tunnel.name, one.conv, one.remote}, &one});
+  std::ranges::stable_sort(most, std::ranges::greater(),
+                           [](const auto& one) { return one.second->traffic.total(); });
   if (most.size() > kMaxSessions) most.erase(most.begin() + kMaxSessions, most.end());
   std::map<Key, Track> gone = std::exchange(sessions_, {});
   for (const auto& [key, now] : most) {
@@ -106,14 +112,16 @@ std::string StatusHistory::render_json() const {
     return list;
   };
   Json json{{"step_seconds", kStep},
-            {"fields", {"time", "out_bytes_per_second", "in_bytes_per_second", "round_trip_seconds", "loss_out_ratio",
-                        "loss_in_ratio", "repaired_packets_per_second", "wasted_packets_per_second"}},
+            {"fields",
+             {"time", "out_bytes_per_second", "in_bytes_per_second", "round_trip_seconds", "loss_out_ratio",
+              "loss_in_ratio", "repaired_packets_per_second", "wasted_packets_per_second"}},
             {"total", points(total_)}};
   Json& sessions = json["sessions"] = Json::array();
   for (const auto& [key, track] : sessions_) {
     char conv[9];
     std::snprintf(conv, sizeof conv, "%08x", key.conv);
-    sessions.push_back({{"tunnel", key.tunnel}, {"conv", conv}, {"remote", key.remote}, {"points", points(track.points)}});
+    sessions.push_back(
+        {{"tunnel", key.tunnel}, {"conv", conv}, {"remote", key.remote}, {"points", points(track.points)}});
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
 }

@@ -15,8 +15,8 @@
 
 namespace kcptun {
 
-/// Fed with snapshots; keeps one point in kStep seconds. Bounds: kPoints points of the sum and of each of kMaxSessions
-/// sessions, about 180 KiB. A session that is gone takes its points along.
+/// Fed with snapshots; keeps one point in kStep seconds. Bounds: kPoints points of the sum and of each of
+/// kMaxSessions sessions, about 180 KiB. A session that is gone takes its points along.
 class StatusHistory {
  public:
   /// Seconds between two points. Shorter steps wake all loops more often although nobody watches.
@@ -31,8 +31,8 @@ class StatusHistory {
   /// True if a snapshot would make a point at this time.
   bool is_due(double time) const { return !before_ || time - before_->time >= kStep * 3 / 4; }
 
-  /// {"step_seconds", "fields", "total", "sessions"}: a point is an array in the order of `fields`, null where nothing
-  /// is known. Ends with a newline.
+  /// {"step_seconds", "fields", "total", "sessions"}: a point is an array in the order of `fields`, null
+  /// where nothing is known. Ends with a newline.
   std::string render_json() const;
 
  private:

@@ -133,7 +133,9 @@ void append_servers(std::string& out, const ProcessSnapshot& snapshot) {
     for (const TunnelSnapshot& tunnel : snapshot.tunnels)
       for (const ServerSnapshot& server : tunnel.servers)
         if (const auto value = field.value(server))
-          append_sample(out, name, fmt::format("{},server=\"{}\"", tunnel_label(tunnel), escape_label(server.server)), *value);
+          append_sample(out, name,
+                        fmt::format("{},server=\"{}\"", tunnel_label(tunnel), escape_label(server.server)),
+                        *value);
   }
 }
 

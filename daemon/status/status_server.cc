@@ -222,8 +222,8 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
   if (!listening) return Error{listening.error()};
   Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
   if (!uv) return Error{"status: " + uv.error()};
-  std::unique_ptr<StatusServer> server(
-      new StatusServer(std::move(queue_write), limits, StatusAccess(listening->place, token), listening->text));
+  std::unique_ptr<StatusServer> server(new StatusServer(
+      std::move(queue_write), limits, StatusAccess(listening->place, token), listening->text));
   server->uv_ = std::move(*uv);
   server->mailbox_ = std::make_shared<Mailbox>(server->uv_->get());
   if (const auto* path = std::get_if<UnixPath>(&address))
@@ -240,7 +240,10 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
 }
 
 StatusServer::StatusServer(Gather queue_write, const Limits& limits, StatusAccess access, std::string place)
-    : gather_(std::move(queue_write)), limits_(limits), access_(std::move(access)), place_(std::move(place)) {}
+    : gather_(std::move(queue_write)),
+      limits_(limits),
+      access_(std::move(access)),
+      place_(std::move(place)) {}
 
 StatusServer::~StatusServer() {
   if (thread_.joinable()) {
@@ -264,7 +267,9 @@ Result<bool> StatusServer::start() {
 
 // Called for a new connection only, so that none of the others is on the stack.
 bool StatusServer::make_room() {
-  const auto address = [](const Exchange& one) { return one.peer() ? one.peer()->ip : decltype(IpEndpoint::ip){}; };
+  const auto address = [](const Exchange& one) {
+    return one.peer() ? one.peer()->ip : decltype(IpEndpoint::ip){};
+  };
   const auto same_address = [&](const Exchange& one) {
     return std::ranges::count_if(exchanges_, [&](const auto& other) {
       return other->may_be_displaced() && address(*other) == address(one);

@@ -22,11 +22,11 @@
 namespace kcptun {
 
 /// What it costs: a snapshot each StatusHistory::kStep, and while somebody watches at most one in
-/// Limits::snapshot_life_ms, however many watch. Shares nothing with the loops: it asks for a snapshot and is posted a copy. Bounds:
-/// Limits, and HttpRequestReader::kMaxBytes for a request. A connection is for one request. What does not fit
-/// is answered with 408, 431 or 503. Beyond the limit of connections a new one takes the place of one that
-/// has shown no right to look, or has its answer: the oldest of the address that has most of them. When all are owed
-/// an answer it is closed.
+/// Limits::snapshot_life_ms, however many watch. Shares nothing with the loops: it asks for a snapshot and is
+/// posted a copy. Bounds: Limits, and HttpRequestReader::kMaxBytes for a request. A connection is for one
+/// request. What does not fit is answered with 408, 431 or 503. Beyond the limit of connections a new one
+/// takes the place of one that has shown no right to look, or has its answer: the oldest of the address that
+/// has most of them. When all are owed an answer it is closed.
 class StatusServer {
  public:
   /// Takes the snapshot, from any thread. Dropped without a call when there is none to be had.
@@ -35,10 +35,10 @@ class StatusServer {
   using Gather = std::function<void(Answer)>;
 
   struct Limits {
-    std::size_t exchanges = 32;             // connections at once
-    std::uint64_t request_ms = 5000;        // until the request is whole
-    std::uint64_t response_ms = 10000;      // until the response is taken and the connection closed
-    std::uint64_t collect_ms = 2000;         // until all loops have answered
+    std::size_t exchanges = 32;         // connections at once
+    std::uint64_t request_ms = 5000;    // until the request is whole
+    std::uint64_t response_ms = 10000;  // until the response is taken and the connection closed
+    std::uint64_t collect_ms = 2000;    // until all loops have answered
     std::uint64_t history_ms = static_cast<std::uint64_t>(StatusHistory::kStep * 1000);  // between two points
     std::uint64_t snapshot_life_ms = 1000;  // a younger one answers the next request too
   };
@@ -56,7 +56,8 @@ class StatusServer {
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;
 
-  /// Begins to serve. The error says why the system gives no thread. REQUIRES: the process is set up; called once.
+  /// Begins to serve. The error says why the system gives no thread. REQUIRES: the process is set up; called
+  /// once.
   Result<bool> start();
   /// Where it listens: "http://127.0.0.1:9090/", or a unix socket's path.
   const std::string& place() const { return place_; }

@@ -8,7 +8,8 @@ namespace {
 
 constexpr std::size_t kGap = 2;  // spaces between columns
 
-// SGR of ECMA-48: bold, dim, green, yellow, red; the terminal's own colours, so that they suit its background.
+// SGR of ECMA-48: bold, dim, green, yellow, red; the terminal's own colours, so that they suit its
+// background.
 std::string_view sequence(Tone tone) {
   switch (tone) {
     case Tone::kPlain:
@@ -51,8 +52,9 @@ std::vector<std::size_t> columns_that_fit(const std::vector<TableColumn>& column
     std::size_t total = kept.empty() ? 0 : (kept.size() - 1) * kGap;
     for (const std::size_t i : kept) total += widths[i];
     // The last one of the largest rank.
-    const auto least = std::max_element(kept.rbegin(), kept.rend(),
-                                        [&](std::size_t a, std::size_t b) { return columns[a].rank < columns[b].rank; });
+    const auto least = std::max_element(kept.rbegin(), kept.rend(), [&](std::size_t a, std::size_t b) {
+      return columns[a].rank < columns[b].rank;
+    });
     if (total <= width || least == kept.rend() || columns[*least].rank == 0) return kept;
     kept.erase(std::next(least).base());
   }

@@ -32,8 +32,8 @@ struct TableCell {
 
 struct TableColumn {
   std::string head;
-  bool to_the_left = false;   // cells begin in line; else they end in line
-  int rank = 0;               // 0: always there; of the others those with the largest go first where room is short
+  bool to_the_left = false;  // cells begin in line; else they end in line
+  int rank = 0;  // 0: always there; of the others those with the largest go first where room is short
 };
 
 /// The columns that fit `width`, in order, with their cells; each as wide as its widest cell.
@@ -41,7 +41,8 @@ struct TableColumn {
 std::vector<ScreenLine> fit_table(const std::vector<TableColumn>& columns,
                                   const std::vector<std::vector<TableCell>>& rows, std::size_t width);
 
-/// Words in lines of at most `width` characters; at most `max_lines`, of which the last ends in "..." if there is more.
+/// Words in lines of at most `width` characters; at most `max_lines`, of which the last ends in "..." if
+/// there is more.
 std::vector<std::string> wrapped(const std::string& text, std::size_t width, std::size_t max_lines);
 
 }  // namespace kcptun

@@ -14,10 +14,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMinGraph = 10;    // characters; a narrower one shows nothing
-constexpr std::size_t kGoodGraph = 24;   // this width goes before less important columns
+constexpr std::size_t kMinGraph = 10;     // characters; a narrower one shows nothing
+constexpr std::size_t kGoodGraph = 24;    // this width goes before less important columns
 constexpr std::size_t kWideScreen = 120;  // characters from which the longest addresses are shown whole
-constexpr std::size_t kNarrowPeer = 21, kWidePeer = 47;  // "255.255.255.255:65535", and an IPv6 address with its port
+constexpr std::size_t kNarrowPeer = 21,
+                      kWidePeer = 47;  // "255.255.255.255:65535", and an IPv6 address with its port
 constexpr std::size_t kHintLines = 3;
 constexpr std::string_view kLegend =
     "OUT, IN: bit/s of applications; LOSS: out/in; TRAFFIC: both ways, a second each";
@@ -66,20 +67,36 @@ Tone tone_of_state(const Json& one) {
 }
 
 bool is_status(const Json& status) {
-  if (status.is_discarded() || !status.is_object() || !status.contains("tunnels") || !status["tunnels"].is_array())
+  if (status.is_discarded() || !status.is_object() || !status.contains("tunnels") ||
+      !status["tunnels"].is_array())
     return false;
   return std::ranges::all_of(status["tunnels"], [](const Json& tunnel) {
     return tunnel.is_object() && tunnel.contains("open_sessions") && tunnel["open_sessions"].is_array() &&
-           std::ranges::all_of(tunnel["open_sessions"], [](const Json& session) { return session.is_object(); });
+           std::ranges::all_of(tunnel["open_sessions"],
+                               [](const Json& session) { return session.is_object(); });
   });
 }
 
 // Rank 0 to 2 fit 80 columns, behind which the graph takes what is left.
 std::vector<TableColumn> session_columns(bool several) {
-  return {{"TUNNEL", true, several ? 1 : 99}, {"PEER", true, 0}, {"CONV", true, 6}, {"STATE", true, 5},
-          {"STREAMS", false, 2}, {"OUT", false, 0}, {"IN", false, 0}, {"RTT", false, 1}, {"LOSS", false, 1},
-          {"TOTAL OUT", false, 4}, {"TOTAL IN", false, 4}, {"OVERHEAD", false, 7}, {"REPAIRED", false, 7},
-          {"WASTED", false, 8}, {"AGAIN", false, 8}, {"RTO", false, 9}, {"FLIGHT", false, 9}, {"QUEUE", false, 9},
+  return {{"TUNNEL", true, several ? 1 : 99},
+          {"PEER", true, 0},
+          {"CONV", true, 6},
+          {"STATE", true, 5},
+          {"STREAMS", false, 2},
+          {"OUT", false, 0},
+          {"IN", false, 0},
+          {"RTT", false, 1},
+          {"LOSS", false, 1},
+          {"TOTAL OUT", false, 4},
+          {"TOTAL IN", false, 4},
+          {"OVERHEAD", false, 7},
+          {"REPAIRED", false, 7},
+          {"WASTED", false, 8},
+          {"AGAIN", false, 8},
+          {"RTO", false, 9},
+          {"FLIGHT", false, 9},
+          {"QUEUE", false, 9},
           {"TRAFFIC", true, 3}};
 }
 
@@ -116,7 +133,8 @@ void TopView::take(const Json& status) {
   std::map<std::string, Session> gone = std::exchange(sessions_, {});
   for (const Json& tunnel : status["tunnels"]) {
     for (const Json& now : tunnel["open_sessions"]) {
-      const std::string key = text_of(tunnel, "name") + ' ' + text_of(now, "conv") + ' ' + text_of(now, "remote");
+      const std::string key =
+          text_of(tunnel, "name") + ' ' + text_of(now, "conv") + ' ' + text_of(now, "remote");
       if (!sessions_.contains(key)) order_.push_back(key);
       Session& session = sessions_[key];
       const auto old = gone.find(key);
@@ -169,13 +187,16 @@ void TopView::add_head(Lines& lines) const {
   };
   const Figure cpu = before_.is_null() || seconds_ <= 0 ? Figure() : grown(status_, &before_, "cpu_seconds");
   const double up = figure(status_, "time").value_or(0) - figure(status_, "started").value_or(0);
-  lines.push_back({fmt::format("{} {}  up {}", text_of(status_, "program"), text_of(status_, "version"), as_age(up)),
-                   Tone::kBold});
-  lines.push_back({fmt::format("out {} ({})  in {} ({})", as_rate(rate("sent_bytes")), as_bytes(sum(status_, "sent_bytes")),
-                               as_rate(rate("received_bytes")), as_bytes(sum(status_, "received_bytes")))});
-  lines.push_back({fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
-                               sum(status_, "streams"), as_share(cpu ? Figure(*cpu / seconds_) : cpu),
-                               as_bytes(figure(status_, "resident_bytes")))});
+  lines.push_back(
+      {fmt::format("{} {}  up {}", text_of(status_, "program"), text_of(status_, "version"), as_age(up)),
+       Tone::kBold});
+  lines.push_back({fmt::format("out {} ({})  in {} ({})", as_rate(rate("sent_bytes")),
+                               as_bytes(sum(status_, "sent_bytes")), as_rate(rate("received_bytes")),
+                               as_bytes(sum(status_, "received_bytes")))});
+  lines.push_back(
+      {fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
+                   sum(status_, "streams"), as_share(cpu ? Figure(*cpu / seconds_) : cpu),
+                   as_bytes(figure(status_, "resident_bytes")))});
 }
 
 // The state of each tunnel, and what to look at where its peer does not answer.
@@ -210,7 +231,8 @@ void TopView::add_servers(Lines& lines, std::size_t columns) const {
                       {as_time(figure(server, "round_trip_seconds"))}});
     }
   }
-  std::vector<TableColumn> heads{{"TUNNEL", true, 1}, {"SERVER", true, 0}, {"STATE", true, 0}, {"RTT", false, 0}};
+  std::vector<TableColumn> heads{
+      {"TUNNEL", true, 1}, {"SERVER", true, 0}, {"STATE", true, 0}, {"RTT", false, 0}};
   if (!several()) {
     heads.erase(heads.begin());
     for (auto& row : rows) row.erase(row.begin());
@@ -260,8 +282,7 @@ void TopView::add_sessions(Lines& lines, std::size_t columns) const {
   if (!several()) heads.erase(heads.begin());
   std::size_t graph = kGoodGraph;
   std::vector<ScreenLine> rows = table(graph);
-  if (rows.front().text.find("  TRAFFIC") == std::string::npos)
-    rows = table(graph = kMinGraph);
+  if (rows.front().text.find("  TRAFFIC") == std::string::npos) rows = table(graph = kMinGraph);
   const std::size_t used = rows.front().text.size();
   if (used < columns) rows = table(std::min(kHistory, graph + columns - used));
   add_table(lines, std::move(rows));

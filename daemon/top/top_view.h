@@ -18,7 +18,10 @@ namespace kcptun {
 /// error, and what is in it reaches the terminal only as printable characters.
 class TopView {
  public:
-  enum class Style : std::uint8_t { kPlain, kTerminal };  // kTerminal: bold, dim and colours, by ANSI sequences
+  enum class Style : std::uint8_t {
+    kPlain,
+    kTerminal
+  };  // kTerminal: bold, dim and colours, by ANSI sequences
   struct Size {
     std::size_t columns = 80;
     std::size_t rows = 24;
@@ -26,12 +29,14 @@ class TopView {
 
   /// A body of /status.json. One that is no younger than the last changes nothing.
   Result<bool> handle_status(const std::string& text);
-  /// At most `size.rows` lines of at most `size.columns` characters, each ended by a line feed. Where columns are short
-  /// the less important ones of a table are left out; where rows are, those at the bottom. The last row explains.
+  /// At most `size.rows` lines of at most `size.columns` characters, each ended by a line feed. Where columns
+  /// are short the less important ones of a table are left out; where rows are, those at the bottom. The last
+  /// row explains.
   std::string frame(const Size& size, Style style) const;
 
   static constexpr std::size_t kHistory = 60;  // seconds of the graph of traffic, at most
-  /// Shares lost from which the colour changes: what parity makes up for without being noticed, and what is felt.
+  /// Shares lost from which the colour changes: what parity makes up for without being noticed, and what is
+  /// felt.
   static constexpr double kNoticeLoss = 0.01, kAlarmLoss = 0.05;
 
  private:
@@ -51,7 +56,8 @@ class TopView {
   void add_peers(Lines& lines, std::size_t columns) const;
   void add_servers(Lines& lines, std::size_t columns) const;
   void add_sessions(Lines& lines, std::size_t columns) const;
-  std::vector<TableCell> session_row(const Session& one, std::size_t graph_columns, std::size_t peer_columns) const;
+  std::vector<TableCell> session_row(const Session& one, std::size_t graph_columns,
+                                     std::size_t peer_columns) const;
   void add_streams(Lines& lines, std::size_t columns) const;
   bool several() const { return status_["tunnels"].size() > 1; }
 

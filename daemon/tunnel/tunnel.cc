@@ -1,5 +1,5 @@
-#include "core/base/wipe.h"
 #include "daemon/tunnel/tunnel.h"
+#include "core/base/wipe.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -28,7 +28,7 @@ namespace {
 constexpr std::size_t kFakeTcpLoops = 4;
 // Descriptors that a server needs besides its sockets, including some connections. With fewer left, the start
 // fails.
-constexpr std::size_t kDescriptorsBeside = 32;
+constexpr std::size_t kOtherDescriptors = 32;
 
 // Each port of a range takes one socket per engine and address.
 Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, std::size_t loops) {
@@ -36,16 +36,18 @@ Result<bool> check_descriptors(const HostPort& listened, std::size_t addresses, 
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
   const std::size_t ports = listened.port_max - listened.port_min + std::size_t{1};
   const std::size_t needed = ports * addresses * loops;
-  if (!listened.is_range() || needed + kDescriptorsBeside <= limit.rlim_cur) return true;
-  return Error{"the port range of listen needs " + std::to_string(needed) + " descriptors (" + std::to_string(ports) +
-               " ports, " + std::to_string(addresses) + (addresses == 1 ? " address, " : " addresses, ") +
-               std::to_string(loops) + (loops == 1 ? " loop)" : " loops)") + " beside " +
-               std::to_string(kDescriptorsBeside) + " others, and the limit is " + std::to_string(limit.rlim_cur) +
+  if (!listened.is_range() || needed + kOtherDescriptors <= limit.rlim_cur) return true;
+  return Error{"the port range of listen needs " + std::to_string(needed) + " descriptors (" +
+               std::to_string(ports) + " ports, " + std::to_string(addresses) +
+               (addresses == 1 ? " address, " : " addresses, ") + std::to_string(loops) +
+               (loops == 1 ? " loop)" : " loops)") + " beside " + std::to_string(kOtherDescriptors) +
+               " others, and the limit is " + std::to_string(limit.rlim_cur) +
                ": raise it (ulimit -n, LimitNOFILE=), or take fewer ports or --threads"};
 }
 
 // `ports`: the ports of the address's range that this tunnel has bound.
-void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address, std::span<const std::uint16_t> ports) {
+void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address,
+                         std::span<const std::uint16_t> ports) {
   const HostPort& listened = std::get<HostPort>(profile.local_address);
   std::vector<std::uint16_t> taken;
   for (std::uint32_t port = listened.port_min; port <= listened.port_max; ++port)
@@ -68,7 +70,7 @@ Tunnel::Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, Me
 }
 
 Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThreads& threads,
-                                                       MemoryQuota& memory) {
+                                             MemoryQuota& memory) {
   Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
   if (!key) return Error{key.error()};
   return std::unique_ptr<Tunnel>(new Tunnel(profile, std::move(*key), threads, memory));
@@ -80,13 +82,13 @@ Tunnel::~Tunnel() {
   for (Worker& worker : workers_) worker.part.reset();
 }
 
-std::size_t Tunnel::loops_wanted() const {
+std::size_t Tunnel::engine_count() const {
   if (profile_.role == Role::kServer) return threads_.size();
   return std::min<std::size_t>(threads_.size(), profile_.conn);
 }
 
 Result<bool> Tunnel::open(const TunnelAddresses& addresses, std::size_t first_thread,
-                               ListeningSockets& inherited) {
+                          ListeningSockets& inherited) {
   add_loops(first_thread);
   if (profile_.tcp) {
     Result<std::unique_ptr<Firewall>> firewall = open_tcp_mode();
@@ -103,7 +105,7 @@ Result<bool> Tunnel::open(const TunnelAddresses& addresses, std::size_t first_th
 
 void Tunnel::add_loops(std::size_t first_thread) {
   first_thread_ = first_thread;
-  for (std::size_t i = 0; i < loops_wanted(); ++i) {
+  for (std::size_t i = 0; i < engine_count(); ++i) {
     uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
     workers_.emplace_back().engine =
         std::make_unique<Engine>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
@@ -129,8 +131,8 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
 }
 
 // One socket per worker on each TCP address, one for the first worker on a unix path.
-Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(
-    const std::vector<IpEndpoint>& locals, ListeningSockets& inherited) {
+Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(const std::vector<IpEndpoint>& locals,
+                                                                        ListeningSockets& inherited) {
   std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
   if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
     Result<FileDescriptor> listening = open_unix_listener(*path, inherited);
@@ -142,7 +144,7 @@ Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(
   const bool shared = sockets.size() > 1;
   for (const IpEndpoint& address : locals) {
     const std::string place = ListeningSockets::place(PortKind::kTcp, address);
-    std::vector<FileDescriptor> had = share_out(inherited.take(place), sockets.size());
+    std::vector<FileDescriptor> had = distribute(inherited.take(place), sockets.size());
     if (shared && had.empty())  // with SO_REUSEPORT, a port that another program uses appears free
       if (Result<FileDescriptor> probe = listen_tcp(address, false); !probe) return Error{probe.error()};
     for (std::size_t i = 0; i < std::max(sockets.size(), had.size()); ++i) {
@@ -171,14 +173,14 @@ Result<FileDescriptor> Tunnel::open_unix_listener(const UnixPath& path, Listenin
 
 // Duplicates sockets until each worker has one, so that several accept from the same socket; none if
 // `sockets` is empty. Surplus sockets are listened on, too, because their queues may hold connections.
-std::vector<FileDescriptor> Tunnel::share_out(std::vector<FileDescriptor> sockets, std::size_t parts) {
+std::vector<FileDescriptor> Tunnel::distribute(std::vector<FileDescriptor> sockets, std::size_t parts) {
   const std::size_t had = sockets.size();
   for (std::size_t i = 0; had > 0 && sockets.size() < parts; ++i)
     sockets.emplace_back(::fcntl(sockets[i % had].get(), F_DUPFD_CLOEXEC, 0));
   return sockets;
 }
 
-void Tunnel::lend_sockets(ListeningSockets& sockets) const {
+void Tunnel::export_sockets(ListeningSockets& sockets) const {
   for (const Listened& one : listened_) {
     sockets.add(one.place, one.fd);
     if (socket_file_) sockets.add_file(one.place, socket_file_);
@@ -194,7 +196,8 @@ Result<bool> Tunnel::open_server(const TunnelAddresses& addresses, ListeningSock
     worker.part = std::move(part);
   }
   const HostPort& listened = std::get<HostPort>(profile_.local_address);
-  if (Result<bool> enough = check_descriptors(listened, addresses.local.size(), parts.size()); !enough) return enough;
+  if (Result<bool> enough = check_descriptors(listened, addresses.local.size(), parts.size()); !enough)
+    return enough;
   const std::uint16_t port_max = listened.port_max;
   for (IpEndpoint address : addresses.local) {
     const std::vector<std::uint16_t> ports =
@@ -214,14 +217,15 @@ Result<bool> Tunnel::open_server(const TunnelAddresses& addresses, ListeningSock
 // all of them. The rules cover only our own ports, because they would block the connections of other
 // programs.
 Result<bool> Tunnel::listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
-                                           std::span<ServerWorker* const> parts) {
+                                     std::span<ServerWorker* const> parts) {
   const std::uint16_t port_max = std::get<HostPort>(profile_.local_address).port_max;
   const auto loops = static_cast<std::uint32_t>(std::min<std::size_t>(parts.size(), kFakeTcpLoops));
   for (const IpEndpoint& address : addresses) {
     const std::vector<std::uint16_t> ports = free_ports(address, port_max, PortKind::kTcp, {});
     warn_of_taken_ports(profile_, address, ports);
-    for (const PortStretch& stretch : stretches_of(ports)) {
-      Result<std::vector<FirewallRule>> rules = firewall_->suppress_kernel_segments_of(stretch.first, stretch.last);
+    for (const PortRange& stretch : ranges_of(ports)) {
+      Result<std::vector<FirewallRule>> rules =
+          firewall_->suppress_kernel_segments_of(stretch.first, stretch.last);
       if (!rules) return Error{rules.error()};
       std::ranges::move(*rules, std::back_inserter(firewall_rules_));
     }
@@ -234,7 +238,7 @@ Result<bool> Tunnel::listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
 // Several engines need SO_REUSEPORT, with which a port that another program uses appears free. Probe it
 // without.
 Result<bool> Tunnel::listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
-                                    ListeningSockets& inherited) {
+                               ListeningSockets& inherited) {
   const std::string place = ListeningSockets::place(PortKind::kUdp, address);
   std::vector<FileDescriptor> had = inherited.take(place);
   had.resize(parts.size());  // a server has an engine on every thread, so the number is the same as before
@@ -266,7 +270,7 @@ void Tunnel::shut_down() {
 }
 
 // Collects values from several engines. The last one to arrive delivers the sum.
-struct Tunnel::StatusCollection {
+struct Tunnel::TotalsCollection {
   struct Share {
     TunnelTotals totals;
     std::uint64_t at;  // Engine::activity()
@@ -277,7 +281,7 @@ struct Tunnel::StatusCollection {
   std::atomic<std::size_t> missing;
 };
 
-void Tunnel::ask(const std::shared_ptr<StatusCollection>& gathering, std::size_t index) {
+void Tunnel::ask(const std::shared_ptr<TotalsCollection>& gathering, std::size_t index) {
   const Worker& worker = workers_[index];
   worker.engine->mailbox().post(
       [part = worker.part.get(), engine = worker.engine.get(), &threads = threads_, gathering, index] {
@@ -300,13 +304,13 @@ void add(TunnelTotals& sum, const TunnelTotals& one) {
 }  // namespace
 
 void Tunnel::queue_write(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<StatusCollection>();
+  auto gathering = std::make_shared<TotalsCollection>();
   gathering->alive = alive_;
   gathering->shares.resize(workers_.size());
   gathering->missing = workers_.size();
-  gathering->then = [then = std::move(then)](const std::vector<StatusCollection::Share>& shares) {
+  gathering->then = [then = std::move(then)](const std::vector<TotalsCollection::Share>& shares) {
     TunnelTotals sum;
-    for (const StatusCollection::Share& share : shares) add(sum, share.totals);
+    for (const TotalsCollection::Share& share : shares) add(sum, share.totals);
     then(sum);
   };
   for (std::size_t i = 0; i < workers_.size(); ++i) ask(gathering, i);
@@ -315,15 +319,16 @@ void Tunnel::queue_write(std::function<void(const TunnelTotals&)> then) {
 void Tunnel::collect_active(std::function<void(const TunnelTotals&)> then) {
   std::vector<std::size_t> active;
   for (std::size_t i = 0; i < workers_.size(); ++i)
-    if (workers_[i].engine->activity() != workers_[i].said_at) active.push_back(i);
-  auto gathering = std::make_shared<StatusCollection>();
+    if (workers_[i].engine->activity() != workers_[i].last_activity) active.push_back(i);
+  auto gathering = std::make_shared<TotalsCollection>();
   gathering->alive = alive_;
   gathering->shares.resize(workers_.size());
   gathering->missing = active.size();
-  gathering->then = [this, active, then = std::move(then)](const std::vector<StatusCollection::Share>& shares) {
+  gathering->then = [this, active,
+                     then = std::move(then)](const std::vector<TotalsCollection::Share>& shares) {
     for (const std::size_t i : active) {
       workers_[i].said = shares[i].totals;
-      workers_[i].said_at = shares[i].at;
+      workers_[i].last_activity = shares[i].at;
     }
     TunnelTotals sum;
     for (const Worker& worker : workers_) add(sum, worker.said);

@@ -35,21 +35,21 @@ class Tunnel {
   /// Derives the key and does nothing else. `threads` and `memory` outlive the tunnel. The error gives the
   /// reason for which the key cannot be derived.
   static Result<std::unique_ptr<Tunnel>> make(const Profile& profile, WorkerThreads& threads,
-                                                   MemoryQuota& memory);
+                                              MemoryQuota& memory);
   /// REQUIRES: all threads are stopped or have ended.
   ~Tunnel();
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
   /// Number of engines: one per thread, for a client at most `conn`.
-  std::size_t loops_wanted() const;
+  std::size_t engine_count() const;
   /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round robin. Uses the
   /// sockets in `inherited` instead of binding where there are any. The error names the resource.
   /// REQUIRES: all threads are stopped or not started; called once.
   Result<bool> open(const TunnelAddresses& addresses, std::size_t first_thread, ListeningSockets& inherited);
   /// Adds duplicates of its listening sockets to `sockets`, for the tunnel that replaces it, and continues to
   /// run. Sockets of tcp mode are not included.
-  void lend_sockets(ListeningSockets& sockets) const;
+  void export_sockets(ListeningSockets& sockets) const;
   /// Applies the options that may change at run time. `remote`: its addresses, if it changed.
   /// REQUIRES: all threads are stopped; options that need a restart are unchanged.
   void apply(const Profile& next, const std::vector<IpEndpoint>* remote);
@@ -75,22 +75,24 @@ class Tunnel {
   struct Worker {
     std::unique_ptr<Engine> engine;
     std::unique_ptr<TunnelWorker> part;
-    TunnelTotals said{};         // as of the last collect_active() that asked this engine
-    std::uint64_t said_at = ~std::uint64_t{0};  // Engine::activity() at that time
+    TunnelTotals said{};  // as of the last collect_active() that asked this engine
+    std::uint64_t last_activity = ~std::uint64_t{0};  // Engine::activity() at that time
   };
-  struct StatusCollection;
+  struct TotalsCollection;
 
   Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory);
   void add_loops(std::size_t first_thread);
-  void ask(const std::shared_ptr<StatusCollection>& gathering, std::size_t index);
+  void ask(const std::shared_ptr<TotalsCollection>& gathering, std::size_t index);
   Result<bool> open_client(const TunnelAddresses& addresses, ListeningSockets& inherited);
   Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals,
-                                                                   ListeningSockets& inherited);
+                                                                  ListeningSockets& inherited);
   Result<FileDescriptor> open_unix_listener(const UnixPath& path, ListeningSockets& inherited);
   Result<bool> open_server(const TunnelAddresses& addresses, ListeningSockets& inherited);
-  Result<bool> listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts, ListeningSockets& inherited);
-  static std::vector<FileDescriptor> share_out(std::vector<FileDescriptor> sockets, std::size_t parts);
-  Result<bool> listen_fake_tcp(const std::vector<IpEndpoint>& addresses, std::span<ServerWorker* const> parts);
+  Result<bool> listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
+                         ListeningSockets& inherited);
+  static std::vector<FileDescriptor> distribute(std::vector<FileDescriptor> sockets, std::size_t parts);
+  Result<bool> listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
+                               std::span<ServerWorker* const> parts);
 
   Profile profile_;  // without the key; workers reference it; changes only while all threads are stopped
   WorkerThreads& threads_;

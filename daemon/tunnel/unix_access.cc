@@ -21,7 +21,8 @@ std::string folder_of(const std::string& path) {
 constexpr mode_t kEnter = 1, kWrite = 2;
 
 bool has_permission(const struct stat& info, const Identity& user, mode_t wanted) {
-  const bool in_group = info.st_gid == user.gid || std::ranges::find(user.groups, info.st_gid) != user.groups.end();
+  const bool in_group =
+      info.st_gid == user.gid || std::ranges::find(user.groups, info.st_gid) != user.groups.end();
   const unsigned shift = info.st_uid == user.uid ? 6 : in_group ? 3 : 0;
   return (info.st_mode >> shift & wanted) == wanted;
 }

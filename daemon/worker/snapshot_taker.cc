@@ -55,8 +55,8 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.segments_sent = kcp.counters().out_segments;
   to.segments_received = kcp.counters().in_segments;
   to.segments_retransmitted = kcp.counters().retransmitted;
-  to.segments_lost =
-      sending.counters().lost_by_packet_threshold + sending.counters().lost_by_time + sending.counters().timed_out;
+  to.segments_lost = sending.counters().lost_by_packet_threshold + sending.counters().lost_by_time +
+                     sending.counters().timed_out;
   to.segments_found_again = sending.counters().spurious;
   to.segments_repeated = kcp.counters().repeated;
   to.peer_window = kcp.peer_window();
@@ -67,10 +67,10 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.receive_queue = kcp.receive_window().window() - kcp.receive_window().free();
 }
 
-// By the packets' numbers where the suite has them. Else by FEC's groups: each that was recovered or given up lacked one
-// packet at least.
+// By the packets' numbers where the suite has them. Else by FEC's groups: each that was recovered or given up
+// lacked one packet at least.
 std::optional<double> missing_packets(const Link& link) {
-  if (const auto& guard = link.guard()) {
+  if (const auto& guard = link.anti_replay()) {
     const std::uint64_t sent = guard->packets_sent_by_peer();
     return static_cast<double>(sent - std::min(sent, link.packets_received()));
   }

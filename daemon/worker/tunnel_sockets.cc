@@ -19,7 +19,7 @@ Path path_from(const DatagramSocket& socket, const IpEndpoint& remote) {
 }
 
 // A newly connected socket shows the source address.
-bool leaves_from_elsewhere(const Path& path, const Profile& profile) {
+bool source_address_changed(const Path& path, const Profile& profile) {
   Result<UdpSocket> look = UdpSocket::connect(path.remote, udp_options(profile, path.socket));
   return look && look->local().ip != path.local.ip;
 }
@@ -45,9 +45,11 @@ FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t in
 }
 
 Result<std::unique_ptr<Firewall>> open_tcp_mode() {
-  const std::string needs = "tcp mode (--tcp) needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN, as root has them: ";
+  const std::string needs =
+      "tcp mode (--tcp) needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN, as root has them: ";
   const int family = has_family(AF_INET) ? AF_INET : AF_INET6;
-  if (const Result<RawTcpSocket> probe = RawTcpSocket::open(family, 0); !probe) return Error{needs + probe.error()};
+  if (const Result<RawTcpSocket> probe = RawTcpSocket::open(family, 0); !probe)
+    return Error{needs + probe.error()};
   Result<std::unique_ptr<Firewall>> firewall = Firewall::open();
   if (!firewall) return Error{needs + firewall.error()};
   return firewall;
@@ -58,7 +60,8 @@ namespace {
 void set_dscp(DatagramSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
-  EventLog(profile.name).warning("the kernel refuses dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
+  EventLog(profile.name)
+      .warning("the kernel refuses dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
 }
 
 void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profile) {
@@ -77,12 +80,12 @@ void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profil
 
 }  // namespace
 
-void set_up_socket(DatagramSocket& socket, const Profile& profile) {
+void configure_socket(DatagramSocket& socket, const Profile& profile) {
   set_dscp(socket, profile);  // a reclaimed socket may have another DSCP
   warn_of_clamped_buffers(socket, profile);
 }
 
-void change_socket(DatagramSocket& socket, const Profile& profile) {
+void reconfigure_socket(DatagramSocket& socket, const Profile& profile) {
   set_dscp(socket, profile);
   socket.set_buffers(static_cast<int>(profile.sockbuf));
   warn_of_clamped_buffers(socket, profile);

@@ -22,14 +22,14 @@ std::uint16_t random_port(const HostPort& server, Random& random);
 Path path_from(const DatagramSocket& socket, const IpEndpoint& remote);
 /// True if packets to the path's peer would now leave from another address. False without a route: the caller
 /// is notified when one appears.
-bool leaves_from_elsewhere(const Path& path, const Profile& profile);
+bool source_address_changed(const Path& path, const Profile& profile);
 /// The profile's options for a new socket.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
 FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index);
 /// Sets DSCP on a new socket. Logs once if the kernel rejects it or grants smaller buffers than sockbuf.
-void set_up_socket(DatagramSocket& socket, const Profile& profile);
+void configure_socket(DatagramSocket& socket, const Profile& profile);
 /// The same for a socket that another profile set up.
-void change_socket(DatagramSocket& socket, const Profile& profile);
+void reconfigure_socket(DatagramSocket& socket, const Profile& profile);
 /// Opens the firewall that tcp mode needs, before any socket is opened. The error names the missing
 /// privileges.
 Result<std::unique_ptr<Firewall>> open_tcp_mode();

@@ -124,9 +124,18 @@ struct GoName {
   Cipher cipher;
 };
 constexpr std::array<GoName, 13> kGoNames{{
-    {"SM4", Cipher::kSm4}, {"AES128", Cipher::kAes128}, {"AES192", Cipher::kAes192}, {"AES256", Cipher::kAes},
-    {"TEA", Cipher::kTea}, {"XOR", Cipher::kXor}, {"Blowfish", Cipher::kBlowfish}, {"None", Cipher::kNone},
-    {"Cast5", Cipher::kCast5}, {"3DES", Cipher::kTripleDes}, {"Twofish", Cipher::kTwofish}, {"XTEA", Cipher::kXtea},
+    {"SM4", Cipher::kSm4},
+    {"AES128", Cipher::kAes128},
+    {"AES192", Cipher::kAes192},
+    {"AES256", Cipher::kAes},
+    {"TEA", Cipher::kTea},
+    {"XOR", Cipher::kXor},
+    {"Blowfish", Cipher::kBlowfish},
+    {"None", Cipher::kNone},
+    {"Cast5", Cipher::kCast5},
+    {"3DES", Cipher::kTripleDes},
+    {"Twofish", Cipher::kTwofish},
+    {"XTEA", Cipher::kXtea},
     {"Salsa20", Cipher::kSalsa20},
 }};
 
@@ -159,12 +168,15 @@ const bool registered = [] {
           [=, d = dispatch](benchmark::State& s) { encrypt_alone(s, cipher, 1500, d); });
     }
   }
-  for (const auto& [path, name] : {std::pair{Salsa20Path::kPortable, "sodium"}, std::pair{Salsa20Path::kAvx2, "avx2"},
-                                   std::pair{Salsa20Path::kAvx512, "avx512"}}) {
+  for (const auto& [path, name] :
+       {std::pair{Salsa20Path::kPortable, "sodium"}, std::pair{Salsa20Path::kAvx2, "avx2"},
+        std::pair{Salsa20Path::kAvx512, "avx512"}}) {
     if (!cpu_can(path)) continue;
-    for (const auto& [packets, size] : {std::pair<std::size_t, std::size_t>{1, 60}, {1, 1350}, {4, 1350}, {48, 1350}}) {
+    for (const auto& [packets, size] :
+         {std::pair<std::size_t, std::size_t>{1, 60}, {1, 1350}, {4, 1350}, {48, 1350}}) {
       benchmark::RegisterBenchmark(
-          ("crypt/salsa20/" + std::string(name) + "/" + std::to_string(packets) + "x" + std::to_string(size)).c_str(),
+          ("crypt/salsa20/" + std::string(name) + "/" + std::to_string(packets) + "x" + std::to_string(size))
+              .c_str(),
           [p = path, n = packets, b = size](benchmark::State& s) { salsa20(s, p, n, b); });
     }
   }

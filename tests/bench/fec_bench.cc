@@ -86,14 +86,16 @@ BENCHMARK(fec_encode_thin);
 void fec_decode(benchmark::State& state, gf::Backend backend, std::size_t losses, std::size_t batch) {
   if (!gf::supported(backend)) return state.SkipWithError("not on this machine");
   constexpr std::size_t kGroups = 9 * 13;
-  ErasureCodeCache codes([backend](FecSettings counts) { return std::make_unique<ReedSolomonCode>(counts, backend); });
+  ErasureCodeCache codes(
+      [backend](FecSettings counts) { return std::make_unique<ReedSolomonCode>(counts, backend); });
   const ReedSolomonCode code({10, 3}, backend);
   FecEncoder encoder(code);
   FecDecoder decoder({10, 3}, codes);
   Arena arena(kGroups * 13);
   for (std::size_t g = 0; g < kGroups; ++g) {
     for (std::size_t i = 0; i < 10; ++i) encoder.add(TimePoint{}, {arena.body(g * 13 + i), kBody});
-    const std::array<std::uint8_t*, 3> outs{arena.body(g * 13 + 10), arena.body(g * 13 + 11), arena.body(g * 13 + 12)};
+    const std::array<std::uint8_t*, 3> outs{arena.body(g * 13 + 10), arena.body(g * 13 + 11),
+                                            arena.body(g * 13 + 12)};
     encoder.finish_group(outs);
   }
   std::uint32_t round = 0;
@@ -123,10 +125,12 @@ BENCHMARK_CAPTURE(fec_decode, lost_3_avx2, gf::Backend::kAvx2, 3, 117);
 std::vector<std::uint8_t> payload(bool compressible) {
   std::vector<std::uint8_t> bytes(65536);
   Random random(2);
-  static constexpr std::string_view kText = "GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nAccept: */*\r\n";
+  static constexpr std::string_view kText =
+      "GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nAccept: */*\r\n";
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const bool noise = !compressible || random.below(16) == 0;
-    bytes[i] = noise ? static_cast<std::uint8_t>(random.next32()) : static_cast<std::uint8_t>(kText[i % kText.size()]);
+    bytes[i] = noise ? static_cast<std::uint8_t>(random.next32())
+                     : static_cast<std::uint8_t>(kText[i % kText.size()]);
   }
   return bytes;
 }

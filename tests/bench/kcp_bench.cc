@@ -22,7 +22,8 @@ constexpr std::uint16_t kPeerWindow = 65535;
 KcpSettings settings(std::uint32_t window) {
   KcpSettings settings;
   settings.tuning = kModePresets[3].tuning;  // fast3
-  settings.tuning.congestion = Congestion::kOff;  // the windows are to be full; no time passes to measure a path by
+  settings.tuning.congestion =
+      Congestion::kOff;  // the windows are to be full; no time passes to measure a path by
   settings.send_window = settings.receive_window = window;
   return settings;
 }
@@ -132,7 +133,8 @@ BENCHMARK(kcp_flush)->RangeMultiplier(2)->Range(128, 8192)->UseManualTime();
 void kcp_flush_idle(benchmark::State& state) {
   Sender sender(static_cast<std::uint32_t>(state.range(0)));
   sender.fill();
-  if (sender.flush() != static_cast<std::size_t>(state.range(0))) state.SkipWithError("not the whole window left");
+  if (sender.flush() != static_cast<std::size_t>(state.range(0)))
+    state.SkipWithError("not the whole window left");
   for (auto _ : state) {
     sender.kcp().handle_timeout(sender.now());
     benchmark::DoNotOptimize(sender.flush());

@@ -62,7 +62,8 @@ TEST_CASE("Port 0 is for listeners alone") {
 
 TEST_CASE("What has a slash or a leading @ is a unix path where one is allowed") {
   for (const auto use : {AddressUse::kStreamListen, AddressUse::kStreamDial}) {
-    for (const std::string path : {"/run/x.sock", "./a:1", "./x.sock", "@abstract", "@a:1", "/a:b/c", "@a://b"}) {
+    for (const std::string path :
+         {"/run/x.sock", "./a:1", "./x.sock", "@abstract", "@a:1", "/a:b/c", "@a://b"}) {
       const auto address = parse_address(path, use);
       REQUIRE(address.ok());
       CHECK(std::get<UnixPath>(address.value()).path == path);
@@ -79,7 +80,8 @@ TEST_CASE("What has a slash or a leading @ is a unix path where one is allowed")
 TEST_CASE("A word without a slash is a host that lacks its port, never a file of that name") {
   for (const auto use : {AddressUse::kStreamListen, AddressUse::kStreamDial}) {
     for (const std::string_view word : {"x.sock", "localhost", "example.net", "run"})
-      CHECK(fault(word, use) == "has no port; the path of a unix socket has a slash, like ./" + std::string(word));
+      CHECK(fault(word, use) ==
+            "has no port; the path of a unix socket has a slash, like ./" + std::string(word));
   }
 }
 
@@ -110,7 +112,8 @@ TEST_CASE("A port may be a service's name") {
     CHECK(host_port("h:domain", use) == HostPort{"h", 53, 53});
   }
   CHECK(fault("h:http-https", AddressUse::kDatagramDial).starts_with("has a port that is neither"));
-  CHECK(fault("h:sixteen-letters-", AddressUse::kStreamDial) == "has a port that is not a number in 1..65535");
+  CHECK(fault("h:sixteen-letters-", AddressUse::kStreamDial) ==
+        "has a port that is not a number in 1..65535");
 }
 
 TEST_CASE("What is written in an address's place and is none is refused with the reason") {
@@ -118,15 +121,16 @@ TEST_CASE("What is written in an address's place and is none is refused with the
     std::string_view text, fault;
   };
   // Each but the kcptun:// one was taken for a unix path where one is allowed.
-  for (const auto& row : {Row{"http://h:1", "is a URL: write host:port without http://"},
-                          Row{"https://h/", "is a URL: write host:port without https://"},
-                          Row{" tcp://127.0.0.1:80 ", "is a URL: write host:port without tcp://"},
-                          Row{"kcptun://v1/AAAA", "is a pairing string, which belongs to -c"},
-                          Row{"unix:///run/x", "begins with unix:; write the path alone"},
-                          Row{"unix:/run/x", "begins with unix:; write the path alone"},
-                          Row{"h:80/path", "has a path behind its port; write host:port"},
-                          Row{"12948", "has no host and no colon: write :12948"}, Row{"192.0.2.1", "has no port"},
-                          Row{"h\uff1a80", "has a full-width colon (U+FF1A): write an ordinary one"}}) {
+  for (const auto& row :
+       {Row{"http://h:1", "is a URL: write host:port without http://"},
+        Row{"https://h/", "is a URL: write host:port without https://"},
+        Row{" tcp://127.0.0.1:80 ", "is a URL: write host:port without tcp://"},
+        Row{"kcptun://v1/AAAA", "is a pairing string, which belongs to -c"},
+        Row{"unix:///run/x", "begins with unix:; write the path alone"},
+        Row{"unix:/run/x", "begins with unix:; write the path alone"},
+        Row{"h:80/path", "has a path behind its port; write host:port"},
+        Row{"12948", "has no host and no colon: write :12948"}, Row{"192.0.2.1", "has no port"},
+        Row{"h\uff1a80", "has a full-width colon (U+FF1A): write an ordinary one"}}) {
     for (const auto use : kAnyUse) CHECK(fault(row.text, use) == row.fault);
   }
   CHECK(fault("udp://8.8.8.8:53", AddressUse::kStreamDial) ==

@@ -16,7 +16,8 @@ TEST_CASE("Help is printed however it is asked for") {
   }
 }
 
-TEST_CASE("The version is printed as Go's kcptun has it, on one line, with our name and the libraries behind") {
+TEST_CASE(
+    "The version is printed as Go's kcptun has it, on one line, with our name and the libraries behind") {
   for (const std::string word : {"--version", "-version", "-v"}) {
     CHECK(printed(run_flags({word})) == "kcptun version " KCPTUN_VERSION " kcptun-uv (libuv 1.44)\n");
   }
@@ -29,8 +30,7 @@ TEST_CASE("A check prints a profile that can be pasted back, without the key") {
   const auto command = run_flags(arguments);
   const auto text = printed(command);
   CHECK(text.find("hush") == std::string::npos);
-  CHECK(warnings_of(command) ==
-        std::vector<std::string>{"interval 3 is outside 10..5000; using 10"});
+  CHECK(warnings_of(command) == std::vector<std::string>{"interval 3 is outside 10..5000; using 10"});
   const auto fields = fields_of(text);
   CHECK(fields["key"] == "(hidden)");
   CHECK(fields["interval"] == 10);
@@ -44,16 +44,18 @@ TEST_CASE("A check prints a profile that can be pasted back, without the key") {
 Profile checked_again(const std::vector<std::string>& arguments, Role role) {
   auto check = arguments;
   check.emplace_back("--check");
-  return profile_of(run({.role = role, .arguments = {"-c", "f"}, .files = {{"f", printed(run_flags(check, role))}}}));
+  return profile_of(
+      run({.role = role, .arguments = {"-c", "f"}, .files = {{"f", printed(run_flags(check, role))}}}));
 }
 
 TEST_CASE("The output of a check, used as a file, behaves as what was checked") {
   using Arguments = std::vector<std::string>;
   for (const Role role : {Role::kClient, Role::kServer}) {
     for (const Arguments& arguments :
-         {Arguments{}, Arguments{"--sndwnd", "300"}, Arguments{"--rcvwnd", "300"}, Arguments{"--smuxbuf", "8388608"},
-          Arguments{"--streambuf", "65536"}, Arguments{"--cc", "kcp"}, Arguments{"--mode", "normal"},
-          Arguments{"--mode", "manual", "--nc", "1"}, Arguments{"--mtu", "auto"}, Arguments{"--sndwnd", "auto"},
+         {Arguments{}, Arguments{"--sndwnd", "300"}, Arguments{"--rcvwnd", "300"},
+          Arguments{"--smuxbuf", "8388608"}, Arguments{"--streambuf", "65536"}, Arguments{"--cc", "kcp"},
+          Arguments{"--mode", "normal"}, Arguments{"--mode", "manual", "--nc", "1"},
+          Arguments{"--mtu", "auto"}, Arguments{"--sndwnd", "auto"},
           Arguments{"--smuxbuf", "auto", "--streambuf", "auto"}}) {
       const auto before = profile_of(run_flags(arguments, role));
       const auto after = checked_again(arguments, role);
@@ -73,13 +75,15 @@ TEST_CASE("The output of a check, used as a file, behaves as what was checked") 
 }
 
 TEST_CASE("A check marks what nobody has set, and says auto where the program chooses") {
-  const auto text = printed(run_flags({"--mtu", "1200", "-r", "h:1", "--key", "kkkkkkkkkkkkkkkk", "--check"}));
+  const auto text =
+      printed(run_flags({"--mtu", "1200", "-r", "h:1", "--key", "kkkkkkkkkkkkkkkk", "--check"}));
   CHECK(text.find("  \"mtu\": 1200,\n") != std::string::npos);
   CHECK(text.find("  \"sndwnd\": \"auto\",  // default\n") != std::string::npos);
   CHECK(text.find("  \"streambuf\": \"auto\",  // default\n") != std::string::npos);
   CHECK(text.find("  \"interval\": 30,  // by mode\n") != std::string::npos);
   // Without a model of the path the window stays.
-  CHECK(printed(run_flags({"--cc", "kcp", "--check"})).find("\"sndwnd\": 128,  // default\n") != std::string::npos);
+  CHECK(printed(run_flags({"--cc", "kcp", "--check"})).find("\"sndwnd\": 128,  // default\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("A number that loses against the file is named, with what the file has") {
@@ -100,21 +104,29 @@ TEST_CASE("A number that loses against the file is named, with what the file has
 
 TEST_CASE("A variable, a plugin's option and a key file that lose against the file are named too") {
   const std::string key = "{\"key\": \"0123456789abcdef\"}";
-  CHECK(warnings_of(run({.arguments = {"-c", "x.json"}, .environment_key = "another-key-of-24-bytes", .files = {{"x.json", key}}})) ==
-        std::vector<std::string>{"KCPTUN_KEY is ignored: x.json has \"key\": (hidden), and the file overrides it"});
-  CHECK(warnings_of(run({.arguments = {"-c", "x.json", "--key-file", "k"}, .files = {{"x.json", key}}})) ==
-        std::vector<std::string>{"--key-file k is ignored: x.json has \"key\": (hidden), and the file overrides flags"});
-  const PluginEnvironment plugin{"192.0.2.1", "8388", "127.0.0.1", "1080", "c=x.json;mtu=1200"};
-  CHECK(warnings_of(run({.files = {{"x.json", "{\"key\": \"0123456789abcdef\", \"mtu\": 1300}"}}, .plugin = plugin})) ==
+  CHECK(warnings_of(run({.arguments = {"-c", "x.json"},
+                         .environment_key = "another-key-of-24-bytes",
+                         .files = {{"x.json", key}}})) ==
         std::vector<std::string>{
-            "mtu 1200 from SS_PLUGIN_OPTIONS is ignored: x.json has \"mtu\": 1300, and the file overrides it"});
+            "KCPTUN_KEY is ignored: x.json has \"key\": (hidden), and the file overrides it"});
+  CHECK(warnings_of(run({.arguments = {"-c", "x.json", "--key-file", "k"}, .files = {{"x.json", key}}})) ==
+        std::vector<std::string>{
+            "--key-file k is ignored: x.json has \"key\": (hidden), and the file overrides flags"});
+  const PluginEnvironment plugin{"192.0.2.1", "8388", "127.0.0.1", "1080", "c=x.json;mtu=1200"};
+  CHECK(
+      warnings_of(
+          run({.files = {{"x.json", "{\"key\": \"0123456789abcdef\", \"mtu\": 1300}"}}, .plugin = plugin})) ==
+      std::vector<std::string>{
+          "mtu 1200 from SS_PLUGIN_OPTIONS is ignored: x.json has \"mtu\": 1300, and the file overrides it"});
 }
 
 TEST_CASE("A flag that loses against one tunnel of a file is named with the tunnel") {
-  const auto command = run({.arguments = {"-c", "x.json", "--mtu", "1200"},
-                            .files = {{"x.json", R"json({"key": "0123456789abcdef", "remoteaddr": "h:1", "tunnels": [
+  const auto command =
+      run({.arguments = {"-c", "x.json", "--mtu", "1200"},
+           .files = {{"x.json", R"json({"key": "0123456789abcdef", "remoteaddr": "h:1", "tunnels": [
                               {"name": "a", "localaddr": ":1"}, {"name": "b", "localaddr": ":2", "mtu": 1300}]})json"}}});
-  CHECK(warnings_of(command) == std::vector<std::string>{
+  CHECK(warnings_of(command) ==
+        std::vector<std::string>{
             "tunnel b: --mtu 1200 is ignored: x.json has \"mtu\": 1300, and the file overrides flags"});
 }
 
@@ -150,12 +162,15 @@ TEST_CASE("A subcommand is a first argument, of its program only, and has flags 
   CHECK(std::get<RunSubcommand>(run_flags({"bench", "-r", "h:1"})).id == SubcommandId::kBench);
   CHECK(std::get<HostPort>(run.profile.remote) == HostPort{"h", 1, 1});
   CHECK(run.settings.number(OptionId::kBandwidth) == 50);
-  CHECK(printed(run_flags({"probe", "--help"})).find("kcptun-client probe -c FILE|STRING") != std::string::npos);
-  CHECK(printed(run_flags({"--help"})).find("kcptun-client top [--once] ADDRESS | -c FILE") != std::string::npos);
+  CHECK(printed(run_flags({"probe", "--help"})).find("kcptun-client probe -c FILE|STRING") !=
+        std::string::npos);
+  CHECK(printed(run_flags({"--help"})).find("kcptun-client top [--once] ADDRESS | -c FILE") !=
+        std::string::npos);
   CHECK(printed(run_flags({"--help"}, Role::kServer)).find("kcptun-server top ") != std::string::npos);
   CHECK(refusal_line(run_flags({"probe"}, Role::kServer)) == "kcptun-server: \"probe\": unexpected argument");
   CHECK(refusal_line(run_flags({"-r", "h:1", "probe"})) == "kcptun-client: \"probe\": unexpected argument");
-  CHECK(warnings_of(run_flags({"--key", "k", "--duration", "3"})) == std::vector<std::string>{"--duration is ignored: it is for kcptun-client probe"});
+  CHECK(warnings_of(run_flags({"--key", "k", "--duration", "3"})) ==
+        std::vector<std::string>{"--duration is ignored: it is for kcptun-client probe"});
   CHECK(exit_code(run_flags({"probe", "--duration", "0"})) == 2);
 }
 

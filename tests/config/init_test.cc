@@ -84,7 +84,8 @@ TEST_CASE("A new pair leaves windows and redundancy to the programs, which follo
 }
 
 TEST_CASE("No line of a written profile is wider than a terminal of 80 columns") {
-  const auto pair = pair_of(asked({"--init", "server", "--ds", "10", "--mtu", "auto", "--smuxbuf", "4194304", "--tcp"}));
+  const auto pair =
+      pair_of(asked({"--init", "server", "--ds", "10", "--mtu", "auto", "--smuxbuf", "4194304", "--tcp"}));
   for (const auto* settings : {&pair.client, &pair.server}) {
     std::istringstream lines(render_profile(*settings, "x.json"));
     for (std::string line; std::getline(lines, line);) {
@@ -175,7 +176,8 @@ ShareRequest shared(const Start& start) {
 }
 
 TEST_CASE("A profile that --init wrote gives the same pairing string again, on either side") {
-  const auto pair = pair_of(asked({"--init", "server", "--public-address", "vpn.example.net", "-l", ":30-39", "--tcp"}));
+  const auto pair =
+      pair_of(asked({"--init", "server", "--public-address", "vpn.example.net", "-l", ":30-39", "--tcp"}));
   const std::string wanted = encode_pairing(pair.client);
   const std::map<std::string, std::string> files{{"server.json", render_profile(pair.server, "server.json")},
                                                  {"client.json", render_profile(pair.client, "client.json")}};
@@ -189,7 +191,8 @@ TEST_CASE("A profile that --init wrote gives the same pairing string again, on e
 
 TEST_CASE("A server's profile without a public address is shared with this machine's own") {
   const auto file = render_profile(pair_of(asked({"--init", "server"})).server, "x");
-  const auto share = shared({.role = Role::kServer, .arguments = {"--share", "-c", "x"}, .files = {{"x", file}}});
+  const auto share =
+      shared({.role = Role::kServer, .arguments = {"--share", "-c", "x"}, .files = {{"x", file}}});
   CHECK(share.wants_address);
   const auto pairing = std::get<std::string>(pairing_of(share.tunnels.front(), "2001:db8::7"));
   const auto json = decode_pairing(pairing, Role::kClient);
@@ -201,10 +204,13 @@ TEST_CASE("A server's profile without a public address is shared with this machi
 }
 
 TEST_CASE("What cannot be shared is refused in one line") {
-  CHECK(refusal_line(run_flags({"--share"})) == "kcptun-client: client.json: cannot read: No such file or directory");
-  const auto share = shared({.arguments = {"--share", "-c", "x"}, .files = {{"x", R"({"key": "0123456789abcdef"})"}}});
-  CHECK(std::get<StartupError>(pairing_of(share.tunnels.front(), "")).line.find("need the server's address") !=
-        std::string::npos);
+  CHECK(refusal_line(run_flags({"--share"})) ==
+        "kcptun-client: client.json: cannot read: No such file or directory");
+  const auto share =
+      shared({.arguments = {"--share", "-c", "x"}, .files = {{"x", R"({"key": "0123456789abcdef"})"}}});
+  CHECK(
+      std::get<StartupError>(pairing_of(share.tunnels.front(), "")).line.find("need the server's address") !=
+      std::string::npos);
   CHECK(refusal_line(run_flags({"--print"})) == "kcptun-client: --print: has a meaning with --init only");
 }
 
@@ -212,7 +218,8 @@ TEST_CASE("A key file is shared as the key that it holds") {
   const auto share = shared({.arguments = {"--share", "-c", "x"},
                              .files = {{"x", R"({"key-file": "k", "remoteaddr": "h:1"})"}},
                              .key_files = {{"k", "the key of the file"}}});
-  const auto json = fields_of(decode_pairing(std::get<std::string>(pairing_of(share.tunnels.front(), "")), Role::kClient).value());
+  const auto json = fields_of(
+      decode_pairing(std::get<std::string>(pairing_of(share.tunnels.front(), "")), Role::kClient).value());
   CHECK(json["key"] == "the key of the file");
   CHECK_FALSE(json.contains("key-file"));
 }

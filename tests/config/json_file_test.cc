@@ -42,7 +42,8 @@ const std::string kServerExample = R"({"listen": ":2000", "target": "127.0.0.1:9
   "nc": 1, "sockbuf": 16777217, "smuxver": 1, "smuxbuf": 16777217, "streambuf": 2097152, "keepalive": 10,
   "pprof":false, "quiet":false, "tcp":false})";
 
-const std::vector<std::string> kPlaceholder{"the key is a placeholder that documents print: --genkey prints a good one"};
+const std::vector<std::string> kPlaceholder{
+    "the key is a placeholder that documents print: --genkey prints a good one"};
 
 TEST_CASE("kcptun's example for the client runs unchanged") {
   const auto command = run_json(kClientExample);
@@ -86,7 +87,8 @@ TEST_CASE("A malformed file is refused with line and column, and never quotes th
   struct Row {
     std::string text, line;
   };
-  const std::string wrong_word = "a word without quotes is true, false, null or a number; text stands in quotes";
+  const std::string wrong_word =
+      "a word without quotes is true, false, null or a number; text stands in quotes";
   // Behind some: what was said before.
   const std::vector<Row> rows{
       {"", "1:1: the file is empty"},
@@ -104,7 +106,8 @@ TEST_CASE("A malformed file is refused with line and column, and never quotes th
       {"{\"a\": {} \"b\": 1}", "1:10: a comma is missing before this"},
       {"{\"remoteaddr\": [\"h:1\" \"h:2\"]}", "1:23: a comma is missing before this"},
       {"{\"a\": [1 2]}", "1:10: a comma is missing before this"},
-      {"{\"mtu\" 1350}", "1:8: a colon is missing before this"},  // 1:11: unexpected number literal; expected ':'
+      {"{\"mtu\" 1350}",
+       "1:8: a colon is missing before this"},  // 1:11: unexpected number literal; expected ':'
       {"{\u201cmtu\u201d: 1}", "1:2: a curly quote (U+201C) stands where JSON has \""},  // invalid literal
       {"{\"mtu\": \u201cauto\u201d}", "1:9: a curly quote (U+201C) stands where JSON has \""},
       {"{\"key\": \"hush\u201d,\n\"mtu\": 1}",
@@ -121,7 +124,8 @@ TEST_CASE("A malformed file is refused with line and column, and never quotes th
       {"{\"mtu\" = 1350}", "1:8: an equals sign stands where JSON has a colon"},
       {"{\"key\": \"a\tb\"}", "1:9: a tab stands in quotes as \\t"},
       {std::string("{\0\"\0", 4), "1:2: a NUL byte stands here, as UTF-16 has them: save the file as UTF-8"},
-      {"{\"a\": \"\xd6\xd0\" \"key\": \"hush\"}", "1:12: a comma is missing before this; the file is not in UTF-8"},
+      {"{\"a\": \"\xd6\xd0\" \"key\": \"hush\"}",
+       "1:12: a comma is missing before this; the file is not in UTF-8"},
   };
   for (const auto& row : rows) {
     const auto command = run_json(row.text);
@@ -182,8 +186,10 @@ TEST_CASE("A value of the wrong type is refused with file, field, value and what
       {R"({"mtu": true})", R"(field "mtu": true is a boolean, expected a whole number or "auto")"},
       {R"({"mtu": [1]})", R"(field "mtu": [...] is an array, expected a whole number or "auto")"},
       {R"({"mtu": {"a": 1}})", R"(field "mtu": {...} is an object, expected a whole number or "auto")"},
-      {R"({"mtu": 99999999999999999999})", R"(field "mtu": 99999999999999999999 is out of range 128..1500 or auto)"},
-      {R"({"mtu": 18446744073709551615})", R"(field "mtu": 18446744073709551615 is out of range 128..1500 or auto)"},
+      {R"({"mtu": 99999999999999999999})",
+       R"(field "mtu": 99999999999999999999 is out of range 128..1500 or auto)"},
+      {R"({"mtu": 18446744073709551615})",
+       R"(field "mtu": 18446744073709551615 is out of range 128..1500 or auto)"},
       {R"({"nocomp": 1})", R"(field "nocomp": 1 is a number, expected true or false)"},
       {R"({"nocomp": "true"})", R"(field "nocomp": "true" is a string, expected true or false)"},
       {R"({"crypt": 3})", R"(field "crypt": 3 is a number, expected a string)"},
@@ -223,7 +229,8 @@ TEST_CASE("Unknown, foreign and repeated fields are warned of and do not stop th
       {R"({"key":"k", "mtu": 1000, "MTU": 1100})",
        R"(x.json: field "MTU" stands there more than once; the last one counts)"},
   };
-  for (const auto& row : rows) CHECK(warnings_of(run_json(row.text)) == std::vector<std::string>{row.warning});
+  for (const auto& row : rows)
+    CHECK(warnings_of(run_json(row.text)) == std::vector<std::string>{row.warning});
   CHECK(profile_of(run_json(R"({"mtu": 1000, "mtu": 1100})")).link.kcp.mtu == 1100);
 }
 
@@ -275,7 +282,8 @@ TEST_CASE("Nesting of hostile depth costs no stack") {
 
 // --- several tunnels ---
 
-TEST_CASE("Each tunnel of a file is a profile: its own fields over those beside them, over flags and defaults") {
+TEST_CASE(
+    "Each tunnel of a file is a profile: its own fields over those beside them, over flags and defaults") {
   const auto command = run({.arguments = {"-c", "x.json", "--mtu", "1200", "--conn", "3"},
                             .files = {{"x.json", R"({"mtu": 1300, "key": "k", "tunnels": [
                               {"name": "home"}, {"name": "office-2", "mtu": 1400, "key": "other"}]})"}}});
@@ -291,7 +299,8 @@ TEST_CASE("Each tunnel of a file is a profile: its own fields over those beside 
   for (const auto& tunnel : tunnels) CHECK(tunnel.profile.conn == 3);
 }
 
-TEST_CASE("What is wrong with tunnels is one line that names the file, the tunnel, the field, value and range") {
+TEST_CASE(
+    "What is wrong with tunnels is one line that names the file, the tunnel, the field, value and range") {
   const std::string pair = R"({"name": "home"}, {"name": "office", )";
   const std::vector<std::pair<std::string, std::string>> cases{
       {R"({"tunnels": 5})", R"(x.json: field "tunnels": 5 is a number, expected an array)"},
@@ -300,15 +309,18 @@ TEST_CASE("What is wrong with tunnels is one line that names the file, the tunne
       {R"({"tunnels": [{"name": "a"}, 7]})", "x.json: tunnels[1] is a number, expected an object"},
       {R"({"tunnels": [{}]})", R"(x.json: tunnels[0]: field "name" is missing)"},
       {R"({"tunnels": [{"name": ""}]})", R"(x.json: tunnels[0]: field "name" is missing)"},
-      {R"({"tunnels": [{"name": 3}]})", R"(x.json: tunnels[0]: field "name": 3 is a number, expected a string)"},
-      {R"({"tunnels": [{"name": "a b"}]})", R"(x.json: tunnels[0] (a b): field "name": "a b" must be at most 63)"},
+      {R"({"tunnels": [{"name": 3}]})",
+       R"(x.json: tunnels[0]: field "name": 3 is a number, expected a string)"},
+      {R"({"tunnels": [{"name": "a b"}]})",
+       R"(x.json: tunnels[0] (a b): field "name": "a b" must be at most 63)"},
       {R"({"tunnels": [{"name": "a"}, {"name": "a"}]})",
        R"(x.json: tunnels[1] (a): field "name": "a" is the name of tunnels[0] too)"},
       {R"({"tunnels": [)" + pair + R"("mtu": 99999}]})",
        R"(x.json: tunnels[1] (office): field "mtu": 99999 is out of range 128..1500)"},
       {R"({"tunnels": [)" + pair + R"("mtu": "big"}]})",
        R"(x.json: tunnels[1] (office): field "mtu": "big" is a string, expected a whole number)"},
-      {R"({"mtu": 99999, "tunnels": [{"name": "a"}]})", R"(x.json: field "mtu": 99999 is out of range 128..1500)"},
+      {R"({"mtu": 99999, "tunnels": [{"name": "a"}]})",
+       R"(x.json: field "mtu": 99999 is out of range 128..1500)"},
       {R"({"tunnels": [)" + pair + R"("log": "x"}]})",
        R"(x.json: tunnels[1] (office): field "log" is of the whole process and belongs beside "tunnels")"},
       {R"({"tunnels": [)" + pair + R"("tunnels": []}]})",
@@ -325,7 +337,8 @@ TEST_CASE("What is wrong with tunnels is one line that names the file, the tunne
     CHECK(line.starts_with("kcptun-client: " + expected));
     CHECK(line.find('\n') == std::string::npos);
   }
-  CHECK(refusal_line(run({.arguments = {"-c", "f", "--name", "x"}, .files = {{"f", R"({"tunnels": [{"name": "a"}]})"}}}))
+  CHECK(refusal_line(run({.arguments = {"-c", "f", "--name", "x"},
+                          .files = {{"f", R"({"tunnels": [{"name": "a"}]})"}}}))
             .find("--name x: names one tunnel") != std::string::npos);
 }
 
@@ -337,11 +350,13 @@ TEST_CASE("1024 tunnels are taken and 1025 are not") {
     return text.append("]}");
   };
   CHECK(started(run_json(file(1024))).tunnels.size() == 1024);
-  CHECK(refusal_line(run_json(file(1025))).find(R"(field "tunnels" has more than 1024 tunnels)") != std::string::npos);
+  CHECK(refusal_line(run_json(file(1025))).find(R"(field "tunnels" has more than 1024 tunnels)") !=
+        std::string::npos);
 }
 
 TEST_CASE("Warnings about a tunnel say which") {
-  const auto command = run_json(R"({"tunnels": [{"name": "a", "mtuu": 5}, {"name": "b", "key": "k", "key": "k"}]})");
+  const auto command =
+      run_json(R"({"tunnels": [{"name": "a", "mtuu": 5}, {"name": "b", "key": "k", "key": "k"}]})");
   const auto warnings = warnings_of(command);
   REQUIRE(warnings.size() == 3);
   CHECK(warnings[0] == R"(x.json: tunnels[0] (a): unknown field "mtuu" is ignored (did you mean "mtu"?))");
@@ -350,7 +365,8 @@ TEST_CASE("Warnings about a tunnel say which") {
 }
 
 TEST_CASE("--check prints all tunnels as a file that says the same, with the keys hidden") {
-  const std::string text = R"({"key": "secret", "threads": 2, "tunnels": [{"name": "a"}, {"name": "b", "mtu": 1400}]})";
+  const std::string text =
+      R"({"key": "secret", "threads": 2, "tunnels": [{"name": "a"}, {"name": "b", "mtu": 1400}]})";
   const auto command = run({.arguments = {"--check", "-c", "f"}, .files = {{"f", text}}});
   const std::string shown = printed(command);
   CHECK(shown.find("secret") == std::string::npos);
@@ -361,7 +377,9 @@ TEST_CASE("--check prints all tunnels as a file that says the same, with the key
 }
 
 TEST_CASE("A name is 1 to 63 letters, digits, dots, underscores and hyphens") {
-  const auto with = [](const std::string& name) { return refusal_line(run_flags({"--key", "k", "--name", name})); };
+  const auto with = [](const std::string& name) {
+    return refusal_line(run_flags({"--key", "k", "--name", name}));
+  };
   CHECK(with(std::string(63, 'a')) == "not refused");
   CHECK(with("Az09._-") == "not refused");
   CHECK(with(std::string(64, 'a')).find("must be at most 63") != std::string::npos);

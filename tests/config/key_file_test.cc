@@ -32,7 +32,8 @@ std::string error_of(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("The key of a file counts, from a flag and from the JSON file, without what an editor puts around it") {
+TEST_CASE(
+    "The key of a file counts, from a flag and from the JSON file, without what an editor puts around it") {
   const std::map<std::string, std::string> files{{"k", "file's key\n"},
                                                  {"crlf", "key\r\n"},
                                                  {"two", "a\n\n"},
@@ -84,7 +85,8 @@ TEST_CASE("A key file that cannot be had, is empty or too long is one error") {
   CHECK(line({{"k", ""}}) == "kcptun-client: --key-file k: empty");
   CHECK(line({{"k", "\n"}}) == "kcptun-client: --key-file k: empty");
   CHECK(line({{"k", "\xef\xbb\xbf\r\n"}}) == "kcptun-client: --key-file k: empty");
-  CHECK(line({{"k", std::string("\xff\xfek\0e\0", 6)}}) == "kcptun-client: --key-file k: in UTF-16; save it as UTF-8");
+  CHECK(line({{"k", std::string("\xff\xfek\0e\0", 6)}}) ==
+        "kcptun-client: --key-file k: in UTF-16; save it as UTF-8");
   CHECK(line({{"k", std::string(kMaxKeyFile + 1, 'x')}}) ==
         "kcptun-client: --key-file k: holds more than 65536 bytes");
   CHECK(profile_of(run({.arguments = {"--key-file", "k"},
@@ -123,7 +125,8 @@ TEST_CASE("A key file's size is bounded on both sides of the limit") {
   CHECK(key_of_text(read_key_file(fills_its_room.path).value()).value().size() == kMaxKeyFile - 1);
   const File more_than_its_room(std::string(kMaxKeyFile, 'k') + std::string(kAroundKey, '\n') + "more");
   CHECK_FALSE(key_of_text(read_key_file(more_than_its_room.path).value()).ok());
-  CHECK(read_key_file("/dev/zero").value().size() <= kMaxKeyFile + kAroundKey);  // and not the machine's memory
+  CHECK(read_key_file("/dev/zero").value().size() <=
+        kMaxKeyFile + kAroundKey);  // and not the machine's memory
 }
 
 TEST_CASE("systemd's credentials are found by the name of their folder") {

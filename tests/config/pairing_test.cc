@@ -102,7 +102,8 @@ TEST_CASE("Both programs start from a pairing string, given itself or in a file"
   }
 }
 
-TEST_CASE("From a pairing string the client accepts connections of its own machine only, unless -l says more") {
+TEST_CASE(
+    "From a pairing string the client accepts connections of its own machine only, unless -l says more") {
   const auto pairing = encode_pairing(client_with({}));
   const auto local = [&](std::vector<std::string> arguments, std::string word) {
     arguments.insert(arguments.end(), {"-c", std::move(word)});
@@ -114,18 +115,20 @@ TEST_CASE("From a pairing string the client accepts connections of its own machi
     CHECK(local({}, word) == HostPort{"127.0.0.1", 12948, 12948});
     CHECK(local({"-l", ":5"}, word) == HostPort{"", 5, 5});
   }
-  CHECK(std::get<HostPort>(profile_of(run_flags({})).local_address) == HostPort{"", 12948, 12948});  // as kcptun
+  CHECK(std::get<HostPort>(profile_of(run_flags({})).local_address) ==
+        HostPort{"", 12948, 12948});  // as kcptun
 }
 
 TEST_CASE("A pairing string leaves out what is the machine's own: its log, its status and its user") {
-  const auto json = decoded(encode_pairing(client_with({{OptionId::kLog, std::string("/var/log/x")},
-                                                        {OptionId::kStatus, std::string(":9090")},
-                                                        {OptionId::kStatusToken, std::string("0123456789abcdef")},
-                                                        {OptionId::kThreads, std::int64_t{3}},
-                                                        {OptionId::kUser, std::string("nobody")},
-                                                        {OptionId::kName, std::string("office")},
-                                                        {OptionId::kQuiet, true},
-                                                        {OptionId::kTcp, true}})));
+  const auto json =
+      decoded(encode_pairing(client_with({{OptionId::kLog, std::string("/var/log/x")},
+                                          {OptionId::kStatus, std::string(":9090")},
+                                          {OptionId::kStatusToken, std::string("0123456789abcdef")},
+                                          {OptionId::kThreads, std::int64_t{3}},
+                                          {OptionId::kUser, std::string("nobody")},
+                                          {OptionId::kName, std::string("office")},
+                                          {OptionId::kQuiet, true},
+                                          {OptionId::kTcp, true}})));
   for (const auto* field : {"log", "status", "status-token", "threads", "user", "name", "quiet"}) {
     INFO(field);
     CHECK_FALSE(nlohmann::json::parse(json).contains(field));
@@ -141,8 +144,8 @@ TEST_CASE("A file with a pairing string may have what an editor puts around it")
     const auto command = run({.arguments = {"-c", "home.pair"}, .files = {{"home.pair", text}}});
     CHECK(std::get<HostPort>(profile_of(command).remote) == HostPort{"2001:db8::1", 3000, 3010});
   }
-  CHECK(refusal_line(
-            run({.arguments = {"-c", "home.pair"}, .files = {{"home.pair", std::string("\xff\xfek\0c\0", 6)}}})) ==
+  CHECK(refusal_line(run({.arguments = {"-c", "home.pair"},
+                          .files = {{"home.pair", std::string("\xff\xfek\0c\0", 6)}}})) ==
         "kcptun-client: home.pair is in UTF-16; save it as UTF-8");
 }
 

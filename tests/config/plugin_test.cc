@@ -105,7 +105,8 @@ TEST_CASE("A plugin's bad address is refused by its variable") {
 }
 
 TEST_CASE("Plugin options are named as flags, aliases and JSON fields") {
-  const auto profile = profile_of(run_options("mtu=128;ds=7;qpp-count=67;nocomp;acknodelay=false;quiet=true"));
+  const auto profile =
+      profile_of(run_options("mtu=128;ds=7;qpp-count=67;nocomp;acknodelay=false;quiet=true"));
   CHECK(profile.link.kcp.mtu == 128);
   CHECK(profile.link.fec.data_shards == 7);
   CHECK(profile.qpp_count == 67);
@@ -139,23 +140,28 @@ TEST_CASE("What belongs to a secret is in no message about plugin options") {
   struct Row {
     std::string options, line;
   };
-  for (const auto& row : std::vector<Row>{
-           // What was said before stands behind each.
-           {"key=hush,crypt=aes", "key: runs into crypt: " + parted},  // nothing: all of it was the key
-           {"key=hush crypt=aes", "key: runs into crypt: " + parted},  // nothing
-           {"key=hush&mode=fast", "key: runs into mode: " + parted},   // nothing
-           {"mode=fast3,key=hush", "mode: runs into key: " + parted},  // mode fast3,key=hush: must be one of ...
-           {"key:hush,crypt=aes",
-            "key: is parted from its value by =, and from the next option by ;"},  // key:hush,crypt: unknown option
-           {"key hush",
-            "key: is parted from its value by =, and from the next option by ;"},  // key hush: unknown option
-           {"mode=fast3 key hush",
-            "mode: must be one of normal, fast, fast2, fast3, manual"},  // mode fast3 key hush: must be ...
-           {"hush",
-            "an unknown option (hidden, as it may be a value); options are name=value, parted by ;"},  // hush: unknown
-                                                                                                       // option
-           {"hu sh=1", "an unknown option (hidden, as it may be a value); options are name=value, parted by ;"},
-           {"remoteaddr", "remoteaddr: needs a value"}}) {
+  for (
+      const auto& row : std::vector<Row>{
+          // What was said before stands behind each.
+          {"key=hush,crypt=aes", "key: runs into crypt: " + parted},  // nothing: all of it was the key
+          {"key=hush crypt=aes", "key: runs into crypt: " + parted},  // nothing
+          {"key=hush&mode=fast", "key: runs into mode: " + parted},   // nothing
+          {"mode=fast3,key=hush",
+           "mode: runs into key: " + parted},  // mode fast3,key=hush: must be one of ...
+          {"key:hush,crypt=aes",
+           "key: is parted from its value by =, and from the next option by ;"},  // key:hush,crypt: unknown
+                                                                                  // option
+          {"key hush",
+           "key: is parted from its value by =, and from the next option by ;"},  // key hush: unknown option
+          {"mode=fast3 key hush",
+           "mode: must be one of normal, fast, fast2, fast3, manual"},  // mode fast3 key hush: must be ...
+          {
+              "hush", "an unknown option (hidden, as it may be a value); options are name=value, parted by "
+                      ";"},  // hush: unknown
+                             // option
+          {"hu sh=1",
+           "an unknown option (hidden, as it may be a value); options are name=value, parted by ;"},
+          {"remoteaddr", "remoteaddr: needs a value"}}) {
     CHECK(refusal_line(run_options(row.options)) == "kcptun-client: SS_PLUGIN_OPTIONS: " + row.line);
   }
   CHECK(profile_of(run_options(R"(key=hush,crypt\=aes)")).key == "hush,crypt=aes");
@@ -194,11 +200,12 @@ TEST_CASE("Plugin options rule over flags, the JSON file over them, the host's a
   CHECK(profile.remote == Address{HostPort{"server.example.net", 8388, 8388}});
   CHECK(profile.local_address == Address{HostPort{"127.0.0.1", 40001, 40001}});
   CHECK(warnings_of(command) ==
-        std::vector<std::string>{"sndwnd 20 from SS_PLUGIN_OPTIONS is ignored: f has \"sndwnd\": 30, and the file "
-                                 "overrides it",
-                                 "remoteaddr from the JSON file is ignored: SS_REMOTE_* of the shadowsocks host rule",
-                                 "localaddr from the command line is ignored: "
-                                 "SS_LOCAL_* of the shadowsocks host rule"});
+        std::vector<std::string>{
+            "sndwnd 20 from SS_PLUGIN_OPTIONS is ignored: f has \"sndwnd\": 30, and the file "
+            "overrides it",
+            "remoteaddr from the JSON file is ignored: SS_REMOTE_* of the shadowsocks host rule",
+            "localaddr from the command line is ignored: "
+            "SS_LOCAL_* of the shadowsocks host rule"});
   CHECK(warnings_of(run_options("key=0123456789abcdef;remoteaddr=x:1")) ==
         std::vector<std::string>{
             "remoteaddr from SS_PLUGIN_OPTIONS is ignored: SS_REMOTE_* of the shadowsocks host rule"});

@@ -47,8 +47,8 @@ TEST_CASE("A change says what was, what is, and when it counts, and hides the ke
   const auto lines = [](const std::vector<std::pair<OptionId, Value>>& values) {
     std::vector<std::string> texts;
     for (const Change& change : changes_between(settings_with({}), settings_with(values)))
-      texts.push_back(std::string(option_of(change.option).json) + ' ' + change.before + " -> " + change.after +
-                      " (" + std::string(effect_of(change.reload)) + ')');
+      texts.push_back(std::string(option_of(change.option).json) + ' ' + change.before + " -> " +
+                      change.after + " (" + std::string(effect_of(change.reload)) + ')');
     return texts;
   };
   using Lines = std::vector<std::string>;
@@ -61,8 +61,10 @@ TEST_CASE("A change says what was, what is, and when it counts, and hides the ke
 
 TEST_CASE("What needs a restart stays, the rest is taken over") {
   const auto running = settings_with({});
-  const auto wanted = settings_with({{OptionId::kKey, Value{"other"}}, {OptionId::kMtu, Value{std::int64_t{1400}}},
-                                     {OptionId::kConn, Value{std::int64_t{7}}}, {OptionId::kMode, Value{"fast3"}}});
+  const auto wanted = settings_with({{OptionId::kKey, Value{"other"}},
+                                     {OptionId::kMtu, Value{std::int64_t{1400}}},
+                                     {OptionId::kConn, Value{std::int64_t{7}}},
+                                     {OptionId::kMode, Value{"fast3"}}});
   const Settings result = applicable_settings(running, wanted);
   CHECK(result.text(OptionId::kKey) == running.text(OptionId::kKey));
   CHECK(result.number(OptionId::kConn) == 1);
@@ -82,7 +84,8 @@ ReloadPlan planned(const std::string& before, const std::string& after) {
 }
 
 TEST_CASE("A tunnel that is alone is kept, and takes over all but what needs a restart") {
-  const auto plan = planned(R"({"target": "a:1", "key": "k"})", R"({"target": "b:2", "key": "other", "mtu": 1400})");
+  const auto plan =
+      planned(R"({"target": "a:1", "key": "k"})", R"({"target": "b:2", "key": "other", "mtu": 1400})");
   CHECK(plan.added.empty());
   CHECK(plan.removed.empty());
   REQUIRE(plan.kept.size() == 1);
@@ -109,7 +112,8 @@ TEST_CASE("Several tunnels are known by their names: kept, added and removed") {
 
 TEST_CASE("A tunnel whose port another one is to have begins anew elsewhere; else its port needs a restart") {
   const auto tunnels = [](const std::string& a, const std::string& b) {
-    return R"({"key": "k", "tunnels": [{"name": "a", "listen": ")" + a + R"("}, {"name": "b", "listen": ")" + b + R"("}]})";
+    return R"({"key": "k", "tunnels": [{"name": "a", "listen": ")" + a + R"("}, {"name": "b", "listen": ")" +
+           b + R"("}]})";
   };
   const auto swapped = planned(tunnels(":1", ":2-5"), tunnels(":4", ":1"));
   CHECK(swapped.kept.empty());

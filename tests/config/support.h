@@ -36,8 +36,15 @@ inline ParsedCommand run(const Start& start) {
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 8);
     return bytes;
   };
-  return parse_command(
-      {start.role, start.arguments, start.environment_key, start.plugin, "libuv 1.44", read, {}, read_key, random});
+  return parse_command({start.role,
+                        start.arguments,
+                        start.environment_key,
+                        start.plugin,
+                        "libuv 1.44",
+                        read,
+                        {},
+                        read_key,
+                        random});
 }
 
 inline ParsedCommand run_flags(std::vector<std::string> arguments, Role role = Role::kClient) {
@@ -65,8 +72,8 @@ inline const RunTunnels& started(const ParsedCommand& command) {
   return std::get<RunTunnels>(command);
 }
 
-/// Of a start or of --check; without those about a remoteaddr that is not set and about a short key, as most of the starts
-/// here have none and a short one.
+/// Of a start or of --check; without those about a remoteaddr that is not set and about a short key, as most
+/// of the starts here have none and a short one.
 inline std::vector<std::string> warnings_of(const ParsedCommand& command) {
   const auto* print = std::get_if<PrintText>(&command);
   std::vector<std::string> warnings = print ? print->warnings : started(command).warnings;
@@ -76,10 +83,14 @@ inline std::vector<std::string> warnings_of(const ParsedCommand& command) {
   return warnings;
 }
 
-inline const Profile& profile_of(const ParsedCommand& command) { return started(command).tunnels.front().profile; }
+inline const Profile& profile_of(const ParsedCommand& command) {
+  return started(command).tunnels.front().profile;
+}
 
 /// As -c reads them: with comments.
-inline nlohmann::json fields_of(const std::string& json) { return nlohmann::json::parse(json, nullptr, true, true); }
+inline nlohmann::json fields_of(const std::string& json) {
+  return nlohmann::json::parse(json, nullptr, true, true);
+}
 
 inline const std::string& printed(const ParsedCommand& command) {
   INFO(refusal_line(command));

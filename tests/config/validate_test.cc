@@ -1,5 +1,5 @@
-#include "config/profile_warnings.h"
 #include "config/validate.h"
+#include "config/profile_warnings.h"
 
 #include "config/options.h"
 #include "core/kcp/congestion_table.h"
@@ -100,7 +100,8 @@ TEST_CASE("Unknown words for crypt and mode are refused with the choices") {
   CHECK(refusal_line(run_flags({"--crypt", "foo"})) ==
         "kcptun-client: --crypt foo: must be one of aes, aes-128, aes-192, sm4, twofish, blowfish, cast5, "
         "3des, tea, "
-        "xtea, salsa20, xor, none, aes-128-gcm, null, xchacha20-poly1305; Go's kcptun takes every other name as aes: "
+        "xtea, salsa20, xor, none, aes-128-gcm, null, xchacha20-poly1305; Go's kcptun takes every other name "
+        "as aes: "
         "write aes");
   CHECK(refusal_line(run_flags({"--crypt", ""}))
             .starts_with("kcptun-client: --crypt \"\": must be one of aes, "));
@@ -155,10 +156,10 @@ TEST_CASE("Features that are missing are refused by name, and off values are not
     std::vector<std::string> arguments;
     std::string line;
   };
-  for (const auto& row :
-       std::vector<Row>{{{"--pprof"},
-                         "--pprof: asks for Go's profiler, which this program does not have; use perf for profiles, "
-                         "SIGUSR1 or snmplog for counters"}}) {
+  for (const auto& row : std::vector<Row>{
+           {{"--pprof"},
+            "--pprof: asks for Go's profiler, which this program does not have; use perf for profiles, "
+            "SIGUSR1 or snmplog for counters"}}) {
     CHECK(refusal_line(run_flags(row.arguments)) == "kcptun-client: " + row.line);
     CHECK(exit_code(run_flags(row.arguments)) == 2);
   }
@@ -166,7 +167,8 @@ TEST_CASE("Features that are missing are refused by name, and off values are not
   CHECK(profile_of(run_flags({"--tcp", "-l", ":1"}, Role::kServer)).tcp);
   CHECK(refusal_line(run_flags({"--tcp", "-l", ":0"}, Role::kServer)) ==
         "kcptun-server: --listen :0: needs a port with tcp, not 0");
-  CHECK(warnings_of(run_flags({"--key=k", "--tcp=false", "--QPPCount", "7", "--snmpperiod", "5", "--snmplog", "x"}))
+  CHECK(warnings_of(
+            run_flags({"--key=k", "--tcp=false", "--QPPCount", "7", "--snmpperiod", "5", "--snmplog", "x"}))
             .empty());
 }
 
@@ -180,13 +182,12 @@ TEST_CASE("Addresses are refused with flag and value") {
   CHECK(refusal_line(run_flags({"-r", ""})) == "kcptun-client: --remoteaddr \"\": empty");
   CHECK(refusal_line(run_flags({"-r", "vps"})) == "kcptun-client: --remoteaddr vps: has no port");
   CHECK(refusal_line(run_flags({"-t", "h:x"}, Role::kServer)) ==
-        "kcptun-server: --target h:x: has a port that is neither a number in 1..65535 nor a service of this machine");
+        "kcptun-server: --target h:x: has a port that is neither a number in 1..65535 nor a service of this "
+        "machine");
 }
 
 TEST_CASE("The public key and ciphers without secrecy draw one warning each") {
-  const auto warnings = [](std::vector<std::string> arguments) {
-    return warnings_of(run_flags(arguments));
-  };
+  const auto warnings = [](std::vector<std::string> arguments) { return warnings_of(run_flags(arguments)); };
   using Lines = std::vector<std::string>;
   const std::string public_key =
       "the key is kcptun's public default, known to everyone: set --key or KCPTUN_KEY";
@@ -246,18 +247,22 @@ TEST_CASE("Sessions that outlive their replacement by longer than autoexpire dra
 
 TEST_CASE("The status address is loopback unless it says otherwise, and needs a token elsewhere") {
   const std::string token = "0123456789abcdef";
-  const auto status_of = [](std::vector<std::string> arguments) { return *profile_of(run_flags(std::move(arguments))).status; };
+  const auto status_of = [](std::vector<std::string> arguments) {
+    return *profile_of(run_flags(std::move(arguments))).status;
+  };
   CHECK(status_of({"--status", ":9090"}) == Address{HostPort{"127.0.0.1", 9090, 9090}});
   CHECK(status_of({"--status", "[::1]:0"}) == Address{HostPort{"::1", 0, 0}});
   CHECK(status_of({"--status", "localhost:1"}) == Address{HostPort{"localhost", 1, 1}});
   CHECK(status_of({"--status", "/run/s.sock"}) == Address{UnixPath{"/run/s.sock"}});
   CHECK_FALSE(profile_of(run_flags({})).status);
-  for (const std::string host : {"0.0.0.0", "[::]", "192.0.2.1", "host.example", "127.evil.example", "[::2]"}) {
+  for (const std::string host :
+       {"0.0.0.0", "[::]", "192.0.2.1", "host.example", "127.evil.example", "[::2]"}) {
     CHECK(refusal_line(run_flags({"--status", host + ":9090"})) ==
           "kcptun-client: --status " + host + ":9090: not loopback, so it needs a status-token");
     CHECK(profile_of(run_flags({"--status", host + ":9090", "--status-token", token})).status_token == token);
   }
-  CHECK(refusal_line(run_flags({"--status", "9090"})) == "kcptun-client: --status 9090: has no host and no colon: write :9090");
+  CHECK(refusal_line(run_flags({"--status", "9090"})) ==
+        "kcptun-client: --status 9090: has no host and no colon: write :9090");
   CHECK(refusal_line(run_flags({"--status", ":1-2"})) ==
         "kcptun-client: --status :1-2: has a port range where only one port can be used");
 }
@@ -285,7 +290,8 @@ TEST_CASE("A client's remoteaddr names one server or several, as a flag and as a
   CHECK(profile_of(run_json(R"({"remoteaddr": "a:1,[::1]:2-5"})")).servers == two);
   CHECK(profile_of(run_json(R"({"remoteaddr": ["a:1"]})")).servers == std::vector<HostPort>{{"a", 1, 1}});
   CHECK(profile_of(run_flags({"-r", "a:1"})).servers == std::vector<HostPort>{{"a", 1, 1}});
-  CHECK(profile_of(run_json(R"({"tunnels": [{"name": "x", "remoteaddr": ["a:1", "[::1]:2-5"]}]})")).servers == two);
+  CHECK(profile_of(run_json(R"({"tunnels": [{"name": "x", "remoteaddr": ["a:1", "[::1]:2-5"]}]})")).servers ==
+        two);
   CHECK(profile_of(run_flags({}, Role::kServer)).servers.empty());
   std::string most = "a:1";
   for (std::size_t i = 2; i <= kMaxServers; ++i) most += ",a:" + std::to_string(i);
@@ -300,16 +306,18 @@ TEST_CASE("A bad list of servers is refused with the entry that is bad") {
   CHECK(refused("a:1,b") == before + "a:1,b: names \"b\", which has no port");
   CHECK(refused("a:1,") == before + "a:1,: names \"\", which is empty");
   CHECK(refused("a:1,b:2,a:1") == before + "a:1,b:2,a:1: names \"a:1\" twice");
-  CHECK(refusal_line(run_flags({"-r", "a:1,b:2", "--tcp"})).find("names several servers, which tcp cannot have") !=
-        std::string::npos);
-  CHECK(refusal_line(run_flags({"--init", "client", "-r", "a:1,b:2"})).find("names several servers; --init makes") !=
-        std::string::npos);
+  CHECK(refusal_line(run_flags({"-r", "a:1,b:2", "--tcp"}))
+            .find("names several servers, which tcp cannot have") != std::string::npos);
+  CHECK(refusal_line(run_flags({"--init", "client", "-r", "a:1,b:2"}))
+            .find("names several servers; --init makes") != std::string::npos);
   const std::string field = R"(x.json: field "remoteaddr": [...] )";
   for (const std::string bad : {"[]", "[1]", R"(["a:1", null])", R"(["a:1", ["b:2"]])"})
-    CHECK(refusal_line(run_json(R"({"remoteaddr": )" + bad + "}")).find(field + "is not an array of one or more strings") !=
-          std::string::npos);
-  CHECK(refusal_line(run_json(R"({"remoteaddr": ["a:1,b:2"]})")).find(field + "has a string with a comma") != std::string::npos);
-  CHECK(refusal_line(run_json(R"({"remoteaddr": 5})")).find("expected a string or an array of strings") != std::string::npos);
+    CHECK(refusal_line(run_json(R"({"remoteaddr": )" + bad + "}"))
+              .find(field + "is not an array of one or more strings") != std::string::npos);
+  CHECK(refusal_line(run_json(R"({"remoteaddr": ["a:1,b:2"]})")).find(field + "has a string with a comma") !=
+        std::string::npos);
+  CHECK(refusal_line(run_json(R"({"remoteaddr": 5})")).find("expected a string or an array of strings") !=
+        std::string::npos);
 }
 
 TEST_CASE("Words and help of cc are the rows of the table of congestion controllers") {
@@ -343,14 +351,16 @@ TEST_CASE("cc fixed takes its rate from ratelimit, and is refused without one") 
 }
 
 TEST_CASE("Access to a unix localaddr: permissions in octal, only where there is a file") {
-  const auto shared = run_flags({"-l", "/run/kcptun/local", "--localaddr-mode", "0660", "--localaddr-group", "www"}, Role::kClient);
+  const auto shared = run_flags(
+      {"-l", "/run/kcptun/local", "--localaddr-mode", "0660", "--localaddr-group", "www"}, Role::kClient);
   CHECK(profile_of(shared).local_mode == 0660);
   CHECK(profile_of(shared).local_group == "www");
   CHECK(profile_of(run_flags({"-l", "/l", "--localaddr-mode", "0777"}, Role::kClient)).local_mode == 0777);
   for (const char* mode : {"1000", "0888", "rw", "00660", "-1"}) {
     INFO(mode);
     CHECK(refusal_line(run_flags({"-l", "/l", "--localaddr-mode", mode}, Role::kClient)) ==
-          "kcptun-client: --localaddr-mode " + std::string(mode) + ": must be permissions in octal, 0 to 0777");
+          "kcptun-client: --localaddr-mode " + std::string(mode) +
+              ": must be permissions in octal, 0 to 0777");
   }
   for (const char* address : {":12948", "@abstract"})
     CHECK(refusal_line(run_flags({"-l", address, "--localaddr-group", "www"}, Role::kClient)) ==

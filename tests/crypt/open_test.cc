@@ -110,7 +110,8 @@ TEST_CASE("bad packets in a batch are counted and do not disturb the good ones")
       for (std::size_t i = 1; i < 60; i += 3) buffers[i].resize(i % 2 ? 19 : 0);
       for (Buffer& b : buffers) packets.push_back({b.data(), static_cast<std::uint32_t>(b.size())});
       REQUIRE(path.suite->open(packets) == 40);
-      for (std::size_t i = 0; i < 60; ++i) REQUIRE(packets[i].size == (i % 3 == 2 ? path.suite->session_header_size() + 20 + 20 * i : 0));
+      for (std::size_t i = 0; i < 60; ++i)
+        REQUIRE(packets[i].size == (i % 3 == 2 ? path.suite->session_header_size() + 20 + 20 * i : 0));
     }
   }
 }

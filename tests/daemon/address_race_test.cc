@@ -24,8 +24,8 @@ struct RaceRig {
     return std::unique_ptr<DatagramSocket>(std::make_unique<UdpSocket>(std::move(*socket)));
   }
   void race(std::vector<IpEndpoint> addresses) {
-    running = std::make_unique<AddressRace>(profile, *loop, random, opener, HostPort{"name", 0, 0}, std::move(addresses),
-                                            [this](std::optional<IpEndpoint> first) {
+    running = std::make_unique<AddressRace>(profile, *loop, random, opener, HostPort{"name", 0, 0},
+                                            std::move(addresses), [this](std::optional<IpEndpoint> first) {
                                               running.reset();
                                               ended = true;
                                               winner = first;
@@ -90,7 +90,8 @@ TEST_CASE("where none of a server's addresses answers, none wins") {
 
 TEST_CASE("addresses to which there is no way cost no time") {
   RaceRig rig;
-  rig.opener = [&rig](const IpEndpoint& remote, std::uint32_t index) -> Result<std::unique_ptr<DatagramSocket>> {
+  rig.opener = [&rig](const IpEndpoint& remote,
+                      std::uint32_t index) -> Result<std::unique_ptr<DatagramSocket>> {
     ++rig.attempts;
     if (remote != named(0)) return Error{"no route"};
     return rig.open(loopback(rig.peer.port()), index);

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kBuffer = 256;
 
-Bytes bytes_of(const std::string& text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+Bytes bytes_of(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 std::string front_of(const Backlog& backlog, std::size_t limit) {
   std::array<iovec, 64> vectors;
@@ -78,13 +80,16 @@ TEST_CASE("20,000 random operations on a backlog agree with a string, and its me
         backlog.append(bytes_of(more));
         model += more;
       } else {
-        const std::size_t drop = random.chance(0.1) ? model.size() : random.below(static_cast<std::uint32_t>(model.size()) + 1);
+        const std::size_t drop =
+            random.chance(0.1) ? model.size() : random.below(static_cast<std::uint32_t>(model.size()) + 1);
         backlog.drop_front(drop);
         model.erase(0, drop);
       }
       const std::string seen = front_of(backlog, 1 + random.below(64));
-      if (backlog.size() != model.size() || backlog.empty() != model.empty()) FAIL("size differs at step " << step);
-      if (seen.empty() != model.empty() || model.compare(0, seen.size(), seen) != 0) FAIL("bytes differ at step " << step);
+      if (backlog.size() != model.size() || backlog.empty() != model.empty())
+        FAIL("size differs at step " << step);
+      if (seen.empty() != model.empty() || model.compare(0, seen.size(), seen) != 0)
+        FAIL("bytes differ at step " << step);
       if (front_of(backlog, 64) != model) FAIL("the whole differs at step " << step);
       if (pool.in_use() > model.size() / kBuffer + 2) FAIL("holds too many buffers at step " << step);
     }

@@ -52,7 +52,8 @@ TEST_CASE_METHOD(Fixture, "the names of the columns stand once in each file, the
   CHECK(rows[2].ends_with(",0,3"));
 }
 
-TEST_CASE_METHOD(Fixture, "the file changes with the time in its name, and the directory's name is no layout") {
+TEST_CASE_METHOD(Fixture,
+                 "the file changes with the time in its name, and the directory's name is no layout") {
   const std::string day = path("2006");
   std::filesystem::create_directory(day);
   const CounterLog log(day + "/snmp-20060102.log");

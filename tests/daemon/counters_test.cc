@@ -8,8 +8,10 @@ namespace kcptun {
 // docs/develop/protocol.md section 9: names and order.
 TEST_CASE("the counters' text has every name of kcptun's, in its order") {
   const char* const kNames =
-      "BytesSent BytesReceived MaxConn ActiveOpens PassiveOpens CurrEstab InErrs InCsumErrors KCPInErrors InPkts "
-      "OutPkts InSegs OutSegs InBytes OutBytes RetransSegs FastRetransSegs EarlyRetransSegs LostSegs RepeatSegs "
+      "BytesSent BytesReceived MaxConn ActiveOpens PassiveOpens CurrEstab InErrs InCsumErrors KCPInErrors "
+      "InPkts "
+      "OutPkts InSegs OutSegs InBytes OutBytes RetransSegs FastRetransSegs EarlyRetransSegs LostSegs "
+      "RepeatSegs "
       "FECFullShards FECParityShards FECErrs FECRecovered FECShardSet FECShardMin RingBufferSndQueue "
       "RingBufferRcvQueue RingBufferSndBuffer OOBPackets";
   std::string expected;

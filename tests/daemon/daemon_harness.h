@@ -57,26 +57,27 @@ inline std::string random_bytes(std::size_t size, std::uint64_t seed) {
 
 inline std::size_t count_of(const std::string& text, const std::string& word) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + word.size())) ++count;
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + word.size()))
+    ++count;
   return count;
 }
 
 /// Captures the log at any level during its lifetime.
 class LogCapture {
  public:
-  LogCapture() : before_(spdlog::default_logger()) {
+  LogCapture() : last_totals_(spdlog::default_logger()) {
     auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
     auto logger = std::make_shared<spdlog::logger>("test", std::move(sink));
     logger->set_pattern("%l %v");
     spdlog::set_default_logger(std::move(logger));
   }
-  ~LogCapture() { spdlog::set_default_logger(before_); }
+  ~LogCapture() { spdlog::set_default_logger(last_totals_); }
   std::string text() const { return text_.str(); }
   std::size_t count(const std::string& word) const { return count_of(text(), word); }
 
  private:
   std::ostringstream text_;
-  std::shared_ptr<spdlog::logger> before_;
+  std::shared_ptr<spdlog::logger> last_totals_;
 };
 
 /// Runs the loop until the condition holds, or a time limit ends.
@@ -93,7 +94,7 @@ bool run_uv_until(uv_loop_t& loop, Condition condition) {
 }
 
 /// A plain libuv loop. The destructor aborts if any handle was not closed and freed.
-struct BareLoop {
+struct PlainLoop {
   template <typename Condition>
   bool until(Condition condition) {
     return run_uv_until(uv, condition);
@@ -119,9 +120,9 @@ inline FileDescriptor must_listen(const IpEndpoint& address = loopback()) {
 inline std::uint16_t closed_port() { return port_of(must_listen().get()); }
 
 /// An address that neither accepts nor rejects connections: its accept queue is full.
-class SilentAddress {
+class UnresponsiveAddress {
  public:
-  SilentAddress() : listening_(must_listen()) {
+  UnresponsiveAddress() : listening_(must_listen()) {
     ::listen(listening_.get(), 0);
     for (FileDescriptor& filler : fillers_) filler = begin_connect(address());
   }
@@ -196,14 +197,16 @@ inline TcpPair tcp_pair() {
   FileDescriptor near = begin_connect(loopback(port_of(listening.get())));
   pollfd entry{listening.get(), POLLIN, 0};
   REQUIRE(poll(&entry, 1, 10'000) == 1);
-  return {std::move(near), FileDescriptor(accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC))};
+  return {std::move(near),
+          FileDescriptor(accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC))};
 }
 
 /// A target or other listening application. Accepts every connection.
 class AppServer {
  public:
   AppServer() : AppServer(loopback()) {}
-  explicit AppServer(const IpEndpoint& address) : listening_(must_listen(address)), port_(port_of(listening_.get())) {}
+  explicit AppServer(const IpEndpoint& address)
+      : listening_(must_listen(address)), port_(port_of(listening_.get())) {}
   std::uint16_t port() const { return port_; }
   void step() {
     for (;;) {
@@ -324,7 +327,7 @@ class Peer {
   }
 
   std::map<std::uint16_t, std::unique_ptr<SessionEntry>> conversations;  // by the other end's port
-  bool reads = true;  // false: nothing is consumed
+  bool reads = true;                                                     // false: nothing is consumed
 
  private:
   SessionEntry& open(std::uint32_t conv, const Path& path) {
@@ -411,10 +414,12 @@ inline std::string push_datagram(std::uint32_t conv, std::uint32_t sn, const std
   write_segment_header(reinterpret_cast<std::uint8_t*>(datagram.data()), segment, bytes.size());
   return datagram + bytes;
 }
-inline std::string smux_frame(std::uint8_t version, SmuxCommand command, std::uint32_t sid, const std::string& payload = {}) {
+inline std::string smux_frame(std::uint8_t version, SmuxCommand command, std::uint32_t sid,
+                              const std::string& payload = {}) {
   std::string frame(kFrameHeader, '\0');
-  write_frame_header(reinterpret_cast<std::uint8_t*>(frame.data()),
-                     {version, static_cast<std::uint8_t>(command), static_cast<std::uint16_t>(payload.size()), sid});
+  write_frame_header(
+      reinterpret_cast<std::uint8_t*>(frame.data()),
+      {version, static_cast<std::uint8_t>(command), static_cast<std::uint16_t>(payload.size()), sid});
   return frame + payload;
 }
 
@@ -427,7 +432,8 @@ class RawPeer {
     std::uint32_t conv() const { return load_u32(reinterpret_cast<const std::uint8_t*>(bytes.data())); }
   };
   RawPeer() : RawPeer(loopback()) {}
-  explicit RawPeer(const IpEndpoint& address) : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+  explicit RawPeer(const IpEndpoint& address)
+      : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
     const SocketAddress name = to_sockaddr(address);
     REQUIRE(::bind(fd_.get(), name.get(), name.size) == 0);
   }
@@ -440,7 +446,8 @@ class RawPeer {
     char buffer[2048];
     sockaddr_in from{};
     socklen_t size = sizeof from;
-    for (ssize_t n; (n = ::recvfrom(fd_.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size)) > 0;
+    for (ssize_t n;
+         (n = ::recvfrom(fd_.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size)) > 0;
          size = sizeof from)
       heard.push_back({ntohs(from.sin_port), std::string(buffer, static_cast<std::size_t>(n))});
   }
@@ -515,15 +522,15 @@ inline std::size_t turns_of(Engine& loop, std::chrono::milliseconds time) {
 class DescriptorLimit {
  public:
   explicit DescriptorLimit(rlim_t limit) {
-    getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit low = before_;
+    getrlimit(RLIMIT_NOFILE, &last_totals_);
+    rlimit low = last_totals_;
     low.rlim_cur = limit;
     setrlimit(RLIMIT_NOFILE, &low);
   }
-  ~DescriptorLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+  ~DescriptorLimit() { setrlimit(RLIMIT_NOFILE, &last_totals_); }
 
  private:
-  rlimit before_;
+  rlimit last_totals_;
 };
 
 }  // namespace kcptun::test

@@ -29,16 +29,16 @@ TEST_CASE("deadlines wake in order of their time, and only those that are due") 
     entries.push_back(std::make_unique<Entry>([&woken, ms](TimePoint) { woken.push_back(ms); }));
     heap.set(*entries.back(), at(ms));
   }
-  CHECK(heap.soonest() == at(1));
+  CHECK(heap.next() == at(1));
   heap.run(at(0));
   CHECK(woken.empty());
   heap.run(at(3));
   CHECK(woken == std::vector<int>{1, 2, 3});
-  CHECK(heap.soonest() == at(4));
+  CHECK(heap.next() == at(4));
   heap.run(at(9));
   CHECK(woken == std::vector<int>{1, 2, 3, 4, 5});
   CHECK(heap.size() == 0);
-  CHECK_FALSE(heap.soonest());
+  CHECK_FALSE(heap.next());
 }
 
 TEST_CASE("a deadline can be moved and taken back") {
@@ -49,12 +49,12 @@ TEST_CASE("a deadline can be moved and taken back") {
   heap.set(one, std::nullopt);  // not in the heap: no effect
   heap.set(other, at(5));
   heap.set(one, at(9));
-  CHECK(heap.soonest() == at(5));
+  CHECK(heap.next() == at(5));
   heap.set(one, at(1));
-  CHECK(heap.soonest() == at(1));
+  CHECK(heap.next() == at(1));
   CHECK(heap.size() == 2);
   heap.set(one, at(7));
-  CHECK(heap.soonest() == at(5));
+  CHECK(heap.next() == at(5));
   heap.set(one, std::nullopt);
   heap.set(one, std::nullopt);
   heap.run(at(100));
@@ -77,7 +77,7 @@ TEST_CASE("a woken deadline may set itself again, and take back others that are 
   heap.run(at(2));
   CHECK(first == 1);
   CHECK(second == 0);
-  CHECK(heap.soonest() == at(3));
+  CHECK(heap.next() == at(3));
   heap.run(at(3));
   CHECK(first == 2);
 }
@@ -134,7 +134,7 @@ TEST_CASE("100,000 random operations agree with a sorted map") {
       }
     }
     if (heap.size() != model.size()) FAIL("size differs at step " << step);
-    if (!model.empty() && heap.soonest() != model.begin()->first) FAIL("soonest differs at step " << step);
+    if (!model.empty() && heap.next() != model.begin()->first) FAIL("soonest differs at step " << step);
   }
   CHECK(woken.size() > 1000);
 }

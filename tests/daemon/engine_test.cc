@@ -17,7 +17,8 @@ using test::World;
 
 struct Receiver final : PacketReceiver {
   void handle_run(TimePoint, const Path& path, std::span<const Packet> packets) override {
-    for (const Packet& packet : packets) bodies.emplace_back(reinterpret_cast<const char*>(packet.data), packet.size);
+    for (const Packet& packet : packets)
+      bodies.emplace_back(reinterpret_cast<const char*>(packet.data), packet.size);
     sockets.push_back(path.socket);
     if (then) then();
   }
@@ -238,7 +239,8 @@ TEST_CASE("a batch that a full socket refuses waits for it, and nothing is lost"
   rig.world.add(*app);
   const std::string bytes = test::random_bytes(300'000, 1);
   app->send(bytes);
-  CHECK(rig.world.until([&] { return !rig.peer.conversations.empty() && rig.received().size() == bytes.size(); }));
+  CHECK(rig.world.until(
+      [&] { return !rig.peer.conversations.empty() && rig.received().size() == bytes.size(); }));
   CHECK(rig.received() == bytes);
   CHECK(Refusals::refused == 5);
   CHECK(rig.link.kcp().counters().retransmitted <= 5);
@@ -365,7 +367,8 @@ TEST_CASE("a port that nobody answers on does not stop the loop, and the tunnel 
   CHECK(test::turns_of(rig.loop, std::chrono::milliseconds(50)) < 100);
   Peer late(Role::kServer, profile.link, test::must_bind(loopback(port)));
   rig.world.add(late);
-  CHECK(rig.world.until([&] { return !late.conversations.empty() && late.only().streams[sid].received == "anybody?"; }));
+  CHECK(rig.world.until(
+      [&] { return !late.conversations.empty() && late.only().streams[sid].received == "anybody?"; }));
   rig.loop.remove_socket(options.index);
   rig.loop.flush();
   session.reset();

@@ -55,7 +55,8 @@ std::string table_of_killed(Firewall::Owner owner) {
   if (child == 0) {
     Result<std::unique_ptr<Firewall>> firewall = Firewall::open(owner);
     const std::string name = firewall ? (*firewall)->table() : "";
-    if (firewall && (*firewall)->suppress_kernel_segments_of(4000, 4000)) (void)!::write(ends[1], name.data(), name.size());
+    if (firewall && (*firewall)->suppress_kernel_segments_of(4000, 4000))
+      (void)!::write(ends[1], name.data(), name.size());
     ::raise(SIGKILL);
   }
   ::close(ends[1]);
@@ -81,7 +82,8 @@ TEST_CASE("a rule is there for as long as its object, and the table for as long 
       CHECK(count_rules() == 2);  // one per family
       auto ipv4 =
           (*firewall)->suppress_kernel_segments(*parse_endpoint("10.0.0.1:1"), *parse_endpoint("10.0.0.2:2"));
-      auto ipv6 = (*firewall)->suppress_kernel_segments(*parse_endpoint("[::1]:1"), *parse_endpoint("[::2]:2"));
+      auto ipv6 =
+          (*firewall)->suppress_kernel_segments(*parse_endpoint("[::1]:1"), *parse_endpoint("[::2]:2"));
       REQUIRE((ipv4 && ipv6));
       CHECK(count_rules() == 4);
       { const FirewallRule gone = std::move(*ipv4); }

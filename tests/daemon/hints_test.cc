@@ -60,7 +60,8 @@ SimSettings path_of(std::uint32_t mtu, double loss) {
 
 /// Checks one end as the daemon does: when segments of the peer have arrived. Returns when the hint applied,
 /// within a minute.
-std::optional<Duration> found_after(const SimSettings& settings, std::size_t request, std::size_t answer, Role end) {
+std::optional<Duration> found_after(const SimSettings& settings, std::size_t request, std::size_t answer,
+                                    Role end) {
   FlowPlan plan;
   plan.request = request;
   plan.answer = answer;
@@ -71,12 +72,15 @@ std::optional<Duration> found_after(const SimSettings& settings, std::size_t req
   const bool found = pair.run(TimePoint(seconds(60)), [&] {
     if (pair.now() < TimePoint(seconds(2))) return false;  // the server has its session by then
     const Kcp& kcp = end == Role::kClient ? pair.client_link().kcp() : pair.server_link().kcp();
-    return std::exchange(heard, kcp.counters().in_segments) != kcp.counters().in_segments && watch.handle_run(pair.now(), kcp);
+    return std::exchange(heard, kcp.counters().in_segments) != kcp.counters().in_segments &&
+           watch.handle_run(pair.now(), kcp);
   });
   return found ? std::optional(pair.now().time_since_epoch()) : std::nullopt;
 }
 
-TEST_CASE("packets of full size that vanish are noticed before the session is given up, up and down, small and large") {
+TEST_CASE(
+    "packets of full size that vanish are noticed before the session is given up, up and down, small and "
+    "large") {
   const std::size_t size = GENERATE(std::size_t{5000}, std::size_t{50'000'000});
   const double loss = GENERATE(0.0, 0.05);
   CAPTURE(size, loss);

@@ -17,7 +17,7 @@ namespace {
 using test::App;
 using test::LogCapture;
 using test::loopback;
-using test::BareLoop;
+using test::PlainLoop;
 
 /// A temporary directory, removed at the end.
 struct TempDir {
@@ -36,16 +36,19 @@ FileDescriptor must(Result<FileDescriptor> made) {
   return std::move(*made);
 }
 
-bool contains(const std::string& text, const std::string& word) { return text.find(word) != std::string::npos; }
+bool contains(const std::string& text, const std::string& word) {
+  return text.find(word) != std::string::npos;
+}
 
 }  // namespace
 
 TEST_CASE("a listener accepts TCP connections, many in one wake-up") {
-  BareLoop loop;
+  PlainLoop loop;
   std::vector<FileDescriptor> accepted;
   FileDescriptor listening = test::must_listen();
   const std::uint16_t port = test::port_of(listening.get());
-  Listener listener(loop.uv, std::move(listening), [&accepted](FileDescriptor fd) { accepted.push_back(std::move(fd)); });
+  Listener listener(loop.uv, std::move(listening),
+                    [&accepted](FileDescriptor fd) { accepted.push_back(std::move(fd)); });
   std::vector<FileDescriptor> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(begin_connect(loopback(port)));
   CHECK(loop.until([&] { return accepted.size() == 100; }));
@@ -88,9 +91,10 @@ TEST_CASE("the wildcard listens for both families") {
 }
 
 TEST_CASE("a unix listener accepts, in the file system and in the abstract name space") {
-  BareLoop loop;
+  PlainLoop loop;
   TempDir dir;
-  const UnixPath path = GENERATE_REF(dir.file("socket"), UnixPath{"@kcptun-test-" + std::to_string(getpid())});
+  const UnixPath path =
+      GENERATE_REF(dir.file("socket"), UnixPath{"@kcptun-test-" + std::to_string(getpid())});
   INFO(path.path);
   int accepted = 0;
   Listener listener(loop.uv, must(listen_unix(path)), [&accepted](FileDescriptor) { ++accepted; });
@@ -133,7 +137,8 @@ TEST_CASE("a unix socket has the permissions and the group that were asked for b
   TempDir dir;
   const mode_t umask_before = ::umask(0077);
   const UnixPath path = dir.file("shared");
-  const FileDescriptor listening = must(listen_unix(path, {.mode = 0660, .owner = geteuid(), .group = getegid()}));
+  const FileDescriptor listening =
+      must(listen_unix(path, {.mode = 0660, .owner = geteuid(), .group = getegid()}));
   const UnixPath plain = dir.file("plain");
   const FileDescriptor second = must(listen_unix(plain));
   CHECK(::umask(umask_before) == 0077);  // it was restored
@@ -174,12 +179,13 @@ TEST_CASE("a unix path in no directory is an error that names it") {
 }
 
 TEST_CASE("without descriptors a listener pauses, says so once, and recovers") {
-  BareLoop loop;
+  PlainLoop loop;
   LogCapture log;
   std::vector<FileDescriptor> accepted;
   FileDescriptor listening = test::must_listen();
   const std::uint16_t port = test::port_of(listening.get());
-  Listener listener(loop.uv, std::move(listening), [&accepted](FileDescriptor fd) { accepted.push_back(std::move(fd)); });
+  Listener listener(loop.uv, std::move(listening),
+                    [&accepted](FileDescriptor fd) { accepted.push_back(std::move(fd)); });
   std::vector<FileDescriptor> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(begin_connect(loopback(port)));
   std::size_t turns = 0;

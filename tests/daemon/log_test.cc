@@ -72,10 +72,12 @@ TEST_CASE("an event is its name and key=value fields, with quotes only where the
 }
 
 TEST_CASE("a sentence ends its line as it is, without a name and without quotes") {
-  const std::array fields{LogField("text", "nothing at all comes from 192.0.2.1:1: look at \"key\"\n"), LogField("n", 2)};
+  const std::array fields{LogField("text", "nothing at all comes from 192.0.2.1:1: look at \"key\"\n"),
+                          LogField("n", 2)};
   CHECK(text_of_event("hint", "", fields) ==
         "hint n=2: nothing at all comes from 192.0.2.1:1: look at \"key\"\\x0a");
-  CHECK(text_of_event("hint", "office", std::array{fields[0]}).starts_with("hint tunnel=office: nothing at all"));
+  CHECK(text_of_event("hint", "office", std::array{fields[0]})
+            .starts_with("hint tunnel=office: nothing at all"));
 }
 
 TEST_CASE("the same event is JSON with the same members, numbers as numbers, whatever bytes are in it") {
@@ -92,7 +94,8 @@ TEST_CASE("the same event is JSON with the same members, numbers as numbers, wha
 TEST_CASE("text lines have a time, a level and the event") {
   const auto lines = logged({}, [] { EventLog("t").info("session opened", {{"conv", "1"}}); });
   REQUIRE(lines.size() == 1);
-  CHECK(lines[0].size() == std::string("2026/01/31 12:00:00+00:00 info session opened tunnel=t conv=1").size());
+  CHECK(lines[0].size() ==
+        std::string("2026/01/31 12:00:00+00:00 info session opened tunnel=t conv=1").size());
   CHECK(lines[0].substr(25) == " info session opened tunnel=t conv=1");
 }
 
@@ -145,7 +148,8 @@ TEST_CASE("what happens to each of three thousand sessions is ten lines and a co
       EventLog("b").info(event);
     });
     REQUIRE(lines.size() == RepeatLimiter::kBurst + 1 + 1);  // was 3001
-    CHECK(lines.back().substr(26) == "info repeated lines left out of=\"" + std::string(event) + " tunnel=a\" count=2990");
+    CHECK(lines.back().substr(26) ==
+          "info repeated lines left out of=\"" + std::string(event) + " tunnel=a\" count=2990");
   }
 }
 

@@ -51,7 +51,9 @@ std::string line(std::size_t number) { return std::to_string(number) + " " + std
 
 }  // namespace
 
-TEST_CASE("whoever logs never waits for the reader; what is beyond the queue is counted, and said in its place", "[log]") {
+TEST_CASE(
+    "whoever logs never waits for the reader; what is beyond the queue is counted, and said in its place",
+    "[log]") {
   Piped pipe;
   REQUIRE(pipe.writer->start().ok());
   const std::size_t many = 4 * LogWriter::kMaxQueued / line(1'000'000).size();
@@ -91,7 +93,8 @@ TEST_CASE("an end waits for the reader, but not for ever, and what it takes in t
   CHECK(text.ends_with(line(999)));
 }
 
-TEST_CASE("without a thread lines are written at once as far as they fit, the others at the end, in order", "[log]") {
+TEST_CASE("without a thread lines are written at once as far as they fit, the others at the end, in order",
+          "[log]") {
   Piped pipe;
   pipe.writer->append(line(0));
   CHECK(pipe.until(line(0)) == line(0));
@@ -149,7 +152,8 @@ TEST_CASE("a last line has its time, whatever the descriptor does", "[log]") {
   REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0);
   const FileDescriptor read(ends[0]), write(ends[1]);
   REQUIRE(fcntl(write.get(), F_SETPIPE_SZ, kPipeBytes) == kPipeBytes);
-  CHECK_FALSE(write_within(write.get(), std::string(90, 'z') + "\n" + std::string(8000, 'z') + "\n", milliseconds(20)));
+  CHECK_FALSE(write_within(write.get(), std::string(90, 'z') + "\n" + std::string(8000, 'z') + "\n",
+                           milliseconds(20)));
   CHECK(write_within(-1, text, milliseconds(20)) == false);
 }
 

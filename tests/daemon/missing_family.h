@@ -24,7 +24,8 @@ namespace kcptun::test {
 /// Keeps the calling thread from opening sockets of `family`. False if the system does not support such a
 /// filter.
 inline bool forbid_family(int family) {
-  constexpr std::uint32_t kFirstArgument = offsetof(seccomp_data, args);  // its low half, on little-endian machines
+  constexpr std::uint32_t kFirstArgument =
+      offsetof(seccomp_data, args);  // its low half, on little-endian machines
   std::array<sock_filter, 6> program{{
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
       {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_socket},
@@ -34,7 +35,8 @@ inline bool forbid_family(int family) {
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
   }};
   const sock_fprog filter{program.size(), program.data()};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 /// Runs `body` on a thread without the family. Reports and returns if that is not allowed.

@@ -10,9 +10,11 @@ namespace kcptun {
 namespace {
 
 using test::loopback;
-using test::BareLoop;
+using test::PlainLoop;
 
-bool contains(const std::string& text, const std::string& word) { return text.find(word) != std::string::npos; }
+bool contains(const std::string& text, const std::string& word) {
+  return text.find(word) != std::string::npos;
+}
 
 IpEndpoint ip(const char* text, std::uint16_t port = 0) { return parse_ip(text, port).value(); }
 
@@ -29,7 +31,8 @@ class NameServer {
     char query[512];
     sockaddr_in from{};
     socklen_t size = sizeof from;
-    for (ssize_t n; (n = ::recvfrom(fd_.get(), query, sizeof query, 0, reinterpret_cast<sockaddr*>(&from), &size)) > 0;) {
+    for (ssize_t n; (n = ::recvfrom(fd_.get(), query, sizeof query, 0, reinterpret_cast<sockaddr*>(&from),
+                                    &size)) > 0;) {
       ++asked;
       const std::string answer = answer_to(std::string(query, static_cast<std::size_t>(n)));
       if (!answer.empty())
@@ -49,8 +52,8 @@ class NameServer {
     const std::size_t end = query.find('\0', kHeader) + 1 + 4;  // name, type, class
     std::string answer = query.substr(0, end);
     const bool has_record = good && query[end - 3] == kTypeA;
-    answer[2] = '\x81';                    // a response, recursion desired
-    answer[3] = bad ? '\x83' : '\x80';     // NXDOMAIN or no error
+    answer[2] = '\x81';                 // a response, recursion desired
+    answer[3] = bad ? '\x83' : '\x80';  // NXDOMAIN or no error
     answer[7] = has_record ? 1 : 0;
     answer[11] = 0;  // no additional records
     if (has_record) answer += std::string("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7", 16);
@@ -70,7 +73,7 @@ struct Rig {
   std::unique_ptr<NameLookup> look_up(const std::string& name, NameLookup::Done done) {
     return std::make_unique<NameLookup>(loop.uv, name, 4000, std::move(done), server.servers());
   }
-  BareLoop loop;
+  PlainLoop loop;
   NameServer server;
 };
 
@@ -80,7 +83,8 @@ TEST_CASE("a literal asks nobody, and is told from the loop") {
   Rig rig;
   for (const char* literal : {"127.0.0.1", "::1", "2001:db8::7", ""}) {
     std::vector<IpEndpoint> found;
-    const auto lookup = rig.look_up(literal, [&](NameLookup::Addresses addresses) { found = addresses.value(); });
+    const auto lookup =
+        rig.look_up(literal, [&](NameLookup::Addresses addresses) { found = addresses.value(); });
     CHECK(found.empty());
     CHECK(rig.until([&] { return !found.empty(); }));
     CHECK(found == std::vector{ip(literal, 4000)});
@@ -92,7 +96,8 @@ TEST_CASE("names of the hosts file and of name servers are resolved") {
   Rig rig;
   for (const char* name : {"localhost", "good.example"}) {
     std::optional<NameLookup::Addresses> found;
-    const auto lookup = rig.look_up(name, [&](NameLookup::Addresses addresses) { found = std::move(addresses); });
+    const auto lookup =
+        rig.look_up(name, [&](NameLookup::Addresses addresses) { found = std::move(addresses); });
     CHECK_FALSE(found);
     REQUIRE(rig.until([&] { return found.has_value(); }));
     if (!*found) FAIL(found->error());
@@ -106,7 +111,8 @@ TEST_CASE("a name that is none, and one that cannot be, are errors that name it"
   Rig rig;
   for (const std::string& name : {std::string("bad.example"), std::string(70, 'x') + ".invalid"}) {
     std::string error;
-    const auto lookup = rig.look_up(name, [&](NameLookup::Addresses addresses) { error = addresses.error(); });
+    const auto lookup =
+        rig.look_up(name, [&](NameLookup::Addresses addresses) { error = addresses.error(); });
     REQUIRE(rig.until([&] { return !error.empty(); }));
     CHECK(contains(error, "cannot resolve " + name + ": "));
   }
@@ -117,10 +123,12 @@ TEST_CASE("a good name does not wait for dead ones, and the end waits for none")
   int others = 0;
   std::vector<std::unique_ptr<NameLookup>> dead;
   for (int i = 0; i < 64; ++i)
-    dead.push_back(rig.look_up("dead" + std::to_string(i) + ".example", [&](NameLookup::Addresses) { ++others; }));
+    dead.push_back(
+        rig.look_up("dead" + std::to_string(i) + ".example", [&](NameLookup::Addresses) { ++others; }));
   REQUIRE(rig.until([&] { return rig.server.asked >= 64; }));
   std::vector<IpEndpoint> found;
-  auto good = rig.look_up("good.example", [&](NameLookup::Addresses addresses) { found = addresses.value(); });
+  auto good =
+      rig.look_up("good.example", [&](NameLookup::Addresses addresses) { found = addresses.value(); });
   CHECK(rig.until([&] { return !found.empty(); }));
   CHECK(others == 0);  // the first query to a dead server ends after 6 s
   good.reset();
@@ -134,7 +142,8 @@ TEST_CASE("a good name does not wait for dead ones, and the end waits for none")
 TEST_CASE("a name server that says nothing is given up after a time") {
   Rig rig;
   std::string error;
-  const auto lookup = rig.look_up("dead.example", [&](NameLookup::Addresses addresses) { error = addresses.error(); });
+  const auto lookup =
+      rig.look_up("dead.example", [&](NameLookup::Addresses addresses) { error = addresses.error(); });
   REQUIRE(rig.until([&] { return !error.empty(); }));
   CHECK(contains(error, "cannot resolve dead.example: Timeout"));
 }
@@ -151,7 +160,7 @@ TEST_CASE("a lookup may be destroyed inside its own answer") {
 }
 
 TEST_CASE("several names are answered in their order, the bad one too") {
-  BareLoop loop;
+  PlainLoop loop;
   NameLookups::Answers answers;
   NameLookups lookups(loop.uv, {{"127.0.0.1", 1}, {std::string(70, 'x') + ".invalid", 2}, {"localhost", 3}},
                       [&](NameLookups::Answers given) { answers = std::move(given); });

@@ -60,7 +60,8 @@ TEST_CASE("ports that another program has are left out of a range, on every kind
 TEST_CASE("a range that is taken as a whole, and a single port, are left to the binding to refuse") {
   const std::uint16_t first = four_free_ports();
   std::vector<FileDescriptor> taken;
-  for (std::uint16_t i = 0; i < 4; ++i) taken.push_back(take(static_cast<std::uint16_t>(first + i), PortKind::kUdp));
+  for (std::uint16_t i = 0; i < 4; ++i)
+    taken.push_back(take(static_cast<std::uint16_t>(first + i), PortKind::kUdp));
   const auto last = static_cast<std::uint16_t>(first + 3);
   CHECK(free_ports(parse_ip("127.0.0.1", first).value(), last, PortKind::kUdp).size() == 4);
   CHECK(free_ports(parse_ip("127.0.0.1", first).value(), first, PortKind::kUdp) == Ports{first});

@@ -13,7 +13,8 @@ namespace {
 void record(ReplayBuffer& buffer, std::string text) {
   std::vector<MutableBytes> pieces;
   auto* const data = reinterpret_cast<std::uint8_t*>(text.data());
-  for (std::size_t at = 0; at < text.size(); at += 3) pieces.push_back({data + at, std::min<std::size_t>(3, text.size() - at)});
+  for (std::size_t at = 0; at < text.size(); at += 3)
+    pieces.push_back({data + at, std::min<std::size_t>(3, text.size() - at)});
   pieces.push_back({data, 1});  // room that the read did not fill
   buffer.record(pieces, text.size());
 }

@@ -78,10 +78,12 @@ struct TunnelRig {
     client_profile.remote = host(port);
     server_profile.remote = host(target_port);
     server_loop = test::make_engine(server_profile);
-    server = std::make_unique<ServerWorker>(server_profile, *server_loop, server_shared, std::vector<IpEndpoint>{loopback(target_port)});
+    server = std::make_unique<ServerWorker>(server_profile, *server_loop, server_shared,
+                                            std::vector<IpEndpoint>{loopback(target_port)});
     REQUIRE(server->listen(loopback(port), false).ok());
     client_loop = test::make_engine(client_profile);
-    client = std::make_unique<ClientWorker>(client_profile, *client_loop, shared, std::vector<IpEndpoint>{loopback(port)});
+    client = std::make_unique<ClientWorker>(client_profile, *client_loop, shared,
+                                            std::vector<IpEndpoint>{loopback(port)});
     shared.parts.push_back(client.get());
     for (std::size_t slot = 0; slot < conn; ++slot) client->add_slot(slot);
     FileDescriptor listening = test::must_listen();
@@ -119,7 +121,9 @@ TEST_CASE("bytes pass both ways between a stream and the target") {
   const std::string back = test::random_bytes(700'000, 2);
   rig.stream(sid).to_send = there;
   rig.app().send(back);
-  CHECK(rig.world.until([&] { return rig.app().received.size() == there.size() && rig.stream(sid).received.size() == back.size(); }));
+  CHECK(rig.world.until([&] {
+    return rig.app().received.size() == there.size() && rig.stream(sid).received.size() == back.size();
+  }));
   CHECK(rig.app().received == there);
   CHECK(rig.stream(sid).received == back);
 }
@@ -220,9 +224,10 @@ TEST_CASE("the target's next address is tried when one refuses") {
 }
 
 TEST_CASE("the target's next address is tried while the first is silent") {
-  const test::SilentAddress first, second;
+  const test::UnresponsiveAddress first, second;
   AppServer alive;
-  ServerRig rig(test::plain_profile(Role::kServer), {first.address(), second.address(), loopback(alive.port())});
+  ServerRig rig(test::plain_profile(Role::kServer),
+                {first.address(), second.address(), loopback(alive.port())});
   rig.world.add(alive);
   const std::uint32_t sid = rig.peer->open_stream();
   rig.stream(sid).to_send = "hello";
@@ -231,7 +236,7 @@ TEST_CASE("the target's next address is tried while the first is silent") {
 }
 
 TEST_CASE("a target all of whose addresses are silent is given up after a time") {
-  const test::SilentAddress first, second;
+  const test::UnresponsiveAddress first, second;
   ServerRig rig(test::plain_profile(Role::kServer), {first.address(), second.address()});
   const std::uint32_t sid = rig.peer->open_stream();
   rig.world.for_a_while(std::chrono::milliseconds(700));  // both attempts are in progress
@@ -408,7 +413,8 @@ TEST_CASE("a half-closed stream on which nothing moves ends, unless the peer is 
 
   test::RawPeer raw;
   raw.send(rig.peer->only().path.remote.port,
-           test::push_datagram(77, 0, test::smux_frame(2, SmuxCommand::kSyn, 3) + test::smux_frame(2, SmuxCommand::kFin, 3)));
+           test::push_datagram(
+               77, 0, test::smux_frame(2, SmuxCommand::kSyn, 3) + test::smux_frame(2, SmuxCommand::kFin, 3)));
   REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 2 && rig.app(1).ended; }));
   CHECK(rig.log.count("stream closed") == 0);
   CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
@@ -435,7 +441,8 @@ TEST_CASE("a target that does not read holds its stream up, within streambuf, an
   }));
   REQUIRE(left > 0);
   CHECK(rig.owned->backlog_pool().in_use() > 0);
-  CHECK(rig.owned->backlog_pool().in_use() * rig.owned->backlog_pool().buffer_size() <= 512 * 1024 + 32 * 1024);
+  CHECK(rig.owned->backlog_pool().in_use() * rig.owned->backlog_pool().buffer_size() <=
+        512 * 1024 + 32 * 1024);
   CHECK(test::turns_of(*rig.owned, kMoment) < 30);
 
   rig.target.reads = true;
@@ -568,7 +575,8 @@ TEST_CASE("a reset passes through the tunnel, either way") {
   App app = App::connect_to(rig.entry);
   rig.world.add(app);
   app.send("hello");
-  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 1 && rig.target.apps[0]->received == "hello"; }));
+  REQUIRE(rig.world.until(
+      [&] { return rig.target.apps.size() == 1 && rig.target.apps[0]->received == "hello"; }));
   App& far = *rig.target.apps[0];
   (client_resets ? app : far).reset();
   App& other = client_resets ? far : app;

@@ -85,7 +85,9 @@ TEST_CASE("a session dialled after the privilege is gone has the buffers of the 
                       });
 }
 
-TEST_CASE("what asks for its buffers again without the privilege keeps what it has, and shrinks when less is wanted") {
+TEST_CASE(
+    "what asks for its buffers again without the privilege keeps what it has, and shrinks when less is "
+    "wanted") {
   const int wanted = wanted_bytes();
   UdpSocket::Options options;
   options.buffer_bytes = wanted;

@@ -66,7 +66,8 @@ TEST_CASE("snapshots that come too soon make no point, and late timers cost none
 TEST_CASE("ten minutes are kept and no more, of the sessions that moved most", "[status]") {
   StatusHistory history;
   for (std::size_t i = 0; i < StatusHistory::kPoints + 1; ++i)
-    history.handle_snapshot(at(1000 + StatusHistory::kStep * static_cast<double>(i), StatusHistory::kMaxSessions));
+    history.handle_snapshot(
+        at(1000 + StatusHistory::kStep * static_cast<double>(i), StatusHistory::kMaxSessions));
   CHECK(history_of(history)["total"].size() == StatusHistory::kPoints);
   history.handle_snapshot(at(5000, StatusHistory::kMaxSessions + 1));
   const json all = history_of(history);

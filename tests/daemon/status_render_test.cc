@@ -66,7 +66,8 @@ TEST_CASE("status.json says what the snapshot has, null for what is not known", 
 TEST_CASE("states stand in status.json, and of tunnels without an answer there is a line each", "[status]") {
   ProcessSnapshot snapshot = process();
   snapshot.tunnels[0].peer = {.state = PeerState::kConnected};
-  snapshot.tunnels[0].open_sessions[0].peer = {.state = PeerState::kUnanswered, .since = 1000, .hint = "look at key"};
+  snapshot.tunnels[0].open_sessions[0].peer = {
+      .state = PeerState::kUnanswered, .since = 1000, .hint = "look at key"};
   json tunnel = json::parse(render_status_json(snapshot))["tunnels"][0];
   CHECK(tunnel["state"] == "connected");
   CHECK(tunnel["hint"].is_null());

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -24,7 +24,7 @@ constexpr int kPatienceMs = 60000;
 // Answers immediately, or stores the answers.
 class Source {
  public:
-  StatusServer::Gather queue_write() {
+  StatusServer::Collect queue_write() {
     return [this](StatusServer::Answer answer) {
       ++asked;
       if (keep) {

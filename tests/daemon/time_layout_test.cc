@@ -6,8 +6,8 @@
 namespace kcptun {
 namespace {
 
-WallTime wall_time(int year, int month, int day, int hour, int minute, int second, long nanoseconds, long offset,
-                   const char* zone) {
+WallTime wall_time(int year, int month, int day, int hour, int minute, int second, long nanoseconds,
+                   long offset, const char* zone) {
   WallTime time{};
   time.fields.tm_year = year - 1900;
   time.fields.tm_mon = month - 1;
@@ -38,24 +38,39 @@ void check_rows(const WallTime& time, const std::vector<Row>& rows) {
 
 // The meaning of each element: https://pkg.go.dev/time#pkg-constants.
 TEST_CASE("each element of a Go layout stands for its part of the time") {
-  check_rows(wall_time(2026, 2, 7, 9, 4, 3, 12'345'000, 3600, "CET"),
-             {{"2006", "2026"},         {"06", "26"},
-              {"January", "February"},  {"Jan", "Feb"},
-              {"01", "02"},             {"1", "2"},
-              {"Monday", "Saturday"},   {"Mon", "Sat"},
-              {"02", "07"},             {"2", "7"},
-              {"_2", " 7"},             {"002", "038"},
-              {"__2", " 38"},           {"15", "09"},
-              {"03", "09"},             {"3", "9"},
-              {"04", "04"},             {"4", "4"},
-              {"05", "03"},             {"5", "3"},
-              {"PM", "AM"},             {"pm", "am"},
-              {"MST", "CET"},           {"-0700", "+0100"},
-              {"-07:00", "+01:00"},     {"-07", "+01"},
-              {"-070000", "+010000"},   {"-07:00:00", "+01:00:00"},
-              {"Z0700", "+0100"},       {"Z07:00", "+01:00"},
-              {"Z07", "+01"},           {"Z070000", "+010000"},
-              {"Z07:00:00", "+01:00:00"}});
+  check_rows(wall_time(2026, 2, 7, 9, 4, 3, 12'345'000, 3600, "CET"), {{"2006", "2026"},
+                                                                       {"06", "26"},
+                                                                       {"January", "February"},
+                                                                       {"Jan", "Feb"},
+                                                                       {"01", "02"},
+                                                                       {"1", "2"},
+                                                                       {"Monday", "Saturday"},
+                                                                       {"Mon", "Sat"},
+                                                                       {"02", "07"},
+                                                                       {"2", "7"},
+                                                                       {"_2", " 7"},
+                                                                       {"002", "038"},
+                                                                       {"__2", " 38"},
+                                                                       {"15", "09"},
+                                                                       {"03", "09"},
+                                                                       {"3", "9"},
+                                                                       {"04", "04"},
+                                                                       {"4", "4"},
+                                                                       {"05", "03"},
+                                                                       {"5", "3"},
+                                                                       {"PM", "AM"},
+                                                                       {"pm", "am"},
+                                                                       {"MST", "CET"},
+                                                                       {"-0700", "+0100"},
+                                                                       {"-07:00", "+01:00"},
+                                                                       {"-07", "+01"},
+                                                                       {"-070000", "+010000"},
+                                                                       {"-07:00:00", "+01:00:00"},
+                                                                       {"Z0700", "+0100"},
+                                                                       {"Z07:00", "+01:00"},
+                                                                       {"Z07", "+01"},
+                                                                       {"Z070000", "+010000"},
+                                                                       {"Z07:00:00", "+01:00:00"}});
 }
 
 TEST_CASE("afternoons, midnight, late days and offsets west of Greenwich") {
@@ -85,7 +100,8 @@ TEST_CASE("fractions of a second keep their zeros or lose them") {
               {"05.999999999", "03.120345"},
               {"05,99", "03,12"},
               {"05.0001", "03.0002"}});  // other digits follow: no fraction, and 0001 is 00 and the month
-  check_rows(wall_time(2026, 2, 7, 9, 4, 3, 0, 0, "UTC"), {{"05.000", "03.000"}, {"05.999", "03"}, {".", "."}});
+  check_rows(wall_time(2026, 2, 7, 9, 4, 3, 0, 0, "UTC"),
+             {{"05.000", "03.000"}, {"05.999", "03"}, {".", "."}});
 }
 
 TEST_CASE("text that is no element stays as it is") {
@@ -101,8 +117,13 @@ TEST_CASE("text that is no element stays as it is") {
               {"J M P p Z - _ __ 0 00 07 7 8 9", "J M P p Z - _ __ 0 00 07 7 8 9"},
               {"%Y \xc3\xa9", "%Y \xc3\xa9"},
               {"15h04m05s", "17h05m09s"}});
-  const std::string with_nul("20\0" "06", 5);
-  CHECK(format_time(with_nul, wall_time(2026, 11, 24, 17, 5, 9, 0, 0, "UTC")) == std::string("240\0" "26", 6));
+  const std::string with_nul(
+      "20\0"
+      "06",
+      5);
+  CHECK(format_time(with_nul, wall_time(2026, 11, 24, 17, 5, 9, 0, 0, "UTC")) == std::string("240\0"
+                                                                                             "26",
+                                                                                             6));
 }
 
 TEST_CASE("a layout that is cut at any length is taken as far as it goes") {
@@ -112,7 +133,8 @@ TEST_CASE("a layout that is cut at any length is taken as far as it goes") {
     const std::string whole = format_time(layout.substr(0, size), time);
     CHECK((size == 0) == whole.empty());
   }
-  CHECK(format_time(layout, time) == "Saturday February  7 038  38 09:04:03.120345 +01:00:00 +01:00:00 CET 2026 AM");
+  CHECK(format_time(layout, time) ==
+        "Saturday February  7 038  38 09:04:03.120345 +01:00:00 +01:00:00 CET 2026 AM");
 }
 
 }  // namespace kcptun

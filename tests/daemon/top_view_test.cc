@@ -91,7 +91,8 @@ TEST_CASE("a frame fits its terminal, whatever that is", "[top]") {
   CHECK(view.frame({80, 24}, Style::kTerminal).find("\x1b[1mkcptun-client") == 0);
 }
 
-TEST_CASE("80 columns have peer, streams, rates, round trip, loss and a graph, the most active session first", "[top]") {
+TEST_CASE("80 columns have peer, streams, rates, round trip, loss and a graph, the most active session first",
+          "[top]") {
   const auto status = [](double time, std::uint64_t lost) {
     ProcessSnapshot snapshot = at(time, 1'000'000);
     TunnelSnapshot& tunnel = snapshot.tunnels[0];
@@ -113,9 +114,11 @@ TEST_CASE("80 columns have peer, streams, rates, round trip, loss and a graph, t
   const std::string frame = view.frame({80, 24}, Style::kPlain);
   INFO(frame);
   const auto lines = lines_of(frame);
-  const auto head = std::ranges::find_if(lines, [](const std::string& line) { return line.starts_with("PEER"); });
+  const auto head =
+      std::ranges::find_if(lines, [](const std::string& line) { return line.starts_with("PEER"); });
   REQUIRE(head != lines.end());
-  for (const char* name : {"STREAMS", "OUT", "IN", "RTT", "LOSS", "TRAFFIC"}) CHECK(head->find(name) != std::string::npos);
+  for (const char* name : {"STREAMS", "OUT", "IN", "RTT", "LOSS", "TRAFFIC"})
+    CHECK(head->find(name) != std::string::npos);
   CHECK(head[1].starts_with("198.51.100.200:29900 "));
   CHECK(head[1].find("2.0/10%") != std::string::npos);
   CHECK(head[1].ends_with("#"));
@@ -142,10 +145,12 @@ TEST_CASE("a server that does not answer is told of, with the hint in whole word
   const std::string frame = view.frame({80, 24}, Style::kPlain);
   INFO(frame);
   CHECK(frame.find("\nno answer since 12:00:00  :12948 to server.example:29900\n"
-                   "nothing at all comes from 192.0.2.1:29900: look at remoteaddr look at remoteaddr\n") != std::string::npos);
+                   "nothing at all comes from 192.0.2.1:29900: look at remoteaddr look at remoteaddr\n") !=
+        std::string::npos);
   CHECK(frame.find("...\n") != std::string::npos);
   CHECK(lines_of(frame).back().size() <= 80);
-  CHECK(view.frame({80, 24}, Style::kTerminal).find("\x1b[31mno answer since 12:00:00\x1b[0m") != std::string::npos);
+  CHECK(view.frame({80, 24}, Style::kTerminal).find("\x1b[31mno answer since 12:00:00\x1b[0m") !=
+        std::string::npos);
 }
 
 TEST_CASE("words are wrapped at spaces, and long ones cut", "[top]") {

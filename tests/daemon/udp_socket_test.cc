@@ -117,8 +117,8 @@ std::size_t next_size(std::mt19937& random) {
 
 /// Reads until `count` datagrams of that sender have arrived. Others may arrive, because ports are reused and
 /// another program may still send to the port's previous owner. Adds their number to `misrouted`.
-std::vector<Arrival> read_from(UdpSocket& socket, ReceiveArena& arena, std::size_t count, std::uint16_t sender_port,
-                               std::size_t& misrouted) {
+std::vector<Arrival> read_from(UdpSocket& socket, ReceiveArena& arena, std::size_t count,
+                               std::uint16_t sender_port, std::size_t& misrouted) {
   std::vector<Arrival> arrivals;
   while (arrivals.size() < count) {
     const auto more = read_some(socket, arena, count - arrivals.size());
@@ -307,7 +307,8 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
   CHECK(sender.counters().gso_messages == 0);  // the rejection is remembered
   send_ten(sender, elsewhere.local());
   CHECK(sender.counters().gso_messages == 1);
-  while (sender.counters().datagrams_sent < 10 + UdpSocket::kRetryGsoAfter - 10) send_ten(sender, elsewhere.local());
+  while (sender.counters().datagrams_sent < 10 + UdpSocket::kRetryGsoAfter - 10)
+    send_ten(sender, elsewhere.local());
   const std::uint64_t before = sender.counters().gso_messages;
   while (sender.counters().datagrams_sent < UdpSocket::kRetryGsoAfter) send_ten(sender, behind_it.local());
   CHECK(sender.counters().gso_messages == before);
@@ -319,7 +320,8 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
 TEST_CASE("a device that refuses GSO to peer after peer is left alone for a while") {
   UdpSocket sender = must(UdpSocket::bind(at("127.0.0.1:0"), scripted()));
   std::vector<UdpSocket> peers;
-  for (std::size_t i = 0; i <= UdpSocket::kRefusals; ++i) peers.push_back(must(UdpSocket::bind(at("127.0.0.1:0"), {})));
+  for (std::size_t i = 0; i <= UdpSocket::kRefusals; ++i)
+    peers.push_back(must(UdpSocket::bind(at("127.0.0.1:0"), {})));
   script.gso_error = EIO;
   for (std::size_t i = 0; i < UdpSocket::kRefusals; ++i) {
     CHECK(sender.uses_gso());
@@ -379,7 +381,7 @@ TEST_CASE("runs that must stay whole forbid fragments, the others allow them aga
   send_one(client, path_to(client.remote()), pattern(0, 100));
   CHECK(option() == system);  // no policy was requested
   TransmitBatch batch;
-  for (const auto fragments : {TransmitBatch::Fragments::kAllowed, TransmitBatch::Fragments::kWhole}) {
+  for (const auto fragments : {TransmitBatch::Fragments::kAllowed, TransmitBatch::Fragments::kDontFragment}) {
     batch.begin_run(path_to(client.remote()), fragments);
     for (std::uint32_t i = 0; i < 3; ++i) push(batch, pattern(i, 1200));
   }
@@ -454,18 +456,19 @@ TEST_CASE("an unreachable peer costs its run only, a refused packet itself only"
 }
 
 TEST_CASE("a send buffer that is really full loses nothing") {
-  in_namespace("shaping", "ip link set lo up && tc qdisc add dev lo root tbf rate 200mbit burst 16kb limit 4mb", [] {
-    for (bool gso : {false, true}) {
-      UdpOptions tiny, large;
-      tiny.gso = gso;
-      tiny.buffer_bytes = 4'096;
-      large.buffer_bytes = 4'000'000;
-      auto [server, client] = make_pair("127.0.0.1", large, tiny);
-      check_round_trip(client, server, path_to(client.remote()), 2'000);
-      CHECK(client.counters().would_block > 0);
-      CHECK(server.kernel_drops() == 0);
-    }
-  });
+  in_namespace("shaping",
+               "ip link set lo up && tc qdisc add dev lo root tbf rate 200mbit burst 16kb limit 4mb", [] {
+                 for (bool gso : {false, true}) {
+                   UdpOptions tiny, large;
+                   tiny.gso = gso;
+                   tiny.buffer_bytes = 4'096;
+                   large.buffer_bytes = 4'000'000;
+                   auto [server, client] = make_pair("127.0.0.1", large, tiny);
+                   check_round_trip(client, server, path_to(client.remote()), 2'000);
+                   CHECK(client.counters().would_block > 0);
+                   CHECK(server.kernel_drops() == 0);
+                 }
+               });
 }
 
 TEST_CASE("datagrams that the kernel drops at a full receive buffer can be asked for") {
@@ -511,7 +514,8 @@ TEST_CASE("a wildcard server answers from the address that was asked, IPv6") {
   // The kernel routes a new address some time after it was added. Packets sent to it earlier are lost.
   const std::string setup =
       "ip link set lo up && ip addr add fd00::1/128 dev lo nodad && ip addr add fd00::2/128 dev lo nodad && "
-      "for a in ::1 fd00::1 fd00::2; do timeout 60 sh -c \"until ip -6 route get $a | grep -q ^local; do sleep 0.02; done\" "
+      "for a in ::1 fd00::1 fd00::2; do timeout 60 sh -c \"until ip -6 route get $a | grep -q ^local; do "
+      "sleep 0.02; done\" "
       "|| exit 1; done";
   in_namespace("namespaces", setup, [] {
     UdpOptions info;

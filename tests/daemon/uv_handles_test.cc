@@ -13,7 +13,7 @@
 namespace kcptun {
 namespace {
 
-using test::BareLoop;
+using test::PlainLoop;
 
 struct Pipe {
   Pipe() {
@@ -28,10 +28,10 @@ struct Pipe {
 
 }  // namespace
 
-// BareLoop aborts if a handle was not closed. The leak checker detects handles that were not freed.
+// PlainLoop aborts if a handle was not closed. The leak checker detects handles that were not freed.
 
 TEST_CASE("a poll handle calls back for what it watches, until it watches nothing") {
-  BareLoop loop;
+  PlainLoop loop;
   Pipe pipe;
   int calls = 0;
   PollHandle handle(loop.uv, pipe.read.get(), [&calls](int events) {
@@ -51,7 +51,7 @@ TEST_CASE("a poll handle calls back for what it watches, until it watches nothin
 }
 
 TEST_CASE("handles are silent after their owner is gone") {
-  BareLoop loop;
+  PlainLoop loop;
   Pipe pipe;
   int calls = 0;
   {
@@ -70,7 +70,7 @@ TEST_CASE("handles are silent after their owner is gone") {
 }
 
 TEST_CASE("a poll handle may be destroyed inside its own callback") {
-  BareLoop loop;
+  PlainLoop loop;
   Pipe pipe;
   int calls = 0;
   std::unique_ptr<PollHandle> handle;
@@ -99,12 +99,13 @@ TEST_CASE("a poll handle may be replaced inside its own callback by one for anot
       order += '2';
       handle.reset();
     }
-    BareLoop loop;
+    PlainLoop loop;
     Pipe first, second;
     std::string order;
     std::unique_ptr<PollHandle> handle;
   } owner;
-  owner.handle = std::make_unique<PollHandle>(owner.loop.uv, owner.first.read.get(), [&owner](int) { owner.first_ready(); });
+  owner.handle = std::make_unique<PollHandle>(owner.loop.uv, owner.first.read.get(),
+                                              [&owner](int) { owner.first_ready(); });
   CHECK(owner.handle->watch(UV_READABLE));
   owner.first.fill();
   owner.second.fill();
@@ -113,7 +114,7 @@ TEST_CASE("a poll handle may be replaced inside its own callback by one for anot
 }
 
 TEST_CASE("timer, check and mailbox may be destroyed inside their own callbacks") {
-  BareLoop loop;
+  PlainLoop loop;
   std::unique_ptr<TimerHandle> timer;
   timer = std::make_unique<TimerHandle>(loop.uv, [&timer] { timer.reset(); });
   timer->start(0);
@@ -128,7 +129,7 @@ TEST_CASE("timer, check and mailbox may be destroyed inside their own callbacks"
 }
 
 TEST_CASE("two descriptors in one wake-up: the first callback may destroy the handle of the second") {
-  BareLoop loop;
+  PlainLoop loop;
   Pipe a, b;
   int calls = 0;
   std::unique_ptr<PollHandle> one, two;
@@ -152,7 +153,7 @@ TEST_CASE("two descriptors in one wake-up: the first callback may destroy the ha
 }
 
 TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
-  BareLoop loop;
+  PlainLoop loop;
   std::uint16_t port;
   // No socket is bound there now: a packet to it causes an ICMP error.
   { port = test::must_bind().local().port; }
@@ -176,7 +177,7 @@ TEST_CASE("an error event stops a poll handle, and watch() starts it again") {
 }
 
 TEST_CASE("what the system does not watch is refused, and the loop goes on") {
-  BareLoop loop;
+  PlainLoop loop;
   const FileDescriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // epoll_ctl(2): EPERM
   PollHandle handle(loop.uv, file.get(), [](int) {});
   CHECK_FALSE(handle.watch(UV_READABLE));
@@ -192,7 +193,7 @@ TEST_CASE("what the system does not watch is refused, and the loop goes on") {
 }
 
 TEST_CASE("a watch that was had costs no new one: it changes where no other is to be had") {
-  BareLoop loop;
+  PlainLoop loop;
   Pipe pipe;
   int calls = 0;
   PollHandle handle(loop.uv, pipe.read.get(), [&calls](int) { ++calls; });
@@ -211,7 +212,7 @@ TEST_CASE("a watch that was had costs no new one: it changes where no other is t
 }
 
 TEST_CASE("a timer runs once, can be stopped and started again") {
-  BareLoop loop;
+  PlainLoop loop;
   int calls = 0;
   TimerHandle timer(loop.uv, [&calls] { ++calls; });
   timer.start(0);
@@ -225,7 +226,7 @@ TEST_CASE("a timer runs once, can be stopped and started again") {
 }
 
 TEST_CASE("a timer may start itself again from its callback") {
-  BareLoop loop;
+  PlainLoop loop;
   int calls = 0;
   std::unique_ptr<TimerHandle> timer;
   timer = std::make_unique<TimerHandle>(loop.uv, [&] {
@@ -236,7 +237,7 @@ TEST_CASE("a timer may start itself again from its callback") {
 }
 
 TEST_CASE("a check handle runs once in each iteration") {
-  BareLoop loop;
+  PlainLoop loop;
   int calls = 0;
   CheckHandle check(loop.uv, [&calls] { ++calls; });
   for (int i = 0; i < 10; ++i) uv_run(&loop.uv, UV_RUN_NOWAIT);
@@ -245,7 +246,7 @@ TEST_CASE("a check handle runs once in each iteration") {
 
 TEST_CASE("tasks from another thread arrive all, on the loop's thread and in order") {
   constexpr int kTasks = 20'000;
-  BareLoop loop;
+  PlainLoop loop;
   Mailbox mailbox(loop.uv);
   std::vector<int> got;
   const auto loop_thread = std::this_thread::get_id();
@@ -267,7 +268,7 @@ TEST_CASE("tasks from another thread arrive all, on the loop's thread and in ord
 }
 
 TEST_CASE("a task may post another, which runs later") {
-  BareLoop loop;
+  PlainLoop loop;
   Mailbox mailbox(loop.uv);
   std::string order;
   mailbox.post([&] {

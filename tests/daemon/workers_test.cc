@@ -19,7 +19,9 @@ using test::World;
 constexpr auto kMoment = std::chrono::milliseconds(100);
 
 std::string syn(std::uint32_t sid) { return smux_frame(2, SmuxCommand::kSyn, sid); }
-std::string data(std::uint32_t sid, const std::string& bytes) { return smux_frame(2, SmuxCommand::kPush, sid, bytes); }
+std::string data(std::uint32_t sid, const std::string& bytes) {
+  return smux_frame(2, SmuxCommand::kPush, sid, bytes);
+}
 /// Ends a session of smux version 2.
 std::string mismatch() { return smux_frame(1, SmuxCommand::kNop, 0); }
 
@@ -28,7 +30,8 @@ struct ServerRig {
     profile.remote = HostPort{"127.0.0.1", target.port(), target.port()};
     port = test::must_bind().local().port;
     owned = test::make_engine(profile);
-    part = std::make_unique<ServerWorker>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(target.port())});
+    part = std::make_unique<ServerWorker>(profile, *owned, shared,
+                                          std::vector<IpEndpoint>{loopback(target.port())});
     REQUIRE(part->listen(loopback(port), false).ok());
     world.add(*owned);
     world.add(target);
@@ -54,7 +57,8 @@ struct ClientRig {
     profile.conn = conn;
     profile.remote = HostPort{remote_host, raw.port(), raw.port()};
     owned = test::make_engine(profile);
-    part = std::make_unique<ClientWorker>(profile, *owned, shared, std::vector<IpEndpoint>{loopback(raw.port())});
+    part = std::make_unique<ClientWorker>(profile, *owned, shared,
+                                          std::vector<IpEndpoint>{loopback(raw.port())});
     shared.parts.push_back(part.get());
     FileDescriptor listening = test::must_listen();
     entry = test::port_of(listening.get());
@@ -136,10 +140,13 @@ TEST_CASE("replacement after replacement in one burst leaves the last one") {
   CHECK(rig.part->counters().curr_estab == 1);
 }
 
-TEST_CASE("a protocol error closes all connections of a server's session, and the next packet opens a fresh one") {
+TEST_CASE(
+    "a protocol error closes all connections of a server's session, and the next packet opens a fresh one") {
   ServerRig rig;
   rig.raw.send(rig.port, push_datagram(1001, 0, syn(3) + syn(5) + data(3, "a") + data(5, "b")));
-  REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 2 && !rig.app(0).received.empty() && !rig.app(1).received.empty(); }));
+  REQUIRE(rig.world.until([&] {
+    return rig.target.apps.size() == 2 && !rig.app(0).received.empty() && !rig.app(1).received.empty();
+  }));
   rig.raw.send(rig.port, push_datagram(1001, 1, mismatch()));
   CHECK(rig.world.until([&] { return rig.app(0).ended && rig.app(1).ended; }));
   CHECK(rig.app(0).was_reset());
@@ -215,7 +222,8 @@ TEST_CASE("connections go round robin over the sessions") {
   }
 }
 
-TEST_CASE("a protocol error closes all connections of a client's session, and the next one gets a fresh session") {
+TEST_CASE(
+    "a protocol error closes all connections of a client's session, and the next one gets a fresh session") {
   ClientRig rig;
   rig.add_slots();
   const auto one = rig.connect();
@@ -280,7 +288,8 @@ TEST_CASE("a server is waiting until a client has a session", "[status]") {
 TEST_CASE("one slot's session ends alone: the others keep their connections") {
   ClientRig rig(2);
   rig.add_slots();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 2; }));  // each asks whether the server is there
+  REQUIRE(rig.world.until(
+      [&] { return rig.conversations().size() == 2; }));  // each asks whether the server is there
   const auto one = rig.connect();
   const auto two = rig.connect();
   REQUIRE(rig.world.until([&] { return rig.part->streams() == 2; }));
@@ -366,7 +375,8 @@ TEST_CASE("an address that cannot be dialled is named, and tried again while con
   profile.remote = HostPort{"255.255.255.255", 4000, 4000};
   const auto loop = test::make_engine(profile);
   ClientShared shared;
-  auto part = std::make_unique<ClientWorker>(profile, *loop, shared, std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value()});
+  auto part = std::make_unique<ClientWorker>(
+      profile, *loop, shared, std::vector<IpEndpoint>{parse_ip("255.255.255.255", 4000).value()});
   shared.parts.push_back(part.get());
   part->add_slot(0);  // broadcast: EACCES
   CHECK(log.count("the server cannot be dialled yet") == 1);

@@ -14,7 +14,8 @@ using namespace kcptun::test;
 
 namespace {
 
-// Each parity shard is the XOR of all data shards; one lost data shard is the XOR of what is left and one parity shard.
+// Each parity shard is the XOR of all data shards; one lost data shard is the XOR of what is left and one
+// parity shard.
 class XorCode final : public ErasureCode {
  public:
   explicit XorCode(FecSettings counts) : ErasureCode(counts) {}

@@ -49,7 +49,9 @@ TEST_CASE("every erasure pattern is recovered once enough has arrived, and no ot
   }
 }
 
-TEST_CASE("random erasures of groups of up to 256 are recovered, in any order, with doubles, with any parity left out") {
+TEST_CASE(
+    "random erasures of groups of up to 256 are recovered, in any order, with doubles, with any parity left "
+    "out") {
   const std::uint64_t seed = 99;
   CAPTURE(seed);
   Random random(seed);
@@ -69,7 +71,8 @@ TEST_CASE("random erasures of groups of up to 256 are recovered, in any order, w
       expected.push_back(text(Bytes(group[i]).subspan(kFecHeader)));
       group.erase(group.begin() + static_cast<std::ptrdiff_t>(i));
     }
-    for (std::size_t i = group.size() - 1; i > 0; --i) std::swap(group[i], group[random.below(static_cast<std::uint32_t>(i + 1))]);
+    for (std::size_t i = group.size() - 1; i > 0; --i)
+      std::swap(group[i], group[random.below(static_cast<std::uint32_t>(i + 1))]);
     for (const Buffer& packet : group) {
       receiver.handle(packet);
       if (random.chance(0.2)) receiver.handle(packet);
@@ -204,7 +207,8 @@ TEST_CASE("bodies of every length and random bodies do no harm") {
   for (FecSettings own : {FecSettings{10, 3}, {0, 0}, {255, 1}, {1, 255}}) {
     Receiver receiver(own, seed);
     Buffer body(2000);
-    for (std::size_t size = 0; size <= body.size(); ++size) receiver.handle(Buffer(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(size)));
+    for (std::size_t size = 0; size <= body.size(); ++size)
+      receiver.handle(Buffer(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(size)));
     for (int i = 0; i < 20000; ++i) {
       Buffer packet(random.below(100));
       for (std::uint8_t& b : packet) b = static_cast<std::uint8_t>(random.next32());

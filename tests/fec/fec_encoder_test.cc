@@ -13,9 +13,10 @@ struct Output {
   std::vector<Buffer> parity;
 };
 
-// Sends `packets` (KCP packets) as one group, ending the batch after each packet whose bit (its number modulo 32) is set in `cuts`.
-Output send_group(FecEncoder& encoder, std::uint32_t parity, const std::vector<Buffer>& packets, std::uint32_t cuts,
-                  Duration step = milliseconds(1)) {
+// Sends `packets` (KCP packets) as one group, ending the batch after each packet whose bit (its number modulo
+// 32) is set in `cuts`.
+Output send_group(FecEncoder& encoder, std::uint32_t parity, const std::vector<Buffer>& packets,
+                  std::uint32_t cuts, Duration step = milliseconds(1)) {
   static TimePoint now{seconds(5)};
   Output out;
   std::vector<Buffer> slots(parity, Buffer(kMaxDatagram, 0xee));
@@ -52,7 +53,8 @@ TEST_CASE("the recorded groups come out, wherever batches end inside them") {
     for (std::uint32_t round = 0; round < 40; ++round) {
       const std::uint32_t cuts = round == 0 ? 0 : round == 1 ? 0xffffffffu : random.next32();
       const Output out = send_group(encoder, code.parity_shards(), packets, cuts);
-      if (round == 0 && code.data_shards() == 1) continue;  // nothing came before the group's last packet: skipped
+      if (round == 0 && code.data_shards() == 1)
+        continue;  // nothing came before the group's last packet: skipped
       REQUIRE(out.parity.size() == code.parity_shards());
       for (std::uint32_t i = 0; i < code.shards(); ++i) {
         const bool data = i < code.data_shards();

@@ -32,8 +32,7 @@ inline Buffer random_packet(Random& random, std::size_t longest) {
 class Sender {
  public:
   Sender(FecSettings settings, std::uint64_t seed, std::size_t longest = 200, std::uint32_t first_seqid = 0)
-      : code_(settings), encoder_(code_, first_seqid), random_(seed),
-        longest_(longest) {}
+      : code_(settings), encoder_(code_, first_seqid), random_(seed), longest_(longest) {}
 
   /// The next data packet, followed by at most `parity` parity packets if it ends a group.
   std::vector<Buffer> next(std::size_t parity = 256) {

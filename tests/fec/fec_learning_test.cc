@@ -1,5 +1,5 @@
-// Receivers whose shard counts are not the sender's (docs/develop/protocol.md section 4): they must recover nothing wrong, ever,
-// and begin to recover when they have learned.
+// Receivers whose shard counts are not the sender's (docs/develop/protocol.md section 4): they must recover
+// nothing wrong, ever, and begin to recover when they have learned.
 #include "core/fec/fec_decoder.h"
 #include "core/fec/shard_evidence.h"
 #include "tests/fec/fec_fixture.h"
@@ -46,7 +46,8 @@ void check_all_sent(const Sender& sender, const Receiver& receiver) {
 }  // namespace
 
 TEST_CASE("a receiver with other shard counts recovers nothing wrong, and learns") {
-  const FecSettings senders[] = {{5, 5}, {20, 1}, {1, 1}, {2, 8}, {11, 2}, {9, 4}, {10, 4}, {10, 3}, {3, 10}, {40, 20}, {200, 56}};
+  const FecSettings senders[] = {{5, 5},  {20, 1}, {1, 1},  {2, 8},   {11, 2},  {9, 4},
+                                 {10, 4}, {10, 3}, {3, 10}, {40, 20}, {200, 56}};
   for (FecSettings own : {FecSettings{10, 3}, {0, 0}, {5, 5}, {2, 1}}) {
     for (FecSettings theirs : senders) {
       for (std::uint64_t seed = 1; seed <= 6; ++seed) {
@@ -74,13 +75,16 @@ TEST_CASE("short sessions with other counts, at any loss, recover nothing wrong"
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    const auto any = [&](std::uint32_t most) { return FecSettings{1 + random.below(most), 1 + random.below(most)}; };
+    const auto any = [&](std::uint32_t most) {
+      return FecSettings{1 + random.below(most), 1 + random.below(most)};
+    };
     const FecSettings own = seed % 3 ? FecSettings{10, 3} : any(12);
     const bool close = seed % 2 && own.data_shards > 1;
     const FecSettings theirs = close ? FecSettings{own.data_shards + (seed % 4 == 1 ? 1u : -1u), 3} : any(14);
     Sender sender(theirs, seed, 40);
     Receiver receiver(own, seed);
-    run(sender, receiver, random, {.loss = random.chance(0.5) ? 0.1 : 0.4}, 8, seed % 5 ? 256 : theirs.parity_shards);
+    run(sender, receiver, random, {.loss = random.chance(0.5) ? 0.1 : 0.4}, 8,
+        seed % 5 ? 256 : theirs.parity_shards);
     check_all_sent(sender, receiver);
     recovered += receiver.recovered.size();
   }
@@ -107,7 +111,8 @@ TEST_CASE("a sender that changes its counts within a session is learned anew") {
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    Sender first({10, 3}, seed, 60), second({5, 5}, seed + 1000, 60, 13 * 10 * 40);  // the next multiple of 10
+    Sender first({10, 3}, seed, 60),
+        second({5, 5}, seed + 1000, 60, 13 * 10 * 40);  // the next multiple of 10
     Receiver receiver({10, 3}, seed);
     run(first, receiver, random, {}, 400);
     check_all_sent(first, receiver);
@@ -133,7 +138,8 @@ TEST_CASE("one foreign packet stops recovery for a while, and does not corrupt")
     store_u32(foreign.data(), load_u32(foreign.data()) - random.below(200));
     store_u16(foreign.data() + 4, random.chance(0.5) ? 0xf1 : 0xf2);
     receiver.handle(foreign);
-    // A foreign packet that fits its position is in the group like any other: only packets of its own group may be wrong.
+    // A foreign packet that fits its position is in the group like any other: only packets of its own group
+    // may be wrong.
     const std::uint64_t doubtful = load_u16(foreign.data() + 4) == 0xf1 ? 3 : 10;
     run(sender, receiver, random, {.loss = 0.1}, 40);
     std::size_t wrong = 0;

@@ -15,7 +15,8 @@ TEST_CASE("a group gets the parity that keeps its failures rare") {
   CHECK(parity_for(1, 255, 0.5, 0.02) == 5);  // all six are lost in one of 64 groups
 }
 
-TEST_CASE("parity is left out when bandwidth is short, when it would come too late, and while loss is measured") {
+TEST_CASE(
+    "parity is left out when bandwidth is short, when it would come too late, and while loss is measured") {
   ParityPolicy policy({10, 3});
   const ParityPolicy::Conditions lossy{ParityPolicy::kMeasuredGroups, 0.01, 100, 100};
   CHECK(policy.next_group(lossy) == 2);

@@ -46,7 +46,8 @@ std::vector<Buffer> make_group(const ErasureCode& code, Random& random, std::siz
 }
 
 // Recovers the data shards that `here` lacks from the first that it has.
-void check_recovery(const ErasureCode& code, const std::vector<Buffer>& shards, const std::vector<bool>& here) {
+void check_recovery(const ErasureCode& code, const std::vector<Buffer>& shards,
+                    const std::vector<bool>& here) {
   const std::size_t size = shards.back().size();
   std::vector<ErasureCode::Survivor> survivors;
   std::vector<std::uint32_t> lost;
@@ -141,18 +142,22 @@ TEST_CASE("parity and recovery are those of Jerasure's own matrix routines") {
     const ReedSolomonCode code({static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(m)});
     std::vector<int> matrix;
     for (int r = 0; r < m; ++r)
-      for (int c = 0; c < k; ++c) matrix.push_back(code.coefficient(static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(c)));
+      for (int c = 0; c < k; ++c)
+        matrix.push_back(code.coefficient(static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(c)));
     constexpr int kSize = 1304;
     const auto shards = make_group(code, random, kSize, true);
     std::vector<Buffer> copy = shards;
     std::vector<char*> data, parity;
-    for (int i = 0; i < k + m; ++i) (i < k ? data : parity).push_back(reinterpret_cast<char*>(copy[static_cast<std::size_t>(i)].data()));
+    for (int i = 0; i < k + m; ++i)
+      (i < k ? data : parity).push_back(reinterpret_cast<char*>(copy[static_cast<std::size_t>(i)].data()));
     jerasure_matrix_encode(k, m, 8, matrix.data(), data.data(), parity.data(), kSize);
     REQUIRE(copy == shards);
     std::vector<int> erasures{0, k - 1, -1};
     std::fill(copy[0].begin(), copy[0].end(), std::uint8_t{0});
-    std::fill(copy[static_cast<std::size_t>(k - 1)].begin(), copy[static_cast<std::size_t>(k - 1)].end(), std::uint8_t{0});
-    REQUIRE(jerasure_matrix_decode(k, m, 8, matrix.data(), 0, erasures.data(), data.data(), parity.data(), kSize) == 0);
+    std::fill(copy[static_cast<std::size_t>(k - 1)].begin(), copy[static_cast<std::size_t>(k - 1)].end(),
+              std::uint8_t{0});
+    REQUIRE(jerasure_matrix_decode(k, m, 8, matrix.data(), 0, erasures.data(), data.data(), parity.data(),
+                                   kSize) == 0);
     REQUIRE(copy == shards);
     std::vector<bool> here(static_cast<std::size_t>(k + m), true);
     here[0] = here[static_cast<std::size_t>(k - 1)] = false;
@@ -176,8 +181,10 @@ TEST_CASE("parity summed up piece by piece is that of the whole group, at any al
       }
       for (std::size_t i = 0; i < 6; ++i) {
         REQUIRE(Buffer(pointers[i], pointers[i] + size) == shards[7 + i]);
-        REQUIRE(std::all_of(outs[i].begin(), outs[i].begin() + static_cast<std::ptrdiff_t>(shift), [](int b) { return b == 0; }));
-        REQUIRE(std::all_of(pointers[i] + size, outs[i].data() + outs[i].size(), [](int b) { return b == 0; }));
+        REQUIRE(std::all_of(outs[i].begin(), outs[i].begin() + static_cast<std::ptrdiff_t>(shift),
+                            [](int b) { return b == 0; }));
+        REQUIRE(
+            std::all_of(pointers[i] + size, outs[i].data() + outs[i].size(), [](int b) { return b == 0; }));
       }
     }
   }

@@ -1,5 +1,6 @@
-// A group of shards through the code: any losses up to the parity are computed back. And a sender's packets through losses,
-// repetition and reordering: a receiver, whatever its own counts, recovers only what was sent.
+// A group of shards through the code: any losses up to the parity are computed back. And a sender's packets
+// through losses, repetition and reordering: a receiver, whatever its own counts, recovers only what was
+// sent.
 #include <set>
 
 #include "core/base/check.h"
@@ -71,7 +72,8 @@ class Sender {
     now_ += milliseconds(input.u8() == 0xff ? 600 : 1);
     Buffer body(kMaxDatagram);
     const std::size_t size = 24 + input.u8() % 80;
-    for (std::size_t i = 0; i < size; ++i) body[kFecHeader + i] = static_cast<std::uint8_t>(count_ * 7 + i * (1 + count_ % 5));
+    for (std::size_t i = 0; i < size; ++i)
+      body[kFecHeader + i] = static_cast<std::uint8_t>(count_ * 7 + i * (1 + count_ % 5));
     ++count_;
     body[kFecHeader + 4] = 81;
     const bool full = encoder_.add(now_, {body.data(), kFecHeader + size});
@@ -110,19 +112,20 @@ void lose_and_recover(Input& input) {
   std::vector<Buffer> late;
   const auto deliver = [&](const Buffer& packet) {
     decoder.handle(packet);
-    for (const Bytes kcp : decoder.recovered()) KCPTUN_CHECK(sender.sent.contains(Buffer(kcp.begin(), kcp.end())));
+    for (const Bytes kcp : decoder.recovered())
+      KCPTUN_CHECK(sender.sent.contains(Buffer(kcp.begin(), kcp.end())));
     decoder.end_batch();
   };
   while (!input.empty()) {
     for (Buffer& packet : sender.next(input)) {
       const std::uint8_t fate = input.u8();
-      if (fate < 60) continue;                          // lost
-      if (fate < 75 && late.size() < 8) {               // held back
+      if (fate < 60) continue;             // lost
+      if (fate < 75 && late.size() < 8) {  // held back
         late.push_back(std::move(packet));
         continue;
       }
       deliver(packet);
-      if (fate < 90) deliver(packet);                   // twice
+      if (fate < 90) deliver(packet);  // twice
       if (fate < 110 && !late.empty()) {
         deliver(late.back());
         late.pop_back();

@@ -1,5 +1,5 @@
-// FEC packets of any sender against the decoder, which learns the sender's shard counts: its memory stays bounded, and
-// what it hands out can be read.
+// FEC packets of any sender against the decoder, which learns the sender's shard counts: its memory stays
+// bounded, and what it hands out can be read.
 #include "core/base/check.h"
 #include "core/base/packet.h"
 #include "core/fec/fec_decoder.h"
@@ -13,7 +13,8 @@ using namespace kcptun::test;
 namespace {
 
 // Table, kept packets and recovered ones of all live groups, with the slack of vectors that grow.
-constexpr std::size_t kMaxHeld = FecDecoder::kLiveGroups * kMaxShards * (2 * kMaxDatagram + kMaxDatagram + 32) + 65536;
+constexpr std::size_t kMaxHeld =
+    FecDecoder::kLiveGroups * kMaxShards * (2 * kMaxDatagram + kMaxDatagram + 32) + 65536;
 
 std::vector<std::uint8_t> next_packet(Input& input, std::uint32_t& seqid) {
   const std::uint8_t how = input.u8();

@@ -1,4 +1,5 @@
-// The bytes of one fuzzer input, taken from the front as numbers and commands. Behind the end everything is 0.
+// The bytes of one fuzzer input, taken from the front as numbers and commands. Behind the end everything is
+// 0.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Packets of any peer against one KCP conversation that also sends: what it sends is well-formed, and its memory stays
-// within its windows.
+// Packets of any peer against one KCP conversation that also sends: what it sends is well-formed, and its
+// memory stays within its windows.
 #include <memory>
 
 #include "core/base/check.h"
@@ -17,19 +17,25 @@ constexpr std::size_t kPacketSize = 200;
 
 class Peer {
  public:
-  Peer(const KcpSettings& settings)
-      : settings_(settings), kcp_(kConv, settings, kPacketSize, pool_) {}
+  Peer(const KcpSettings& settings) : settings_(settings), kcp_(kConv, settings, kPacketSize, pool_) {}
 
   void act(Input& input) {
     switch (input.u8() % 8) {
-      case 0: return receive(input.bytes(input.below(kPacketSize)));
+      case 0:
+        return receive(input.bytes(input.below(kPacketSize)));
       case 1:
-      case 2: return receive(segments(input));
-      case 3: return write(input.u16() % 4096);
-      case 4: return read(input.u8());
-      case 5: return send(input.u8());
-      case 6: return wait(milliseconds(input.u8()));
-      case 7: return wait(milliseconds(input.u16() * 4));
+      case 2:
+        return receive(segments(input));
+      case 3:
+        return write(input.u16() % 4096);
+      case 4:
+        return read(input.u8());
+      case 5:
+        return send(input.u8());
+      case 6:
+        return wait(milliseconds(input.u8()));
+      case 7:
+        return wait(milliseconds(input.u16() * 4));
     }
   }
 
@@ -49,7 +55,9 @@ class Peer {
       segment.command = static_cast<KcpCommand>(81 + input.u8() % 4);
       segment.window = input.u16();
       segment.ts = wire_ms(now_) - input.u8();
-      segment.sn = (segment.command == KcpCommand::kPush ? kcp_.receive_window().next() : kcp_.send_window().una()) + input.near();
+      segment.sn =
+          (segment.command == KcpCommand::kPush ? kcp_.receive_window().next() : kcp_.send_window().una()) +
+          input.near();
       segment.una = kcp_.send_window().una() + input.near();
       const std::vector<std::uint8_t> data = input.bytes(input.u8());
       const std::size_t at = packet.size();
@@ -62,7 +70,8 @@ class Peer {
 
   void receive(std::vector<std::uint8_t> packet) {
     batch_.push_back(std::move(packet));
-    kcp_.handle_packet(now_, batch_.back(), batch_.size() % 5 == 4 ? Kcp::Origin::kRecovered : Kcp::Origin::kArrived);
+    kcp_.handle_packet(now_, batch_.back(),
+                       batch_.size() % 5 == 4 ? Kcp::Origin::kRecovered : Kcp::Origin::kArrived);
     if (batch_.size() % 3 == 0) end_batch();
   }
 

@@ -1,5 +1,6 @@
-// Two links and whatever can happen to them: commands of both applications, packets lost, repeated and overtaken, time.
-// The model knows what was written on each stream; what comes out must be that, in order, and at the end all of it.
+// Two links and whatever can happen to them: commands of both applications, packets lost, repeated and
+// overtaken, time. The model knows what was written on each stream; what comes out must be that, in order,
+// and at the end all of it.
 #include <array>
 #include <deque>
 #include <map>
@@ -17,7 +18,8 @@ namespace {
 using Buffer = std::vector<std::uint8_t>;
 
 std::uint8_t stream_byte(std::uint32_t sid, int direction, std::size_t at) {
-  return static_cast<std::uint8_t>(at / 64 * 31 + sid * 7 + static_cast<std::size_t>(direction) * 13 + (at % 3 ? 0 : at));
+  return static_cast<std::uint8_t>(at / 64 * 31 + sid * 7 + static_cast<std::size_t>(direction) * 13 +
+                                   (at % 3 ? 0 : at));
 }
 
 struct Half {  // what one end wrote, and what the other has read
@@ -38,7 +40,8 @@ class Pair {
     for (int end : {0, 1}) {
       contexts_[end] = std::make_unique<LinkContext>(settings);
       if (qpp) contexts_[end]->qpp = &pads;
-      links_[end] = std::make_unique<Link>(end == 0 ? Role::kClient : Role::kServer, 0x01020304, *contexts_[end], now_);
+      links_[end] =
+          std::make_unique<Link>(end == 0 ? Role::kClient : Role::kServer, 0x01020304, *contexts_[end], now_);
     }
   }
 
@@ -48,15 +51,22 @@ class Pair {
   void act(Input& input) {
     const int end = input.u8() & 1;
     switch (input.u8() % 9) {
-      case 0: return open();
+      case 0:
+        return open();
       case 1:
-      case 2: return write(end, pick(input), input.u16() % 6000);
-      case 3: return finish(end, pick(input));
-      case 4: return input.u8() % 4 ? void() : give_up(end, pick(input));
+      case 2:
+        return write(end, pick(input), input.u16() % 6000);
+      case 3:
+        return finish(end, pick(input));
+      case 4:
+        return input.u8() % 4 ? void() : give_up(end, pick(input));
       case 5:
-      case 6: return deliver(end, input);
-      case 7: return read(end, input.u16());
-      case 8: return wait(milliseconds(input.u16() % 700));
+      case 6:
+        return deliver(end, input);
+      case 7:
+        return read(end, input.u16());
+      case 8:
+        return wait(milliseconds(input.u16() % 700));
     }
   }
 
@@ -158,7 +168,8 @@ class Pair {
   void wait(Duration by) {
     now_ += by;
     for (int end : {0, 1}) {
-      if (const auto due = links_[end]->next_timeout(); due && *due <= now_) links_[end]->handle_timeout(now_);
+      if (const auto due = links_[end]->next_timeout(); due && *due <= now_)
+        links_[end]->handle_timeout(now_);
       drain(end);
     }
   }
@@ -171,7 +182,8 @@ class Pair {
     } while (hungry_ && link.event_ready());
     link.release_views();
     KCPTUN_CHECK(link.closed_reason().empty() || now_ - born_ > seconds(20));
-    KCPTUN_CHECK(link.closed_reason() != "the peer has restarted");  // it never does, however late its packets come
+    KCPTUN_CHECK(link.closed_reason() !=
+                 "the peer has restarted");  // it never does, however late its packets come
     for (bool more = true; more;) {
       batch_.clear();
       more = link.poll_transmit(now_, {}, batch_);
@@ -181,7 +193,7 @@ class Pair {
 
   void send(int end, const TransmitBatch::Run& run) {
     const KcpSettings& kcp = contexts_[end]->settings.kcp;
-    const bool whole = run.fragments == TransmitBatch::Fragments::kWhole;
+    const bool whole = run.fragments == TransmitBatch::Fragments::kDontFragment;
     for (const Packet& packet : batch_.packets().subspan(run.first, run.count)) {
       KCPTUN_CHECK(packet.size <= (kcp.find_mtu ? kMaxDatagram : kcp.mtu));
       if (whole && packet.size > passes_[now_ - born_ > seconds(3)]) continue;
@@ -199,7 +211,8 @@ class Pair {
         return;
       case StreamEvent::Type::kData:
         KCPTUN_CHECK(!half.end_seen);
-        for (const std::uint8_t byte : event.data) KCPTUN_CHECK(byte == stream_byte(event.sid, 1 - end, half.read++));
+        for (const std::uint8_t byte : event.data)
+          KCPTUN_CHECK(byte == stream_byte(event.sid, 1 - end, half.read++));
         KCPTUN_CHECK(half.read <= half.written);
         if (hungry_) {
           links_[end]->consume(event.sid, event.data.size());
@@ -216,7 +229,7 @@ class Pair {
         KCPTUN_CHECK(half.read == half.written);  // a reset comes behind the bytes
         if (unread_[end][event.sid] == 0) links_[end]->reset_stream(event.sid);
         return;
-      case StreamEvent::Type::kGivenUp:
+      case StreamEvent::Type::kEvicted:
         KCPTUN_CHECK(false);  // there is no quota, and a link keeps to windows
         return;
       case StreamEvent::Type::kWritable:
@@ -226,7 +239,8 @@ class Pair {
 
   bool settled() const {
     if (!links_[0]->closed_reason().empty() || !links_[1]->closed_reason().empty()) return true;
-    if (!wires_[0].empty() || !wires_[1].empty() || !links_[0]->drained() || !links_[1]->drained()) return false;
+    if (!wires_[0].empty() || !wires_[1].empty() || !links_[0]->drained() || !links_[1]->drained())
+      return false;
     for (const auto& [sid, stream] : streams_)
       for (const Half& half : stream.half)
         if (!stream.given_up && (half.read != half.written || half.finished != half.end_seen)) return false;

@@ -1,4 +1,5 @@
-// Datagrams against every cipher suite: opening never reads or writes outside the packet, and what was sealed opens.
+// Datagrams against every cipher suite: opening never reads or writes outside the packet, and what was sealed
+// opens.
 #include <array>
 #include <memory>
 
@@ -32,7 +33,8 @@ struct Batch {
 };
 
 void check_opened(const Suite& suite, const Batch& batch, std::size_t rejected) {
-  const std::size_t before = suite.header_size() - suite.session_header_size();  // that header stays with the body
+  const std::size_t before =
+      suite.header_size() - suite.session_header_size();  // that header stays with the body
   std::size_t empty = 0;
   for (std::size_t i = 0; i < batch.packets.size(); ++i) {
     const Packet& packet = batch.packets[i];
@@ -68,7 +70,8 @@ void open_own(Suite& suite, Input& input) {
   suite.seal(batch.view());
   KCPTUN_CHECK(suite.open(batch.view()) == 0);
   for (std::size_t i = 0; i < bodies.size(); ++i)
-    KCPTUN_CHECK(std::ranges::equal(batch.packets[i].bytes().subspan(suite.session_header_size()), bodies[i]));
+    KCPTUN_CHECK(
+        std::ranges::equal(batch.packets[i].bytes().subspan(suite.session_header_size()), bodies[i]));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Any text as a pairing string: never accepted unless its length and checksum fit, never taken for more than a profile.
+// Any text as a pairing string: never accepted unless its length and checksum fit, never taken for more than
+// a profile.
 #include "config/pairing.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/start.h"

@@ -15,7 +15,9 @@ const QppPads& pads_of(std::uint8_t choice) {
   static constexpr std::array<std::size_t, 6> kCounts{1, 2, 7, 61, 64, 251};
   static std::array<std::unique_ptr<QppPads>, kCounts.size()> pads;
   const std::size_t i = choice % kCounts.size();
-  if (!pads[i]) pads[i] = std::make_unique<QppPads>(i % 2 ? "fuzz" : "a key of more than thirty-two bytes, so as it is", kCounts[i]);
+  if (!pads[i])
+    pads[i] = std::make_unique<QppPads>(i % 2 ? "fuzz" : "a key of more than thirty-two bytes, so as it is",
+                                        kCounts[i]);
   return *pads[i];
 }
 

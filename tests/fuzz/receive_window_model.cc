@@ -25,10 +25,14 @@ class Model {
     switch (input.u8() % 6) {
       case 0:
       case 1:
-      case 2: return push(next_ + input.near(), Buffer(input.u8() % 40, input.u8()));
-      case 3: return read(1 + input.u8() % 8);
-      case 4: return end_batch();
-      case 5: return resize(1 + input.u8() % 64);
+      case 2:
+        return push(next_ + input.near(), Buffer(input.u8() % 40, input.u8()));
+      case 3:
+        return read(1 + input.u8() % 8);
+      case 4:
+        return end_batch();
+      case 5:
+        return resize(1 + input.u8() % 64);
     }
   }
 

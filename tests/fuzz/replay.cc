@@ -1,5 +1,6 @@
-// Runs a fuzz target over files, without libFuzzer: each file, and each cut short at some lengths, for a parser's mistakes
-// are at the ends of inputs. `replay FILE|FOLDER...`; the last line is the count. No file is a failure.
+// Runs a fuzz target over files, without libFuzzer: each file, and each cut short at some lengths, for a
+// parser's mistakes are at the ends of inputs. `replay FILE|FOLDER...`; the last line is the count. No file
+// is a failure.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -19,7 +20,8 @@ std::size_t run_file(const std::filesystem::path& path) {
   const Buffer whole{std::istreambuf_iterator<char>(file), {}};
   std::size_t runs = 0;
   for (std::size_t cut = 0; cut <= kCuts; ++cut) {
-    const Buffer input(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(whole.size() * (kCuts - cut) / kCuts));
+    const Buffer input(whole.begin(),
+                       whole.begin() + static_cast<std::ptrdiff_t>(whole.size() * (kCuts - cut) / kCuts));
     LLVMFuzzerTestOneInput(input.data(), input.size());
     ++runs;
   }

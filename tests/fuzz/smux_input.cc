@@ -1,5 +1,5 @@
-// Bytes of any peer against the multiplexer, with an owner that answers in every way: frames that leave are well-formed,
-// the receive budget adds up, tables stay bounded.
+// Bytes of any peer against the multiplexer, with an owner that answers in every way: frames that leave are
+// well-formed, the receive budget adds up, tables stay bounded.
 #include <memory>
 #include <set>
 
@@ -14,20 +14,33 @@ namespace {
 
 class Owner {
  public:
-  Owner(Role role, const SmuxSettings& settings) : role_(role), settings_(settings), smux_(role, settings, now_) {}
+  Owner(Role role, const SmuxSettings& settings)
+      : role_(role), settings_(settings), smux_(role, settings, now_) {}
 
   void act(Input& input) {
     switch (input.u8() % 10) {
-      case 0: return feed(input.bytes(input.u8()));
+      case 0:
+        return feed(input.bytes(input.u8()));
       case 1:
       case 2:
-      case 3: return feed(frame(input));
-      case 4: return drain(input);
-      case 5: drain(input); return smux_.finish(sid(input));
-      case 6: drain(input); return reset_stream(sid(input));
-      case 7: drain(input); return write(input);
-      case 8: drain(input); return control(1 + input.u16());  // as the Link asks: events first
-      case 9: return wait(milliseconds(input.u16()), input.u8() & 1);
+      case 3:
+        return feed(frame(input));
+      case 4:
+        return drain(input);
+      case 5:
+        drain(input);
+        return smux_.finish(sid(input));
+      case 6:
+        drain(input);
+        return reset_stream(sid(input));
+      case 7:
+        drain(input);
+        return write(input);
+      case 8:
+        drain(input);
+        return control(1 + input.u16());  // as the Link asks: events first
+      case 9:
+        return wait(milliseconds(input.u16()), input.u8() & 1);
     }
   }
 
@@ -70,8 +83,9 @@ class Owner {
     while (const std::optional<StreamEvent> event = smux_.poll_event()) {
       KCPTUN_CHECK(event->type != StreamEvent::Type::kOpened || role_ == Role::kServer);
       if (event->type == StreamEvent::Type::kOpened) smux_.set_tag(event->sid, event->sid);
-      if (event->type == StreamEvent::Type::kGivenUp) {
-        KCPTUN_CHECK(smux_.stream_room(event->sid) == 0);  // it is gone for its owner, whatever waits to be told
+      if (event->type == StreamEvent::Type::kEvicted) {
+        KCPTUN_CHECK(smux_.stream_room(event->sid) ==
+                     0);  // it is gone for its owner, whatever waits to be told
         forget(event->sid);
       }
       // What came before can still be read.

@@ -1,4 +1,5 @@
-// The Snappy framing format: any bytes against the reader, and what our writer wrote comes back whatever the pieces.
+// The Snappy framing format: any bytes against the reader, and what our writer wrote comes back whatever the
+// pieces.
 #include "core/base/check.h"
 #include "core/stream/snappy_frames.h"
 #include "tests/fuzz/input.h"
@@ -8,7 +9,8 @@ using namespace kcptun::test;
 
 namespace {
 
-constexpr std::size_t kMaxHeld = 2 * (4 + kSnappyMaxEncoded);  // a chunk; a vector may have grown to twice of it
+constexpr std::size_t kMaxHeld =
+    2 * (4 + kSnappyMaxEncoded);  // a chunk; a vector may have grown to twice of it
 
 using Buffer = std::vector<std::uint8_t>;
 
@@ -68,7 +70,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   Buffer plain = input.rest();
   if (how & 2 && !plain.empty()) {  // longer than a block
-    while (plain.size() < 80000) plain.insert(plain.end(), plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(plain.size(), 40000)));
+    while (plain.size() < 80000)
+      plain.insert(plain.end(), plain.begin(),
+                   plain.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(plain.size(), 40000)));
   }
   KCPTUN_CHECK(inflate(cut, deflate(cut, plain), out));
   KCPTUN_CHECK(out == plain);

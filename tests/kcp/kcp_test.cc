@@ -109,7 +109,8 @@ TEST_CASE("before the first segment arrives, 32 segments may be under way") {
   CHECK(count(a.segments(), KcpCommand::kPush) == 10);
 }
 
-TEST_CASE("after sizes went down, up and down again, each segment leaves in a packet no larger than it needs") {
+TEST_CASE(
+    "after sizes went down, up and down again, each segment leaves in a packet no larger than it needs") {
   Peer a;
   a.kcp.set_packet_size(150);
   a.write(1000);
@@ -122,7 +123,8 @@ TEST_CASE("after sizes went down, up and down again, each segment leaves in a pa
   }
   CHECK(a.kcp.has_oversize());
   std::size_t written = 0, seen = 0;
-  for (int i = 0; i < 50; ++i, a.now += milliseconds(100)) {  // nothing is acknowledged: copies are among them
+  for (int i = 0; i < 50;
+       ++i, a.now += milliseconds(100)) {  // nothing is acknowledged: copies are among them
     a.kcp.handle_timeout(a.now);
     for (const auto& bytes : a.packets()) {
       CHECK(bytes.size() <= largest);
@@ -177,7 +179,8 @@ TEST_CASE("a size probe is answered by its own echo, or by a window that nothing
   a.give(packet(KcpCommand::kAck, 1, 2, 3));
   probe(5);
   a.give(packet(KcpCommand::kAck, 1, 2, 60));
-  a.give(packet(KcpCommand::kWindowUpdate, 0, 2, 60));  // it was nearly closed, and is told without being asked
+  a.give(
+      packet(KcpCommand::kWindowUpdate, 0, 2, 60));  // it was nearly closed, and is told without being asked
   CHECK_FALSE(a.kcp.take_probe_answer());
 }
 
@@ -507,7 +510,7 @@ TEST_CASE("old packets end no conversation, however many are played again while 
     a.now += milliseconds(1);
     a.give(packet(KcpCommand::kPush, 0, 0, 128, before, "recorded"));
     a.give(packet(KcpCommand::kWindowUpdate, 0, 0));
-    a.give(packet(KcpCommand::kAck, 5, 0, 128, before));              // of a copy of then
+    a.give(packet(KcpCommand::kAck, 5, 0, 128, before));               // of a copy of then
     a.give(packet(KcpCommand::kAck, 5, 0, 128, before + 0x60000000));  // of a probe for a size
     questions += count(a.segments(), KcpCommand::kPush);
   }

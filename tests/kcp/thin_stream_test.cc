@@ -64,7 +64,9 @@ KcpSettings settings() {
 
 }  // namespace
 
-TEST_CASE("a small segment is repeated once, or twice in packets of different moments, the least repeated one first") {
+TEST_CASE(
+    "a small segment is repeated once, or twice in packets of different moments, the least repeated one "
+    "first") {
   Window w;
   w.send(kStart, 4);
   w.send(kStart + kGap, 4);
@@ -89,14 +91,17 @@ TEST_CASE("a small segment is repeated once, or twice in packets of different mo
   CHECK(w.window.counters().lost_by_time == 0);
 }
 
-TEST_CASE("the acknowledgement of any repeat tells that the first copy was lost, that of the first one that it was not") {
+TEST_CASE(
+    "the acknowledgement of any repeat tells that the first copy was lost, that of the first one that it was "
+    "not") {
   Window w;
   w.send(kStart, 4);
   REQUIRE(w.repeat(kStart + kGap, 2) == 0);
   REQUIRE(w.repeat(kStart + 2 * kGap, 2) == 0);
   SECTION("the first repeat's, though there was a second one") {
     // Of copies in the middle only the time stamp is known, which is a millisecond late at most.
-    CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt == 2 * kGap + milliseconds(1));
+    CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt ==
+          2 * kGap + milliseconds(1));
     const SendWindow::PathOutcomes outcomes = w.window.take_outcomes();
     CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 1);
     CHECK(outcomes.first[FirstOutcome::kUnprotectedArrived] == 0);
@@ -110,7 +115,9 @@ TEST_CASE("the acknowledgement of any repeat tells that the first copy was lost,
   CHECK(w.window.counters().spurious == 0);
 }
 
-TEST_CASE("a copy that comes within a round trip of the first one's acknowledgement draws no answer, a later one does") {
+TEST_CASE(
+    "a copy that comes within a round trip of the first one's acknowledgement draws no answer, a later one "
+    "does") {
   constexpr Duration kHalf = milliseconds(25);
   Side a(settings()), b(settings());
   TimePoint now = kStart;

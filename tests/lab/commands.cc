@@ -23,14 +23,17 @@ constexpr double kMaxRate = 1.25e10;  // bytes per second, 100 Gbit/s: no such m
 // The one table of what can be set.
 constexpr Field kFields[] = {
     {"delay_ms", 0, 10000, "one-way delay", [](LinkSettings& s, double v) { s.delay = ms(v); }},
-    {"jitter_ms", 0, 10000, "up to so much more delay, in order", [](LinkSettings& s, double v) { s.jitter = ms(v); }},
+    {"jitter_ms", 0, 10000, "up to so much more delay, in order",
+     [](LinkSettings& s, double v) { s.jitter = ms(v); }},
     {"rate", 0, kMaxRate, "bytes per second, 0: no limit",
      [](LinkSettings& s, double v) { s.rate = static_cast<std::uint64_t>(v); }},
     {"queue", 0, 1e9, "bytes that may wait for the rate",
      [](LinkSettings& s, double v) { s.queue = static_cast<std::uint64_t>(v); }},
     {"loss", 0, 1, "probability of an independent loss", [](LinkSettings& s, double v) { s.loss = v; }},
-    {"burst_loss", 0, 1, "share of packets lost in bursts", [](LinkSettings& s, double v) { s.burst_loss = v; }},
-    {"burst_length", 1, 10000, "mean packets of a burst", [](LinkSettings& s, double v) { s.burst_length = v; }},
+    {"burst_loss", 0, 1, "share of packets lost in bursts",
+     [](LinkSettings& s, double v) { s.burst_loss = v; }},
+    {"burst_length", 1, 10000, "mean packets of a burst",
+     [](LinkSettings& s, double v) { s.burst_length = v; }},
     {"reorder", 0, 1, "probability of being held back", [](LinkSettings& s, double v) { s.reorder = v; }},
     {"reorder_ms", 0, 10000, "how long", [](LinkSettings& s, double v) { s.reorder_delay = ms(v); }},
     {"mtu", 0, 65535, "larger packets are dropped, 0: none",
@@ -79,7 +82,8 @@ Result<Change> parse_change(std::string_view name, std::string_view text) {
 }
 
 Result<Command> parse_set(std::span<const std::string_view> words) {
-  if (words.size() < 3 || words.size() % 2 == 0) return Error{"set wants: up|down|both, then SETTING VALUE pairs"};
+  if (words.size() < 3 || words.size() % 2 == 0)
+    return Error{"set wants: up|down|both, then SETTING VALUE pairs"};
   SetCommand command{};
   if (words[0] == "up") {
     command.way = Way::kUp;
@@ -117,7 +121,8 @@ Result<LinkSettings> changed(const LinkSettings& settings, const std::vector<Cha
     return Error{"a rate wants a queue of " + std::to_string(kMinQueue) + " bytes or more, not " +
                  std::to_string(next.queue)};
   if (next.burst_loss > next.burst_length / (next.burst_length + 1))
-    return Error{"burst_loss " + number(next.burst_loss) + " is more than bursts of " + number(next.burst_length) +
+    return Error{"burst_loss " + number(next.burst_loss) + " is more than bursts of " +
+                 number(next.burst_length) +
                  " packets can take: " + number(next.burst_length / (next.burst_length + 1))};
   return next;
 }
@@ -125,8 +130,15 @@ Result<LinkSettings> changed(const LinkSettings& settings, const std::vector<Cha
 std::string describe_fields() {
   std::string text;
   for (const Field& field : kFields)
-    text.append("  ").append(field.name).append(14 - field.name.size(), ' ').append(number(field.least)).append(" to ")
-        .append(number(field.most)).append(": ").append(field.meaning).append("\n");
+    text.append("  ")
+        .append(field.name)
+        .append(14 - field.name.size(), ' ')
+        .append(number(field.least))
+        .append(" to ")
+        .append(number(field.most))
+        .append(": ")
+        .append(field.meaning)
+        .append("\n");
   return text;
 }
 

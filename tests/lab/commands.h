@@ -33,8 +33,8 @@ using Command = std::variant<SetCommand, CountersCommand, ResetCommand, QuitComm
 /// One line without its end. The error names word, value and range.
 Result<Command> parse_command(std::string_view line);
 
-/// All changes in, or the error that names the combination: a rate wants a queue of kMinQueue bytes or more, and
-/// bursts so short cannot take so large a share.
+/// All changes in, or the error that names the combination: a rate wants a queue of kMinQueue bytes or more,
+/// and bursts so short cannot take so large a share.
 Result<LinkSettings> changed(const LinkSettings& settings, const std::vector<Change>& changes);
 
 /// The smallest queue of a limited rate: two full packets.

@@ -15,7 +15,8 @@ LinkSettings after(const std::string& line, const LinkSettings& before = {}) {
 
 TEST_CASE("each setting arrives in its unit") {
   const LinkSettings s = after(
-      "set both delay_ms 25 jitter_ms 0.5 rate 12500000 queue 524288 loss 0.02 burst_loss 0.01 burst_length 8 reorder "
+      "set both delay_ms 25 jitter_ms 0.5 rate 12500000 queue 524288 loss 0.02 burst_loss 0.01 burst_length "
+      "8 reorder "
       "0.001 reorder_ms 3 mtu 1400 fragments 1 blackhole 1");
   CHECK(s.delay == std::chrono::milliseconds(25));
   CHECK(s.jitter == std::chrono::microseconds(500));
@@ -86,8 +87,8 @@ TEST_CASE("bursts with one packet between them are the most that can be") {
 
 TEST_CASE("every setting is described") {
   const std::string text = describe_fields();
-  for (const char* name : {"delay_ms", "jitter_ms", "rate", "queue", "loss", "burst_loss", "burst_length", "reorder",
-                           "reorder_ms", "mtu", "fragments", "blackhole"})
+  for (const char* name : {"delay_ms", "jitter_ms", "rate", "queue", "loss", "burst_loss", "burst_length",
+                           "reorder", "reorder_ms", "mtu", "fragments", "blackhole"})
     CHECK(text.find("  " + std::string(name) + " ") != std::string::npos);
 }
 

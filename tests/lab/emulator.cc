@@ -1,9 +1,10 @@
-// link_emulator: an IP path between two network namespaces, with one TUN device in each (tests/lab/README.md).
+// link_emulator: an IP path between two network namespaces, with one TUN device in each
+// (tests/lab/README.md).
 //
 //   link_emulator LEFT-NAMESPACE RIGHT-NAMESPACE [--seed N] [--grain MICROSECONDS] [--tun NAME]
 //
-// Commands come on standard input, one line each; each is answered by one line of JSON on standard output. The end of
-// input ends the program, so that no emulator outlives who started it.
+// Commands come on standard input, one line each; each is answered by one line of JSON on standard output.
+// The end of input ends the program, so that no emulator outlives who started it.
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -81,11 +82,20 @@ class Direction {
 
   json counters() const {
     const LinkModel::Counters& c = model_.counters();
-    return {{"offered", c.offered},         {"offered_bytes", c.offered_bytes}, {"carried", c.carried},
-            {"carried_bytes", c.carried_bytes}, {"lost", c.lost},               {"queue_drops", c.queue_drops},
-            {"too_big", c.too_big},         {"black_holed", c.black_holed},     {"reordered", c.reordered},
-            {"max_queue", c.max_queue},     {"queued", model_.queued(clock_now())},
-            {"overflow", overflow_},        {"refused", refused_},              {"cut", cut_}};
+    return {{"offered", c.offered},
+            {"offered_bytes", c.offered_bytes},
+            {"carried", c.carried},
+            {"carried_bytes", c.carried_bytes},
+            {"lost", c.lost},
+            {"queue_drops", c.queue_drops},
+            {"too_big", c.too_big},
+            {"black_holed", c.black_holed},
+            {"reordered", c.reordered},
+            {"max_queue", c.max_queue},
+            {"queued", model_.queued(clock_now())},
+            {"overflow", overflow_},
+            {"refused", refused_},
+            {"cut", cut_}};
   }
   void reset_counters() {
     model_.reset_counters();
@@ -167,9 +177,8 @@ class Emulator {
       for (const std::optional<LinkTime>& next : {up_.next(), down_.next()})
         if (next) until = std::min(until.value_or(LinkDuration::max()), std::max(*next - now, grain_));
     }
-    std::array<pollfd, 3> watched{{{STDIN_FILENO, POLLIN, 0},
-                                   {left_.descriptor(), POLLIN, 0},
-                                   {right_.descriptor(), POLLIN, 0}}};
+    std::array<pollfd, 3> watched{
+        {{STDIN_FILENO, POLLIN, 0}, {left_.descriptor(), POLLIN, 0}, {right_.descriptor(), POLLIN, 0}}};
     timespec timeout{};
     if (until) timeout = {until->count() / 1'000'000'000, until->count() % 1'000'000'000};
     const int ready = ::ppoll(watched.data(), busy ? 1 : 3, until ? &timeout : nullptr, nullptr);
@@ -254,13 +263,15 @@ Result<Options> parse_arguments(int count, char** words) {
     } else if (name == "--tun") {
       options.tun = words[i + 1];
     } else {
-      return Error{std::string(name) + " " + words[i + 1] + " is no option (--seed 0..4294967295, --grain 1..100000)"};
+      return Error{std::string(name) + " " + words[i + 1] +
+                   " is no option (--seed 0..4294967295, --grain 1..100000)"};
     }
   }
   return options;
 }
 
-/// Before other processes, or a busy machine would be part of the path. Gives what was reached, for the report.
+/// Before other processes, or a busy machine would be part of the path. Gives what was reached, for the
+/// report.
 const char* take_precedence() {
   ::prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
   sched_param priority{};

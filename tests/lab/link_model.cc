@@ -50,7 +50,8 @@ LinkModel::Verdict LinkModel::offer(LinkTime now, std::uint32_t size) {
 
 std::uint64_t LinkModel::queued(LinkTime now) const {
   if (free_at_ <= now) return 0;
-  return static_cast<std::uint64_t>(static_cast<unsigned __int128>((free_at_ - now).count()) * free_rate_ / kSecond);
+  return static_cast<std::uint64_t>(static_cast<unsigned __int128>((free_at_ - now).count()) * free_rate_ /
+                                    kSecond);
 }
 
 std::optional<LinkTime> LinkModel::through_bottleneck(LinkTime now, std::uint32_t size) {
@@ -63,26 +64,27 @@ std::optional<LinkTime> LinkModel::through_bottleneck(LinkTime now, std::uint32_
   return free_at_;
 }
 
-// Gilbert's model (Gilbert 1960, "Capacity of a burst-noise channel"): in the bad state everything is lost. A burst
-// ends with probability 1 / length after each packet; with the share s of packets in the bad state, stationarity
-// wants good to bad with s / (1 - s) / length.
+// Gilbert's model (Gilbert 1960, "Capacity of a burst-noise channel"): in the bad state everything is lost. A
+// burst ends with probability 1 / length after each packet; with the share s of packets in the bad state,
+// stationarity wants good to bad with s / (1 - s) / length.
 bool LinkModel::lost() {
   const double length = settings_.burst_length, share = settings_.burst_loss;
-  in_burst_ = in_burst_ ? !burst_random_.chance(1 / length) : burst_random_.chance(share / (1 - share) / length);
+  in_burst_ =
+      in_burst_ ? !burst_random_.chance(1 / length) : burst_random_.chance(share / (1 - share) / length);
   const bool alone = loss_random_.chance(settings_.loss);
   return in_burst_ || alone;
 }
 
-// Levels drawn per wave of at least twice the jitter's length, straight lines between: the delay falls at most half as
-// fast as time passes, so packets keep their order.
+// Levels drawn per wave of at least twice the jitter's length, straight lines between: the delay falls at
+// most half as fast as time passes, so packets keep their order.
 LinkDuration LinkModel::jitter_at(LinkTime when) const {
   const std::int64_t most = settings_.jitter.count();
   if (most == 0) return LinkDuration(0);
   const std::int64_t wave = std::max(2 * most, kMinWave), at = when.time_since_epoch().count();
   const std::int64_t index = at / wave, into = at % wave;
   const auto level = [this, most](std::int64_t i) {
-    return static_cast<double>(Random(seed_ ^ (static_cast<std::uint64_t>(i) << 8)).next() >> 11) * 0x1.0p-53 *
-           static_cast<double>(most);
+    return static_cast<double>(Random(seed_ ^ (static_cast<std::uint64_t>(i) << 8)).next() >> 11) *
+           0x1.0p-53 * static_cast<double>(most);
   };
   const double from = level(index), to = level(index + 1);
   return LinkDuration(

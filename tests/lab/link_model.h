@@ -9,7 +9,8 @@
 
 namespace kcptun::lab {
 
-/// The caller's clock in nanoseconds, any origin. A microsecond would be 4 % of a packet's time at 500 Mbit/s.
+/// The caller's clock in nanoseconds, any origin. A microsecond would be 4 % of a packet's time at 500
+/// Mbit/s.
 struct LinkClock {
   using rep = std::int64_t;
   using period = std::nano;
@@ -20,28 +21,29 @@ struct LinkClock {
 using LinkDuration = LinkClock::duration;
 using LinkTime = LinkClock::time_point;
 
-/// One direction. A packet passes, in this order: black hole, MTU, queue and rate (the bottleneck), loss, delay. So a
-/// lost packet has used the bottleneck, as on a path whose last hop is the bad one.
+/// One direction. A packet passes, in this order: black hole, MTU, queue and rate (the bottleneck), loss,
+/// delay. So a lost packet has used the bottleneck, as on a path whose last hop is the bad one.
 struct LinkSettings {
-  LinkDuration delay{0};          // one way, without queue and serialisation
-  LinkDuration jitter{0};         // up to so much more, in waves: packets keep their order
-  std::uint64_t rate = 0;         // bytes per second of whole IP packets, 0: no limit
-  std::uint64_t queue = 0;        // bytes that may wait for the rate, the packet on the wire included; tail drop
-  double loss = 0;                // probability of each packet, independent
-  double burst_loss = 0;          // share of all packets lost in bursts, at most burst_length / (burst_length + 1)
-  double burst_length = 1;        // mean packets of a burst, 1 or more
-  double reorder = 0;             // probability that a packet is held back, so that later ones overtake it
+  LinkDuration delay{0};    // one way, without queue and serialisation
+  LinkDuration jitter{0};   // up to so much more, in waves: packets keep their order
+  std::uint64_t rate = 0;   // bytes per second of whole IP packets, 0: no limit
+  std::uint64_t queue = 0;  // bytes that may wait for the rate, the packet on the wire included; tail drop
+  double loss = 0;          // probability of each packet, independent
+  double burst_loss = 0;    // share of all packets lost in bursts, at most burst_length / (burst_length + 1)
+  double burst_length = 1;  // mean packets of a burst, 1 or more
+  double reorder = 0;       // probability that a packet is held back, so that later ones overtake it
   LinkDuration reorder_delay{0};  // held back so long
   std::uint32_t mtu = 0;          // larger packets are dropped, 0: none
-  bool fragments = false;         // but the caller cuts those that allow it, and offers their parts (fragments.h)
-  bool black_hole = false;        // nothing passes
+  bool fragments = false;   // but the caller cuts those that allow it, and offers their parts (fragments.h)
+  bool black_hole = false;  // nothing passes
 };
 
 enum class Fate { kPasses, kLost, kQueueFull, kTooBig, kBlackHole };
 
-/// One direction in virtual time. Knows sizes and times, no packets and no clock; one call per packet drives it. Its
-/// decisions depend on the seed, the settings and the order of packets; loss, bursts and reordering each draw their
-/// own numbers, so that packet n has the same fate whatever the other settings are. O(1) state.
+/// One direction in virtual time. Knows sizes and times, no packets and no clock; one call per packet drives
+/// it. Its decisions depend on the seed, the settings and the order of packets; loss, bursts and reordering
+/// each draw their own numbers, so that packet n has the same fate whatever the other settings are. O(1)
+/// state.
 class LinkModel {
  public:
   struct Counters {
@@ -66,8 +68,8 @@ class LinkModel {
   Verdict offer(LinkTime now, std::uint32_t size);
 
   const LinkSettings& settings() const { return settings_; }
-  /// For packets from now on; those inside keep their times. What waits for the bottleneck is re-timed for no one:
-  /// after a change of rate the old queue drains at the old rate.
+  /// For packets from now on; those inside keep their times. What waits for the bottleneck is re-timed for no
+  /// one: after a change of rate the old queue drains at the old rate.
   void set(const LinkSettings& settings) { settings_ = settings; }
 
   /// Bytes that wait for the bottleneck, the rest of the packet on the wire included.

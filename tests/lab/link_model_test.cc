@@ -54,7 +54,8 @@ TEST_CASE("a packet comes out after the delay and its own time on the wire") {
 
 TEST_CASE("without a rate there is only the delay") {
   LinkModel model = model_of({.delay = milliseconds(3)});
-  for (int i = 0; i < 100; ++i) CHECK(model.offer(at(seconds(1)), kPacket).out == at(seconds(1) + milliseconds(3)));
+  for (int i = 0; i < 100; ++i)
+    CHECK(model.offer(at(seconds(1)), kPacket).out == at(seconds(1) + milliseconds(3)));
   CHECK(model.queued(at(seconds(1))) == 0);
 }
 
@@ -63,13 +64,15 @@ TEST_CASE("an overloaded link carries its rate, to the packet") {
     LinkModel model = model_of({.rate = rate, .queue = 512 * 1024});
     LinkTime last{};
     std::uint64_t carried = 0;
-    for (LinkDuration now{0}; now < seconds(5); now += LinkDuration(1'500'000'000'000 / rate / 2)) {  // twice the rate
+    for (LinkDuration now{0}; now < seconds(5);
+         now += LinkDuration(1'500'000'000'000 / rate / 2)) {  // twice the rate
       const LinkModel::Verdict verdict = model.offer(at(now), kPacket);
       if (verdict.fate != Fate::kPasses) continue;
       last = verdict.out;
       carried += kPacket;
     }
-    const double sent = static_cast<double>(carried) / static_cast<double>(last.time_since_epoch().count()) * 1e9;
+    const double sent =
+        static_cast<double>(carried) / static_cast<double>(last.time_since_epoch().count()) * 1e9;
     CHECK(sent == Approx(rate).epsilon(0.0001));
     CHECK(model.counters().carried_bytes == carried);
     CHECK(model.counters().queue_drops == model.counters().offered - model.counters().carried);
@@ -158,7 +161,8 @@ TEST_CASE("a lost packet has used the bottleneck") {
 }
 
 TEST_CASE("the same seed decides the same, whatever the delays are; another seed does not") {
-  LinkModel a = model_of({.loss = 0.1}), b = model_of({.delay = seconds(1), .jitter = milliseconds(5), .loss = 0.1}),
+  LinkModel a = model_of({.loss = 0.1}),
+            b = model_of({.delay = seconds(1), .jitter = milliseconds(5), .loss = 0.1}),
             c = model_of({.loss = 0.1}, 8);
   const std::vector<Fate> first = fates(a, 10'000);
   CHECK(first == fates(b, 10'000));

@@ -48,7 +48,9 @@ class PacketPool {
 /// Bounded by the pool.
 class InFlight {
  public:
-  void add(LinkTime out, std::unique_ptr<Packet> packet) { heap_.push({out, ++transmit_number_, std::move(packet)}); }
+  void add(LinkTime out, std::unique_ptr<Packet> packet) {
+    heap_.push({out, ++transmit_number_, std::move(packet)});
+  }
   std::optional<LinkTime> next() const {
     return heap_.empty() ? std::nullopt : std::optional(heap_.top().out);
   }

@@ -41,7 +41,8 @@ Result<TunDevice> TunDevice::make(const std::string& name_space, const std::stri
   ifreq request{};
   if (name.empty() || name.size() >= sizeof request.ifr_name) return Error{"bad device name '" + name + "'"};
   std::copy(name.begin(), name.end(), request.ifr_name);
-  // Without IFF_VNET_HDR the device offers no offloads: the kernel segments and sums before it hands packets over.
+  // Without IFF_VNET_HDR the device offers no offloads: the kernel segments and sums before it hands packets
+  // over.
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
   if (::ioctl(opened->get(), TUNSETIFF, &request) < 0) return system_error("making device " + name);
   return TunDevice(std::move(opened.value()));

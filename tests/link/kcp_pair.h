@@ -38,7 +38,8 @@ struct KcpPair {
   /// All packets that are due at one end arrive at the other.
   void carry(Kcp& from, Kcp& to) const {
     Buffer packet(kMaxDatagram);
-    while (const std::size_t size = from.poll_packet(now, packet.data())) deliver(Bytes(packet).first(size), to);
+    while (const std::size_t size = from.poll_packet(now, packet.data()))
+      deliver(Bytes(packet).first(size), to);
   }
   /// Both ends hear each other, and a round trip of 40 ms is measured.
   void meet() {

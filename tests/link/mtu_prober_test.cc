@@ -51,13 +51,14 @@ TEST_CASE("a peer that was never heard is not probed") {
   CHECK_FALSE(f.prober.next_timeout());
 }
 
-TEST_CASE("probes have the size of the datagram without the suite's headers, and answers set KCP's packet size") {
+TEST_CASE(
+    "probes have the size of the datagram without the suite's headers, and answers set KCP's packet size") {
   Fixture f(true);
   f.pair.meet();
   f.prober.handle_arrival(f.pair.now);
   const PacketSource::Polled floor = f.poll();
   CHECK(floor.size == PathMtu::kFloor - kOverhead.crypto());
-  CHECK(floor.fragments == TransmitBatch::Fragments::kWhole);
+  CHECK(floor.fragments == TransmitBatch::Fragments::kDontFragment);
   CHECK(f.poll().size == 0);
   f.answer(floor.size);
   CHECK(f.kcp_packet() == PathMtu::kFloor - kOverhead.total());

@@ -19,7 +19,8 @@ LinkSettings settings_with(FecSettings fec) {
 
 struct Fixture {
   explicit Fixture(FecSettings fec, std::optional<AntiReplay> own = std::nullopt)
-      : context(settings_with(fec)), anti_replay(std::move(own)),
+      : context(settings_with(fec)),
+        anti_replay(std::move(own)),
         decoder(context, pair.server, anti_replay ? &*anti_replay : nullptr) {}
 
   /// Packets of the client that carry `count` segments, a packet each.

@@ -45,7 +45,9 @@ LinkSettings settings_with(FecSettings fec, std::uint64_t rate_limit = 0) {
 
 struct Fixture {
   explicit Fixture(const LinkSettings& settings, std::optional<AntiReplay> stamps = std::nullopt)
-      : context(settings), kcp(kConv, settings.kcp, kKcpPacket, context.segments), anti_replay(std::move(stamps)) {
+      : context(settings),
+        kcp(kConv, settings.kcp, kKcpPacket, context.segments),
+        anti_replay(std::move(stamps)) {
     context.crypto_header = kHeader;
     context.crypto_trailer = kTrailer;
     sender = std::make_unique<PacketSender>(
@@ -169,18 +171,19 @@ TEST_CASE("packets that must not be fragmented have a run of their own, to the s
   Fixture f(settings_with({0, 0}));
   f.data.queue = {{50}};
   f.sender->send(f.now, f.data, f.batch);
-  f.probes.queue = {{1200, TransmitBatch::Fragments::kWhole}, {60}};
+  f.probes.queue = {{1200, TransmitBatch::Fragments::kDontFragment}, {60}};
   f.sender->send(f.now, f.probes, f.batch);
   const auto runs = f.batch.runs();
   REQUIRE(runs.size() == 3);
-  CHECK(runs[1].fragments == TransmitBatch::Fragments::kWhole);
+  CHECK(runs[1].fragments == TransmitBatch::Fragments::kDontFragment);
   CHECK(runs[1].path == f.path);
   CHECK(runs[2].fragments == TransmitBatch::Fragments::kAllowed);
   CHECK(runs[2].count == 1);
 }
 
 TEST_CASE("with a session header every packet is numbered, parity and the caller's own among them") {
-  Fixture f(settings_with({1, 1}), AntiReplay(Role::kClient, 77, TimePoint{seconds(50)}, UnixTime(seconds(1000))));
+  Fixture f(settings_with({1, 1}),
+            AntiReplay(Role::kClient, 77, TimePoint{seconds(50)}, UnixTime(seconds(1000))));
   f.data.queue = {{100}, {100}};
   f.sender->send(f.now, f.data, f.batch);
   std::memset(f.sender->next_body(f.batch), 1, 24);

@@ -55,7 +55,8 @@ TEST_CASE("acknowledgements, and segments that came too early, keep a link alive
     segment.command = command;
     segment.window = 128;
     if (command == KcpCommand::kPush) segment.sn = i, segment.data = bytes;  // sn 0 never comes
-    if (command == KcpCommand::kAck) segment.sn = f.link.kcp().send_window().next() - 1;  // of the newest keepalive
+    if (command == KcpCommand::kAck)
+      segment.sn = f.link.kcp().send_window().next() - 1;  // of the newest keepalive
     f.give(segment);
     CHECK(f.link.closed_reason().empty());
   }
@@ -106,7 +107,9 @@ TEST_CASE("segments of another session, and garbage, do not keep a link alive") 
   CHECK_FALSE(f.link.closed_reason().empty());
 }
 
-TEST_CASE("bytes count as passed on when una is beyond the segment they begin in, and not when it was acknowledged early") {
+TEST_CASE(
+    "bytes count as passed on when una is beyond the segment they begin in, and not when it was acknowledged "
+    "early") {
   Fixture f;
   const auto write = [&f](std::uint32_t sid, std::size_t bytes) {
     const auto room = f.link.prepare_write(sid, bytes);
@@ -126,7 +129,8 @@ TEST_CASE("bytes count as passed on when una is beyond the segment they begin in
   };
   const std::uint32_t one = f.link.open_stream().value();
   const std::uint32_t first = write(one, 10);
-  const std::uint32_t beside = write(f.link.open_stream().value(), 10);  // in the same segment, which has not left
+  const std::uint32_t beside =
+      write(f.link.open_stream().value(), 10);  // in the same segment, which has not left
   CHECK(beside == first);
   f.wait(milliseconds(10));
   const std::uint32_t next = write(f.link.open_stream().value(), 10);

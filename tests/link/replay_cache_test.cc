@@ -22,7 +22,8 @@ TEST_CASE("clocks may differ by the documented seconds and no more") {
   CHECK(replay_cache.size() == 2);
 }
 
-TEST_CASE("a clock that was wrong at the start and set right keeps no client out, whichever way it was wrong") {
+TEST_CASE(
+    "a clock that was wrong at the start and set right keeps no client out, whichever way it was wrong") {
   ReplayCache replay_cache{TimePoint{}};
   const std::int64_t by = GENERATE(-3600, 3600);
   // A minute later, by the right clock, a session that is new; and one from before the start.

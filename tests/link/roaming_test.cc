@@ -152,7 +152,8 @@ TEST_CASE("an acknowledgement of new data moves a session") {
   CHECK(f.session->link.kcp().send_window().empty());
 }
 
-TEST_CASE("a client without fresh data is challenged, and migrates with the echo, which moves no other session") {
+TEST_CASE(
+    "a client without fresh data is challenged, and migrates with the echo, which moves no other session") {
   Fixture f;
   f.begin();
   f.client.handle_new_address(f.now);
@@ -253,7 +254,8 @@ TEST_CASE("no more than three times what came from it goes to an address that ha
   CHECK(after > room);
 }
 
-TEST_CASE("a validated move to another address forgets what was known of the path; one to another port does not") {
+TEST_CASE(
+    "a validated move to another address forgets what was known of the path; one to another port does not") {
   const bool other_address = GENERATE(false, true);
   Fixture f;
   f.begin();

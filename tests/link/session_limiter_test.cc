@@ -16,7 +16,8 @@ IpEndpoint v6(std::uint8_t network, std::uint8_t host) {
 
 }  // namespace
 
-TEST_CASE("sessions are admitted up to the bound, then the half-open one that is silent for longest is evicted") {
+TEST_CASE(
+    "sessions are admitted up to the bound, then the half-open one that is silent for longest is evicted") {
   SessionLimiter limiter(4);
   for (std::uint8_t i = 1; i <= 4; ++i) {
     REQUIRE(limiter.decide(v4(i)).answer == Answer::kAdmit);
@@ -86,7 +87,9 @@ TEST_CASE("an address that has all it can get leaves the others their share") {
   CHECK(third.victim == 101);
 }
 
-TEST_CASE("a flood from one address leaves a slot to a new address, and keeps a quiet half-open session of another") {
+TEST_CASE(
+    "a flood from one address leaves a slot to a new address, and keeps a quiet half-open session of "
+    "another") {
   SessionLimiter limiter(64);
   limiter.add(5000, v4(9));
   SessionLimiter::Id next = 1;

@@ -106,7 +106,7 @@ struct Output {
         case StreamEvent::Type::kWritable:
           break;
         case StreamEvent::Type::kBroken:
-        case StreamEvent::Type::kGivenUp:
+        case StreamEvent::Type::kEvicted:
           FAIL("stream " << event->sid << " broke");
           break;
       }

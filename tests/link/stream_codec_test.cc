@@ -24,7 +24,10 @@ struct Options {
 /// One end: smux and a codec over its end of a KcpPair.
 struct End {
   End(Role role, const Options& options, Kcp& kcp_end, TimePoint now)
-      : context(settings(options)), kcp(kcp_end), smux(role, context.settings.smux, now), codec(context, kcp, smux) {
+      : context(settings(options)),
+        kcp(kcp_end),
+        smux(role, context.settings.smux, now),
+        codec(context, kcp, smux) {
     if (options.qpp) context.qpp = &pads();
   }
   static LinkSettings settings(const Options& options) {

@@ -42,7 +42,9 @@ bool deliver(SimPair& pair, std::size_t bytes, Duration within) {
 
 }  // namespace
 
-TEST_CASE("messages with gaps between them are protected: a group pays for its parity once, however long it takes to begin") {
+TEST_CASE(
+    "messages with gaps between them are protected: a group pays for its parity once, however long it takes "
+    "to begin") {
   constexpr std::size_t kCount = 2000;
   SimPair pair(settings_on(50, 0.05), {messages(12'000, milliseconds(10), kCount)}, 1);
   REQUIRE(deliver(pair, 12'000 * kCount, seconds(40)));
@@ -80,7 +82,8 @@ TEST_CASE("with nc 0 losses are counted, whether order or time finds them") {
   CHECK(loss < 0.06);
 }
 
-TEST_CASE("a round trip beyond the first time-out is learnt by thin traffic, which leaves once from then on") {
+TEST_CASE(
+    "a round trip beyond the first time-out is learnt by thin traffic, which leaves once from then on") {
   constexpr std::size_t kCount = 36;
   SimPair pair(settings_on(300, 0), {messages(100, seconds(1), kCount)}, 1);
   REQUIRE(deliver(pair, 100 * kCount, seconds(40)));

@@ -66,7 +66,8 @@ double mbit_per_second(std::uint64_t bytes, Duration time) {
 
 Duration percentile(std::vector<Duration> delays, double share) {
   std::sort(delays.begin(), delays.end());
-  return delays.at(std::min(delays.size() - 1, static_cast<std::size_t>(share * static_cast<double>(delays.size()))));
+  return delays.at(
+      std::min(delays.size() - 1, static_cast<std::size_t>(share * static_cast<double>(delays.size()))));
 }
 
 double share_of(std::uint64_t part, std::uint64_t whole) {
@@ -84,8 +85,8 @@ TEST_CASE("a bulk stream makes the most of paths that lose packets") {
   };
   const auto row = GENERATE(Row{{50, 100, 0}, 2048, 10, 90}, Row{{50, 100, 0.02}, 2048, 10, 87},
                             Row{{50, 100, 0.1}, 2048, 10, 74}, Row{{200, 100, 0.05}, 4096, 20, 62},
-                            Row{{50, 100, 0, 0.01 / 8, 1.0 / 8}, 2048, 10, 87}, Row{{30, 300, 0.005}, 2048, 10, 250},
-                            Row{{100, 200, 0.005}, 0, 10, 155});
+                            Row{{50, 100, 0, 0.01 / 8, 1.0 / 8}, 2048, 10, 87},
+                            Row{{30, 300, 0.005}, 2048, 10, 250}, Row{{100, 200, 0.005}, 0, 10, 155});
   SimPair pair(settings_on(row.path, row.windows), {bulk()}, 1);
   pair.run(kBegin + seconds(row.seconds), [] { return false; });
   CHECK(pair.failure().empty());
@@ -97,8 +98,8 @@ TEST_CASE("a bulk stream makes the most of paths that lose packets") {
   CHECK(goodput >= row.goodput);
   CHECK(again <= 1.3 * share_of(sent.dropped, sent.packets) + 0.002);  // acknowledgements are lost, too
   if (row.path.loss == 0 && row.path.burst_begin == 0) {
-    CHECK(sent.dropped * 200 < sent.packets);                           // no queue is filled to overflow
-    CHECK(pair.client_link().parity_sent() * 100 < sent.packets);       // no needless parity
+    CHECK(sent.dropped * 200 < sent.packets);                      // no queue is filled to overflow
+    CHECK(pair.client_link().parity_sent() * 100 < sent.packets);  // no needless parity
   }
 }
 
@@ -155,7 +156,8 @@ TEST_CASE("a thin stream loses no message for longer than a gap or two") {
     double loss;
     Duration p99;
   };
-  const auto row = GENERATE(Row{0, milliseconds(26)}, Row{0.02, milliseconds(75)}, Row{0.1, milliseconds(105)});
+  const auto row =
+      GENERATE(Row{0, milliseconds(26)}, Row{0.02, milliseconds(75)}, Row{0.1, milliseconds(105)});
   CAPTURE(row.loss);
   constexpr std::size_t kCount = 1500;
   SimPair pair(settings_on({50, 100, row.loss}, 2048), {messages(100, milliseconds(20), kCount)}, 1);

@@ -42,7 +42,8 @@ struct Bulk {
     const TimePoint until = pair.now() + time;
     pair.run(until, [] { return false; });
     CHECK(pair.failure() == "");
-    return static_cast<double>(pair.server().flows.received() - before) * 8 / static_cast<double>(time.count());
+    return static_cast<double>(pair.server().flows.received() - before) * 8 /
+           static_cast<double>(time.count());
   }
   SimPair pair;
 };
@@ -95,7 +96,8 @@ TEST_CASE("behind a policer the sender finds the rate at which little is dropped
   const SimNetwork::Counters before = bulk.pair.network().sent_to(Role::kServer);
   const double goodput = bulk.run(seconds(15));
   const SimNetwork::Counters after = bulk.pair.network().sent_to(Role::kServer);
-  const double dropped = static_cast<double>(after.dropped - before.dropped) / static_cast<double>(after.packets - before.packets);
+  const double dropped = static_cast<double>(after.dropped - before.dropped) /
+                         static_cast<double>(after.packets - before.packets);
   CAPTURE(goodput, dropped);
   CHECK(goodput > 4.3);
   CHECK(dropped < 0.1);

@@ -52,11 +52,13 @@ TEST_CASE("with smux 2 a stream that nobody reads does not stop the one beside i
     return pair.server().flows.received_on(1) == 3000000 && pair.client().flows.received_on(1) == 1000000;
   }));
   pair.run(TimePoint(seconds(100)), [] { return false; });
-  CHECK(pair.failure().empty());  // the stalled stream harms no other
+  CHECK(pair.failure().empty());                         // the stalled stream harms no other
   CHECK(pair.server().flows.received_on(0) == 1 << 20);  // exactly its streambuf
 }
 
-TEST_CASE("with smux 2, streams that nobody reads stop no other, though together they could hold ten times smuxbuf") {
+TEST_CASE(
+    "with smux 2, streams that nobody reads stop no other, though together they could hold ten times "
+    "smuxbuf") {
   SimSettings s = plain_settings();
   s.to_server.delay = s.to_client.delay = milliseconds(GENERATE(0, 40));
   s.server.smux.receive_buffer = 1 << 20;
@@ -190,8 +192,8 @@ TEST_CASE("the rate limit is used, and no more than 10 ms worth leaves at once")
     FecSettings fec;
     double loss;
   };
-  const auto row = GENERATE(Row{500'000, {0, 0}, 0}, Row{2'000'000, {10, 3}, 0}, Row{2'000'000, {10, 3}, 0.03},
-                            Row{20'000'000, {10, 3}, 0.01});
+  const auto row = GENERATE(Row{500'000, {0, 0}, 0}, Row{2'000'000, {10, 3}, 0},
+                            Row{2'000'000, {10, 3}, 0.03}, Row{20'000'000, {10, 3}, 0.01});
   SimSettings s = plain_settings();
   s.client.rate_limit = row.rate;
   s.client.fec = row.fec;

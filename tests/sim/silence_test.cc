@@ -113,8 +113,7 @@ TEST_CASE("a server that forgot the session is found out soon, whoever was sendi
     CHECK(pair.failure() == kRestarted);
     // Unacknowledged data is noticed first; a client that only receives sends a liveness probe after a
     // second; an idle session does so when a stream is opened at 7 s.
-    const TimePoint latest =
-        traffic == Traffic::kIdle ? TimePoint(milliseconds(7500)) : back + seconds(3);
+    const TimePoint latest = traffic == Traffic::kIdle ? TimePoint(milliseconds(7500)) : back + seconds(3);
     INFO("at " << pair.now().time_since_epoch().count() << ", back at " << back.time_since_epoch().count());
     CHECK(pair.now() <= latest);
   }

@@ -111,7 +111,8 @@ TEST_CASE("a reset frame of a peer that has not marked itself is a keepalive") {
   CHECK(server.smux.stream_room(3) > 0);
 }
 
-TEST_CASE("the FIN behind the peer's waits until all is acknowledged and a second more, unless the peer is ours") {
+TEST_CASE(
+    "the FIN behind the peer's waits until all is acknowledged and a second more, unless the peer is ours") {
   const std::uint32_t version = GENERATE(1u, 2u);
   End server = server_that_answered(version);
   server.smux.finish(3, 5);
@@ -182,7 +183,8 @@ TEST_CASE("a FIN waits 30 s at most for a peer that tells nothing") {
   CHECK(control_within(server, milliseconds(1200)) == Frames{frame(SmuxCommand::kFin, 3)});
 }
 
-TEST_CASE("a reset of a stream whose peer may not have read all waits likewise, and takes nothing more meanwhile") {
+TEST_CASE(
+    "a reset of a stream whose peer may not have read all waits likewise, and takes nothing more meanwhile") {
   End server = server_with_stream();
   server.smux.record_sent(3, 100);
   server.give(frame(SmuxCommand::kPush, 3, "unread"));

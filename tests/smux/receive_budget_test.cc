@@ -24,11 +24,11 @@ TEST_CASE("without a quota a soft limit stops nothing, and a hard one does") {
   ReceiveBudget hard(1000, kHard, nullptr);
   soft.add(999);
   hard.add(999);
-  CHECK_FALSE(soft.wants_back(2 * kMiB));
+  CHECK_FALSE(soft.over_budget(2 * kMiB));
   CHECK(hard.admits());
   soft.add(1);
   hard.add(1);
-  CHECK(soft.wants_back(2 * kMiB));
+  CHECK(soft.over_budget(2 * kMiB));
   CHECK(soft.admits());
   CHECK_FALSE(hard.admits());
   CHECK_FALSE(hard.out_of_memory());
@@ -44,14 +44,14 @@ TEST_CASE("what a session holds is charged beyond its reserve, in steps, and giv
     budget.add(ReceiveBudget::kReserve);
     CHECK(quota.charged() == 0);
     budget.add(1);
-    CHECK(quota.charged() == ReceiveBudget::kTimerGranularity);
+    CHECK(quota.charged() == ReceiveBudget::kChargeUnit);
     budget.add(10 * kMiB);
     CHECK(quota.charged() >= budget.held() - ReceiveBudget::kReserve);
-    CHECK(quota.charged() < budget.held() - ReceiveBudget::kReserve + ReceiveBudget::kTimerGranularity);
+    CHECK(quota.charged() < budget.held() - ReceiveBudget::kReserve + ReceiveBudget::kChargeUnit);
     for (int i = 0; i < 100; ++i) {
       budget.remove(100 * kKiB);
       CHECK(quota.charged() + ReceiveBudget::kReserve >= budget.held());
-      CHECK(quota.charged() <= budget.held() + ReceiveBudget::kTimerGranularity);
+      CHECK(quota.charged() <= budget.held() + ReceiveBudget::kChargeUnit);
     }
     budget.remove(budget.held());
     CHECK(quota.charged() == 0);
@@ -68,8 +68,8 @@ TEST_CASE("one session alone has four fifths of the quota, and the last byte of 
   while (budget.admits()) budget.add(1000);
   CHECK(budget.out_of_memory());
   CHECK(budget.held() <= 80 * kMiB + ReceiveBudget::kReserve + 1000);
-  CHECK(budget.held() >= 80 * kMiB - ReceiveBudget::kTimerGranularity);
-  budget.remove(2 * ReceiveBudget::kTimerGranularity);
+  CHECK(budget.held() >= 80 * kMiB - ReceiveBudget::kChargeUnit);
+  budget.remove(2 * ReceiveBudget::kChargeUnit);
   CHECK(budget.admits());
 }
 
@@ -83,13 +83,14 @@ TEST_CASE("however many sessions hold all they can, the next has something, and 
   }
   // All together charge no more than the quota plus one charging unit each: each may be the last to see
   // memory left.
-  CHECK(quota.charged() <= quota.limit() + 200 * ReceiveBudget::kTimerGranularity);
+  CHECK(quota.charged() <= quota.limit() + 200 * ReceiveBudget::kChargeUnit);
   ReceiveBudget late(4 * kMiB, kSoft, &quota);
   late.add(ReceiveBudget::kReserve - 1);
   CHECK(late.admits());
 }
 
-TEST_CASE("a window is smaller the less is left, so that streams that fill theirs never fill the session's share") {
+TEST_CASE(
+    "a window is smaller the less is left, so that streams that fill theirs never fill the session's share") {
   for (const int streams : {1, 3, 10, 100, 200}) {
     TestQuota quota(64 * kMiB);
     ReceiveBudget budget(4 * kMiB, kSoft, &quota);
@@ -107,14 +108,14 @@ TEST_CASE("streams are short of memory where a window cannot be what it could") 
   TestQuota quota(64 * kMiB);
   ReceiveBudget budget(1024 * kMiB, kSoft, &quota);
   CHECK_FALSE(budget.is_short(2 * kMiB));
-  CHECK_FALSE(budget.wants_back(2 * kMiB));
+  CHECK_FALSE(budget.over_budget(2 * kMiB));
   quota.charge(40 * kMiB);  // by others: 8 MiB of the three quarters are left, which gives windows of 2 MiB
   CHECK_FALSE(budget.is_short(2 * kMiB));
   quota.charge(1);
   CHECK(budget.is_short(2 * kMiB));
-  CHECK_FALSE(budget.wants_back(2 * kMiB));  // it holds no bytes
+  CHECK_FALSE(budget.over_budget(2 * kMiB));  // it holds no bytes
   budget.add(ReceiveBudget::kReserve);
-  CHECK(budget.wants_back(2 * kMiB));
+  CHECK(budget.over_budget(2 * kMiB));
 }
 
 }  // namespace kcptun

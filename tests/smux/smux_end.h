@@ -30,7 +30,7 @@ struct Frame {
 };
 
 inline Frame frame(SmuxCommand command, std::uint32_t sid, const std::string& payload = {},
-            std::uint32_t version = 2) {
+                   std::uint32_t version = 2) {
   return {static_cast<std::uint8_t>(version),
           static_cast<std::uint8_t>(command),
           sid,

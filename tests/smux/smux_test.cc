@@ -15,8 +15,10 @@ TEST_CASE("a client opens streams 3, 5, 7 with SYN frames") {
   CHECK(client.smux.open_stream() == 7u);
   std::vector<std::uint8_t> out;
   client.smux.poll_control(out, SIZE_MAX);
-  CHECK(decode(out) == Frames{frame(SmuxCommand::kSyn, 3, {}, version), frame(SmuxCommand::kSyn, 5, {}, version),
-                              frame(SmuxCommand::kSyn, 7, {}, version), frame(SmuxCommand::kNop, kProgramMark, {}, version)});
+  CHECK(decode(out) == Frames{frame(SmuxCommand::kSyn, 3, {}, version),
+                              frame(SmuxCommand::kSyn, 5, {}, version),
+                              frame(SmuxCommand::kSyn, 7, {}, version),
+                              frame(SmuxCommand::kNop, kProgramMark, {}, version)});
   CHECK_FALSE(client.smux.has_control());
 }
 
@@ -124,7 +126,9 @@ TEST_CASE("buffers that follow the receive window are told of, and only grow") {
   CHECK(server.control() == Frames{update(3, 8000, 9000)});
 }
 
-TEST_CASE("a buffer that grew is told of after an eighth of the window that the peer knows, which may be all that it has") {
+TEST_CASE(
+    "a buffer that grew is told of after an eighth of the window that the peer knows, which may be all that "
+    "it has") {
   SmuxSettings s = settings();
   s.stream_buffer = 1000;
   s.buffers_follow_window = true;
@@ -327,7 +331,7 @@ TEST_CASE("streams beyond the limit are refused") {
   End server(Role::kServer, s);
   for (const std::uint32_t sid : {3u, 5u, 7u}) server.give(frame(SmuxCommand::kSyn, sid));
   CHECK(server.events() == Strings{"opened 3", "opened 5"});
-  CHECK(server.smux.counters().refused_streams == 1);
+  CHECK(server.smux.counters().rejected_streams == 1);
   const auto told = server.control();
   REQUIRE(told.size() == 2);
   CHECK(told[0].sid == 7);
@@ -345,7 +349,7 @@ TEST_CASE("a flood of refused streams is bounded") {
   End server(Role::kServer, s);
   for (std::uint32_t sid = 3; sid < 20003; sid += 2) server.give(frame(SmuxCommand::kSyn, sid));
   CHECK(server.smux.streams() == 20);
-  CHECK(server.smux.counters().refused_streams == 9990);
+  CHECK(server.smux.counters().rejected_streams == 9990);
   server.control();
   CHECK(server.smux.streams() == 10);
 }

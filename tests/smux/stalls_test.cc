@@ -108,7 +108,7 @@ class Pair {
   void drain() {
     while (const auto event = smux_.poll_event()) {
       if (event->type == Type::kData) peers_[event->sid].unread += event->data.size();
-      if (event->type == Type::kGivenUp) given_up.push_back(event->sid);
+      if (event->type == Type::kEvicted) given_up.push_back(event->sid);
     }
   }
 
@@ -144,7 +144,9 @@ TEST_CASE("with smux 2, streams that nobody reads stop neither those beside them
   CHECK(pair.given_up.empty());
 }
 
-TEST_CASE("beyond the session's buffer, what nobody reads gets no more window, and all of it again once it is read") {
+TEST_CASE(
+    "beyond the session's buffer, what nobody reads gets no more window, and all of it again once it is "
+    "read") {
   Pair pair(settings());
   const std::uint32_t beside = pause(pair);
   std::vector<std::uint32_t> stalled;
@@ -154,7 +156,7 @@ TEST_CASE("beyond the session's buffer, what nobody reads gets no more window, a
   pair.wait(seconds(1));
   CHECK(pair.smux().stalls().streams == 3);
   CHECK(pair.smux().stalls().bytes == 3 * 1500 * kKiB);
-  CHECK_FALSE(pair.smux().stalls().still_since);
+  CHECK_FALSE(pair.smux().stalls().stalled_since);
   for (const std::uint32_t sid : stalled) CHECK(pair.send(sid, kMiB) == 0);
   CHECK(pair.window_of(beside) == settings().stream_buffer);
   // One stream is read again: its window is restored, and the session holds less than its buffer.
@@ -190,7 +192,9 @@ TEST_CASE("streams that are read slowly keep their windows while others stall") 
   CHECK(pair.window_of(slow) == s.stream_buffer);
 }
 
-TEST_CASE("where the quota is short all windows get smaller, and what streams hold stays within the session's share") {
+TEST_CASE(
+    "where the quota is short all windows get smaller, and what streams hold stays within the session's "
+    "share") {
   TestQuota quota(64 * kMiB);
   SmuxSettings s = settings();
   s.receive_buffer = 64 * kMiB;
@@ -225,7 +229,8 @@ TEST_CASE("new streams begin with a smaller window where the quota is short") {
   CHECK(out.size() == 3 * kFrameHeader + kUpdatePayload);  // SYN, UPD and the mark
 }
 
-TEST_CASE("when the quota is used up, the largest of the streams not read for 10 s is given up, and others go on") {
+TEST_CASE(
+    "when the quota is used up, the largest of the streams not read for 10 s is given up, and others go on") {
   TestQuota quota(4 * kMiB);
   SmuxSettings s = settings();
   s.receive_buffer = 100 * kKiB;
@@ -244,11 +249,11 @@ TEST_CASE("when the quota is used up, the largest of the streams not read for 10
   pair.wait(seconds(8));
   CHECK(pair.given_up.empty());
   CHECK_FALSE(pair.smux().can_receive());
-  REQUIRE(pair.smux().stalls().still_since);
+  REQUIRE(pair.smux().stalls().stalled_since);
   CHECK(pair.smux().stalls().max_sid == large);
   pair.wait(seconds(2));
   CHECK(pair.given_up == std::vector<std::uint32_t>{large});
-  CHECK(pair.smux().counters().given_up_streams == 1);
+  CHECK(pair.smux().counters().evicted_streams == 1);
   CHECK(pair.smux().can_receive());
   CHECK(pair.send(beside, 10 * kKiB) == 10 * kKiB);
   // Packets in flight belong to no stream.
@@ -305,14 +310,17 @@ TEST_CASE("a window that was taken back may still be used by what is under way")
   CHECK(pair.window_of(sid) == s.stream_buffer);
   pair.wait(seconds(1));
   CHECK(pair.window_of(sid) == 100 * kKiB);
-  for (std::uint64_t left = s.stream_buffer - 100 * kKiB; left > 0; left -= std::min<std::uint64_t>(left, 32768))
+  for (std::uint64_t left = s.stream_buffer - 100 * kKiB; left > 0;
+       left -= std::min<std::uint64_t>(left, 32768))
     pair.give(SmuxCommand::kPush, sid, std::vector<std::uint8_t>(std::min<std::uint64_t>(left, 32768)));
   pair.send(pair.open(), 1);
   CHECK(pair.given_up.empty());
   CHECK(pair.smux().buffered() == s.stream_buffer + 1);
 }
 
-TEST_CASE("with smux 1 the session's buffer is a hard limit, and says for how long and for which stream it stands") {
+TEST_CASE(
+    "with smux 1 the session's buffer is a hard limit, and says for how long and for which stream it "
+    "stands") {
   SmuxSettings s = settings(1);
   s.receive_buffer = kMiB;
   Pair pair(s);
@@ -323,13 +331,13 @@ TEST_CASE("with smux 1 the session's buffer is a hard limit, and says for how lo
   CHECK(pair.smux().buffered() < kMiB + 8192);
   CHECK(pair.send(beside, 1) == 0);
   pair.wait(seconds(20));
-  REQUIRE(pair.smux().stalls().still_since);
-  CHECK(*pair.smux().stalls().still_since <= kStart + seconds(1));
+  REQUIRE(pair.smux().stalls().stalled_since);
+  CHECK(*pair.smux().stalls().stalled_since <= kStart + seconds(1));
   CHECK(pair.smux().stalls().max_sid == stalled);
   CHECK(pair.given_up.empty());
   pair.read(stalled, 10 * kMiB);
   CHECK(pair.send(beside, 1) == 1);
-  CHECK_FALSE(pair.smux().stalls().still_since);
+  CHECK_FALSE(pair.smux().stalls().stalled_since);
 }
 
 }  // namespace kcptun

@@ -142,14 +142,14 @@ TEST_CASE("every flipped bit is rejected or changes nothing, and every truncatio
 
 TEST_CASE("chunks that the format forbids fail, and stay so") {
   const Buffer good = encode(Buffer{1, 2, 3});
-  REQUIRE(decode(Bytes(good).subspan(10), 100).failed);            // no identifier
-  REQUIRE(decode(with_chunk(0x02, Buffer(9)), 3).failed);          // reserved
+  REQUIRE(decode(Bytes(good).subspan(10), 100).failed);    // no identifier
+  REQUIRE(decode(with_chunk(0x02, Buffer(9)), 3).failed);  // reserved
   REQUIRE(decode(with_chunk(0x7f, Buffer(9)), 3).failed);
-  REQUIRE(decode(with_chunk(0x00, Buffer(3)), 3).failed);          // no room for the CRC
+  REQUIRE(decode(with_chunk(0x00, Buffer(3)), 3).failed);  // no room for the CRC
   REQUIRE(decode(with_chunk(0x01, Buffer(3)), 3).failed);
-  REQUIRE(decode(with_chunk(0x01, Buffer(65541)), 999).failed);    // oversized
+  REQUIRE(decode(with_chunk(0x01, Buffer(65541)), 999).failed);  // oversized
   REQUIRE(decode(with_chunk(0x00, Buffer(76500)), 999).failed);
-  REQUIRE(decode(with_chunk(0xff, Buffer(6, 's')), 3).failed);     // another identifier
+  REQUIRE(decode(with_chunk(0xff, Buffer(6, 's')), 3).failed);                     // another identifier
   REQUIRE(decode(with_chunk(0x00, {0, 0, 0, 0, 0x81, 0x80, 0x04, 0}), 3).failed);  // claims 65537 bytes
   SnappyDeframer deframer;
   REQUIRE(decode(with_chunk(0x02, Buffer(9)), 3, deframer).failed);
@@ -194,7 +194,8 @@ TEST_CASE("random bytes behind a good beginning never do harm") {
     Buffer stream = kIdentifier;
     const Buffer noise = random_bytes(random.below(300), random, 256);
     stream.insert(stream.end(), noise.begin(), noise.end());
-    if (stream.size() > 13 && random.chance(0.7)) stream[10] = static_cast<std::uint8_t>(random.below(2)), stream[12] = stream[13] = 0;
+    if (stream.size() > 13 && random.chance(0.7))
+      stream[10] = static_cast<std::uint8_t>(random.below(2)), stream[12] = stream[13] = 0;
     decode(stream, 1 + random.below(100));
   }
 }

@@ -195,16 +195,18 @@ class SimFlows {
         return handle_data(now, link, flow, event.data);
       case StreamEvent::Type::kFinished:
         if (flow.peer_finished) fail("finished twice");
-        if (!flow.plan->is_reset_locally() && flow.received != flow.expected) fail("an end before all bytes came");
+        if (!flow.plan->is_reset_locally() && flow.received != flow.expected)
+          fail("an end before all bytes came");
         flow.peer_finished = flow.may_send = true;
         break;
       case StreamEvent::Type::kWritable:
         break;
-      case StreamEvent::Type::kGivenUp:
+      case StreamEvent::Type::kEvicted:
         return fail("a stream was given up");
       case StreamEvent::Type::kBroken:
         if (!flow.plan->is_reset_locally()) fail("a stream broke");
-        if (flow.received < (role_ == Role::kClient ? flow.plan->server_abandons : flow.plan->client_abandons))
+        if (flow.received <
+            (role_ == Role::kClient ? flow.plan->server_abandons : flow.plan->client_abandons))
           fail("a reset overtook bytes");
         flow.over = true;
         link.reset_stream(flow.sid);  // no longer reads
@@ -257,7 +259,8 @@ class SimFlows {
       if (written == kNever) return progress;
       progress |= written > 0;
       if ((flow.write_at = maybe_pause(now, flow))) return progress;
-      if (flow.plan->message_size > 0 && (flow.write_at = flow.plan->message_at(flow.sent)) > now) return progress;
+      if (flow.plan->message_size > 0 && (flow.write_at = flow.plan->message_at(flow.sent)) > now)
+        return progress;
     }
     if (flow.sent >= flow.abandon_at) {
       link.reset_stream(flow.sid);
@@ -271,8 +274,9 @@ class SimFlows {
   /// Returns the number of bytes written, or kNever if there was no room.
   std::size_t write_some(Link& link, Flow& flow) {
     const std::size_t message = flow.plan->message_size;
-    const std::size_t wish = message > 0 ? message - flow.sent % message
-                                         : std::min<std::size_t>(flow.to_send - flow.sent, 1 + random_.below(20000));
+    const std::size_t wish = message > 0
+                                 ? message - flow.sent % message
+                                 : std::min<std::size_t>(flow.to_send - flow.sent, 1 + random_.below(20000));
     const auto pieces = link.prepare_write(flow.sid, wish);
     if (pieces.empty()) return kNever;
     const std::uint64_t salt = flow.plan->salt * 2 + (role_ == Role::kServer);

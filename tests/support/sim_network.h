@@ -20,21 +20,21 @@ namespace kcptun::test {
 /// The impairments of one direction. Probabilities are per datagram.
 struct SimPath {
   Duration delay{milliseconds(10)};
-  Duration jitter{0};      // uniform, added to the delay; reorders if larger than the gaps
-  double loss = 0;         // independent
+  Duration jitter{0};  // uniform, added to the delay; reorders if larger than the gaps
+  double loss = 0;     // independent
   // Gilbert model: probability of good to bad; in the bad state every datagram is lost
   double burst_begin = 0;
-  double burst_end = 1;    // probability of bad to good
-  double reorder = 0;      // probability of a delay of up to `reorder_by`
+  double burst_end = 1;  // probability of bad to good
+  double reorder = 0;    // probability of a delay of up to `reorder_by`
   Duration reorder_by{0};
   double duplicate = 0;
-  double flip = 0;          // probability that one to three bits are flipped
-  std::uint64_t rate = 0;   // bytes per second, 0: no limit
-  std::uint32_t mtu = 0;    // drops larger datagrams with DF; 0: no limit
-  bool fragments = true;    // false: drops all larger datagrams
-  std::uint64_t queue = 0;  // in bytes: the bottleneck's queue; further datagrams are dropped
+  double flip = 0;           // probability that one to three bits are flipped
+  std::uint64_t rate = 0;    // bytes per second, 0: no limit
+  std::uint32_t mtu = 0;     // drops larger datagrams with DF; 0: no limit
+  bool fragments = true;     // false: drops all larger datagrams
+  std::uint64_t queue = 0;   // in bytes: the bottleneck's queue; further datagrams are dropped
   std::uint64_t header = 0;  // bytes of headers per datagram on the wire
-  Duration grain{0};        // arrivals are rounded to multiples of this, so that the receiver reads batches
+  Duration grain{0};         // arrivals are rounded to multiples of this, so that the receiver reads batches
 };
 
 class SimNetwork {
@@ -61,7 +61,8 @@ class SimNetwork {
       return;
     }
     const bool beyond = d.policer && !d.policer->take(now, bytes.size() + d.path.header);
-    const std::optional<TimePoint> out = beyond ? std::nullopt : through_bottleneck(d, now, bytes.size() + d.path.header);
+    const std::optional<TimePoint> out =
+        beyond ? std::nullopt : through_bottleneck(d, now, bytes.size() + d.path.header);
     if (!out) {
       ++d.counters.dropped;
       return;
@@ -73,7 +74,8 @@ class SimNetwork {
   /// Both networks share their bottlenecks from now on. `other` outlives this network, and its paths are
   /// equal.
   void share_bottlenecks(SimNetwork& other) {
-    for (std::size_t i = 0; i < directions_.size(); ++i) directions_[i].free_at = other.directions_[i].free_at;
+    for (std::size_t i = 0; i < directions_.size(); ++i)
+      directions_[i].free_at = other.directions_[i].free_at;
   }
   void set_mtu(std::uint32_t mtu) {
     for (Direction& d : directions_) d.path.mtu = mtu;

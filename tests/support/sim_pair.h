@@ -149,7 +149,7 @@ class SimPair {
       wake_client(to_client);
     const bool to_server = due(network_.next_arrival(Role::kServer), now_);
     if (to_server || (session_entry_ && (due(server_.flows.next_timeout(), now_) ||
-                                        due(session_entry_->link.next_timeout(), now_))))
+                                         due(session_entry_->link.next_timeout(), now_))))
       wake_server(to_server);
   }
 
@@ -205,7 +205,7 @@ class SimPair {
       link.poll_transmit(now_, path, end.batch);
       end.suite->seal(end.batch.packets());
       for (const TransmitBatch::Run& run : end.batch.runs()) {
-        const bool whole = run.fragments == TransmitBatch::Fragments::kWhole;
+        const bool whole = run.fragments == TransmitBatch::Fragments::kDontFragment;
         for (const Packet& packet : end.batch.packets().subspan(run.first, run.count)) {
           if (!end.context.settings.kcp.find_mtu && packet.size > end.context.settings.kcp.mtu)
             fail("a datagram beyond the MTU");

@@ -11,8 +11,8 @@ namespace kcptun {
 namespace {
 
 // Packets that may be in flight before anything is known: the window that KCP assumes of its peer
-// (docs/develop/protocol.md section 5). Lower: Startup takes more rounds. Higher: the first burst overflows shallow
-// queues. [lab] "nothing set but the key".
+// (docs/develop/protocol.md section 5). Lower: Startup takes more rounds. Higher: the first burst overflows
+// shallow queues. [lab] "nothing set but the key".
 constexpr std::uint64_t kFirstWindow = 32;
 // Packets that may always be in flight. [BBR] BBR.MinPipeCwnd is 4; a group of parity needs more to be
 // useful. Lower: a wrong sample, taken across an outage, stops the session. Higher: many sessions overflow a

@@ -25,8 +25,7 @@ int family_of(const IpEndpoint& address) { return is_ipv4(address) ? AF_INET : A
 }  // namespace
 
 Result<std::unique_ptr<FakeTcpClient>> FakeTcpClient::connect(const IpEndpoint& remote,
-                                                                  const Options& options,
-                                                                  Firewall& firewall) {
+                                                              const Options& options, Firewall& firewall) {
   std::unique_ptr<FakeTcpClient> client(new FakeTcpClient(remote, options, firewall));
   if (Result<bool> opened = client->open_raw(family_of(remote)); !opened) return Error{opened.error()};
   if (!client->begin()) return system_error("cannot connect to TCP " + to_string(remote));
@@ -38,7 +37,7 @@ bool FakeTcpClient::begin() {
   begun_ms_ = now_ms();
   const SocketAddress name = to_sockaddr(remote_);
   FileDescriptor fd(::socket(family_of(remote_), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid() || !keep_data_from_kernel(fd.get())) return false;
+  if (!fd.valid() || !hide_data_from_kernel(fd.get())) return false;
   if (::connect(fd.get(), name.get(), name.size) != 0 && errno != EINPROGRESS) return false;
   sockaddr_storage own;
   socklen_t size = sizeof own;
@@ -64,7 +63,7 @@ void FakeTcpClient::handle_ready(int fd) {
 void FakeTcpClient::finish(FileDescriptor established) {
   Result<FirewallRule> rule = firewall_.suppress_kernel_segments(local_, remote_);
   if (!rule) return;
-  auto connection = disguise(std::move(established));
+  auto connection = make_fake_tcp_connection(std::move(established));
   if (!connection) return;
   connection->rule = std::move(*rule);
   local_ = connection->local;

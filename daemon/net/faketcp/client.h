@@ -19,7 +19,7 @@ class FakeTcpClient final : public FakeTcpSocket {
   /// Starts to connect to `remote`. `firewall` outlives the socket. The error gives the kernel's reason, such
   /// as no route to `remote`.
   static Result<std::unique_ptr<FakeTcpClient>> connect(const IpEndpoint& remote, const Options& options,
-                                                          Firewall& firewall);
+                                                        Firewall& firewall);
 
   /// Of the connection or of the connection attempt.
   const IpEndpoint& local() const override { return local_; }

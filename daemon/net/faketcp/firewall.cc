@@ -99,7 +99,8 @@ std::optional<std::uint64_t> handle_in(std::string_view output) {
   if (at == output.npos) return std::nullopt;
   output.remove_prefix(at + kBegin.size());
   std::uint64_t handle = 0;
-  if (std::from_chars(output.data(), output.data() + output.size(), handle).ec != std::errc()) return std::nullopt;
+  if (std::from_chars(output.data(), output.data() + output.size(), handle).ec != std::errc())
+    return std::nullopt;
   return handle;
 }
 
@@ -122,7 +123,8 @@ void Firewall::FreeContext::operator()(nft_ctx* context) const { nft_ctx_free(co
 Firewall::Firewall() : context_(nft_ctx_new(NFT_CTX_DEFAULT)), table_(table_name()) {}
 
 Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
-  if (!may_administer_network()) return Error{std::string("firewall rules (nftables): ") + std::strerror(EPERM)};
+  if (!may_administer_network())
+    return Error{std::string("firewall rules (nftables): ") + std::strerror(EPERM)};
   std::unique_ptr<Firewall> firewall(new Firewall());
   nft_ctx* context = firewall->context_.get();
   if (!context || nft_ctx_buffer_output(context) != 0 || nft_ctx_buffer_error(context) != 0)
@@ -158,7 +160,8 @@ Result<bool> Firewall::remove_stale_tables() {
   std::istringstream words(*listed);  // "table inet NAME" for each, with its handle behind
   for (std::string word; words >> word;) {
     if (!is_stale_table(word)) continue;
-    if (Result<std::string> removed = run("delete table inet " + word); !removed) return Error{removed.error()};
+    if (Result<std::string> removed = run("delete table inet " + word); !removed)
+      return Error{removed.error()};
   }
   return true;
 }
@@ -173,9 +176,11 @@ Result<bool> Firewall::make_table(bool owned) {
   return true;
 }
 
-Result<std::vector<FirewallRule>> Firewall::suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max) {
+Result<std::vector<FirewallRule>> Firewall::suppress_kernel_segments_of(std::uint16_t port_min,
+                                                                        std::uint16_t port_max) {
   std::vector<FirewallRule> rules;
-  const std::string ports = " tcp sport " + std::to_string(port_min) + "-" + std::to_string(port_max) + " drop";
+  const std::string ports =
+      " tcp sport " + std::to_string(port_min) + "-" + std::to_string(port_max) + " drop";
   for (const char* dying : {"ip ttl 1", "ip6 hoplimit 1"}) {
     Result<FirewallRule> added = add(dying + ports);
     if (!added) return Error{added.error()};
@@ -188,7 +193,8 @@ Result<FirewallRule> Firewall::suppress_kernel_segments(const IpEndpoint& local,
   const std::string ip = is_ipv4(remote) ? "ip" : "ip6";
   std::string rule = ip + (is_ipv4(remote) ? " ttl 1 " : " hoplimit 1 ");
   rule.append(ip + " saddr " + ip_text(local) + " " + ip + " daddr " + ip_text(remote));
-  rule.append(" tcp sport " + std::to_string(local.port) + " tcp dport " + std::to_string(remote.port) + " drop");
+  rule.append(" tcp sport " + std::to_string(local.port) + " tcp dport " + std::to_string(remote.port) +
+              " drop");
   return add(rule);
 }
 

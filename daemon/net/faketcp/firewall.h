@@ -1,10 +1,10 @@
-// The firewall rules of tcp mode. They drop the segments that the kernel itself sends on the idle TCP connections whose
-// sequence numbers fake TCP uses. The rules are in an nftables table of this process's own (`nft list tables` shows it),
-// so they touch nobody else's.
+// The firewall rules of tcp mode. They drop the segments that the kernel itself sends on the idle TCP
+// connections whose sequence numbers fake TCP uses. The rules are in an nftables table of this process's own
+// (`nft list tables` shows it), so they touch nobody else's.
 //
-// The kernel removes the table when its owner, the netlink socket, closes, however the process ends (Linux 5.12 and
-// later). On an older kernel the table of a killed process stays. Its name holds the process's id and start time, and
-// the next start removes it.
+// The kernel removes the table when its owner, the netlink socket, closes, however the process ends
+// (Linux 5.12 and later). On an older kernel the table of a killed process stays. Its name holds the
+// process's id and start time, and the next start removes it.
 #pragma once
 
 #include <cstdint>
@@ -49,15 +49,17 @@ class Firewall {
   /// What owns the table. kProcess plays an older kernel in tests.
   enum class Owner { kSocket, kProcess };
 
-  /// Removes the tables that killed processes left, and makes one for this process. The error holds what libnftables
-  /// reports.
+  /// Removes the tables that killed processes left, and makes one for this process. The error holds what
+  /// libnftables reports.
   static Result<std::unique_ptr<Firewall>> open(Owner owner = Owner::kSocket);
   ~Firewall();
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
 
-  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers. One rule for each family.
-  Result<std::vector<FirewallRule>> suppress_kernel_segments_of(std::uint16_t port_min, std::uint16_t port_max);
+  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers. One rule for each
+  /// family.
+  Result<std::vector<FirewallRule>> suppress_kernel_segments_of(std::uint16_t port_min,
+                                                                std::uint16_t port_max);
   /// The same for one connection. For clients.
   Result<FirewallRule> suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote);
 
@@ -84,8 +86,8 @@ class Firewall {
   bool owned_ = false;
 };
 
-/// True for the name of a table whose process, one of this program, has ended. False where that cannot be known: other
-/// names, and processes of other PID namespaces.
+/// True for the name of a table whose process, one of this program, has ended. False where that cannot be
+/// known: other names, and processes of other PID namespaces.
 bool is_stale_table(std::string_view name);
 
 }  // namespace kcptun

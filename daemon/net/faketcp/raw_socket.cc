@@ -94,7 +94,7 @@ void address_ipv6(const RawTcpSocket::Departure& departure, msghdr& header) {
 
 }  // namespace
 
-bool keep_data_from_kernel(int tcp_socket) {
+bool hide_data_from_kernel(int tcp_socket) {
   return attach(
       tcp_socket, SO_ATTACH_FILTER,
       std::array{op(BPF_LD | BPF_B | BPF_ABS, kFlags), jump(BPF_JSET, kTcpFin | kTcpSyn | kTcpRst, 1, 0),

@@ -87,7 +87,7 @@ class RawTcpSocket {
 /// Hides fake TCP's data segments from the kernel's connection, or from those that a listener accepts. The
 /// kernel treats its connection as idle, answers nothing and queues nothing. Handshake and closing segments
 /// pass.
-bool keep_data_from_kernel(int tcp_socket);
+bool hide_data_from_kernel(int tcp_socket);
 /// Makes the kernel assign a connection to a listener of the port by remote port modulo `shares`. Listeners
 /// are numbered in the order in which they began to listen. Call it on any one of them.
 bool share_by_remote_port(int listener, std::uint32_t shares);

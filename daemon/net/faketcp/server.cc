@@ -22,7 +22,7 @@ FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
   if (shared) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
   const SocketAddress name = to_sockaddr(address, family);
-  if (::bind(fd.get(), name.get(), name.size) == 0 && keep_data_from_kernel(fd.get())) return fd;
+  if (::bind(fd.get(), name.get(), name.size) == 0 && hide_data_from_kernel(fd.get())) return fd;
   const int error = errno;
   fd = FileDescriptor();
   errno = error;
@@ -32,8 +32,8 @@ FileDescriptor bind_tcp(const IpEndpoint& address, int family, bool shared) {
 }  // namespace
 
 Result<std::unique_ptr<FakeTcpServer>> FakeTcpServer::listen(IpEndpoint address,
-                                                                 std::span<const std::uint16_t> ports, Share share,
-                                                                 const Options& options) {
+                                                             std::span<const std::uint16_t> ports,
+                                                             Share share, const Options& options) {
   address.port = ports.front();
   std::unique_ptr<FakeTcpServer> server(new FakeTcpServer(usable_wildcard(address), share, options));
   const int family = is_ipv4(server->local_) ? AF_INET : AF_INET6;
@@ -41,8 +41,7 @@ Result<std::unique_ptr<FakeTcpServer>> FakeTcpServer::listen(IpEndpoint address,
   if (!server->filter_raw({ports.front(), ports.back(), share.number, share.of}))
     return system_error("cannot filter what a raw socket gets");
   for (const std::uint16_t port : ports)
-    if (Result<bool> opened = server->open_listener(port, family); !opened)
-      return Error{opened.error()};
+    if (Result<bool> opened = server->open_listener(port, family); !opened) return Error{opened.error()};
   return server;
 }
 
@@ -76,7 +75,7 @@ void FakeTcpServer::handle_ready(int listener) {
     FileDescriptor fd(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd.valid() && (errno == ECONNABORTED || errno == EINTR)) continue;
     if (!fd.valid()) return;
-    auto connection = disguise(std::move(fd));
+    auto connection = make_fake_tcp_connection(std::move(fd));
     if (connection) add(std::move(*connection));
   }
 }

@@ -23,10 +23,11 @@ class FakeTcpServer final : public FakeTcpSocket {
   /// Listens on these ports of the address. The caller installs the firewall rules. The error names the
   /// address.
   /// REQUIRES: at least one port, in ascending order.
-  static Result<std::unique_ptr<FakeTcpServer>> listen(IpEndpoint address, std::span<const std::uint16_t> ports,
-                                                         Share share, const Options& options);
+  static Result<std::unique_ptr<FakeTcpServer>> listen(IpEndpoint address,
+                                                       std::span<const std::uint16_t> ports, Share share,
+                                                       const Options& options);
   static Result<std::unique_ptr<FakeTcpServer>> listen(const IpEndpoint& address, Share share,
-                                                         const Options& options) {
+                                                       const Options& options) {
     return listen(address, {&address.port, 1}, share, options);
   }
 

@@ -69,7 +69,7 @@ bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error 
 
 }  // namespace
 
-std::optional<FakeTcpConnection> disguise(FileDescriptor established) {
+std::optional<FakeTcpConnection> make_fake_tcp_connection(FileDescriptor established) {
   const auto remote = ask_address(established.get(), ::getpeername);
   const auto local = ask_address(established.get(), ::getsockname);
   if (!remote || !local || !set_ttl(established.get(), 1)) return std::nullopt;
@@ -196,7 +196,7 @@ FakeTcpSocket::Received FakeTcpSocket::receive(ReceiveArena& arena) {
 // Converts payloads into runs. Consecutive payloads of one connection are moved together, so that they are
 // decrypted together.
 std::span<const ReceivedRun> FakeTcpSocket::take(std::span<const RawTcpSocket::Arrival> arrivals,
-                                                   ReceiveArena& arena) {
+                                                 ReceiveArena& arena) {
   std::uint8_t* to = arena.memory().data() + RawTcpSocket::kBatch * RawTcpSocket::kSlot;
   const std::span<ReceivedRun> runs = arena.runs();
   std::size_t count = 0;
@@ -221,8 +221,7 @@ std::span<const ReceivedRun> FakeTcpSocket::take(std::span<const RawTcpSocket::A
 }
 
 // The connection of a segment that carries a datagram; null if the segment carries none.
-FakeTcpConnection* FakeTcpSocket::accept_segment(const RawTcpSocket::Arrival& arrival,
-                                                     TcpSegment& segment) {
+FakeTcpConnection* FakeTcpSocket::accept_segment(const RawTcpSocket::Arrival& arrival, TcpSegment& segment) {
   const auto parsed = parse_tcp_segment(arrival.segment);
   if (!parsed) return ++counters_.malformed, nullptr;
   segment = *parsed;
@@ -296,7 +295,7 @@ void FakeTcpSocket::plan(const TransmitBatch& batch, std::size_t position, Outgo
 
 // False: there is no space for the whole run, or for any of it.
 bool FakeTcpSocket::add_run(const TransmitBatch& batch, const TransmitBatch::Run& run, std::size_t position,
-                              Outgoing& out) {
+                            Outgoing& out) {
   const auto packets = batch.packets().subspan(position, end_of(run) - position);
   if (out.count > 0 && out.ipv4 != is_ipv4(run.path.remote)) return false;
   if (out.count == RawTcpSocket::kBatch) return false;

@@ -1,5 +1,5 @@
-// Datagrams in fake TCP segments (docs/develop/protocol.md section 9, "tcp"). Each datagram is the payload of one
-// PSH|ACK segment on a raw socket. The segment uses the ports and the sequence numbers of a real TCP
+// Datagrams in fake TCP segments (docs/develop/protocol.md section 9, "tcp"). Each datagram is the payload of
+// one PSH|ACK segment on a raw socket. The segment uses the ports and the sequence numbers of a real TCP
 // connection of the kernel, which stays idle. This class is common to client and server: raw sockets,
 // connections, batches.
 //
@@ -39,7 +39,7 @@ struct FakeTcpConnection {
 
 /// Turns an established connection of the kernel into an idle one for fake TCP. Nothing, with errno, if the
 /// kernel rejects an option or the connection has already ended. The caller has installed the firewall rule.
-std::optional<FakeTcpConnection> disguise(FileDescriptor established);
+std::optional<FakeTcpConnection> make_fake_tcp_connection(FileDescriptor established);
 
 class FakeTcpSocket : public DatagramSocket {
  public:

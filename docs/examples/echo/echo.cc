@@ -69,7 +69,8 @@ void write(Link& link, std::uint32_t sid, std::string& text) {
   text.erase(0, written);
 }
 
-/// Moves what has arrived into `text`, and what is due onto the wire. False once the peer has finished the stream.
+/// Moves what has arrived into `text`, and what is due onto the wire. False once the peer has finished the
+/// stream.
 bool read(End& end, Link& link, std::uint32_t& sid, std::string& text) {
   bool open = true;
   if (const auto due = link.next_timeout(); due && *due <= now()) link.handle_timeout(now());
@@ -86,7 +87,8 @@ bool read(End& end, Link& link, std::uint32_t& sid, std::string& text) {
 }
 
 int serve(End& end) {
-  if (bind(end.fd, reinterpret_cast<sockaddr*>(&end.peer), sizeof end.peer) != 0) return std::perror("bind"), 1;
+  if (bind(end.fd, reinterpret_cast<sockaddr*>(&end.peer), sizeof end.peer) != 0)
+    return std::perror("bind"), 1;
   Demux demux(end.context, 16);
   SessionEntry* client = nullptr;
   std::uint32_t sid = 0;
