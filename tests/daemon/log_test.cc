@@ -221,7 +221,7 @@ TEST_CASE("the journal gets priorities and no times, and only when standard erro
   CHECK(lines[1] == "<6>info i");
   CHECK(lines[2] == "<4>warning w");
   CHECK(lines[3] == "<3>error e");
-  CHECK(lines[5].substr(19) == " info i");
+  CHECK(lines[5].substr(25) == " info i");
 }
 
 }  // namespace kcptun
