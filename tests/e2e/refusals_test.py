@@ -198,7 +198,7 @@ class Refused(TunnelCase):
         environment = {**os.environ, **self.environment()}
         open(self.switch, "w").close()
         for program, place in ((OPTIONS.client, "-r"), (OPTIONS.server, "-t")):
-            done = subprocess.run([program, "--key", "k", "-l", f"{t.HOST}:{t.free_port()}", place, f"{t.HOST}:1"],
+            done = subprocess.run([program, "--key", "a key of the test", "-l", f"{t.HOST}:{t.free_port()}", place, f"{t.HOST}:1"],
                                   capture_output=True, text=True, timeout=30, env=environment)
             self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
             self.assertIn("cannot create an event loop: no space left on device", done.stderr)
@@ -216,7 +216,7 @@ class Refused(TunnelCase):
             for path, place in ((OPTIONS.client, "-r"), (OPTIONS.server, "-t")):
                 program = shutil.copy(path, self.folder)
                 done = subprocess.run(
-                    [program, "--key", "k", "-l", f"{t.HOST}:{t.free_port()}", place, f"{t.HOST}:1", "--threads", "4",
+                    [program, "--key", "a key of the test", "-l", f"{t.HOST}:{t.free_port()}", place, f"{t.HOST}:1", "--threads", "4",
                      "--conn" if place == "-r" else "--max-sessions", "4"],
                     capture_output=True, text=True, timeout=30, preexec_fn=become)
                 self.assertEqual(done.returncode, 1, done.stderr)

@@ -245,7 +245,7 @@ class Endings(TcpModeCase):
         with self.server_space.entered():
             taken = socket.create_server(("0.0.0.0", PORT))
             with taken:
-                done = subprocess.run([OPTIONS.server, "--tcp", "-l", f"0.0.0.0:{PORT}", "--key", "k"],
+                done = subprocess.run([OPTIONS.server, "--tcp", "-l", f"0.0.0.0:{PORT}", "--key", "a key of the test"],
                                       capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertRegex(done.stderr, rf"\Akcptun-server: cannot listen on TCP 0.0.0.0:{PORT}: [^\n]+\n\Z")
@@ -258,7 +258,7 @@ class Endings(TcpModeCase):
                                        (OPTIONS.client, ["-r", f"127.0.0.1:{PORT}", "-l", f"127.0.0.1:{LOCAL}"])):
                 with self.server_space.entered():
                     done = subprocess.run(
-                        ["setpriv", "--bounding-set", missing, "--inh-caps", missing, program, "--tcp", "--key", "k",
+                        ["setpriv", "--bounding-set", missing, "--inh-caps", missing, program, "--tcp", "--key", "a key of the test",
                          *arguments], capture_output=True, text=True, timeout=30)
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1, done.stderr)

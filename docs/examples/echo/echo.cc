@@ -35,7 +35,6 @@ struct End {
     context.set_overhead(*suite);
     peer = {AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {}};
   }
-
   /// Waits for one datagram until `deadline` at most. Empty: none came, or it was not authentic.
   std::span<const Packet> receive(std::optional<TimePoint> deadline) {
     const auto left = deadline ? std::chrono::ceil<milliseconds>(*deadline - now()).count() : 1000;
@@ -47,7 +46,6 @@ struct End {
     path.remote.port = ntohs(peer.sin_port);
     return suite->open({&packet, 1}) == 0 ? std::span<const Packet>(&packet, 1) : std::span<const Packet>();
   }
-
   /// Sends all that the link has to send now.
   void transmit(Link& link) {
     for (bool more = true; more;) {
