@@ -213,9 +213,11 @@ class SessionFlood(HostileCase):
 
         def opened():
             return tunnel.server_program.counters()["PassiveOpens"]
+        t.wait_until(lambda: opened() == 1, 20, "the client's session, which counts as one of this address")
+        tunnel.client_program.kill()
         peers = []
         for count in range(100, alone + 1, 100):  # no more at once than the server's socket holds
-            for _ in range(100):
+            for _ in range(count - 1 - len(peers)):
                 peers.append(self.peer(tunnel))
                 peers[-1].tell(w.WASK)
             if count % 500 == 0:

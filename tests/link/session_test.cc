@@ -77,8 +77,8 @@ DemuxSettings demux_settings(SessionAdmission& admission, std::uint32_t worker =
 
 /// A client and a server that has been there for an hour.
 struct Pair {
-  explicit Pair(std::uint64_t session = kSession)
-      : link(Role::kClient, SessionName(7, session), client.context, now),
+  explicit Pair(std::uint64_t session_id = kSession)
+      : link(Role::kClient, SessionName(7, session_id), client.context, now),
         replay_cache(now - seconds(3600)) {}
 
   void write(Link& to, std::uint32_t stream, std::size_t bytes) {
