@@ -320,19 +320,19 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
 TEST_CASE("a device that refuses GSO to peer after peer is left alone for a while") {
   UdpSocket sender = must(UdpSocket::bind(at("127.0.0.1:0"), scripted()));
   std::vector<UdpSocket> peers;
-  for (std::size_t i = 0; i <= UdpSocket::kRefusals; ++i)
+  for (std::size_t i = 0; i <= UdpSocket::kMaxGsoRejections; ++i)
     peers.push_back(must(UdpSocket::bind(at("127.0.0.1:0"), {})));
   script.gso_error = EIO;
-  for (std::size_t i = 0; i < UdpSocket::kRefusals; ++i) {
+  for (std::size_t i = 0; i < UdpSocket::kMaxGsoRejections; ++i) {
     CHECK(sender.uses_gso());
     send_ten(sender, peers[i].local());
   }
   CHECK_FALSE(sender.uses_gso());
   send_ten(sender, peers.back().local());
-  CHECK(sender.counters().fell_back_gso == UdpSocket::kRefusals);
+  CHECK(sender.counters().fell_back_gso == UdpSocket::kMaxGsoRejections);
   script.gso_error = 0;
   while (!sender.uses_gso()) send_ten(sender, peers.back().local());
-  CHECK(sender.counters().datagrams_sent <= 10 * UdpSocket::kRefusals + UdpSocket::kRetryGsoAfter);
+  CHECK(sender.counters().datagrams_sent <= 10 * UdpSocket::kMaxGsoRejections + UdpSocket::kRetryGsoAfter);
   send_ten(sender, peers.back().local());
   CHECK(sender.counters().gso_messages == 1);
 }
