@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "core/base/random.h"
@@ -83,10 +84,10 @@ class LossyPair {
     return bytes;
   }
   void deliver(std::deque<Packet>& path, Kcp& to) {
-    bool any = false;
-    for (; !path.empty() && path.front().at <= now_; path.pop_front(), any = true)
-      to.handle_packet(now_, path.front().bytes, Kcp::Origin::kArrived);
-    if (any) to.end_batch(now_);
+    std::vector<Packet> arrived;  // segments refer to their packets until the batch ends
+    for (; !path.empty() && path.front().at <= now_; path.pop_front()) arrived.push_back(std::move(path.front()));
+    for (const Packet& packet : arrived) to.handle_packet(now_, packet.bytes, Kcp::Origin::kArrived);
+    if (!arrived.empty()) to.end_batch(now_);
   }
 
   BufferPool pool_{kMaxDatagram};
