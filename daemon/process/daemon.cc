@@ -206,7 +206,7 @@ struct TotalsCollection {
 
 void Daemon::log_counters() {
   for (const Running& tunnel : tunnels_)
-    tunnel.loops->queue_write(
+    tunnel.loops->collect(
         [&loops = *tunnel.loops](const TunnelTotals& totals) { log_totals(loops.profile(), totals); });
 }
 

@@ -34,11 +34,11 @@ std::string status_text(std::uint64_t sessions, std::size_t streams, double up, 
          rate_text(down) + " down";
 }
 
-ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Collect queue_write)
+ServiceStatus::ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Collect collect)
     : loop_(loop),
       service_(service),
       role_(role),
-      collect_(std::move(queue_write)),
+      collect_(std::move(collect)),
       at_ms_(uv_now(&loop)),
       timer_(loop, [this] { handle_due(); }) {
   timer_.start(kPeriodMs);

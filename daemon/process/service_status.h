@@ -26,7 +26,7 @@ class ServiceStatus {
   using Collect = std::function<void(Take)>;
 
   /// `service` outlives this object.
-  ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Collect queue_write);
+  ServiceStatus(uv_loop_t& loop, ServiceNotifier& service, Role role, Collect collect);
 
  private:
   void handle_due();

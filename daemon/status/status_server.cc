@@ -217,13 +217,13 @@ Result<Listening> listen_for_status(const Address& address, const std::string& t
 }  // namespace
 
 Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address, const std::string& token,
-                                                         Gather queue_write, const Limits& limits) {
+                                                         Collect collect, const Limits& limits) {
   Result<Listening> listening = listen_for_status(address, token);
   if (!listening) return Error{listening.error()};
   Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
   if (!uv) return Error{"status: " + uv.error()};
   std::unique_ptr<StatusServer> server(new StatusServer(
-      std::move(queue_write), limits, StatusAccess(listening->place, token), listening->text));
+      std::move(collect), limits, StatusAccess(listening->place, token), listening->text));
   server->uv_ = std::move(*uv);
   server->mailbox_ = std::make_shared<Mailbox>(server->uv_->get());
   if (const auto* path = std::get_if<UnixPath>(&address))
@@ -239,8 +239,8 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
   return server;
 }
 
-StatusServer::StatusServer(Gather queue_write, const Limits& limits, StatusAccess access, std::string place)
-    : gather_(std::move(queue_write)),
+StatusServer::StatusServer(Collect collect, const Limits& limits, StatusAccess access, std::string place)
+    : collect_(std::move(collect)),
       limits_(limits),
       access_(std::move(access)),
       place_(std::move(place)) {}
@@ -335,7 +335,7 @@ HttpResponse StatusServer::latest_response(const HttpRequest& request) {
 void StatusServer::begin_collecting() {
   is_collecting_ = true;
   collect_timer_->start(limits_.collect_ms);
-  gather_([this, number = ++gathering_, inbox = std::weak_ptr<Mailbox>(mailbox_)](ProcessSnapshot snapshot) {
+  collect_([this, number = ++gathering_, inbox = std::weak_ptr<Mailbox>(mailbox_)](ProcessSnapshot snapshot) {
     const std::shared_ptr<Mailbox> mailbox = inbox.lock();
     if (!mailbox) return;  // the server is gone
     auto copy = std::make_shared<ProcessSnapshot>(std::move(snapshot));

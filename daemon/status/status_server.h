@@ -32,7 +32,7 @@ class StatusServer {
   /// Takes the snapshot, from any thread. Dropped without a call when there is none to be had.
   using Answer = std::function<void(ProcessSnapshot)>;
   /// Asks for a snapshot. Called on the server's thread; returns at once.
-  using Gather = std::function<void(Answer)>;
+  using Collect = std::function<void(Answer)>;
 
   struct Limits {
     std::size_t exchanges = 32;         // connections at once
@@ -45,10 +45,10 @@ class StatusServer {
 
   /// Listens. The error names the address.
   static Result<std::unique_ptr<StatusServer>> open(const Address& address, const std::string& token,
-                                                    Gather queue_write, const Limits& limits);
+                                                    Collect collect, const Limits& limits);
   static Result<std::unique_ptr<StatusServer>> open(const Address& address, const std::string& token,
-                                                    Gather queue_write) {
-    return open(address, token, std::move(queue_write), Limits{});
+                                                    Collect collect) {
+    return open(address, token, std::move(collect), Limits{});
   }
   /// Ends the thread. An answer that comes later goes nowhere. REQUIRES: none is on its way on another
   /// thread.
@@ -65,7 +65,7 @@ class StatusServer {
  private:
   class Exchange;
   struct Rendered;
-  StatusServer(Gather queue_write, const Limits& limits, StatusAccess access, std::string place);
+  StatusServer(Collect collect, const Limits& limits, StatusAccess access, std::string place);
 
   void accept(FileDescriptor fd);
   bool make_room();
@@ -80,7 +80,7 @@ class StatusServer {
   /// REQUIRES: latest_.
   HttpResponse latest_response(const HttpRequest& request);
 
-  const Gather gather_;
+  const Collect collect_;
   const Limits limits_;
   const StatusAccess access_;
   const std::string place_;

@@ -29,7 +29,7 @@ CounterWriter::CounterWriter(uv_loop_t& loop, Tunnel& tunnel)
 void CounterWriter::handle_due() {
   due_ms_ = std::max(due_ms_ + period_ms_, uv_now(&loop_));
   arm();
-  tunnel_.queue_write([this](const TunnelTotals& totals) { append(totals.counters); });
+  tunnel_.collect([this](const TunnelTotals& totals) { append(totals.counters); });
 }
 
 void CounterWriter::arm() {

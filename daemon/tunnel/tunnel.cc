@@ -303,7 +303,7 @@ void add(TunnelTotals& sum, const TunnelTotals& one) {
 
 }  // namespace
 
-void Tunnel::queue_write(std::function<void(const TunnelTotals&)> then) {
+void Tunnel::collect(std::function<void(const TunnelTotals&)> then) {
   auto gathering = std::make_shared<TotalsCollection>();
   gathering->alive = alive_;
   gathering->shares.resize(workers_.size());

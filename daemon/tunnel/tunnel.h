@@ -58,8 +58,8 @@ class Tunnel {
 
   /// Collects the totals of running engines and calls `then` on the first thread; never if the tunnel is
   /// destroyed first.
-  void queue_write(std::function<void(const TunnelTotals&)> then);
-  /// Like queue_write(), but does not wake engines without session activity since the previous call. Their
+  void collect(std::function<void(const TunnelTotals&)> then);
+  /// Like collect(), but does not wake engines without session activity since the previous call. Their
   /// previous values are still valid, except for counters of packets that matched no session.
   void collect_active(std::function<void(const TunnelTotals&)> then);
 

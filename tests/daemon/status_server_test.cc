@@ -24,7 +24,7 @@ constexpr int kPatienceMs = 60000;
 // Answers immediately, or stores the answers.
 class Source {
  public:
-  StatusServer::Collect queue_write() {
+  StatusServer::Collect collect() {
     return [this](StatusServer::Answer answer) {
       ++asked;
       if (keep) {
@@ -57,7 +57,7 @@ class Source {
 
 struct Served {
   explicit Served(Source& source, StatusServer::Limits limits = {}, const std::string& token = {}) {
-    auto opened = StatusServer::open(HostPort{"127.0.0.1", 0, 0}, token, source.queue_write(), limits);
+    auto opened = StatusServer::open(HostPort{"127.0.0.1", 0, 0}, token, source.collect(), limits);
     REQUIRE(opened);
     server = std::move(*opened);
     const std::string place = server->place();
@@ -298,10 +298,10 @@ TEST_CASE("an address that cannot be had is one error that names it", "[status]"
   Source source;
   Served served(source);
   const auto again = StatusServer::open(HostPort{"127.0.0.1", served.address.port, served.address.port}, "",
-                                        source.queue_write());
+                                        source.collect());
   REQUIRE_FALSE(again);
   CHECK(again.error().starts_with("status: cannot listen on TCP 127.0.0.1:"));
-  const auto path = StatusServer::open(UnixPath{"/nonexistent/socket"}, "", source.queue_write());
+  const auto path = StatusServer::open(UnixPath{"/nonexistent/socket"}, "", source.collect());
   REQUIRE_FALSE(path);
   CHECK(path.error().find("/nonexistent/socket") != std::string::npos);
 }
@@ -310,7 +310,7 @@ TEST_CASE("it serves on a unix socket, whose file goes with it", "[status]") {
   Source source;
   const std::string path = "status-test-" + std::to_string(::getpid()) + ".sock";
   {
-    auto opened = StatusServer::open(UnixPath{path}, "", source.queue_write());
+    auto opened = StatusServer::open(UnixPath{path}, "", source.collect());
     REQUIRE(opened);
     CHECK(::access(path.c_str(), F_OK) == 0);
   }
