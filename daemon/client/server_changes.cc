@@ -1,4 +1,5 @@
-// How the client's sessions follow a better server, a session that replaces them, and a change of the network.
+// How the client's sessions follow a better server, a session that replaces them, and a change of the
+// network.
 #include <algorithm>
 #include <utility>
 

@@ -182,8 +182,8 @@ bool UdpSocket::is_gso_error(const Path& path, std::uint32_t size, int error) {
     return true;
   }
   const std::uint64_t until = counters_.datagrams_sent + kRetryGsoAfter;
-  gso_rejections_[gso_rejection_count_++ % kMaxGsoRejections] = {connected_ ? remote_ : path.remote, error == EIO ? 0 : size,
-                                             until};
+  gso_rejections_[gso_rejection_count_++ % kMaxGsoRejections] = {connected_ ? remote_ : path.remote,
+                                                                 error == EIO ? 0 : size, until};
   if (error != EIO) return true;
   if (++consecutive_gso_rejections_ < kMaxGsoRejections) return true;
   consecutive_gso_rejections_ = 0;
@@ -246,8 +246,9 @@ void UdpSocket::stop(int error, const TransmitBatch& batch, std::size_t front, c
   }
   result.state = SendState::kDropped;
   result.error = error;
-  result.dropped = scope_of(error) == ErrorScope::kMessage ? out.messages[0].msg_hdr.msg_iovlen
-                                                         : end_of(batch.runs()[run_at(batch, front)]) - front;
+  result.dropped = scope_of(error) == ErrorScope::kMessage
+                       ? out.messages[0].msg_hdr.msg_iovlen
+                       : end_of(batch.runs()[run_at(batch, front)]) - front;
   result.taken += result.dropped;
   counters_.datagrams_dropped += result.dropped;
   ++(error == EMSGSIZE ? counters_.too_big : counters_.send_errors);

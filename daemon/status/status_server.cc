@@ -222,8 +222,8 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
   if (!listening) return Error{listening.error()};
   Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
   if (!uv) return Error{"status: " + uv.error()};
-  std::unique_ptr<StatusServer> server(new StatusServer(
-      std::move(collect), limits, StatusAccess(listening->place, token), listening->text));
+  std::unique_ptr<StatusServer> server(
+      new StatusServer(std::move(collect), limits, StatusAccess(listening->place, token), listening->text));
   server->uv_ = std::move(*uv);
   server->mailbox_ = std::make_shared<Mailbox>(server->uv_->get());
   if (const auto* path = std::get_if<UnixPath>(&address))
@@ -240,10 +240,7 @@ Result<std::unique_ptr<StatusServer>> StatusServer::open(const Address& address,
 }
 
 StatusServer::StatusServer(Collect collect, const Limits& limits, StatusAccess access, std::string place)
-    : collect_(std::move(collect)),
-      limits_(limits),
-      access_(std::move(access)),
-      place_(std::move(place)) {}
+    : collect_(std::move(collect)), limits_(limits), access_(std::move(access)), place_(std::move(place)) {}
 
 StatusServer::~StatusServer() {
   if (thread_.joinable()) {

@@ -140,28 +140,27 @@ TEST_CASE("What belongs to a secret is in no message about plugin options") {
   struct Row {
     std::string options, line;
   };
-  for (
-      const auto& row : std::vector<Row>{
-          // What was said before stands behind each.
-          {"key=hush,crypt=aes", "key: runs into crypt: " + parted},  // nothing: all of it was the key
-          {"key=hush crypt=aes", "key: runs into crypt: " + parted},  // nothing
-          {"key=hush&mode=fast", "key: runs into mode: " + parted},   // nothing
-          {"mode=fast3,key=hush",
-           "mode: runs into key: " + parted},  // mode fast3,key=hush: must be one of ...
-          {"key:hush,crypt=aes",
-           "key: is parted from its value by =, and from the next option by ;"},  // key:hush,crypt: unknown
-                                                                                  // option
-          {"key hush",
-           "key: is parted from its value by =, and from the next option by ;"},  // key hush: unknown option
-          {"mode=fast3 key hush",
-           "mode: must be one of normal, fast, fast2, fast3, manual"},  // mode fast3 key hush: must be ...
-          {
-              "hush", "an unknown option (hidden, as it may be a value); options are name=value, parted by "
-                      ";"},  // hush: unknown
-                             // option
-          {"hu sh=1",
-           "an unknown option (hidden, as it may be a value); options are name=value, parted by ;"},
-          {"remoteaddr", "remoteaddr: needs a value"}}) {
+  for (const auto& row : std::vector<Row>{
+           // What was said before stands behind each.
+           {"key=hush,crypt=aes", "key: runs into crypt: " + parted},  // nothing: all of it was the key
+           {"key=hush crypt=aes", "key: runs into crypt: " + parted},  // nothing
+           {"key=hush&mode=fast", "key: runs into mode: " + parted},   // nothing
+           {"mode=fast3,key=hush",
+            "mode: runs into key: " + parted},  // mode fast3,key=hush: must be one of ...
+           {"key:hush,crypt=aes",
+            "key: is parted from its value by =, and from the next option by ;"},  // key:hush,crypt: unknown
+                                                                                   // option
+           {"key hush",
+            "key: is parted from its value by =, and from the next option by ;"},  // key hush: unknown option
+           {"mode=fast3 key hush",
+            "mode: must be one of normal, fast, fast2, fast3, manual"},  // mode fast3 key hush: must be ...
+           {"hush",
+            "an unknown option (hidden, as it may be a value); options are name=value, parted by "
+            ";"},  // hush: unknown
+                   // option
+           {"hu sh=1",
+            "an unknown option (hidden, as it may be a value); options are name=value, parted by ;"},
+           {"remoteaddr", "remoteaddr: needs a value"}}) {
     CHECK(refusal_line(run_options(row.options)) == "kcptun-client: SS_PLUGIN_OPTIONS: " + row.line);
   }
   CHECK(profile_of(run_options(R"(key=hush,crypt\=aes)")).key == "hush,crypt=aes");

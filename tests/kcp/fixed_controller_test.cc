@@ -85,7 +85,8 @@ class LossyPair {
   }
   void deliver(std::deque<Packet>& path, Kcp& to) {
     std::vector<Packet> arrived;  // segments refer to their packets until the batch ends
-    for (; !path.empty() && path.front().at <= now_; path.pop_front()) arrived.push_back(std::move(path.front()));
+    for (; !path.empty() && path.front().at <= now_; path.pop_front())
+      arrived.push_back(std::move(path.front()));
     for (const Packet& packet : arrived) to.handle_packet(now_, packet.bytes, Kcp::Origin::kArrived);
     if (!arrived.empty()) to.end_batch(now_);
   }
