@@ -77,13 +77,25 @@ struct ClientRig {
     return app;
   }
   /// Sessions received from, with their source ports, in order.
-  std::vector<std::pair<std::uint16_t, std::uint32_t>> conversations() const {
+  std::vector<std::pair<std::uint16_t, std::uint32_t>> sessions() const {
     std::vector<std::pair<std::uint16_t, std::uint32_t>> all;
     for (const RawPeer::Datagram& datagram : raw.heard) {
       const std::pair one{datagram.from, datagram.conv()};
       if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
     }
     return all;
+  }
+
+  /// The server of session number `i` sends it one frame.
+  void push(std::size_t i, const std::string& frame) {
+    const auto [port, conv] = sessions().at(i);
+    raw.send(port, push_datagram(conv, 0, frame));
+  }
+  /// The server ends the first session, by a mismatch, with the connection `app` in it.
+  void end_first_session(const App& app) {
+    REQUIRE(world.until([&] { return sessions().size() == 1; }));
+    push(0, mismatch());
+    REQUIRE(world.until([&] { return app.ended; }));
   }
 
   LogCapture log;
@@ -213,7 +225,7 @@ TEST_CASE("connections go round robin over the sessions") {
       return false;
     }));
   }
-  const auto conversations = rig.conversations();
+  const auto conversations = rig.sessions();
   REQUIRE(conversations.size() == 3);
   for (std::size_t i = 0; i < 6; ++i) {
     const std::string word = "number " + std::to_string(i);
@@ -236,8 +248,8 @@ TEST_CASE(
     return test::count_of(all, data(3, "a")) + test::count_of(all, data(5, "a")) > 0 &&
            test::count_of(all, data(3, "b")) + test::count_of(all, data(5, "b")) > 0;
   }));
-  REQUIRE(rig.conversations().size() == 1);
-  const auto [from, conv] = rig.conversations()[0];
+  REQUIRE(rig.sessions().size() == 1);
+  const auto [from, conv] = rig.sessions()[0];
   rig.raw.send(from, push_datagram(conv, 0, mismatch()));
   CHECK(rig.world.until([&] { return one->ended && two->ended; }));
   CHECK(one->was_reset());
@@ -246,9 +258,9 @@ TEST_CASE(
 
   const auto three = rig.connect();
   three->send("c");
-  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }));
-  CHECK(rig.conversations()[1].first != from);  // a new port
-  CHECK(rig.conversations()[1].second != conv);
+  CHECK(rig.world.until([&] { return rig.sessions().size() == 2; }));
+  CHECK(rig.sessions()[1].first != from);  // a new port
+  CHECK(rig.sessions()[1].second != conv);
   CHECK_FALSE(three->ended);
   CHECK(rig.part->counters().active_opens == 2);
   CHECK(rig.part->counters().curr_estab == 1);
@@ -257,9 +269,9 @@ TEST_CASE(
 TEST_CASE("a client asks at once whether its server is there, and says what it hears", "[status]") {
   ClientRig rig;
   rig.add_slots();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));  // no connection came
+  REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));  // no connection came
   CHECK(rig.part->peer().state == PeerState::kConnecting);
-  const auto [from, conv] = rig.conversations()[0];
+  const auto [from, conv] = rig.sessions()[0];
   rig.raw.send(from, push_datagram(conv, 0, smux_frame(2, SmuxCommand::kNop, 0)));
   CHECK(rig.world.until([&] { return rig.part->peer().state == PeerState::kConnected; }));
   const TunnelSnapshot share = rig.part->share();
@@ -270,8 +282,8 @@ TEST_CASE("a client asks at once whether its server is there, and says what it h
 TEST_CASE("a server that ends each session by its settings counts as refusing, with the hint", "[status]") {
   ClientRig rig;
   rig.add_slots();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
-  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));
+  rig.push(0, mismatch());
   CHECK(rig.world.until([&] { return rig.part->peer().state == PeerState::kRefused; }));
   CHECK(rig.part->peer().hint.find("smuxver") != std::string::npos);
   CHECK(rig.part->peer().since);
@@ -288,12 +300,12 @@ TEST_CASE("a server is waiting until a client has a session", "[status]") {
 TEST_CASE("one slot's session ends alone: the others keep their connections") {
   ClientRig rig(2);
   rig.add_slots();
-  REQUIRE(rig.world.until(
-      [&] { return rig.conversations().size() == 2; }));  // each asks whether the server is there
+  REQUIRE(
+      rig.world.until([&] { return rig.sessions().size() == 2; }));  // each asks whether the server is there
   const auto one = rig.connect();
   const auto two = rig.connect();
   REQUIRE(rig.world.until([&] { return rig.part->streams() == 2; }));
-  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  rig.push(0, mismatch());
   CHECK(rig.world.until([&] { return one->ended; }));
   rig.world.for_a_while(kMoment);
   CHECK_FALSE(two->ended);
@@ -304,8 +316,8 @@ TEST_CASE("MaxConn is how many sessions there were at once, not ever") {
   rig.add_slots();
   for (std::size_t i = 0; i < 3; ++i) {
     const auto app = std::make_unique<App>(App::connect_to(rig.entry));
-    REQUIRE(rig.world.until([&] { return rig.conversations().size() == i + 1; }));
-    rig.raw.send(rig.conversations()[i].first, push_datagram(rig.conversations()[i].second, 0, mismatch()));
+    REQUIRE(rig.world.until([&] { return rig.sessions().size() == i + 1; }));
+    rig.push(i, mismatch());
     REQUIRE(rig.world.until([&] { return rig.part->counters().curr_estab == 0; }));
   }
   CHECK(rig.part->counters().active_opens == 3);
@@ -316,8 +328,8 @@ TEST_CASE("a server that opens streams ends the session") {
   ClientRig rig;
   rig.add_slots();
   const auto one = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
-  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, syn(2)));
+  REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));
+  rig.push(0, syn(2));
   CHECK(rig.world.until([&] { return one->ended; }));
 }
 
@@ -340,18 +352,16 @@ TEST_CASE("connections that wait for a dial are bounded, and served when it is d
   CHECK(rig.log.count("session dialled") == 0);
   CHECK(rig.world.until([&] { return rig.log.count("stream opened") == ClientWorker::kMaxWaiting; }));
   CHECK(rig.log.count("session dialled") == 1);
-  CHECK(rig.world.until([&] { return !rig.conversations().empty(); }));
+  CHECK(rig.world.until([&] { return !rig.sessions().empty(); }));
 }
 
 TEST_CASE("a name that cannot be resolved any more: the addresses known before are used") {
   ClientRig rig(1, std::string(70, 'x') + ".invalid");
   rig.add_slots();
   const auto one = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
-  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
-  REQUIRE(rig.world.until([&] { return one->ended; }));
+  rig.end_first_session(*one);
   const auto two = rig.connect();
-  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  CHECK(rig.world.until([&] { return rig.sessions().size() == 2; }));
   CHECK(rig.log.count("the addresses known before are used") == 1);
 }
 
@@ -359,11 +369,9 @@ TEST_CASE("a missing host is this machine when dialling again, too") {
   ClientRig rig(1, "");
   rig.add_slots();
   const auto one = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
-  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
-  REQUIRE(rig.world.until([&] { return one->ended; }));
+  rig.end_first_session(*one);
   const auto two = rig.connect();
-  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }, std::chrono::seconds(2)));
+  CHECK(rig.world.until([&] { return rig.sessions().size() == 2; }, std::chrono::seconds(2)));
   INFO(rig.log.text());
   CHECK(rig.log.count("session dialled conv") == 2);
   CHECK(rig.log.count("remote=127.0.0.1:") == 2);
@@ -431,15 +439,15 @@ TEST_CASE("an expired session keeps its connections, and the next one gets a new
   rig.profile.autoexpire = milliseconds(200);  // the second session must not expire while it is dialled
   rig.add_slots();
   const auto one = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));
   rig.world.for_a_while(std::chrono::milliseconds(250));
   const auto two = rig.connect();
-  CHECK(rig.world.until([&] { return rig.conversations().size() == 2; }));
+  CHECK(rig.world.until([&] { return rig.sessions().size() == 2; }));
   CHECK_FALSE(one->ended);
   CHECK_FALSE(two->ended);
   CHECK(rig.part->counters().curr_estab == 2);
   // A session that ends while it is expired ends like any other.
-  rig.raw.send(rig.conversations()[0].first, push_datagram(rig.conversations()[0].second, 0, mismatch()));
+  rig.push(0, mismatch());
   CHECK(rig.world.until([&] { return one->ended; }));
   CHECK_FALSE(two->ended);
   CHECK(rig.part->counters().curr_estab == 1);
@@ -451,7 +459,7 @@ TEST_CASE("an expired session that is past scavengettl has its connections reset
   rig.profile.scavengettl = milliseconds(10);
   rig.add_slots();
   const auto one = rig.connect();
-  REQUIRE(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));
   rig.world.for_a_while(std::chrono::milliseconds(5));
   const auto two = rig.connect();
   CHECK(rig.world.until([&] { return one->ended; }));
@@ -493,7 +501,7 @@ TEST_CASE("a connection that waits for one of several servers goes to the one th
   rig.owned->flush();
   REQUIRE(rig.log.count("no server answers") == 0);  // so it waits
   reload({std::get<HostPort>(left)});
-  CHECK(rig.world.until([&] { return rig.conversations().size() == 1; }));
+  CHECK(rig.world.until([&] { return rig.sessions().size() == 1; }));
 }
 
 TEST_CASE("after shut_down a client takes no more connections") {

@@ -193,28 +193,10 @@ class FinBehindThePeers(t.TunnelCase):
                 self.assertLess(min(waited), 0.5, waited)  # else all waited for a second
 
 
-class AnsweringTarget:
+class AnsweringTarget(t.ThreadedTarget):
     """Reads to the end of file, answers with the size that the number of bytes stands for, and closes."""
 
-    def __init__(self):
-        self.port = t.free_port()
-        self.name = f"{t.HOST}:{self.port}"
-        self._listener = socket.create_server((t.HOST, self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
+    def serve(self, connection):
         with connection:
             asked = 0
             while data := connection.recv(4096):

@@ -79,7 +79,7 @@ def read_to_end(connection):
         parts.append(data)
 
 
-class EndingTarget:
+class EndingTarget(t.ThreadedTarget):
     """Does what the application's first line says:
 
         answer ENDING SIZE      reads less than 100 bytes, answers with SIZE bytes and ends so
@@ -88,27 +88,11 @@ class EndingTarget:
     """
 
     def __init__(self):
-        self.port = t.free_port()
-        self.name = f"{t.HOST}:{self.port}"
         self.heard = {}
         self.released = threading.Event()
-        self._listener = socket.create_server((t.HOST, self.port), backlog=1024)
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        super().__init__(backlog=1024)
 
-    def close(self):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
+    def serve(self, connection):
         connection.settimeout(LIMIT)
         line = b""
         while not line.endswith(b"\n"):

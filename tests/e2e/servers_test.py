@@ -79,30 +79,17 @@ class DelayingRelay:
                     pass
 
 
-class NamingTarget:
+class NamingTarget(t.ThreadedTarget):
     """Says its name to whoever connects, then echoes: so a connection tells which server it went through."""
 
     def __init__(self, name):
-        self.port = t.free_port()
-        self._name = name.encode()
-        self._listener = socket.create_server((HOST, self.port), backlog=64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.greeting = name.encode()
+        super().__init__()
 
-    def close(self):
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
+    def serve(self, connection):
         with connection:
             try:
-                connection.sendall(self._name)
+                connection.sendall(self.greeting)
                 while data := connection.recv(4096):
                     connection.sendall(data)
             except OSError:

@@ -772,6 +772,31 @@ class TunnelCase(unittest.TestCase):
         print(f"{self.id()}: {time.monotonic() - started:.1f} s", flush=True)
 
 
+class ThreadedTarget:
+    """A TCP target with a thread for each connection, which calls serve(connection). Subclasses give it."""
+
+    def __init__(self, backlog=64):
+        self.port = free_port()
+        self.name = f"{HOST}:{self.port}"
+        self._listener = socket.create_server((HOST, self.port), backlog=backlog)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        except OSError:
+            pass  # closed already
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+
 def main():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--client", default=os.environ.get("KCPTUN_CLIENT"))

@@ -3,37 +3,16 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "tests/support/sim_pair.h"
+#include "tests/support/sim_paths.h"
 
 namespace kcptun::test {
 namespace {
 
-const TimePoint kBegin{seconds(1)};
-
-/// fast3, FEC 10/3, no compression, over 100 Mbit/s.
-SimSettings settings_on(int rtt_ms, double loss) {
-  SimSettings s;
-  s.client.kcp.tuning = kModePresets[3].tuning;
-  s.client.kcp.send_window = s.client.kcp.receive_window = 2048;
-  s.client.compress = false;
-  s.server = s.client;
-  for (SimPath* path : {&s.to_server, &s.to_client}) {
-    path->delay = milliseconds(rtt_ms) / 2;
-    path->loss = loss;
-    path->rate = 12'500'000;
-    path->queue = 512 * 1024;
-    path->header = 28;
-  }
+/// Over 100 Mbit/s, with windows and buffers that do not change.
+SimSettings fixed_settings_on(int rtt_ms, double loss) {
+  SimSettings s = settings_on({rtt_ms, 100, loss}, 2048);
+  s.client.smux.buffers_follow_window = s.server.smux.buffers_follow_window = false;
   return s;
-}
-
-FlowPlan messages(std::size_t size, Duration gap, std::size_t count) {
-  FlowPlan plan;
-  plan.request = size * count;
-  plan.message_size = size;
-  plan.message_gap = gap;
-  plan.opens_at = kBegin;
-  return plan;
 }
 
 bool deliver(SimPair& pair, std::size_t bytes, Duration within) {
@@ -46,7 +25,7 @@ TEST_CASE(
     "messages with gaps between them are protected: a group pays for its parity once, however long it takes "
     "to begin") {
   constexpr std::size_t kCount = 2000;
-  SimPair pair(settings_on(50, 0.05), {messages(12'000, milliseconds(10), kCount)}, 1);
+  SimPair pair(fixed_settings_on(50, 0.05), {messages(12'000, milliseconds(10), kCount)}, 1);
   REQUIRE(deliver(pair, 12'000 * kCount, seconds(40)));
   const std::uint64_t parity = pair.client_link().parity_sent();
   const std::uint64_t again = pair.client_link().kcp().counters().retransmitted;
@@ -60,7 +39,7 @@ TEST_CASE(
 }
 
 TEST_CASE("losses that only the tail-loss probe finds are losses") {
-  SimPair pair(settings_on(50, 0.1), {messages(100, milliseconds(400), 1000)}, 1);
+  SimPair pair(fixed_settings_on(50, 0.1), {messages(100, milliseconds(400), 1000)}, 1);
   REQUIRE(deliver(pair, 100 * 1000, seconds(600)));
   const double loss = pair.client_link().kcp().loss();
   CAPTURE(loss);
@@ -69,7 +48,7 @@ TEST_CASE("losses that only the tail-loss probe finds are losses") {
 }
 
 TEST_CASE("with nc 0 losses are counted, whether order or time finds them") {
-  SimSettings s = settings_on(50, 0.02);
+  SimSettings s = fixed_settings_on(50, 0.02);
   const std::uint32_t resend = GENERATE(0u, 2u);
   s.client.kcp.tuning.no_congestion_control = false;
   s.client.kcp.tuning.resend = resend;
@@ -85,7 +64,7 @@ TEST_CASE("with nc 0 losses are counted, whether order or time finds them") {
 TEST_CASE(
     "a round trip beyond the first time-out is learnt by thin traffic, which leaves once from then on") {
   constexpr std::size_t kCount = 36;
-  SimPair pair(settings_on(300, 0), {messages(100, seconds(1), kCount)}, 1);
+  SimPair pair(fixed_settings_on(300, 0), {messages(100, seconds(1), kCount)}, 1);
   REQUIRE(deliver(pair, 100 * kCount, seconds(40)));
   const std::uint64_t again = pair.client_link().kcp().counters().retransmitted;
   CAPTURE(again);

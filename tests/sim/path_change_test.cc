@@ -1,31 +1,10 @@
 // Paths whose rate changes or is policed: the sender adapts to them.
 #include <catch2/catch.hpp>
 
-#include "tests/support/sim_pair.h"
+#include "tests/support/sim_paths.h"
 
 namespace kcptun::test {
 namespace {
-
-const TimePoint kBegin{seconds(1)};
-
-/// fast3, FEC 10/3, no compression. Windows of `segments`; 0: windows that follow the path.
-SimSettings settings_on(Duration round_trip, std::uint64_t mbit, std::uint32_t segments) {
-  SimSettings s;
-  s.client.kcp.tuning = kModePresets[3].tuning;
-  s.client.smux.buffers_follow_window = true;
-  s.client.compress = false;
-  if (segments > 0) s.client.kcp.send_window = s.client.kcp.receive_window = segments;
-  if (segments == 0) s.client.kcp.max_send_window = s.client.kcp.max_receive_window = kMaxFollowingWindow;
-  s.server = s.client;
-  if (segments == 0) s.server.kcp.send_window = s.server.kcp.receive_window = 1024;
-  for (SimPath* path : {&s.to_server, &s.to_client}) {
-    path->delay = round_trip / 2;
-    path->rate = mbit * 125000;
-    path->queue = 512 * 1024;
-    path->header = 28;
-  }
-  return s;
-}
 
 /// A bulk stream whose goodput is measured in intervals.
 struct Bulk {
@@ -51,7 +30,7 @@ struct Bulk {
 }  // namespace
 
 TEST_CASE("a path that becomes five times as long is measured within a second or two, and filled again") {
-  Bulk bulk(settings_on(milliseconds(20), 100, 2048));
+  Bulk bulk(settings_on({20, 100}, 2048));
   CHECK(bulk.run(seconds(4)) > 88);
   bulk.pair.network().set_delay(milliseconds(50));
   bulk.run(seconds(2));
@@ -59,7 +38,7 @@ TEST_CASE("a path that becomes five times as long is measured within a second or
 }
 
 TEST_CASE("windows that follow the path follow one that becomes fifteen times as long") {
-  Bulk bulk(settings_on(milliseconds(10), 200, 0));
+  Bulk bulk(settings_on({10, 200}, 0));
   bulk.run(seconds(3));
   bulk.pair.network().set_delay(milliseconds(75));
   bulk.run(seconds(11));
@@ -69,7 +48,7 @@ TEST_CASE("windows that follow the path follow one that becomes fifteen times as
 TEST_CASE("a path that becomes longer while the sender still looks for its bandwidth has all of it found") {
   const Duration at = GENERATE(milliseconds(60), milliseconds(90));
   CAPTURE(at / milliseconds(1));
-  Bulk bulk(settings_on(milliseconds(20), 100, 2048));
+  Bulk bulk(settings_on({20, 100}, 2048));
   bulk.run(at);
   bulk.pair.network().set_delay(milliseconds(35));
   bulk.run(seconds(6));
@@ -77,7 +56,7 @@ TEST_CASE("a path that becomes longer while the sender still looks for its bandw
 }
 
 TEST_CASE("on a long path a probe for more bandwidth ends, and leaves no standing queue") {
-  Bulk bulk(settings_on(milliseconds(150), 100, 4096));
+  Bulk bulk(settings_on({150, 100}, 4096));
   bulk.run(seconds(4));
   int queued = 0;
   for (int i = 0; i < 100; ++i) {
@@ -89,7 +68,7 @@ TEST_CASE("on a long path a probe for more bandwidth ends, and leaves no standin
 }
 
 TEST_CASE("behind a policer the sender finds the rate at which little is dropped") {
-  SimSettings s = settings_on(milliseconds(50), 0, 2048);
+  SimSettings s = settings_on({50, 0}, 2048);
   Bulk bulk(s);
   bulk.pair.network().police(625'000, 30 * 1024);
   bulk.run(seconds(12));
