@@ -2,6 +2,7 @@
 
 #include <cctype>
 
+#include "config/base64url.h"
 #include "config/subcommands.h"
 
 namespace kcptun {
@@ -234,16 +235,7 @@ std::string render_man_json() {
 }
 
 std::string render_key(const std::array<std::uint8_t, 32>& bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string text;
-  std::uint32_t held = 0;
-  int bits = 0;
-  for (const std::uint8_t byte : bytes) {
-    held = (held << 8 | byte) & 0xffff;
-    for (bits += 8; bits >= 6; bits -= 6) text += kDigits[held >> (bits - 6) & 63];
-  }
-  if (bits > 0) text += kDigits[held << (6 - bits) & 63];
-  return text + '\n';
+  return to_base64url({reinterpret_cast<const char*>(bytes.data()), bytes.size()}) + '\n';
 }
 
 std::string render_version(std::string_view library_versions) {

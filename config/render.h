@@ -30,8 +30,7 @@ std::string render_check(const Settings& settings);
 /// The same of several tunnels: options of the process, then "tunnels". REQUIRES: at least one.
 std::string render_check_of_several(std::span<const Settings* const> tunnels);
 
-/// A key that is easy to pass on: 43 letters, digits, '-' and '_' (base64url, RFC 4648 section 5, without
-/// padding).
+/// A key as 43 digits of base64url, which pass through shells and chat programs unchanged.
 std::string render_key(const std::array<std::uint8_t, 32>& bytes);
 
 /// "kcptun version 1.2.3 kcptun-uv (libuv 1.44.2)". One line that begins as Go's does: tools take its third

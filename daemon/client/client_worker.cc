@@ -242,7 +242,7 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
     return admit(std::move(connection), slot);
   }
   if (!sid) {
-    log().warning("session takes no more streams", {{"conv", hex_id(session.link().conv())}});
+    log().warning("session has no more stream ids", {{"conv", hex_id(session.link().conv())}});
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));

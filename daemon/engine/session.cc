@@ -172,7 +172,7 @@ void Session::announce_path_mtu() {
   const std::optional<PathMtu>& path_mtu = link_.path_mtu();
   if (!path_mtu || !path_mtu->settled() || path_mtu->size() == announced_mtu_) return;
   announced_mtu_ = path_mtu->size();
-  log().info("session fits its path", {{"conv", hex_id(link_.conv())}, {"mtu", announced_mtu_}});
+  log().info("session mtu found", {{"conv", hex_id(link_.conv())}, {"mtu", announced_mtu_}});
 }
 
 void Session::drain_events(TimePoint now) {
@@ -210,10 +210,10 @@ void Session::handle_event(const StreamEvent& event) {
 
 // Releases the held bytes immediately, before the local peer reads them.
 void Session::handle_reset_locally(Connection& connection) {
-  log().warning("stream given up", {{"conv", hex_id(link_.conv())},
+  log().warning("stream reset", {{"conv", hex_id(link_.conv())},
                                     {"sid", connection.sid()},
                                     {"unread_bytes", connection.waiting()},
-                                    {"reason", "nobody read it, and its memory was needed"},
+                                    {"reason", "unread, and its memory was needed"},
                                     {"remedy", "a larger memory, or a smaller streambuf"}});
   connection.reset();
   detach(connection);

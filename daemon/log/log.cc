@@ -126,7 +126,7 @@ void log_line(LogLevel level, std::string_view event, std::string_view tunnel, L
 
 // A client has up to 65535 sessions, and an event often affects all of them at the same time.
 constexpr std::array<std::string_view, 4> kPerSessionEvents{"session dialled", "session expired",
-                                                            "session left", "session scavenged"};
+                                                            "session replaced", "session scavenged"};
 
 bool is_of_every_session(std::string_view event) {
   return std::ranges::find(kPerSessionEvents, event) != kPerSessionEvents.end();

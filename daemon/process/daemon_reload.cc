@@ -180,7 +180,7 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
 }
 
 void Daemon::end_reload(const std::optional<std::string>& error) {
-  if (error) EventLog().error("reload refused, nothing changed", {{"reason", *error}});
+  if (error) EventLog().error("reload failed, configuration unchanged", {{"reason", *error}});
   reload_.reset();
   if (std::exchange(reload_pending_, false)) return begin_reload();
   service_->ready();
