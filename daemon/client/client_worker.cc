@@ -291,7 +291,7 @@ TunnelSnapshot ClientWorker::share() const {
   for_each_session([this, &sessions](const ClientSession& one) {
     sessions.push_back({&one.session, peer_of(one, engine_.now())});
   });
-  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   if (servers_) share.servers = servers_->snapshot();
   return share;

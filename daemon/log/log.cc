@@ -78,11 +78,11 @@ class EventLogger final : public spdlog::logger {
     const std::lock_guard lock(mutex_);
     return repeats_.admit(kind, read_clock());
   }
-  std::vector<RepeatLimiter::LeftOut> take_finished() {
+  std::vector<RepeatLimiter::Omitted> take_finished() {
     const std::lock_guard lock(mutex_);
     return repeats_.take_finished(read_clock());
   }
-  std::vector<RepeatLimiter::LeftOut> take_all() {
+  std::vector<RepeatLimiter::Omitted> take_all() {
     const std::lock_guard lock(mutex_);
     return repeats_.take_all();
   }
@@ -132,8 +132,8 @@ bool is_of_every_session(std::string_view event) {
   return std::ranges::find(kPerSessionEvents, event) != kPerSessionEvents.end();
 }
 
-void log_omitted(const std::vector<RepeatLimiter::LeftOut>& left_out) {
-  for (const auto& [kind, lines] : left_out)
+void log_omitted(const std::vector<RepeatLimiter::Omitted>& omitted) {
+  for (const auto& [kind, lines] : omitted)
     log_line(
         is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
         "repeated lines left out", {}, std::array{LogField("of", kind), LogField("count", lines)});
@@ -341,7 +341,7 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
   if (before) log_omitted(before->take_all());
   auto* next = dynamic_cast<EventLogger*>(log.get());
   if (before && next && next->writer() != before->writer())
-    next->writer()->follow(*before->writer(), kLogPatience);
+    next->writer()->follow(*before->writer(), kLogFlushTimeout);
   if (next) next->adopt_writer();
   spdlog::set_default_logger(std::move(log));
 }
@@ -349,14 +349,14 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
 void close_log() {
   if (EventLogger* logger = event_logger()) {
     log_omitted(logger->take_all());
-    logger->writer()->finish(kLogPatience);
+    logger->writer()->finish(kLogFlushTimeout);
   }
   spdlog::shutdown();
 }
 
 void write_last_line(std::string line) {
   close_log();
-  write_within(STDERR_FILENO, line.append("\n"), kLogPatience);
+  write_within(STDERR_FILENO, line.append("\n"), kLogFlushTimeout);
 }
 
 }  // namespace kcptun

@@ -44,7 +44,7 @@ std::string library_versions() {
 
 // A reader that stands still holds nothing up for long.
 void warn(const std::string& warning) {
-  write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogPatience);
+  write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogFlushTimeout);
 }
 
 int print(const PrintText& text) {
@@ -108,7 +108,7 @@ Result<bool> drop_privileges(bool low_ports, bool tcp_mode, const std::optional<
   return drop_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
-int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
+int run_tunnels(Role role, RunTunnels run, Daemon::Reread reread) {
   const Profile& process = run.tunnels.front().profile;
   std::optional<Identity> identity;
   if (!process.user.empty()) {
@@ -128,7 +128,7 @@ int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
   if (!service) return give_up(role, service.error());
   // Before anything is resolved or opened: a warning may be the reason why that fails.
   for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"text", warning}});
-  Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(read_again));
+  Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(reread));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound, and there is no thread yet.
   const Result<bool> gone = drop_privileges(low_ports, tcp_mode, identity);
@@ -151,10 +151,10 @@ int run_subcommand(const RunSubcommand& run) {
       return run_bench(run, [&run](Profile profile) {
         RunTunnels tunnels;
         tunnels.tunnels.push_back({run.settings, std::move(profile)});
-        const auto read_again = [] {
+        const auto reread = [] {
           return StartupError{"kcptun-client: bench reads nothing again", kExitFailure};
         };
-        return run_tunnels(Role::kClient, std::move(tunnels), read_again);
+        return run_tunnels(Role::kClient, std::move(tunnels), reread);
       });
     case SubcommandId::kTop:
       break;  // has flags of its own: run_program

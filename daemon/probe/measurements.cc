@@ -51,13 +51,13 @@ Duration settling_time(const PingTrain& train) {
 
 void resolve(ProbeSocket& socket, PingTrain& train) {
   const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
-  const Duration patience = settling_time(train);
+  const Duration timeout = settling_time(train);
   const TimePoint end = read_probe_clock() + kMaxResolving;
-  receive_until(socket, read_probe_clock() + patience, handle);
+  receive_until(socket, read_probe_clock() + timeout, handle);
   while (!train.resolved() && read_probe_clock() < end) {
     const std::uint32_t before = train.una();
     socket.send_body(train.write_fill(socket.body()));
-    const TimePoint again = read_probe_clock() + patience;
+    const TimePoint again = read_probe_clock() + timeout;
     while (train.una() == before && read_probe_clock() < again) {
       socket.wait(again);
       socket.receive(handle);

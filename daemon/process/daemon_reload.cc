@@ -134,7 +134,7 @@ void Daemon::reload() {
 }
 
 void Daemon::begin_reload() {
-  Result<std::unique_ptr<DaemonReload>> planned = DaemonReload::plan(running_, read_again_());
+  Result<std::unique_ptr<DaemonReload>> planned = DaemonReload::plan(running_, reread_());
   if (!planned) return end_reload(planned.error());
   reload_ = std::move(*planned);
   reload_->resolve(*threads_, *memory_, [this](std::optional<std::string> error) {

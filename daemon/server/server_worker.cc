@@ -279,7 +279,7 @@ TunnelSnapshot ServerWorker::share() const {
   std::vector<SessionView> sessions;
   for (const ServerSession* accepted : accepted_)
     sessions.push_back({&accepted->session, peer_of(*accepted)});
-  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   return share;
 }

@@ -115,7 +115,7 @@ void take_streams(const Session& session, SessionSnapshot& to) {
 
 }  // namespace
 
-SessionSnapshot take_session(const SessionView& view) {
+SessionSnapshot snapshot_session(const SessionView& view) {
   const Session& session = *view.session;
   SessionSnapshot snapshot;
   snapshot.peer = view.peer;
@@ -132,7 +132,7 @@ SessionSnapshot take_session(const SessionView& view) {
   return snapshot;
 }
 
-TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past) {
+TunnelSnapshot snapshot_share(std::vector<SessionView> sessions, const Traffic& past) {
   TunnelSnapshot share;
   share.traffic = past;
   share.sessions = sessions.size();
@@ -144,7 +144,7 @@ TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past
     return std::pair(b.session->traffic().total(), a.session->link().conv()) <
            std::pair(a.session->traffic().total(), b.session->link().conv());
   });
-  for (const SessionView& view : sessions) share.open_sessions.push_back(take_session(view));
+  for (const SessionView& view : sessions) share.open_sessions.push_back(snapshot_session(view));
   return share;
 }
 
