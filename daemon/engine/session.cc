@@ -211,10 +211,10 @@ void Session::handle_event(const StreamEvent& event) {
 // Releases the held bytes immediately, before the local peer reads them.
 void Session::handle_reset_locally(Connection& connection) {
   log().warning("stream reset", {{"conv", hex_id(link_.conv())},
-                                    {"sid", connection.sid()},
-                                    {"unread_bytes", connection.waiting()},
-                                    {"reason", "unread, and its memory was needed"},
-                                    {"remedy", "a larger memory, or a smaller streambuf"}});
+                                 {"sid", connection.sid()},
+                                 {"unread_bytes", connection.waiting()},
+                                 {"reason", "unread, and its memory was needed"},
+                                 {"remedy", "a larger memory, or a smaller streambuf"}});
   connection.reset();
   detach(connection);
 }
