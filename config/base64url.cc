@@ -10,7 +10,7 @@ constexpr int kVariant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
 }  // namespace
 
 std::string to_base64url(std::string_view bytes) {
-  std::string out(sodium_base64_encoded_len(bytes.size(), kVariant), '\0');  // with a terminating zero
+  std::string out(sodium_base64_encoded_len(bytes.size(), kVariant), '\0');  // including the terminating NUL
   sodium_bin2base64(out.data(), out.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
                     bytes.size(), kVariant);
   out.pop_back();

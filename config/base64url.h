@@ -1,4 +1,4 @@
-// Bytes as text of letters, digits, '-' and '_' (base64url, RFC 4648 section 5), without padding.
+// Encodes bytes as base64url (RFC 4648 section 5) without padding: letters, digits, '-' and '_'.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 namespace kcptun {
 
 std::string to_base64url(std::string_view bytes);
-/// None if a character is no digit, or if the bits behind the last byte are not 0.
+/// Returns nothing if a character is no digit, or if the unused bits of the last digit are not 0.
 std::optional<std::string> from_base64url(std::string_view digits);
 
 }  // namespace kcptun

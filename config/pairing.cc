@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::string_view kFormatVersion = "v1";
 constexpr std::size_t kHeader = 2 + 4;
-constexpr std::size_t kHeaderDigits = 8;  // of base64url: the header is whole groups
+constexpr std::size_t kHeaderDigits = 8;  // in base64url; the header is a whole number of digit groups
 static_assert(kHeader * 8 == kHeaderDigits * 6);
 
 using enum OptionId;
 constexpr std::array kAgreed{kKey, kCrypt, kQpp, kQppCount, kNoComp, kSmuxVersion};
 
-// CRC-32/IEEE, bit by bit: once at a start, over a few hundred bytes.
+// CRC-32/IEEE, bit by bit: it runs once at a start, over a few hundred bytes.
 std::uint32_t crc32_of(std::string_view text) {
   std::uint32_t crc = 0xffffffff;
   for (const char c : text) {
@@ -56,8 +56,8 @@ std::string without_white_space(std::string_view text) {
 constexpr std::string_view kDamaged =
     "is damaged: a character is wrong or missing (its checksum does not fit); copy it again";
 
-/// The JSON inside, length and checksum verified. The header is whole digits: a string that is cut short
-/// behind it shows how much is missing.
+/// Decodes the JSON and verifies its length and checksum. The header ends at a digit boundary, so a string
+/// cut behind it still shows how much is missing.
 Result<std::string> unpack(std::string_view digits) {
   if (!std::ranges::all_of(digits, is_digit))
     return Error{"has a character that no pairing string has; copy it again, from kcptun:// to its end"};
@@ -79,7 +79,7 @@ Result<std::string> unpack(std::string_view digits) {
   return json;
 }
 
-/// The server's side: where clients find it says which port it listens on.
+/// The server's profile. Its listening port is the port of the client's remoteaddr.
 Result<std::string> for_server(const std::string& text) {
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("remoteaddr") || !json["remoteaddr"].is_string()) {
@@ -106,7 +106,7 @@ bool is_pairing(std::string_view text) {
 
 namespace {
 
-/// Of the tunnel, and not of the machine that the client runs on.
+/// True for options of the tunnel; false for those of the machine that the client runs on.
 bool travels(const Option& option) {
   if (option.json.empty() || !option.applies_to(Role::kClient)) return false;
   switch (option.group) {
@@ -118,7 +118,7 @@ bool travels(const Option& option) {
     case OptionGroup::kHidden:
       return false;
     default:
-      return option.id != kKeyFile;  // the key itself goes
+      return option.id != kKeyFile;  // the string contains the key itself
   }
 }
 

@@ -117,7 +117,7 @@ class Connection : private Deadline {
   Backlog backlog_;
   Traffic traffic_;
   const TimePoint opened_at_;
-  std::string peer_;  // "" unless somebody asked for it
+  std::string peer_;  // "" until note_peer() is called
   std::vector<iovec> queued_writes_;
   std::unique_ptr<Dialer> dialer_;  // while the connection is being established
   int watch_error_ = 0;             // errno of a refused watch on fd_

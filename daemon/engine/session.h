@@ -78,7 +78,7 @@ class Session : public Deadline {
     return connections_;
   }
   const Link& link() const { return link_; }
-  /// Of all its connections, past and present.
+  /// The traffic of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
   /// True if there is at least one connection and all are movable.
   bool all_can_restart() const;
