@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "core/base/ip_network.h"
 
 namespace kcptun {
 namespace {
@@ -15,11 +16,6 @@ constexpr std::uint8_t kTypeIpv6 = 4;
 constexpr std::size_t kIpv4Size = 4;
 constexpr std::size_t kIpv6Size = 16;
 constexpr std::size_t kPortSize = 2;
-constexpr std::array<std::uint8_t, 12> kIpv4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-bool is_ipv4_mapped(const IpEndpoint& endpoint) {
-  return std::equal(kIpv4Prefix.begin(), kIpv4Prefix.end(), endpoint.ip.begin());
-}
 
 // The name goes to a resolver and to the log. A NUL would end it early in C, other control characters and
 // spaces forge log lines.
@@ -37,7 +33,7 @@ Socks5AddressInput read_ip(Bytes bytes, std::size_t ip_size) {
   if (bytes.size() < size) return {};
   Socks5AddressInput input{Socks5AddressStatus::kComplete, size, {}};
   auto& ip = input.address.endpoint.ip;
-  if (ip_size == kIpv4Size) std::copy(kIpv4Prefix.begin(), kIpv4Prefix.end(), ip.begin());
+  if (ip_size == kIpv4Size) std::copy(kIpv4MappedPrefix.begin(), kIpv4MappedPrefix.end(), ip.begin());
   std::copy_n(bytes.begin() + 1, ip_size, ip.end() - static_cast<std::ptrdiff_t>(ip_size));
   input.address.endpoint.port = load_port(&bytes[1 + ip_size]);
   return input;
@@ -77,7 +73,7 @@ Socks5Address socks5_endpoint(const IpEndpoint& endpoint) {
 
 std::size_t socks5_address_size(const Socks5Address& address) {
   if (address.is_name()) return 1 + 1 + address.name.size() + kPortSize;
-  return 1 + (is_ipv4_mapped(address.endpoint) ? kIpv4Size : kIpv6Size) + kPortSize;
+  return 1 + (is_ipv4_mapped(address.endpoint.ip) ? kIpv4Size : kIpv6Size) + kPortSize;
 }
 
 std::size_t write_socks5_address(const Socks5Address& address, MutableBytes out) {
@@ -89,9 +85,9 @@ std::size_t write_socks5_address(const Socks5Address& address, MutableBytes out)
     out[0] = kTypeName;
     out[1] = static_cast<std::uint8_t>(address.name.size());
     std::copy(address.name.begin(), address.name.end(), out.begin() + 2);
-  } else if (is_ipv4_mapped(address.endpoint)) {
+  } else if (is_ipv4_mapped(address.endpoint.ip)) {
     out[0] = kTypeIpv4;
-    std::copy(ip.begin() + kIpv4Prefix.size(), ip.end(), out.begin() + 1);
+    std::copy(ip.begin() + kIpv4MappedPrefix.size(), ip.end(), out.begin() + 1);
   } else {
     out[0] = kTypeIpv6;
     std::copy(ip.begin(), ip.end(), out.begin() + 1);
