@@ -81,7 +81,11 @@ class Link {
   // --- the caller wants ---
 
   /// Opens a stream (client). None: the session cannot take another.
-  std::optional<std::uint32_t> open_stream() { return smux_.open_stream(); }
+  std::optional<std::uint32_t> open_stream(StreamKind kind = StreamKind::kPlain) {
+    return smux_.open_stream(kind);
+  }
+  /// Marks the session without a stream, so that the server announces its capabilities (client). Once.
+  void announce() { smux_.announce(); }
   void set_tag(std::uint32_t sid, std::uint64_t tag) { smux_.set_tag(sid, tag); }
   /// Room for up to `limit` bytes of the stream, to be filled from the first piece on and then committed;
   /// empty when windows are used up. The pieces stay valid until commit_write(), which must follow before any
