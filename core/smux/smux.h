@@ -100,6 +100,11 @@ class Smux {
   /// True if open_stream() can never succeed again: a new session is needed.
   bool sids_used_up() const;
   void set_tag(std::uint32_t sid, std::uint64_t tag);
+  /// None for a stream that is unknown or was removed by its owner.
+  std::optional<std::uint64_t> tag(std::uint32_t sid) const {
+    const Stream* stream = find(sid);
+    return stream && !stream->gone ? std::optional(stream->tag) : std::nullopt;
+  }
   /// Payload bytes that may be sent on the stream now: its window in version 2. 0 for a finished or unknown
   /// stream. If it returns 0 for lack of window, kWritable follows the peer's next window update.
   std::size_t stream_room(std::uint32_t sid);
