@@ -10,6 +10,7 @@
 
 #include "config/profile.h"
 #include "core/base/random.h"
+#include "daemon/client/entrance.h"
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
@@ -68,11 +69,13 @@ class ClientWorker final : public TunnelWorker {
   void add_slot(std::size_t slot);
   /// Also accepts from `listening`, on behalf of all workers.
   void listen(FileDescriptor listening);
+  /// The same for a forward.
+  void listen(FileDescriptor listening, const Forward& forward);
   /// Opens one spare socket per slot for later sessions, if the process would lack the privilege for such
   /// sockets later.
   void fill_reserve();
   /// Takes a connection for slot number `slot`, which belongs to this worker.
-  void take(FileDescriptor fd, std::size_t slot);
+  void take(LocalConnection connection, std::size_t slot);
 
   Counters counters() const override;
   std::size_t streams() const override;
@@ -104,7 +107,7 @@ class ClientWorker final : public TunnelWorker {
   bool may_restart_streams(const ClientSession& session, bool gone) const;
   void restart_streams(ClientSession& session);
   std::unique_ptr<ClientSession> release(ClientSession& session);
-  void accept(FileDescriptor fd);
+  void accept(LocalConnection connection);
   void admit(LocalConnection connection, Slot& slot);
   void serve(LocalConnection connection, Slot& slot);
   void wait(LocalConnection connection, Slot& slot);
@@ -153,6 +156,7 @@ class ClientWorker final : public TunnelWorker {
   SocketReserve reserve_;
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Entrance>> entrances_;
   // Sessions that keep their streams but take no new connections. Expired ones lived for autoexpire and end
   // after scavengettl. Suspect ones end with the keepalive timeout; a slot adds at most one per
   // kSuspectDeadAfter.

@@ -101,6 +101,7 @@ LocalConnection Connection::take_back() {
   failed_ = true;
   LocalConnection local(std::move(fd_));
   local.unsent = replay_.take();
+  local.request = std::move(request_);
   local.moves = static_cast<std::uint8_t>(moves_ + 1);
   return local;
 }
@@ -119,7 +120,8 @@ void Connection::resume_reading() {
 
 void Connection::queue_write(Bytes view) {
   replay_.bind();
-  if (!takes_data()) return;
+  if (request_ && !request_->settled) view = strip_reply(view);
+  if (!takes_data() || view.empty()) return;
   if (dialer_ || !backlog_.empty() || write_ended_) {
     backlog_.append(view);
   } else {
@@ -151,6 +153,7 @@ void Connection::stop_writing(int error) {
 }
 
 void Connection::flush() {
+  if (request_ && !settle_request()) return queued_writes_.clear();
   std::size_t done = 0;
   while (done < queued_writes_.size() && takes_data()) {
     const std::size_t count = std::min(queued_writes_.size() - done, kWriteVectors);
@@ -185,8 +188,9 @@ void Connection::write_backlog() {
 }
 
 void Connection::handle_peer_finished() {
-  peer_finished_ = true;
   replay_.bind();
+  if (end_request("the server closed the stream before its reply")) return;
+  peer_finished_ = true;
   const Smux& smux = session_.link().smux();
   if (send_blocked_ || (smux.version() == 1 && !smux.peer_is_ours())) bound_drain();
   if (!smux.peer_is_ours()) bound_idleness();

@@ -54,8 +54,14 @@ void Session::log_stream(std::string_view event, const Connection& connection, L
   std::vector<LogField> fields{{"conv", hex_id(link_.conv())},
                                {"sid", connection.sid()},
                                {"client", client ? connection.peer() : to_string(path_.remote)}};
+  if (const ForwardedRequest* request = connection.request())
+    fields.insert(fields.end(), {{"forward", request->entrance}, {"target", request->target}});
   fields.insert(fields.end(), more.begin(), more.end());
   log().write(LogLevel::kInfo, event, fields);
+}
+
+void Session::log_unreached(const Connection& connection, std::string_view reason) const {
+  if (!profile_.quiet) log_stream("target not reached", connection, {{"reason", reason}});
 }
 
 void Session::detach(Connection& connection) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "core/base/check.h"
 #include "core/base/wipe.h"
 #include "core/crypt/suite_table.h"
@@ -129,7 +130,7 @@ void Daemon::log_start(const Tunnel& tunnel) const {
   const Profile& profile = tunnel.profile();
   EventLog(profile.name)
       .info("tunnel started", {{"version", KCPTUN_VERSION},
-                               {"from", to_text(profile.local_address)},
+                               {"from", local_text(profile)},
                                {"to", remote_text(profile)},
                                {"loops", tunnel.loops()}});
   EventLog(profile.name)
