@@ -40,13 +40,14 @@ BbrController::BbrController(std::uint64_t packet_size, std::uint32_t phase)
       window_(kFirstWindow * packet_size) {}
 
 PathEstimate BbrController::estimate() const {
-  return {model_.bandwidth(), model_.min_rtt(), window_, pacing_rate_};
+  return {std::min(model_.bandwidth(), policer_.rate()), model_.min_rtt(), window_, pacing_rate_};
 }
 
 std::uint64_t BbrController::min_window() const { return kMinWindow * packet_size_; }
 
 void BbrController::on_lost(const LostEvent& lost) {
   batch_lost_ += lost.packets;
+  batch_events_ += lost.events;
   model_.count_lost(lost);
   probe_bw_.handle_loss();
 }
@@ -54,6 +55,7 @@ void BbrController::on_lost(const LostEvent& lost) {
 void BbrController::on_acked(const AckedEvent& acked) {
   update_model(acked);
   startup_.handle_batch(model_);
+  if (policer_.suspects()) startup_.handle_policer();
   if (model_.min_rtt().count() == 0) return;
   advance(acked);
   update_pacing_rate();
@@ -64,22 +66,23 @@ void BbrController::on_acked(const AckedEvent& acked) {
 
 void BbrController::update_model(const AckedEvent& acked) {
   model_.count_acked(acked);
-  if (model_.end_round(acked)) handle_round(acked);
+  if (model_.end_round(acked)) handle_round();
   model_.update_bandwidth(acked);
   model_.update_extra_acked(acked, window_);
   measure_loss(acked);
 }
 
-void BbrController::handle_round(const AckedEvent& acked) {
+void BbrController::handle_round() {
   if (startup_.pipe_filled()) losses_.handle_round(model_.last());
   probe_rtt_.handle_round(model_, window_);
   if (!startup_.pipe_filled()) return startup_.handle_round(model_);
-  policer_.handle_round(model_, losses_, acked);
   inflight_hi_.handle_round(model_, losses_.share(), packet_size_);
 }
 
 void BbrController::measure_loss(const AckedEvent& acked) {
   const std::uint32_t lost = std::exchange(batch_lost_, 0);
+  policer_.handle_batch(model_, losses_, {acked, lost, std::exchange(batch_events_, 0)},
+                        startup_.pipe_filled());
   if (!probe_bw_.counts(model_, acked.now)) return;
   probe_bw_.count(acked.packets + lost);
   losses_.measure(acked.packets + lost, lost);
@@ -144,9 +147,12 @@ void BbrController::update_pacing_rate() {
     pacing_rate_ = 0;
     return;
   }
-  const double lost = probe_bw_.measuring() ? 0 : losses_.share();
-  const double rate = std::min(pacing_gain() * static_cast<double>(model_.bandwidth()) / (1 - lost),
-                               static_cast<double>(policer_.rate()));
+  const double lost = probe_bw_.measuring() || policer_.tests() ? 0 : losses_.share();
+  // A policer has no queue to fill or to drain: the rate is its own in all phases.
+  const double arrives = policer_.limits() ? static_cast<double>(policer_.rate())
+                                           : std::min(pacing_gain() * static_cast<double>(model_.bandwidth()),
+                                                      static_cast<double>(policer_.rate()));
+  const double rate = arrives / (1 - lost);
   // The minimum window in a round trip: for so few packets the window is limit enough.
   const double min_rate =
       static_cast<double>(min_window()) * 1e6 / static_cast<double>(model_.min_rtt().count());
@@ -181,6 +187,7 @@ void BbrController::update_window(const AckedEvent& acked) {
     window_ += acked.bytes;
   }
   window_ = std::min(window_, inflight_hi_.value());
+  if (policer_.conserves()) window_ = std::min(window_, acked.in_flight + acked.bytes);
   if (state_ == State::kProbeRtt) window_ = std::min(window_, model_.bdp(bbr::kProbeRttGain));
   window_ = std::max(window_, min_window());
 }

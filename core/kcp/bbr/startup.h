@@ -20,6 +20,8 @@ class Startup {
   void handle_batch(const Model& model);
   /// A round has ended. REQUIRES: !pipe_filled().
   void handle_round(const Model& model);
+  /// A policer limits the rate: it would not grow any more.
+  void handle_policer() { pipe_filled_ = true; }
   /// The state machine has left Startup.
   void handle_exit(TimePoint now) { exited_at_ = now; }
   /// A probe of the round trip is over. Where Startup ended for a queue, and the probe shows that it was a
