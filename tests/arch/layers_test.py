@@ -22,6 +22,7 @@ CORE_ROOMS = {
     "kcp": "base",
     "stream": "base crypt",
     "smux": "base",
+    "proxy": "base",
     "link": "base crypt fec kcp stream smux",
     "probe": "base fec kcp",
 }
