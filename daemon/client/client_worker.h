@@ -13,6 +13,7 @@
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
+#include "daemon/client/udp_entrance.h"
 #include "daemon/engine/alarm.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/hints.h"
@@ -57,7 +58,7 @@ struct ClientShared {
 /// (Reachability).
 ///
 /// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
-class ClientWorker final : public TunnelWorker {
+class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
  public:
   /// `profile`, `engine` and `shared` outlive the worker. `remotes`: the server's known addresses; empty with
   /// several servers.
@@ -68,6 +69,10 @@ class ClientWorker final : public TunnelWorker {
   void add_slot(std::size_t slot);
   /// Also accepts from `listening`, on behalf of all workers.
   void listen(FileDescriptor listening);
+  /// Also takes datagrams at `address`, for `target` behind the server. Flows use the sessions of this
+  /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
+  /// the address.
+  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target);
   /// Opens one spare socket per slot for later sessions, if the process would lack the privilege for such
   /// sockets later.
   void fill_reserve();
@@ -96,6 +101,7 @@ class ClientWorker final : public TunnelWorker {
     bool wanted = false;                     // true if a session is to be dialled as soon as possible
   };
 
+  Session* session_for_flow() override;
   void handle_closed(ClientSession& session, std::string_view reason);
   std::string_view judge_unanswered(ClientSession& session, TimePoint now);
   bool is_port_unreachable(ClientSession& session, TimePoint now) const;
@@ -151,7 +157,9 @@ class ClientWorker final : public TunnelWorker {
   Random random_;
   ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
+  std::vector<std::unique_ptr<UdpEntrance>> entrances_;  // outlive the sessions, which own their flows
   std::vector<Slot> slots_;
+  std::size_t next_flow_slot_ = 0;  // round robin
   std::vector<std::unique_ptr<Listener>> listeners_;
   // Sessions that keep their streams but take no new connections. Expired ones lived for autoexpire and end
   // after scavengettl. Suspect ones end with the keepalive timeout; a slot adds at most one per

@@ -81,6 +81,7 @@ void Session::detach(Connection& connection) {
 }
 
 void Session::close_all() {
+  close_ends();
   while (!connections_.empty()) {
     Connection& connection = *connections_.begin()->second;
     connection.reset();
@@ -90,6 +91,7 @@ void Session::close_all() {
 
 void Session::shut_down() {
   for (const auto& [sid, connection] : connections_) link_.reset_stream(sid);
+  for (const auto& [sid, end] : ends_) link_.reset_stream(sid);
   link_.release_lingering();
   close_all();
 }
@@ -129,10 +131,12 @@ void Session::pump(TimePoint now) {
     return pause_unserved();
   }
   // One batch at a time: bytes just read are still in the cache when they are packed, encrypted and sent.
+  bool ends_wait = false;
   do {
+    ends_wait = serve_waiting_ends();
     pull_ready();
     if (!transmit(now)) engine_.wake(*this);
-  } while (!engine_.blocked() && !ready_.empty() && link_.writable());
+  } while (!engine_.blocked() && link_.writable() && (ends_wait || !ready_.empty()));
   pause_unserved();
   announce_path_mtu();
   report_stalls(now);
@@ -174,12 +178,15 @@ void Session::announce_path_mtu() {
 void Session::drain_events(TimePoint now) {
   do {
     while (const std::optional<StreamEvent> event = link_.poll_event(now)) handle_event(*event);
+    drain_datagrams();
     flush_writes();  // consumes bytes, which may let the link read again
+    finish_round();
   } while (link_.event_ready());
   link_.release_views();
 }
 
 void Session::handle_event(const StreamEvent& event) {
+  if (StreamEnd* const end = stream_end_of(event.tag)) return handle_end_event(*end, event);
   auto* connection = reinterpret_cast<Connection*>(event.tag);
   if (event.type == StreamEvent::Type::kOpened) return owner_.handle_stream(*this, event.sid);
   if (!connection) {

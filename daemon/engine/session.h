@@ -17,6 +17,7 @@
 #include "daemon/engine/connection.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/stream_end.h"
 #include "daemon/log/log.h"
 
 namespace kcptun {
@@ -43,6 +44,7 @@ class Session : public Deadline {
   ~Session() override;
 
   void attach(std::unique_ptr<Connection> connection);
+  void attach(std::unique_ptr<StreamEnd> end);
   void set_path(const Path& path) { path_ = path; }
   const Path& path() const { return path_; }
 
@@ -61,6 +63,12 @@ class Session : public Deadline {
   void record_stream_start(const Connection& connection, std::uint32_t position) {
     stream_starts_.push_back({connection.sid(), position});
   }
+  // --- called by other ends of streams ---
+  /// The end is over. Destroys it after the callbacks in progress.
+  void detach(StreamEnd& end);
+  /// Calls end.handle_room() when the link may take more. Also after attach().
+  void wait_for_room(StreamEnd& end);
+
   Engine& engine() { return engine_; }
   /// Time limit for a stream without progress whose peer has closed its direction.
   Duration drain_limit() const;
@@ -75,6 +83,8 @@ class Session : public Deadline {
   void add_traffic(const Traffic& moved) { traffic_.add(moved); }
 
   std::size_t connections() const { return connections_.size(); }
+  /// Streams that lead elsewhere than to connections.
+  std::size_t stream_ends() const { return ends_.size(); }
   const std::unordered_map<std::uint32_t, std::unique_ptr<Connection>>& open_connections() const {
     return connections_;
   }
@@ -94,6 +104,13 @@ class Session : public Deadline {
   void log_stream(std::string_view event, const Connection& connection, LogFieldList more) const;
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
+  // session_ends.cc
+  void handle_end_event(StreamEnd& end, const StreamEvent& event);
+  void drain_datagrams();
+  void finish_round();
+  bool serve_waiting_ends();
+  void close_ends();
+  void begin_round(StreamEnd& end);
   void flush_writes();
   void pull_ready();
   std::size_t pull(Connection& connection, std::size_t limit);
@@ -118,6 +135,9 @@ class Session : public Deadline {
   StreamScheduler ready_;                   // connections with input
   std::vector<Connection*> watching_;       // became ready in this round; paused if they are not served in it
   std::vector<Connection*> queued_writes_;  // have bytes to write in this round
+  std::unordered_map<std::uint32_t, std::unique_ptr<StreamEnd>> ends_;
+  std::vector<StreamEnd*> waiting_ends_;  // for room
+  std::vector<StreamEnd*> round_ends_;    // have views
   struct StreamStart {
     std::uint32_t sid;
     std::uint32_t position;
