@@ -98,7 +98,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "seconds between heartbeats"},
 
     {kConn, kSessions, kC, kNumber, kRestart, "conn", "", "conn", {1, 65535}, "1", "",
-     "how many sessions to keep to the server"},
+     "how many sessions to keep to the server; unless set, or with auto, one, and up to 4 while bulk data fills them", "auto"},
     {kAutoExpire, kSessions, kC, kNumber, kLive, "autoexpire", "", "autoexpire", {0, kMaxSeconds}, "0", "",
      "replace a session after so many seconds, 0: never"},
     {kScavengeTtl, kSessions, kC, kNumber, kLive, "scavengettl", "", "scavengettl", {-1, kMaxSeconds}, "600", "",

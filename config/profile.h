@@ -47,6 +47,10 @@ struct LogSettings {
   bool operator==(const LogSettings&) const = default;
 };
 
+/// Sessions of a client whose `conn` is left to the program. One lost packet holds up a session; more
+/// sessions than this only divide the path's bandwidth and the server's memory.
+inline constexpr std::uint32_t kMaxAutoSessions = 4;
+
 struct Profile {
   std::string name;  // "", or 1..63 letters, digits, '.', '_' and '-'; of several tunnels each has its own
   Role role = Role::kClient;
@@ -62,7 +66,10 @@ struct Profile {
   std::string local_group;                  // client, unix localaddr: its group, "": that of the process
   LinkSettings link;                        // mtu, windows, shards, smux, compress (= not nocomp)
 
-  std::uint32_t conn = 1;               // client: sessions kept to the server, 1..65535
+  // client: sessions kept to the server, 1..65535; none: one, and up to kMaxAutoSessions while they are
+  // saturated
+  std::optional<std::uint32_t> conn = 1;
+  Duration fold_after = seconds(30);    // how long a further session may be idle; no option, tests shorten it
   Duration autoexpire{0};               // client: age at which a session takes no new streams, 0: never
   std::optional<Duration> scavengettl;  // client: how long an expired session may live on, none: for ever
   Duration closewait{0};                // how long a connection whose one end is gone may drain

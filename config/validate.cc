@@ -189,6 +189,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
 
 void read_client_only(const Settings& settings, Profile& profile) {
   profile.conn = u32(settings, kConn);
+  if (is_automatic(settings, kConn)) profile.conn.reset();
   profile.autoexpire = seconds(settings.number(kAutoExpire));
   const auto ttl = settings.number(kScavengeTtl);
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
@@ -262,6 +263,7 @@ bool is_automatic(const Settings& settings, OptionId id) {
     case kSendWindow:  // only a controller that models the path knows what to grow it to
       return is_left_alone(settings, id) && congestion_row(settings).window_grows(settings.number(kNc) != 0);
     case kReceiveWindow:
+    case kConn:
       return is_left_alone(settings, id);
     case kSmuxBuf:
     case kStreamBuf:

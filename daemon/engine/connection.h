@@ -13,6 +13,7 @@
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 #include "core/link/link.h"
+#include "core/link/saturation_monitor.h"
 #include "core/smux/stream_scheduler.h"
 #include "daemon/engine/backlog.h"
 #include "daemon/engine/deadlines.h"
@@ -49,6 +50,7 @@ class Connection : public StreamTurn, private Deadline {
 
   std::uint32_t sid() const { return sid_; }
   const Traffic& traffic() const { return traffic_; }
+  const SaturationMonitor::StreamLoad& load() const { return load_; }
   TimePoint opened_at() const { return opened_at_; }
   /// Reads the address at the other end of the descriptor, for peer().
   void note_peer() { peer_ = peer_name(fd_.get()); }
@@ -116,6 +118,7 @@ class Connection : public StreamTurn, private Deadline {
   std::unique_ptr<PollHandle> poll_;
   Backlog backlog_;
   Traffic traffic_;
+  SaturationMonitor::StreamLoad load_;
   const TimePoint opened_at_;
   std::string peer_;  // "" until note_peer() is called
   std::vector<iovec> queued_writes_;

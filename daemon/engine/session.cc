@@ -67,6 +67,7 @@ void Session::detach(Connection& connection) {
                 {"ms", std::chrono::duration_cast<milliseconds>(open).count()}});
   }
   link_.set_tag(connection.sid(), 0);
+  saturation_.forget(connection.load());
   if (connection.active()) {
     ready_.deactivate(connection);
     std::erase(watching_, &connection);
@@ -137,6 +138,7 @@ void Session::pump(TimePoint now) {
     pull_ready();
     if (!transmit(now)) engine_.wake(*this);
   } while (!engine_.blocked() && link_.writable() && (ends_wait || !ready_.empty()));
+  saturation_.record_waiting(now, ready_.active());
   pause_unserved();
   announce_path_mtu();
   report_stalls(now);
