@@ -191,10 +191,20 @@ class Replies(SocksCase):
             with self.connect(tunnel) as connection:
                 connection.sendall(nothing)
                 self.assertEqual(self.rest_of(connection), b"")
-        with self.connect(tunnel) as slow:  # 10 s
+        with self.connect(tunnel) as slow, self.connect(tunnel) as stubborn:
             slow.sendall(GREETING + b"\5\1\0")
-            self.assertEqual(self.rest_of(slow), GRANTED)
+            stubborn.sendall(GREETING + to_ip("127.0.0.2", 80))
+            self.assertEqual(len(read_all(stubborn)), 12)
+            self.assertEqual(self.rest_of(slow), GRANTED)  # after 10 s
+            t.wait_until(lambda: self.is_reset(stubborn), 10, "a stream that stays open behind the reply is reset")
         tunnel.wait_idle(30)
+
+    def is_reset(self, connection):
+        try:
+            connection.sendall(b"x")
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+        return False
 
     def rest_of(self, connection):
         received = b""
@@ -421,8 +431,10 @@ class ProxyHeader(SocksCase):
     @unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
     def test_nginx(self):
         port = t.free_port()
+        folders = " ".join(f"{kind}_temp_path {self.directory}/{kind};"
+                           for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         config = (f"daemon off; pid {self.directory}/nginx.pid; error_log stderr; events {{}}\n"
-                  f"http {{ access_log off; client_body_temp_path {self.directory}/body; "
+                  f"http {{ access_log off; {folders} "
                   f"server {{ listen {t.HOST}:{port} proxy_protocol; location / {{ "
                   "return 200 $proxy_protocol_addr:$proxy_protocol_port; } } }\n")
         self.run_with_server(shutil.which("nginx"), ["-c"], config, port, ("v1", "v2"))
