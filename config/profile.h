@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/dial_rules.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
 
@@ -38,6 +39,9 @@ inline constexpr std::size_t kMaxServers = 16;
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 enum class LogFormat : std::uint8_t { kText, kJson };
 
+/// What the server writes in front of each connection to its target: the PROXY protocol's header, or nothing.
+enum class TargetHeader : std::uint8_t { kNone, kProxyV1, kProxyV2 };
+
 /// Of the process, not of a tunnel.
 struct LogSettings {
   std::string file{};  // "": standard error
@@ -54,8 +58,11 @@ inline constexpr std::uint32_t kMaxAutoSessions = 4;
 struct Profile {
   std::string name;  // "", or 1..63 letters, digits, '.', '_' and '-'; of several tunnels each has its own
   Role role = Role::kClient;
-  Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
-  Address remote;         // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
+  Address local_address;           // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
+  Address remote;                  // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
+  bool target_is_request = false;  // server: each stream names its target; `remote` has no meaning then
+  DialRules dial_rules;            // server: allow and deny
+  TargetHeader target_header = TargetHeader::kNone;  // server: proxy-protocol
   std::vector<HostPort>
       servers;  // client: all of remoteaddr, 1..kMaxServers, no two the same; the first is `remote`
 

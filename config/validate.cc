@@ -195,15 +195,16 @@ void read_client_only(const Settings& settings, Profile& profile) {
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
 }
 
-void read_server_only(const Settings& settings, Profile& profile) {
-  profile.max_sessions = u32(settings, kMaxSessions);
-}
-
 /// The number of a choice in choices_of(), which stands in its enumeration's order.
 template <typename Enum>
 Enum choice_of(const Settings& settings, OptionId id) {
   const auto words = choices_of(id);
   return static_cast<Enum>(std::ranges::find(words, settings.text(id)) - words.begin());
+}
+
+void read_server_only(const Settings& settings, Profile& profile) {
+  profile.max_sessions = u32(settings, kMaxSessions);
+  profile.target_header = choice_of<TargetHeader>(settings, kProxyProtocol);
 }
 
 LogSettings read_log(const Settings& settings) {

@@ -80,6 +80,10 @@ class Session : public Deadline {
   EventLog log() const { return EventLog(profile_.name); }
   /// The target of connections in the profile, for messages.
   std::string target() const;
+  /// What each connection to the target begins with: the PROXY protocol's header, or nothing.
+  std::vector<std::uint8_t> target_header() const;
+  /// Logs a request that failed, with the client.
+  void log_request(std::string_view event, const Connection& connection, LogFieldList more) const;
   Link& link() { return link_; }
   /// A connection moved bytes; `load` is its own.
   void add_traffic(const Traffic& moved, SaturationMonitor::StreamLoad& load) {
@@ -109,6 +113,7 @@ class Session : public Deadline {
 
  private:
   void log_stream(std::string_view event, const Connection& connection, LogFieldList more) const;
+  std::vector<LogField> stream_fields(const Connection& connection, LogFieldList more) const;
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
   // session_ends.cc

@@ -88,6 +88,8 @@ constexpr std::array kTunnelFields{
     OfTunnel{"sessions", kNone, kGauge, "Open sessions.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.sessions; }},
     OfTunnel{"sessions_left_out", kNone, kGauge, "Open sessions that have no metrics of their own here, because there are too many.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.sessions_left_out(); }},
     OfTunnel{"streams", kNone, kGauge, "Open streams.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.streams; }},
+    OfTunnel{"requests", kNone, kCounter, "Streams that named their target (target socks5, or a forward of the client).", [](const TunnelSnapshot& t) -> std::optional<double> { return t.requests; }},
+    OfTunnel{"denied_requests", kNone, kCounter, "Of these, those whose target allow and deny do not permit.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.denied_requests; }},
     OfTunnel{"opened_sessions", kNone, kCounter, "Sessions opened.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.counters.active_opens + t.counters.passive_opens; }},
     OfTunnel{"udp_sent", kBytes, kCounter, "UDP payload sent.", counter<&C::out_bytes>},
     OfTunnel{"udp_received", kBytes, kCounter, "UDP payload received.", counter<&C::in_bytes>},

@@ -199,6 +199,9 @@ void TopView::add_head(Lines& lines) const {
       {fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
                    sum(status_, "streams"), as_share(cpu ? Figure(*cpu / seconds_) : cpu),
                    as_bytes(figure(status_, "resident_bytes")))});
+  if (const double requests = sum(status_, "requests"); requests > 0)
+    lines.push_back(
+        {fmt::format("requests {:.0f}  denied {:.0f}", requests, sum(status_, "denied_requests"))});
 }
 
 // The state of each tunnel, with a hint if its peer does not answer.
