@@ -37,7 +37,8 @@ Result<std::string> text_of_item(const Option& option, const JsonItem& item) {
   const bool objects = option.id == OptionId::kForward;
   if (objects && item.kind == JsonKind::kObject) return text_of_forward(item);
   return Error{objects ? "is not an array of objects with \"listen\" and \"target\""
-                       : "is not an array of one or more strings"};
+               : option.kind == OptionKind::kList ? "is not an array of strings"
+                                                  : "is not an array of one or more strings"};
 }
 
 nlohmann::ordered_json json_of_entry(const Option& option, const std::string& entry) {
@@ -59,7 +60,7 @@ Result<Value> text_of_array(const Option& option, const JsonField& array) {
     const auto entry = text_of_item(option, item);
     if (!entry) return Error{entry.error()};
     if (entry.value().find(',') != std::string::npos)
-      return Error{list ? "has an entry with a comma, which separates entries"
+      return Error{list ? "has an entry with a comma; each entry is an element of its own"
                         : "has a string with a comma; each server is a string of its own"};
     text.append(&item == &array.items.front() ? "" : ",");
     text.append(entry.value().empty() && !list ? "\"\"" : entry.value());

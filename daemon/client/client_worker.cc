@@ -40,6 +40,7 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
           [this] { handle_found(); }),
       reserve_(static_cast<int>(profile.sockbuf), uplink_of(profile)),
       scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
+      fold_(engine, [this](TimePoint now) { fold(now); }),
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
       check_unanswered_(engine, [this](TimePoint now) { explain_unanswered(now); }),
       overdue_(engine, [this](TimePoint now) { close_overdue(now); }),
@@ -60,7 +61,7 @@ ClientWorker::~ClientWorker() = default;
 void ClientWorker::add_slot(std::size_t slot) {
   KCPTUN_CHECK(slot / shared_.parts.size() == slots_.size());
   Slot& added = slots_.emplace_back();
-  if (servers_) return;
+  if (servers_ || (!profile_.conn && slot > 0)) return;
   added.wanted = true;
   if (finder_.in_order().size() == 1) return handle_found();
   finder_.find();
@@ -202,14 +203,15 @@ void ClientWorker::listen(FileDescriptor listening) {
 }
 
 void ClientWorker::listen(FileDescriptor listening, const Forward& forward) {
-  entrances_.push_back(std::make_unique<Entrance>(
+  stream_entrances_.push_back(std::make_unique<Entrance>(
       engine_, forward, std::move(listening), [this](LocalConnection one) { accept(std::move(one)); },
       profile_.name));
 }
 
-// Round robin over all sessions of all engines, as kcptun does.
+// Round robin over all sessions of all engines, as kcptun does, where their number is given.
 void ClientWorker::accept(LocalConnection connection) {
-  const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % profile_.conn;
+  if (!profile_.conn) return take(std::move(connection), choose_auto_slot());
+  const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % *profile_.conn;
   ClientWorker* part = shared_.parts[slot % shared_.parts.size()];
   if (part == this) return take(std::move(connection), slot);
   auto moved = std::make_shared<LocalConnection>(std::move(connection));
@@ -252,6 +254,7 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
     log().warning("session has no more stream ids", {{"conv", hex_id(session.link().conv())}});
     return;
   }
+  slot.session->idle_since.reset();
   session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));
   if (session.link().kcp().counters().in_segments == 0)
     check_unanswered_.schedule_at(engine_.now() + kNoAnswerThreshold);
@@ -307,7 +310,8 @@ TunnelSnapshot ClientWorker::share() const {
 void ClientWorker::shut_down() {
   shut_down_ = true;
   listeners_.clear();
-  entrances_.clear();
+  stream_entrances_.clear();
+  for (const auto& entrance : entrances_) entrance->stop();
   finder_.shut_down();
   if (servers_) servers_->shut_down();
   for (Slot& slot : slots_) {

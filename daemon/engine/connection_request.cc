@@ -1,126 +1,98 @@
-// The reply to the request of a forwarded connection.
+// The part of a Connection in which the stream's request chooses the target, and what the connection begins
+// with.
 #include <errno.h>
-#include <fmt/format.h>
 #include <sys/socket.h>
 
-#include <array>
-#include <string_view>
+#include <cstring>
 #include <utility>
 
 #include "daemon/engine/connection.h"
-#include "daemon/engine/hints.h"
 #include "daemon/engine/session.h"
 
 namespace kcptun {
 namespace {
 
-using State = Socks5ReplyReader::State;
-
-// In bytes. Unread input at a close makes the kernel send a reset, which would overtake the reply.
-constexpr std::size_t kMaxDroppedInput = 64 * 1024;
-
-void drop_input(int fd) {
-  std::array<std::uint8_t, 4096> bytes;
-  for (std::size_t dropped = 0; dropped < kMaxDroppedInput; dropped += bytes.size())
-    if (::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT) <= 0) return;
-}
-
-std::string_view reason_of(ReplyCode code) {
-  switch (code) {
-    case ReplyCode::kNotAllowed:
-      return "the server does not allow it";
-    case ReplyCode::kNetworkUnreachable:
-      return "network unreachable";
-    case ReplyCode::kHostUnreachable:
-      return "host unreachable, or its name does not exist";
-    case ReplyCode::kConnectionRefused:
-      return "connection refused";
-    case ReplyCode::kTimedOut:
-      return "connection timed out";
-    case ReplyCode::kCommandNotSupported:
-    case ReplyCode::kAddressTypeNotSupported:
-      return "the server does not support such requests";
-    case ReplyCode::kSucceeded:
-    case ReplyCode::kGeneralFailure:
-      break;
-  }
-  return "the server could not connect";
-}
-
-std::string explain(State state, std::string_view entrance) {
-  if (state == State::kUnauthorised)
-    return fmt::format(
-        "the server's SOCKS5 asks forward {} for a user and a password: let it accept clients without them",
-        entrance);
-  return fmt::format(
-      "the server did not answer the request of forward {} as SOCKS5: start it with --target socks5 or "
-      "--allow",
-      entrance);
-}
+// RFC 1928 section 6: the connection ends at most 10 s after the reply that names a failure. Ending it at
+// once could destroy the reply on its way.
+constexpr Duration kReplyLinger = seconds(10);
 
 }  // namespace
 
-// Returns what follows the replies.
-Bytes Connection::strip_reply(Bytes view) {
-  const std::size_t taken = request_->reply.handle_input(view);
-  session_.link().consume(sid_, taken);
+Connection::Connection(Session& session, std::uint32_t sid, RequestTargets& targets,
+                       RequestReader::Accepted accepted)
+    : session_(session),
+      sid_(sid),
+      backlog_(session.engine().backlog_pool()),
+      opened_at_(session.engine().now()),
+      request_(std::make_unique<StreamRequest>(targets, accepted, [this](StreamRequest::Outcome outcome) {
+        handle_requested(std::move(outcome));
+      })) {
+  replay_.bind();
+}
+
+// Returns what follows the request. An incomplete request counts as unread, so that the bound on unread bytes
+// covers it.
+Bytes Connection::read_request(Bytes view) {
+  const std::size_t taken = request_->handle_input(view);
+  request_bytes_ += taken;
+  if (request_bytes_ > 0 && !request_->reading())
+    session_.link().consume(sid_, std::exchange(request_bytes_, 0));
+  send_first(request_->take_reply());
   return view.subspan(taken);
 }
 
-// Acts on the final reply, once. False: the connection is over.
-bool Connection::settle_request() {
-  if (!request_ || request_->settled || request_->reply.state() == State::kReading) return true;
-  request_->settled = true;
-  const State state = request_->reply.state();
-  if (state != State::kComplete) {
-    Engine& engine = session_.engine();
-    if (engine.hints().take(Hint::kNotSocks5, engine.now()))
-      session_.log().warning("hint", {{"text", explain(state, request_->entrance)}});
-    refuse_request(ReplyCode::kGeneralFailure, "the server did not reply as SOCKS5");
-    return false;
-  }
-  const ReplyCode code = request_->reply.code();
-  if (code != ReplyCode::kSucceeded) {
-    refuse_request(code, reason_of(code));
-    return false;
-  }
-  if (!send_reply(code)) stop_writing(errno);
-  return !failed_;
+/// Queues bytes for the stream that go before those read from the connection.
+void Connection::send_first(Bytes bytes) {
+  if (bytes.empty()) return;
+  replay_.append(bytes);
+  session_.mark_ready(*this);
 }
 
-// The reply is among the first bytes on its way to the application, so that the socket has room. True if
-// there is none to send.
-bool Connection::send_reply(ReplyCode code) {
-  if (!request_->asked_by) return true;
-  const auto reply = reply_to_request(*request_->asked_by, code);
-  const ssize_t n = ::send(fd_.get(), reply.data(), reply.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (n >= 0 && static_cast<std::size_t>(n) < reply.size()) errno = ENOBUFS;
-  return n == static_cast<ssize_t>(reply.size());
-}
-
-// An application that asked sees why; to another one the connection breaks, as one to the target would.
-void Connection::refuse_request(ReplyCode code, std::string_view reason) {
-  request_->settled = true;
-  session_.log_unreached(*this, reason);
-  session_.link().reset_stream(sid_);
-  if (request_->asked_by && send_reply(code)) {
-    failed_ = true;
-    poll_.reset();
-    ::shutdown(fd_.get(), SHUT_WR);
-    drop_input(fd_.get());
-  } else {
-    reset();
+void Connection::handle_requested(StreamRequest::Outcome outcome) {
+  const std::unique_ptr<StreamRequest> request = std::move(request_);
+  switch (outcome.result) {
+    case StreamRequest::Result::kConnected:
+      send_first(outcome.reply);
+      return handle_established(std::move(outcome.connection));
+    case StreamRequest::Result::kDenied:
+      session_.log_request("request denied", *this, {{"target", request->target()}});
+      break;
+    case StreamRequest::Result::kFailed:
+      session_.log_request("cannot reach a requested target", *this,
+                           {{"target", request->target()}, {"error", outcome.connection.error}});
+      break;
+    case StreamRequest::Result::kUnreadable:
+      session_.log_request("a stream has no valid request", *this, {});
+      break;
   }
-  session_.detach(*this);
+  if (outcome.reply.empty()) return fail("no request came", std::strerror(EPROTO));
+  refuse_request(outcome.reply);
 }
 
-// The stream ends. True if it ends the request, too.
-bool Connection::end_request(std::string_view reason) {
-  if (!request_ || request_->settled) return false;
-  if (!settle_request()) return true;
-  if (request_->settled) return false;
-  refuse_request(ReplyCode::kGeneralFailure, reason);
-  return true;
+// The stream ends behind the reply. Input is dropped until the peer has closed its direction too.
+void Connection::refuse_request(Bytes reply) {
+  refused_ = true;
+  write_failed_ = true;
+  backlog_.drop_front(backlog_.size());
+  session_.link().discard_input(sid_);
+  send_first(reply);
+  give_up_at_ = session_.engine().now() + kReplyLinger;
+  arm();
+}
+
+Connection::Pull Connection::end_refused() {
+  read_ended_ = true;
+  session_.link().finish(sid_);
+  if (peer_finished_) session_.detach(*this);
+  return Pull::kStopped;
+}
+
+// The header fits into the send buffer of a new socket, which is empty.
+bool Connection::write_target_header(int fd) const {
+  const std::vector<std::uint8_t> header = session_.target_header();
+  if (header.empty()) return true;
+  const ssize_t n = ::send(fd, header.data(), header.size(), MSG_NOSIGNAL);
+  return n == static_cast<ssize_t>(header.size());
 }
 
 }  // namespace kcptun

@@ -50,7 +50,7 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
     if (!opened) return Error{"forward " + listen_text(forward) + ": " + opened.error()};
     forwarded.push_back(std::move(*opened));
   }
-  for (std::size_t slot = 0; slot < profile_.conn; ++slot)
+  for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
   for (ClientWorker* part : client_.parts) part->fill_reserve();
   for (std::size_t i = 0; i < plain.size(); ++i) {

@@ -85,7 +85,7 @@ Tunnel::~Tunnel() {
 
 std::size_t Tunnel::engine_count() const {
   if (profile_.role == Role::kServer) return threads_.size();
-  return std::min<std::size_t>(threads_.size(), profile_.conn);
+  return std::min<std::size_t>(threads_.size(), profile_.conn.value_or(1));
 }
 
 Result<bool> Tunnel::open(const TunnelAddresses& addresses, std::size_t first_thread,

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/smux/capabilities.h"
 #include "daemon/log/log.h"
 #include "daemon/net/address.h"
 
@@ -41,7 +42,8 @@ Uplink uplink_of(const Profile& profile) {
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  if (!profile.forwards.empty()) settings.smux.capabilities |= kRequestStreams;
+  if (profile.role == Role::kServer || !profile.forwards.empty())
+    settings.smux.capabilities |= kRequestStreams;
   return settings;
 }
 

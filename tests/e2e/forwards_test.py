@@ -139,13 +139,8 @@ class ForwardCase(TunnelCase):
         return done.stdout, done.stderr.decode()
 
 
-@machine.needs("debian-kcptun")
-class Debian(ForwardCase):
-    def setUp(self):
-        super().setUp()
-        self.start_socks()
-        self.start_server(f"127.0.0.1:{self.ports['socks']}")
-        self.start_client()
+class Entrances:
+    """What each entrance does, whatever server dials."""
 
     def test_forwards_carry_both_directions_to_their_end(self):
         for kind in ("tcp", "unix"):
@@ -153,8 +148,6 @@ class Debian(ForwardCase):
                 with self.subTest(kind=kind, size=size):
                     self.echo(self.connect(kind), size)
                     self.source(self.connect(kind), size)
-        self.assertIn(f"name localhost:{self.far.port}", self.socks.log())
-        self.assertIn(f"address 127.0.0.1:{self.far.port}", self.socks.log())
         t.wait_until(lambda: f"forward=tcp://127.0.0.1:{self.ports['tcp']}" in self.client.log()
                      and f"target=localhost:{self.far.port}" in self.client.log(), PATIENCE, "the stream's line")
 
@@ -216,6 +209,60 @@ class Debian(ForwardCase):
 
 
 @machine.needs("debian-kcptun")
+class Debian(Entrances, ForwardCase):
+    def setUp(self):
+        super().setUp()
+        self.start_socks()
+        self.start_server(f"127.0.0.1:{self.ports['socks']}")
+        self.start_client()
+
+    def test_names_and_addresses_are_asked_for_as_such(self):
+        for kind, asked in (("tcp", f"name localhost:{self.far.port}"), ("unix", f"address 127.0.0.1:{self.far.port}")):
+            self.echo(self.connect(kind), 1)
+            self.assertIn(asked, self.socks.log())
+
+
+class OwnServerCase(ForwardCase):
+    """With our server, which answers the requests itself."""
+
+    def start_own_server(self, target):
+        self.server = self.start("server", OPTIONS.server, ["-l", f":{self.ports['udp']}", "-t", target, "--allow",
+                                                            "127.0.0.0/8,localhost", *KEY])
+        self.server.wait_ready(lambda: t.udp_bound(self.ports["udp"]))
+
+
+class Own(Entrances, OwnServerCase):
+    def setUp(self):
+        super().setUp()
+        self.start_own_server("socks5")
+        self.start_client()
+
+    def test_a_target_that_the_rules_do_not_cover_is_not_reached(self):
+        connection, code = self.ask_socks("192.0.2.1", 80)
+        self.assertEqual(code, 2)
+        connection, status = self.ask_http("192.0.2.1:80")
+        self.assertEqual(status, b"403")
+        t.wait_until(lambda: self.client.log().count("reason=\"the server does not allow it\"") == 2, PATIENCE,
+                     "both reasons in the log")
+
+class BesideTarget(OwnServerCase):
+    def test_localaddr_leads_to_the_servers_own_target_beside_forwards(self):
+        own = self.target()
+        self.ports["local"] = t.free_port()
+        self.start_own_server(own.name)
+        self.start_client("-l", f"127.0.0.1:{self.ports['local']}")
+        plain, forwarded = self.connect("local"), self.connect("tcp")
+        self.echo(plain, 100_000)
+        self.echo(forwarded, 200_000)
+        for connection in (plain, forwarded):
+            connection.close()
+        self.assertEqual(own.wait_finished("echo", PATIENCE)["received"], 100_000)
+        self.assertEqual(self.far.wait_finished("echo", PATIENCE)["received"], 200_000)
+        self.assertEqual(self.client.log().count("session dialled"), 1)
+
+
+
+@machine.needs("debian-kcptun")
 class NoSocks(ForwardCase):
     def test_a_server_without_socks5_ends_the_connection_and_gives_one_hint(self):
         thread = threading.Thread(target=self.answer_as_another_protocol, daemon=True)
@@ -230,6 +277,7 @@ class NoSocks(ForwardCase):
                 self.assertEqual(connection.recv(1), b"")
         connection, code = self.ask_socks("localhost", 80)
         self.assertEqual(code, 1)
+        t.wait_until(lambda: self.client.log().count("target not reached") == 4, PATIENCE, "all four failures in the log")
         self.assertEqual(self.client.log().count(HINT), 1)
         self.assertIn("start it with --target socks5 or --allow", self.client.log())
 
@@ -310,7 +358,8 @@ class Transparent(NetworkCase):
         self.start_client("redirect://127.0.0.1:1081")
         done = subprocess.run([*self.space.enter, sys.executable, "-c", CONNECT, "127.0.0.1", "1081"], capture_output=True)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn("connection refused: no firewall rule redirected it", self.client.log())
+        t.wait_until(lambda: "connection refused: no firewall rule redirected it" in self.client.log(), PATIENCE,
+                     "the reason in the log")
 
     def test_tproxy(self):
         self.start_client("tproxy://127.0.0.1:1081")
