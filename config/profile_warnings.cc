@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "config/forwards.h"
 #include "config/options.h"
 
 namespace kcptun {
@@ -11,14 +12,15 @@ namespace {
 
 using enum OptionId;
 
-// Sizes that Go's qpp package asks for with 8 qubits: bytes of key, and pads.
+// The minimum key bytes and pads that Go's qpp package recommends for 8 qubits.
 constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
-/// What stands for a key in these and in kcptun's documents.
+/// Placeholders for the key in this project's and in kcptun's documentation.
 constexpr std::array<std::string_view, 7> kPlaceholders{
     "replace-this-by-a-long-random-secret", "SECRET", "secret", "KEY", "PASSWORD", "password", "changeme"};
-/// Bytes of a key. 12 random letters and digits have 71 bits; each guess costs 4096 rounds of PBKDF2.
+/// Minimum key length in bytes. 12 random letters and digits have 71 bits, and each guess costs 4096 rounds
+/// of PBKDF2.
 constexpr std::size_t kMinKey = 12;
 
 void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings) {
@@ -31,6 +33,17 @@ void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings
     warnings.push_back(count + " is small, it should be at least " + std::to_string(kQppLeastPads));
   }
   if (profile.qpp_count % 2 == 0) warnings.push_back(count + " is even, it should be a prime number");
+}
+
+/// Of entrances where the application chooses the target: open to the network they are open proxies.
+void add_forward_warnings(const Profile& profile, std::vector<std::string>& warnings) {
+  for (const Forward& forward : profile.forwards) {
+    const auto* host = std::get_if<HostPort>(&forward.listen);
+    const bool proxy = forward.kind == ForwardKind::kSocks5 || forward.kind == ForwardKind::kHttp;
+    if (!proxy || !host || !(host->host.empty() || host->host == "0.0.0.0" || host->host == "::")) continue;
+    warnings.push_back("forward " + listen_text(forward) +
+                       " serves whoever reaches this machine: listen at 127.0.0.1 unless that is meant");
+  }
 }
 
 }  // namespace
@@ -54,6 +67,7 @@ std::vector<std::string> profile_warnings(const Profile& profile) {
   } else if (profile.crypt == Cipher::kXor) {
     warnings.emplace_back("crypt xor keeps no secret: anyone on the path can read and change the traffic");
   }
+  add_forward_warnings(profile, warnings);
   if (profile.qpp) add_qpp_warnings(profile, warnings);
   if (profile.autoexpire > Duration::zero() &&
       (!profile.scavengettl || *profile.scavengettl > profile.autoexpire)) {

@@ -1,8 +1,12 @@
 #include "config/read_addresses.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "config/text.h"
 
 namespace kcptun {
@@ -11,9 +15,11 @@ namespace {
 using enum OptionId;
 using Check = std::optional<ValidationError>;
 
-// Characters of a status-token: what guessing cannot find, what a request line can hold.
+// Length of a status-token in characters: the minimum resists guessing, the maximum fits in a request line.
 constexpr std::size_t kMinToken = 16;
 constexpr std::size_t kMaxToken = 256;
+
+constexpr std::string_view kNotWithTcp = "cannot be with tcp, whose sockets are raw ones";
 
 AddressUse use_of(OptionId id) {
   switch (id) {
@@ -36,7 +42,7 @@ Check read_address(const Settings& settings, OptionId id, Address& to) {
   return std::nullopt;
 }
 
-// Entries are separated by commas, which no host has.
+// Entries are separated by commas, which no host contains.
 Check read_servers(const Settings& settings, Profile& profile) {
   const std::string& text = settings.text(kRemoteAddr);
   if (text.find(',') == text.npos) {
@@ -62,15 +68,20 @@ Check read_servers(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-// A file has permissions; an abstract name and a port have none.
+bool is_socket_file(const Address& address) {
+  const auto* path = std::get_if<UnixPath>(&address);
+  return path && path->path.front() != '@';
+}
+
+// A socket file has permissions; an abstract name and a port have none.
 Check read_local_access(const Settings& settings, Profile& profile) {
   const std::string& mode = settings.text(kLocalMode);
   profile.local_group = settings.text(kLocalGroup);
-  const auto* path = std::get_if<UnixPath>(&profile.local_address);
-  const bool is_file = path && path->path.front() != '@';
+  const bool is_file = (profile.listens_at_local_address && is_socket_file(profile.local_address)) ||
+                       std::ranges::any_of(profile.forwards, is_socket_file, &Forward::listen);
   for (const OptionId id : {kLocalMode, kLocalGroup})
     if (!settings.text(id).empty() && !is_file)
-      return ValidationError{id, "needs a unix socket's path in localaddr"};
+      return ValidationError{id, "needs a unix socket's path in localaddr or a forward"};
   if (mode.empty()) return std::nullopt;
   constexpr std::size_t kMaxDigits = 4;
   if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos ||
@@ -80,7 +91,45 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-// Literals and the one name that always means this machine; the daemon looks again at what the name became.
+/// A target that names itself, and the rules about it.
+Check read_target(const Settings& settings, Profile& profile) {
+  for (const auto& [id, rules] :
+       {std::pair{kAllow, &profile.dial_rules.allow}, std::pair{kDeny, &profile.dial_rules.deny}}) {
+    auto parsed = parse_dial_rules(settings.text(id));
+    if (!parsed) return ValidationError{id, parsed.error()};
+    *rules = std::move(parsed.value());
+  }
+  profile.target_is_request = without_blanks(settings.text(kTarget)) == kRequestTarget;
+  const bool has_header = settings.text(kProxyProtocol) != choices_of(kProxyProtocol).front();
+  if (!profile.target_is_request) return read_address(settings, kTarget, profile.remote);
+  if (profile.dial_rules.allow.empty())
+    return ValidationError{kTarget, "needs allow, or nothing can be reached: for example --allow public:443"};
+  if (!has_header) return std::nullopt;
+  return ValidationError{kProxyProtocol,
+                         "needs one target, not socks5: other targets would not expect a header"};
+}
+
+// The daemon finds out whether this machine has them.
+Check read_uplink(const Settings& settings, Profile& profile) {
+  profile.bind_address = without_blanks(settings.text(kBind));
+  profile.interface = without_blanks(settings.text(kInterface));
+  profile.fwmark = static_cast<std::uint32_t>(settings.number(kFwmark));
+  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ with its NUL is 16
+  in6_addr address{};
+  const bool literal = ::inet_pton(AF_INET, profile.bind_address.c_str(), &address) == 1 ||
+                       ::inet_pton(AF_INET6, profile.bind_address.c_str(), &address) == 1;
+  if (!profile.bind_address.empty() && !literal)
+    return ValidationError{kBind, "must be an IPv4 or IPv6 address like 192.0.2.7 or 2001:db8::7"};
+  if (profile.interface.size() > kMaxInterface || profile.interface.find('/') != std::string::npos)
+    return ValidationError{kInterface, "must be an interface's name of at most 15 bytes, like eth0"};
+  if (!settings.on(kTcp)) return std::nullopt;
+  if (!profile.bind_address.empty()) return ValidationError{kBind, std::string(kNotWithTcp)};
+  if (!profile.interface.empty()) return ValidationError{kInterface, std::string(kNotWithTcp)};
+  if (profile.fwmark != 0) return ValidationError{kFwmark, std::string(kNotWithTcp)};
+  return std::nullopt;
+}
+
+// Recognises literals, and "localhost". The daemon checks other names again after resolving them.
 bool is_loopback(std::string_view host) {
   if (host == "localhost" || host == "::1") return true;
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
@@ -92,8 +141,8 @@ Check check_status_token(const std::string& token) {
     return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." +
                                              std::to_string(kMaxToken) + " characters"};
   }
-  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they
-  // are.
+  // The characters that may follow "Bearer" (RFC 6750 section 2.1). All but "+" and "/" need no escapes in a
+  // URL.
   constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
   if (token.find_first_not_of(kAllowed) != token.npos) {
@@ -110,7 +159,7 @@ Check read_status(const Settings& settings, Profile& profile) {
   Address address;
   if (auto bad = read_address(settings, OptionId::kStatus, address)) return bad;
   if (auto* host = std::get_if<HostPort>(&address)) {
-    if (host->host.empty()) host->host = "127.0.0.1";  // all others must be asked for by name
+    if (host->host.empty()) host->host = "127.0.0.1";  // other addresses must be configured explicitly
     if (profile.status_token.empty() && !is_loopback(host->host)) {
       return ValidationError{OptionId::kStatus, "is not loopback, so it needs a status-token"};
     }
@@ -123,9 +172,15 @@ Check read_status(const Settings& settings, Profile& profile) {
 
 std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
-  if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
-  if (auto bad = client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote))
-    return bad;
+  profile.listens_at_local_address =
+      !client || !settings.text(kLocalAddr).empty() || settings.text(kForward).empty();
+  if (profile.listens_at_local_address)
+    if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
+  if (client)
+    if (auto bad = read_forwards(settings, profile)) return bad;
+  if (client)
+    if (auto bad = read_uplink(settings, profile)) return bad;
+  if (auto bad = client ? read_servers(settings, profile) : read_target(settings, profile)) return bad;
   if (client)
     if (auto bad = read_local_access(settings, profile)) return bad;
   return read_status(settings, profile);

@@ -13,10 +13,10 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kHiddenValue = "(hidden)";
-// A pairing string holds the key behind it, other URLs may hold a password.
+// A pairing string has the key behind its scheme, and other URLs may have a password there.
 constexpr std::string_view kBehindScheme = "://";
 
-// Go's strconv.ParseBool.
+// The values of Go's strconv.ParseBool.
 std::optional<bool> parse_bool(std::string_view text) {
   constexpr std::array<std::string_view, 6> kTrue{"1", "t", "T", "TRUE", "true", "True"};
   constexpr std::array<std::string_view, 6> kFalse{"0", "f", "F", "FALSE", "false", "False"};
@@ -33,7 +33,7 @@ Result<Value> parse_number(const Option& option, std::string_view text) {
   if (negative || digits.starts_with('+')) digits.remove_prefix(1);
   const int base = starts_as_hex(digits) ? 16 : 10;
   if (base == 16) digits.remove_prefix(2);
-  // 010 is eight to Go and ten to everyone else: better refused than misread.
+  // Go reads 010 as eight, most users as ten. It is rejected, because either reading may be wrong.
   const bool ambiguous = base == 10 && digits.size() > 1 && digits.front() == '0';
   std::int64_t magnitude = 0;
   const char* const end = digits.data() + digits.size();
@@ -49,7 +49,7 @@ Value default_value(const Option& option, Role role) {
   const std::string_view text = option.default_for(role);
   if (option.kind == OptionKind::kSwitch) return Value{!text.empty()};
   if (option.kind != OptionKind::kNumber) return Value{std::string(text)};
-  if (text.empty()) return Value{std::int64_t{0}};  // the other role's
+  if (text.empty()) return Value{std::int64_t{0}};  // for the other role
   const auto number = parse_number(option, text);
   KCPTUN_CHECK(number.ok());
   return number.value();
@@ -61,10 +61,20 @@ std::string shown_on_command_line(const Value& value) {
   return std::get<std::string>(value);
 }
 
-std::string shown_in_file(const Value& value) {
+/// Entries of a list are URLs of places, and so shown whole; but for what may be a password or a pairing
+/// string.
+std::string shown_text(const Option& option, std::string_view text) {
+  constexpr std::size_t kLongest = 400;
+  if (option.kind != OptionKind::kList || text.find("kcptun://") != text.npos) return printable(text);
+  for (auto at = text.find('@'); at != text.npos; at = text.find('@', at + 1))
+    if (!text.substr(0, at).ends_with(kBehindScheme)) return printable(text);
+  return escaped(text, kLongest);
+}
+
+std::string shown_in_file(const Option& option, const Value& value) {
   if (const bool* on = std::get_if<bool>(&value)) return *on ? "true" : "false";
   if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
-  return '"' + printable(std::get<std::string>(value)) + '"';
+  return '"' + shown_text(option, std::get<std::string>(value)) + '"';
 }
 
 std::string prefixed(Role role, std::string_view message) {
@@ -100,12 +110,12 @@ StartupError content_error(Role role, std::string_view message) {
 
 StartupError startup_error_of(const Settings& settings, const ValidationError& complaint) {
   const Option& option = option_of(complaint.option);
-  const Value& value = settings.value(complaint.option);
+  const Value value = complaint.entry.empty() ? settings.value(complaint.option) : Value{complaint.entry};
   const Source source = settings.source(complaint.option);
   if (source == Source::kFile || source == Source::kTunnel) {
     const auto& file = source == Source::kTunnel ? settings.place() : settings.text(OptionId::kConfigFile);
     return content_error(settings.role(),
-                         field_message(file, option, shown_in_file(value), complaint.predicate));
+                         field_message(file, option, shown_in_file(option, value), complaint.predicate));
   }
   const std::string shown = shown_on_command_line(value);
   if (settings.source(complaint.option) == Source::kPluginOption) {
@@ -119,7 +129,7 @@ std::string flag_message(const Option& option, std::string_view value, std::stri
   message += option.flag;
   if (is_secret(option.id)) value = kHiddenValue;
   const bool no_value = option.kind == OptionKind::kSwitch && value.empty();
-  if (!no_value) message += value.empty() ? " \"\"" : ' ' + printable(value);
+  if (!no_value) message += value.empty() ? " \"\"" : ' ' + shown_text(option, value);
   if (predicate.starts_with("is ")) predicate.remove_prefix(3);
   return message.append(": ").append(predicate);
 }
@@ -132,14 +142,18 @@ std::string field_message(std::string_view file, const Option& option, std::stri
 }
 
 std::string shown_value(const Option& option, const Value& value) {
-  return is_secret(option.id) ? std::string(kHiddenValue) : shown_in_file(value);
+  return is_secret(option.id) ? std::string(kHiddenValue) : shown_in_file(option, value);
 }
 
 std::string printable(std::string_view text, std::size_t longest) {
-  std::string shown;
   if (const auto url = text.find(kBehindScheme); url != text.npos)
     longest = std::min(longest, url + kBehindScheme.size());
-  const auto is_c1 = [&](std::size_t at) {  // U+0080 to U+009F, which terminals obey too
+  return escaped(text, longest);
+}
+
+std::string escaped(std::string_view text, std::size_t longest) {
+  std::string shown;
+  const auto is_c1 = [&](std::size_t at) {  // U+0080 to U+009F are control characters for terminals too
     return text.substr(at, 2) >= "\xc2\x80" && text.substr(at, 2) <= "\xc2\x9f";
   };
   for (std::size_t i = 0; i < std::min(text.size(), longest); ++i) {

@@ -124,6 +124,8 @@ struct SmuxSettings {
   std::uint32_t stream_buffer = 2097152;  // streambuf: the same per stream; version 2 only
   bool buffers_follow_window = false;     // both grow with the receive window (Smux::fit_buffers())
   std::uint32_t max_streams = 65536;      // concurrently open streams of a session; further SYNs are rejected
+  // Capability bits that this end announces to a peer of this project (core/smux/capabilities.h).
+  std::uint32_t capabilities = 0;
 };
 
 struct LinkSettings {

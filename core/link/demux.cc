@@ -14,12 +14,19 @@ std::optional<Segment> Demux::first_segment(Bytes body) {
   return take_segment(body);
 }
 
+// The conv that an opened packet names in the clear; none in parity and garbage.
+std::optional<std::uint32_t> Demux::conv_of(Bytes body) {
+  if (is_datagram_packet(body)) return datagram_conv(body);
+  const std::optional<Segment> segment = first_segment(body);
+  return segment ? std::optional(segment->conv) : std::nullopt;
+}
+
 // Packets at the front that go where the first one goes: they name its conv, or none in the clear.
 std::size_t Demux::count_same_conv(std::span<const Packet> packets, std::uint32_t conv) {
   std::size_t count = 1;
   for (; count < packets.size(); ++count) {
-    const std::optional<Segment> segment = first_segment(packets[count].bytes());
-    if (segment && segment->conv != conv) break;
+    const std::optional<std::uint32_t> named = conv_of(packets[count].bytes());
+    if (named && *named != conv) break;
   }
   return count;
 }
@@ -49,16 +56,7 @@ SessionEntry* Demux::find_or_open(TimePoint now, const Path& path, MutableBytes 
   misrouted_to_.reset();
   SessionEntry* const known = find(path);
   const std::optional<Segment> segment = first_segment(body);
-  if (!segment) {  // parity, or garbage that the link counts
-    if (known) return known;
-    const auto misrouted = misrouted_paths_.find(key_of(path));
-    if (source == Source::kSocket && misrouted != misrouted_paths_.end()) {
-      misrouted_to_ = misrouted->second;
-    } else {
-      ++counters_.unmatched;
-    }
-    return nullptr;
-  }
+  if (!segment) return find_without_segment(now, path, body, source);
   if (known && known->link.conv() == segment->conv) return known;
   if (SessionEntry* const elsewhere = find(segment->conv)) return find_migrating(now, path, body, *elsewhere);
   if (source == Source::kOtherWorker) {  // the session has ended meanwhile
@@ -66,6 +64,22 @@ SessionEntry* Demux::find_or_open(TimePoint now, const Path& path, MutableBytes 
     return nullptr;
   }
   return try_open(now, path, *segment, known);
+}
+
+// A packet that opens nothing: of the datagram channel, parity, or garbage that the link counts.
+SessionEntry* Demux::find_without_segment(TimePoint now, const Path& path, MutableBytes body, Source source) {
+  SessionEntry* const known = find(path);
+  const std::optional<std::uint32_t> conv = conv_of(body);
+  if (known && (!conv || known->link.conv() == *conv)) return known;
+  if (SessionEntry* const elsewhere = conv ? find(*conv) : nullptr)
+    return find_migrating(now, path, body, *elsewhere);
+  const auto misrouted = misrouted_paths_.find(key_of(path));
+  if (source == Source::kSocket && misrouted != misrouted_paths_.end()) {
+    misrouted_to_ = misrouted->second;
+  } else {
+    ++counters_.unmatched;
+  }
+  return nullptr;
 }
 
 // Opens a session that is not in this table if no other worker has it and it may replace `known`.
@@ -239,8 +253,8 @@ void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> pack
 }
 
 std::size_t Demux::forward(std::span<const Packet> packets) {
-  const std::optional<Segment> segment = first_segment(packets.front().bytes());
-  const std::size_t count = segment ? count_same_conv(packets, segment->conv) : 1;
+  const std::optional<std::uint32_t> conv = conv_of(packets.front().bytes());
+  const std::size_t count = conv ? count_same_conv(packets, *conv) : 1;
   misrouted_.push_back({*misrouted_to_, packets.first(count)});
   counters_.misrouted += count;
   return count;

@@ -144,10 +144,12 @@ class Demux {
   static Key key_of(const Path& path) { return {path.remote, path.socket}; }
 
   static std::optional<Segment> first_segment(Bytes body);
+  static std::optional<std::uint32_t> conv_of(Bytes body);
   static std::size_t count_same_conv(std::span<const Packet> packets, std::uint32_t conv);
   void handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
   SessionEntry* find(const Path& path) const;
   SessionEntry* find_or_open(TimePoint now, const Path& path, MutableBytes body, Source source);
+  SessionEntry* find_without_segment(TimePoint now, const Path& path, MutableBytes body, Source source);
   SessionEntry* find_migrating(TimePoint now, const Path& path, MutableBytes body, SessionEntry& session);
   SessionEntry* try_open(TimePoint now, const Path& path, const Segment& segment, SessionEntry* known);
   SessionEntry* open(TimePoint now, const Path& path, std::uint32_t conv);

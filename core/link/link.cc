@@ -17,10 +17,6 @@ constexpr Duration kBufferedRoundTrip = milliseconds(5);
 constexpr std::size_t kControlChunk = 16 * 1024;
 // Segments of control frames that may wait for a full window.
 constexpr std::uint32_t kControlBacklog = 16;
-// A peer that sent data for open streams and is then silent for so long is sent a keepalive, once. A client
-// that only receives would otherwise learn late that its peer has restarted, or that its own address has
-// changed.
-constexpr Duration kIdleProbeAfter = seconds(1);
 
 std::optional<AntiReplay> make_anti_replay(Role role, std::uint64_t session, const LinkContext& context,
                                            TimePoint now) {
@@ -43,6 +39,7 @@ Link::Link(Role role, SessionName id, LinkContext& context, TimePoint now)
       mtu_prober_(kcp_, context.settings.kcp, context.overhead()),
       kcp_source_(kcp_, mtu_prober_),
       sender_({context, kcp_, path_validator_.validation(), anti_replay_ ? &*anti_replay_ : nullptr}, now),
+      accepts_datagrams_((context.settings.smux.capabilities & kDatagramPackets) != 0),
       liveness_(now) {}
 
 Link::~Link() = default;
@@ -53,10 +50,15 @@ struct Link::ArrivalCounters {
   std::uint64_t segments = 0;
   std::uint64_t fresh_segments = 0;
   std::uint64_t stream_bytes = 0;
+  std::uint64_t datagram_packets = 0;
+  bool fresh_since(const ArrivalCounters& before) const {
+    return fresh_segments != before.fresh_segments || datagram_packets != before.datagram_packets;
+  }
 };
 
 Link::ArrivalCounters Link::count_arrivals() const {
-  return {kcp_.counters().in_segments, kcp_.fresh_segments(), kcp_.counters().stream_bytes_in};
+  return {kcp_.counters().in_segments, kcp_.fresh_segments(), kcp_.counters().stream_bytes_in,
+          fresh_datagram_packets()};
 }
 
 void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
@@ -64,9 +66,10 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   if (anti_replay_ && packets.empty()) return;
   const ArrivalCounters before = count_arrivals();
   decoder_.handle_packets(now, packets);
+  handle_datagram_packets(now);
   // Any fresh segment counts, because one lost segment holds back the bytes behind it for long. Others do
   // not, or a recording would keep a dead peer alive.
-  if (kcp_.fresh_segments() != before.fresh_segments) smux_.handle_peer_activity(now);
+  if (count_arrivals().fresh_since(before)) smux_.handle_peer_activity(now);
   path_validator_.handle_echo();
   read_stream(now);  // first, so that what is read now is never copied
   decoder_.end_batch();
@@ -91,12 +94,13 @@ void Link::fit_stream_buffers() {
 
 void Link::note_arrivals(TimePoint now, const ArrivalCounters& before) {
   const ArrivalCounters after = count_arrivals();
-  if (role_ == Role::kClient && after.fresh_segments != before.fresh_segments) {
+  if (role_ == Role::kClient && after.fresh_since(before)) {
     liveness_.handle_arrival(now);
     liveness_.handle_state(now, kcp_.awaits_peer());
     idle_probe_at_.reset();
-    if (after.stream_bytes != before.stream_bytes && smux_.streams() > 0)
-      idle_probe_at_ = now + kIdleProbeAfter;
+    const bool data =
+        after.stream_bytes != before.stream_bytes || after.datagram_packets != before.datagram_packets;
+    if (data && smux_.streams() > 0) idle_probe_at_ = now + kIdleProbeAfter;
   }
   if (after.segments != before.segments) mtu_prober_.handle_arrival(now);
 }
@@ -139,8 +143,6 @@ std::string_view Link::closed_reason() const {
   if (kcp_.peer_restarted()) return "the peer has restarted";
   return smux_.dead() ? "nothing arrived from the peer for too long" : std::string_view{};
 }
-
-bool Link::is_fresh(Bytes body) const { return kcp_.is_fresh(kcp_packet_in(body)); }
 
 bool Link::matches_challenge(Bytes body, std::uint32_t token) const {
   return kcp_.matches_challenge(kcp_packet_in(body), token);
@@ -192,7 +194,8 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   if (role_ == Role::kClient) ping_if_unanswered(now);
   batch.begin_run(path);
   if (!path_validated()) sender_.send(now, path_validator_, batch);
-  const bool more = sender_.send(now, kcp_source_, batch);
+  const bool full = transmit_datagrams(now, batch);
+  const bool more = sender_.send(now, kcp_source_, batch) || full || transmit_datagrams(now, batch);
   sender_.end_batch();
   if (role_ == Role::kClient) liveness_.handle_state(now, kcp_.awaits_peer());
   if (path_mtu() && path_validated() && batch.room() >= MtuProber::kMaxPackets)
@@ -221,6 +224,7 @@ void Link::update_settings(const LinkSettings& settings, TimePoint now) {
 
 void Link::handle_timeout(TimePoint now) {
   kcp_.handle_timeout(now);
+  handle_datagram_timeout(now);
   if (idle_probe_at_ && *idle_probe_at_ <= now) {
     idle_probe_at_.reset();
     if (smux_.streams() > 0 && !kcp_.awaits_peer()) smux_.send_keepalive(now);
@@ -230,6 +234,7 @@ void Link::handle_timeout(TimePoint now) {
     smux_.handle_timeout(now, !smux_.can_receive());
     kcp_.trim();
     smux_.trim();
+    if (datagrams_) datagrams_->outgoing.trim();
   }
 }
 
@@ -239,7 +244,7 @@ std::optional<TimePoint> Link::next_timeout() const {
   const std::optional<TimePoint> data = earliest(sender_.next_timeout(), kcp_source_.next_timeout());
   const std::optional<TimePoint> streams = earliest(smux_.next_timeout(), smux_.next_sweep());
   const std::optional<TimePoint> peer = earliest(liveness_.next_timeout(), idle_probe_at_);
-  return earliest(earliest(probes, data), earliest(streams, peer));
+  return earliest(earliest(earliest(probes, data), next_datagram_timeout()), earliest(streams, peer));
 }
 
 }  // namespace kcptun

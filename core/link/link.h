@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "core/base/time.h"
 #include "core/kcp/kcp.h"
 #include "core/link/anti_replay.h"
+#include "core/link/datagram_channel.h"
 #include "core/link/kcp_source.h"
 #include "core/link/link_context.h"
 #include "core/link/liveness_monitor.h"
@@ -33,8 +35,15 @@ struct SessionName {
   std::uint64_t session;  // random, under a suite with a session header (docs/develop/protocol.md section 11)
 };
 
-/// Sans-I/O: fed with opened packets and with what the caller wants, drained by poll_event(), poll_transmit()
-/// and next_timeout(). After each mutation, drain all three.
+/// A datagram that the peer sent on a flow: see Link::poll_datagram().
+struct DatagramEvent {
+  std::uint32_t sid = 0;
+  std::uint64_t tag = 0;  // the stream's, of set_tag()
+  MutableBytes bytes;     // the address, then the payload
+};
+
+/// Sans-I/O: fed with opened packets and with what the caller wants, drained by poll_event(),
+/// poll_datagram(), poll_transmit() and next_timeout(). After each mutation, drain them all.
 ///
 /// It composes: PacketDecoder -> Kcp -> StreamCodec -> Smux inwards, and the same backwards to PacketSender
 /// outwards. What it decides itself is when to ask the peer for an answer, and when the session is over.
@@ -81,7 +90,11 @@ class Link {
   // --- the caller wants ---
 
   /// Opens a stream (client). None: the session cannot take another.
-  std::optional<std::uint32_t> open_stream() { return smux_.open_stream(); }
+  std::optional<std::uint32_t> open_stream(StreamKind kind = StreamKind::kPlain) {
+    return smux_.open_stream(kind);
+  }
+  /// Marks the session without a stream, so that the server announces its capabilities (client). Once.
+  void announce() { smux_.announce(); }
   void set_tag(std::uint32_t sid, std::uint64_t tag) { smux_.set_tag(sid, tag); }
   /// Room for up to `limit` bytes of the stream, to be filled from the first piece on and then committed;
   /// empty when windows are used up. The pieces stay valid until commit_write(), which must follow before any
@@ -101,6 +114,13 @@ class Link {
   /// Bytes of the stream's data events that were passed on.
   void consume(std::uint32_t sid, std::size_t bytes) { smux_.consume(sid, bytes); }
 
+  /// True once the peer accepts datagram packets.
+  bool can_send_datagrams() const { return (smux_.peer_capabilities() & kDatagramPackets) != 0; }
+  /// Sends a datagram, which may be lost, on the flow of the stream `sid`. Its bytes are those of `address`
+  /// and `payload`, which are copied. False if it was dropped: see DatagramQueue.
+  /// REQUIRES: can_send_datagrams().
+  bool send_datagram(TimePoint now, std::uint32_t sid, Bytes address, Bytes payload);
+
   /// Takes over what may change while a session lives: the windows, nodelay, interval, resend and the rate
   /// limit. The rest of `settings`, above all the FEC shards, stays as it was at the beginning.
   void update_settings(const LinkSettings& settings, TimePoint now);
@@ -108,6 +128,8 @@ class Link {
   // --- the caller must do ---
 
   std::optional<StreamEvent> poll_event(TimePoint now);
+  /// The next datagram of an open stream, after all events. The view lives as long as those of events.
+  std::optional<DatagramEvent> poll_datagram();
   /// True if poll_event() would read on: the stream data given out has been consumed far enough.
   bool event_ready() const { return kcp_.readable() && can_read(); }
   void release_views();
@@ -157,6 +179,8 @@ class Link {
   const Kcp& kcp() const { return kcp_; }
   const Smux& smux() const { return smux_; }
   const FecDecoder& fec() const { return decoder_.fec(); }
+  /// Null before the first datagram.
+  const DatagramChannel* datagrams() const { return datagrams_.get(); }
   std::uint64_t parity_sent() const { return sender_.parity_sent(); }
   /// Packets of any kind that left, and those that came.
   std::uint64_t packets_sent() const { return sender_.packets_sent(); }
@@ -176,10 +200,24 @@ class Link {
   void note_peer_window(TimePoint now);
   void fit_stream_buffers();
   void read_stream(TimePoint now);
+  // link_datagrams.cc
+  DatagramChannel& datagram_channel();
+  std::uint64_t fresh_datagram_packets() const {
+    return datagrams_ ? datagrams_->incoming.counters().packets : 0;
+  }
+  void handle_datagram_packets(TimePoint now);
+  bool transmit_datagrams(TimePoint now, TransmitBatch& batch);
+  std::optional<TimePoint> next_datagram_timeout() const;
+  void handle_datagram_timeout(TimePoint now);
   bool can_read() const { return smux_.can_receive() && closed_reason().empty(); }
   std::string_view protocol_error() const;
   void flush_control();
   void ping_if_unanswered(TimePoint now);
+
+  // A peer that sent data for open streams, or was sent a datagram, and is then silent for so long is sent a
+  // keepalive, once. A client that only receives would otherwise learn late that its peer has restarted, or
+  // that its own address has changed.
+  static constexpr Duration kIdleProbeAfter = seconds(1);
 
   const Role role_;
   LinkContext& context_;
@@ -192,6 +230,8 @@ class Link {
   MtuProber mtu_prober_;
   KcpSource kcp_source_;
   PacketSender sender_;
+  const bool accepts_datagrams_;
+  std::unique_ptr<DatagramChannel> datagrams_;
   std::size_t prepared_ = 0;          // payload bytes laid out, from prepare_write() to commit_write()
   std::uint32_t write_position_ = 0;  // the segment that they begin in
   LivenessMonitor liveness_;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/fec/fec_header.h"
+#include "core/link/datagram_packet.h"
 
 namespace kcptun {
 namespace {
@@ -27,6 +28,7 @@ std::span<const Packet> PacketDecoder::take_fresh(std::span<const Packet> packet
 
 void PacketDecoder::handle_packets(TimePoint now, std::span<const Packet> packets) {
   packets_received_ += packets.size();
+  datagram_packets_.clear();
   for (const Packet& packet : packets)
     if (packet.size >= kMinBody) handle_packet(now, packet.bytes());
 }
@@ -42,6 +44,7 @@ void PacketDecoder::handle_packet(TimePoint now, MutableBytes body) {
       ++out_of_band_;  // kcptun never sends it
       return;
     case FecType::kNone:
+      if (is_datagram_packet(body)) return datagram_packets_.push_back(body);
       return kcp_.handle_packet(now, body, Kcp::Origin::kArrived);
   }
 }

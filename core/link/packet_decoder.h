@@ -16,7 +16,7 @@
 namespace kcptun {
 
 /// Drops what is not fresh (under a suite with a session header), takes the FEC header off, and passes on to
-/// Kcp what arrived and what FEC has recovered.
+/// Kcp what arrived and what FEC has recovered. Sets the packets of the datagram channel aside.
 class PacketDecoder {
  public:
   /// All outlive the decoder. `anti_replay`: null if the suite has no session header.
@@ -29,6 +29,8 @@ class PacketDecoder {
   std::span<const Packet> take_fresh(std::span<const Packet> packets);
   /// Passes the bodies of take_fresh() on to Kcp.
   void handle_packets(TimePoint now, std::span<const Packet> packets);
+  /// The bodies of the last handle_packets() that are packets of the datagram channel.
+  std::span<const MutableBytes> datagram_packets() const { return datagram_packets_; }
   /// The memory of the packets is about to be reused.
   void end_batch() { fec_.end_batch(); }
   /// Recovered packets live until then.
@@ -50,6 +52,7 @@ class PacketDecoder {
   AntiReplay* const anti_replay_;
   FecDecoder fec_;
   std::vector<PoolBuffer> recovered_;  // Kcp, and then events, point into them
+  std::vector<MutableBytes> datagram_packets_;
   std::uint64_t packets_received_ = 0;
   std::uint64_t out_of_band_ = 0;
 };

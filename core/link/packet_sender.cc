@@ -45,6 +45,16 @@ bool PacketSender::send_data(TimePoint now, PacketSource& source, TransmitBatch&
   }
 }
 
+bool PacketSender::send_datagrams(TimePoint now, PacketSource& source, TransmitBatch& batch) {
+  while (batch.room() > 0) {
+    if (!may_send(now)) return false;
+    const std::size_t size = source.poll_packet(now, room(batch, 0)).size;
+    if (size == 0) return false;
+    append(now, batch, size);
+  }
+  return true;
+}
+
 bool PacketSender::send_probes(TimePoint now, PacketSource& source, TransmitBatch& batch) {
   while (batch.room() > 0) {
     const PacketSource::Polled polled = source.poll_packet(now, room(batch, 0));

@@ -39,6 +39,7 @@ class PacketSender {
   /// Appends the packets of `source` that are due, to the path of the batch's last run. True if the batch is
   /// full.
   bool send(TimePoint now, PacketSource& source, TransmitBatch& batch) {
+    if (source.kind() == PacketSource::Kind::kDatagram) return send_datagrams(now, source, batch);
     return source.kind() == PacketSource::Kind::kData ? send_data(now, source, batch)
                                                       : send_probes(now, source, batch);
   }
@@ -63,6 +64,7 @@ class PacketSender {
 
  private:
   bool send_data(TimePoint now, PacketSource& source, TransmitBatch& batch);
+  bool send_datagrams(TimePoint now, PacketSource& source, TransmitBatch& batch);
   bool send_probes(TimePoint now, PacketSource& source, TransmitBatch& batch);
   MutableBytes room(TransmitBatch& batch, std::size_t fec_header) const;
   bool may_send(TimePoint now);

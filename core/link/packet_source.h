@@ -18,7 +18,8 @@ class PacketSource {
  public:
   /// How PacketSender treats the packets of a source.
   enum class Kind : std::uint8_t {
-    kData,   // FEC-protected if the session sends FEC; wait for the rate limiter
+    kData,      // FEC-protected if the session sends FEC; wait for the rate limiter
+    kDatagram,  // unprotected; wait for the rate limiter
     kProbe,  // about the path: unprotected, which every receiver accepts; never wait, but are charged to the
              // limiter
   };

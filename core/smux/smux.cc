@@ -110,6 +110,7 @@ void Smux::handle_header(const FrameHeader& header) {
     error_ = "smux frame of impossible length";
     return;
   }
+  if (unsettled_sid_ && settle_opened(header)) return;
   switch (command) {
     case SmuxCommand::kNop:
       return handle_nop(header.sid);
@@ -151,7 +152,7 @@ void Smux::handle_syn(std::uint32_t sid) {
   }
   begin_window(stream);
   if (stream.update_due) queue_control(sid, stream);
-  events_.push_back({StreamEvent::Type::kOpened, sid, 0, {}});
+  report_opened(sid);
 }
 
 void Smux::handle_fin(std::uint32_t sid) {
@@ -220,14 +221,16 @@ std::optional<StreamEvent> Smux::poll_event() {
 
 // --- streams ---
 
-std::optional<std::uint32_t> Smux::open_stream() {
+std::optional<std::uint32_t> Smux::open_stream(StreamKind kind) {
   KCPTUN_CHECK(role_ == Role::kClient);
+  KCPTUN_CHECK(kind == StreamKind::kPlain || (settings_.capabilities & kRequestStreams) != 0);
   if (next_sid_ > kLastSid || streams_.size() >= settings_.max_streams) return std::nullopt;
   const std::uint32_t sid = next_sid_;
   next_sid_ += 2;
   Stream& stream = streams_[sid];
-  if (!std::exchange(marked_, true)) mark_due_ = true;
+  announce_with_stream();
   stream.syn_due = true;
+  stream.kind = kind;
   begin_window(stream);
   queue_control(sid, stream);
   return sid;
@@ -311,7 +314,7 @@ void Smux::append_update(std::vector<std::uint8_t>& out, std::uint32_t sid, std:
 }
 
 void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream& stream) {
-  if (stream.syn_due) append_frame(out, SmuxCommand::kSyn, sid, {});
+  if (stream.syn_due) append_opening(out, sid, stream);
   if (stream.update_due && !stream.gone) {
     const std::uint32_t window = window_of(stream);
     append_update(out, sid, stream.consumed, window);
@@ -323,14 +326,10 @@ void Smux::append_control(std::vector<std::uint8_t>& out, std::uint32_t sid, Str
   stream.syn_due = stream.update_due = stream.queued = false;
 }
 
-// A client's mark follows its first SYN, because a peer with other settings diagnoses a mismatch from the
-// first bytes of a session. A server's mark precedes all resets, which a peer ignores before it has seen the
-// mark.
 void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
-  if (role_ == Role::kServer && std::exchange(mark_due_, false))
-    append_frame(out, SmuxCommand::kNop, kProgramMark, {});
-  if (nop_due_) append_frame(out, SmuxCommand::kNop, 0, {});
-  nop_due_ = false;
+  if (role_ == Role::kServer) append_mark(out);
+  if (std::exchange(nop_due_, false)) append_frame(out, SmuxCommand::kNop, 0, {});
+  if (mark_first_) append_mark(out);
   while (!control_.empty() && out.size() < limit) {
     const std::uint32_t sid = control_.front();
     control_.pop_front();
@@ -339,7 +338,7 @@ void Smux::poll_control(std::vector<std::uint8_t>& out, std::size_t limit) {
     append_control(out, sid, *stream);
     erase_if_over(sid, *stream);
   }
-  if (std::exchange(mark_due_, false)) append_frame(out, SmuxCommand::kNop, kProgramMark, {});
+  append_mark(out);
 }
 
 void Smux::handle_timeout(TimePoint now, bool stalled) {

@@ -13,16 +13,23 @@
 #include "core/base/bytes.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
+#include "core/smux/capabilities.h"
 #include "core/smux/frame.h"
 #include "core/smux/lingering_ends.h"
 #include "core/smux/receive_budget.h"
 
 namespace kcptun {
 
+/// What the payload of a stream begins with (docs/develop/protocol.md section 12).
+enum class StreamKind : std::uint8_t {
+  kPlain,    // the application's bytes, for the server's target
+  kRequest,  // a request that names the target
+};
+
 /// An event of a stream, in order. Link documents the lifetime of the view `data`.
 struct StreamEvent {
   enum class Type : std::uint8_t {
-    kOpened,    // the peer opened the stream (server only)
+    kOpened,    // the peer opened the stream (server only); its kind() is known
     kData,      // bytes arrived; call consume() when they were delivered
     kFinished,  // the peer has closed its direction
     kWritable,  // the stream had no window, and the peer has since advertised one
@@ -88,10 +95,16 @@ class Smux {
   // --- streams ---
 
   /// Opens a stream (client only). None if the sids are used up or the session has too many streams.
-  std::optional<std::uint32_t> open_stream();
+  /// REQUIRES: SmuxSettings::capabilities has kRequestStreams for a request stream.
+  std::optional<std::uint32_t> open_stream(StreamKind kind = StreamKind::kPlain);
   /// True if open_stream() can never succeed again: a new session is needed.
   bool sids_used_up() const;
   void set_tag(std::uint32_t sid, std::uint64_t tag);
+  /// None for a stream that is unknown or was removed by its owner.
+  std::optional<std::uint64_t> tag(std::uint32_t sid) const {
+    const Stream* stream = find(sid);
+    return stream && !stream->gone ? std::optional(stream->tag) : std::nullopt;
+  }
   /// Payload bytes that may be sent on the stream now: its window in version 2. 0 for a finished or unknown
   /// stream. If it returns 0 for lack of window, kWritable follows the peer's next window update.
   std::size_t stream_room(std::uint32_t sid);
@@ -122,6 +135,10 @@ class Smux {
   bool lingering() const { return !lingering_.empty(); }
   /// True once the peer has marked itself as a program of this project (docs/develop/protocol.md section 12).
   bool peer_is_ours() const { return peer_is_ours_; }
+  /// Sends the mark and the capabilities now instead of with the first stream (client only). Once.
+  void announce();
+  /// Capability bits that the peer has announced. They never change once they are there.
+  std::uint32_t peer_capabilities() const { return peer_capabilities_.value_or(0); }
 
   // --- control frames and time ---
 
@@ -162,6 +179,11 @@ class Smux {
   void fit_buffers(std::uint64_t bytes);
   bool buffers_follow_window() const { return settings_.buffers_follow_window; }
   bool has_stream(std::uint32_t sid) const { return find(sid) != nullptr; }
+  /// kPlain for an unknown stream.
+  StreamKind kind(std::uint32_t sid) const {
+    const Stream* stream = find(sid);
+    return stream ? stream->kind : StreamKind::kPlain;
+  }
   std::size_t streams() const { return streams_.size(); }
   /// Bytes in events that have not been consumed.
   std::size_t buffered() const { return budget_.held(); }
@@ -190,6 +212,7 @@ class Smux {
     bool withheld = false;                      // unread: its window is limited to what it holds
     bool queued = false;                        // is in control_
     bool syn_due = false;
+    StreamKind kind = StreamKind::kPlain;
     bool update_due = false;
     bool fin_due = false;
     bool reset_due = false;  // a reset of the stream is due
@@ -210,6 +233,13 @@ class Smux {
 
   void handle_header(const FrameHeader& header);
   void handle_nop(std::uint32_t sid);
+  void handle_mark();
+  void handle_capabilities(std::uint32_t sid);
+  void announce_with_stream();
+  void append_mark(std::vector<std::uint8_t>& out);
+  void append_opening(std::vector<std::uint8_t>& out, std::uint32_t sid, const Stream& stream) const;
+  void report_opened(std::uint32_t sid);
+  bool settle_opened(const FrameHeader& next);
   void handle_payload(MutableBytes piece);
   void handle_update(const std::uint8_t* payload);
   void handle_syn(std::uint32_t sid);
@@ -272,8 +302,12 @@ class Smux {
   TimePoint next_nop_;
   bool nop_due_ = false;
   bool mark_due_ = false;
-  bool marked_ = false;  // the mark is pending or was sent
+  bool marked_ = false;      // the mark is pending or was sent
+  bool mark_first_ = false;  // client: it precedes the first SYN
   bool peer_is_ours_ = false;
+  std::optional<std::uint32_t> peer_capabilities_;
+  // Server: a new stream that is not reported yet, because the frame behind its SYN shows its kind.
+  std::optional<std::uint32_t> unsettled_sid_;
   bool dead_ = false;
   Counters counters_;
 };

@@ -55,14 +55,12 @@ void Smux::append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream&
 
 // --- closed by the peer ---
 
-// NOPs of other peers have sid 0.
+// NOPs of other peers have sid 0. A client's streams have odd sids.
 void Smux::handle_nop(std::uint32_t sid) {
-  if (sid == kProgramMark && !peer_is_ours_) {
-    peer_is_ours_ = true;
-    if (!std::exchange(marked_, true)) mark_due_ = true;
-    release_lingering();
-  }
-  Stream* stream = peer_is_ours_ ? find(sid) : nullptr;
+  if (sid == kProgramMark) return handle_mark();
+  if (!peer_is_ours_) return;
+  if (sid % 2 == 0) return handle_capabilities(sid);
+  Stream* stream = find(sid);
   if (stream && !stream->gone) handle_reset(sid, *stream);
 }
 

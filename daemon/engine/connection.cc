@@ -103,14 +103,19 @@ void Connection::handle_hang_up() {
   watches_hang_up_ = false;
   pollfd entry{fd_.get(), 0, 0};
   if (::poll(&entry, 1, 0) != 1 || (entry.revents & (POLLERR | POLLHUP)) == 0) return;
-  if (read_ended_) return fail("the peer at this end is gone", std::strerror(ECONNRESET));
+  if (read_ended_) return fail("local peer closed the connection", std::strerror(ECONNRESET));
   hung_up_ = true;
   bound_drain();
 }
 
 void Connection::handle_connected(Dialer::Outcome outcome) {
   if (!outcome.fd.valid()) return fail("cannot reach the target", outcome.error);
+  if (!write_target_header(outcome.fd.get())) return fail("cannot reach the target", std::strerror(errno));
   dialer_.reset();
+  handle_established(std::move(outcome));
+}
+
+void Connection::handle_established(Dialer::Outcome outcome) {
   fd_ = std::move(outcome.fd);
   poll_ = std::move(outcome.poll);
   poll_->set_callback([this](int events) { handle_poll(events); });
@@ -129,7 +134,7 @@ void Connection::handle_deadline(TimePoint now) {
   if (failed_) return;
   if (give_up_at_ && *give_up_at_ <= now) {
     if (watch_error_ != 0)
-      return fail("the system refuses to watch a connection, which is reset", std::strerror(watch_error_));
+      return fail("cannot watch the connection; it is reset", std::strerror(watch_error_));
     return fail("what is left is not taken", std::strerror(ETIMEDOUT));
   }
   if (idle_at_ && *idle_at_ <= now) check_idleness(now);
@@ -163,12 +168,12 @@ void Connection::check_idleness(TimePoint) {
   idle_at_.reset();
   if (session_.link().smux().peer_is_ours()) return;  // such a peer sends a reset
   if (traffic_.total() != idle_traffic_) return bound_idleness();
-  fail("half-closed, and idle for too long", std::strerror(ETIMEDOUT));
+  fail("half-closed and idle for too long", std::strerror(ETIMEDOUT));
 }
 
 void Connection::handle_writable() {
   replay_.bind();
-  if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
+  if (watch_error_ == 0 && !refused_ && std::exchange(give_up_at_, std::nullopt)) arm();
   send_blocked_ = false;
   if (reading_paused_) resume_reading();
   if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor reports these
@@ -191,6 +196,7 @@ void Connection::fail(const char* what, const std::string& error) {
 void Connection::reset() {
   failed_ = true;
   dialer_.reset();
+  request_.reset();
   if (!poll_) return;
   poll_.reset();
   Engine& engine = session_.engine();
@@ -200,6 +206,7 @@ void Connection::reset() {
 void Connection::handle_peer_reset() {
   replay_.bind();
   if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
+  if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   peer_reset_ = true;
   end_if_drained();
   if (failed_) return;
@@ -209,7 +216,7 @@ void Connection::handle_peer_reset() {
 
 void Connection::add_traffic(const Traffic& moved) {
   traffic_.add(moved);
-  session_.add_traffic(moved);
+  session_.add_traffic(moved, load_);
 }
 
 }  // namespace kcptun

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/smux/capabilities.h"
 #include "daemon/log/log.h"
 #include "daemon/net/address.h"
 
@@ -34,6 +35,7 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
+  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams;
   return settings;
 }
 
@@ -61,7 +63,7 @@ void set_dscp(DatagramSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
   EventLog(profile.name)
-      .warning("the kernel refuses dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
+      .warning("cannot set dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
 }
 
 void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profile) {
@@ -71,7 +73,7 @@ void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profil
   if (said.exchange(true)) return;
   const std::string bytes = std::to_string(wanted);
   EventLog(profile.name)
-      .warning("the kernel clamps socket buffers, which costs speed",
+      .warning("socket buffers are clamped by the kernel; throughput may suffer",
                {{"wanted", wanted},
                 {"receive", socket.receive_buffer_bytes()},
                 {"send", socket.send_buffer_bytes()},

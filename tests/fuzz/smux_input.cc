@@ -56,7 +56,10 @@ class Owner {
  private:
   std::uint32_t sid(Input& input) const {
     const std::uint8_t choice = input.u8();
-    return choice == 0xff ? kProgramMark : 3 + 2u * (choice % 16);
+    if (choice == 0xff) return kProgramMark;
+    if (choice == 0xfe) return capability_sid(input.u8());
+    if (choice >= 0xe0) return 4 + 2u * (choice % 16);  // request marks
+    return 3 + 2u * (choice % 16);
   }
 
   std::vector<std::uint8_t> frame(Input& input) {
@@ -126,10 +129,16 @@ class Owner {
   }
 
   void write(Input& input) {
-    if (role_ == Role::kClient && input.u8() & 1) smux_.open_stream();
+    if (role_ == Role::kClient) open(input.u8());
     const std::uint32_t stream = sid(input);
     if (const std::size_t room = smux_.stream_room(stream); room > 0)
       smux_.record_sent(stream, std::min<std::size_t>(room, input.u16()));
+  }
+
+  void open(std::uint8_t how) {
+    const bool may_request = settings_.capabilities & kRequestStreams;
+    if (how & 1) smux_.open_stream(how & 2 && may_request ? StreamKind::kRequest : StreamKind::kPlain);
+    if (how & 4) smux_.announce();
   }
 
   void control(std::size_t limit) {
@@ -170,6 +179,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   settings.max_streams = how & 2 ? 4 : 65536;
   settings.receive_buffer = how & 4 ? 512 : 65536;
   settings.stream_buffer = 1024;
+  settings.capabilities = how & 16 ? kRequestStreams | kDatagramPackets : 0;
   Owner owner(how & 8 ? Role::kClient : Role::kServer, settings);
   while (!input.empty()) owner.act(input);
   owner.finish();

@@ -61,6 +61,14 @@ struct SimEnd {
   std::uint64_t wakeups = 0;
 };
 
+/// Uses the links beside the flows of streams.
+struct SimCompanion {
+  virtual ~SimCompanion() = default;
+  virtual std::optional<TimePoint> next_timeout(Role at) const = 0;
+  /// The link's events were drained.
+  virtual void act(TimePoint now, Role at, Link& link) = 0;
+};
+
 class SimPair {
  public:
   SimPair(const SimSettings& settings, std::vector<FlowPlan> flow_plans, std::uint64_t seed)
@@ -74,6 +82,9 @@ class SimPair {
     path_to_client_.remote.port = 40000;
     wake_client(false);
   }
+
+  /// `companion` outlives the pair's runs.
+  void accompany(SimCompanion& companion) { companion_ = &companion; }
 
   /// Runs until `stop()` or the deadline. False if the deadline came first or an error occurred.
   template <typename Stop>
@@ -132,9 +143,14 @@ class SimPair {
     next = earliest(next, earliest(client_.flows.next_timeout(), link_->next_timeout()));
     if (session_entry_)
       next = earliest(next, earliest(server_.flows.next_timeout(), session_entry_->link.next_timeout()));
+    next = earliest(next, companion_due(Role::kClient));
+    if (session_entry_) next = earliest(next, companion_due(Role::kServer));
     return next;
   }
 
+  std::optional<TimePoint> companion_due(Role at) const {
+    return companion_ ? companion_->next_timeout(at) : std::nullopt;
+  }
   static bool due(std::optional<TimePoint> at, TimePoint now) { return at && *at <= now; }
 
   void step(TimePoint next) {
@@ -145,11 +161,13 @@ class SimPair {
       return fail("time stands still: something is due for ever");
     }
     const bool to_client = due(network_.next_arrival(Role::kClient), now_);
-    if (to_client || due(client_.flows.next_timeout(), now_) || due(link_->next_timeout(), now_))
+    if (to_client || due(client_.flows.next_timeout(), now_) || due(link_->next_timeout(), now_) ||
+        due(companion_due(Role::kClient), now_))
       wake_client(to_client);
     const bool to_server = due(network_.next_arrival(Role::kServer), now_);
     if (to_server || (session_entry_ && (due(server_.flows.next_timeout(), now_) ||
-                                         due(session_entry_->link.next_timeout(), now_))))
+                                         due(session_entry_->link.next_timeout(), now_) ||
+                                         due(companion_due(Role::kServer), now_))))
       wake_server(to_server);
   }
 
@@ -191,6 +209,7 @@ class SimPair {
     ++end.wakeups;
     if (due(link.next_timeout(), now_)) link.handle_timeout(now_);
     end.flows.act(now_, link);
+    if (companion_) companion_->act(now_, end.role, link);
     transmit(end, link, path, to);
     // Poison: no view of received bytes may be used after this.
     std::memset(end.arena.data(), 0xdd, end.packets.size() * kPacketStride);
@@ -228,6 +247,7 @@ class SimPair {
   std::optional<ReplayCache> gate_{now_ - seconds(600)};  // the server started long ago
   std::unique_ptr<Demux> demux_;
   SessionEntry* session_entry_ = nullptr;
+  SimCompanion* companion_ = nullptr;
   std::string failure_;
 };
 
