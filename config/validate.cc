@@ -46,8 +46,8 @@ Check check_alone(const Settings& settings, const Option& option) {
                                  (cipher ? "; Go's kcptun takes every other name as aes: write aes" : "")};
     }
   }
-  const bool is_path = option.kind == OptionKind::kText && !is_secret(option.id);
-  if (is_path && settings.text(option.id).find('\0') != std::string::npos) {
+  const bool has_paths = option.kind == OptionKind::kText || option.kind == OptionKind::kList;
+  if (has_paths && !is_secret(option.id) && settings.text(option.id).find('\0') != std::string::npos) {
     return ValidationError{option.id, "has a NUL byte"};
   }
   return std::nullopt;
@@ -189,6 +189,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
 
 void read_client_only(const Settings& settings, Profile& profile) {
   profile.conn = u32(settings, kConn);
+  if (is_automatic(settings, kConn)) profile.conn.reset();
   profile.autoexpire = seconds(settings.number(kAutoExpire));
   const auto ttl = settings.number(kScavengeTtl);
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
@@ -263,6 +264,7 @@ bool is_automatic(const Settings& settings, OptionId id) {
     case kSendWindow:  // only a controller that models the path knows what to grow it to
       return is_left_alone(settings, id) && congestion_row(settings).window_grows(settings.number(kNc) != 0);
     case kReceiveWindow:
+    case kConn:
       return is_left_alone(settings, id);
     case kSmuxBuf:
     case kStreamBuf:

@@ -1,6 +1,7 @@
 // The client's share of one engine: accepts connections and carries them over its sessions.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -13,6 +14,8 @@
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
+#include "daemon/client/slot_choice.h"
+#include "daemon/client/udp_entrance.h"
 #include "daemon/engine/alarm.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/hints.h"
@@ -37,7 +40,10 @@ struct ClientShared {
   HintLimiter hints;
 };
 
-/// Manages the session slots of its engine; a slot holds at most one session. The first session is dialled as
+/// Manages the session slots of its engine; a slot holds at most one session. Connections go round robin over
+/// the slots. With `conn auto` there are kMaxAutoSessions slots, all on one engine, and choose_slot()
+/// decides: a further session is dialled while all others are saturated, and closed once it was idle for
+/// Profile::fold_after. The first session is dialled as
 /// soon as the server's address is known and this host has a route to it (ServerFinder). If a session has
 /// ended, the next connection for its slot dials again, with a new lookup of the name. A session that
 /// Link::suspected_dead reports as probably dead is replaced in the same way: it keeps its streams, which
@@ -57,7 +63,7 @@ struct ClientShared {
 /// (Reachability).
 ///
 /// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
-class ClientWorker final : public TunnelWorker {
+class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
  public:
   /// `profile`, `engine` and `shared` outlive the worker. `remotes`: the server's known addresses; empty with
   /// several servers.
@@ -68,6 +74,10 @@ class ClientWorker final : public TunnelWorker {
   void add_slot(std::size_t slot);
   /// Also accepts from `listening`, on behalf of all workers.
   void listen(FileDescriptor listening);
+  /// Also takes datagrams at `address`, for `target` behind the server. Flows use the sessions of this
+  /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
+  /// the address.
+  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target);
   /// Opens one spare socket per slot for later sessions, if the process would lack the privilege for such
   /// sockets later.
   void fill_reserve();
@@ -96,6 +106,7 @@ class ClientWorker final : public TunnelWorker {
     bool wanted = false;                     // true if a session is to be dialled as soon as possible
   };
 
+  Session* session_for_flow() override;
   void handle_closed(ClientSession& session, std::string_view reason);
   std::string_view judge_unanswered(ClientSession& session, TimePoint now);
   bool is_port_unreachable(ClientSession& session, TimePoint now) const;
@@ -105,6 +116,13 @@ class ClientWorker final : public TunnelWorker {
   void restart_streams(ClientSession& session);
   std::unique_ptr<ClientSession> release(ClientSession& session);
   void accept(FileDescriptor fd);
+  // conn auto (auto_sessions.cc)
+  using SlotLoads = std::array<SlotLoad, kMaxAutoSessions>;
+  std::size_t choose_auto_slot();
+  SlotLoad load_of(const Slot& slot) const;
+  bool dial_further(Slot& slot);
+  void fold(TimePoint now);
+  bool fold_if_idle(Slot& slot, TimePoint now);
   void admit(LocalConnection connection, Slot& slot);
   void serve(LocalConnection connection, Slot& slot);
   void wait(LocalConnection connection, Slot& slot);
@@ -151,13 +169,16 @@ class ClientWorker final : public TunnelWorker {
   Random random_;
   ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
+  std::vector<std::unique_ptr<UdpEntrance>> entrances_;  // outlive the sessions, which own their flows
   std::vector<Slot> slots_;
+  std::size_t next_flow_slot_ = 0;  // round robin
   std::vector<std::unique_ptr<Listener>> listeners_;
   // Sessions that keep their streams but take no new connections. Expired ones lived for autoexpire and end
   // after scavengettl. Suspect ones end with the keepalive timeout; a slot adds at most one per
   // kSuspectDeadAfter.
   std::vector<std::unique_ptr<ClientSession>> expired_;
   Alarm scavenge_;
+  Alarm fold_;           // while there are further sessions
   Alarm check_network_;  // scheduled after a sign that the route to the server may have changed
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;

@@ -216,7 +216,7 @@ void Connection::handle_peer_reset() {
 
 void Connection::add_traffic(const Traffic& moved) {
   traffic_.add(moved);
-  session_.add_traffic(moved);
+  session_.add_traffic(moved, load_);
 }
 
 }  // namespace kcptun

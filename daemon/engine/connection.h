@@ -13,6 +13,8 @@
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 #include "core/link/link.h"
+#include "core/link/saturation_monitor.h"
+#include "core/smux/stream_scheduler.h"
 #include "daemon/engine/backlog.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/engine.h"
@@ -32,7 +34,7 @@ namespace kcptun {
 /// after the bytes before them: bytes that the local peer sent before its reset are read first, and bytes for
 /// the local peer are written before the tunnel's reset is applied, within Session::drain_limit(). Owned by
 /// its Session, which learns of its end through detach().
-class Connection : private Deadline {
+class Connection : public StreamTurn, private Deadline {
  public:
   enum class Pull : std::uint8_t {
     kMore,     // there may be more to read
@@ -52,6 +54,7 @@ class Connection : private Deadline {
 
   std::uint32_t sid() const { return sid_; }
   const Traffic& traffic() const { return traffic_; }
+  const SaturationMonitor::StreamLoad& load() const { return load_; }
   TimePoint opened_at() const { return opened_at_; }
   /// Reads the address at the other end of the descriptor, for peer().
   void note_peer() { peer_ = peer_name(fd_.get()); }
@@ -89,8 +92,7 @@ class Connection : private Deadline {
   /// The stream is gone. The local peer sees a reset, not an orderly close, after the bytes already written.
   void reset();
 
-  bool in_ready_list = false;  // the session's bookkeeping
-  bool write_queued = false;
+  bool write_queued = false;  // the session's bookkeeping
 
  private:
   void handle_deadline(TimePoint now) override;
@@ -129,6 +131,7 @@ class Connection : private Deadline {
   std::unique_ptr<PollHandle> poll_;
   Backlog backlog_;
   Traffic traffic_;
+  SaturationMonitor::StreamLoad load_;
   const TimePoint opened_at_;
   std::string peer_;  // "" until note_peer() is called
   std::vector<iovec> queued_writes_;

@@ -13,16 +13,19 @@
 
 #include "config/profile.h"
 #include "core/link/link.h"
+#include "core/link/saturation_monitor.h"
+#include "core/smux/stream_scheduler.h"
 #include "daemon/engine/connection.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/stream_end.h"
 #include "daemon/log/log.h"
 
 namespace kcptun {
 
 /// Drives one link: passes its events to connections, reads from connections with input while the link has
-/// room (round robin), and moves its packets into the engine's batch. Owned by the client's or server's
-/// worker, which also owns the link.
+/// room, in the order of StreamScheduler, and moves its packets into the engine's batch. Owned by the
+/// client's or server's worker, which also owns the link.
 class Session : public Deadline {
  public:
   class Owner {
@@ -42,6 +45,7 @@ class Session : public Deadline {
   ~Session() override;
 
   void attach(std::unique_ptr<Connection> connection);
+  void attach(std::unique_ptr<StreamEnd> end);
   void set_path(const Path& path) { path_ = path; }
   const Path& path() const { return path_; }
 
@@ -60,6 +64,12 @@ class Session : public Deadline {
   void record_stream_start(const Connection& connection, std::uint32_t position) {
     stream_starts_.push_back({connection.sid(), position});
   }
+  // --- called by other ends of streams ---
+  /// The end is over. Destroys it after the callbacks in progress.
+  void detach(StreamEnd& end);
+  /// Calls end.handle_room() when the link may take more. Also after attach().
+  void wait_for_room(StreamEnd& end);
+
   Engine& engine() { return engine_; }
   /// Time limit for a stream without progress whose peer has closed its direction.
   Duration drain_limit() const;
@@ -75,13 +85,21 @@ class Session : public Deadline {
   /// Logs a request that failed, with the client.
   void log_request(std::string_view event, const Connection& connection, LogFieldList more) const;
   Link& link() { return link_; }
-  void add_traffic(const Traffic& moved) { traffic_.add(moved); }
+  /// A connection moved bytes; `load` is its own.
+  void add_traffic(const Traffic& moved, SaturationMonitor::StreamLoad& load) {
+    traffic_.add(moved);
+    saturation_.record(engine_.now(), load, moved.total());
+  }
 
   std::size_t connections() const { return connections_.size(); }
+  /// Streams that lead elsewhere than to connections.
+  std::size_t stream_ends() const { return ends_.size(); }
   const std::unordered_map<std::uint32_t, std::unique_ptr<Connection>>& open_connections() const {
     return connections_;
   }
   const Link& link() const { return link_; }
+  /// True if new streams would stand behind bulk data.
+  bool saturated() const { return saturation_.saturated(engine_.now()); }
   /// The traffic of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
   /// True if there is at least one connection and all are movable.
@@ -98,8 +116,16 @@ class Session : public Deadline {
   std::vector<LogField> stream_fields(const Connection& connection, LogFieldList more) const;
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
+  // session_ends.cc
+  void handle_end_event(StreamEnd& end, const StreamEvent& event);
+  void drain_datagrams();
+  void finish_round();
+  bool serve_waiting_ends();
+  void close_ends();
+  void begin_round(StreamEnd& end);
   void flush_writes();
-  bool pull_ready();
+  void pull_ready();
+  std::size_t pull(Connection& connection, std::size_t limit);
   void pause_unserved();
   bool transmit(TimePoint now);
   void announce_path_mtu();
@@ -117,10 +143,14 @@ class Session : public Deadline {
   bool closed_ = false;
   std::string_view end_reason_;  // the owner's reason to end the session
   Traffic traffic_;
+  SaturationMonitor saturation_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
-  std::deque<Connection*> ready_;           // have input; first in, first out
+  StreamScheduler ready_;                   // connections with input
   std::vector<Connection*> watching_;       // became ready in this round; paused if they are not served in it
   std::vector<Connection*> queued_writes_;  // have bytes to write in this round
+  std::unordered_map<std::uint32_t, std::unique_ptr<StreamEnd>> ends_;
+  std::vector<StreamEnd*> waiting_ends_;  // for room
+  std::vector<StreamEnd*> round_ends_;    // have views
   struct StreamStart {
     std::uint32_t sid;
     std::uint32_t position;

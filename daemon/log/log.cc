@@ -87,7 +87,7 @@ class EventLogger final : public spdlog::logger {
     return repeats_.take_all();
   }
 
-  /// Where lines wait; none: they are written at once.
+  /// The held lines; nothing if lines are written immediately.
   std::optional<std::vector<HeldLine>>& held() { return held_; }
 
  private:
@@ -139,7 +139,7 @@ void log_omitted(const std::vector<RepeatLimiter::Omitted>& omitted) {
         "repeated lines left out", {}, std::array{LogField("of", kind), LogField("count", lines)});
 }
 
-/// The field whose value is a sentence: in a line for people it stands behind a colon, as it is.
+/// The field whose value is a sentence. A text line has it last, after a colon and unquoted.
 constexpr std::string_view kSentence = "text";
 
 bool is_bare_word(std::string_view value) {
@@ -149,7 +149,7 @@ bool is_bare_word(std::string_view value) {
   return true;
 }
 
-/// With control bytes as \xNN, and a backslash before each of `escaped`.
+/// Appends `value` with control bytes as \xNN, and with a backslash before each character of `escaped`.
 void append_escaped(std::string& out, std::string_view value, std::string_view escaped) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   for (const char c : value) {

@@ -230,7 +230,7 @@ bool write_within(int fd, std::string_view text, Duration timeout) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     if (!can_write(fd, static_cast<int>(std::max<decltype(left)>(left, 0)))) {
       if (left <= 0) return false;
-      continue;  // interrupted by a signal, or the time is up
+      continue;  // interrupted by a signal, or the timeout is over
     }
     const std::string_view piece = first_piece(text);
     const ssize_t n = ::write(fd, piece.data(), piece.size());

@@ -46,6 +46,7 @@ constexpr std::array kSessionFields{
     OfSession{"sent", kBytes, kCounter, "Payload read from local connections.", sent<S>},
     OfSession{"received", kBytes, kCounter, "Payload written to local connections.", received<S>},
     OfSession{"streams", kNone, kGauge, "Open streams.", member<&S::streams>},
+    OfSession{"saturated", kNone, kGauge, "1 while bulk data fills the session, else 0; a client with conn auto then opens new streams in another one.", member<&S::saturated>},
     OfSession{"round_trip", kSeconds, kGauge, "Smoothed round-trip time.", member<&S::round_trip>},
     OfSession{"round_trip_minimum", kSeconds, kGauge, "Smallest round-trip time seen.", member<&S::round_trip_minimum>},
     OfSession{"round_trip_variation", kSeconds, kGauge, "Variation of the round-trip time.", member<&S::round_trip_variation>},

@@ -33,6 +33,7 @@ struct SessionSnapshot {
   std::size_t loop = 0;  // number of its thread
   Traffic traffic;
   std::uint64_t streams = 0;
+  bool saturated = false;  // bulk data fills it
 
   std::optional<double> round_trip, round_trip_minimum, round_trip_variation,
       retransmission_timeout;               // seconds

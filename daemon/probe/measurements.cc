@@ -28,7 +28,7 @@ constexpr std::uint32_t kMinPayload = 500;
 constexpr Duration kRateStep = milliseconds(600);
 constexpr std::uint64_t kFirstRate = 250'000;  // bytes per second
 // Packets per trial of a cipher: fewer than the five after which a server logs a wrong key or cipher
-// (RejectedPeers::kEnough).
+// (RejectedPeers::kThreshold).
 constexpr int kCipherTries = 4;
 constexpr Duration kCipherSpacing = milliseconds(250);  // between them
 constexpr Duration kCipherAnswer = seconds(1);          // after the last packet

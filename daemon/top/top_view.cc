@@ -251,7 +251,8 @@ std::vector<TableCell> TopView::session_row(const Session& one, std::size_t grap
   const auto bytes = [&one](const char* name) { return TableCell{as_bytes(figure(one.now, name))}; };
   const auto time = [&one](const char* name) { return TableCell{as_time(figure(one.now, name))}; };
   const bool failed = is_failed(one.now);
-  const std::string state = text_of(one.now, "state", 16);
+  const bool saturated = !failed && figure(one.now, "saturated") == 1;
+  const std::string state = saturated ? "saturated" : text_of(one.now, "state", 16);
   return {{one.tunnel},
           {shortened(text_of(one.now, "remote"), peer_columns), failed ? Tone::kAlarm : Tone::kPlain},
           {text_of(one.now, "conv")},

@@ -67,8 +67,8 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.receive_queue = kcp.receive_window().window() - kcp.receive_window().free();
 }
 
-// By the packets' numbers where the suite has them. Else by FEC's groups: each that was recovered or given up
-// lacked one packet at least.
+// Exact if the suite numbers packets. Otherwise a lower bound from FEC: each recovered group and each group
+// given up lacked at least one packet.
 std::optional<double> missing_packets(const Link& link) {
   if (const auto& guard = link.anti_replay()) {
     const std::uint64_t sent = guard->packets_sent_by_peer();
@@ -122,6 +122,7 @@ SessionSnapshot snapshot_session(const SessionView& view) {
   snapshot.conv = session.link().conv();
   snapshot.remote = to_string(session.path().remote);
   snapshot.traffic = session.traffic();
+  snapshot.saturated = session.saturated();
   take_path(session.link().kcp(), snapshot);
   take_congestion(session.link().kcp(), snapshot);
   take_segments(session.link().kcp(), snapshot);

@@ -141,17 +141,18 @@ TEST_CASE("kcptun's names and defaults are all there") {
   const auto check = fields_of(printed(run_flags({"--check"})));
   const auto client = nlohmann::json::parse(
       R"json({"localaddr": ":12948", "localaddr-mode": "", "localaddr-group": "", "remoteaddr": "vps:29900", "key": "(hidden)",
-    "crypt": "aes", "mode": "fast", "qpp": false, "qpp-count": 61, "conn": 1, "autoexpire": 0, "scavengettl": 600,
+    "crypt": "aes", "mode": "fast", "qpp": false, "qpp-count": 61, "conn": "auto", "autoexpire": 0, "scavengettl": 600,
     "mtu": 1350, "ratelimit": 0, "sndwnd": "auto", "rcvwnd": "auto", "datashard": 10, "parityshard": 3, "cc": "auto", "fec": "adaptive", "dscp": 0,
     "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304,
     "smuxver": 2, "smuxbuf": "auto", "framesize": 8192, "streambuf": "auto", "keepalive": 10, "closewait": 0,
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false,
     "status": "", "status-token": "", "threads": 0, "memory": 0,
-    "key-file": "", "user": "", "max-streams": 65536})json");
+    "key-file": "", "user": "", "max-streams": 65536,
+    "forwards": [], "bind": "", "interface": "", "fwmark": 0})json");
   CHECK(check == client);
   auto server = client;
-  for (const auto* field :
-       {"localaddr", "localaddr-mode", "localaddr-group", "remoteaddr", "conn", "autoexpire", "scavengettl"})
+  for (const auto* field : {"localaddr", "localaddr-mode", "localaddr-group", "remoteaddr", "conn",
+                            "autoexpire", "scavengettl", "forwards", "bind", "interface", "fwmark"})
     server.erase(field);
   server.update(nlohmann::json::parse(
       R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": "", "deny": "", "proxy-protocol": "off",

@@ -29,6 +29,8 @@ constexpr double kMaxStep = 0.125;
 // Factor beyond the policer's rate at which it has gone. Lower: the bucket that filled while little was sent
 // passes for it. Higher: normal probing begins later. [sim] as kCalm.
 constexpr double kGone = 2;
+// The same before it has dropped anything: the first measurement may be too low. Higher: as kGone.
+constexpr double kNeverThere = 4;
 // Intervals in a row with losses: each lowers the rate to what arrived, so a policer shows in one or two.
 // Lower: sessions that share a policer begin anew all the time. Higher: a path that loses more than before is
 // underused for longer. [sim] as kPackets.
@@ -46,7 +48,7 @@ void PolicedRate::begin(const AckedEvent& acked, std::uint64_t rate, double path
 }
 
 bool PolicedRate::gone() const {
-  return static_cast<double>(arrived_) > static_cast<double>(proven_) * kGone;
+  return static_cast<double>(arrived_) > static_cast<double>(proven_) * (shown_ ? kGone : kNeverThere);
 }
 
 bool PolicedRate::misjudged() const { return dropping_ >= kMisjudged; }
@@ -86,6 +88,7 @@ void PolicedRate::handle_batch(const Model& model, const Batch& batch) {
   arrived_ = tally_.rate(batch.acked);
   if (exceeds(tally_)) {
     proven_ = std::min(rate_, arrived_);
+    shown_ = true;
     fall_back();
     ++dropping_;
   } else if (!app_limited_) {

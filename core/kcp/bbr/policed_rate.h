@@ -35,6 +35,7 @@ class PolicedRate {
   std::uint64_t previous_ = 0;  // before it grew last
   std::uint64_t arrived_ = 0;   // bytes per second, in the last interval
   std::uint64_t proven_ = 0;    // the last rate that a policer has shown
+  bool shown_ = false;          // it has dropped something
   double path_loss_ = 0;
   std::uint32_t calm_ = 0;      // intervals in a row without losses beyond the path's
   std::uint32_t dropping_ = 0;  // intervals in a row with such losses
