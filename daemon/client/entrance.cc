@@ -38,14 +38,17 @@ class Entrance::Handshake final : private Deadline {
  public:
   Handshake(Entrance& owner, FileDescriptor fd)
       : owner_(owner),
+        engine_(owner.engine_),
         fd_(std::move(fd)),
         reader_(owner.forward_.kind == ForwardKind::kHttp ? RequestReader::Accepted::kSocks5AndHttp
                                                           : RequestReader::Accepted::kSocks5) {
-    poll_ = std::make_unique<PollHandle>(owner.engine_.uv(), fd_.get(), [this](int) { read(); });
-    owner.engine_.deadlines().set(*this, owner.engine_.now() + kHandshakeTimeout);
+    poll_ = std::make_unique<PollHandle>(engine_.uv(), fd_.get(), [this](int) { read(); });
+    engine_.deadlines().set(*this, engine_.now() + kHandshakeTimeout);
   }
-  ~Handshake() override {
-    owner_.engine_.deadlines().set(*this, std::nullopt);
+  ~Handshake() override { stop(); }
+  /// No event follows. The owner may end before this object does.
+  void stop() {
+    engine_.deadlines().set(*this, std::nullopt);
     poll_.reset();  // destroyed before the descriptor is closed
   }
   /// False: the system refuses.
@@ -57,6 +60,7 @@ class Entrance::Handshake final : private Deadline {
   void complete(Bytes early);
 
   Entrance& owner_;
+  Engine& engine_;
   FileDescriptor fd_;
   RequestReader reader_;
   std::unique_ptr<PollHandle> poll_;
@@ -143,6 +147,7 @@ void Entrance::shake_hands(FileDescriptor fd) {
 void Entrance::end(Handshake& handshake) {
   const auto it = std::ranges::find_if(handshakes_, [&](const auto& one) { return one.get() == &handshake; });
   if (it == handshakes_.end()) return;
+  (*it)->stop();
   engine_.dispose(std::move(*it));
   handshakes_.erase(it);
 }
