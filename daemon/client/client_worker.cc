@@ -38,7 +38,7 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
           profile, engine, random_,
           [this](const IpEndpoint& remote, std::uint32_t i) { return open_socket(remote, i); },
           [this] { handle_found(); }),
-      reserve_(static_cast<int>(profile.sockbuf)),
+      reserve_(static_cast<int>(profile.sockbuf), uplink_of(profile)),
       scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
       fold_(engine, [this](TimePoint now) { fold(now); }),
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
@@ -202,23 +202,29 @@ void ClientWorker::listen(FileDescriptor listening) {
       profile_.name));
 }
 
+void ClientWorker::listen(FileDescriptor listening, const Forward& forward) {
+  stream_entrances_.push_back(std::make_unique<Entrance>(
+      engine_, forward, std::move(listening), [this](LocalConnection one) { accept(std::move(one)); },
+      profile_.name));
+}
+
 // Round robin over all sessions of all engines, as kcptun does, where their number is given.
-void ClientWorker::accept(FileDescriptor fd) {
-  if (!profile_.conn) return take(std::move(fd), choose_auto_slot());
+void ClientWorker::accept(LocalConnection connection) {
+  if (!profile_.conn) return take(std::move(connection), choose_auto_slot());
   const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % *profile_.conn;
   ClientWorker* part = shared_.parts[slot % shared_.parts.size()];
-  if (part == this) return take(std::move(fd), slot);
-  auto moved = std::make_shared<FileDescriptor>(std::move(fd));
+  if (part == this) return take(std::move(connection), slot);
+  auto moved = std::make_shared<LocalConnection>(std::move(connection));
   part->engine_.mailbox().post([part, moved, slot] { part->take(std::move(*moved), slot); });
 }
 
-void ClientWorker::take(FileDescriptor fd, std::size_t slot_number) {
+void ClientWorker::take(LocalConnection connection, std::size_t slot_number) {
   if (shut_down_) return;
   Slot& slot = slots_[slot_number / shared_.parts.size()];
   const Duration lifetime = profile_.autoexpire;
   if (slot.session && lifetime.count() > 0 && engine_.now() - slot.session->dialled_at >= lifetime)
     expire(slot);
-  admit(std::move(fd), slot);
+  admit(std::move(connection), slot);
 }
 
 void ClientWorker::admit(LocalConnection connection, Slot& slot) {
@@ -238,7 +244,8 @@ void ClientWorker::wait(LocalConnection connection, Slot& slot) {
 
 void ClientWorker::serve(LocalConnection connection, Slot& slot) {
   Session& session = slot.session->session;
-  const std::optional<std::uint32_t> sid = session.link().open_stream();
+  const std::optional<std::uint32_t> sid =
+      session.link().open_stream(connection.request ? StreamKind::kRequest : StreamKind::kPlain);
   if (!sid && session.link().smux().sids_used_up()) {
     expire(slot);
     return admit(std::move(connection), slot);
@@ -303,6 +310,7 @@ TunnelSnapshot ClientWorker::share() const {
 void ClientWorker::shut_down() {
   shut_down_ = true;
   listeners_.clear();
+  stream_entrances_.clear();
   for (const auto& entrance : entrances_) entrance->stop();
   finder_.shut_down();
   if (servers_) servers_->shut_down();

@@ -11,6 +11,7 @@
 
 #include "config/profile.h"
 #include "core/base/random.h"
+#include "daemon/client/entrance.h"
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
@@ -74,6 +75,8 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   void add_slot(std::size_t slot);
   /// Also accepts from `listening`, on behalf of all workers.
   void listen(FileDescriptor listening);
+  /// The same for a forward.
+  void listen(FileDescriptor listening, const Forward& forward);
   /// Also takes datagrams at `address`, for `target` behind the server. Flows use the sessions of this
   /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
   /// the address.
@@ -82,7 +85,7 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   /// sockets later.
   void fill_reserve();
   /// Takes a connection for slot number `slot`, which belongs to this worker.
-  void take(FileDescriptor fd, std::size_t slot);
+  void take(LocalConnection connection, std::size_t slot);
 
   Counters counters() const override;
   std::size_t streams() const override;
@@ -115,7 +118,7 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   bool may_restart_streams(const ClientSession& session, bool gone) const;
   void restart_streams(ClientSession& session);
   std::unique_ptr<ClientSession> release(ClientSession& session);
-  void accept(FileDescriptor fd);
+  void accept(LocalConnection connection);
   // conn auto (auto_sessions.cc)
   using SlotLoads = std::array<SlotLoad, kMaxAutoSessions>;
   std::size_t choose_auto_slot();
@@ -173,6 +176,7 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   std::vector<Slot> slots_;
   std::size_t next_flow_slot_ = 0;  // round robin
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Entrance>> stream_entrances_;
   // Sessions that keep their streams but take no new connections. Expired ones lived for autoexpire and end
   // after scavengettl. Suspect ones end with the keepalive timeout; a slot adds at most one per
   // kSuspectDeadAfter.

@@ -29,6 +29,7 @@ Connection::Connection(Session& session, std::uint32_t sid, LocalConnection loca
       backlog_(session.engine().backlog_pool()),
       opened_at_(session.engine().now()),
       replay_(std::move(local.unsent)),
+      forwarded_(std::move(local.request)),
       moves_(local.moves) {
   poll_ = std::make_unique<PollHandle>(session_.engine().uv(), fd_.get(),
                                        [this](int events) { handle_poll(events); });
@@ -205,6 +206,7 @@ void Connection::reset() {
 
 void Connection::handle_peer_reset() {
   replay_.bind();
+  if (end_forwarded("the server reset the stream before its reply")) return;
   if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
   if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   peer_reset_ = true;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/bytes.h"
@@ -59,6 +60,8 @@ class Connection : public StreamTurn, private Deadline {
   /// Reads the address at the other end of the descriptor, for peer().
   void note_peer() { peer_ = peer_name(fd_.get()); }
   const std::string& peer() const { return peer_; }
+  /// Of a forward's connection; null: the stream is plain.
+  const ForwardedRequest* forwarded() const { return forwarded_.get(); }
   /// Bytes that the local peer has not accepted yet.
   std::size_t waiting() const { return backlog_.size(); }
   /// True if bytes that an earlier session read are still to be sent.
@@ -114,6 +117,11 @@ class Connection : public StreamTurn, private Deadline {
   void bound_idleness();
   void check_idleness(TimePoint now);
   void arm();
+  Bytes strip_reply(Bytes view);
+  bool settle_reply();
+  bool send_reply(ReplyCode code);
+  void refuse_forwarded(ReplyCode code, std::string_view reason);
+  bool end_forwarded(std::string_view reason);
   void refuse(int error);
   void fail(const char* what, const std::string& error);
   void stop_writing(int error);
@@ -139,6 +147,7 @@ class Connection : public StreamTurn, private Deadline {
   std::unique_ptr<StreamRequest> request_;  // while it chooses the target and the connection is established
   int watch_error_ = 0;                     // errno of a refused watch on fd_
   ReplayBuffer replay_;
+  std::unique_ptr<ForwardedRequest> forwarded_;  // of a forward's connection
   std::optional<std::uint32_t> first_position_;  // position in the link's stream of the first byte read
   std::uint8_t moves_ = 0;
   static constexpr std::size_t kMinRead = 4 * 1024;

@@ -103,6 +103,7 @@ LocalConnection Connection::take_back() {
   failed_ = true;
   LocalConnection local(std::move(fd_));
   local.unsent = replay_.take();
+  local.request = std::move(forwarded_);
   local.moves = static_cast<std::uint8_t>(moves_ + 1);
   return local;
 }
@@ -121,6 +122,7 @@ void Connection::resume_reading() {
 
 void Connection::queue_write(Bytes view) {
   replay_.bind();
+  if (forwarded_ && !forwarded_->settled) view = strip_reply(view);
   if (!takes_data()) return;
   if (request_) view = read_request(view);
   if (view.empty()) return;
@@ -155,6 +157,7 @@ void Connection::stop_writing(int error) {
 }
 
 void Connection::flush() {
+  if (forwarded_ && !settle_reply()) return queued_writes_.clear();
   std::size_t done = 0;
   while (done < queued_writes_.size() && takes_data()) {
     const std::size_t count = std::min(queued_writes_.size() - done, kWriteVectors);
@@ -189,8 +192,9 @@ void Connection::write_backlog() {
 }
 
 void Connection::handle_peer_finished() {
-  peer_finished_ = true;
   replay_.bind();
+  if (end_forwarded("the server closed the stream before its reply")) return;
+  peer_finished_ = true;
   if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   if (refused_ && read_ended_) return session_.detach(*this);
   const Smux& smux = session_.link().smux();

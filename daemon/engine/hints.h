@@ -24,8 +24,9 @@ enum class Hint : std::uint8_t {
   kMemoryPressure,
   kSessionStalled,
   kPeerStalled,
+  kNotSocks5,
 };
-inline constexpr std::size_t kHints = 8;
+inline constexpr std::size_t kHints = 9;
 
 /// Rate limiter of a tunnel's hints, shared by its threads. Bounds: one line of each kind per kQuiet.
 /// Thread-safe.

@@ -67,8 +67,14 @@ std::vector<LogField> Session::stream_fields(const Connection& connection, LogFi
   std::vector<LogField> fields{{"conv", hex_id(link_.conv())},
                                {"sid", connection.sid()},
                                {"client", client ? connection.peer() : to_string(path_.remote)}};
+  if (const ForwardedRequest* request = connection.forwarded())
+    fields.insert(fields.end(), {{"forward", request->entrance}, {"target", request->target}});
   fields.insert(fields.end(), more.begin(), more.end());
   return fields;
+}
+
+void Session::log_unreached(const Connection& connection, std::string_view reason) const {
+  if (!profile_.quiet) log_stream("target not reached", connection, {{"reason", reason}});
 }
 
 void Session::detach(Connection& connection) {

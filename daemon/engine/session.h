@@ -77,6 +77,8 @@ class Session : public Deadline {
   Duration half_closed_idle() const {
     return std::max<Duration>(profile_.closewait, profile_.half_closed_idle);
   }
+  /// Of a forward's connection that the server could not or would not connect.
+  void log_unreached(const Connection& connection, std::string_view reason) const;
   EventLog log() const { return EventLog(profile_.name); }
   /// The target of connections in the profile, for messages.
   std::string target() const;

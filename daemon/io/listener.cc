@@ -14,6 +14,7 @@
 
 #include "daemon/log/log.h"
 #include "daemon/net/address.h"
+#include "daemon/net/original_destination.h"
 
 namespace kcptun {
 namespace {
@@ -33,15 +34,19 @@ void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, 
 int family_of(const IpEndpoint& address) { return is_ipv4(address) ? AF_INET : AF_INET6; }
 
 // Binds and listens. On failure errno is set.
-FileDescriptor try_listen(const IpEndpoint& address, bool share_port, int family) {
+enum class Destinations : std::uint8_t { kOwn, kForeignToo };
+FileDescriptor try_listen(const IpEndpoint& address, bool share_port, Destinations destinations) {
+  const int family = family_of(address);
   FileDescriptor fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return fd;
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
   const SocketAddress name = to_sockaddr(address, family);
+  const bool foreign = destinations == Destinations::kForeignToo;
   prepare_connection(fd.get());  // accepted connections inherit these options
-  if (::bind(fd.get(), name.get(), name.size) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+  if ((foreign && !accept_foreign_addresses(fd.get(), family)) ||
+      ::bind(fd.get(), name.get(), name.size) != 0 || ::listen(fd.get(), kBacklog) != 0) {
     const int error = errno;
     fd = FileDescriptor();
     errno = error;
@@ -81,8 +86,16 @@ bool is_stale(const UnixPath& path) {
 
 Result<FileDescriptor> listen_tcp(const IpEndpoint& wanted, bool share_port) {
   const IpEndpoint address = usable_wildcard(wanted);
-  FileDescriptor fd = try_listen(address, share_port, family_of(address));
+  FileDescriptor fd = try_listen(address, share_port, Destinations::kOwn);
   if (!fd.valid()) return system_error("cannot listen on TCP " + to_string(address), errno);
+  return fd;
+}
+
+Result<FileDescriptor> listen_tproxy(const IpEndpoint& wanted, bool share_port) {
+  const IpEndpoint address = usable_wildcard(wanted);
+  FileDescriptor fd = try_listen(address, share_port, Destinations::kForeignToo);
+  if (!fd.valid())
+    return system_error("cannot listen for TPROXY (needs CAP_NET_ADMIN) on TCP " + to_string(address), errno);
   return fd;
 }
 

@@ -23,6 +23,8 @@ namespace kcptun {
 /// on the same port (SO_REUSEPORT); a port that another program uses is still detected. The error names the
 /// address.
 Result<FileDescriptor> listen_tcp(const IpEndpoint& address, bool share_port);
+/// The same on a port to which a firewall's TPROXY leads connections to other machines.
+Result<FileDescriptor> listen_tproxy(const IpEndpoint& address, bool share_port);
 /// Access to a unix socket's file. Unset members follow the umask and the process's own group.
 struct UnixAccess {
   std::optional<mode_t> mode;

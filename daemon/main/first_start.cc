@@ -79,6 +79,14 @@ std::string server_step(const InitPair& init, const ProfilePair& pair, const std
   return text + (here ? "\n\n" : " With -t ADDRESS, to another target.\n\n");
 }
 
+// localaddr, or the forwards that stand in its place.
+std::string entrances_of(const Settings& client) {
+  const std::string& local = client.text(OptionId::kLocalAddr);
+  const std::string& forwards = client.text(OptionId::kForward);
+  if (local.empty()) return escaped(forwards, forwards.size());
+  return printable(local);
+}
+
 std::string client_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing,
                         int number) {
   const bool here = init.written == Role::kClient;
@@ -86,7 +94,7 @@ std::string client_step(const InitPair& init, const ProfilePair& pair, const std
       std::to_string(number) + ". Start the client " + (here ? "here" : "on its machine") + ":\n\n";
   text += here ? "    kcptun-client -c " + printable_path(init.path) + "\n\n"
                : pairing_command(Role::kClient, pairing) + '\n';
-  text += "   Applications there connect to " + printable(pair.client.text(OptionId::kLocalAddr)) + ".";
+  text += "   Applications there connect to " + entrances_of(pair.client) + ".";
   return text + (here ? "\n" : " With -l ADDRESS, to another\n   address.\n");
 }
 

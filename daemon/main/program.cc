@@ -97,8 +97,11 @@ void set_up_memory() {
 
 bool binds_low_ports(const Profile& profile) {
   constexpr std::uint16_t kFirstFreePort = 1024;
-  const auto* local = std::get_if<HostPort>(&profile.local_address);
-  return local && local->port_min != 0 && local->port_min < kFirstFreePort;
+  const auto is_low = [](const Address& address) {
+    const auto* local = std::get_if<HostPort>(&address);
+    return local && local->port_min != 0 && local->port_min < kFirstFreePort;
+  };
+  return is_low(profile.local_address) || std::ranges::any_of(profile.forwards, is_low, &Forward::listen);
 }
 
 Result<bool> drop_privileges(bool low_ports, bool tcp_mode, const std::optional<Identity>& identity) {

@@ -29,9 +29,9 @@ bool make_new(int fd, int family) {
 
 }  // namespace
 
-// True if the buffers are larger than what the kernel would grant to a new socket.
+// True if the kernel would not grant the mark or the size of the buffers to a new socket.
 bool SocketReserve::exceeds_unprivileged_limit(int fd) const {
-  return granted_buffer(fd, SO_RCVBUF) > grantable_buffer(SO_RCVBUF, bytes_) ||
+  return uplink_.mark != 0 || granted_buffer(fd, SO_RCVBUF) > grantable_buffer(SO_RCVBUF, bytes_) ||
          granted_buffer(fd, SO_SNDBUF) > grantable_buffer(SO_SNDBUF, bytes_);
 }
 
@@ -41,7 +41,7 @@ void SocketReserve::fill(int family, std::size_t count) {
     if (!fd.valid()) return;
     set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, bytes_);
     set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, bytes_);
-    if (!exceeds_unprivileged_limit(fd.get())) return;
+    if (!mark_for_uplink(fd.get(), uplink_) || !exceeds_unprivileged_limit(fd.get())) return;
     sockets_.emplace_back(family, std::move(fd));
   }
 }

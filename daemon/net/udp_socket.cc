@@ -89,6 +89,8 @@ Result<UdpSocket> UdpSocket::connect(const IpEndpoint& remote, const Options& op
   const int family = address.storage.ss_family;
   auto made = reserved.valid() ? UdpSocket(reserved.release(), family, options) : open(family, options, name);
   if (!made) return made;
+  if (Result<bool> bound = bind_to_uplink(made->fd(), family, options.uplink); !bound)
+    return Error{bound.error()};
   if (::connect(made->fd(), address.get(), address.size) != 0)
     return system_error("cannot connect UDP " + name);
   made->connected_ = true;

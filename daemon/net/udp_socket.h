@@ -25,6 +25,7 @@
 #include "core/base/result.h"
 #include "daemon/net/datagram_socket.h"
 #include "daemon/net/receive_arena.h"
+#include "daemon/net/uplink.h"
 #include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
@@ -41,6 +42,7 @@ struct UdpOptions {
   int buffer_bytes = 0;       // requested for each direction; 0: the system's default
   bool reuse_port = false;    // SO_REUSEPORT: one socket per loop on the same port
   bool receive_info = false;  // wildcard sockets: record the address that the peer sent to, and reply from it
+  Uplink uplink{};            // of connect()
   bool gso = true;            // the next three are for tests and for kernels whose support is broken
   bool gro = true;
   bool mmsg = true;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "core/base/check.h"
 #include "core/base/wipe.h"
 #include "core/crypt/suite_table.h"
@@ -83,7 +84,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(RunTunnels start, Reread reread) {
 Result<bool> Daemon::open_all() {
   const Profile& first = running_.tunnels.front().profile;
   std::size_t count = first.threads ? first.threads : std::max(1u, std::thread::hardware_concurrency());
-  if (!running_.several && first.role == Role::kClient) count = std::min<std::size_t>(count, first.conn.value_or(1));
+  if (!running_.several && first.role == Role::kClient)
+    count = std::min<std::size_t>(count, first.conn.value_or(1));
   Result<std::unique_ptr<WorkerThreads>> threads = WorkerThreads::open(count);
   if (!threads) return Error{threads.error()};
   threads_ = std::move(*threads);
@@ -129,7 +131,7 @@ void Daemon::log_start(const Tunnel& tunnel) const {
   const Profile& profile = tunnel.profile();
   EventLog(profile.name)
       .info("tunnel started", {{"version", KCPTUN_VERSION},
-                               {"from", to_text(profile.local_address)},
+                               {"from", local_text(profile)},
                                {"to", remote_text(profile)},
                                {"loops", tunnel.loops()}});
   EventLog(profile.name)

@@ -81,8 +81,14 @@ std::vector<NameQuery> DaemonReload::queries(const std::function<void(std::vecto
   for (Added& one : added) {
     const Profile& profile = one.configured.profile;
     resolve_remote(profile, one.addresses.remote);
-    const auto* local = std::get_if<HostPort>(&profile.local_address);
-    ask(local, local ? local->host : "", one.addresses.local);
+    const auto resolve_local = [&ask](const Address& address, std::vector<IpEndpoint>& to) {
+      const auto* local = std::get_if<HostPort>(&address);
+      ask(local, local ? local->host : "", to);
+    };
+    if (profile.listens_at_local_address) resolve_local(profile.local_address, one.addresses.local);
+    one.addresses.forwards.resize(profile.forwards.size());
+    for (std::size_t i = 0; i < profile.forwards.size(); ++i)
+      resolve_local(profile.forwards[i].listen, one.addresses.forwards[i]);
   }
   return all;
 }
@@ -104,7 +110,10 @@ void DaemonReload::resolve(WorkerThreads& threads, MemoryQuota& memory,
           if (!found[i]) return done(found[i].error());
           *places[i] = std::move(*found[i]);
         }
-        for (Added& one : added) one.addresses.local = own_addresses(std::move(one.addresses.local));
+        for (Added& one : added) {
+          one.addresses.local = own_addresses(std::move(one.addresses.local));
+          for (auto& addresses : one.addresses.forwards) addresses = own_addresses(std::move(addresses));
+        }
         done(std::nullopt);
       });
 }

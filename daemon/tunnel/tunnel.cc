@@ -8,17 +8,18 @@
 #include <atomic>
 #include <iterator>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "daemon/io/listener.h"
 #include "daemon/io/name_lookup.h"
 #include "daemon/log/log.h"
 #include "daemon/net/address.h"
 #include "daemon/net/port_probe.h"
-#include "daemon/tunnel/unix_access.h"
 #include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
@@ -113,77 +114,10 @@ void Tunnel::add_loops(std::size_t first_thread) {
   }
 }
 
-// Opens the listening sockets first. A failed start then logs one line, before any session is dialled.
-Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
-  for (Worker& worker : workers_) {
-    auto part = std::make_unique<ClientWorker>(profile_, *worker.engine, client_, addresses.remote);
-    client_.parts.push_back(part.get());
-    worker.part = std::move(part);
-  }
-  Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local, inherited);
-  if (!listening) return Error{listening.error()};
-  for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
-    client_.parts[slot % client_.parts.size()]->add_slot(slot);
-  for (ClientWorker* part : client_.parts) part->fill_reserve();
-  for (std::size_t i = 0; i < listening->size(); ++i)
-    for (FileDescriptor& fd : (*listening)[i]) client_.parts[i]->listen(std::move(fd));
-  return true;
-}
-
-// One socket per worker on each TCP address, one for the first worker on a unix path.
-Result<std::vector<std::vector<FileDescriptor>>> Tunnel::open_listeners(const std::vector<IpEndpoint>& locals,
-                                                                        ListeningSockets& inherited) {
-  std::vector<std::vector<FileDescriptor>> sockets(client_.parts.size());
-  if (const auto* path = std::get_if<UnixPath>(&profile_.local_address)) {
-    Result<FileDescriptor> listening = open_unix_listener(*path, inherited);
-    if (!listening) return Error{listening.error()};
-    listened_.push_back({ListeningSockets::place(*path), listening->get()});
-    sockets[0].push_back(std::move(*listening));
-    return sockets;
-  }
-  const bool shared = sockets.size() > 1;
-  for (const IpEndpoint& address : locals) {
-    const std::string place = ListeningSockets::place(PortKind::kTcp, address);
-    std::vector<FileDescriptor> had = distribute(inherited.take(place), sockets.size());
-    if (shared && had.empty())  // with SO_REUSEPORT, a port that another program uses appears free
-      if (Result<FileDescriptor> probe = listen_tcp(address, false); !probe) return Error{probe.error()};
-    for (std::size_t i = 0; i < std::max(sockets.size(), had.size()); ++i) {
-      Result<FileDescriptor> listening = had.empty() ? listen_tcp(address, shared) : std::move(had[i]);
-      if (!listening) return Error{listening.error()};
-      listened_.push_back({place, listening->get()});
-      sockets[i % sockets.size()].push_back(std::move(*listening));
-    }
-  }
-  return sockets;
-}
-
-Result<FileDescriptor> Tunnel::open_unix_listener(const UnixPath& path, ListeningSockets& inherited) {
-  const std::string place = ListeningSockets::place(path);
-  std::vector<FileDescriptor> had = inherited.take(place);
-  if (!had.empty()) {
-    socket_file_ = inherited.file(place);
-    return std::move(had.front());
-  }
-  Result<UnixAccess> access = unix_access(profile_, path);
-  if (!access) return Error{access.error()};
-  Result<FileDescriptor> listening = listen_unix(path, *access);
-  if (listening) socket_file_ = std::make_shared<SocketFile>(path);
-  return listening;
-}
-
-// Duplicates sockets until each worker has one, so that several accept from the same socket; none if
-// `sockets` is empty. Surplus sockets are listened on, too, because their queues may hold connections.
-std::vector<FileDescriptor> Tunnel::distribute(std::vector<FileDescriptor> sockets, std::size_t parts) {
-  const std::size_t had = sockets.size();
-  for (std::size_t i = 0; had > 0 && sockets.size() < parts; ++i)
-    sockets.emplace_back(::fcntl(sockets[i % had].get(), F_DUPFD_CLOEXEC, 0));
-  return sockets;
-}
-
 void Tunnel::export_sockets(ListeningSockets& sockets) const {
   for (const Listened& one : listened_) {
     sockets.add(one.place, one.fd);
-    if (socket_file_) sockets.add_file(one.place, socket_file_);
+    if (one.file) sockets.add_file(one.place, one.file);
   }
 }
 
@@ -248,7 +182,7 @@ Result<bool> Tunnel::listen_on(const IpEndpoint& address, std::span<ServerWorker
   for (std::size_t i = 0; i < parts.size(); ++i) {
     Result<int> listening = parts[i]->listen(address, shared, std::move(had[i]));
     if (!listening) return Error{listening.error()};
-    listened_.push_back({place, *listening});
+    listened_.push_back({place, *listening, nullptr});
   }
   return true;
 }
@@ -341,7 +275,7 @@ void Tunnel::collect_active(std::function<void(const TunnelTotals&)> then) {
 TunnelSnapshot Tunnel::described() const {
   TunnelSnapshot tunnel;
   tunnel.name = profile_.name.empty() ? "default" : profile_.name;
-  tunnel.local = to_text(profile_.local_address);
+  tunnel.local = local_text(profile_);
   tunnel.remote = remote_text(profile_);
   return tunnel;
 }
@@ -358,17 +292,31 @@ void Tunnel::add_to(const std::shared_ptr<StatusCollector>& gathering, std::size
   }
 }
 
+namespace {
+
+// Of a unix path nothing.
+std::optional<Error> resolve_local(const Address& address, std::vector<IpEndpoint>& to) {
+  const auto* local = std::get_if<HostPort>(&address);
+  if (!local) return std::nullopt;
+  Result<std::vector<IpEndpoint>> resolved = resolve(local->host, local->port_min);
+  if (!resolved) return Error{resolved.error()};
+  to = own_addresses(std::move(*resolved));
+  return std::nullopt;
+}
+
+}  // namespace
+
 Result<TunnelAddresses> resolve_tunnel(const Profile& profile) {
   TunnelAddresses addresses;
   const auto* remote = std::get_if<HostPort>(&profile.remote);
   if (const auto literal = remote ? parse_ip(remote->host, remote->port_min) : std::nullopt;
       literal && !remote->host.empty() && profile.servers.size() < 2)
     addresses.remote.push_back(*literal);
-  if (const auto* local = std::get_if<HostPort>(&profile.local_address)) {
-    Result<std::vector<IpEndpoint>> resolved = resolve(local->host, local->port_min);
-    if (!resolved) return Error{resolved.error()};
-    addresses.local = own_addresses(std::move(*resolved));
-  }
+  if (profile.listens_at_local_address)
+    if (auto error = resolve_local(profile.local_address, addresses.local)) return *error;
+  addresses.forwards.resize(profile.forwards.size());
+  for (std::size_t i = 0; i < profile.forwards.size(); ++i)
+    if (auto error = resolve_local(profile.forwards[i].listen, addresses.forwards[i])) return *error;
   return addresses;
 }
 

@@ -84,8 +84,9 @@ class Tunnel {
   void add_loops(std::size_t first_thread);
   void ask(const std::shared_ptr<TotalsCollection>& gathering, std::size_t index);
   Result<bool> open_client(const TunnelAddresses& addresses, ListeningSockets& inherited);
-  Result<std::vector<std::vector<FileDescriptor>>> open_listeners(const std::vector<IpEndpoint>& locals,
-                                                                  ListeningSockets& inherited);
+  using SocketsByPart = std::vector<std::vector<FileDescriptor>>;
+  struct ListenPlace;
+  Result<SocketsByPart> open_listeners(const ListenPlace& place, ListeningSockets& inherited);
   Result<FileDescriptor> open_unix_listener(const UnixPath& path, ListeningSockets& inherited);
   Result<bool> open_server(const TunnelAddresses& addresses, ListeningSockets& inherited);
   Result<bool> listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
@@ -106,12 +107,11 @@ class Tunnel {
   std::vector<Worker> workers_;
   std::size_t first_thread_ = 0;  // thread of the first worker
   struct Listened {
-    std::string place;  // key of ListeningSockets::place()
-    int fd;             // owned by a worker's socket, which lives as long
+    std::string place;                 // key of ListeningSockets::place()
+    int fd;                            // owned by a worker's socket, which lives as long
+    std::shared_ptr<SocketFile> file;  // of a unix socket; shared with the tunnel that replaces this one
   };
   std::vector<Listened> listened_;
-  // Of a client's localaddr; shared with the tunnel that replaces this one.
-  std::shared_ptr<SocketFile> socket_file_;
   // Detects totals that arrive after destruction.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -29,13 +29,21 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   UdpSocket::Options options;
   options.index = index;
   options.buffer_bytes = static_cast<int>(profile.sockbuf);
+  options.uplink = uplink_of(profile);
   return options;
+}
+
+Uplink uplink_of(const Profile& profile) {
+  Uplink uplink{std::nullopt, profile.interface, profile.fwmark};
+  if (!profile.bind_address.empty()) uplink.address = parse_ip(profile.bind_address, 0);
+  return uplink;
 }
 
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams;
+  if (profile.role == Role::kServer || !profile.forwards.empty())
+    settings.smux.capabilities |= kRequestStreams;
   return settings;
 }
 

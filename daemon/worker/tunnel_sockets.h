@@ -25,6 +25,8 @@ Path path_from(const DatagramSocket& socket, const IpEndpoint& remote);
 bool source_address_changed(const Path& path, const Profile& profile);
 /// The profile's options for a new socket.
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
+/// Through what the profile sends to its server.
+Uplink uplink_of(const Profile& profile);
 FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index);
 /// Sets DSCP on a new socket. Logs once if the kernel rejects it or grants smaller buffers than sockbuf.
 void configure_socket(DatagramSocket& socket, const Profile& profile);

@@ -16,6 +16,7 @@ namespace kcptun {
 struct TunnelAddresses {
   std::vector<IpEndpoint> local;
   std::vector<IpEndpoint> remote;
+  std::vector<std::vector<IpEndpoint>> forwards{};  // of each forward's LISTEN
 };
 
 /// One engine's share of the tunnel. Lives on its engine's thread, except for construction, destruction and

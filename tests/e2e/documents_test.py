@@ -1,5 +1,5 @@
-"""The first hour as the documents have it: the command blocks of README, quick start, install and recipes are run on a
-machine of their own (a network namespace with a web server, an SSH banner and the names that the pages use). The
+"""The first hour as the documents have it: the command blocks of README, quick start, install, recipes and forwards are
+run on a machine of their own (a network namespace with a web server, an SSH banner and the names that the pages use). The
 programs accept every profile that a page shows.
 
     documents_test.py --client PROGRAM --server PROGRAM
@@ -23,7 +23,7 @@ import tunnel as t
 from tunnel import OPTIONS
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
-PAGES = ("README.md", "docs/quick-start.md", "docs/install.md", "docs/recipes.md")
+PAGES = ("README.md", "docs/quick-start.md", "docs/install.md", "docs/recipes.md", "docs/forwarding-client.md")
 BLOCK = re.compile(r"(?:^<!-- (run|not run): ([^>]*) -->\n)?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROFILE = re.compile(r"^```json\n(\{.*?\n\})\n```$", re.MULTILINE | re.DOTALL)
 PAIRING = re.compile(r"kcptun://v1/[A-Za-z0-9_\s-]{20,}(?=')")  # as printed: broken into lines
@@ -234,6 +234,9 @@ class FirstHour(t.TunnelCase):
                 played = self.play("docs/recipes.md", name)
                 if name == "ssh":
                     self.assertEqual(played.first_line_at(2222), "SSH-2.0-stand-in")
+
+    def test_forwards(self):
+        self.play("docs/forwarding-client.md", "forwards")
 
 
 if __name__ == "__main__":
