@@ -113,6 +113,7 @@ bool Kcp::handle_ack(TimePoint now, const Segment& segment, Origin origin) {
 }
 
 void Kcp::end_batch(TimePoint now) {
+  path_.handle_time(now);
   receive_.end_batch();
   const PathState::BatchEnd batch{now, send_.in_flight() * packet_size_, peer_window() * packet_size_};
   path_.end_batch(batch, send_.end_batch(now, path_.rtt()), send_);
@@ -143,6 +144,7 @@ std::optional<ReceiveWindow::Piece> Kcp::read() {
 }
 
 void Kcp::handle_timeout(TimePoint now) {
+  path_.handle_time(now);
   if (paced_until_ && *paced_until_ <= now) paced_until_.reset();  // write_data() may set it again
   const Losses losses = send_.handle_timeout(now, path_.rtt());
   probe_due_ |= losses.probe_due;
@@ -161,10 +163,14 @@ std::uint32_t Kcp::send_quota() const {
   return std::min({send_window_limit_, std::max(peer_window(), 1u), path_.segment_window(packet_size_)});
 }
 
+std::uint32_t Kcp::backlog_limit() const {
+  return path_.backlog_limit(send_.in_flight_bytes(), packet_size_);
+}
+
 std::size_t Kcp::send_room() const {
   const std::uint32_t quota = send_quota();
   const std::uint32_t backlog = send_.end() - send_.next();
-  const std::uint32_t limit = path_.backlog_limit(send_.in_flight_bytes(), packet_size_);
+  const std::uint32_t limit = backlog_limit();
   if (send_.size() >= quota || backlog >= limit) return 0;
   return std::min(quota - send_.size(), limit - backlog) * segment_size();
 }

@@ -64,8 +64,10 @@ class Kcp {
 
   /// Segments that may be queued or in flight together, as the windows are now: at least 1.
   std::uint32_t send_quota() const;
-  /// Bytes that may be appended now. The queue is limited to about what may leave at once, or soon
+  /// Segments that may be queued and not sent: about what may leave at once, or soon
   /// (PathState::backlog_limit).
+  std::uint32_t backlog_limit() const;
+  /// Bytes that may be appended now. The queue has backlog_limit() segments at most.
   std::size_t send_room() const;
   /// See SendBuffer. Control data may be appended beyond send_room(); the caller bounds it.
   void prepare(std::size_t bytes, std::vector<MutableBytes>& pieces) { send_.prepare(bytes, pieces); }

@@ -31,6 +31,10 @@ class Pacer {
     const auto takes = static_cast<std::int64_t>(bytes * 1000000 / rate_);
     next_at_ = std::max(next_at_, now - kBurstAllowance) + Duration(takes);
   }
+  /// The time whose bytes may leave at once at `now`; 0 while allows(now) is false.
+  Duration behind(TimePoint now) const {
+    return std::clamp<Duration>(now - next_at_, Duration(0), kBurstAllowance);
+  }
   /// When allows() is worth another call. REQUIRES: allows(now) is false.
   TimePoint ready_at(TimePoint now) const { return std::max(next_at_, now + kTimerGranularity); }
 

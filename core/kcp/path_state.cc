@@ -9,12 +9,13 @@ namespace {
 // 5). Smaller values retransmit segments whose acknowledgement waits for the peer's interval.
 constexpr Duration kRtoFloor = milliseconds(100);
 constexpr Duration kRtoFloorNodelay = milliseconds(30);
-// How long paced data may be queued. Data that is written later waits behind it, so it is short; below a few
-// timer granularities (Pacer::kTimerGranularity) the pacer runs dry between two wake-ups.
-constexpr Duration kBacklogTime = milliseconds(4);
-// Segments that may be queued on slow paths, where kBacklogTime is less than a segment: enough for one read
-// of a small request. Larger values add queueing delay to paths below 20 Mbit/s.
-constexpr std::uint32_t kMinBacklog = 8;
+// How much paced data may be queued beyond what may leave now, as time at the paced rate. Data that is
+// written later waits behind it, so it is short. Less: the pacer runs dry between two wake-ups of which the
+// second is late.
+constexpr Duration kBacklogTime = 2 * Pacer::kTimerGranularity;
+// Segments that may be queued on slow paths, where kBacklogTime is less than a segment: one that leaves, and
+// one behind it. Each more adds 100 ms to the delay at 100 kbit/s.
+constexpr std::uint32_t kMinBacklog = 2;
 
 Duration rto_floor(const KcpTuning& tuning) { return tuning.nodelay ? kRtoFloorNodelay : kRtoFloor; }
 
@@ -66,8 +67,8 @@ void PathState::report_batch(const BatchEnd& batch, SendWindow& sent) {
 
 std::uint32_t PathState::backlog_limit(std::uint64_t in_flight, std::size_t packet_size) const {
   if (pacer_.rate() > 0) {
-    const auto paced =
-        static_cast<std::uint64_t>(kBacklogTime.count()) * pacer_.rate() / 1000000 / packet_size;
+    const Duration time = kBacklogTime + pacer_.behind(now_);
+    const auto paced = static_cast<std::uint64_t>(time.count()) * pacer_.rate() / 1000000 / packet_size;
     return std::max(
         static_cast<std::uint32_t>(std::min<std::uint64_t>(paced, CongestionController::kAllSegments)),
         kMinBacklog);
@@ -79,6 +80,7 @@ std::uint32_t PathState::backlog_limit(std::uint64_t in_flight, std::size_t pack
 }
 
 void PathState::handle_sent(TimePoint now, std::uint64_t charged_bytes, std::uint64_t in_flight) {
+  now_ = now;
   pacer_.charge(now, charged_bytes);
   controller_->on_sent({now, charged_bytes, in_flight});
 }

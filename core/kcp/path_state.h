@@ -32,6 +32,8 @@ class PathState {
   /// So many segments were newly acknowledged.
   void handle_acked(std::uint32_t segments) { acked_.packets += segments; }
   void handle_spurious_loss() { controller_->on_spurious(); }
+  /// It is `now`: call it before data may be queued. See backlog_limit().
+  void handle_time(TimePoint now) { now_ = now; }
   /// LossDetector::handle_timeout() found `losses`.
   void handle_timeout(const Losses& losses);
   struct BatchEnd {
@@ -61,7 +63,8 @@ class PathState {
   bool has_window(std::uint64_t in_flight) const { return in_flight < controller_->in_flight_limit(); }
   /// Segments that may be past una, where full packets have `packet_size` bytes.
   std::uint32_t segment_window(std::size_t packet_size) const { return controller_->send_limit(packet_size); }
-  /// Packets of `packet_size` bytes that may be queued behind `in_flight` bytes in flight.
+  /// Packets of `packet_size` bytes that may be queued behind `in_flight` bytes in flight: what may leave
+  /// now, and a little more. Later data, which may be more urgent, waits for all that is queued.
   std::uint32_t backlog_limit(std::uint64_t in_flight, std::size_t packet_size) const;
   Pacer& pacer() { return pacer_; }
 
@@ -88,6 +91,7 @@ class PathState {
   RttEstimator rtt_;
   std::unique_ptr<CongestionController> controller_;
   Pacer pacer_;
+  TimePoint now_{};  // of the last event
   LossEstimator loss_;
   LostEvent lost_;                          // found since the last batch
   AckedEvent acked_;                        // of the batch that is being handled

@@ -155,7 +155,8 @@ bool Link::suspected_dead(TimePoint now) const {
 // --- sending ---
 
 bool Link::writable() const {
-  return kcp_.send_room() >= kcp_.segment_size() * std::clamp(kcp_.send_quota() / 2, 1u, 4u);
+  const std::uint32_t limit = std::min(kcp_.send_quota(), kcp_.backlog_limit());
+  return kcp_.send_room() >= kcp_.segment_size() * std::clamp(limit / 2, 1u, 4u);
 }
 
 std::span<const MutableBytes> Link::prepare_write(std::uint32_t sid, std::size_t limit) {

@@ -65,6 +65,29 @@ TEST_CASE("a fast retransmit and a time-out shrink the classic window, a spuriou
   CHECK(f.path.segment_window(kPacketSize) == before);
 }
 
+TEST_CASE("the queue of a paced path holds what may leave now and 2 ms more, and two segments at least") {
+  Fixture f(tuning(true, Congestion::kAuto));
+  TimePoint now = kStart;
+  for (std::uint32_t round = 0; round < 20; ++round, now += milliseconds(60)) {
+    const std::uint32_t first = f.sent.end();
+    f.send(now, 200);
+    for (std::uint32_t sn = first; sn < first + 200; ++sn) f.acknowledge(now + milliseconds(50), sn, now);
+    f.path.handle_acked(f.sent.handle_una(now + milliseconds(50), f.sent.next()));
+    f.end_batch(now + milliseconds(50));
+  }
+  const std::uint64_t rate = f.path.pacer().rate();
+  REQUIRE(rate > 300'000);
+  const auto segments = [rate](Duration time) {
+    return static_cast<std::uint64_t>(time.count()) * rate / 1000000 / kPacketSize;
+  };
+  f.path.handle_sent(now, rate / 100, 0);  // 10 ms of data
+  CHECK(f.path.backlog_limit(0, kPacketSize) == segments(2 * Pacer::kTimerGranularity));
+  f.path.handle_time(now + seconds(1));
+  CHECK(f.path.backlog_limit(0, kPacketSize) ==
+        segments(2 * Pacer::kTimerGranularity + Pacer::kBurstAllowance));
+  CHECK(f.path.backlog_limit(0, static_cast<std::size_t>(rate)) == 2);
+}
+
 TEST_CASE("a modelled path paces, limits the queue and learns the loss, and a reset forgets all of it") {
   Fixture f(tuning(true, Congestion::kAuto));
   const double guess = f.path.loss();
