@@ -155,7 +155,7 @@ TEST_CASE("kcptun's names and defaults are all there") {
                             "autoexpire", "scavengettl", "forwards", "bind", "interface", "fwmark"})
     server.erase(field);
   server.update(nlohmann::json::parse(
-      R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": "", "deny": "", "proxy-protocol": "off",
+      R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": [], "deny": [], "proxy-protocol": "off",
           "closewait": 30, "public-address": "",
           "max-sessions": 32768})"));
   CHECK(fields_of(printed(run_flags({"--check"}, Role::kServer))) == server);
