@@ -5,7 +5,7 @@
 
 namespace kcptun {
 
-std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, const DialPolicy& policy,
+std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, const FlowPolicy& policy,
                                        FlowShare& share, Bytes reply) {
   if (share.flows >= FlowShare::kMaxFlows) {
     ++share.refused;
@@ -25,7 +25,7 @@ std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, cons
   return flow;
 }
 
-UdpFlow::UdpFlow(Session& session, std::uint32_t sid, const DialPolicy& policy, FlowShare& share,
+UdpFlow::UdpFlow(Session& session, std::uint32_t sid, const FlowPolicy& policy, FlowShare& share,
                  FlowSocket socket)
     : StreamEnd(sid),
       share_(share),

@@ -49,7 +49,7 @@ class UdpFlow final : public StreamEnd, private Deadline {
 
   /// Null if the share is used up or there is no socket. All references outlive the flow. `reply`: what the
   /// client receives first.
-  static std::unique_ptr<UdpFlow> open(Session& session, std::uint32_t sid, const DialPolicy& policy,
+  static std::unique_ptr<UdpFlow> open(Session& session, std::uint32_t sid, const FlowPolicy& policy,
                                        FlowShare& share, Bytes reply);
   ~UdpFlow() override;
 
@@ -65,7 +65,7 @@ class UdpFlow final : public StreamEnd, private Deadline {
   const FlowSocket& socket() const { return socket_; }
 
  private:
-  UdpFlow(Session& session, std::uint32_t sid, const DialPolicy& policy, FlowShare& share, FlowSocket socket);
+  UdpFlow(Session& session, std::uint32_t sid, const FlowPolicy& policy, FlowShare& share, FlowSocket socket);
 
   void handle_deadline(TimePoint now) override;
   void handle_readable();

@@ -17,11 +17,13 @@ using test::loopback;
 
 constexpr std::uint32_t kBoth = kRequestStreams | kDatagramPackets;
 
-struct Rules final : DialPolicy {
-  bool allows_udp(const IpEndpoint& destination) const override {
+struct Rules final : FlowPolicy {
+  bool may_resolve(const Socks5Address&) const override { return resolves; }
+  bool permits(const Socks5Address&, const IpEndpoint& destination) const override {
     asked.push_back(destination);
     return allowed;
   }
+  bool resolves = true;
   bool allowed = true;
   mutable std::vector<IpEndpoint> asked;
 };
@@ -58,7 +60,7 @@ class UdpApp {
 /// Reads the request of a stream and replaces itself by a flow.
 class Request final : public StreamEnd {
  public:
-  Request(Session& session, std::uint32_t sid, const DialPolicy& policy, FlowShare& share)
+  Request(Session& session, std::uint32_t sid, const FlowPolicy& policy, FlowShare& share)
       : StreamEnd(sid), session_(session), policy_(policy), share_(share) {}
 
   void handle_data(MutableBytes data) override {
@@ -82,7 +84,7 @@ class Request final : public StreamEnd {
 
  private:
   Session& session_;
-  const DialPolicy& policy_;
+  const FlowPolicy& policy_;
   FlowShare& share_;
   RequestReader reader_{RequestReader::Accepted::kSocks5};
 };
@@ -262,7 +264,8 @@ TEST_CASE("nothing reaches a destination that the rules do not allow") {
   REQUIRE(rig.world.until([&] { return !rig.server.rules.asked.empty(); }));
   rig.world.for_a_while(std::chrono::milliseconds(100));
   CHECK(rig.echo.heard.empty());
-  CHECK(DenyAll().allows_udp(loopback(53)) == false);
+  CHECK_FALSE(DenyAll().permits(socks5_endpoint(loopback(53)), loopback(53)));
+  CHECK_FALSE(DenyAll().may_resolve(*socks5_name("localhost", 53)));
 }
 
 TEST_CASE("a destination to which the flow did not send cannot send to it") {
