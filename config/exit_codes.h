@@ -1,10 +1,10 @@
-// The exit code of a fault that starting again does not mend.
+// The exit code of a fault that a restart does not fix.
 #pragma once
 
 namespace kcptun {
 
-/// The configuration is at fault: EX_CONFIG of sysexits.h. With kExitUsage these are the statuses that end a
-/// service for good (RestartPreventExitStatus in systemd/).
+/// The configuration is invalid: EX_CONFIG of sysexits.h. systemd does not restart a service after this code
+/// or kExitUsage (RestartPreventExitStatus in systemd/).
 inline constexpr int kExitConfig = 78;
 
 }  // namespace kcptun

@@ -16,7 +16,8 @@ bool is_word_byte(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '+' || c == '-' || c == '.' || c == '_';
 }
 
-/// Behind the string that begins at `begin`: behind its closing quote, or at the end of its line.
+/// Returns the position behind the string that begins at `begin`: behind its closing quote, or at the end of
+/// its line.
 std::size_t end_of_string(std::string_view text, std::size_t begin) {
   for (std::size_t at = begin + 1; at < text.size(); ++at) {
     if (text[at] == '\n') return at;
@@ -26,7 +27,7 @@ std::size_t end_of_string(std::string_view text, std::size_t begin) {
   return text.size();
 }
 
-/// Behind the comment that begins at `begin`; `begin` itself if none does.
+/// Returns the position behind the comment that begins at `begin`, or `begin` if there is no comment.
 std::size_t end_of_comment(std::string_view text, std::size_t begin) {
   const auto rest = text.substr(begin);
   if (!rest.starts_with("//") && !rest.starts_with("/*")) return begin;
@@ -35,13 +36,14 @@ std::size_t end_of_comment(std::string_view text, std::size_t begin) {
   return end == rest.npos ? text.size() : begin + end + last.size();
 }
 
-/// A string, a word or a number, or one character: as long as JSON's grammar needs to find one's way.
+/// A string, a word, a number or a single character, which is as much of JSON's grammar as locating a fault
+/// needs.
 struct Token {
   std::size_t begin;
   std::size_t end;
 };
 
-/// The first one at or behind `from`; empty at the end of the text.
+/// The first token at or behind `from`; empty at the end of the text.
 Token next_token(std::string_view text, std::size_t from) {
   std::size_t begin = from;
   while (begin < text.size()) {
@@ -57,8 +59,8 @@ Token next_token(std::string_view text, std::size_t from) {
 }
 
 struct Place {
-  Token token;     // that the byte is in, or the next one
-  Token before{};  // empty at the beginning
+  Token token;     // contains the byte, or follows it
+  Token before{};  // empty at the beginning of the text
 };
 
 Place find_place(std::string_view text, std::size_t offset) {
@@ -70,7 +72,7 @@ Place find_place(std::string_view text, std::size_t offset) {
   return place;
 }
 
-/// Characters that look like JSON's own, and which one is meant.
+/// A character that looks like a character of JSON, and the intended one.
 struct Lookalike {
   char32_t first;
   char32_t last;
@@ -104,7 +106,7 @@ std::string strange_character(char32_t value) {
   return "the character " + name + " cannot stand outside of quotes";
 }
 
-/// A string that the end of its line cuts off. A curly quote in it was to be its end.
+/// Explains a string that the end of its line cuts off. A curly quote in it was meant to end it.
 std::string unclosed_string(std::string_view string) {
   std::string reason = "the quote that ends this text is missing on its line";
   while (!string.empty()) {
@@ -128,7 +130,7 @@ std::string strange_word(char first, bool in_key) {
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
-/// None of ours: the parser's.
+/// Our explanation of the fault, or "" to use the parser's.
 std::string own_reason(std::string_view text, const Place& place, std::string_view reason) {
   const auto token = text.substr(place.token.begin, place.token.end - place.token.begin);
   if (next_token(text, 0).begin == text.size()) return "the file is empty";
@@ -161,8 +163,8 @@ std::string line_and_column(std::string_view text, std::size_t offset) {
 }
 
 std::string explain_json_fault(std::string_view text, std::size_t offset, std::string_view reason) {
-  const bool end_of_line =
-      contains(reason, "U+000A") || contains(reason, "U+000D");  // in a string, which is looked for
+  // The parser rejects a line break inside a string.
+  const bool end_of_line = contains(reason, "U+000A") || contains(reason, "U+000D");
   const Place place = find_place(text, end_of_line && offset > 0 ? offset - 1 : offset);
   if (const std::string own = own_reason(text, place, reason); !own.empty())
     return line_and_column(text, place.token.begin) + ": " + own;

@@ -20,7 +20,7 @@ using enum OptionId;
 
 Error system_error(const char* what) { return Error{std::string(what) + ": " + std::strerror(errno)}; }
 
-/// The credentials folder put in the place of its name.
+/// Replaces the leading $CREDENTIALS_DIRECTORY/ by that directory.
 Result<std::string> expanded(const std::string& path) {
   if (!path.starts_with(kCredentials)) return path;
   const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
@@ -30,7 +30,7 @@ Result<std::string> expanded(const std::string& path) {
   return directory + path.substr(kCredentials.size() - 1);
 }
 
-/// A file that others can read holds no secret. The error is a predicate.
+/// Rejects a file that others can read or write, because its key is not secret. The error is a predicate.
 Result<bool> check_permissions(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return system_error("cannot be read");
@@ -51,7 +51,7 @@ std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileRead
   if (of_file == Source::kDefault || settings.text(kKeyFile).empty()) return std::nullopt;
   if (of_file == of_key) return ValidationError{kKeyFile, "cannot stand beside key: give one of the two"};
   if (of_key > of_file) {
-    settings.set(kKeyFile, std::string(), of_key);  // overruled
+    settings.set(kKeyFile, std::string(), of_key);  // overridden
     return std::nullopt;
   }
   if (settings.text(kKeyFile).find('\0') != std::string::npos)
@@ -82,7 +82,7 @@ Result<std::string> read_key_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(name.value().c_str(), "rbe"),
                                                              &std::fclose);
   if (!file) return system_error("cannot be read");
-  std::setvbuf(file.get(), nullptr, _IONBF, 0);  // no copy of the key in a buffer
+  std::setvbuf(file.get(), nullptr, _IONBF, 0);  // unbuffered, so that no copy of the key stays in a buffer
   if (const Result<bool> good = check_permissions(::fileno(file.get())); !good) return Error{good.error()};
   std::string text(kMaxKeyFile + kAroundKey, '\0');
   const std::size_t got = std::fread(text.data(), 1, text.size(), file.get());

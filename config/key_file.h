@@ -1,5 +1,5 @@
-// The key from a file: which of `key` and `key-file` rules, and what the file must be. Reading it is the
-// caller's (command.cc).
+// Reads the key from a file: resolves `key` against `key-file` and checks the file. The caller (command.cc)
+// reads the file.
 #pragma once
 
 #include <functional>
@@ -12,27 +12,26 @@
 
 namespace kcptun {
 
-/// Longest key of a file, in bytes, without what stands around it.
+/// Maximum length of a key in a file, in bytes, without the surrounding bytes.
 inline constexpr std::size_t kMaxKeyFile = 65536;
-/// Bytes that a file may have beside its key: a byte order mark, ends of lines; and one to see that there is
-/// more.
+/// Maximum number of bytes around the key: a byte order mark, line ends, and one byte that detects a longer
+/// file.
 inline constexpr std::size_t kAroundKey = 64;
-/// What a path may begin with, to mean the folder of systemd's credentials (systemd.exec(5),
-/// LoadCredential=).
+/// A path with this prefix is relative to systemd's credentials directory (systemd.exec(5), LoadCredential=).
 inline constexpr std::string_view kCredentials = "$CREDENTIALS_DIRECTORY/";
 
-/// Gives a key file's text; the error is a predicate: "cannot be read: No such file or directory".
+/// Returns the text of a key file. The error is a predicate: "cannot be read: No such file or directory".
 using KeyFileReader = std::function<Result<std::string>(const std::string& path)>;
 
-/// Lets the later of `key` and `key-file` rule, and makes the file's text the key. Two of one source are an
-/// error, and so is a file that cannot be had.
+/// Applies the later of `key` and `key-file`, and sets the key to the file's text. Both from one source are
+/// an error, and so is an unreadable file.
 std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileReader& read);
 
-/// The key in a file's text: without a byte order mark, and without the ends of lines before and behind it,
-/// which no user means. The error is a predicate.
+/// Extracts the key from the text of a file: removes a byte order mark, and line ends before and behind the
+/// key. The error is a predicate.
 Result<std::string> key_of_text(std::string given);
 
-/// Reads a file that nobody but its owner and its group can read, at most kMaxKeyFile + kAroundKey bytes. The
+/// Reads at most kMaxKeyFile + kAroundKey bytes of a file that only its owner and its group can read. The
 /// error is a predicate.
 Result<std::string> read_key_file(const std::string& path);
 

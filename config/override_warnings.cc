@@ -12,7 +12,7 @@ bool is_given(Source source) {
 }
 bool is_of_file(Source source) { return source == Source::kFile || source == Source::kTunnel; }
 
-/// "--mtu 1200", "--quiet=false", "KCPTUN_KEY".
+/// The option as it was given: "--mtu 1200", "--quiet=false" or "KCPTUN_KEY".
 std::string given_text(const Settings& settings, const Option& option) {
   const Source source = settings.source(option.id);
   if (source == Source::kEnvironment) return "KCPTUN_KEY";
@@ -26,7 +26,7 @@ std::string given_text(const Settings& settings, const Option& option) {
   return name + ' ' + (bare ? printable(*text) : shown_value(option, settings.value(option.id))) + behind;
 }
 
-/// The option of the file that wins against `id`, if one does.
+/// The option of the file that overrides `id`, if there is one.
 std::optional<OptionId> winner_over(OptionId id, const Settings& after) {
   if (is_of_file(after.source(id))) return id;
   if (id == kKeyFile && is_of_file(after.source(kKey))) return kKey;

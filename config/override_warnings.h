@@ -1,4 +1,4 @@
-// Values of the command line, of KCPTUN_KEY and of SS_PLUGIN_OPTIONS that lose against the file of -c.
+// Warns of values of the command line, KCPTUN_KEY and SS_PLUGIN_OPTIONS that the file of -c overrides.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace kcptun {
 
-/// One line for each value in `before` that `after` has from the file, and with another value. A key and a
-/// key file count as one, as they do in resolve_key().
+/// One line for each value in `before` that `after` takes from the file with another value. `key` and
+/// `key-file` count as one option, as in resolve_key().
 std::vector<std::string> override_warnings(const Settings& before, const Settings& after);
 
 }  // namespace kcptun

@@ -5,9 +5,9 @@
 #include <cctype>
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "config/address.h"
+#include "config/base64url.h"
 #include "core/base/check.h"
 
 namespace kcptun {
@@ -15,12 +15,13 @@ namespace {
 
 constexpr std::string_view kFormatVersion = "v1";
 constexpr std::size_t kHeader = 2 + 4;
-constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::size_t kHeaderDigits = 8;  // in base64url; the header is a whole number of digit groups
+static_assert(kHeader * 8 == kHeaderDigits * 6);
 
 using enum OptionId;
 constexpr std::array kAgreed{kKey, kCrypt, kQpp, kQppCount, kNoComp, kSmuxVersion};
 
-// CRC-32/IEEE, bit by bit: once at a start, over a few hundred bytes.
+// CRC-32/IEEE, bit by bit: it runs once at a start, over a few hundred bytes.
 std::uint32_t crc32_of(std::string_view text) {
   std::uint32_t crc = 0xffffffff;
   for (const char c : text) {
@@ -42,35 +43,7 @@ std::uint32_t big_endian_at(std::string_view bytes) {
   return value;
 }
 
-// RFC 4648 section 5, without padding.
-std::string to_base64url(std::string_view bytes) {
-  std::string out;
-  std::uint32_t bits = 0;
-  int held = 0;
-  for (const char c : bytes) {
-    bits = bits << 8 | static_cast<std::uint8_t>(c);
-    for (held += 8; held >= 6; held -= 6) out += kDigits[bits >> (held - 6) & 63];
-  }
-  if (held > 0) out += kDigits[bits << (6 - held) & 63];
-  return out;
-}
-
-/// None for a character that is no digit.
-std::optional<std::string> from_base64url(std::string_view digits) {
-  std::string out;
-  std::uint32_t bits = 0;
-  int held = 0;
-  for (const char c : digits) {
-    const auto digit = kDigits.find(c);
-    if (digit == kDigits.npos) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(digit);
-    held += 6;
-    if (held < 8) continue;
-    held -= 8;
-    out += static_cast<char>(bits >> held);
-  }
-  return out;
-}
+bool is_digit(unsigned char c) { return (std::isalnum(c) != 0 && c < 0x80) || c == '-' || c == '_'; }
 
 std::size_t digits_for(std::size_t bytes) { return (bytes * 8 + 5) / 6; }
 
@@ -80,28 +53,33 @@ std::string without_white_space(std::string_view text) {
   return out;
 }
 
-/// The JSON inside, length and checksum verified.
+constexpr std::string_view kDamaged =
+    "is damaged: a character is wrong or missing (its checksum does not fit); copy it again";
+
+/// Decodes the JSON and verifies its length and checksum. The header ends at a digit boundary, so a string
+/// cut behind it still shows how much is missing.
 Result<std::string> unpack(std::string_view digits) {
-  const auto bytes = from_base64url(digits);
-  if (!bytes)
+  if (!std::ranges::all_of(digits, is_digit))
     return Error{"has a character that no pairing string has; copy it again, from kcptun:// to its end"};
-  if (bytes->size() < kHeader)
+  const auto header = from_base64url(digits.substr(0, kHeaderDigits));
+  if (!header || header->size() < kHeader)
     return Error{"is cut short: only its beginning is there; copy it again, whole"};
-  const std::size_t length = big_endian_at(std::string_view(*bytes).substr(0, 2));
+  const std::size_t length = big_endian_at(std::string_view(*header).substr(0, 2));
   const std::size_t wanted = digits_for(kHeader + length);
   const std::size_t before = kPairingScheme.size() + kFormatVersion.size() + 1;
   const std::string counts =
       std::to_string(before + digits.size()) + " characters of " + std::to_string(before + wanted);
   if (digits.size() < wanted) return Error{"is cut short: " + counts + " are there; copy it again, whole"};
   if (digits.size() > wanted) return Error{"has something behind its end: " + counts + "; copy it again"};
+  const auto bytes = from_base64url(digits);
+  if (!bytes) return Error{std::string(kDamaged)};
   std::string json = bytes->substr(kHeader);
-  if (crc32_of(json) != big_endian_at(std::string_view(*bytes).substr(2, 4))) {
-    return Error{"is damaged: a character is wrong or missing (its checksum does not fit); copy it again"};
-  }
+  if (crc32_of(json) != big_endian_at(std::string_view(*header).substr(2, 4)))
+    return Error{std::string(kDamaged)};
   return json;
 }
 
-/// The server's side: where clients find it says which port it listens on.
+/// The server's profile. Its listening port is the port of the client's remoteaddr.
 Result<std::string> for_server(const std::string& text) {
   auto json = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("remoteaddr") || !json["remoteaddr"].is_string()) {
@@ -128,7 +106,7 @@ bool is_pairing(std::string_view text) {
 
 namespace {
 
-/// Of the tunnel, and not of the machine that the client runs on.
+/// True for options of the tunnel; false for those of the machine that the client runs on.
 bool travels(const Option& option) {
   if (option.json.empty() || !option.applies_to(Role::kClient)) return false;
   switch (option.group) {
@@ -140,7 +118,7 @@ bool travels(const Option& option) {
     case OptionGroup::kHidden:
       return false;
     default:
-      return option.id != kKeyFile;  // the key itself goes
+      return option.id != kKeyFile;  // the string contains the key itself
   }
 }
 

@@ -34,8 +34,8 @@ Result<bool> check_complete(const PluginEnvironment& environment) {
   return true;
 }
 
-/// One port; of the side that is dialled or listened on over UDP also a range, as the host program passes it
-/// on.
+/// True for one port. On the UDP side (dialled or listened on) a range is valid too; the host program passes
+/// it unchanged.
 bool is_port(std::string_view text, std::string_view side) {
   const auto address = parse_address(std::string(":").append(text), AddressUse::kDatagramDial);
   const bool digits = text.find_first_not_of("0123456789-") == text.npos;
@@ -49,14 +49,14 @@ std::string variable_error(std::string_view side, std::string_view part, std::st
   return message.append(predicate);
 }
 
-/// "host:port" of "SS_REMOTE" or "SS_LOCAL".
+/// The "host:port" of "SS_REMOTE" or "SS_LOCAL".
 Result<std::string> join_address(std::string_view side, std::string_view given_host,
                                  std::string_view given_port) {
   const std::string host(without_blanks(given_host));
   const std::string port(without_blanks(given_port));
   if (!is_port(port, side)) return Error{variable_error(side, "_PORT", port, "must be a port in 1..65535")};
   if (host.empty()) return Error{variable_error(side, "_HOST", host, "is empty")};
-  // shadowsocks-libev joins the addresses of a server that has more than one by '|'.
+  // shadowsocks-libev separates several addresses of a server by '|'.
   if (host.find('|') != host.npos) {
     return Error{variable_error(side, "_HOST", host, "names more than one address; only one can be used")};
   }
@@ -64,13 +64,13 @@ Result<std::string> join_address(std::string_view side, std::string_view given_h
     return Error{variable_error(side, "_HOST", host, "is neither a name nor an address")};
   const bool bare_ipv6 = host.front() != '[' && host.find(':') != host.npos;
   std::string address = (bare_ipv6 ? '[' + host + ']' : host) + ':' + port;
-  // The strictest use: no unix path.
+  // The strictest use, which excludes unix paths.
   const auto parsed = parse_address(address, AddressUse::kDatagramDial);
   if (!parsed) return Error{variable_error(side, "_HOST", host, parsed.error())};
   return address;
 }
 
-/// For flags that print and exit.
+/// True for flags that print and exit.
 bool only_prints(OptionId id) {
   return id == OptionId::kCheck || id == OptionId::kHelp || id == OptionId::kHelpMarkdown ||
          id == OptionId::kVersion;
@@ -82,7 +82,7 @@ const Option* find_option(Role role, std::string_view name) {
   return by_field && by_field->applies_to(role) ? by_field : nullptr;
 }
 
-/// Letters, digits, '-' and '_': the part of a name that is sure to be one.
+/// The leading letters, digits, '-' and '_' of a text: the part that is certainly a name.
 std::string_view word_of(std::string_view text) {
   const auto in_word = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; };
   return text.substr(0, static_cast<std::size_t>(std::ranges::find_if_not(text, in_word) - text.begin()));
@@ -93,7 +93,7 @@ std::string about_option(std::string_view name, std::string_view predicate) {
   return message.append(": ").append(name).append(": ").append(predicate);
 }
 
-/// A name that nobody knows may be a value: with no value behind it, or no word, it is not shown.
+/// An unknown name may be a misplaced value. It is not shown if no value follows it or if it is not a word.
 std::string unknown_option_error(const PluginOption& given, Role role) {
   const Role other = role == Role::kClient ? Role::kServer : Role::kClient;
   if (find_option(other, given.name)) {
@@ -122,7 +122,7 @@ bool is_any_option(std::string_view name) {
   return name.size() > 1 && (find_option(Role::kClient, name) || find_option(Role::kServer, name));
 }
 
-/// The option that `value` runs into, as in "K,crypt=aes"; "" if it does into none.
+/// The name of an option that is part of `value` by mistake, as in "K,crypt=aes"; "" if there is none.
 std::string_view swallowed_option(std::string_view value) {
   for (std::size_t at = 0; at < value.size(); ++at) {
     if (!parts_options(value[at])) continue;

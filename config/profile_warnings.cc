@@ -11,14 +11,15 @@ namespace {
 
 using enum OptionId;
 
-// Sizes that Go's qpp package asks for with 8 qubits: bytes of key, and pads.
+// The minimum key bytes and pads that Go's qpp package recommends for 8 qubits.
 constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
-/// What stands for a key in these and in kcptun's documents.
+/// Placeholders for the key in this project's and in kcptun's documentation.
 constexpr std::array<std::string_view, 7> kPlaceholders{
     "replace-this-by-a-long-random-secret", "SECRET", "secret", "KEY", "PASSWORD", "password", "changeme"};
-/// Bytes of a key. 12 random letters and digits have 71 bits; each guess costs 4096 rounds of PBKDF2.
+/// Minimum key length in bytes. 12 random letters and digits have 71 bits, and each guess costs 4096 rounds
+/// of PBKDF2.
 constexpr std::size_t kMinKey = 12;
 
 void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings) {

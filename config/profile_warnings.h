@@ -1,4 +1,4 @@
-// What a profile may have and should not: a key or a cipher that protects nothing, and the like.
+// Warns of valid but harmful settings in a profile, for example a key or a cipher that protects nothing.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace kcptun {
 
-/// One line for each. REQUIRES: a profile from validate().
+/// Returns one line for each warning. REQUIRES: a profile from validate().
 std::vector<std::string> profile_warnings(const Profile& profile);
 
 }  // namespace kcptun

@@ -11,7 +11,7 @@ namespace {
 using enum OptionId;
 using Check = std::optional<ValidationError>;
 
-// Characters of a status-token: what guessing cannot find, what a request line can hold.
+// Length of a status-token in characters: the minimum resists guessing, the maximum fits in a request line.
 constexpr std::size_t kMinToken = 16;
 constexpr std::size_t kMaxToken = 256;
 
@@ -36,7 +36,7 @@ Check read_address(const Settings& settings, OptionId id, Address& to) {
   return std::nullopt;
 }
 
-// Entries are separated by commas, which no host has.
+// Entries are separated by commas, which no host contains.
 Check read_servers(const Settings& settings, Profile& profile) {
   const std::string& text = settings.text(kRemoteAddr);
   if (text.find(',') == text.npos) {
@@ -62,7 +62,7 @@ Check read_servers(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-// A file has permissions; an abstract name and a port have none.
+// A socket file has permissions; an abstract name and a port have none.
 Check read_local_access(const Settings& settings, Profile& profile) {
   const std::string& mode = settings.text(kLocalMode);
   profile.local_group = settings.text(kLocalGroup);
@@ -80,7 +80,7 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-// Literals and the one name that always means this machine; the daemon looks again at what the name became.
+// Recognises literals, and "localhost". The daemon checks other names again after resolving them.
 bool is_loopback(std::string_view host) {
   if (host == "localhost" || host == "::1") return true;
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
@@ -92,8 +92,8 @@ Check check_status_token(const std::string& token) {
     return ValidationError{kStatusToken, "must have " + std::to_string(kMinToken) + ".." +
                                              std::to_string(kMaxToken) + " characters"};
   }
-  // RFC 6750 section 2.1: what may stand behind "Bearer"; all but "+" and "/" also stand in a URL as they
-  // are.
+  // The characters that may follow "Bearer" (RFC 6750 section 2.1). All but "+" and "/" need no escapes in a
+  // URL.
   constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
   if (token.find_first_not_of(kAllowed) != token.npos) {
@@ -110,7 +110,7 @@ Check read_status(const Settings& settings, Profile& profile) {
   Address address;
   if (auto bad = read_address(settings, OptionId::kStatus, address)) return bad;
   if (auto* host = std::get_if<HostPort>(&address)) {
-    if (host->host.empty()) host->host = "127.0.0.1";  // all others must be asked for by name
+    if (host->host.empty()) host->host = "127.0.0.1";  // other addresses must be configured explicitly
     if (profile.status_token.empty() && !is_loopback(host->host)) {
       return ValidationError{OptionId::kStatus, "is not loopback, so it needs a status-token"};
     }

@@ -1,5 +1,5 @@
-// The part of validation that reads addresses: where a program listens, where it connects to, and where it
-// shows its status.
+// The part of validation that reads addresses: where a program listens, where it connects, and where it
+// serves its status.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace kcptun {
 
-/// Writes the addresses of `settings` into `profile`, or returns the first complaint.
+/// Writes the addresses of `settings` into `profile`, or returns the first error.
 std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile);
 
 }  // namespace kcptun

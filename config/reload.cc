@@ -9,7 +9,8 @@
 namespace kcptun {
 namespace {
 
-// -c, --check and their like are of the command line, which does not change while the program runs.
+// Options without a JSON field (-c, --check and the like) belong to the command line, which cannot change at
+// run time.
 bool can_change(const Option& option, Role role) { return !option.json.empty() && option.applies_to(role); }
 
 }  // namespace
@@ -62,14 +63,15 @@ bool same_place(const Address& one, const Address& other) {
   return a.host == b.host && a.port_min <= b.port_max && b.port_min <= a.port_max;
 }
 
-// True if another of these tunnels has the place.
+// True if another of these tunnels listens on `place`.
 bool has_place(const RunTunnels& tunnels, const Address& place, std::string_view but_for) {
   return std::ranges::any_of(tunnels.tunnels, [&](const ConfiguredTunnel& other) {
     return other.profile.name != but_for && same_place(place, other.profile.local_address);
   });
 }
 
-// The tunnel is to listen elsewhere, and takes the place of another one, or makes room for it.
+// True if the tunnel's new address is that of another running tunnel, or if another wanted tunnel takes its
+// old one.
 bool must_move(const Profile& was, const Profile& is, const RunTunnels& running, const RunTunnels& wanted) {
   if (same_place(was.local_address, is.local_address)) return false;
   return has_place(wanted, was.local_address, is.name) || has_place(running, is.local_address, is.name);
@@ -95,8 +97,8 @@ std::variant<ReloadPlan, StartupError> plan_reload(const RunTunnels& running, Ru
   for (Change& change : changes_between(running.tunnels.front().settings, wanted.tunnels.front().settings))
     if (is_process_wide(change.option)) plan.process_changes.push_back(std::move(change));
   std::vector<bool> wanted_still(running.tunnels.size());
-  std::vector<std::optional<std::size_t>>
-      goes_on_as;  // of each wanted tunnel, before any of them is moved from
+  // The running tunnel that each wanted tunnel continues; computed before any of them is moved from.
+  std::vector<std::optional<std::size_t>> goes_on_as;
   for (const ConfiguredTunnel& tunnel : wanted.tunnels) {
     auto index = find_running(running, wanted, tunnel.profile.name);
     if (index && must_move(running.tunnels[*index].profile, tunnel.profile, running, wanted)) index.reset();

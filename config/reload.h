@@ -1,4 +1,4 @@
-// A configuration that is read again while the program runs: what changed, and what of it can take effect.
+// Compares a reread configuration with the running one: what changed, and what can take effect at run time.
 #pragma once
 
 #include <cstddef>
@@ -11,42 +11,42 @@
 
 namespace kcptun {
 
-/// One option whose value changed.
+/// An option whose value changed.
 struct Change {
   OptionId option;
   OptionReload reload;
-  std::string before;  // as shown_value() says it
+  std::string before;  // formatted by shown_value()
   std::string after;
 };
 
-/// Options that count for the role and differ, in the table's order; those that --mode sets count as its own.
-/// REQUIRES: both of one role, and through apply_mode().
+/// The options of the role that differ, in table order. Options set by --mode count with the mode's values.
+/// REQUIRES: both have one role and went through apply_mode().
 std::vector<Change> changes_between(const Settings& before, const Settings& after);
 
-/// `wanted`, but for the options that need a restart, which stay as they are `running`.
+/// Returns `wanted` with the `running` values of the options that need a restart.
 Settings applicable_settings(const Settings& running, Settings wanted);
 
-/// When a change counts: "at once", "new sessions", "needs a restart".
+/// Returns when a change takes effect: "at once", "new sessions" or "needs a restart".
 std::string_view effect_of(OptionReload reload);
 
-/// What to do to the tunnels that run so that they become those that are wanted.
+/// The steps from the running tunnels to the wanted ones.
 struct ReloadPlan {
   struct Kept {
-    std::size_t running = 0;      // its index there
-    std::vector<Change> changes;  // but for those of the process
-    ConfiguredTunnel next;        // what it becomes: what needs a restart stays as it is
+    std::size_t running = 0;      // index into the running tunnels
+    std::vector<Change> changes;  // without the process-wide ones
+    ConfiguredTunnel next;        // its new configuration; options that need a restart are unchanged
   };
   std::vector<Change> process_changes;
-  std::vector<Kept> kept;  // in the order of the new configuration, as `added` is
+  std::vector<Kept> kept;  // in the order of the new configuration, like `added`
   std::vector<ConfiguredTunnel> added;
-  std::vector<std::size_t> removed;  // indexes of running ones
+  std::vector<std::size_t> removed;  // indexes into the running tunnels
   bool several = false;
 };
 
-/// Tunnels of several are the same if their names are; one alone is the same as one alone. A tunnel whose
-/// listening address changes needs a restart, and keeps what it has, unless an address passes from one tunnel
-/// to another: then both end and begin anew. The error is of a combination that cannot be, because a part of
-/// it needs a restart. REQUIRES: both of one role.
+/// Matches tunnels by name; a single tunnel matches a single tunnel. A tunnel whose listening address changed
+/// needs a restart and keeps its address. If an address passes from one tunnel to another, both are restarted
+/// instead. The error describes a combination that is invalid because part of it needs a restart. REQUIRES:
+/// both have one role.
 std::variant<ReloadPlan, StartupError> plan_reload(const RunTunnels& running, RunTunnels wanted);
 
 }  // namespace kcptun

@@ -2,6 +2,7 @@
 
 #include <cctype>
 
+#include "config/base64url.h"
 #include "config/subcommands.h"
 
 namespace kcptun {
@@ -39,7 +40,7 @@ std::string flag_names(const Option& option) {
   return names;
 }
 
-/// "help text: hint (default: x)".
+/// Returns "help text: hint (default: x)".
 std::string explanation(const Option& option, Role role) {
   std::string text = help_of(option);
   if (option.kind == OptionKind::kChoice) text += ": " + value_hint(option);
@@ -50,7 +51,7 @@ std::string explanation(const Option& option, Role role) {
   return text;
 }
 
-/// Appends `text` word by word from `column` on, continuing at kHelpColumn.
+/// Appends `text` word by word from `column` on. Continuation lines begin at kHelpColumn.
 void append_wrapped(std::string& out, std::string_view text, std::size_t column) {
   while (!text.empty()) {
     const auto word = text.substr(0, text.find(' '));
@@ -86,7 +87,7 @@ void append_group(std::string& out, OptionGroup group, Role role) {
   }
 }
 
-/// "`128` / `1024`" for client and server, one if they are the same.
+/// Returns "`128` / `1024`" for client and server, or one value if they are equal.
 std::string markdown_default(const Option& option) {
   const auto quoted = [](std::string_view text) {
     return text.empty() ? "-" : '`' + std::string(text) + '`';
@@ -114,7 +115,8 @@ std::string markdown_row(const Option& option) {
          help_of(option) + " |\n";
 }
 
-/// Free text as one or more input lines of mdoc(7): no backslash and no control character at a line's start.
+/// Text as one or more input lines of mdoc(7): escapes backslashes, and control characters at the beginning
+/// of a line.
 std::string mdoc_text(std::string_view text) {
   std::string out;
   for (const char c : text) out += c == '\\' ? std::string("\\e") : std::string(1, c);
@@ -122,7 +124,7 @@ std::string mdoc_text(std::string_view text) {
   return out;
 }
 
-/// A literal value on its own macro line, with what follows it as a punctuation mark.
+/// A literal value on its own macro line, followed by a punctuation mark.
 std::string mdoc_literal(std::string_view value, std::string_view mark) {
   return ".Ql \"" + mdoc_text(value) + "\"" + (mark.empty() ? "" : ' ' + std::string(mark)) + '\n';
 }
@@ -133,7 +135,7 @@ std::string mdoc_placeholder(const Option& option) {
   return word.empty() ? "" : " Ar" + word;
 }
 
-/// "Fl -crypt Ar name", with the alias after it.
+/// Returns "Fl -crypt Ar name" with the alias behind it.
 std::string mdoc_flags(const Option& option) {
   const auto flag = [&](std::string_view name) {
     return (name.size() == 1 ? "Fl " : "Fl -") + std::string(name) + mdoc_placeholder(option);
@@ -141,7 +143,7 @@ std::string mdoc_flags(const Option& option) {
   return flag(option.flag) + (option.alias.empty() ? "" : " , " + flag(option.alias));
 }
 
-/// A default, or for a field of both programs the two that differ.
+/// The default. A field of both programs shows both values if they differ.
 std::string mdoc_default(const Option& option, std::string_view client, std::string_view server) {
   if (option.kind == OptionKind::kSwitch || (client.empty() && server.empty())) return {};
   std::string out = "The default is\n";
@@ -151,7 +153,7 @@ std::string mdoc_default(const Option& option, std::string_view client, std::str
          "on the server.\n";
 }
 
-/// What stands under one entry: the help as a sentence, its values, the default.
+/// The body of one entry: the help as a sentence, the values and the default.
 std::string mdoc_body(const Option& option, std::string_view client, std::string_view server) {
   std::string out = mdoc_text(help_of(option));
   out.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(out.front())));
@@ -164,7 +166,7 @@ std::string mdoc_body(const Option& option, std::string_view client, std::string
   return out + mdoc_default(option, client, server);
 }
 
-/// All groups that have entries, each under its title; entry(option) is "" for an option that is left out.
+/// All groups that have entries, each under its title. entry(option) returns "" to omit an option.
 template <typename Entry>
 std::string mdoc_groups(Entry entry) {
   std::string out;
@@ -234,16 +236,7 @@ std::string render_man_json() {
 }
 
 std::string render_key(const std::array<std::uint8_t, 32>& bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string text;
-  std::uint32_t held = 0;
-  int bits = 0;
-  for (const std::uint8_t byte : bytes) {
-    held = (held << 8 | byte) & 0xffff;
-    for (bits += 8; bits >= 6; bits -= 6) text += kDigits[held >> (bits - 6) & 63];
-  }
-  if (bits > 0) text += kDigits[held << (6 - bits) & 63];
-  return text + '\n';
+  return to_base64url({reinterpret_cast<const char*>(bytes.data()), bytes.size()}) + '\n';
 }
 
 std::string render_version(std::string_view library_versions) {

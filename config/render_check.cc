@@ -9,7 +9,7 @@ namespace {
 
 using enum OptionId;
 
-/// As JSON, as -c takes it again. Of a secret only that there is one.
+/// The value as JSON that -c accepts. A secret is only shown to be set.
 std::string value_text(const Settings& settings, const Option& option) {
   using Json = nlohmann::json;
   Json value;
@@ -28,7 +28,7 @@ bool comes_from_mode(const Settings& settings, const Option& option) {
   return option.group == OptionGroup::kManual && settings.text(kMode) != "manual";
 }
 
-/// Why the value is what it is, if nobody has set it; behind the comma.
+/// A comment on the origin of a value that was not set; follows the comma.
 std::string_view origin(const Settings& settings, const Option& option) {
   if (comes_from_mode(settings, option)) return "  // by mode";
   return settings.source(option.id) == Source::kDefault ? "  // default" : "";
@@ -39,13 +39,13 @@ struct FieldLine {
   std::string_view comment;
 };
 
-/// Those that `wanted(option)` asks for.
+/// The lines of the options for which `wanted(option)` is true.
 template <typename Wanted>
 std::vector<FieldLine> field_lines(const Settings& settings, Wanted wanted) {
   std::vector<FieldLine> lines;
   for (const auto& option : all_options()) {
     if (option.json.empty() || !option.applies_to(settings.role()) || !wanted(option)) continue;
-    // One source of the key, as -c wants it again.
+    // The output names one source of the key, because -c accepts only one.
     if (option.id == kKey && !settings.text(kKeyFile).empty()) continue;
     lines.push_back(
         {'"' + std::string(option.json) + "\": " + value_text(settings, option), origin(settings, option)});
@@ -53,9 +53,9 @@ std::vector<FieldLine> field_lines(const Settings& settings, Wanted wanted) {
   return lines;
 }
 
-/// What stands behind the last member of an object.
+/// What follows the last member of an object.
 enum class Behind : std::uint8_t { kNothing, kComma };
-/// The members of an object, a line each.
+/// The members of an object, one per line.
 std::string object_lines(const std::vector<FieldLine>& lines, std::string_view indent, Behind behind) {
   std::string out;
   for (std::size_t i = 0; i < lines.size(); ++i) {

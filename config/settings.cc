@@ -13,10 +13,10 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kHiddenValue = "(hidden)";
-// A pairing string holds the key behind it, other URLs may hold a password.
+// A pairing string has the key behind its scheme, and other URLs may have a password there.
 constexpr std::string_view kBehindScheme = "://";
 
-// Go's strconv.ParseBool.
+// The values of Go's strconv.ParseBool.
 std::optional<bool> parse_bool(std::string_view text) {
   constexpr std::array<std::string_view, 6> kTrue{"1", "t", "T", "TRUE", "true", "True"};
   constexpr std::array<std::string_view, 6> kFalse{"0", "f", "F", "FALSE", "false", "False"};
@@ -33,7 +33,7 @@ Result<Value> parse_number(const Option& option, std::string_view text) {
   if (negative || digits.starts_with('+')) digits.remove_prefix(1);
   const int base = starts_as_hex(digits) ? 16 : 10;
   if (base == 16) digits.remove_prefix(2);
-  // 010 is eight to Go and ten to everyone else: better refused than misread.
+  // Go reads 010 as eight, most users as ten. It is rejected, because either reading may be wrong.
   const bool ambiguous = base == 10 && digits.size() > 1 && digits.front() == '0';
   std::int64_t magnitude = 0;
   const char* const end = digits.data() + digits.size();
@@ -49,7 +49,7 @@ Value default_value(const Option& option, Role role) {
   const std::string_view text = option.default_for(role);
   if (option.kind == OptionKind::kSwitch) return Value{!text.empty()};
   if (option.kind != OptionKind::kNumber) return Value{std::string(text)};
-  if (text.empty()) return Value{std::int64_t{0}};  // the other role's
+  if (text.empty()) return Value{std::int64_t{0}};  // for the other role
   const auto number = parse_number(option, text);
   KCPTUN_CHECK(number.ok());
   return number.value();
@@ -139,7 +139,7 @@ std::string printable(std::string_view text, std::size_t longest) {
   std::string shown;
   if (const auto url = text.find(kBehindScheme); url != text.npos)
     longest = std::min(longest, url + kBehindScheme.size());
-  const auto is_c1 = [&](std::size_t at) {  // U+0080 to U+009F, which terminals obey too
+  const auto is_c1 = [&](std::size_t at) {  // U+0080 to U+009F are control characters for terminals too
     return text.substr(at, 2) >= "\xc2\x80" && text.substr(at, 2) <= "\xc2\x9f";
   };
   for (std::size_t i = 0; i < std::min(text.size(), longest); ++i) {

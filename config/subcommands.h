@@ -1,5 +1,5 @@
-// The one table of subcommands: a first argument without a dash that names what a program does instead of its
-// tunnel.
+// The table of subcommands. A subcommand is a first argument without a dash that replaces running the
+// tunnels.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@ struct Subcommand {
   SubcommandId id;
   OptionRole role;
   std::string_view name;
-  std::string_view usage;  // what follows the name
+  std::string_view usage;  // the arguments behind the name
   std::string_view help;
 };
 
 std::span<const Subcommand> all_subcommands();
-/// nullptr if this role has none of that name.
+/// Returns nullptr if the role has no such subcommand.
 const Subcommand* find_subcommand(Role role, std::string_view name);
 
 }  // namespace kcptun

@@ -7,7 +7,7 @@
 namespace kcptun {
 namespace {
 
-// Longer names than this are nobody's typing error, and would cost quadratic time.
+// A longer name is no typing error, and would take quadratic time.
 constexpr std::size_t kMaxName = 40;
 
 bool same_letter(char a, char b) {
@@ -34,8 +34,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::string_view nearest_name(std::string_view name, const std::vector<std::string_view>& known) {
   if (name.empty() || name.size() > kMaxName) return {};
   std::string_view best;
-  std::size_t best_distance =
-      std::min<std::size_t>(2, (name.size() - 1) / 2) + 1;  // a third letter wrong: another word
+  // A name with three or more wrong letters is taken for another word.
+  std::size_t best_distance = std::min<std::size_t>(2, (name.size() - 1) / 2) + 1;
   for (const auto candidate : known) {
     const std::size_t distance = edit_distance(name, candidate);
     if (distance < best_distance) {

@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr Character kInvalid{kNoCharacter, 1};
 
-/// Of a lead byte: how many bytes the character has, 0 for none; and the smallest value that needs so many.
+/// For a lead byte: the length of its character in bytes (0: not a lead byte), its value bits, and the
+/// smallest value that needs that length.
 struct Lead {
   std::size_t size;
   char32_t bits;
@@ -26,7 +27,7 @@ Lead lead_of(unsigned char byte) {
   return {0, 0, 0};
 }
 
-/// Two bytes a character, behind the mark that Windows' editors and shells write.
+/// UTF-16 with the byte order mark that Windows editors and shells write.
 bool is_utf16(std::string_view text) { return text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"); }
 
 }  // namespace

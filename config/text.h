@@ -1,5 +1,5 @@
-// What files, web pages and word processors put around the text that counts: byte order marks, ends of lines,
-// blanks, bytes that are not UTF-8.
+// Removes what files, web pages and word processors add to text: byte order marks, line ends, blanks, invalid
+// UTF-8.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace kcptun {
 
-/// One character of a text. `size` is its bytes; of a byte that begins no UTF-8 it is 1 and `value`
-/// kNoCharacter.
+/// One character of a text. `size` is its length in bytes. For a byte that does not begin valid UTF-8, `size`
+/// is 1 and `value` is kNoCharacter.
 struct Character {
   char32_t value = 0;
   std::size_t size = 0;
@@ -22,20 +22,20 @@ inline constexpr char32_t kNoCharacter = 0x110000;
 /// REQUIRES: !text.empty().
 Character first_character(std::string_view text);
 
-/// "U+201C".
+/// Returns "U+201C".
 std::string code_point_name(char32_t value);
 
-/// White space of ASCII and of Unicode, byte order marks among it.
+/// True for white space of ASCII and Unicode, and for byte order marks.
 bool is_blank(char32_t value);
 
-/// Without the blanks at both ends.
+/// Removes the blanks at both ends.
 std::string_view without_blanks(std::string_view text);
 
-/// Each byte that begins no UTF-8 becomes U+FFFD, as Go's JSON reader has it.
+/// Replaces each byte that does not begin valid UTF-8 by U+FFFD, as Go's JSON decoder does.
 std::string valid_utf8(std::string_view text);
 
-/// The text of a file that an editor wrote: without a UTF-8 byte order mark. The error, of another encoding,
-/// is a predicate.
+/// Decodes the text of a file: removes a UTF-8 byte order mark. The error, for another encoding, is a
+/// predicate.
 Result<std::string> text_of_file(std::string text);
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// What is understood, validated and then refused for good.
+// Options that are parsed and validated but not supported.
 #pragma once
 
 #include <optional>
@@ -8,12 +8,13 @@
 
 namespace kcptun {
 
-/// kcptun's pprof serves the profiles of Go's run time. A field that is false asks for nothing and is taken.
+/// kcptun's pprof serves the profiles of the Go runtime. A false value is accepted, because it requests
+/// nothing.
 inline constexpr std::string_view kNoPprof =
     "asks for Go's profiler, which this program does not have; use perf for profiles, SIGUSR1 or snmplog for "
     "counters";
 
-/// The option that asks for it, if any.
+/// The error for the first unsupported option that is set, if any.
 std::optional<ValidationError> find_unsupported(const Settings& settings);
 
 }  // namespace kcptun

@@ -3,7 +3,8 @@
 #
 #   scripts/lint.sh [--fix] [BASE]    BASE: the commit to compare with for clang-tidy (default: HEAD~1, where there is one)
 #
-# --fix formats the C++ sources in place. The rules are in .clang-format, .clang-tidy and .codespellrc.
+# --fix formats the C++ sources in place. The rules are in .clang-format, .clang-tidy and .codespellrc. clang-tidy takes
+# 10 to 30 s a file: of more than TIDY_FILES (default: 24) changed files it checks the first, and the output names the rest.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,8 +12,8 @@ fix=
 while [ $# -gt 0 ]; do
   case $1 in
     --fix) fix=1 ;;
-    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    -*) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     *) break ;;
   esac
   shift
@@ -34,11 +35,14 @@ git ls-files -z '*.md' '*.h' '*.cc' '*.cmake' '*.py' '*.sh' '*.in' '*.html' '*.j
 
 if git rev-parse --quiet --verify "$base^{commit}" >/dev/null; then
   changed=$(git diff --name-only --diff-filter=d "$base" -- 'core/*.cc' 'config/*.cc' 'daemon/*.cc')
-  if [ -n "$changed" ]; then
-    echo "clang-tidy" "$changed"
+  checked=$(printf '%s\n' "$changed" | head -n "${TIDY_FILES:-24}")
+  skipped=$(printf '%s\n' "$changed" | tail -n +"$((${TIDY_FILES:-24} + 1))")
+  if [ -n "$checked" ]; then
+    printf 'clang-tidy\n%s\n' "$checked"
+    [ -z "$skipped" ] || printf 'clang-tidy: not checked\n%s\n' "$skipped"
     cmake --preset release >/dev/null
-    # shellcheck disable=SC2086  # names without blanks
-    clang-tidy-14 -p build/release --quiet --warnings-as-errors='*' $changed 2>/dev/null || failed=1
+    printf '%s\n' "$checked" | xargs -P "$(nproc)" -n 1 clang-tidy-14 -p build/release --quiet --warnings-as-errors='*' 2>/dev/null ||
+      failed=1
   fi
 else
   echo "clang-tidy: there is no $base to compare with"

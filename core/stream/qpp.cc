@@ -27,7 +27,7 @@ constexpr unsigned kIterations = 128;
 constexpr unsigned kChunkIterations = 1024;
 constexpr std::size_t kCiphers = 7;
 // Pads shuffled in parallel, so that one call of the cipher has many blocks.
-constexpr std::size_t kSideBySide = 64;
+constexpr std::size_t kParallelPads = 64;
 
 Block32 derive(Bytes secret, std::string_view salt, unsigned iterations) {
   Block32 out;
@@ -72,7 +72,7 @@ class Shuffler {
   Shuffler& operator=(const Shuffler&) = delete;
 
   using Pad = std::array<std::uint8_t, 256>;
-  /// Makes the pads from number `first` on. REQUIRES: pads.size() <= kSideBySide.
+  /// Makes the pads from number `first` on. REQUIRES: pads.size() <= kParallelPads.
   void make(std::size_t first, std::span<Pad> pads);
 
  private:
@@ -104,7 +104,7 @@ Shuffler::~Shuffler() {
 }
 
 void Shuffler::make(std::size_t first, std::span<Pad> pads) {
-  std::array<Block32, kSideBySide> sums;
+  std::array<Block32, kParallelPads> sums;
   for (std::size_t i = 0; i < pads.size(); ++i) {
     for (unsigned k = 0; k < 256; ++k) pads[i][k] = static_cast<std::uint8_t>(k);
     sums[i] = hmac_sha256(chunks_[(first + i) % kCiphers], "QPP_" + binary(first + i));
@@ -131,8 +131,8 @@ QppPads::QppPads(std::string_view key_text, std::size_t count)
   prepare_gcrypt();
   const Bytes key(reinterpret_cast<const std::uint8_t*>(key_text.data()), key_text.size());
   Shuffler shuffler(key);
-  for (std::size_t p = 0; p < count; p += kSideBySide) {
-    shuffler.make(p, std::span(forward_).subspan(p, std::min(kSideBySide, count - p)));
+  for (std::size_t p = 0; p < count; p += kParallelPads) {
+    shuffler.make(p, std::span(forward_).subspan(p, std::min(kParallelPads, count - p)));
   }
   for (std::size_t p = 0; p < count; ++p) {
     for (unsigned i = 0; i < 256; ++i) reverse_[p][forward_[p][i]] = static_cast<std::uint8_t>(i);

@@ -40,11 +40,11 @@ void store_header(std::uint8_t* p, std::uint8_t type, std::size_t length) {
 std::size_t SnappyFramer::encode(Bytes& plain, MutableBytes out) {
   KCPTUN_CHECK(out.size() >= kSnappyMaxEncoded);
   std::uint8_t* p = out.data();
-  if (!begun_) {
+  if (!identifier_seen_) {
     store_header(p, kIdentifier, kIdentifierBody.size());
     std::memcpy(p + kHeader, kIdentifierBody.data(), kIdentifierBody.size());
     p += kHeader + kIdentifierBody.size();
-    begun_ = true;
+    identifier_seen_ = true;
   }
   const Bytes block = plain.first(std::min(plain.size(), kSnappyBlock));
   plain = plain.subspan(block.size());
@@ -109,7 +109,7 @@ bool SnappyDeframer::read_header(Bytes& input) {
 
 // True if the chunk with this header may be read to its end.
 bool SnappyDeframer::header_allowed() const {
-  if (!begun_ && type() != kIdentifier) return false;
+  if (!identifier_seen_ && type() != kIdentifier) return false;
   switch (type()) {
     case kCompressed:
       return length() > kCrc && length() <= kCrc + kMaxCompressed;
@@ -141,7 +141,7 @@ bool SnappyDeframer::take_body(Bytes& input, Bytes& body) {
 
 SnappyDeframer::Step SnappyDeframer::finish_chunk(Bytes body, MutableBytes out) {
   if (type() == kIdentifier) {
-    begun_ = true;
+    identifier_seen_ = true;
     return std::memcmp(body.data(), kIdentifierBody.data(), body.size()) == 0 ? Step{} : fail();
   }
   const std::uint32_t crc = load_u32(body.data());

@@ -26,7 +26,7 @@ class SnappyFramer {
   std::size_t encode(Bytes& plain, MutableBytes out);
 
  private:
-  bool begun_ = false;
+  bool identifier_seen_ = false;
 };
 
 /// The decoder. Holds at most one chunk of input (76 KiB), and nothing between chunks.
@@ -61,7 +61,7 @@ class SnappyDeframer {
 
   std::array<std::uint8_t, 4> header_{};  // type u8, length u24
   std::uint8_t header_size_ = 0;          // header bytes received
-  bool begun_ = false;                    // the stream identifier was received
+  bool identifier_seen_ = false;          // the stream identifier was received
   bool failed_ = false;
   std::size_t skip_ = 0;               // remaining bytes of a chunk to skip
   std::vector<std::uint8_t> partial_;  // body of a chunk that arrived in several pieces

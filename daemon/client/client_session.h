@@ -41,7 +41,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   struct Unanswered {
     TimePoint since;                    // Link::unanswered_since()
     std::uint64_t refusals_before = 0;  // ICMP errors on the socket when the missing answer was noticed
-    // When a later session to the same server first received a packet in this time.
+    // The time when a later session to the same server first received a packet during the interval.
     std::optional<TimePoint> other_heard{};
   };
   /// The state of the current interval without an answer. REQUIRES: an answer is outstanding.
@@ -52,7 +52,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
     return *silence;
   }
 
-  /// Errors that came before the silence count only where the server was never heard.
+  /// ICMP errors from before the interval count only if the server has never answered.
   bool is_refused_since(TimePoint since) const {
     const DatagramSocket* own = engine.socket(socket);
     if (!own) return false;

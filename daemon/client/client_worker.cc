@@ -242,7 +242,7 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
     return admit(std::move(connection), slot);
   }
   if (!sid) {
-    log().warning("session takes no more streams", {{"conv", hex_id(session.link().conv())}});
+    log().warning("session has no more stream ids", {{"conv", hex_id(session.link().conv())}});
     return;
   }
   session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));
@@ -291,7 +291,7 @@ TunnelSnapshot ClientWorker::share() const {
   for_each_session([this, &sessions](const ClientSession& one) {
     sessions.push_back({&one.session, peer_of(one, engine_.now())});
   });
-  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   if (servers_) share.servers = servers_->snapshot();
   return share;

@@ -1,4 +1,4 @@
-// What became of a client's last sessions, while no session tells.
+// The result of a client's last sessions, for the time while it has none.
 #pragma once
 
 #include <algorithm>
@@ -11,18 +11,18 @@
 
 namespace kcptun {
 
-/// Why the server counts as unreachable, and when to dial it again though no connection asks for it: without
-/// that, nobody would notice that it is back.
+/// Stores why the server counts as unreachable, and schedules the next dial even if no connection needs one.
+/// Without such dials the client would not notice that the server is back.
 class Reachability {
  public:
-  /// A dial costs two log lines and a few small packets, so intervals double. The last one bounds how long a
-  /// server that is back goes unnoticed on an idle tunnel.
+  /// A dial costs two log lines and a few small packets, so the interval doubles after each. Its maximum
+  /// bounds how long an idle tunnel takes to notice that the server is back.
   static constexpr Duration kFirstRedial = seconds(5);
   static constexpr Duration kMaxRedial = seconds(60);
 
   struct Failure {
     PeerState state = PeerState::kUnanswered;
-    TimePoint since{};  // the first answer that is owed
+    TimePoint since{};  // the time of the first outstanding answer
     std::string hint;
   };
 
@@ -30,13 +30,14 @@ class Reachability {
     failure_.reset();
     redial_after_ = kFirstRedial;
   }
-  /// A session is over, or was left, in which the server failed. `heard`: it had answered there.
+  /// A session has ended or was replaced because the server failed. `heard`: the server had answered it
+  /// before.
   void handle_failure(Failure failure, bool heard) {
     if (failure_ && !heard) failure.since = std::min(failure.since, failure_->since);
     if (failure_ && failure.hint.empty()) failure.hint = std::move(failure_->hint);
     failure_ = std::move(failure);
   }
-  /// None: the server answers, or was not asked yet.
+  /// Nothing if the server answers or was not dialled yet.
   const std::optional<Failure>& failure() const { return failure_; }
   Duration next_redial() { return std::exchange(redial_after_, std::min(2 * redial_after_, kMaxRedial)); }
 

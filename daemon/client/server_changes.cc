@@ -38,10 +38,10 @@ void ClientWorker::handle_servers_changed() {
         {PeerState::kUnanswered, engine_.now(), "none of the servers in remoteaddr answers"}, false);
   for (Slot& slot : slots_) {
     if (best && slot.session && !(slot.session->server == profile_.servers[*best])) {
-      log().info("session left", {{"conv", hex_id(slot.session->link.conv())},
-                                  {"streams", slot.session->session.connections()},
-                                  {"server", to_text(slot.session->server)},
-                                  {"better", to_text(profile_.servers[*best])}});
+      log().info("session replaced", {{"conv", hex_id(slot.session->link.conv())},
+                                      {"streams", slot.session->session.connections()},
+                                      {"server", to_text(slot.session->server)},
+                                      {"better", to_text(profile_.servers[*best])}});
       drain(slot);
     }
     if (!slot.waiting.empty()) serve_waiting(slot);

@@ -34,7 +34,7 @@ void ServerFinder::handle_resolved(NameLookup::Addresses addresses) {
   if (addresses) {
     addresses_ = std::move(*addresses);
   } else {
-    log().warning("the addresses known before are used", {{"error", addresses.error()}});
+    log().warning("name lookup failed, using the previous addresses", {{"error", addresses.error()}});
   }
   if (answered_ && std::ranges::find(addresses_, *answered_) == addresses_.end()) answered_.reset();
   if (addresses_.size() < 2 || answered_) return found_();

@@ -34,14 +34,14 @@ class ServerFinder {
   /// The known addresses: the last one that answered first, then the others from the first that has not timed
   /// out.
   std::vector<IpEndpoint> in_order() const;
-  /// None of them could be dialled, because of `error`. `found` is called again later.
+  /// No address could be dialled, because of `error`. `found` is called again later.
   void handle_failure(const std::string& error);
   void handle_connected();
   /// A session to this address has ended after it received packets. The address becomes the first to try.
   void handle_answered(IpEndpoint address);
   /// A session to one of the addresses never received a packet. The next addresses are tried first.
   void handle_no_answer();
-  /// Why nothing can be dialled yet; empty: nothing hinders.
+  /// The reason why no server can be dialled; empty if one can.
   const std::string& failure() const { return logged_; }
   /// This host's addresses or routes may have changed.
   void handle_network_change();

@@ -16,8 +16,8 @@ constexpr std::uint64_t kMinRefused = 2;
 // packets for this long. The server has then dropped the earlier session.
 constexpr Duration kComparison = seconds(2);
 
-constexpr std::string_view kPortUnreachable = "nobody listens on the server's port (ICMP)";
-constexpr std::string_view kSuperseded = "its server answers another session, and not this one";
+constexpr std::string_view kPortUnreachable = "port unreachable (ICMP)";
+constexpr std::string_view kSuperseded = "the server answers a later session only";
 
 }  // namespace
 
@@ -65,7 +65,7 @@ bool ClientWorker::may_restart_streams(const ClientSession& session, bool gone) 
 void ClientWorker::restart_streams(ClientSession& session) {
   std::vector<LocalConnection> connections = session.session.release_connections();
   if (connections.empty()) return;
-  log().info("streams begin anew", {{"conv", hex_id(session.link.conv())}, {"count", connections.size()}});
+  log().info("streams restarted", {{"conv", hex_id(session.link.conv())}, {"count", connections.size()}});
   for (LocalConnection& connection : connections) admit(std::move(connection), slots_[session.slot]);
 }
 

@@ -1,4 +1,4 @@
-// Whether the client's server answers, for the log and for those who watch.
+// Determines whether the client's server answers, for the log and the status.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kOnceAnswered =
     "the server answered before: it has stopped, or the path to it is interrupted; the client goes on trying";
 
-// Whole seconds: what is said twice of one moment is said alike.
+// Rounded to whole seconds, so that repeated reports of one moment are equal.
 double unix_time_of(TimePoint at, TimePoint now) {
   return std::round(unix_time() - std::chrono::duration<double>(now - at).count());
 }
@@ -36,7 +36,8 @@ PeerSnapshot ClientWorker::peer_of(const ClientSession& session, TimePoint now) 
   return peer;
 }
 
-// An idle session counts as connected until its next keepalive; one that was asked later knows better.
+// An idle session counts as connected until its next keepalive, unless a session that was used later got no
+// answer.
 PeerSnapshot ClientWorker::peer_of_sessions(TimePoint now) const {
   PeerSnapshot best{.state = PeerState::kConnecting}, failed;
   TimePoint heard_at{}, silent_since{};
@@ -55,7 +56,7 @@ PeerSnapshot ClientWorker::peer() const {
   if (servers_ && servers_->best()) return {.state = PeerState::kConnected};
   PeerSnapshot peer = peer_of_sessions(now);
   if (peer.state == PeerState::kConnected) return peer;
-  if (const auto& failure = reachability_.failure()) {  // nothing was heard since, whatever was dialled
+  if (const auto& failure = reachability_.failure()) {  // no session has received a packet since that failure
     const double since = unix_time_of(failure->since, now);
     peer = merge_parts(std::move(peer), {.state = failure->state, .since = since, .hint = failure->hint});
     peer.since = std::min(peer.since.value_or(since), since);

@@ -103,7 +103,7 @@ void Connection::handle_hang_up() {
   watches_hang_up_ = false;
   pollfd entry{fd_.get(), 0, 0};
   if (::poll(&entry, 1, 0) != 1 || (entry.revents & (POLLERR | POLLHUP)) == 0) return;
-  if (read_ended_) return fail("the peer at this end is gone", std::strerror(ECONNRESET));
+  if (read_ended_) return fail("local peer closed the connection", std::strerror(ECONNRESET));
   hung_up_ = true;
   bound_drain();
 }
@@ -129,7 +129,7 @@ void Connection::handle_deadline(TimePoint now) {
   if (failed_) return;
   if (give_up_at_ && *give_up_at_ <= now) {
     if (watch_error_ != 0)
-      return fail("the system refuses to watch a connection, which is reset", std::strerror(watch_error_));
+      return fail("cannot watch the connection; it is reset", std::strerror(watch_error_));
     return fail("what is left is not taken", std::strerror(ETIMEDOUT));
   }
   if (idle_at_ && *idle_at_ <= now) check_idleness(now);
@@ -163,7 +163,7 @@ void Connection::check_idleness(TimePoint) {
   idle_at_.reset();
   if (session_.link().smux().peer_is_ours()) return;  // such a peer sends a reset
   if (traffic_.total() != idle_traffic_) return bound_idleness();
-  fail("half-closed, and idle for too long", std::strerror(ETIMEDOUT));
+  fail("half-closed and idle for too long", std::strerror(ETIMEDOUT));
 }
 
 void Connection::handle_writable() {

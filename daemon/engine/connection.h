@@ -13,6 +13,7 @@
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 #include "core/link/link.h"
+#include "core/smux/stream_scheduler.h"
 #include "daemon/engine/backlog.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/engine.h"
@@ -31,7 +32,7 @@ namespace kcptun {
 /// after the bytes before them: bytes that the local peer sent before its reset are read first, and bytes for
 /// the local peer are written before the tunnel's reset is applied, within Session::drain_limit(). Owned by
 /// its Session, which learns of its end through detach().
-class Connection : private Deadline {
+class Connection : public StreamTurn, private Deadline {
  public:
   enum class Pull : std::uint8_t {
     kMore,     // there may be more to read
@@ -85,8 +86,7 @@ class Connection : private Deadline {
   /// The stream is gone. The local peer sees a reset, not an orderly close, after the bytes already written.
   void reset();
 
-  bool in_ready_list = false;  // the session's bookkeeping
-  bool write_queued = false;
+  bool write_queued = false;  // the session's bookkeeping
 
  private:
   void handle_deadline(TimePoint now) override;
@@ -117,7 +117,7 @@ class Connection : private Deadline {
   Backlog backlog_;
   Traffic traffic_;
   const TimePoint opened_at_;
-  std::string peer_;  // "" unless somebody asked for it
+  std::string peer_;  // "" until note_peer() is called
   std::vector<iovec> queued_writes_;
   std::unique_ptr<Dialer> dialer_;  // while the connection is being established
   int watch_error_ = 0;             // errno of a refused watch on fd_

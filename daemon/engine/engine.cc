@@ -156,8 +156,7 @@ void Engine::watch_socket(std::uint32_t index) {
   if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
   const int error = errno;
   if (!rewatch_logged_at_ || now() - *rewatch_logged_at_ >= kLogAgainAfter) {
-    EventLog().warning("the system refuses to watch a socket, which is tried again",
-                       {{"error", std::strerror(error)}});
+    EventLog().warning("cannot watch a socket, retrying", {{"error", std::strerror(error)}});
     rewatch_logged_at_ = now();
   }
   rewatch_->start(kRewatchMs);

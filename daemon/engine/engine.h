@@ -45,8 +45,8 @@ class Engine {
     std::uint64_t sealed_packets = 0;
   };
 
-  /// On a libuv loop that other engines use too; it outlives this one by a turn. `key` is used during
-  /// construction only; `qpp` (may be null) outlives the engine.
+  /// Runs on a libuv loop that other engines share; the loop outlives this engine by one iteration. `key` is
+  /// used during construction only; `qpp` (may be null) outlives the engine.
   Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key,
          const QppPads* qpp);
   ~Engine();

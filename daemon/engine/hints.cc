@@ -30,7 +30,7 @@ std::string explain_mismatch(Mismatch mismatch, const Profile& profile) {
           "{} does not compress and this end does: nocomp must be the same at both ends (here false)",
           peer_of(profile));
     case Mismatch::kSmuxVersion:
-      return fmt::format("{} speaks smux version {} and this end {}: smuxver must be the same at both ends",
+      return fmt::format("{} uses smux version {}, and this end {}: smuxver must be the same at both ends",
                          peer_of(profile), 3 - version, version);
     case Mismatch::kNone:
       break;
@@ -98,14 +98,14 @@ std::string explain_end(const Link& link, const Profile& profile) {
   return fmt::format(
       "the server ends the session as soon as it has read from it: if it was not restarted, its nocomp (here "
       "{}) or "
-      "smuxver (here {}) differs; kcptun-client probe tells which it has",
+      "smuxver (here {}) differs; kcptun-client probe reports which it has",
       !profile.link.compress, profile.link.smux.version);
 }
 
 std::string explain_rejected(const IpEndpoint& remote, const Profile& profile) {
   return fmt::format(
-      "packets from {} do not open, and none did: its key or its crypt (here {}) differs, or it is no kcptun "
-      "at all",
+      "no packet from {} can be decrypted: its key or its crypt (here {}) differs, or it is no "
+      "kcptun",
       to_string(remote), cipher_name(profile.crypt));
 }
 
@@ -122,16 +122,16 @@ std::string explain_no_answer(const IpEndpoint& remote, const Profile& profile, 
         to_string(remote));
   }
   return fmt::format(
-      "nothing at all comes from {}: look at remoteaddr, at firewalls for {}, then at key and crypt (here "
+      "no packet arrives from {}: check remoteaddr, firewalls for {}, then key and crypt (here "
       "{}), which "
-      "must be the server's; kcptun-client probe tells more",
-      to_string(remote), profile.tcp ? "TCP, at tcp (here on), which must be on at the server too" : "UDP",
+      "must be the server's; kcptun-client probe reports more",
+      to_string(remote), profile.tcp ? "TCP, tcp (here on), which must be on at the server too" : "UDP",
       cipher_name(profile.crypt));
 }
 
 std::string explain_full_size(const IpEndpoint& remote, const Profile& profile) {
   return fmt::format(
-      "packets of full size (mtu {}) seem to vanish on the way to {} while smaller ones arrive: mtu auto "
+      "full-size packets (mtu {}) to {} appear to be dropped, while smaller ones arrive: mtu auto "
       "finds the size "
       "that the path carries, or set a smaller mtu",
       profile.link.kcp.mtu, to_string(remote));

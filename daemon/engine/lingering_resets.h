@@ -14,7 +14,7 @@ namespace kcptun {
 /// A reset discards the kernel's unsent data. A connection with unsent data therefore waits here. It is
 /// polled after 1 ms and then at growing intervals.
 /// Bounds: kMaxConnections connections, beyond which a connection is reset immediately; each waits for its
-/// `patience` at most.
+/// `timeout` at most.
 class LingeringResets : private Deadline {
  public:
   static constexpr std::size_t kMaxConnections = 1024;
@@ -25,7 +25,7 @@ class LingeringResets : private Deadline {
   LingeringResets(const LingeringResets&) = delete;
   LingeringResets& operator=(const LingeringResets&) = delete;
 
-  /// Resets the connection when all written data is acknowledged, and after `patience` in any case. The
+  /// Resets the connection when all written data is acknowledged, and after `timeout` in any case. The
   /// caller has stopped watching the descriptor.
   void add(TimePoint now, FileDescriptor fd, Duration timeout);
   std::size_t size() const { return waiting_.size(); }

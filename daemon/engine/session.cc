@@ -11,9 +11,6 @@
 namespace kcptun {
 namespace {
 
-// In bytes. Maximum read of one connection before the next one is served.
-constexpr std::size_t kQuantumAlone = 64 * 1024;
-constexpr std::size_t kQuantum = 16 * 1024;
 // In bytes. Maximum read of all connections before packets are sent: about one batch.
 constexpr std::size_t kPullBudget = 128 * 1024;
 
@@ -70,8 +67,8 @@ void Session::detach(Connection& connection) {
                 {"ms", std::chrono::duration_cast<milliseconds>(open).count()}});
   }
   link_.set_tag(connection.sid(), 0);
-  if (std::exchange(connection.in_ready_list, false)) {
-    std::erase(ready_, &connection);
+  if (connection.active()) {
+    ready_.deactivate(connection);
     std::erase(watching_, &connection);
   }
   if (std::exchange(connection.write_queued, false))
@@ -108,8 +105,8 @@ void Session::handle_deadline(TimePoint now) {
 
 void Session::mark_ready(Connection& connection) {
   engine_.wake(*this);
-  if (std::exchange(connection.in_ready_list, true)) return;
-  ready_.push_back(&connection);
+  if (connection.active()) return;
+  ready_.activate(connection);
   watching_.push_back(&connection);
 }
 
@@ -134,12 +131,12 @@ void Session::pump(TimePoint now) {
     return pause_unserved();
   }
   // One batch at a time: bytes just read are still in the cache when they are packed, encrypted and sent.
-  bool pulled;
+  bool ends_wait = false;
   do {
-    pulled = serve_waiting_ends();
-    pulled |= pull_ready();
+    ends_wait = serve_waiting_ends();
+    pull_ready();
     if (!transmit(now)) engine_.wake(*this);
-  } while (pulled && !engine_.blocked());
+  } while (!engine_.blocked() && link_.writable() && (ends_wait || !ready_.empty()));
   pause_unserved();
   announce_path_mtu();
   report_stalls(now);
@@ -175,7 +172,7 @@ void Session::announce_path_mtu() {
   const std::optional<PathMtu>& path_mtu = link_.path_mtu();
   if (!path_mtu || !path_mtu->settled() || path_mtu->size() == announced_mtu_) return;
   announced_mtu_ = path_mtu->size();
-  log().info("session fits its path", {{"conv", hex_id(link_.conv())}, {"mtu", announced_mtu_}});
+  log().info("session mtu found", {{"conv", hex_id(link_.conv())}, {"mtu", announced_mtu_}});
 }
 
 void Session::drain_events(TimePoint now) {
@@ -216,11 +213,11 @@ void Session::handle_event(const StreamEvent& event) {
 
 // Releases the held bytes immediately, before the local peer reads them.
 void Session::handle_reset_locally(Connection& connection) {
-  log().warning("stream given up", {{"conv", hex_id(link_.conv())},
-                                    {"sid", connection.sid()},
-                                    {"unread_bytes", connection.waiting()},
-                                    {"reason", "nobody read it, and its memory was needed"},
-                                    {"remedy", "a larger memory, or a smaller streambuf"}});
+  log().warning("stream reset", {{"conv", hex_id(link_.conv())},
+                                 {"sid", connection.sid()},
+                                 {"unread_bytes", connection.waiting()},
+                                 {"reason", "unread, and its memory was needed"},
+                                 {"remedy", "a larger memory, or a smaller streambuf"}});
   connection.reset();
   detach(connection);
 }
@@ -243,33 +240,33 @@ void Session::flush_writes() {
   queued_writes_.clear();
 }
 
-// Reads round robin from the ready connections while the link has room, up to about a batch. True if there
-// may be more.
-bool Session::pull_ready() {
+// Reads from the ready connections in the order of their turns while the link has room, up to about a batch.
+void Session::pull_ready() {
   std::size_t budget = kPullBudget;
-  while (!ready_.empty() && link_.writable()) {
-    if (budget == 0) return true;
-    Connection& connection = *ready_.front();
-    const std::size_t quantum = std::min(budget, ready_.size() == 1 ? kQuantumAlone : kQuantum);
-    budget -= quantum;
-    const Connection::Pull result = connection.pull(quantum);
-    if (!connection.in_ready_list) continue;  // the connection is over
-    ready_.pop_front();
-    if (result == Connection::Pull::kMore) {
-      ready_.push_back(&connection);
-      continue;
-    }
-    connection.in_ready_list = false;
-    if (result == Connection::Pull::kBlocked) connection.pause_reading();
-    if (result == Connection::Pull::kEmpty && connection.reading_paused()) connection.resume_reading();
+  while (budget > 0 && !ready_.empty() && link_.writable()) {
+    auto& connection = static_cast<Connection&>(ready_.next());
+    budget -= std::min(budget, pull(connection, std::min(budget, ready_.allowance(connection))));
   }
-  return false;
+}
+
+// Returns the bytes that were read.
+std::size_t Session::pull(Connection& connection, std::size_t limit) {
+  const std::uint64_t before = traffic_.sent;
+  const Connection::Pull result = connection.pull(limit);
+  const auto sent = static_cast<std::size_t>(traffic_.sent - before);
+  if (!connection.active()) return sent;  // the connection is over
+  ready_.record_sent(connection, sent);
+  if (result == Connection::Pull::kMore) return sent;
+  ready_.deactivate(connection);
+  if (result == Connection::Pull::kBlocked) connection.pause_reading();
+  if (result == Connection::Pull::kEmpty && connection.reading_paused()) connection.resume_reading();
+  return sent;
 }
 
 // Stops watching connections that still have input, so that they do not wake the loop before there is room.
 void Session::pause_unserved() {
   for (Connection* connection : watching_)
-    if (connection->in_ready_list && !connection->reading_paused()) connection->pause_reading();
+    if (connection->active() && !connection->reading_paused()) connection->pause_reading();
   watching_.clear();
 }
 

@@ -13,6 +13,7 @@
 
 #include "config/profile.h"
 #include "core/link/link.h"
+#include "core/smux/stream_scheduler.h"
 #include "daemon/engine/connection.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/engine.h"
@@ -22,8 +23,8 @@
 namespace kcptun {
 
 /// Drives one link: passes its events to connections, reads from connections with input while the link has
-/// room (round robin), and moves its packets into the engine's batch. Owned by the client's or server's
-/// worker, which also owns the link.
+/// room, in the order of StreamScheduler, and moves its packets into the engine's batch. Owned by the
+/// client's or server's worker, which also owns the link.
 class Session : public Deadline {
  public:
   class Owner {
@@ -88,7 +89,7 @@ class Session : public Deadline {
     return connections_;
   }
   const Link& link() const { return link_; }
-  /// Of all its connections, past and present.
+  /// The traffic of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
   /// True if there is at least one connection and all are movable.
   bool all_can_restart() const;
@@ -111,7 +112,8 @@ class Session : public Deadline {
   void close_ends();
   void begin_round(StreamEnd& end);
   void flush_writes();
-  bool pull_ready();
+  void pull_ready();
+  std::size_t pull(Connection& connection, std::size_t limit);
   void pause_unserved();
   bool transmit(TimePoint now);
   void announce_path_mtu();
@@ -130,7 +132,7 @@ class Session : public Deadline {
   std::string_view end_reason_;  // the owner's reason to end the session
   Traffic traffic_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
-  std::deque<Connection*> ready_;           // have input; first in, first out
+  StreamScheduler ready_;                   // connections with input
   std::vector<Connection*> watching_;       // became ready in this round; paused if they are not served in it
   std::vector<Connection*> queued_writes_;  // have bytes to write in this round
   std::unordered_map<std::uint32_t, std::unique_ptr<StreamEnd>> ends_;

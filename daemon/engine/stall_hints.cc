@@ -15,13 +15,12 @@ std::string explain_session_stall(const Link& link, const Profile& profile) {
   const StreamStalls& stalls = link.smux().stalls();
   const ReceiveBudget& budget = link.smux().budget();
   const std::string where =
-      fmt::format("session {} stands still, with all its {} streams: nobody reads stream {}",
-                  hex_id(link.conv()), link.smux().streams(), stalls.max_sid);
+      fmt::format("session {} is stalled with all its {} streams: stream {} is not read", hex_id(link.conv()),
+                  link.smux().streams(), stalls.max_sid);
   if (link.smux().version() == 1 && budget.held() >= budget.limit()) {
     return fmt::format(
         "{}, and smux version 1 has one buffer for all of them, which is full (smuxbuf {}): smuxver 2 at "
-        "both ends "
-        "lets the others go on; with version 1 a larger smuxbuf or more conn puts it off",
+        "both ends lets the others continue; with version 1 a larger smuxbuf or more conn delays this",
         where, profile.link.smux.receive_buffer);
   }
   return fmt::format("{}, and the memory for unread bytes is used up: see memory, then streambuf and smuxbuf",
@@ -30,9 +29,9 @@ std::string explain_session_stall(const Link& link, const Profile& profile) {
 
 std::string explain_peer(const Link& link, const Profile& profile) {
   return fmt::format(
-      "{} answers, but has taken no data of session {} for {} s, so its {} streams stand still: applications "
-      "behind it "
-      "do not read, and its buffer for all streams is full; see smuxbuf there, and smuxver (here {})",
+      "{} answers, but has taken no data of session {} for {} s, so its {} streams are stalled: applications "
+      "behind it do not read, and its buffer for all streams is full; see smuxbuf there, and smuxver (here "
+      "{})",
       profile.role == Role::kClient ? "the server" : "the client", hex_id(link.conv()),
       std::chrono::duration_cast<seconds>(kStallThreshold).count(), link.smux().streams(),
       link.smux().version());
@@ -65,16 +64,14 @@ std::string explain_stall(Hint hint, const Link& link, const Profile& profile) {
       return explain_peer(link, profile);
     case Hint::kMemoryPressure:
       return fmt::format(
-          "little memory is left for unread bytes: windows of all streams get smaller, and streams that "
-          "nobody reads get "
+          "little memory is left for unread bytes: all stream windows shrink, and unread streams get "
           "none ({} of session {} hold {} bytes); see memory (here {}), then streambuf and smuxbuf",
           stalls.streams, hex_id(link.conv()), stalls.bytes,
           profile.memory > 0 ? std::to_string(profile.memory) + " MiB" : "0, by the machine");
     default:
       return fmt::format(
-          "nobody reads {} streams of session {}, which hold {} bytes, more than smuxbuf ({}): they get no "
-          "more window "
-          "until they are read, and others go on within memory",
+          "{} streams of session {} are not read and hold {} bytes, more than smuxbuf ({}): they get no "
+          "more window until they are read; others continue within memory",
           stalls.streams, hex_id(link.conv()), stalls.bytes, link.smux().budget().limit());
   }
 }

@@ -10,7 +10,7 @@
 
 namespace kcptun {
 
-/// The most serious first.
+/// In order of severity, the most serious first.
 inline constexpr std::array kStallHints{Hint::kSessionStalled, Hint::kPeerStalled, Hint::kMemoryPressure,
                                         Hint::kUnreadStreams};
 /// A single stalled stream is normal back pressure. After this time it is logged if the session has other
@@ -21,7 +21,7 @@ inline constexpr Duration kStallThreshold = seconds(5);
 bool stall_hint_applies(Hint hint, const Link& link, TimePoint now);
 /// Names the fields to check. REQUIRES: stall_hint_applies().
 std::string explain_stall(Hint hint, const Link& link, const Profile& profile);
-/// Below a warning if other streams still make progress.
+/// Returns a level below warning if other streams still make progress.
 LogLevel level_of_stall(Hint hint);
 
 }  // namespace kcptun

@@ -11,10 +11,10 @@ namespace kcptun {
 namespace {
 
 // Stops threads while another one works alone.
-class Gate {
+class Barrier {
  public:
   /// Called on a stopped thread.
-  void wait_inside() {
+  void arrive_and_wait() {
     std::unique_lock lock(mutex_);
     ++inside_;
     changed_.notify_all();
@@ -24,7 +24,7 @@ class Gate {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this, count] { return inside_ == count; });
   }
-  void open() {
+  void release() {
     const std::lock_guard lock(mutex_);
     open_ = true;
     changed_.notify_all();
@@ -90,12 +90,12 @@ void WorkerThreads::stop() {
 
 void WorkerThreads::run_exclusive(const std::function<void()>& work) {
   if (!running_) return work();
-  auto gate = std::make_shared<Gate>();  // shared: a thread may still read it after all have resumed
+  auto barrier = std::make_shared<Barrier>();  // shared: a thread may still read it after all have resumed
   for (std::size_t i = 1; i < threads_.size(); ++i)
-    threads_[i].mailbox->post([gate] { gate->wait_inside(); });
-  gate->wait_for(threads_.size() - 1);
+    threads_[i].mailbox->post([barrier] { barrier->arrive_and_wait(); });
+  barrier->wait_for(threads_.size() - 1);
   work();
-  gate->open();
+  barrier->release();
 }
 
 }  // namespace kcptun

@@ -1,4 +1,4 @@
-// Lines of a start that wait until the log can say what was started.
+// Holds the log lines of a start until the log can name what was started.
 #pragma once
 
 #include <string>
@@ -8,15 +8,15 @@
 
 namespace kcptun {
 
-/// One line that waits.
+/// A line that waits.
 struct HeldLine {
   LogLevel level;
   std::string text;
 };
-/// From now on lines wait, so that those of a start stand behind the one that says what was started.
-/// REQUIRES: a log in use; no other thread logs meanwhile.
+/// Holds all further lines, so that the lines of a start follow the line that names what was started.
+/// REQUIRES: a log in use; no other thread logs during the call.
 void hold_log();
-/// The lines that waited; later ones wait no more. Empty if none did.
+/// Returns the held lines and stops holding. Empty if no lines were held.
 std::vector<HeldLine> take_held_log();
 void log_held(const std::vector<HeldLine>& lines);
 

@@ -78,16 +78,16 @@ class EventLogger final : public spdlog::logger {
     const std::lock_guard lock(mutex_);
     return repeats_.admit(kind, read_clock());
   }
-  std::vector<RepeatLimiter::LeftOut> take_finished() {
+  std::vector<RepeatLimiter::Omitted> take_finished() {
     const std::lock_guard lock(mutex_);
     return repeats_.take_finished(read_clock());
   }
-  std::vector<RepeatLimiter::LeftOut> take_all() {
+  std::vector<RepeatLimiter::Omitted> take_all() {
     const std::lock_guard lock(mutex_);
     return repeats_.take_all();
   }
 
-  /// Where lines wait; none: they are written at once.
+  /// The held lines; nothing if lines are written immediately.
   std::optional<std::vector<HeldLine>>& held() { return held_; }
 
  private:
@@ -126,20 +126,20 @@ void log_line(LogLevel level, std::string_view event, std::string_view tunnel, L
 
 // A client has up to 65535 sessions, and an event often affects all of them at the same time.
 constexpr std::array<std::string_view, 4> kPerSessionEvents{"session dialled", "session expired",
-                                                            "session left", "session scavenged"};
+                                                            "session replaced", "session scavenged"};
 
 bool is_of_every_session(std::string_view event) {
   return std::ranges::find(kPerSessionEvents, event) != kPerSessionEvents.end();
 }
 
-void log_omitted(const std::vector<RepeatLimiter::LeftOut>& left_out) {
-  for (const auto& [kind, lines] : left_out)
+void log_omitted(const std::vector<RepeatLimiter::Omitted>& omitted) {
+  for (const auto& [kind, lines] : omitted)
     log_line(
         is_of_every_session(kind.substr(0, kind.find(" tunnel="))) ? LogLevel::kInfo : LogLevel::kWarning,
         "repeated lines left out", {}, std::array{LogField("of", kind), LogField("count", lines)});
 }
 
-/// The field whose value is a sentence: in a line for people it stands behind a colon, as it is.
+/// The field whose value is a sentence. A text line has it last, after a colon and unquoted.
 constexpr std::string_view kSentence = "text";
 
 bool is_bare_word(std::string_view value) {
@@ -149,7 +149,7 @@ bool is_bare_word(std::string_view value) {
   return true;
 }
 
-/// With control bytes as \xNN, and a backslash before each of `escaped`.
+/// Appends `value` with control bytes as \xNN, and with a backslash before each character of `escaped`.
 void append_escaped(std::string& out, std::string_view value, std::string_view escaped) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   for (const char c : value) {
@@ -341,7 +341,7 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
   if (before) log_omitted(before->take_all());
   auto* next = dynamic_cast<EventLogger*>(log.get());
   if (before && next && next->writer() != before->writer())
-    next->writer()->follow(*before->writer(), kLogPatience);
+    next->writer()->follow(*before->writer(), kLogFlushTimeout);
   if (next) next->adopt_writer();
   spdlog::set_default_logger(std::move(log));
 }
@@ -349,14 +349,14 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
 void close_log() {
   if (EventLogger* logger = event_logger()) {
     log_omitted(logger->take_all());
-    logger->writer()->finish(kLogPatience);
+    logger->writer()->finish(kLogFlushTimeout);
   }
   spdlog::shutdown();
 }
 
 void write_last_line(std::string line) {
   close_log();
-  write_within(STDERR_FILENO, line.append("\n"), kLogPatience);
+  write_within(STDERR_FILENO, line.append("\n"), kLogFlushTimeout);
 }
 
 }  // namespace kcptun

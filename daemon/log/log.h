@@ -81,15 +81,15 @@ Result<std::shared_ptr<spdlog::logger>> open_log(const LogSettings& settings);
 /// has its own).
 Result<bool> start_log(spdlog::logger& log);
 /// Directs all further events to `log`. Lines of the previous log are written first, for at most
-/// kLogPatience.
+/// kLogFlushTimeout.
 /// REQUIRES: no other thread logs during the call.
 void use_log(std::shared_ptr<spdlog::logger> log);
-/// Logs the counts of omitted lines and closes the log. Waits at most kLogPatience until its lines are
+/// Logs the counts of omitted lines and closes the log. Waits at most kLogFlushTimeout until its lines are
 /// written.
 void close_log();
 
 /// Maximum wait at exit for a slow reader of the log or of standard error.
-constexpr Duration kLogPatience = seconds(2);
+constexpr Duration kLogFlushTimeout = seconds(2);
 /// Writes a line to standard error, after the log's queued lines, from a process that is about to exit.
 void write_last_line(std::string line);
 

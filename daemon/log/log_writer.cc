@@ -86,8 +86,8 @@ struct LogWriter::State {
   void write_without_waiting();
   void write_batch(std::unique_lock<std::mutex>& lock);
   void wait_for_predecessor(std::unique_lock<std::mutex>& lock);
-  bool wait_done(std::unique_lock<std::mutex>& lock, Duration patience) {
-    return changed.wait_for(lock, patience, [this] { return done; });
+  bool wait_done(std::unique_lock<std::mutex>& lock, Duration timeout) {
+    return changed.wait_for(lock, timeout, [this] { return done; });
   }
   void run();
 };
@@ -197,7 +197,7 @@ Result<bool> LogWriter::start() {
   return true;
 }
 
-void LogWriter::follow(LogWriter& before, Duration patience) {
+void LogWriter::follow(LogWriter& before, Duration timeout) {
   {
     const std::lock_guard lock(before.state_->mutex);
     before.state_->finishing = true;
@@ -206,31 +206,31 @@ void LogWriter::follow(LogWriter& before, Duration patience) {
   if (!before.thread_.joinable()) return;
   const std::lock_guard lock(state_->mutex);
   state_->before = before.state_;
-  state_->before_timeout = patience;
+  state_->before_timeout = timeout;
 }
 
-bool LogWriter::finish(Duration patience) {
+bool LogWriter::finish(Duration timeout) {
   std::unique_lock lock(state_->mutex);
   state_->finishing = true;
   state_->changed.notify_all();
   if (thread_.joinable()) {
-    if (!state_->wait_done(lock, patience)) return false;
+    if (!state_->wait_done(lock, timeout)) return false;
     lock.unlock();
     thread_.join();
     return true;
   }
   if (state_->queue.empty() && state_->lost > 0 && !state_->done) state_->add_notice();
   state_->done = true;
-  return write_within(state_->fd, std::exchange(state_->queue, {}), patience);
+  return write_within(state_->fd, std::exchange(state_->queue, {}), timeout);
 }
 
-bool write_within(int fd, std::string_view text, Duration patience) {
-  const Clock::time_point end = Clock::now() + patience;
+bool write_within(int fd, std::string_view text, Duration timeout) {
+  const Clock::time_point end = Clock::now() + timeout;
   while (!text.empty()) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     if (!can_write(fd, static_cast<int>(std::max<decltype(left)>(left, 0)))) {
       if (left <= 0) return false;
-      continue;  // interrupted by a signal, or the time is up
+      continue;  // interrupted by a signal, or the timeout is over
     }
     const std::string_view piece = first_piece(text);
     const ssize_t n = ::write(fd, piece.data(), piece.size());

@@ -41,12 +41,12 @@ class LogWriter {
   bool to_standard_error() const;
   void set_notice(Notice notice);
   /// Starts writing after all lines of `before` are written; `before` accepts no more lines. Waits at most
-  /// `patience`, then drops what `before` has not written.
+  /// `timeout`, then drops what `before` has not written.
   /// REQUIRES: nothing has been appended to this writer.
-  void follow(LogWriter& before, Duration patience);
-  /// Accepts no further lines. True: all lines were written, or their write failed. False: `patience` ran
+  void follow(LogWriter& before, Duration timeout);
+  /// Accepts no further lines. True: all lines were written, or their write failed. False: `timeout` ran
   /// out.
-  bool finish(Duration patience);
+  bool finish(Duration timeout);
 
  private:
   struct State;
@@ -54,7 +54,7 @@ class LogWriter {
   std::thread thread_;
 };
 
-/// Writes to a descriptor that may block, for at most `patience`. False: part of the text was not written.
-bool write_within(int fd, std::string_view text, Duration patience);
+/// Writes to a descriptor that may block, for at most `timeout`. False: part of the text was not written.
+bool write_within(int fd, std::string_view text, Duration timeout);
 
 }  // namespace kcptun

@@ -14,9 +14,9 @@ bool RepeatLimiter::admit(std::string_view kind, TimePoint now) {
   return ++it->second.lines <= kBurst;
 }
 
-std::vector<RepeatLimiter::LeftOut> RepeatLimiter::take_finished(TimePoint now) {
-  std::vector<LeftOut> left_out;
-  if (!next_end_ || now < *next_end_) return left_out;
+std::vector<RepeatLimiter::Omitted> RepeatLimiter::take_finished(TimePoint now) {
+  std::vector<Omitted> omitted;
+  if (!next_end_ || now < *next_end_) return omitted;
   next_end_.reset();
   std::erase_if(kinds_, [&](const auto& entry) {
     const auto& [name, kind] = entry;
@@ -24,13 +24,13 @@ std::vector<RepeatLimiter::LeftOut> RepeatLimiter::take_finished(TimePoint now) 
       next_end_ = earliest(next_end_, kind.ends);
       return false;
     }
-    if (kind.lines > kBurst) left_out.push_back({name, kind.lines - kBurst});
+    if (kind.lines > kBurst) omitted.push_back({name, kind.lines - kBurst});
     return true;
   });
-  return left_out;
+  return omitted;
 }
 
-std::vector<RepeatLimiter::LeftOut> RepeatLimiter::take_all() {
+std::vector<RepeatLimiter::Omitted> RepeatLimiter::take_all() {
   return take_finished(TimePoint(Duration(std::numeric_limits<Duration::rep>::max())));
 }
 

@@ -21,7 +21,7 @@ class RepeatLimiter {
   static constexpr Duration kPeriod = seconds(10);
   static constexpr std::size_t kMaxKinds = 1024;
 
-  struct LeftOut {
+  struct Omitted {
     std::string kind;
     std::uint64_t lines;
   };
@@ -30,9 +30,9 @@ class RepeatLimiter {
   bool admit(std::string_view kind, TimePoint now);
   /// The kinds whose period has ended and of which lines were omitted. Removes all ended periods, so each is
   /// returned once.
-  std::vector<LeftOut> take_finished(TimePoint now);
+  std::vector<Omitted> take_finished(TimePoint now);
   /// Like take_finished() for all kinds, without waiting for the end of their periods.
-  std::vector<LeftOut> take_all();
+  std::vector<Omitted> take_all();
 
  private:
   struct Kind {

@@ -25,7 +25,7 @@ std::string generate_key() {
   randombytes_buf(bytes.data(), bytes.size());
   std::string key = render_key(bytes);
   sodium_memzero(bytes.data(), bytes.size());
-  key.pop_back();  // the newline
+  key.pop_back();  // the trailing newline
   return key;
 }
 
@@ -43,7 +43,8 @@ Error file_error(const std::string& path, const std::string& what) {
   return Error{printable_path(path) + ": " + what};
 }
 
-/// Only its owner may read it: it holds the key. A file that cannot be completed does not stay.
+/// The file holds the key, so only its owner may read it. A file that cannot be written completely is
+/// removed.
 Result<bool> write_new_file(const std::string& path, const std::string& text) {
   const FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.valid() && errno == EEXIST) {
@@ -56,7 +57,7 @@ Result<bool> write_new_file(const std::string& path, const std::string& text) {
   return file_error(path, std::string("cannot write: ") + std::strerror(fault));
 }
 
-/// Where clients find the server, and what to do if that is wrong.
+/// The address at which clients look for the server, and how to change it.
 std::string address_part(const InitPair& init, const ProfilePair& pair) {
   std::string text =
       "Clients look for the server at " + printable(pair.client.text(OptionId::kRemoteAddr)) + " (UDP).\n";
@@ -66,7 +67,7 @@ std::string address_part(const InitPair& init, const ProfilePair& pair) {
          "name: remove the file, and start again with --public-address HOST.\n\n";
 }
 
-/// A numbered step, its lines within 80 columns.
+/// A numbered step. Its lines fit in 80 columns.
 std::string server_step(const InitPair& init, const ProfilePair& pair, const std::string& pairing,
                         int number) {
   const bool here = init.written == Role::kServer;
@@ -104,7 +105,7 @@ void print_report(const InitPair& init, const ProfilePair& pair) {
   std::fputs(text.c_str(), stdout);
 }
 
-/// One tunnel of --share.
+/// The --share report of one tunnel.
 std::string share_part(const Settings& settings, const std::string& pairing) {
   const std::string& name = settings.text(OptionId::kName);
   std::string text = name.empty() ? "" : "Tunnel " + name + ":\n\n";
@@ -112,7 +113,7 @@ std::string share_part(const Settings& settings, const std::string& pairing) {
   return text + "On the client's machine:\n\n" + pairing_command(Role::kClient, pairing) + '\n';
 }
 
-/// As clients on other machines can use it.
+/// This machine's address as clients on other machines reach it.
 Result<std::string> own_host() {
   if (const auto address = own_address()) return ip_to_string(*address);
   return Error{

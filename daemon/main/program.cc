@@ -42,9 +42,9 @@ std::string library_versions() {
          ", libgcrypt " + gcry_check_version(nullptr);
 }
 
-// A reader that stands still holds nothing up for long.
+// The timeout keeps a blocked reader of standard error from delaying the start.
 void warn(const std::string& warning) {
-  write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogPatience);
+  write_within(STDERR_FILENO, "warning: " + warning + "\n", kLogFlushTimeout);
 }
 
 int print(const PrintText& text) {
@@ -55,7 +55,7 @@ int print(const PrintText& text) {
 
 const char* name_of(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
 
-// Whatever is still open is closed within the deadline.
+// The stop deadline bounds the closing of whatever is still open.
 int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
   start_stop_deadline();
   log_held(take_held_log());
@@ -63,7 +63,7 @@ int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
   return exit_code;
 }
 
-// Each connection is a descriptor: as many as the system lets us have.
+// Each connection takes a descriptor, so the soft limit is raised to the hard limit.
 void raise_descriptor_limit() {
   rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -71,7 +71,7 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Large blocks come straight from the system and go straight back, so that memory falls when load does.
+// Blocks from 64 KiB up are mapped and unmapped one by one, so that memory use falls with the load.
 void set_up_memory() {
   constexpr int kMapFrom = 64 * 1024;
   mallopt(M_MMAP_THRESHOLD, kMapFrom);
@@ -79,7 +79,8 @@ void set_up_memory() {
   mallopt(M_ARENA_MAX, 2);
 }
 
-// Whoever runs out of memory cannot go on, and says so in one line.
+// The terminate handler. Running out of memory ends the process with a one-line error; any other exception
+// aborts it.
 [[noreturn]] void end_for_exception() {
   std::string_view line = "kcptun: ended by an exception\n";
   try {
@@ -108,7 +109,7 @@ Result<bool> drop_privileges(bool low_ports, bool tcp_mode, const std::optional<
   return drop_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
-int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
+int run_tunnels(Role role, RunTunnels run, Daemon::Reread reread) {
   const Profile& process = run.tunnels.front().profile;
   std::optional<Identity> identity;
   if (!process.user.empty()) {
@@ -119,18 +120,18 @@ int run_tunnels(Role role, RunTunnels run, Daemon::ReadAgain read_again) {
   auto log = open_log(process.log);
   if (!log) return give_up(role, log.error());
   use_log(*log);
-  hold_log();  // until it is known what was started
+  hold_log();  // until the log can name what was started
   const bool low_ports = std::ranges::any_of(
       run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
   const bool tcp_mode =
       std::ranges::any_of(run.tunnels, [](const ConfiguredTunnel& tunnel) { return tunnel.profile.tcp; });
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
-  // Before anything is resolved or opened: a warning may be the reason why that fails.
+  // Logged before anything is resolved or opened, because a warning may explain why that fails.
   for (const std::string& warning : run.warnings) EventLog().warning("configuration", {{"text", warning}});
-  Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(read_again));
+  Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(reread));
   if (!threads) return give_up(role, threads.error());
-  // Everything is bound, and there is no thread yet.
+  // Everything is bound and no thread runs yet, so the whole process can drop its privileges.
   const Result<bool> gone = drop_privileges(low_ports, tcp_mode, identity);
   if (!gone) return give_up(role, gone.error());
   if (!gone.value()) EventLog().info("capabilities stay: a filter of system calls forbids capset");
@@ -151,13 +152,13 @@ int run_subcommand(const RunSubcommand& run) {
       return run_bench(run, [&run](Profile profile) {
         RunTunnels tunnels;
         tunnels.tunnels.push_back({run.settings, std::move(profile)});
-        const auto read_again = [] {
+        const auto reread = [] {
           return StartupError{"kcptun-client: bench reads nothing again", kExitFailure};
         };
-        return run_tunnels(Role::kClient, std::move(tunnels), read_again);
+        return run_tunnels(Role::kClient, std::move(tunnels), reread);
       });
     case SubcommandId::kTop:
-      break;  // has flags of its own: run_program
+      break;  // run_program handles it: it has flags of its own
   }
   return kExitFailure;
 }

@@ -1,11 +1,12 @@
-// The whole of either program: from its arguments to its exit code.
+// The entry point of both programs: from the arguments to the exit code.
 #pragma once
 
 #include "core/base/settings.h"
 
 namespace kcptun {
 
-/// Runs the client or the server until a signal ends it. 0: ended as asked; 1: it cannot run; 2: wrong usage.
+/// Runs the client or the server until a signal stops it. Returns 0 after a requested stop, 1 if it cannot
+/// run and 2 for wrong usage.
 int run_program(Role role, int argc, char** argv);
 
 }  // namespace kcptun

@@ -7,7 +7,7 @@
 namespace kcptun {
 namespace {
 
-constexpr int kQuiet = 4;  // light modules around, as ISO/IEC 18004 wants
+constexpr int kQuiet = 4;  // light modules on each side (ISO/IEC 18004)
 constexpr std::string_view kBlackOnWhite = "\x1b[30;107m";
 constexpr std::string_view kReset = "\x1b[0m";
 

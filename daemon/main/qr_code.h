@@ -1,4 +1,4 @@
-// A QR code as text for a terminal.
+// Renders a QR code as text for a terminal.
 #pragma once
 
 #include <optional>
@@ -8,12 +8,12 @@
 namespace kcptun {
 
 struct QrText {
-  std::string text;  // lines of half blocks in UTF-8, black on white by colour codes, each ended by a newline
-  int columns = 0;   // its width
+  std::string text;  // UTF-8 half blocks, black on white by colour escapes; each line ends with a newline
+  int columns = 0;   // width of each line
 };
 
-/// Two modules are one character; four light modules are around. Nothing when the text is too long for a QR
-/// code. REQUIRES: no NUL in `text`.
+/// One character shows two modules, one above the other. A border of four light modules surrounds the code.
+/// Returns nothing if the text is too long for a QR code. REQUIRES: no NUL in `text`.
 std::optional<QrText> qr_text(std::string_view text);
 
 }  // namespace kcptun

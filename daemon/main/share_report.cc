@@ -13,15 +13,15 @@ namespace {
 
 constexpr std::size_t kColumns = 80;
 constexpr std::string_view kIndent = "    ";
-// Lines below the code that must stay in sight with it: the prompt and the last words.
+// Lines below the code that must stay visible with it: the prompt and the lines printed after it.
 constexpr int kRowsBeside = 4;
 
 struct TerminalSize {
   int columns = 0;
-  int rows = 0;  // 0: unknown, as many as there are
+  int rows = 0;  // 0: unknown, taken as unlimited
 };
 
-/// Of standard output; none when that is no terminal.
+/// The size of standard output's terminal, or nothing if it is not a terminal.
 std::optional<TerminalSize> terminal_size() {
   if (::isatty(STDOUT_FILENO) == 0) return std::nullopt;
   winsize size{};

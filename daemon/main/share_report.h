@@ -1,5 +1,5 @@
-// How a terminal shows a pairing string: as a command that fits 80 columns, and as a QR code where there is
-// room.
+// Formats a pairing string for a terminal: as a command within 80 columns, and as a QR code if the terminal
+// is large enough.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@
 
 namespace kcptun {
 
-/// "kcptun-client -c 'kcptun://...'" as indented lines of at most 80 columns. A shell takes them as one
-/// command, for the string may have white space in it.
+/// Returns "kcptun-client -c 'kcptun://...'" as indented lines of at most 80 columns. The lines paste into a
+/// shell as one command, because a pairing string may contain white space.
 std::string pairing_command(Role role, std::string_view pairing);
 
-/// The string as a QR code, if standard output is a terminal that shows it whole, else what size would.
-/// "" where standard output is none.
+/// Returns the string as a QR code if standard output is a terminal that can show all of it, else the
+/// terminal size that it needs. Returns "" if standard output is not a terminal.
 std::string qr_part(std::string_view pairing);
 
 }  // namespace kcptun

@@ -29,7 +29,7 @@ struct StatusField {
 
 std::span<const StatusField<SessionSnapshot>> session_fields();
 std::span<const StatusField<TunnelSnapshot>> tunnel_fields();
-/// Of one server of a client with several.
+/// A field of one server of a client with several.
 std::span<const StatusField<ServerSnapshot>> server_fields();
 
 /// "round_trip_seconds", "streams".

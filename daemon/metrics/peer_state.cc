@@ -63,7 +63,7 @@ std::string peer_text(const PeerSnapshot& peer, double now) {
 
 PeerSnapshot merge_parts(PeerSnapshot a, PeerSnapshot b) {
   if (a.state == b.state) return a.since.value_or(0) < b.since.value_or(0) ? std::move(b) : std::move(a);
-  return a.state < b.state ? std::move(b) : std::move(a);  // the enumerators stand in this order
+  return a.state < b.state ? std::move(b) : std::move(a);  // by the order of the enumerators
 }
 
 PeerSnapshot merge_tunnels(PeerSnapshot a, PeerSnapshot b) {

@@ -30,7 +30,7 @@ bool make_new(int fd, int family) {
 }  // namespace
 
 // True if the buffers are larger than what the kernel would grant to a new socket.
-bool SocketReserve::precious(int fd) const {
+bool SocketReserve::exceeds_unprivileged_limit(int fd) const {
   return granted_buffer(fd, SO_RCVBUF) > grantable_buffer(SO_RCVBUF, bytes_) ||
          granted_buffer(fd, SO_SNDBUF) > grantable_buffer(SO_SNDBUF, bytes_);
 }
@@ -41,7 +41,7 @@ void SocketReserve::fill(int family, std::size_t count) {
     if (!fd.valid()) return;
     set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, bytes_);
     set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, bytes_);
-    if (!precious(fd.get())) return;
+    if (!exceeds_unprivileged_limit(fd.get())) return;
     sockets_.emplace_back(family, std::move(fd));
   }
 }
@@ -55,7 +55,7 @@ FileDescriptor SocketReserve::take(int family) {
 }
 
 void SocketReserve::take_back(int fd) {
-  if (bytes_ == 0 || sockets_.size() >= kMaxSockets || !precious(fd)) return;
+  if (bytes_ == 0 || sockets_.size() >= kMaxSockets || !exceeds_unprivileged_limit(fd)) return;
   const int family = get_option(fd, SOL_SOCKET, SO_DOMAIN);
   FileDescriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (copy.valid() && make_new(copy.get(), family)) sockets_.emplace_back(family, std::move(copy));

@@ -31,7 +31,7 @@ class SocketReserve {
   std::size_t size() const { return sockets_.size(); }
 
  private:
-  bool precious(int fd) const;
+  bool exceeds_unprivileged_limit(int fd) const;
 
   int bytes_;
   std::vector<std::pair<int, FileDescriptor>> sockets_;  // family and socket

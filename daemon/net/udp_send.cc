@@ -59,7 +59,7 @@ ErrorScope scope_of(int error) {
 }
 
 /// The packets are valid, but the kernel has no space for them now.
-bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
+bool is_transient(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
@@ -225,7 +225,7 @@ UdpSocket::SendResult UdpSocket::send(const TransmitBatch& batch, std::size_t po
 /// True if the packets at the front may succeed on a retry, perhaps without GSO.
 bool UdpSocket::should_retry(int error, const TransmitBatch& batch, std::size_t front, Outgoing& out) {
   if (error == EINTR) return true;
-  if (must_wait(error)) return false;
+  if (is_transient(error)) return false;
   if (connected_ &&
       !out.front_retried) {  // most likely an ICMP error of an earlier packet; the kernel did not try these
     ++counters_.pending_errors;
@@ -239,7 +239,7 @@ bool UdpSocket::should_retry(int error, const TransmitBatch& batch, std::size_t 
 /// Records why the send ended at packet `front`, and drops packets that can never be sent.
 void UdpSocket::stop(int error, const TransmitBatch& batch, std::size_t front, const Outgoing& out,
                      SendResult& result) {
-  if (must_wait(error)) {
+  if (is_transient(error)) {
     ++counters_.would_block;
     result.state = error == EAGAIN ? SendState::kWouldBlock : SendState::kNoBuffers;
     return;

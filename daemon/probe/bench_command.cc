@@ -23,17 +23,17 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kStarting = seconds(10);  // of the tunnel's process
-constexpr Duration kAnswerTimeout =
-    seconds(40);  // without a byte: longer than a session takes to be given up
+constexpr Duration kStarting = seconds(10);  // for the tunnel's process to listen
+// The longest wait for the next byte; exceeds the time after which an unanswered session ends.
+constexpr Duration kAnswerTimeout = seconds(40);
 constexpr int kPings = 50;
 constexpr std::size_t kPingBytes = 64;
 constexpr std::size_t kChunk = 64 * 1024;
-constexpr std::size_t kPattern = 1 << 20;  // the data repeat after so many bytes
-constexpr std::uint64_t kMaxAhead =
-    16 << 20;  // bytes sent and not yet back: bounds what is still to come at the end
+constexpr std::size_t kPattern = 1 << 20;  // period of the data in bytes
+// Bytes sent and not yet returned; bounds the backlog at the end.
+constexpr std::uint64_t kMaxAhead = 16 << 20;
 
-/// The tunnel's process; ended with its owner.
+/// Owns the tunnel's process and terminates it on destruction.
 class TunnelProcess {
  public:
   TunnelProcess(const Profile& profile, const std::function<int(Profile)>& run_tunnel) {
@@ -58,7 +58,7 @@ class TunnelProcess {
   TunnelProcess(const TunnelProcess&) = delete;
   TunnelProcess& operator=(const TunnelProcess&) = delete;
 
-  /// A connection into the tunnel; none when its process does not get ready.
+  /// Connects to the tunnel. Returns an invalid descriptor if its process does not listen in time.
   FileDescriptor connect() {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -68,7 +68,7 @@ class TunnelProcess {
     while (pid_ > 0 && read_probe_clock() < end) {
       FileDescriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
       if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) return fd;
-      if (waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;  // it has said why
+      if (waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;  // it has logged the reason
       poll(nullptr, 0, 20);
     }
     return FileDescriptor();
@@ -79,7 +79,8 @@ class TunnelProcess {
   pid_t pid_ = -1;
 };
 
-/// Bytes whose every stretch of a few tells its place.
+/// A pseudo-random pattern: any few consecutive bytes occur at one offset only, so lost or shifted data is
+/// detected.
 std::vector<std::uint8_t> make_pattern() {
   std::vector<std::uint8_t> pattern(kPattern + kChunk);
   std::uint32_t state = 1;
@@ -91,18 +92,17 @@ std::vector<std::uint8_t> make_pattern() {
   return pattern;
 }
 
-/// An endless stream of the pattern out, and its echo in.
+/// Sends an endless repetition of the pattern and checks its echo.
 class EchoStream {
  public:
   explicit EchoStream(FileDescriptor fd) : fd_(std::move(fd)), pattern_(make_pattern()) {}
 
   std::uint64_t sent() const { return sent_; }
   std::uint64_t returned() const { return returned_; }
-  /// Why it cannot go on.
+  /// The reason for failure.
   const std::string& error() const { return error_; }
 
-  /// Sends up to `total` bytes of the whole stream, and takes what has come back. Waits until `until` for
-  /// either.
+  /// Sends up to byte `total` of the stream and reads what has returned. Waits until `until` for either.
   void exchange(std::uint64_t total, TimePoint until) {
     const bool wants = sent_ < total && sent_ - returned_ < kMaxAhead;
     pollfd entry{
@@ -146,7 +146,7 @@ int give_up(const std::string& error) {
   return kExitFailure;
 }
 
-/// Exchanges until all of `total` is back. The error names what is wrong.
+/// Exchanges until `total` bytes have returned. The error names the fault.
 std::string complete(EchoStream& stream, std::uint64_t total) {
   std::uint64_t before = stream.returned();
   TimePoint deadline = read_probe_clock() + kAnswerTimeout;
@@ -164,7 +164,7 @@ std::string measure_latency(EchoStream& stream, std::vector<Duration>& trips) {
   for (int ping = 0; ping < kPings; ++ping) {
     const TimePoint sent = read_probe_clock();
     if (auto error = complete(stream, stream.sent() + kPingBytes); !error.empty()) return error;
-    if (ping > 0) trips.push_back(read_probe_clock() - sent);  // the first one opened the session
+    if (ping > 0) trips.push_back(read_probe_clock() - sent);  // the first ping opened the session
   }
   std::ranges::sort(trips);
   return {};

@@ -1,4 +1,4 @@
-// kcptun-client bench: data through a real tunnel to an echo and back, and what came of it.
+// kcptun-client bench: sends data through a real tunnel to an echo service and measures what comes back.
 #pragma once
 
 #include <functional>
@@ -7,9 +7,9 @@
 
 namespace kcptun {
 
-/// Runs a client tunnel in a process of its own and measures through it; the server's target must echo what
-/// it gets (port 7 of inetd, or socat). `run_tunnel` runs a profile until a signal ends it, and gives the
-/// exit code. The exit code: 0, or 1 when something is missing or what comes back differs from what was sent.
+/// Runs a client tunnel in a child process and measures through it. The server's target must be an echo
+/// service (port 7 of inetd, or socat). `run_tunnel` runs a profile until a signal stops it and returns the
+/// exit code. Returns the exit code: 0, or 1 if data is missing or differs from what was sent.
 int run_bench(const RunSubcommand& run, const std::function<int(Profile)>& run_tunnel);
 
 }  // namespace kcptun

@@ -15,25 +15,27 @@ namespace {
 
 constexpr Duration kAnswerTimeout = seconds(4);    // for the first answer
 constexpr Duration kKnocking = milliseconds(100);  // between the first packets
-constexpr Duration kGreeting =
-    milliseconds(500);  // after it: kcp-go has a small window until its session is set up
-constexpr Duration kSpacing =
-    microseconds(2500);                    // between pings: 1 Mbit/s each way with all that follows from them
-constexpr std::uint32_t kMaxPings = 1000;  // in one train
-constexpr Duration kMaxResolving = seconds(8);  // of one train
-// Longer than any server waits with an acknowledgement by its interval in a preset mode, and some scheduling.
+// Wait after the first answer, because kcp-go advertises a small window until its session is set up.
+constexpr Duration kGreeting = milliseconds(500);
+// Interval of the pings. Pings and answers then use about 1 Mbit/s each way.
+constexpr Duration kSpacing = microseconds(2500);
+constexpr std::uint32_t kMaxPings = 1000;       // in one train
+constexpr Duration kMaxResolving = seconds(8);  // for one train
+// Exceeds the flush interval that delays a server's acknowledgement in every preset mode, plus scheduling.
 constexpr Duration kServerClock = milliseconds(120);
-constexpr std::uint32_t kMinPayload = 500;  // every path carries this much, for IPv6 wants 1280
+// Every path carries this much: the minimum IPv6 MTU is 1280 (RFC 8200 section 5).
+constexpr std::uint32_t kMinPayload = 500;
 constexpr Duration kRateStep = milliseconds(600);
 constexpr std::uint64_t kFirstRate = 250'000;  // bytes per second
-// Packets per cipher that is tried: fewer than the five that make a server name another key or cipher in its
-// log (RejectedPeers::kEnough).
+// Packets per trial of a cipher: fewer than the five after which a server logs a wrong key or cipher
+// (RejectedPeers::kThreshold).
 constexpr int kCipherTries = 4;
 constexpr Duration kCipherSpacing = milliseconds(250);  // between them
-constexpr Duration kCipherAnswer = seconds(1);          // after the last
-constexpr double kFullShare = 0.9;                      // of what was sent: below this the path is full
+constexpr Duration kCipherAnswer = seconds(1);          // after the last packet
+// Fraction of the sent packets that arrives. Below it the path counts as full.
+constexpr double kFullShare = 0.9;
 
-/// Receives until `until`, whatever comes.
+/// Receives until `until`, even if packets arrive earlier.
 template <typename Handle>
 void receive_until(ProbeSocket& socket, TimePoint until, Handle handle) {
   do {
@@ -42,7 +44,7 @@ void receive_until(ProbeSocket& socket, TimePoint until, Handle handle) {
   } while (read_probe_clock() < until);
 }
 
-/// What una does not tell within this time, it will not tell.
+/// The time after which una advances no further until its gap is filled.
 Duration settling_time(const PingTrain& train) {
   Duration longest = milliseconds(0);
   for (const Duration trip : train.round_trips()) longest = std::max(longest, trip);
@@ -51,13 +53,13 @@ Duration settling_time(const PingTrain& train) {
 
 void resolve(ProbeSocket& socket, PingTrain& train) {
   const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
-  const Duration patience = settling_time(train);
+  const Duration timeout = settling_time(train);
   const TimePoint end = read_probe_clock() + kMaxResolving;
-  receive_until(socket, read_probe_clock() + patience, handle);
+  receive_until(socket, read_probe_clock() + timeout, handle);
   while (!train.resolved() && read_probe_clock() < end) {
     const std::uint32_t before = train.una();
     socket.send_body(train.write_fill(socket.body()));
-    const TimePoint again = read_probe_clock() + patience;
+    const TimePoint again = read_probe_clock() + timeout;
     while (train.una() == before && read_probe_clock() < again) {
       socket.wait(again);
       socket.receive(handle);
@@ -82,7 +84,7 @@ Duration jitter_of(const std::vector<Duration>& trips) {
   return trips.size() < 2 ? sum : sum / static_cast<Duration::rep>(trips.size() - 1);
 }
 
-/// A PUSH that the server acknowledges and never hands on: sn 1, with sn 0 missing. `ts` comes back.
+/// A PUSH with sn 1 while sn 0 is missing: the server acknowledges it, echoing `ts`, but never delivers it.
 Segment echo_request(std::uint32_t conv, std::uint32_t ts) {
   Segment segment;
   segment.conv = conv;
@@ -117,14 +119,14 @@ Result<Handshake> greet(const ProbePeer& peer) {
 
 namespace {
 
-/// One cipher that the server may have: its socket, and what came back.
+/// One candidate cipher: its socket and the answers.
 struct CipherTrial {
   Cipher cipher;
   ProbeSocket socket;
   PingTrain train{random_conv(), PingTrain::kFirstWindow - 1};
 };
 
-/// One that answers single packets, and is not the one that was asked for.
+/// True for ciphers other than the configured one under which a server answers single packets.
 bool is_worth_trying(Cipher cipher, const Profile& profile) {
   return cipher != profile.crypt && cipher != Cipher::kXChaCha20Poly1305;
 }
@@ -196,7 +198,7 @@ Result<std::uint32_t> measure_mtu(const ProbePeer& peer, Duration round_trip) {
         const std::size_t padding = size - socket->overhead() - kSegmentHeader;
         socket->send_body(write_probe_segment(socket->body(), echo_request(conv, size), {}, padding));
       }
-      // Copies apart in time, so that a burst of loss does not take all of one size.
+      // The copies are spread in time, so that a burst of loss does not hit all copies of one size.
       receive_until(*socket, read_probe_clock() + kSpacing * 4, [&](TimePoint, Bytes body) {
         for_each_segment(body, conv, [&](const Segment& segment) { search.handle_answer(segment.ts); });
       });
@@ -218,7 +220,7 @@ struct RateStep {
   Duration arriving{0};  // from the first answer to the last
 };
 
-/// Sends packets of `payload` bytes at `rate` for a while, and counts the answers.
+/// Sends packets of `payload` bytes at `rate` for kRateStep and counts the answers.
 RateStep try_rate(ProbeSocket& socket, std::uint32_t payload, std::uint64_t rate, Duration round_trip) {
   const std::uint32_t conv = random_conv();
   RateStep step;
@@ -254,8 +256,8 @@ RateStep try_rate(ProbeSocket& socket, std::uint32_t payload, std::uint64_t rate
 
 Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload, std::uint64_t most,
                                     Duration round_trip) {
-  constexpr int kTries =
-      2;  // that must fall short before the path counts as full: a burst of loss is no limit
+  // Steps that must fall short before the path counts as full, because one may be a burst of loss.
+  constexpr int kTries = 2;
   Bandwidth best;
   std::uint64_t rate = std::min(kFirstRate, most);
   for (int short_falls = 0;;) {
@@ -263,7 +265,7 @@ Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload
     if (!socket) return Error{socket.error()};
     const RateStep step = try_rate(*socket, payload, rate, round_trip);
     const double bits = 8.0 * (payload + ip_overhead(peer.remote)) * step.arrived;
-    // A full path goes on delivering what it queued after the last packet has left.
+    // A full path still delivers its queue after the last packet was sent.
     const double took = static_cast<double>(std::max(step.arriving, kRateStep).count()) / 1e6;
     best.bits_per_second = std::max(best.bits_per_second, bits / took);
     short_falls = step.arrived < kFullShare * step.sent ? short_falls + 1 : 0;
@@ -275,9 +277,9 @@ Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload
 
 namespace {
 
-/// A session that begins with one smux keepalive, in one of the ways that the server may want it. The
-/// keepalive has our mark (docs/develop/protocol.md section 12): Go's servers ignore it, ours see a probe in
-/// it, and answer with theirs.
+/// A session that begins with one smux keepalive, in one of the formats that the server may expect. The
+/// keepalive carries our mark (docs/develop/protocol.md section 12). Go servers ignore it; our servers
+/// recognise a probe and answer with their own.
 class StreamTrial {
  public:
   StreamTrial(ProbeSocket socket, StreamSettings settings) : socket_(std::move(socket)), settings_(settings) {
@@ -297,8 +299,8 @@ class StreamTrial {
     push.conv = conv_;
     socket_.send_body(write_probe_segment(socket_.body(), push, data_, 0));
   }
-  /// A question for una, when the keepalive has been read. A server that does not like what it reads has
-  /// ended the session by then, and begins a new one, whose una is 0, with the question.
+  /// Asks for una after the server has read the keepalive. A server that rejected the keepalive has ended the
+  /// session by then, so this segment begins a new session, whose una is 0.
   void ask() {
     Segment ask;
     ask.conv = conv_;
@@ -320,7 +322,7 @@ class StreamTrial {
   StreamSettings settings() const { return {settings_.compress, settings_.smux_version, marked_}; }
 
  private:
-  /// Plain, or in a Snappy chunk, which has so few bytes as a literal.
+  /// Searches for the mark as it is: a Snappy chunk stores so few bytes as a literal.
   bool has_mark(Bytes data) const {
     const Bytes mark = Bytes(mark_);
     return !std::ranges::search(data, mark).empty();
@@ -332,8 +334,8 @@ class StreamTrial {
   const std::uint32_t conv_ = random_conv();
   std::vector<std::uint8_t> data_;
   bool answered_ = false;
-  bool accepted_ = false;  // by the last answer
-  bool marked_ = false;    // by the server
+  bool accepted_ = false;  // according to the last answer
+  bool marked_ = false;    // the server sent its mark
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a probe finds out about a path, step by step, each on sessions of its own.
+// The measurements of a probe. Each runs on sessions of its own.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace kcptun {
 
-/// Everything to reach one server with.
+/// The parameters for reaching one server.
 struct ProbePeer {
   const Profile& profile;
   const MasterKey& key;
@@ -22,7 +22,7 @@ struct ProbePeer {
 struct Handshake {
   bool answered = false;
   std::uint64_t refusals = 0;  // ICMP errors
-  std::uint64_t rejected = 0;  // packets that came but do not open with this key and cipher
+  std::uint64_t rejected = 0;  // packets that failed authentication with this key and cipher
   std::uint32_t window = 0;    // the server's receive window in segments
   Duration round_trip{0};
 };
@@ -34,34 +34,34 @@ struct PathQuality {
   std::optional<FecSettings> server_shards;
 };
 
-/// What the server's smux session took: nothing fits if neither did.
+/// The settings that the server's smux session accepted.
 struct StreamSettings {
   bool compress = false;
   std::uint32_t smux_version = 0;
-  bool is_ours = false;  // the server is a program of this project, else Go's
+  bool is_ours = false;  // true: a server of this project; false: kcptun in Go
 };
 
 struct Bandwidth {
   double bits_per_second = 0;  // of IP packets
-  bool limited = false;        // false: the path carries at least so much
+  bool limited = false;        // false: the path carries at least this much
 };
 
-/// At most kAnswerTimeout; ends with the first answers.
+/// Waits for the first answers, for at most kAnswerTimeout.
 Result<Handshake> greet(const ProbePeer& peer);
-/// Of the other ciphers, the one that the server answers with the same key; nothing if it answers none. For
-/// about 2 s; each cipher costs the server fewer packets than make it suspect a client of another key.
+/// Tries the other ciphers with the same key. Returns the one that the server answers, or nothing. Takes
+/// about 2 s. Each cipher sends fewer packets than the server needs to log a client with a wrong key.
 Result<std::optional<Cipher>> find_cipher(const Profile& profile, const IpEndpoint& remote);
-/// Trains of pings for `duration`. REQUIRES: the server answers and told `window`.
+/// Sends trains of pings for `duration`. REQUIRES: the server answered and advertised `window`.
 Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window, Duration duration);
-/// The largest UDP payload that arrives at the server. `round_trip`: the longest that was seen.
+/// The largest UDP payload that reaches the server. `round_trip` is the longest round trip seen.
 Result<std::uint32_t> measure_mtu(const ProbePeer& peer, Duration round_trip);
-/// Doubles the rate up to `most` bytes per second until the path takes no more.
+/// Doubles the rate until the path is full or the rate reaches `most` bytes per second.
 Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload, std::uint64_t most,
                                     Duration round_trip);
-/// Which compression and smux version the server has; nothing if it cannot be told.
+/// Detects the server's compression and smux version; nothing if neither answer is conclusive.
 Result<std::optional<StreamSettings>> detect_streams(const ProbePeer& peer, Duration round_trip);
 
-/// IP and UDP headers.
+/// Bytes of IP and UDP headers.
 std::uint32_t ip_overhead(const IpEndpoint& remote);
 
 }  // namespace kcptun

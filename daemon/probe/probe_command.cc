@@ -28,7 +28,7 @@ std::string cipher_name(Cipher cipher) {
   return std::string(kCipherNames[static_cast<std::size_t>(cipher)].name);
 }
 
-/// The first of the server's addresses that answers, else the first.
+/// The first of the server's addresses that answers, else the first address.
 struct Reached {
   IpEndpoint remote;
   Handshake greeting;
@@ -53,8 +53,8 @@ Result<Reached> reach(const Profile& profile, const MasterKey& key, const std::v
 
 constexpr std::uint64_t kBytesPerMegabit = 1'000'000 / 8;
 
-/// All measurements after the greeting, each told as soon as it is there. The error names what the system
-/// refused.
+/// Runs all measurements after the handshake and prints each result as it arrives. The error names the
+/// operation that the system refused.
 Result<bool> measure(const ProbePeer& peer, const Settings& asked, PathReport& report) {
   const std::string longer = std::to_string(asked.number(OptionId::kDuration));
   say("measuring loss and round trips for " + longer + " s (--duration) ...\n");
@@ -85,7 +85,7 @@ Result<bool> measure(const ProbePeer& peer, const Settings& asked, PathReport& r
   return true;
 }
 
-/// Nothing answers: looks for the cause, and prints it. Returns the exit code.
+/// Looks for the reason why nothing answers and prints it. Returns the exit code.
 int explain_silence(const Profile& profile, const PathReport& report, const Settings& settings) {
   std::optional<Cipher> cipher;
   if (report.greeting.rejected == 0 && report.greeting.refusals == 0) {
@@ -98,7 +98,7 @@ int explain_silence(const Profile& profile, const PathReport& report, const Sett
   return kExitFailure;
 }
 
-/// One server: asks, measures and prints. Returns the exit code.
+/// Probes one server and prints the results. Returns the exit code.
 int probe_server(const RunSubcommand& run, const HostPort& server, const MasterKey& key, Settings settings) {
   const auto remotes = resolve(dialled_host(server), server.port_min);
   if (!remotes) return give_up(remotes.error());
@@ -115,7 +115,7 @@ int probe_server(const RunSubcommand& run, const HostPort& server, const MasterK
   return 0;
 }
 
-/// Of several servers each for itself, as if it were the only one. Fails if one of them does.
+/// Probes each of several servers on its own. Fails if one of them fails.
 int probe_each(const RunSubcommand& run, const MasterKey& key) {
   int worst = 0;
   for (const HostPort& server : run.profile.servers) {

@@ -1,11 +1,11 @@
-// kcptun-client probe: what the path to a server is like, and a profile that fits.
+// kcptun-client probe: measures the path to a server and suggests a profile for it.
 #pragma once
 
 #include "config/command.h"
 
 namespace kcptun {
 
-/// Measures, printing as it goes. The exit code: 0, or 1 when nothing answers.
+/// Measures and prints each result as it arrives. Returns the exit code: 0, or 1 if nothing answers.
 int run_probe(const RunSubcommand& run);
 
 }  // namespace kcptun

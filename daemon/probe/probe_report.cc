@@ -29,8 +29,8 @@ std::string shards_text(const FecSettings& shards) {
   return fmt::format("{}/{}", shards.data_shards, shards.parity_shards);
 }
 
-/// Packets that must be under way to use `bits` per second at that round trip, with half as many again for
-/// losses.
+/// The window in packets for `bits` per second at `round_trip`, plus half for losses, rounded up to a power
+/// of two from 128 to 32768.
 std::int64_t window_for(double bits, Duration round_trip, std::uint32_t payload) {
   const double packets = bits / 8 * milliseconds_of(round_trip) / 1000 / payload * 1.5;
   std::int64_t window = 128;
@@ -38,8 +38,8 @@ std::int64_t window_for(double bits, Duration round_trip, std::uint32_t payload)
   return window;
 }
 
-/// A server that sends FEC has chosen already, and a kcptun of 2021 wants equal counts. Else with more loss
-/// more parity, and nothing where it is not known that none is needed.
+/// A server that sends FEC has fixed its counts, and kcptun of 2021 requires equal counts at both ends.
+/// Otherwise parity grows with the loss, and unknown loss keeps the default.
 std::optional<FecSettings> shards_for(const PathQuality& quality) {
   if (quality.server_shards) return *quality.server_shards;
   const double loss = std::max(quality.up.share(), quality.down.share());
@@ -59,7 +59,7 @@ std::string describe_quality(const PathReport& report) {
         milliseconds_of(quantile(quality.round_trips, 0.99)), milliseconds_of(quality.jitter),
         quality.round_trips.size());
   }
-  // A server whose packets have no numbers may say everything twice: then what is lost once does not show.
+  // Without packet numbers, a server that sends everything twice hides single losses.
   const std::string_view bound = quality.server_shards ? "" : "at least ";
   text += fmt::format("loss         to the server {}, back {}{}\n", percent(quality.up), bound,
                       percent(quality.down));

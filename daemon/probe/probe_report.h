@@ -1,4 +1,4 @@
-// The words of a probe.
+// Formats the results of a probe.
 #pragma once
 
 #include <optional>
@@ -9,13 +9,13 @@
 
 namespace kcptun {
 
-/// Everything that was found out about a server that answers.
+/// The results for a server that answers.
 struct PathReport {
   IpEndpoint remote;
   Handshake greeting;
   PathQuality quality;
   std::uint32_t payload = 0;     // the largest UDP payload
-  bool payload_is_most = false;  // no larger one may be sent, so the path may carry more
+  bool payload_is_most = false;  // the sender's limit was reached, so the path may carry more
   std::optional<StreamSettings> streams;
   std::optional<Bandwidth> bandwidth;
 };
@@ -23,15 +23,15 @@ struct PathReport {
 std::string describe_quality(const PathReport& report);
 std::string describe_mtu(const PathReport& report);
 std::string describe_bandwidth(const Bandwidth& bandwidth);
-/// What the server's streams are like, and which of the settings differ.
+/// Describes the server's stream settings, and which of `asked` differ from them.
 std::string describe_streams(const PathReport& report, const Settings& asked);
 
-/// The likeliest cause first, when nothing answered. `found`: the cipher that the server does answer, with
-/// this key.
+/// Describes why nothing answered, the likeliest cause first. `found` is the cipher that the server does
+/// answer with this key.
 std::string describe_silence(const PathReport& report, const Settings& asked, std::optional<Cipher> found);
 
-/// The settings that suit the path, and what the server has. Windows and forward error correction only for a
-/// server of Go's: ours and this client fit them to the path while they run.
+/// The settings that fit the path and the server. Sets windows and forward error correction only for a Go
+/// server, because two ends of this project adapt them at run time.
 Settings fitting_settings(const PathReport& report, const Settings& asked);
 
 }  // namespace kcptun

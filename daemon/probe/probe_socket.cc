@@ -46,7 +46,7 @@ Result<ProbeSocket> ProbeSocket::open(const IpEndpoint& remote, const Profile& p
                                       const MasterKey& key) {
   UdpSocket::Options options;
   options.buffer_bytes = static_cast<int>(profile.sockbuf);
-  options.gso = false;  // a packet at a time, each at its own moment
+  options.gso = false;  // each packet is sent on its own, at its own time
   options.gro = false;
   Result<UdpSocket> socket = UdpSocket::connect(remote, options);
   if (!socket) return Error{socket.error()};
@@ -65,7 +65,7 @@ bool ProbeSocket::send_body(std::size_t size) {
   const UdpSocket::SendResult result = socket_.send(*batch_, 0);
   batch_->clear();
   batch_->begin_run(path_);
-  // A full socket drops the packet, as a full queue on the path would.
+  // A full socket buffer counts as a loss on the path.
   return result.state != UdpSocket::SendState::kDropped || result.error != EMSGSIZE;
 }
 

@@ -1,4 +1,4 @@
-// One UDP socket to the server with its cipher, for a probe that waits for each step.
+// A UDP socket with its cipher, for a probe that waits for the result of each step.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +17,22 @@ namespace kcptun {
 TimePoint read_probe_clock();
 std::uint32_t random_conv();
 
-/// Each is a session of its own to the server, for it has a port of its own.
+/// Each socket has its own port, so each is a separate session to the server.
 class ProbeSocket {
  public:
-  /// The error names the server's address. `key` is used during the call only.
+  /// The error names the server's address. `key` is used only during the call.
   static Result<ProbeSocket> open(const IpEndpoint& remote, const Profile& profile, const MasterKey& key);
 
-  /// Where a packet's body is to be written, of most_body() bytes. Then send_body().
+  /// The space of most_body() bytes for the next packet's body. Call send_body() after writing it.
   std::uint8_t* body() { return batch_->next_slot() + suite_->header_size(); }
   std::size_t most_body() const { return kMaxDatagram - overhead(); }
   std::size_t overhead() const { return suite_->header_size() + suite_->trailer_size(); }
-  /// Seals and sends what was written. False: too large for this machine's interface.
+  /// Seals and sends the body. False: it is too large for this machine's interface.
   bool send_body(std::size_t size);
 
-  /// Until something came or `until` has passed. True: something came.
+  /// Waits until a packet arrives or `until` has passed. True: a packet arrived.
   bool wait(TimePoint until) const;
-  /// Hands each opened body that has come to handle(now, body).
+  /// Calls handle(now, body) for each packet that arrived and was opened.
   template <typename Handle>
   void receive(Handle handle) {
     bool dry = false;
@@ -46,11 +46,11 @@ class ProbeSocket {
       }
     }
   }
-  /// Forbids fragments on the way, whatever this machine believes of the path.
+  /// Sets the don't-fragment bit and ignores the kernel's path MTU.
   void forbid_fragments();
 
   std::uint64_t rejected() const { return rejected_; }
-  /// ICMP errors: the server's host, or one before it, said no.
+  /// ICMP errors from the server's host or from a router on the path.
   std::uint64_t refusals() const { return socket_.counters().pending_errors; }
 
  private:
@@ -59,7 +59,7 @@ class ProbeSocket {
 
   UdpSocket socket_;
   std::unique_ptr<Suite> suite_;
-  std::unique_ptr<AntiReplay> guard_;  // null unless the suite knows sessions
+  std::unique_ptr<AntiReplay> guard_;  // null unless the suite has sessions
   Path path_;
   std::unique_ptr<TransmitBatch> batch_;
   std::unique_ptr<ReceiveArena> arena_;

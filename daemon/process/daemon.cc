@@ -69,13 +69,12 @@ class Daemon::Watchdog {
   TimerHandle timer_;
 };
 
-Daemon::Daemon(RunTunnels start, ReadAgain read_again)
-    : running_(std::move(start)), read_again_(std::move(read_again)) {}
+Daemon::Daemon(RunTunnels start, Reread reread) : running_(std::move(start)), reread_(std::move(reread)) {}
 
 Daemon::~Daemon() = default;
 
-Result<std::unique_ptr<Daemon>> Daemon::open(RunTunnels start, ReadAgain read_again) {
-  std::unique_ptr<Daemon> threads(new Daemon(std::move(start), std::move(read_again)));
+Result<std::unique_ptr<Daemon>> Daemon::open(RunTunnels start, Reread reread) {
+  std::unique_ptr<Daemon> threads(new Daemon(std::move(start), std::move(reread)));
   if (Result<bool> opened = threads->open_all(); !opened) return Error{opened.error()};
   return threads;
 }

@@ -24,10 +24,10 @@ class DaemonReload;
 class Daemon {
  public:
   /// Reads the configuration again, as at the start.
-  using ReadAgain = std::function<ParsedCommand()>;
+  using Reread = std::function<ParsedCommand()>;
 
   /// Resolves names, binds sockets and dials sessions. The error names the resource.
-  static Result<std::unique_ptr<Daemon>> open(RunTunnels start, ReadAgain read_again);
+  static Result<std::unique_ptr<Daemon>> open(RunTunnels start, Reread reread);
   ~Daemon();
 
   /// Runs until SIGINT or SIGTERM. SIGUSR1 logs the counters; snmplog receives them every snmpperiod; SIGHUP
@@ -43,7 +43,7 @@ class Daemon {
   class Signals;
   class Watchdog;
 
-  Daemon(RunTunnels start, ReadAgain read_again);
+  Daemon(RunTunnels start, Reread reread);
   Result<bool> open_all();
   Result<bool> open_one(const Profile& profile, const TunnelAddresses& addresses);
   Result<bool> start_threads();
@@ -61,7 +61,7 @@ class Daemon {
   void collect_active(std::function<void(const TunnelTotals&)> then);
 
   RunTunnels running_;  // configuration of the tunnels, in the order of tunnels_
-  const ReadAgain read_again_;
+  const Reread reread_;
   std::unique_ptr<ProcessMemory> memory_;  // shared by all tunnels' sessions
   std::unique_ptr<WorkerThreads> threads_;
   std::unique_ptr<Signals> signals_;  // exists from before any socket is opened until the threads have ended

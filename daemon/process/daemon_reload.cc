@@ -134,7 +134,7 @@ void Daemon::reload() {
 }
 
 void Daemon::begin_reload() {
-  Result<std::unique_ptr<DaemonReload>> planned = DaemonReload::plan(running_, read_again_());
+  Result<std::unique_ptr<DaemonReload>> planned = DaemonReload::plan(running_, reread_());
   if (!planned) return end_reload(planned.error());
   reload_ = std::move(*planned);
   reload_->resolve(*threads_, *memory_, [this](std::optional<std::string> error) {
@@ -180,7 +180,7 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
 }
 
 void Daemon::end_reload(const std::optional<std::string>& error) {
-  if (error) EventLog().error("reload refused, nothing changed", {{"reason", *error}});
+  if (error) EventLog().error("reload failed, configuration unchanged", {{"reason", *error}});
   reload_.reset();
   if (std::exchange(reload_pending_, false)) return begin_reload();
   service_->ready();

@@ -63,10 +63,10 @@ Result<bool> verify(const Identity& identity) {
   const auto is_user = [&](uid_t uid) { return uid == identity.uid; };
   const auto is_group = [&](gid_t gid) { return gid == identity.gid; };
   if (!std::ranges::all_of(uids, is_user) || !std::ranges::all_of(gids, is_group))
-    return Error{"the kernel did not take the new user and group"};
+    return Error{"the user and group did not change"};
   if (getgroups(0, nullptr) != static_cast<int>(identity.groups.size()))
     return Error{"the kernel did not take the new groups"};
-  if (identity.uid != 0 && setresuid(0, 0, 0) == 0) return Error{"the way back to root stays open"};
+  if (identity.uid != 0 && setresuid(0, 0, 0) == 0) return Error{"the process can still become root"};
   return true;
 }
 
@@ -89,7 +89,7 @@ Result<bool> drop_ambient_capabilities(Capabilities needed) {
   errno = 0;
   const Result<bool> kept = drop_capabilities_except(needed);
   if (!kept && errno == EPERM) return false;
-  if (!kept) return Error{"cannot give up capabilities: " + kept.error()};
+  if (!kept) return Error{"cannot drop capabilities: " + kept.error()};
   return true;
 }
 
@@ -129,13 +129,13 @@ Result<bool> drop_privileges(const Identity* identity, Capabilities needed) {
   if (identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
     if (const Result<bool> became = switch_user(*identity); !became)
-      return Error{"cannot become user " + identity->name + ": " + became.error()};
+      return Error{"cannot switch to user " + identity->name + ": " + became.error()};
   }
   if (const Result<bool> kept = drop_capabilities_except(needed); !kept)
-    return Error{"cannot give up capabilities: " + kept.error()};
+    return Error{"cannot drop capabilities: " + kept.error()};
   if (identity)
     if (const Result<bool> sure = verify(*identity); !sure)
-      return Error{"cannot become user " + identity->name + ": " + sure.error()};
+      return Error{"cannot switch to user " + identity->name + ": " + sure.error()};
   return forbid_dumps();  // a change of user resets the dumpable flag to a system-wide setting
 }
 

@@ -25,8 +25,8 @@ std::optional<std::uint64_t> lesser(std::optional<std::uint64_t> a, std::optiona
 }
 
 // The limits of all parent groups apply, too.
-std::optional<std::uint64_t> least_up_from(const std::string& root, std::string group,
-                                           std::string_view file) {
+std::optional<std::uint64_t> minimum_of_ancestors(const std::string& root, std::string group,
+                                                  std::string_view file) {
   std::optional<std::uint64_t> least;
   for (;;) {
     least = lesser(least, number_in(root + group + '/' + std::string(file)));
@@ -46,9 +46,10 @@ std::optional<std::uint64_t> limit_of_control_group() {
     if (first == line.npos || second == line.npos) continue;
     const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
     const std::string group = line.substr(second + 1);
-    if (controllers == ",,") least = lesser(least, least_up_from("/sys/fs/cgroup", group, "memory.max"));
+    if (controllers == ",,")
+      least = lesser(least, minimum_of_ancestors("/sys/fs/cgroup", group, "memory.max"));
     if (controllers.find(",memory,") != controllers.npos)
-      least = lesser(least, least_up_from("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
+      least = lesser(least, minimum_of_ancestors("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
   }
   return least;
 }

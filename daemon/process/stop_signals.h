@@ -13,7 +13,7 @@ constexpr unsigned kStopTimeoutSeconds = 8;
 /// Starts the deadline. If the process is still running after kStopTimeoutSeconds, it writes a line to
 /// standard error if that does not block, and exits with 1. Process-wide; call it on the main thread.
 void start_stop_deadline();
-/// Only main's return is left.
+/// Cancels the deadline. Call it when nothing but main's return is left.
 void cancel_stop_deadline();
 
 /// SIGINT and SIGTERM. The first one starts the deadline in the signal handler, even if the loop is blocked,

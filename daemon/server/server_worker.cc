@@ -205,7 +205,7 @@ void ServerWorker::log_rejections(TimePoint now) {
   if (rejections_logged_at_ != TimePoint{} && now - rejections_logged_at_ < kRejectionLogInterval) return;
   rejections_logged_at_ = now;
   const std::uint64_t refused = demux_.counters().sessions_refused;
-  log().warning("session refused",
+  log().warning("session rejected",
                 {{"remote", to_string(refusal->remote)},
                  {"why", to_text(refusal->why)},
                  {"clock_ahead_seconds", refusal->ahead.count()},
@@ -279,7 +279,7 @@ TunnelSnapshot ServerWorker::share() const {
   std::vector<SessionView> sessions;
   for (const ServerSession* accepted : accepted_)
     sessions.push_back({&accepted->session, peer_of(*accepted)});
-  TunnelSnapshot share = take_share(std::move(sessions), past_traffic_);
+  TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   return share;
 }

@@ -85,7 +85,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   Engine& engine_;
   ServerShared& shared_;
   Demux demux_;
-  // Their indexes, in the order of listen(), which is the same on all workers.
+  // Socket indexes in the order of listen(), which is the same on all workers.
   std::vector<std::uint32_t> sockets_;
   std::atomic<std::size_t> forwarded_{0};  // forwarded packets that wait for this worker
   Target target_;

@@ -22,7 +22,7 @@ Digest digest_of(std::string_view text) {
   return digest;
 }
 
-// Takes the same time wherever two texts differ, and whatever their lengths.
+// Compares digests, so that the time depends neither on the position of a difference nor on the lengths.
 bool same_secret(std::string_view a, std::string_view b) {
   const Digest one = digest_of(a), other = digest_of(b);
   return sodium_memcmp(one.data(), other.data(), one.size()) == 0;

@@ -1,4 +1,4 @@
-// One snapshot, put together from what the loops post.
+// Assembles one snapshot from the shares that the engines post.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +10,18 @@
 
 namespace kcptun {
 
-/// Filled from any thread. Answers when the last one lets go of it: a loop that ends before its turn drops
-/// its task, and the others' shares go out without it.
+/// Filled from any thread. The destructor delivers the answer, which is when the last holder releases the
+/// collector. An engine that ends before its task runs drops the task, and the answer goes out without its
+/// share.
 class StatusCollector {
  public:
-  /// `begun`: the process's role and start, and its tunnels by name, in order.
+  /// `begun` holds the process's role and start time, and its tunnels by name, in order.
   StatusCollector(ProcessSnapshot begun, StatusServer::Answer answer);
   ~StatusCollector();
   StatusCollector(const StatusCollector&) = delete;
   StatusCollector& operator=(const StatusCollector&) = delete;
 
-  /// One loop's share of tunnel number `tunnel`; `share` has names and counters of its own.
+  /// Adds one engine's share of tunnel number `tunnel`. `share` has its own names and counters.
   void add_share(std::size_t tunnel, TunnelSnapshot share);
   void add_loop(const LoopSnapshot& loop);
 

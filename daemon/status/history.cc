@@ -24,7 +24,7 @@ double truly_lost(const SessionSnapshot& one) {
   return static_cast<double>(one.segments_lost) - static_cast<double>(one.segments_found_again);
 }
 
-// Three digits are enough for a graph, and keep the answer short.
+// Three significant digits are enough for a graph and keep the response short.
 Json rounded(std::optional<double> value) {
   if (!value || !std::isfinite(*value)) return nullptr;
   if (*value == 0) return 0;
@@ -71,7 +71,7 @@ void StatusHistory::handle_snapshot(const ProcessSnapshot& snapshot) {
   before_ = {snapshot.time, snapshot.started, traffic};
 }
 
-// A clock that was set back makes no point.
+// No point is added after the clock was set back.
 void StatusHistory::add_total(const Traffic& traffic, double time) {
   if (!before_ || time <= before_->time) return;
   const double elapsed = time - before_->time;

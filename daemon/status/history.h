@@ -1,4 +1,4 @@
-// The last ten minutes of the sessions and of their sum, for graphs.
+// Keeps the last ten minutes of each session and of their sum, for graphs.
 #pragma once
 
 #include <compare>
@@ -15,24 +15,25 @@
 
 namespace kcptun {
 
-/// Fed with snapshots; keeps one point in kStep seconds. Bounds: kPoints points of the sum and of each of
-/// kMaxSessions sessions, about 180 KiB. A session that is gone takes its points along.
+/// Takes snapshots and keeps one point per kStep seconds. Bounds: kPoints points for the sum and for each of
+/// kMaxSessions sessions, about 180 KiB. The points of a session are removed when it ends.
 class StatusHistory {
  public:
-  /// Seconds between two points. Shorter steps wake all loops more often although nobody watches.
+  /// Seconds between two points. A shorter step wakes all engines more often even if nobody watches.
   static constexpr double kStep = 5;
-  /// Ten minutes. docs/observability.md and the page's time axis have the same span.
+  /// Ten minutes. docs/observability.md and the page's time axis state the same span.
   static constexpr std::size_t kPoints = 120;
-  /// Those that moved most; the page has graphs of fewer.
+  /// The sessions with the most traffic are kept. The page draws graphs of fewer.
   static constexpr std::size_t kMaxSessions = 16;
 
-  /// Changes nothing if the last point is younger than kStep, with a quarter's allowance for late timers.
+  /// Changes nothing if the last point is younger than kStep less a quarter, which allows for timers that
+  /// fire late.
   void handle_snapshot(const ProcessSnapshot& snapshot);
-  /// True if a snapshot would make a point at this time.
+  /// True if a snapshot at this time would add a point.
   bool is_due(double time) const { return !before_ || time - before_->time >= kStep * 3 / 4; }
 
-  /// {"step_seconds", "fields", "total", "sessions"}: a point is an array in the order of `fields`, null
-  /// where nothing is known. Ends with a newline.
+  /// Renders {"step_seconds", "fields", "total", "sessions"}. A point is an array in the order of `fields`,
+  /// with null for unknown values. Ends with a newline.
   std::string render_json() const;
 
  private:
@@ -68,7 +69,8 @@ class StatusHistory {
   std::map<Key, Track> sessions_;
 };
 
-/// The share lost of what was sent between two moments; none if nothing was sent, or a number is not known.
+/// The fraction lost of what was sent between two moments; nothing if nothing was sent or a number is
+/// unknown.
 std::optional<double> lost_share(std::optional<double> lost, std::optional<double> sent);
 
 }  // namespace kcptun

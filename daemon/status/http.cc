@@ -27,7 +27,7 @@ void HttpRequestReader::finish_field() {
   in_value_ = false;
 }
 
-// Only the origin form is taken (RFC 9112 section 3.2.1): "/path?query".
+// Accepts only the origin form "/path?query" (RFC 9112 section 3.2.1).
 bool HttpRequestReader::split_target() {
   if (target_.empty() || target_.front() != '/') return false;
   const std::size_t query = target_.find('?');
@@ -55,7 +55,7 @@ HttpRequestReader::State HttpRequestReader::handle_bytes(std::string_view bytes)
       of(p).value_.append(at, size);
       return 0;
     };
-    // Nothing behind the header is read: a body is refused, a further request is for another connection.
+    // Parsing stops behind the header. A body is rejected, and a further request needs another connection.
     s.on_headers_complete = [](http_parser* p) {
       HttpRequestReader& self = of(p);
       if (!self.field_.empty()) self.finish_field();
@@ -94,7 +94,7 @@ std::string to_wire(const HttpResponse& response, std::string_view method) {
 Result<std::string> body_of_response(std::string_view wire) {
   http_parser parser;
   http_parser_init(&parser, HTTP_RESPONSE);
-  std::pair<std::string, bool> body;  // and whether it is whole
+  std::pair<std::string, bool> body;  // the body, and whether it is complete
   parser.data = &body;
   http_parser_settings settings;
   http_parser_settings_init(&settings);
@@ -108,7 +108,7 @@ Result<std::string> body_of_response(std::string_view wire) {
   };
   http_parser_execute(&parser, &settings, wire.data(), wire.size());
   if (!body.second)
-    http_parser_execute(&parser, &settings, wire.data(), 0);  // the end of a body may be the end of all
+    http_parser_execute(&parser, &settings, wire.data(), 0);  // end of input, which may end the body
   if (HTTP_PARSER_ERRNO(&parser) != HPE_OK || !body.second) return Error{"the answer is not HTTP"};
   if (parser.status_code != 200)
     return Error{fmt::format("the answer is {} {}: {}", static_cast<int>(parser.status_code),

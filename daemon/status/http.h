@@ -1,4 +1,4 @@
-// HTTP/1.1 as far as the status needs it: one request without a body, one response, as text.
+// The part of HTTP/1.1 that the status needs: one request without a body, one response as text.
 #pragma once
 
 #include <http_parser.h>
@@ -16,13 +16,13 @@ namespace kcptun {
 struct HttpRequest {
   std::string method;                       // "GET"
   std::string path;                         // "/metrics"
-  std::string query;                        // behind "?", as it came
-  std::vector<std::string> hosts;           // of each Host field
-  std::vector<std::string> authorizations;  // of each Authorization field
+  std::string query;                        // after "?", undecoded
+  std::vector<std::string> hosts;           // one for each Host field
+  std::vector<std::string> authorizations;  // one for each Authorization field
   bool has_body = false;
 };
 
-/// Gathers one request by http-parser. Bounded by kMaxBytes.
+/// Parses one request with http-parser. Reads at most kMaxBytes.
 class HttpRequestReader {
  public:
   enum class State : std::uint8_t { kMore, kComplete, kTooLong, kMalformed };
@@ -32,7 +32,7 @@ class HttpRequestReader {
   HttpRequestReader(const HttpRequestReader&) = delete;
   HttpRequestReader& operator=(const HttpRequestReader&) = delete;
 
-  /// The next bytes. What comes behind a complete request is ignored.
+  /// Takes the next bytes. Ignores what follows a complete request.
   State handle_bytes(std::string_view bytes);
   /// REQUIRES: the last State was kComplete.
   const HttpRequest& request() const { return request_; }
@@ -54,13 +54,13 @@ struct HttpResponse {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
-  std::string more_fields{};  // whole lines, "Allow: GET, HEAD\r\n"
+  std::string more_fields{};  // complete header lines, "Allow: GET, HEAD\r\n"
 };
 
-/// The response as it goes over the wire; without the body for HEAD. The connection ends with it.
+/// The response in wire format, without the body for HEAD. The server closes the connection after it.
 std::string to_wire(const HttpResponse& response, std::string_view method);
 
-/// The body of a whole response with status 200. The error says what else it is.
+/// The body of a complete response with status 200. The error says what the bytes are instead.
 Result<std::string> body_of_response(std::string_view wire);
 
 }  // namespace kcptun

@@ -8,12 +8,12 @@
 
 namespace kcptun {
 
-extern const unsigned char kPageBytes[];  // page_bytes.cc, which the build makes of page.html
+extern const unsigned char kPageBytes[];  // in page_bytes.cc, which the build generates from page.html
 extern const std::size_t kPageSize;
 
 namespace {
 
-// 'sha256-...' of what stands between the only <name> and </name> of the page (CSP 3 section 2.3.1).
+// 'sha256-...' of the content between the page's only <name> and </name> (CSP 3 section 2.3.1).
 std::string hash_of_element(std::string_view name) {
   const std::string open = '<' + std::string(name) + '>', close = "</" + std::string(name) + '>';
   const std::size_t begin = page_html().find(open), end = page_html().find(close);

@@ -1,4 +1,4 @@
-// The page at "/": daemon/status/page.html, built in.
+// The page at "/": daemon/status/page.html, compiled in.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 namespace kcptun {
 
 std::string_view page_html();
-/// Its Content-Security-Policy: nothing but its own style, its own script (both by their hashes), and
-/// requests to where it came from.
+/// The page's Content-Security-Policy. It allows the page's own style and script, each by its hash, and
+/// requests to the page's origin.
 std::string page_policy();
 
 }  // namespace kcptun

@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 // --- JSON ---
 
-// Whole numbers without a point, so that counters read as they are.
+// Whole numbers are written without a decimal point, so that counters stay integers.
 Json number(std::optional<double> value) {
   if (!value) return nullptr;
   if (*value >= 0 && *value < 0x1p53 && *value == std::floor(*value))
@@ -142,7 +142,7 @@ void append_servers(std::string& out, const ProcessSnapshot& snapshot) {
 void append_sessions(std::string& out, const ProcessSnapshot& snapshot) {
   std::vector<Labelled> sessions;
   std::set<std::string>
-      seen;  // a peer may use one conv and port on two of our ports: two samples of one name are none
+      seen;  // a peer may use one conv and port on two of our ports; duplicate samples are invalid
   for (const TunnelSnapshot& tunnel : snapshot.tunnels) {
     for (const SessionSnapshot& session : tunnel.open_sessions) {
       std::string labels = fmt::format("{},conv=\"{:08x}\",remote=\"{}\"", tunnel_label(tunnel), session.conv,
@@ -196,8 +196,8 @@ std::string render_metrics(const ProcessSnapshot& snapshot) {
 }
 
 std::string escape_label(std::string_view value) {
-  // nlohmann's writer knows what is UTF-8; its escapes of control bytes are undone, but for the three that
-  // count.
+  // nlohmann's writer validates UTF-8. Its escapes of control bytes are then undone, except for the three
+  // that the format requires.
   const std::string clean =
       nlohmann::json::parse(
           nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))

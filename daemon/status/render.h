@@ -1,4 +1,4 @@
-// A snapshot as text: /status.json and /metrics.
+// Renders a snapshot as text for /status.json and /metrics.
 #pragma once
 
 #include <string>
@@ -7,18 +7,17 @@
 
 namespace kcptun {
 
-/// An object; its fields are those of fields.h, null where a number is not known. Ends with a newline.
+/// Renders an object with the fields of fields.h; an unknown number is null. Ends with a newline.
 std::string render_status_json(const ProcessSnapshot& snapshot);
 
-/// Of the tunnels whose peer does not answer, a line each: name, state and hint; empty if all peers answer.
+/// One line (name, state and hint) for each tunnel whose peer does not answer; empty if all peers answer.
 std::string render_failed_peers(const ProcessSnapshot& snapshot);
 
-/// Prometheus' text format 0.0.4. A session is labelled with its tunnel, conv and remote address, which only
-/// kMaxSessionRows of the process have at once.
+/// Renders the Prometheus text format 0.0.4. Labels name a session by tunnel, conv and remote address. At
+/// most kMaxSessionRows sessions of the process have rows at once.
 std::string render_metrics(const ProcessSnapshot& snapshot);
 
-/// A label's value between its quotes: backslash, quote and line feed escaped, bytes that are no UTF-8
-/// replaced.
+/// Escapes a label's value: backslash, quote and line feed. Replaces bytes that are not UTF-8.
 std::string escape_label(std::string_view value);
 
 }  // namespace kcptun

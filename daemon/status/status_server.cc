@@ -18,8 +18,8 @@
 namespace kcptun {
 namespace {
 
-// Bytes that one who was answered may still send until it has read the answer: closing at once would reset
-// it.
+// Bytes that a client may still send after the response. They are read and discarded, because closing with
+// unread data would reset the connection before the client has read the response.
 constexpr std::size_t kMaxDiscarded = 64 * 1024;
 constexpr std::string_view kRefusedMethod = "only GET and HEAD are answered\n";
 
@@ -52,7 +52,7 @@ HttpResponse health_response(const ProcessSnapshot& snapshot, bool peer) {
   return failed.empty() ? text_response(200, "ok\n") : text_response(503, failed);
 }
 
-// What can be said without asking the loops, to whom may look.
+// Responses that need no snapshot, for clients that may look.
 std::optional<HttpResponse> immediate_response(const HttpRequest& request) {
   if (request.method != "GET" && request.method != "HEAD") {
     HttpResponse response = text_response(405, kRefusedMethod);
@@ -67,14 +67,14 @@ std::optional<HttpResponse> immediate_response(const HttpRequest& request) {
 
 }  // namespace
 
-// The latest snapshot, as text once somebody wanted it so.
+// The latest snapshot. Each text is rendered on its first use.
 struct StatusServer::Rendered {
   ProcessSnapshot snapshot;
-  std::uint64_t taken_ms = 0;  // by the loop's clock
+  std::uint64_t taken_ms = 0;  // by uv_now of the server's loop
   std::string json, metrics, history;
 };
 
-// One connection: a request, its response, the end.
+// One connection: it reads a request, writes the response and closes.
 class StatusServer::Exchange {
  public:
   Exchange(StatusServer& server, FileDescriptor fd)
@@ -88,10 +88,10 @@ class StatusServer::Exchange {
   }
 
   const HttpRequest& request() const { return reader_.request(); }
-  /// Its request may be answered; from now on it keeps its place until it has the answer.
+  /// Marks the request as authorised. The connection cannot be displaced until it has its answer.
   void admit() { admitted_ = true; }
   bool may_be_displaced() const { return !admitted_ || answered(); }
-  const std::optional<IpEndpoint>& peer() const { return peer_; }  // none: a unix socket's
+  const std::optional<IpEndpoint>& peer() const { return peer_; }  // nothing for a unix socket
   void respond(const HttpResponse& response) {
     wire_ = to_wire(response, reads_ ? "GET" : request().method);
     reads_ = false;
@@ -110,7 +110,7 @@ class StatusServer::Exchange {
     const ssize_t n = ::read(fd_.get(), bytes.data(), bytes.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n < 0 || (n == 0 && (reads_ || answered()))) return server_.finish(*this);
-    if (n == 0) {  // it has said all it wants to, and may still listen
+    if (n == 0) {  // the client finished sending and may still read
       peer_finished_ = true;
       return watch(wire_.empty() ? 0 : UV_WRITABLE);
     }
@@ -125,7 +125,7 @@ class StatusServer::Exchange {
         return;
       case HttpRequestReader::State::kComplete:
         reads_ = false;
-        timer_.stop();  // what waits for the loops is bounded by their time
+        timer_.stop();  // collect_ms bounds the wait for a snapshot
         return server_.handle_request(*this);
       case HttpRequestReader::State::kTooLong:
         return respond(text_response(431, "the request is longer than 8192 bytes\n"));
@@ -144,10 +144,10 @@ class StatusServer::Exchange {
     }
     if (peer_finished_) return server_.finish(*this);
     ::shutdown(fd_.get(), SHUT_WR);
-    watch(UV_READABLE);  // until the other side closes
+    watch(UV_READABLE);  // until the client closes
   }
 
-  // What the system refuses to watch ends by its deadline, in the loop's next turn.
+  // If the system cannot watch the descriptor, the timer ends the connection in the next loop iteration.
   void watch(int events) {
     if (!poll_.watch(events)) timer_.start(0);
   }
@@ -165,7 +165,7 @@ class StatusServer::Exchange {
   PollHandle poll_;
   TimerHandle timer_;
   HttpRequestReader reader_;
-  bool reads_ = true;  // the request is not whole yet
+  bool reads_ = true;  // the request is incomplete
   bool peer_finished_ = false;
   bool admitted_ = false;
   std::string wire_;
@@ -181,7 +181,7 @@ struct Listening {
   std::string text;
 };
 
-// The port that the kernel chose for port 0.
+// The bound port, which the kernel chose if the configured port is 0.
 std::uint16_t port_of(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
@@ -203,7 +203,7 @@ Result<Listening> listen_for_status(const Address& address, const std::string& t
   Result<std::vector<IpEndpoint>> resolved = resolve(host.host, host.port_min);
   if (!resolved) return Error{"status: " + resolved.error()};
   IpEndpoint endpoint = resolved->front();
-  if (!is_loopback(endpoint) && token.empty())  // a name that the configuration took for loopback
+  if (!is_loopback(endpoint) && token.empty())  // the configuration took this name for loopback
     return Error{"status: " + to_string(endpoint) + " is not loopback, so it needs a status-token"};
   Result<FileDescriptor> fd = listen_tcp(endpoint, false);
   if (!fd) return Error{"status: " + fd.error()};
@@ -262,7 +262,7 @@ Result<bool> StatusServer::start() {
   return true;
 }
 
-// Called for a new connection only, so that none of the others is on the stack.
+// Called only for a new connection, so no other Exchange is on the call stack.
 bool StatusServer::make_room() {
   const auto address = [](const Exchange& one) {
     return one.peer() ? one.peer()->ip : decltype(IpEndpoint::ip){};
@@ -274,7 +274,7 @@ bool StatusServer::make_room() {
   };
   auto victim = exchanges_.end();
   std::ptrdiff_t most = 0;
-  for (auto it = exchanges_.begin(); it != exchanges_.end(); ++it) {  // the oldest first
+  for (auto it = exchanges_.begin(); it != exchanges_.end(); ++it) {  // oldest first
     if (!(*it)->may_be_displaced()) continue;
     if (const std::ptrdiff_t count = same_address(**it); count > most) {
       most = count;
@@ -287,11 +287,11 @@ bool StatusServer::make_room() {
 }
 
 void StatusServer::accept(FileDescriptor fd) {
-  if (exchanges_.size() >= limits_.exchanges && !make_room()) return;  // closed
+  if (exchanges_.size() >= limits_.exchanges && !make_room()) return;  // closes fd
   exchanges_.push_back(std::make_unique<Exchange>(*this, std::move(fd)));
 }
 
-// It may be on the stack: it goes at the end of this wake-up.
+// The exchange may be on the call stack, so the mailbox destroys it later in this loop iteration.
 void StatusServer::finish(Exchange& exchange) {
   std::erase(waiting_, &exchange);
   const auto it = std::ranges::find(exchanges_, &exchange, [](const auto& one) { return one.get(); });
@@ -334,14 +334,14 @@ void StatusServer::begin_collecting() {
   collect_timer_->start(limits_.collect_ms);
   collect_([this, number = ++gathering_, inbox = std::weak_ptr<Mailbox>(mailbox_)](ProcessSnapshot snapshot) {
     const std::shared_ptr<Mailbox> mailbox = inbox.lock();
-    if (!mailbox) return;  // the server is gone
+    if (!mailbox) return;  // the server was destroyed
     auto copy = std::make_shared<ProcessSnapshot>(std::move(snapshot));
     mailbox->post([this, number, copy] { handle_snapshot(number, std::move(*copy)); });
   });
 }
 
 void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapshot) {
-  if (!is_collecting_ || number != gathering_) return;  // too late
+  if (!is_collecting_ || number != gathering_) return;  // superseded or timed out
   is_collecting_ = false;
   collect_timer_->stop();
   snapshot.bound_rows();
@@ -353,7 +353,7 @@ void StatusServer::handle_snapshot(std::uint64_t number, ProcessSnapshot snapsho
     exchange->respond(latest_response(exchange->request()));
 }
 
-// Whoever watches has made the point already.
+// Requests a snapshot only if no request of a client caused one recently.
 void StatusServer::keep_history() {
   history_timer_->start(limits_.history_ms);
   const bool fresh = latest_ && uv_now(&uv_->get()) - latest_->taken_ms < limits_.history_ms / 2;

@@ -75,7 +75,7 @@ std::vector<gid_t> groups_of(const passwd& user) {
 // Fails early: the caller checks the identity before it binds or dials.
 Result<Identity> possible(Identity identity) {
   if (geteuid() == 0 || (identity.uid == geteuid() && identity.gid == getegid())) return identity;
-  return Error{"user " + identity.name + ": only root can become another user"};
+  return Error{"user " + identity.name + ": only root can switch to another user"};
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kAnswerTimeout = std::chrono::seconds(5);
 constexpr std::size_t kMaxBytes = 16 * 1024 * 1024;
 
-// Waits for the descriptor; errno is ETIMEDOUT when the time is over.
+// Waits until the descriptor is ready. Sets errno to ETIMEDOUT at the deadline.
 bool wait_for(int fd, short events, Clock::time_point deadline) {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -47,7 +47,7 @@ bool connected(int fd, Clock::time_point deadline) {
   return error == 0;
 }
 
-// Sends all and reads to the end; an error is the system's text.
+// Sends `request` and reads until the end of the stream. The error is the system's text.
 Result<std::string> converse(int fd, std::string_view request, Clock::time_point deadline) {
   if (!connected(fd, deadline)) return Error{std::strerror(errno)};
   while (!request.empty()) {

@@ -1,4 +1,4 @@
-// Asks a running program for its status.
+// Fetches the status of a running program.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace kcptun {
 
-/// The body of `path` at the status address. Blocks, 5 s at most; takes 16 MiB at most. The error names the
-/// address.
+/// Returns the body of `path` at the status address. Blocks for at most 5 s and reads at most 16 MiB. The
+/// error names the address.
 Result<std::string> fetch_status(const Address& address, const std::string& token, const std::string& path);
 
 }  // namespace kcptun

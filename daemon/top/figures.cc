@@ -50,7 +50,7 @@ std::string as_time(Figure value) {
   return *value < 1 ? fmt::format("{:.1f} ms", *value * 1e3) : fmt::format("{:.1f} s", *value);
 }
 std::string as_age(double age) {
-  constexpr double kLongest = 1e15;  // what fits the integer
+  constexpr double kLongest = 1e15;  // fits the integer type
   const auto total = static_cast<std::uint64_t>(std::clamp(age, 0.0, kLongest));
   if (total >= 86400) return fmt::format("{} d {} h", total / 86400, total / 3600 % 24);
   if (total >= 3600) return fmt::format("{} h {} min", total / 3600, total / 60 % 60);
@@ -67,7 +67,7 @@ std::string as_graph(const std::deque<double>& values, std::size_t columns) {
   const double most = shown == 0 ? 0 : *std::max_element(first, values.end());
   std::string out(columns - shown, ' ');
   for (auto it = first; it != values.end(); ++it) {
-    // Numbers of any size come from the other end, and quotients of infinities are none.
+    // Values come from the peer and can be of any size; infinity divided by infinity is NaN.
     const double share = most > 0 && std::isfinite(most) ? std::clamp(*it / most, 0.0, 1.0) : 0;
     out += kLevels[static_cast<std::size_t>(std::lround(share * static_cast<double>(kLevels.size() - 1)))];
   }

@@ -8,8 +8,7 @@ namespace {
 
 constexpr std::size_t kGap = 2;  // spaces between columns
 
-// SGR of ECMA-48: bold, dim, green, yellow, red; the terminal's own colours, so that they suit its
-// background.
+// SGR parameters of ECMA-48: bold, dim, green, yellow, red. The palette colours follow the terminal's theme.
 std::string_view sequence(Tone tone) {
   switch (tone) {
     case Tone::kPlain:
@@ -51,7 +50,7 @@ std::vector<std::size_t> columns_that_fit(const std::vector<TableColumn>& column
   for (;;) {
     std::size_t total = kept.empty() ? 0 : (kept.size() - 1) * kGap;
     for (const std::size_t i : kept) total += widths[i];
-    // The last one of the largest rank.
+    // The last column of the highest rank.
     const auto least = std::max_element(kept.rbegin(), kept.rend(), [&](std::size_t a, std::size_t b) {
       return columns[a].rank < columns[b].rank;
     });

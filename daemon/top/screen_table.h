@@ -1,4 +1,4 @@
-// Lines of text with colours, and tables that fit a width.
+// Coloured lines of text, and tables that fit a width.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace kcptun {
 
 enum class Tone : std::uint8_t { kPlain, kBold, kDim, kGood, kNotice, kAlarm };
 
-/// A stretch of characters of a line that has a tone of its own.
+/// A range of characters with its own tone.
 struct ToneMark {
   std::size_t from = 0, to = 0;
   Tone tone = Tone::kPlain;
@@ -19,9 +19,9 @@ struct ToneMark {
 struct ScreenLine {
   std::string text;
   Tone tone = Tone::kPlain;
-  std::vector<ToneMark> marks{};  // in order, not overlapping
+  std::vector<ToneMark> marks{};  // ordered, not overlapping
 
-  /// The first `columns` characters, with ANSI sequences for the tones.
+  /// Returns the first `columns` characters with ANSI sequences for the tones.
   std::string coloured(std::size_t columns) const;
 };
 
@@ -32,17 +32,17 @@ struct TableCell {
 
 struct TableColumn {
   std::string head;
-  bool to_the_left = false;  // cells begin in line; else they end in line
-  int rank = 0;  // 0: always there; of the others those with the largest go first where room is short
+  bool to_the_left = false;  // true: left-aligned, false: right-aligned
+  int rank = 0;  // 0: always shown; else columns of the highest rank are dropped first if the width is short
 };
 
-/// The columns that fit `width`, in order, with their cells; each as wide as its widest cell.
-/// REQUIRES: each row has a cell for each column.
+/// Lays out the columns that fit `width`, in order, each as wide as its widest cell. REQUIRES: each row has
+/// one cell per column.
 std::vector<ScreenLine> fit_table(const std::vector<TableColumn>& columns,
                                   const std::vector<std::vector<TableCell>>& rows, std::size_t width);
 
-/// Words in lines of at most `width` characters; at most `max_lines`, of which the last ends in "..." if
-/// there is more.
+/// Wraps at words into lines of at most `width` characters. If the text needs more than `max_lines`, the last
+/// line ends in "...".
 std::vector<std::string> wrapped(const std::string& text, std::size_t width, std::size_t max_lines);
 
 }  // namespace kcptun

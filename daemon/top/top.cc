@@ -24,9 +24,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A little longer than a snapshot lives, so that each look sees a new one.
+// Longer than a snapshot is reused (1 s), so that each request gets a new one.
 constexpr auto kPeriod = std::chrono::milliseconds(1050);
-// As wide as a terminal at least is, so that it fits mails and reports.
+// 80 columns, the minimum width of a terminal, also fit mails and reports.
 constexpr TopView::Size kPlainSize{.columns = 80, .rows = 400};
 constexpr const char* kTokenVariable = "KCPTUN_STATUS_TOKEN";
 
@@ -48,7 +48,7 @@ std::string usage(Role role) {
          "taken from the file, from --status-token or from the environment's " + kTokenVariable + ".\n";
 }
 
-// Everything but --once and the address is what the program itself understands.
+// `top` interprets --once, --help and the address; parse_command() interprets all other arguments.
 std::variant<TopCommand, int> parse(const CommandInput& process) {
   const Role role = process.role;
   const std::vector<std::string>& arguments = process.arguments;
@@ -72,7 +72,8 @@ std::variant<TopCommand, int> parse(const CommandInput& process) {
   }
   if (const char* token = std::getenv(kTokenVariable); token && *token)
     input.arguments.insert(input.arguments.begin(), {"--status-token", token});
-  // An address elsewhere needs a token where it is served; whether there is one, the server there says.
+  // Validation requires a token for an address that is not loopback. Whether the token is right is up to the
+  // server at that address.
   ParsedCommand parsed = parse_command(input);
   if (const auto* refusal = std::get_if<StartupError>(&parsed)) {
     std::fprintf(stderr, "%s\n", refusal->line.c_str());
@@ -94,7 +95,7 @@ Result<bool> look(const TopCommand& command, TopView& view) {
   return view.handle_status(body.value());
 }
 
-// Two looks, for rates need them.
+// Fetches two statuses, because rates need an interval.
 int run_once(Role role, const TopCommand& command) {
   TopView view;
   if (const Result<bool> first = look(command, view); !first) return refuse(role, 1, first.error());
@@ -107,7 +108,8 @@ int run_once(Role role, const TopCommand& command) {
 volatile sig_atomic_t resized = 0;
 volatile sig_atomic_t ended = 0;
 
-// The terminal, without echo and line by line input, on its second screen; given back as it was.
+// Switches to the terminal's alternate screen without echo or line buffering, and restores both on
+// destruction.
 class Terminal {
  public:
   Terminal() {
@@ -131,7 +133,7 @@ class Terminal {
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &now) != 0 || now.ws_col == 0 || now.ws_row == 0) return {};
     return {now.ws_col, now.ws_row};
   }
-  // In one piece, each line cleared to its end: nothing flickers.
+  // Writes the frame at once and clears each line to its end, which avoids flicker.
   void draw(const std::string& frame) const {
     std::string out = "\x1b[H";
     for (const char c : frame) out += c == '\n' ? std::string("\x1b[K\r\n") : std::string(1, c);
@@ -141,7 +143,7 @@ class Terminal {
  private:
   static void handle(int number, void (*handler)(int)) {
     struct sigaction action {};
-    action.sa_handler = handler;  // no SA_RESTART: poll() returns
+    action.sa_handler = handler;  // without SA_RESTART, poll() returns on a signal
     sigaction(number, &action, nullptr);
   }
   static void write(const std::string& text) {
@@ -153,11 +155,11 @@ class Terminal {
 
 void draw(const Terminal& terminal, const TopView& view, const std::string& trouble) {
   TopView::Size size = terminal.size();
-  if (size.rows > 0) --size.rows;  // the last one is for what is wrong, and keeps the frame from scrolling
+  if (size.rows > 0) --size.rows;  // the last row is for errors, and keeps the frame from scrolling
   terminal.draw(view.frame(size, TopView::Style::kTerminal) + trouble.substr(0, size.columns));
 }
 
-// Until the next look is due; true when the user is done.
+// Waits until the next update is due. Returns true if the user quits.
 bool wait_for_key(Clock::time_point until, const std::function<void()>& redraw) {
   while (!ended) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
@@ -198,7 +200,7 @@ int run_top(const CommandInput& process) {
   if (command.once) return run_once(role, command);
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
     return refuse(role, 2, "this is no terminal; --once prints one frame");
-  TopView first;  // a wrong address is one line, before the screen changes
+  TopView first;  // reports a wrong address as one line, before the screen changes
   if (const Result<bool> seen = look(command, first); !seen) return refuse(role, 1, seen.error());
   return run_in_terminal(command);
 }

@@ -14,11 +14,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMinGraph = 10;     // characters; a narrower one shows nothing
-constexpr std::size_t kGoodGraph = 24;    // this width goes before less important columns
-constexpr std::size_t kWideScreen = 120;  // characters from which the longest addresses are shown whole
+constexpr std::size_t kMinGraph = 10;  // characters; a narrower graph is not shown
+// A graph of this width takes precedence over less important columns.
+constexpr std::size_t kGoodGraph = 24;
+constexpr std::size_t kWideScreen = 120;  // from this width on, the longest addresses are shown in full
 constexpr std::size_t kNarrowPeer = 21,
-                      kWidePeer = 47;  // "255.255.255.255:65535", and an IPv6 address with its port
+                      kWidePeer = 47;  // fits "255.255.255.255:65535", and an IPv6 address with a port
 constexpr std::size_t kHintLines = 3;
 constexpr std::string_view kLegend =
     "OUT, IN: bit/s of applications; LOSS: out/in; TRAFFIC: both ways, a second each";
@@ -51,9 +52,10 @@ bool is_failed(const Json& one) {
   return state == peer_state_name(PeerState::kUnanswered) || state == peer_state_name(PeerState::kRefused);
 }
 
-// "no answer since 14:03:12"; of a status without states nothing is known.
+// Returns "no answer since 14:03:12" for a failed peer, else the name of its state; "-" if the status has no
+// states.
 std::string state_of(const Json& one, double time) {
-  constexpr double kLatest = 1e11;  // seconds since 1970 that a calendar has
+  constexpr double kLatest = 1e11;  // upper bound on seconds since 1970, within the calendar's range
   PeerSnapshot peer{.since = figure(one, "unanswered_since_seconds")};
   if (peer.since && !(*peer.since > 0 && *peer.since < kLatest)) peer.since.reset();
   const std::string name = text_of(one, "state", 16);
@@ -77,7 +79,7 @@ bool is_status(const Json& status) {
   });
 }
 
-// Rank 0 to 2 fit 80 columns, behind which the graph takes what is left.
+// The columns of rank 0 to 2 fit in 80 columns. The graph takes the remaining width.
 std::vector<TableColumn> session_columns(bool several) {
   return {{"TUNNEL", true, several ? 1 : 99},
           {"PEER", true, 0},
@@ -118,7 +120,7 @@ Result<bool> TopView::handle_status(const std::string& body) {
   if (!is_status(status)) return Error{"the answer is no status of kcptun-uv"};
   const double time = figure(status, "time").value_or(0);
   if (!status_.is_null() && figure(status, "started") != figure(status_, "started")) {
-    status_ = nullptr;  // another process
+    status_ = nullptr;  // the status is of another process
     sessions_.clear();
   }
   if (!status_.is_null() && time <= figure(status_, "time").value_or(0)) return false;
@@ -199,7 +201,7 @@ void TopView::add_head(Lines& lines) const {
                    as_bytes(figure(status_, "resident_bytes")))});
 }
 
-// The state of each tunnel, and what to look at where its peer does not answer.
+// The state of each tunnel, with a hint if its peer does not answer.
 void TopView::add_peers(Lines& lines, std::size_t columns) const {
   const double time = figure(status_, "time").value_or(0);
   for (const Json& tunnel : status_["tunnels"]) {
@@ -215,7 +217,7 @@ void TopView::add_peers(Lines& lines, std::size_t columns) const {
   }
 }
 
-// Of clients with several servers.
+// The servers of clients that have several.
 void TopView::add_servers(Lines& lines, std::size_t columns) const {
   std::vector<std::vector<TableCell>> rows;
   for (const Json& tunnel : status_["tunnels"]) {
@@ -313,7 +315,7 @@ void TopView::add_streams(Lines& lines, std::size_t columns) const {
 
 std::string TopView::frame(const Size& size, Style style) const {
   if (status_.is_null()) return {};
-  constexpr std::size_t kMinRows = 8;  // of fewer, none is left for the explanation
+  constexpr std::size_t kMinRows = 8;  // a smaller frame has no row to spare for the legend
   Lines all = lines(size.columns);
   const bool explains = size.rows >= kMinRows;
   const std::size_t kept = explains ? size.rows - 1 : size.rows;

@@ -1,4 +1,4 @@
-// What `top` shows: statuses in, lines of text out. Knows no terminal and no socket.
+// Turns statuses into the lines that `top` shows. Uses neither the terminal nor sockets.
 #pragma once
 
 #include <cstddef>
@@ -14,29 +14,29 @@
 
 namespace kcptun {
 
-/// Rates are of the time between the last two statuses. Takes any text: what is no status of ours is an
-/// error, and what is in it reaches the terminal only as printable characters.
+/// Rates cover the time between the last two statuses. Accepts any text: it rejects what is not a status, and
+/// strips what is not printable before it reaches the terminal.
 class TopView {
  public:
   enum class Style : std::uint8_t {
     kPlain,
     kTerminal
-  };  // kTerminal: bold, dim and colours, by ANSI sequences
+  };  // kTerminal: bold, dim and colours by ANSI sequences
   struct Size {
     std::size_t columns = 80;
     std::size_t rows = 24;
   };
 
-  /// A body of /status.json. One that is no younger than the last changes nothing.
+  /// Takes a body of /status.json. A status that is not newer than the last one changes nothing.
   Result<bool> handle_status(const std::string& text);
-  /// At most `size.rows` lines of at most `size.columns` characters, each ended by a line feed. Where columns
-  /// are short the less important ones of a table are left out; where rows are, those at the bottom. The last
-  /// row explains.
+  /// Returns at most `size.rows` lines of at most `size.columns` characters, each ended by a line feed. A
+  /// narrow frame omits the less important columns of its tables, a short frame omits the rows at the bottom.
+  /// The last row is the legend.
   std::string frame(const Size& size, Style style) const;
 
-  static constexpr std::size_t kHistory = 60;  // seconds of the graph of traffic, at most
-  /// Shares lost from which the colour changes: what parity makes up for without being noticed, and what is
-  /// felt.
+  static constexpr std::size_t kHistory = 60;  // seconds of the traffic graph, at most
+  /// Loss fractions at which the colour changes. Parity repairs loss below the first; from the second on,
+  /// users notice it.
   static constexpr double kNoticeLoss = 0.01, kAlarmLoss = 0.05;
 
  private:
@@ -44,8 +44,8 @@ class TopView {
     nlohmann::json now;
     std::string tunnel;
     std::optional<double> out, in;            // bytes per second
-    std::optional<double> loss_out, loss_in;  // share of segments sent, of packets of the peer
-    std::deque<double> traffic;               // both ways together
+    std::optional<double> loss_out, loss_in;  // fraction of the segments sent, and of the peer's packets
+    std::deque<double> traffic;               // both directions together
   };
   using Lines = std::vector<ScreenLine>;
 
@@ -64,7 +64,7 @@ class TopView {
   nlohmann::json status_;
   nlohmann::json before_;
   double seconds_ = 0;              // between the last two statuses
-  std::vector<std::string> order_;  // of sessions_: most active first
+  std::vector<std::string> order_;  // keys of sessions_, most active first
   std::map<std::string, Session> sessions_;
 };
 

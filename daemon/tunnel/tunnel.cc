@@ -57,7 +57,7 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address,
   IpEndpoint any = address;
   any.port = listened.port_min;
   EventLog(profile.name)
-      .warning("ports of the range are taken by another program and left out",
+      .warning("ports in use by another program are skipped",
                {{"listen", to_string(any)}, {"numbers", ports_text(taken)}, {"used", ports.size()}});
 }
 

@@ -54,7 +54,7 @@ Result<UnixAccess> unix_access(const Profile& profile, const UnixPath& path) {
   access.owner = user->uid;
   if (!may_remove(path.path, *user))
     EventLog(profile.name)
-        .warning("the socket's file will stay behind at the end",
+        .warning("the socket file cannot be removed at exit",
                  {{"path", path.path}, {"remedy", "a folder that user " + profile.user + " may write to"}});
   return access;
 }

@@ -67,8 +67,8 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.receive_queue = kcp.receive_window().window() - kcp.receive_window().free();
 }
 
-// By the packets' numbers where the suite has them. Else by FEC's groups: each that was recovered or given up
-// lacked one packet at least.
+// Exact if the suite numbers packets. Otherwise a lower bound from FEC: each recovered group and each group
+// given up lacked at least one packet.
 std::optional<double> missing_packets(const Link& link) {
   if (const auto& guard = link.anti_replay()) {
     const std::uint64_t sent = guard->packets_sent_by_peer();
@@ -115,7 +115,7 @@ void take_streams(const Session& session, SessionSnapshot& to) {
 
 }  // namespace
 
-SessionSnapshot take_session(const SessionView& view) {
+SessionSnapshot snapshot_session(const SessionView& view) {
   const Session& session = *view.session;
   SessionSnapshot snapshot;
   snapshot.peer = view.peer;
@@ -132,7 +132,7 @@ SessionSnapshot take_session(const SessionView& view) {
   return snapshot;
 }
 
-TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past) {
+TunnelSnapshot snapshot_share(std::vector<SessionView> sessions, const Traffic& past) {
   TunnelSnapshot share;
   share.traffic = past;
   share.sessions = sessions.size();
@@ -144,7 +144,7 @@ TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past
     return std::pair(b.session->traffic().total(), a.session->link().conv()) <
            std::pair(a.session->traffic().total(), b.session->link().conv());
   });
-  for (const SessionView& view : sessions) share.open_sessions.push_back(take_session(view));
+  for (const SessionView& view : sessions) share.open_sessions.push_back(snapshot_session(view));
   return share;
 }
 

@@ -15,11 +15,11 @@ struct SessionView {
 };
 
 /// One session. Call it on the session's thread.
-SessionSnapshot take_session(const SessionView& view);
+SessionSnapshot snapshot_session(const SessionView& view);
 
 /// One engine's share of a tunnel, without names, counters and peer. `past`: traffic of ended sessions. Costs
 /// a few steps per session and a copy of the kMaxSessionRows sessions with the most traffic.
-TunnelSnapshot take_share(std::vector<SessionView> sessions, const Traffic& past);
+TunnelSnapshot snapshot_share(std::vector<SessionView> sessions, const Traffic& past);
 
 /// CPU time of the calling thread, in seconds.
 double thread_cpu_seconds();

@@ -61,7 +61,7 @@ void set_dscp(DatagramSocket& socket, const Profile& profile) {
   static std::atomic<bool> said{false};
   if (socket.set_dscp(profile.dscp) || said.exchange(true)) return;
   EventLog(profile.name)
-      .warning("the kernel refuses dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
+      .warning("cannot set dscp", {{"value", profile.dscp}, {"error", std::strerror(errno)}});
 }
 
 void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profile) {
@@ -71,7 +71,7 @@ void warn_of_clamped_buffers(const DatagramSocket& socket, const Profile& profil
   if (said.exchange(true)) return;
   const std::string bytes = std::to_string(wanted);
   EventLog(profile.name)
-      .warning("the kernel clamps socket buffers, which costs speed",
+      .warning("socket buffers are clamped by the kernel; throughput may suffer",
                {{"wanted", wanted},
                 {"receive", socket.receive_buffer_bytes()},
                 {"send", socket.send_buffer_bytes()},

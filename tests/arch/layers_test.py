@@ -18,6 +18,7 @@ READS_A_CLOCK = re.compile(r"\b(steady_clock|system_clock|high_resolution_clock|
 CORE_ROOMS = {
     "base": "",
     "crypt": "base",
+    "noise": "base crypt",
     "fec": "base",
     "kcp": "base",
     "stream": "base crypt",

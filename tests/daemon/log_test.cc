@@ -142,7 +142,7 @@ TEST_CASE("a warning that repeats is left out beyond the burst and counted, life
 }
 
 TEST_CASE("what happens to each of three thousand sessions is ten lines and a count, for each tunnel") {
-  for (const char* event : {"session dialled", "session expired", "session left", "session scavenged"}) {
+  for (const char* event : {"session dialled", "session expired", "session replaced", "session scavenged"}) {
     const auto lines = logged({}, [event] {
       for (int i = 0; i < 3000; ++i) EventLog("a").info(event, {{"n", i}});
       EventLog("b").info(event);

@@ -621,4 +621,34 @@ TEST_CASE("shut_down of either part ends all connections at both ends") {
   }));
 }
 
+// --- turns ---
+
+TEST_CASE("a small request does not wait for the turns of bulk streams") {
+  constexpr std::size_t kBulkStreams = 16;
+  constexpr std::uint64_t kRate = 2'000'000;  // bytes/s: slow enough that a round of turns takes long
+  Profile profile = test::plain_profile(Role::kServer);
+  profile.ratelimit = profile.link.kcp.tuning.rate = kRate;
+  ServerRig rig(profile);
+  std::vector<std::uint32_t> bulk;
+  for (std::size_t i = 0; i < kBulkStreams; ++i) {
+    bulk.push_back(rig.connected_stream());
+    rig.app(i).send(std::string(4'000'000, 'b'));
+  }
+  const std::uint32_t small = rig.connected_stream();
+  const auto received = [&] {
+    std::size_t sum = 0;
+    for (const std::uint32_t sid : bulk) sum += rig.stream(sid).received.size();
+    return sum;
+  };
+  REQUIRE(rig.world.until([&] { return received() > 1'000'000; }));
+  for (int i = 0; i < 5; ++i) {
+    const std::size_t before = received();
+    const std::size_t length = rig.stream(small).received.size();
+    rig.app(kBulkStreams).send("small");
+    REQUIRE(rig.world.until([&] { return rig.stream(small).received.size() > length; }));
+    // What was queued before it, and no round of 16 turns of 16 KiB.
+    CHECK(received() - before < 100'000);
+  }
+}
+
 }  // namespace kcptun

@@ -24,8 +24,8 @@ namespace {
 
 /// More than the system grants to any process.
 int wanted_bytes() {
-  constexpr int kMost = 1 << 28;
-  return std::max(grantable_buffer(SO_RCVBUF, kMost), grantable_buffer(SO_SNDBUF, kMost)) + 65536;
+  constexpr int kMaxBuffer = 1 << 28;
+  return std::max(grantable_buffer(SO_RCVBUF, kMaxBuffer), grantable_buffer(SO_SNDBUF, kMaxBuffer)) + 65536;
 }
 
 /// Runs `before`, then `later` without CAP_NET_ADMIN, both on the same new thread.
@@ -107,7 +107,7 @@ TEST_CASE(
 TEST_CASE("a reserve keeps no more than its bound, and nothing where nothing was asked for") {
   SocketReserve reserve(wanted_bytes());
   reserve.fill(AF_INET, 1000);
-  CHECK((reserve.size() == SocketReserve::kMaxSockets || reserve.size() == 0));
+  CHECK((reserve.size() == SocketReserve::kMaxBuffer || reserve.size() == 0));
   SocketReserve none(0);
   none.fill(AF_INET, 10);
   CHECK(none.size() == 0);

@@ -248,7 +248,7 @@ class Clock(FaultCase):
         connection = socket.create_connection((t.HOST, tunnel.local_port))
         with connection:
             connection.sendall(b"echo\nhello")
-            t.wait_until(lambda: "session refused" in tunnel.server_program.log(), 20, "the server says why")
+            t.wait_until(lambda: "session rejected" in tunnel.server_program.log(), 20, "the server says why")
         self.set_clocks(0, 0)
         self.echo_within(tunnel, 60)
 

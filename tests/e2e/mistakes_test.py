@@ -18,9 +18,9 @@ DEBIAN = {"client": "/usr/bin/kcptun-client", "server": "/usr/bin/kcptun-server"
 COMPRESSES = "compresses and this end does not: nocomp must be the same at both ends (here true)"
 ONLY_WE = "does not compress and this end does: nocomp must be the same at both ends (here false)"
 SERVER_ENDS = "the server ends the session as soon as it has read from it"
-VANISH = "packets of full size (mtu 1350) seem to vanish on the way to"
-NOTHING = "nothing at all comes from"
-REJECTED = "do not open, and none did: its key or its crypt"
+VANISH = "full-size packets (mtu 1350) to"
+NOTHING = "no packet arrives from"
+REJECTED = "can be decrypted: its key or its crypt"
 
 
 @machine.needs("debian-kcptun")
@@ -88,8 +88,8 @@ class Mistakes(TunnelCase):
     def test_another_smux_version(self):
         # What the server says of itself, its keepalive, may come before the client can tell that it ends each session.
         self.check(["--smuxver", 1], ["--smuxver", 2],
-                   at_client=(SERVER_ENDS, "the server speaks smux version 2 and this end 1"),
-                   at_server="the client speaks smux version 1 and this end 2: smuxver must be the same at both ends")
+                   at_client=(SERVER_ENDS, "the server uses smux version 2, and this end 1"),
+                   at_server="the client uses smux version 1, and this end 2: smuxver must be the same at both ends")
 
     def test_another_key(self):
         self.check(["--key", "other"], [], at_server=REJECTED, at_client=NOTHING)
@@ -112,7 +112,7 @@ class Mistakes(TunnelCase):
         self.check(["--nocomp"], [], at_server="the client " + ONLY_WE, debian="client")
 
     def test_debians_client_with_another_smux_version(self):
-        self.check(["--smuxver", 1], [], at_server="the client speaks smux version 1 and this end 2", debian="client")
+        self.check(["--smuxver", 1], [], at_server="the client uses smux version 1, and this end 2", debian="client")
 
     def test_debians_client_with_another_key(self):
         self.check(["--key", "other"], [], at_server=REJECTED, debian="client")
@@ -121,7 +121,7 @@ class Mistakes(TunnelCase):
         self.check(["--nocomp"], [], at_client=(SERVER_ENDS, "the server " + COMPRESSES), debian="server")
 
     def test_debians_server_with_another_smux_version(self):
-        self.check(["--smuxver", 1], [], at_client=(SERVER_ENDS, "the server speaks smux version 2 and this end 1"),
+        self.check(["--smuxver", 1], [], at_client=(SERVER_ENDS, "the server uses smux version 2, and this end 1"),
                    debian="server")
 
     def test_debians_server_with_another_key(self):

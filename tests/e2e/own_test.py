@@ -385,7 +385,7 @@ class LostPeer(TunnelCase):
         begun = time.monotonic()
         t.run(come(), 20)
         print(f"    served after {time.monotonic() - begun:.1f} s")
-        self.assertIn("streams begin anew", tunnel.client_program.log())
+        self.assertIn("streams restarted", tunnel.client_program.log())
         with held, self.assertRaises(ConnectionResetError):  # its bytes may not come twice
             t.run(t.receive(held), 40)
         tunnel.target.release()

@@ -240,7 +240,7 @@ class Reload(ReloadCase):
         target = self.target()
         _, _, server, theirs, port = self.pair(target)
         nowhere = os.path.join(self.directory, "no", "such", "file.log")
-        refused = "reload refused, nothing changed"
+        refused = "reload failed, configuration unchanged"
 
         def break_it():
             for broken, word in (('{"key": "kcptun-uv test key", "target": ', "server.json"),
@@ -387,7 +387,7 @@ class Several(ReloadCase):
         for name, connections in (("home", 4), ("lab", 3)):
             t.wait_until(lambda n=name, c=connections: len(self.targets[n].finished) == c, PATIENCE, f"{name}'s target")
         for program in (client, server):
-            self.assertEqual(program.count("reload refused"), 0)
+            self.assertEqual(program.count("reload failed"), 0)
 
     def test_a_renamed_tunnel_keeps_its_unix_socket(self):
         self.targets, self.udp, self.tcp = {"home": self.target()}, {"home": t.free_port()}, {"home": t.free_port()}
@@ -416,7 +416,7 @@ class Several(ReloadCase):
             fields["tunnels"][0]["quiet"] = True
             for name, port in (("new", t.free_port()), ("bad", taken.getsockname()[1])):
                 fields["tunnels"].append({"name": name, "localaddr": f"{HOST}:{port}", "remoteaddr": f"{HOST}:9"})
-            client.reload(fields, says="reload refused, nothing changed")
+            client.reload(fields, says="reload failed, configuration unchanged")
         self.assertRegex(client.log(), r"tunnel bad: cannot listen on TCP")
         self.assertFalse(t.can_listen_tcp(int(fields["tunnels"][1]["localaddr"].split(":")[1])))
         before = client.count("stream opened tunnel=home")

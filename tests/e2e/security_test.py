@@ -217,9 +217,9 @@ class Clocks(TunnelCase):
         made = int(time.time())
         for session, skew in ((1, -3600), (2, -130), (3, 10), (4, 3600)):
             stranger.send([self.packet(session, 0, int(time.time()) + skew)] * 3)
-        t.wait_until(lambda: "session refused" in log(), 10, "the refusal in the log")
+        t.wait_until(lambda: "session rejected" in log(), 10, "the refusal in the log")
         late = int(time.time()) - made  # the server looks at its clock when the packet is there
-        ahead = int(re.search(r"session refused.*clock_ahead_seconds=(-?\d+)", log()).group(1))
+        ahead = int(re.search(r"session rejected.*clock_ahead_seconds=(-?\d+)", log()).group(1))
         self.assertTrue(-3600 - late <= ahead <= -3600, ahead)
         opened = self.packet
 
@@ -227,7 +227,7 @@ class Clocks(TunnelCase):
             stranger.send([opened(5, int(time.monotonic() * 1000), int(time.time()))])
             return stranger.heard()
         t.wait_until(answered, START, "a packet with the right date is answered", 0.2)
-        self.assertEqual(log().count("session refused"), 1)
+        self.assertEqual(log().count("session rejected"), 1)
         dialled = tunnel.client_program.counters()["ActiveOpens"]  # some are refused: the server has just started
         self.assertIn(tunnel.server_program.counters()["PassiveOpens"] - 1, range(dialled + 1))
 
@@ -296,7 +296,7 @@ class Privileges(TunnelCase):
     def test_a_unix_socket_that_the_user_cannot_remove_is_announced(self):
         tunnel = self.tunnel(["--mode", "fast3"], local=os.path.join(self.directory, "local.sock"),
                              client_args=["--user", ANOTHER])
-        self.assertIn("the socket's file will stay behind at the end", tunnel.client_program.log())
+        self.assertIn("the socket file cannot be removed at exit", tunnel.client_program.log())
 
     def test_user_with_a_group_has_that_group_alone(self):
         group = grp.getgrnam("daemon")
@@ -358,7 +358,7 @@ class Privileges(TunnelCase):
             return done.stderr
         self.assertIn("there is no user nobody-at-all", start("nobody-at-all"))
         self.assertIn("there is no group nothing-at-all", start("nobody:nothing-at-all"))
-        self.assertIn("only root can become another user", start("daemon", user=pwd.getpwnam(ANOTHER).pw_uid,
+        self.assertIn("only root can switch to another user", start("daemon", user=pwd.getpwnam(ANOTHER).pw_uid,
                                                                  group=pwd.getpwnam(ANOTHER).pw_gid, extra_groups=[]))
 
 

@@ -83,7 +83,7 @@ class Paused(StallCase):
 
     def test_three_paused_downloads_stop_nothing_at_the_defaults(self):
         tunnel = self.tunnel()
-        self.paused(tunnel, 3, 12 * MB, "nobody reads")
+        self.paused(tunnel, 3, 12 * MB, "are not read and hold")
         lines = tunnel.client_program.log().splitlines()
         self.assertFalse([line for line in lines if " warning " in line and "kernel clamps" not in line])
 
@@ -92,7 +92,7 @@ class Paused(StallCase):
 
     def test_five_uploads_to_targets_that_do_not_read_stop_nothing(self):
         tunnel = self.tunnel(SMALL)
-        self.go_on_beside(tunnel, lambda held: self.upload_all(tunnel, held, 5), (tunnel.server_program, "nobody reads"))
+        self.go_on_beside(tunnel, lambda held: self.upload_all(tunnel, held, 5), (tunnel.server_program, "are not read and hold"))
 
     def test_many_paused_downloads_stay_within_the_memory_that_is_set(self):
         tunnel = self.tunnel(["--memory", 16, "--smuxbuf", 64 * MB, "--streambuf", 8 * MB])

@@ -29,7 +29,7 @@ with_debian = p.machine.needs("debian-kcptun")
 
 def found(program):
     """The sizes that were found, in order."""
-    return [int(size) for size in re.findall(r"session fits its path conv=\w+ mtu=(\d+)", program.log())]
+    return [int(size) for size in re.findall(r"session mtu found conv=\w+ mtu=(\d+)", program.log())]
 
 
 def wait_found(program, mtu, headers=HEADERS):

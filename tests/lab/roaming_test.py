@@ -76,7 +76,7 @@ class RoamingTest(t.TunnelCase):
         self.assertLess(longest_gap(report["server_output_json"]), LONGEST_GAP * p.machine.busy())
         self.assertIn(f"server failed address={silent}", self.client_log)
         self.assertNotIn(f"server failed address={p.SERVER}:{port}", self.client_log)
-        self.assertNotIn("session left", self.client_log)
+        self.assertNotIn("session replaced", self.client_log)
 
 
 if __name__ == "__main__":

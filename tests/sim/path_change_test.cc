@@ -1,38 +1,14 @@
 // Paths whose rate changes or is policed: the sender adapts to them.
 #include <catch2/catch.hpp>
 
-#include "tests/support/sim_paths.h"
+#include "tests/support/sim_bulk.h"
 
 namespace kcptun::test {
-namespace {
-
-/// A bulk stream whose goodput is measured in intervals.
-struct Bulk {
-  explicit Bulk(const SimSettings& settings) : pair(settings, {plan()}, 1) {}
-  static FlowPlan plan() {
-    FlowPlan plan;
-    plan.request = std::size_t{1} << 32;
-    plan.opens_at = kBegin;
-    return plan;
-  }
-  /// Mbit/s over the next `time`.
-  double run(Duration time) {
-    const std::uint64_t before = pair.server().flows.received();
-    const TimePoint until = pair.now() + time;
-    pair.run(until, [] { return false; });
-    CHECK(pair.failure() == "");
-    return static_cast<double>(pair.server().flows.received() - before) * 8 /
-           static_cast<double>(time.count());
-  }
-  SimPair pair;
-};
-
-}  // namespace
 
 TEST_CASE("a path that becomes five times as long is measured within a second or two, and filled again") {
   Bulk bulk(settings_on({20, 100}, 2048));
   CHECK(bulk.run(seconds(4)) > 88);
-  bulk.pair.network().set_delay(milliseconds(50));
+  bulk.network().set_delay(milliseconds(50));
   bulk.run(seconds(2));
   CHECK(bulk.run(seconds(3)) > 85);
 }
@@ -40,7 +16,7 @@ TEST_CASE("a path that becomes five times as long is measured within a second or
 TEST_CASE("windows that follow the path follow one that becomes fifteen times as long") {
   Bulk bulk(settings_on({10, 200}, 0));
   bulk.run(seconds(3));
-  bulk.pair.network().set_delay(milliseconds(75));
+  bulk.network().set_delay(milliseconds(75));
   bulk.run(seconds(11));
   CHECK(bulk.run(seconds(4)) > 150);
 }
@@ -50,7 +26,7 @@ TEST_CASE("a path that becomes longer while the sender still looks for its bandw
   CAPTURE(at / milliseconds(1));
   Bulk bulk(settings_on({20, 100}, 2048));
   bulk.run(at);
-  bulk.pair.network().set_delay(milliseconds(35));
+  bulk.network().set_delay(milliseconds(35));
   bulk.run(seconds(6));
   CHECK(bulk.run(seconds(3)) > 85);
 }
@@ -70,11 +46,11 @@ TEST_CASE("on a long path a probe for more bandwidth ends, and leaves no standin
 TEST_CASE("behind a policer the sender finds the rate at which little is dropped") {
   SimSettings s = settings_on({50, 0}, 2048);
   Bulk bulk(s);
-  bulk.pair.network().police(625'000, 30 * 1024);
+  bulk.network().police(625'000, 30 * 1024);
   bulk.run(seconds(12));
-  const SimNetwork::Counters before = bulk.pair.network().sent_to(Role::kServer);
+  const SimNetwork::Counters before = bulk.network().sent_to(Role::kServer);
   const double goodput = bulk.run(seconds(15));
-  const SimNetwork::Counters after = bulk.pair.network().sent_to(Role::kServer);
+  const SimNetwork::Counters after = bulk.network().sent_to(Role::kServer);
   const double dropped = static_cast<double>(after.dropped - before.dropped) /
                          static_cast<double>(after.packets - before.packets);
   CAPTURE(goodput, dropped);

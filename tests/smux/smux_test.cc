@@ -280,7 +280,7 @@ TEST_CASE("data behind the peer's FIN is discarded, and a second FIN is nothing 
   CHECK(server.smux.buffered() == 0);
 }
 
-TEST_CASE("a stream given up is gone at once, and the peer is told to give it up too") {
+TEST_CASE("a stream reset is gone at once, and the peer is told to give it up too") {
   End server = server_with_stream();
   server.give(frame(SmuxCommand::kPush, 3, "unread"));
   server.events();
@@ -304,7 +304,7 @@ TEST_CASE("a stream given up is gone at once, and the peer is told to give it up
   CHECK(client.events() == Strings{"broken 3"});
 }
 
-TEST_CASE("with version 1 a stream given up is only finished, and what still comes is discarded") {
+TEST_CASE("with version 1 a stream reset is only finished, and what still comes is discarded") {
   End server = server_with_stream(settings(1));
   server.smux.reset_stream(3);
   CHECK(server.control() == Frames{frame(SmuxCommand::kFin, 3, {}, 1)});

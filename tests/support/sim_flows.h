@@ -13,6 +13,7 @@
 
 #include "core/base/random.h"
 #include "core/link/link.h"
+#include "core/smux/stream_scheduler.h"
 
 namespace kcptun::test {
 
@@ -29,6 +30,7 @@ struct FlowPlan {
   double pause = 0;  // probability that a reader pauses at an event, or a writer after a write
   Duration longest_pause{0};
   bool server_reads = true;  // false: the server never reads
+  bool takes_turns = false;  // both ends write when StreamScheduler says so; of all plans or none
   TimePoint opens_at{};
   // Both sides write a message of this many bytes at opens_at and every message_gap from then on. 0: as much
   // as is accepted.
@@ -102,13 +104,14 @@ class SimFlows {
   }
 
  private:
-  struct Flow {
+  struct Flow : StreamTurn {
     const FlowPlan* plan = nullptr;
     std::uint32_t sid = 0;
     std::size_t to_send = 0;
     std::size_t expected = 0;
     std::size_t abandon_at = kNever;
     bool reads = true;
+    std::size_t turn = kNever;  // bytes that it may write yet
     std::size_t sent = 0;
     std::size_t received = 0;
     std::size_t unread = 0;
@@ -241,11 +244,37 @@ class SimFlows {
 
   /// True if anything was written or closed.
   bool write_due(TimePoint now, Link& link) {
+    if (plans_.front().takes_turns) return write_by_turns(now, link);
     bool progress = false;
     const std::size_t count = flows_.size();
     for (std::size_t i = 0; i < count; ++i) progress |= write(now, link, flows_[(first_ + i) % count]);
     ++first_;
     return progress;
+  }
+
+  /// As daemon/engine/session.cc reads from its connections.
+  bool write_by_turns(TimePoint now, Link& link) {
+    for (Flow& flow : flows_) {
+      if (!has_input(now, flow)) continue;
+      flow.write_at.reset();
+      scheduler_.activate(flow);
+    }
+    bool progress = false;
+    while (!scheduler_.empty() && link.writable()) {
+      auto& flow = static_cast<Flow&>(scheduler_.next());
+      const std::size_t before = flow.sent;
+      flow.turn = scheduler_.allowance(flow);
+      progress |= write(now, link, flow);
+      const std::size_t sent = flow.sent - before;
+      scheduler_.record_sent(flow, sent);
+      if (sent == 0 || !has_input(now, flow)) scheduler_.deactivate(flow);
+    }
+    return progress;
+  }
+
+  static bool has_input(TimePoint now, const Flow& flow) {
+    if (flow.over || flow.finished || !flow.may_send) return false;
+    return flow.plan->message_size == 0 || flow.plan->message_at(flow.sent) <= now;
   }
 
   bool write(TimePoint now, Link& link, Flow& flow) {
@@ -254,14 +283,16 @@ class SimFlows {
     if (flow.write_at && *flow.write_at > now) return false;
     flow.write_at.reset();
     bool progress = false;
-    while (flow.sent < std::min(flow.to_send, flow.abandon_at)) {
+    while (flow.turn > 0 && flow.sent < std::min(flow.to_send, flow.abandon_at)) {
       const std::size_t written = write_some(link, flow);
       if (written == kNever) return progress;
+      if (flow.plan->takes_turns) flow.turn -= std::min(flow.turn, written);
       progress |= written > 0;
       if ((flow.write_at = maybe_pause(now, flow))) return progress;
       if (flow.plan->message_size > 0 && (flow.write_at = flow.plan->message_at(flow.sent)) > now)
         return progress;
     }
+    if (flow.sent < std::min(flow.to_send, flow.abandon_at)) return progress;
     if (flow.sent >= flow.abandon_at) {
       link.reset_stream(flow.sid);
       flow.over = true;
@@ -274,9 +305,9 @@ class SimFlows {
   /// Returns the number of bytes written, or kNever if there was no room.
   std::size_t write_some(Link& link, Flow& flow) {
     const std::size_t message = flow.plan->message_size;
-    const std::size_t wish = message > 0
-                                 ? message - flow.sent % message
-                                 : std::min<std::size_t>(flow.to_send - flow.sent, 1 + random_.below(20000));
+    const std::size_t wish =
+        message > 0 ? message - flow.sent % message
+                    : std::min({flow.to_send - flow.sent, flow.turn, std::size_t{1} + random_.below(20000)});
     const auto pieces = link.prepare_write(flow.sid, wish);
     if (pieces.empty()) return kNever;
     const std::uint64_t salt = flow.plan->salt * 2 + (role_ == Role::kServer);
@@ -293,6 +324,7 @@ class SimFlows {
   const Role role_;
   const std::vector<FlowPlan>& plans_;
   Random random_;
+  StreamScheduler scheduler_;
   std::deque<Flow> flows_;
   std::unordered_map<std::uint32_t, std::size_t> index_;
   std::size_t opened_ = 0;

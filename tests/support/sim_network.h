@@ -89,6 +89,14 @@ class SimNetwork {
   void police(std::uint64_t rate, std::uint64_t bucket) {
     for (Direction& d : directions_) d.policer = Policer{rate, bucket, static_cast<double>(bucket), {}};
   }
+  /// Removes the policers.
+  void lift_policer() {
+    for (Direction& d : directions_) d.policer.reset();
+  }
+  /// Sets the bottleneck's rate in both directions. What waits in a queue leaves at the old rate.
+  void set_rate(std::uint64_t rate) {
+    for (Direction& d : directions_) d.path.rate = rate;
+  }
   void refuse_fragments() {
     for (Direction& d : directions_) d.path.fragments = false;
   }

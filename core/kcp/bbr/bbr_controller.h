@@ -37,7 +37,7 @@ class BbrController final : public CongestionController {
   enum class State : std::uint8_t { kStartup, kDrain, kProbeBw, kProbeRtt };
 
   void update_model(const AckedEvent& acked);
-  void handle_round(const AckedEvent& acked);
+  void handle_round();
   void measure_loss(const AckedEvent& acked);
   void advance(const AckedEvent& acked);
   void begin_probe_bw(TimePoint now);
@@ -53,7 +53,8 @@ class BbrController final : public CongestionController {
   std::uint64_t next_packet_size_;  // of the next path
   std::uint32_t phase_;
   State state_ = State::kStartup;
-  std::uint32_t batch_lost_ = 0;  // packets found lost since the last on_acked()
+  std::uint32_t batch_lost_ = 0;    // packets found lost since the last on_acked()
+  std::uint32_t batch_events_ = 0;  // LostEvent::events of the same
 
   bbr::Model model_;
   bbr::LossModel losses_;

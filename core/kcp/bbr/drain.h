@@ -1,6 +1,7 @@
 // Drain: empties the queue that Startup filled.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/kcp/bbr/model.h"
@@ -13,7 +14,10 @@ namespace kcptun::bbr {
 /// Higher: the queue stays longer.
 inline constexpr double kDrainGain = 1 / kStartupGain;
 
-/// True if the queue is empty ([BBR] "Drain"). `in_flight`: bytes.
-inline bool is_drained(const Model& model, std::uint64_t in_flight) { return in_flight <= model.bdp(1); }
+/// Bytes in flight with which the queue is empty ([BBR] "Drain"), and the window of Drain on slow paths.
+/// `min_window`: bytes.
+inline std::uint64_t drained_window(const Model& model, std::uint64_t min_window) {
+  return std::max(model.bdp(1), min_window);
+}
 
 }  // namespace kcptun::bbr

@@ -72,9 +72,8 @@ std::uint64_t Model::carried_in(Duration time) const {
                                     static_cast<double>(time.count()) * 1e-6);
 }
 
-bool Model::shows_queue(const Round& round, std::uint32_t samples) const {
-  if (round.samples < samples || min_rtt_.count() == 0) return false;
-  return round.min_rtt > min_rtt_ + std::max<Duration>(min_rtt_ / 8, kQueueSlack);
+bool Model::is_queued(Duration rtt) const {
+  return min_rtt_.count() != 0 && rtt > min_rtt_ + std::max<Duration>(min_rtt_ / 8, kQueueSlack);
 }
 
 }  // namespace kcptun::bbr

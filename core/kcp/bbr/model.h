@@ -105,7 +105,11 @@ class Model {
   std::uint64_t extra_acked() const { return extra_acked_.value(); }
   /// True if even the fastest of `samples` or more acknowledgements of the round took longer than the empty
   /// path does.
-  bool shows_queue(const Round& round, std::uint32_t samples) const;
+  bool shows_queue(const Round& round, std::uint32_t samples) const {
+    return round.samples >= samples && is_queued(round.min_rtt);
+  }
+  /// True if the smallest of some round trips is longer than the empty path's.
+  bool is_queued(Duration rtt) const;
 
  private:
   WindowedMax<std::uint64_t> bandwidth_;

@@ -28,6 +28,14 @@ constexpr std::uint64_t kOverflowPackets = 64;
 // ends Startup. Higher: slow paths overflow for longer. [lab] "RTT 50 ms, 100 Mbit/s, 1 % loss in bursts of
 // 8".
 constexpr std::uint32_t kOverflowEvents = 8;
+// Bytes per second. Below, 4 packets take 20 ms and more. Higher: jitter passes for a queue. Lower: Startup
+// fills a slow path's queue with whole windows. [sim] slow_uplink_test.
+constexpr std::uint64_t kSlowRate = 250'000;
+// Samples in a row, and their time beyond two round trips, that show the queue of such a path. Lower: the
+// first burst ends Startup on paths that are just above. Higher: what is in the queue then takes longer.
+// [sim] as kSlowRate.
+constexpr std::uint32_t kLateSamples = 4;
+constexpr Duration kLateTime = milliseconds(100);
 // Time for which a queue that ended Startup may turn out to have been a longer path. Lower: Startup ends for
 // good on a path that changes. Higher: an old path's Startup is resumed. [sim] path_change_test, "a path that
 // becomes longer while the sender still looks for its bandwidth has all of it found".
@@ -41,10 +49,23 @@ bool Startup::overflows(const Model& model, const Round& round, std::uint32_t sa
           round.loss() > loss_ + kOverflow);
 }
 
-void Startup::handle_batch(const Model& model) {
-  if (pipe_filled_ || !overflows(model, model.current(), kEarlySamples)) return;
+// The first window alone takes a slow path seconds, in which no round ends.
+bool Startup::floods_slow_path(const Model& model, const AckedEvent& acked) {
+  if (!acked.rtt || !model.is_queued(*acked.rtt)) {
+    if (acked.rtt) late_ = 0;
+    return false;
+  }
+  if (late_++ == 0) late_since_ = acked.now;
+  return model.bandwidth() < kSlowRate && late_ >= kLateSamples &&
+         acked.now - late_since_ >= 2 * model.min_rtt() + kLateTime;
+}
+
+void Startup::handle_batch(const Model& model, const AckedEvent& acked) {
+  if (pipe_filled_) return;
+  const bool slow = floods_slow_path(model, acked);
+  if (!slow && !overflows(model, model.current(), kEarlySamples)) return;
   pipe_filled_ = true;
-  ended_for_queue_ = model.shows_queue(model.current(), kEarlySamples);
+  ended_for_queue_ = slow || model.shows_queue(model.current(), kEarlySamples);
 }
 
 void Startup::handle_round(const Model& model) {

@@ -17,9 +17,11 @@ inline constexpr double kStartupGain = 2.89;
 class Startup {
  public:
   /// A batch may show within a round that the pipe overflows.
-  void handle_batch(const Model& model);
+  void handle_batch(const Model& model, const AckedEvent& acked);
   /// A round has ended. REQUIRES: !pipe_filled().
   void handle_round(const Model& model);
+  /// A policer limits the rate: it would not grow any more.
+  void handle_policer() { pipe_filled_ = true; }
   /// The state machine has left Startup.
   void handle_exit(TimePoint now) { exited_at_ = now; }
   /// A probe of the round trip is over. Where Startup ended for a queue, and the probe shows that it was a
@@ -30,6 +32,7 @@ class Startup {
 
  private:
   bool overflows(const Model& model, const Round& round, std::uint32_t samples) const;
+  bool floods_slow_path(const Model& model, const AckedEvent& acked);
 
   // Share of packets. A loss of 10 % is nothing unusual on the paths for which kcptun is used.
   static constexpr double kFirstLoss = 0.1;
@@ -40,6 +43,8 @@ class Startup {
   std::uint32_t rounds_without_growth_ = 0;
   TimePoint exited_at_{};
   bool ended_for_queue_ = false;
+  std::uint32_t late_ = 0;  // samples of the round trip in a row that show a queue
+  TimePoint late_since_{};
 };
 
 }  // namespace kcptun::bbr

@@ -29,8 +29,8 @@ std::uint64_t pid_namespace() {
   return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-// In clock ticks since the system started (field 22 of proc(5)'s stat): two processes that had the same
-// id differ in it.
+// In clock ticks since the system started (field 22 of /proc/PID/stat, proc(5)). It distinguishes two
+// processes with the same id.
 std::optional<std::uint64_t> start_of(std::uint64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -68,14 +68,14 @@ std::optional<std::array<std::uint64_t, 4>> parse_table_name(std::string_view na
   return numbers;
 }
 
-// libnftables writes to standard error when it lacks the capability, so it is not asked then.
+// Without the capability, libnftables writes to standard error, so the capability is checked first.
 bool may_administer_network() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
   return syscall(SYS_capget, &header, sets.data()) == 0 && (sets[0].effective >> CAP_NET_ADMIN & 1) != 0;
 }
 
-// The addresses that a rule names, without brackets and ports.
+// The address in the form of a rule, without brackets and port.
 std::string ip_text(const IpEndpoint& endpoint) {
   IpEndpoint address = endpoint;
   address.port = 0;
@@ -84,7 +84,7 @@ std::string ip_text(const IpEndpoint& endpoint) {
   return text.front() == '[' ? text.substr(1, text.size() - 2) : text;
 }
 
-// libnftables shows the error, the command and a mark below it. The first line is the error.
+// libnftables prints the error, the command and a marker below it. The first line is the error.
 std::string first_error(std::string_view output) {
   constexpr std::string_view kBegin = "Error: ";
   const std::size_t at = output.find(kBegin);
@@ -92,7 +92,7 @@ std::string first_error(std::string_view output) {
   return std::string(output.substr(0, output.find('\n')));
 }
 
-// With the handle shown, the echo of a new rule ends with "# handle 7".
+// With NFT_CTX_OUTPUT_HANDLE, the echo of a new rule ends with "# handle 7".
 std::optional<std::uint64_t> handle_in(std::string_view output) {
   constexpr std::string_view kBegin = "# handle ";
   const std::size_t at = output.rfind(kBegin);
@@ -133,7 +133,7 @@ Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
   if (Result<bool> removed = firewall->remove_stale_tables(); !removed) return Error{removed.error()};
   firewall->owned_ = owner == Owner::kSocket;
   Result<bool> made = firewall->make_table(firewall->owned_);
-  if (!made && firewall->owned_) {  // Linux before 5.12 refuses the flag
+  if (!made && firewall->owned_) {  // Linux before 5.12 rejects the flag
     firewall->owned_ = false;
     made = firewall->make_table(false);
   }
@@ -141,7 +141,7 @@ Result<std::unique_ptr<Firewall>> Firewall::open(Owner owner) {
   return firewall;
 }
 
-// A failure leaves nobody to report to. The next start removes the table.
+// The error cannot be reported any more. The next start removes the table.
 Firewall::~Firewall() {
   if (context_) (void)run("delete table inet " + table_);
 }
@@ -157,7 +157,7 @@ Result<std::string> Firewall::run(const std::string& command) {
 Result<bool> Firewall::remove_stale_tables() {
   Result<std::string> listed = run("list tables inet");
   if (!listed) return Error{listed.error()};
-  std::istringstream words(*listed);  // "table inet NAME" for each, with its handle behind
+  std::istringstream words(*listed);  // "table inet NAME" for each, followed by its handle
   for (std::string word; words >> word;) {
     if (!is_stale_table(word)) continue;
     if (Result<std::string> removed = run("delete table inet " + word); !removed)
@@ -166,7 +166,7 @@ Result<bool> Firewall::remove_stale_tables() {
   return true;
 }
 
-// One transaction: the table never stands without its chain.
+// One transaction, so that the table always has its chain.
 Result<bool> Firewall::make_table(bool owned) {
   std::string command = "add table inet " + table_;
   command.append(owned ? " { flags owner; }\n" : "\n");
@@ -207,7 +207,7 @@ Result<FirewallRule> Firewall::add(const std::string& rule) {
   return FirewallRule(*this, *handle);
 }
 
-// A rule that cannot be removed goes with the table.
+// A rule that cannot be removed is removed with the table.
 void Firewall::remove(std::uint64_t handle) {
   const std::lock_guard lock(mutex_);
   (void)run("delete rule inet " + table_ + " " + std::string(kChain) + " handle " + std::to_string(handle));

@@ -46,21 +46,21 @@ class FirewallRule {
 /// Thread-safe: the connections of all engines share one. Bounds: one rule for each FirewallRule.
 class Firewall {
  public:
-  /// What owns the table. kProcess plays an older kernel in tests.
+  /// The owner of the table. Tests use kProcess to simulate an older kernel.
   enum class Owner { kSocket, kProcess };
 
-  /// Removes the tables that killed processes left, and makes one for this process. The error holds what
-  /// libnftables reports.
+  /// Removes the tables of killed processes and creates one for this process. The error contains the message
+  /// of libnftables.
   static Result<std::unique_ptr<Firewall>> open(Owner owner = Owner::kSocket);
   ~Firewall();
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
 
-  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports. For servers. One rule for each
+  /// Drops TCP segments with TTL 1 (hop limit 1) from these local ports, for a server. Adds one rule for each
   /// family.
   Result<std::vector<FirewallRule>> suppress_kernel_segments_of(std::uint16_t port_min,
                                                                 std::uint16_t port_max);
-  /// The same for one connection. For clients.
+  /// Drops such segments of one connection, for a client.
   Result<FirewallRule> suppress_kernel_segments(const IpEndpoint& local, const IpEndpoint& remote);
 
   const std::string& table() const { return table_; }
@@ -86,8 +86,8 @@ class Firewall {
   bool owned_ = false;
 };
 
-/// True for the name of a table whose process, one of this program, has ended. False where that cannot be
-/// known: other names, and processes of other PID namespaces.
+/// True for the name of a table whose process, one of this program, has ended. False if that cannot be
+/// determined: for other names, and for processes of other PID namespaces.
 bool is_stale_table(std::string_view name);
 
 }  // namespace kcptun

@@ -65,7 +65,7 @@ std::optional<IpEndpoint> ask_address(int fd, Ask ask) {
 }
 
 // The packets are valid, but the kernel has no space for them now.
-bool must_wait(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
+bool is_transient(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
@@ -347,7 +347,7 @@ std::size_t FakeTcpSocket::send_planned(Outgoing& out, SendResult& result) {
     return done;
   }
   const int error = errno;
-  if (must_wait(error)) {
+  if (is_transient(error)) {
     out.give_back(0);
     ++counters_.would_block;
     result.state = SendState::kNoBuffers;

@@ -98,6 +98,22 @@ TEST_CASE("a sample taken across an outage holds nobody back") {
   CHECK(bbr.pacing_rate() >= 8 * kSegment * 20);
 }
 
+TEST_CASE("a slow path has two packets in flight, and one while its round trip is measured") {
+  BbrController bbr(kSegment, 0);
+  FakePath path(8'000, milliseconds(272));  // a packet takes 169 ms
+  path.heeds_window = true;
+  path.run(bbr, seconds(5));
+  std::uint64_t smallest = bbr.window(), largest = smallest;
+  for (int i = 0; i < 150; ++i) {
+    path.run(bbr, milliseconds(100), 0, milliseconds(200));
+    smallest = std::min(smallest, bbr.window());
+    largest = std::max(largest, bbr.window());
+  }
+  CHECK(smallest == kSegment);
+  CHECK(largest >= 2 * kSegment);
+  CHECK(largest <= 4 * kSegment);
+}
+
 TEST_CASE("a loopback is not paced, and its queue is short") {
   BbrController bbr(kSegment, 0);
   FakePath path(1'000'000'000, microseconds(100));

@@ -6,13 +6,14 @@
 
 namespace kcptun::bbr::test {
 
-TEST_CASE("Drain is over when no more than the bandwidth-delay product is in flight") {
+TEST_CASE(
+    "Drain is over when no more than the bandwidth-delay product, or the smallest window, is in flight") {
   RoundFeeder feeder;
   feeder.play({});
   const std::uint64_t bdp = feeder.model.bdp(1);
   REQUIRE(bdp == 50'000);
-  CHECK(is_drained(feeder.model, bdp));
-  CHECK_FALSE(is_drained(feeder.model, bdp + 1));
+  CHECK(drained_window(feeder.model, bdp - 1) == bdp);
+  CHECK(drained_window(feeder.model, bdp + 1) == bdp + 1);
 }
 
 TEST_CASE("Drain takes away in a round what a round of Startup queues") {

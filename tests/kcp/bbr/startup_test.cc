@@ -54,19 +54,36 @@ TEST_CASE("a sender that the application limits has five rounds") {
 TEST_CASE("a queue ends Startup, within a round or at its end") {
   Starting path;
   path.play({});
-  path.startup.handle_batch(path.feeder.model);
+  path.startup.handle_batch(path.feeder.model, {});
   CHECK_FALSE(path.startup.pipe_filled());
   SECTION("at its end") { path.play({.rtt = milliseconds(80), .rate = 2'000'000}); }
   SECTION("within it") {
     AckedEvent acked;
     acked.rtt = milliseconds(80);
     for (std::uint32_t i = 1; i < kEarlySamples; ++i) path.feeder.model.count_acked(acked);
-    path.startup.handle_batch(path.feeder.model);
+    path.startup.handle_batch(path.feeder.model, {});
     CHECK_FALSE(path.startup.pipe_filled());
     path.feeder.model.count_acked(acked);
-    path.startup.handle_batch(path.feeder.model);
+    path.startup.handle_batch(path.feeder.model, {});
   }
   CHECK(path.startup.pipe_filled());
+}
+
+TEST_CASE("on a slow path a few late samples end Startup, in the middle of a round") {
+  const std::uint64_t rate = GENERATE(100'000u, 300'000u);  // bytes per second
+  Starting path;
+  path.play({.rate = rate});
+  AckedEvent acked;
+  acked.now = path.feeder.now;
+  const Duration late = GENERATE(milliseconds(52), milliseconds(80));
+  acked.rtt = late;
+  int samples = 0;
+  for (; samples < 30 && !path.startup.pipe_filled(); ++samples) {
+    acked.now += milliseconds(40);
+    path.startup.handle_batch(path.feeder.model, acked);
+  }
+  const bool ends = rate < 250'000 && late > milliseconds(60);
+  CHECK(samples == (ends ? 6 : 30));  // 200 ms after the first one
 }
 
 TEST_CASE("losses end Startup where they are many, scattered, and a third more than before") {
