@@ -190,6 +190,7 @@ std::string to_text(const Address& address) {
 }
 
 std::string remote_text(const Profile& profile) {
+  if (profile.target_is_request) return std::string(kRequestTarget);
   if (profile.servers.empty()) return to_text(profile.remote);
   std::string text;
   for (const HostPort& server : profile.servers) text.append(text.empty() ? "" : ",").append(to_text(server));

@@ -14,6 +14,9 @@ namespace kcptun {
 /// Longest path of a unix socket: sockaddr_un holds 108 bytes with its final NUL.
 inline constexpr std::size_t kMaxUnixPath = 107;
 
+/// The word that stands in place of a server's target where each stream names its own.
+inline constexpr std::string_view kRequestTarget = "socks5";
+
 /// What an address is for, and so which forms it may take.
 enum class AddressUse : std::uint8_t {
   kStreamListen,    // host:port (0: any) or a unix path     client's localaddr
@@ -30,7 +33,7 @@ Result<Address> parse_address(std::string_view given, AddressUse use);
 
 /// An address as the user wrote it.
 std::string to_text(const Address& address);
-/// The client's servers with commas between, or the server's target.
+/// The client's servers with commas between, or the server's target, which may be kRequestTarget.
 std::string remote_text(const Profile& profile);
 /// The host to dial: an empty one means this machine.
 std::string dialled_host(const HostPort& address);

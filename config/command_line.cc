@@ -95,7 +95,8 @@ std::vector<CLI::Option*> add_options(CLI::App& app, Texts& texts, Role role) {
     if (!option.applies_to(role)) continue;
     const auto index = static_cast<std::size_t>(option.id);
     added[index] = app.add_option(dashed(option), texts[index]);
-    added[index]->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    const bool list = option.kind == OptionKind::kList;
+    added[index]->multi_option_policy(list ? CLI::MultiOptionPolicy::Join : CLI::MultiOptionPolicy::TakeLast);
   }
   return added;
 }
@@ -106,8 +107,11 @@ Result<std::vector<FlagAssignment>> typed_assignments(const std::vector<CLI::Opt
   for (const auto& option : all_options()) {
     const auto index = static_cast<std::size_t>(option.id);
     if (!options[index] || options[index]->count() == 0) continue;
-    auto value = value_from_text(option, texts[index]);
-    if (!value) return Error{flag_message(option, texts[index], value.error())};
+    std::string text = texts[index];
+    // CLI11 joins by line feeds.
+    if (option.kind == OptionKind::kList) std::ranges::replace(text, '\n', ',');
+    auto value = value_from_text(option, text);
+    if (!value) return Error{flag_message(option, text, value.error())};
     assignments.push_back({option.id, std::move(value.value())});
   }
   return assignments;

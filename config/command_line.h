@@ -25,7 +25,8 @@ struct NormalArguments {
 /// Go's ways of writing flags rewritten into one.
 NormalArguments normalise_arguments(const std::vector<std::string>& arguments, Role role);
 
-/// `arguments` without the program's name. A repeated flag's last value rules. The error is a sentence.
+/// `arguments` without the program's name. A repeated flag's last value rules, but a
+/// kList's values add up. The error is a sentence.
 Result<std::vector<FlagAssignment>> parse_flags(const std::vector<std::string>& arguments, Role role);
 
 }  // namespace kcptun

@@ -13,6 +13,9 @@
 namespace kcptun {
 namespace {
 
+// Of an array. The option that takes the most strings decides.
+constexpr std::size_t kMaxItems = std::max(kMaxServers, kMaxDialRules);
+
 enum class JsonKind : std::uint8_t { kNull, kBool, kWhole, kHuge, kFraction, kString, kArray, kObject };
 
 /// One member of the top-level object, or of a tunnel. Objects come without what is in them.
@@ -22,7 +25,7 @@ struct JsonField {
   bool on = false;
   std::int64_t whole = 0;
   std::string text{};                // a string's value, or a number as it would be shown
-  std::vector<std::string> items{};  // an array's, while they are strings; at most kMaxServers + 1
+  std::vector<std::string> items{};  // an array's, while they are strings; at most kMaxItems + 1
   bool only_strings = true;          // of an array
 };
 
@@ -125,7 +128,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
   static void add_item(JsonField& array, JsonField& item) {
     if (array.kind != JsonKind::kArray) return;
     array.only_strings &= item.kind == JsonKind::kString;
-    const bool room = array.items.size() <= kMaxServers;  // one too many is enough to know
+    const bool room = array.items.size() <= kMaxItems;  // one too many is enough to know
     if (item.kind == JsonKind::kString && room) array.items.push_back(std::move(item.text));
   }
   bool open(JsonKind kind) {
@@ -152,19 +155,26 @@ class FieldReader : public nlohmann::json::json_sax_t {
   std::vector<JsonTunnel> tunnels_;
 };
 
+bool takes_array(const Option& option) {
+  return option.id == OptionId::kRemoteAddr || option.kind == OptionKind::kList;
+}
+
 std::string_view expected_kind(const Option& option) {
   if (option.kind == OptionKind::kSwitch) return "true or false";
   if (option.kind == OptionKind::kNumber) return "a whole number";
-  return option.id == OptionId::kRemoteAddr ? "a string or an array of strings" : "a string";
+  return takes_array(option) ? "a string or an array of strings" : "a string";
 }
 
-/// One or several addresses, as the flag has them.
-Result<Value> joined(const JsonField& array) {
-  if (!array.only_strings || array.items.empty()) return Error{"is not an array of one or more strings"};
+/// One or several entries, as the flag has them. A list of rules may be empty.
+Result<Value> joined(const Option& option, const JsonField& array) {
+  const bool may_be_empty = option.kind == OptionKind::kList;
+  if (!array.only_strings || (array.items.empty() && !may_be_empty))
+    return Error{may_be_empty ? "is not an array of strings" : "is not an array of one or more strings"};
   std::string text;
   for (const std::string& item : array.items) {
     if (item.find(',') != item.npos)
-      return Error{"has a string with a comma; each server is a string of its own"};
+      return Error{std::string("has a string with a comma; each ") + (may_be_empty ? "rule" : "server") +
+                   " is a string of its own"};
     text.append(text.empty() ? "" : ",").append(item.empty() ? "\"\"" : item);
   }
   return Value{text};
@@ -190,7 +200,7 @@ Result<Value> typed_value(const Option& option, const JsonField& field) {
   if (option.kind == OptionKind::kNumber && is_word) return Value{field.text};
   const bool wants_text = option.kind != OptionKind::kSwitch && option.kind != OptionKind::kNumber;
   if (wants_text && field.kind == JsonKind::kString) return Value{field.text};
-  if (option.id == OptionId::kRemoteAddr && field.kind == JsonKind::kArray) return joined(field);
+  if (takes_array(option) && field.kind == JsonKind::kArray) return joined(option, field);
   std::string expected(expected_kind(option));
   if (!option.word.empty()) expected.append(" or \"").append(option.word).append("\"");
   return Error{"is " + std::string(kind_name(field.kind)) + ", expected " + expected};

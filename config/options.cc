@@ -37,7 +37,15 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kListen, kAddresses, kS, kAddress, kRestart, "listen", "l", "listen", {}, "", ":29900",
      "accept tunnels here: host:port, or host:min-max for a port range"},
     {kTarget, kAddresses, kS, kAddress, kLive, "target", "t", "target", {}, "", "127.0.0.1:12948",
-     "hand connections to this: host:port or a unix socket path"},
+     "hand connections to this: host:port or a unix socket path; socks5: each connection names its target by SOCKS5 or "
+     "HTTP CONNECT, and allow says which it may name"},
+    {kAllow, kAddresses, kS, kList, kLive, "allow", "", "allow", {}, "", "",
+     "a target that clients may name: [tcp/ or udp/]HOST[:PORT or :MIN-MAX]; HOST is a name (with * for any characters), an "
+     "address, a network like 10.0.0.0/8, public or *; public and * leave out private addresses; repeatable"},
+    {kDeny, kAddresses, kS, kList, kLive, "deny", "", "deny", {}, "", "",
+     "a target that clients may not name although allow has it; written like allow, but * is every address; repeatable"},
+    {kProxyProtocol, kAddresses, kS, kChoice, kLive, "proxy-protocol", "", "proxy-protocol", {}, "", "off",
+     "begin each connection to the target with a header of the PROXY protocol, which has the client's address"},
 
     {kKey, kSecurity, kB, kText, kRestart, "key", "", "key", {}, "it's a secrect", "it's a secrect",
      "the secret that client and server share; also taken from the environment's KCPTUN_KEY"},
@@ -98,7 +106,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "seconds between heartbeats"},
 
     {kConn, kSessions, kC, kNumber, kRestart, "conn", "", "conn", {1, 65535}, "1", "",
-     "how many sessions to keep to the server"},
+     "how many sessions to keep to the server; unless set, or with auto, one, and up to 4 while bulk data fills them", "auto"},
     {kAutoExpire, kSessions, kC, kNumber, kLive, "autoexpire", "", "autoexpire", {0, kMaxSeconds}, "0", "",
      "replace a session after so many seconds, 0: never"},
     {kScavengeTtl, kSessions, kC, kNumber, kLive, "scavengettl", "", "scavengettl", {-1, kMaxSeconds}, "600", "",
@@ -246,6 +254,8 @@ std::vector<std::string_view> choices_of(OptionId id) {
     for (const auto& row : congestion_table()) words.push_back(row.name);
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
+  } else if (id == kProxyProtocol) {
+    words = {"off", "v1", "v2"};  // TargetHeader's order
   }
   return words;
 }

@@ -15,7 +15,7 @@ namespace kcptun {
 
 // clang-format off
 enum class OptionId : std::uint8_t {
-  kLocalAddr, kLocalMode, kLocalGroup, kRemoteAddr, kListen, kTarget,
+  kLocalAddr, kLocalMode, kLocalGroup, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kProxyProtocol,
   kKey, kKeyFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kCongestion,
@@ -31,7 +31,9 @@ enum class OptionId : std::uint8_t {
 // clang-format on
 inline constexpr std::size_t kOptionCount = static_cast<std::size_t>(OptionId::kVersion) + 1;
 
-enum class OptionKind : std::uint8_t { kSwitch, kNumber, kText, kChoice, kAddress };
+/// A kList's value is text with a comma between two entries. Its flag may be repeated, and its JSON field is
+/// an array of them.
+enum class OptionKind : std::uint8_t { kSwitch, kNumber, kText, kChoice, kAddress, kList };
 enum class OptionRole : std::uint8_t { kClient, kServer, kBoth };
 /// What a changed option needs when a running program reads its configuration again.
 enum class OptionReload : std::uint8_t {

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/dial_rules.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
 
@@ -38,6 +39,9 @@ inline constexpr std::size_t kMaxServers = 16;
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 enum class LogFormat : std::uint8_t { kText, kJson };
 
+/// What the server writes in front of each connection to its target: the PROXY protocol's header, or nothing.
+enum class TargetHeader : std::uint8_t { kNone, kProxyV1, kProxyV2 };
+
 /// Of the process, not of a tunnel.
 struct LogSettings {
   std::string file{};  // "": standard error
@@ -47,11 +51,18 @@ struct LogSettings {
   bool operator==(const LogSettings&) const = default;
 };
 
+/// Sessions of a client whose `conn` is left to the program. One lost packet holds up a session; more
+/// sessions than this only divide the path's bandwidth and the server's memory.
+inline constexpr std::uint32_t kMaxAutoSessions = 4;
+
 struct Profile {
   std::string name;  // "", or 1..63 letters, digits, '.', '_' and '-'; of several tunnels each has its own
   Role role = Role::kClient;
-  Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
-  Address remote;         // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
+  Address local_address;           // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
+  Address remote;                  // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
+  bool target_is_request = false;  // server: each stream names its target; `remote` has no meaning then
+  DialRules dial_rules;            // server: allow and deny
+  TargetHeader target_header = TargetHeader::kNone;  // server: proxy-protocol
   std::vector<HostPort>
       servers;  // client: all of remoteaddr, 1..kMaxServers, no two the same; the first is `remote`
 
@@ -62,7 +73,10 @@ struct Profile {
   std::string local_group;                  // client, unix localaddr: its group, "": that of the process
   LinkSettings link;                        // mtu, windows, shards, smux, compress (= not nocomp)
 
-  std::uint32_t conn = 1;               // client: sessions kept to the server, 1..65535
+  // client: sessions kept to the server, 1..65535; none: one, and up to kMaxAutoSessions while they are
+  // saturated
+  std::optional<std::uint32_t> conn = 1;
+  Duration fold_after = seconds(30);    // how long a further session may be idle; no option, tests shorten it
   Duration autoexpire{0};               // client: age at which a session takes no new streams, 0: never
   std::optional<Duration> scavengettl;  // client: how long an expired session may live on, none: for ever
   Duration closewait{0};                // how long a connection whose one end is gone may drain

@@ -1,6 +1,7 @@
 #include "config/read_addresses.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "config/address.h"
 #include "config/text.h"
@@ -80,6 +81,24 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
+/// A target that names itself, and the rules about it.
+Check read_target(const Settings& settings, Profile& profile) {
+  for (const auto& [id, rules] :
+       {std::pair{kAllow, &profile.dial_rules.allow}, std::pair{kDeny, &profile.dial_rules.deny}}) {
+    auto parsed = parse_dial_rules(settings.text(id));
+    if (!parsed) return ValidationError{id, parsed.error()};
+    *rules = std::move(parsed.value());
+  }
+  profile.target_is_request = without_blanks(settings.text(kTarget)) == kRequestTarget;
+  const bool has_header = settings.text(kProxyProtocol) != choices_of(kProxyProtocol).front();
+  if (!profile.target_is_request) return read_address(settings, kTarget, profile.remote);
+  if (profile.dial_rules.allow.empty())
+    return ValidationError{kTarget, "needs allow, or nothing can be reached: for example --allow public:443"};
+  if (!has_header) return std::nullopt;
+  return ValidationError{kProxyProtocol,
+                         "needs one target, not socks5: other targets would not expect a header"};
+}
+
 // Recognises literals, and "localhost". The daemon checks other names again after resolving them.
 bool is_loopback(std::string_view host) {
   if (host == "localhost" || host == "::1") return true;
@@ -124,8 +143,7 @@ Check read_status(const Settings& settings, Profile& profile) {
 std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
   if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
-  if (auto bad = client ? read_servers(settings, profile) : read_address(settings, kTarget, profile.remote))
-    return bad;
+  if (auto bad = client ? read_servers(settings, profile) : read_target(settings, profile)) return bad;
   if (client)
     if (auto bad = read_local_access(settings, profile)) return bad;
   return read_status(settings, profile);

@@ -21,6 +21,8 @@ std::string_view placeholder(const Option& option) {
       return " ADDRESS";
     case OptionKind::kChoice:
       return " NAME";
+    case OptionKind::kList:
+      return " RULE";
     case OptionKind::kText:
       break;
   }
@@ -110,6 +112,7 @@ std::string markdown_row(const Option& option) {
   std::string hint = value_hint(option);
   if (hint.empty()) hint = option.kind == OptionKind::kSwitch ? "switch" : "text";
   if (option.kind == OptionKind::kAddress) hint = "address";
+  if (option.kind == OptionKind::kList) hint = "list";
   std::string row = "| `" + flag_names(option) + "` | " + field + " | ";
   return row + std::string(role_word(option.role)) + " | " + hint + " | " + markdown_default(option) + " | " +
          help_of(option) + " |\n";
@@ -184,6 +187,7 @@ std::string mdoc_groups(Entry entry) {
 
 std::string_view json_type(const Option& option) {
   if (option.kind == OptionKind::kSwitch) return "boolean";
+  if (option.kind == OptionKind::kList) return "array";
   return option.kind == OptionKind::kNumber ? "number" : "string";
 }
 

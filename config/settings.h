@@ -26,7 +26,7 @@ enum class Source : std::uint8_t {
   kPluginAddress
 };
 
-/// bool for a kSwitch, std::int64_t for a kNumber, std::string for the rest.
+/// bool for a kSwitch, std::int64_t for a kNumber, std::string for the rest; of a kList with commas between.
 using Value = std::variant<bool, std::int64_t, std::string>;
 
 struct Setting {

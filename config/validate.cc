@@ -189,13 +189,10 @@ void read_link(const Settings& settings, LinkSettings& link) {
 
 void read_client_only(const Settings& settings, Profile& profile) {
   profile.conn = u32(settings, kConn);
+  if (is_automatic(settings, kConn)) profile.conn.reset();
   profile.autoexpire = seconds(settings.number(kAutoExpire));
   const auto ttl = settings.number(kScavengeTtl);
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
-}
-
-void read_server_only(const Settings& settings, Profile& profile) {
-  profile.max_sessions = u32(settings, kMaxSessions);
 }
 
 /// The number of a choice in choices_of(), which stands in its enumeration's order.
@@ -203,6 +200,11 @@ template <typename Enum>
 Enum choice_of(const Settings& settings, OptionId id) {
   const auto words = choices_of(id);
   return static_cast<Enum>(std::ranges::find(words, settings.text(id)) - words.begin());
+}
+
+void read_server_only(const Settings& settings, Profile& profile) {
+  profile.max_sessions = u32(settings, kMaxSessions);
+  profile.target_header = choice_of<TargetHeader>(settings, kProxyProtocol);
 }
 
 LogSettings read_log(const Settings& settings) {
@@ -262,6 +264,7 @@ bool is_automatic(const Settings& settings, OptionId id) {
     case kSendWindow:  // only a controller that models the path knows what to grow it to
       return is_left_alone(settings, id) && congestion_row(settings).window_grows(settings.number(kNc) != 0);
     case kReceiveWindow:
+    case kConn:
       return is_left_alone(settings, id);
     case kSmuxBuf:
     case kStreamBuf:

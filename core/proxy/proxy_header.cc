@@ -4,7 +4,6 @@
 #include <charconv>
 #include <string>
 
-#include "core/base/check.h"
 #include "core/base/ip_network.h"
 
 namespace kcptun {
@@ -73,7 +72,6 @@ std::vector<std::uint8_t> version_2(const IpEndpoint& client, const IpEndpoint& 
 
 std::vector<std::uint8_t> proxy_header(ProxyHeaderVersion version, const IpEndpoint& client,
                                        const IpEndpoint& server) {
-  KCPTUN_CHECK(version != ProxyHeaderVersion::kNone);
   return version == ProxyHeaderVersion::kV1 ? version_1(client, server) : version_2(client, server);
 }
 

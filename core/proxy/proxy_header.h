@@ -9,11 +9,10 @@
 
 namespace kcptun {
 
-enum class ProxyHeaderVersion : std::uint8_t { kNone, kV1, kV2 };
+enum class ProxyHeaderVersion : std::uint8_t { kV1, kV2 };
 
 /// The header's bytes, as the first of a connection: at most 107 in version 1, 28 or 52 in version 2.
-/// `client` connected to `server`. As IPv4 if both addresses are, else as IPv6. REQUIRES: the version is not
-/// kNone.
+/// `client` connected to `server`. As IPv4 if both addresses are, else as IPv6.
 std::vector<std::uint8_t> proxy_header(ProxyHeaderVersion version, const IpEndpoint& client,
                                        const IpEndpoint& server);
 

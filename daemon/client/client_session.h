@@ -70,7 +70,8 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   Session session;
   std::uint32_t socket;
   FullSizeWatch full_size;
-  TimePoint heard_at{};  // when the last packet arrived
+  TimePoint heard_at{};                   // when the last packet arrived
+  std::optional<TimePoint> idle_since{};  // a further session without streams, since fold() noticed it
   bool answer_logged = false;
   std::optional<Unanswered> silence;  // while an answer is outstanding
 };

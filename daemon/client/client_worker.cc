@@ -40,6 +40,7 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
           [this] { handle_found(); }),
       reserve_(static_cast<int>(profile.sockbuf)),
       scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
+      fold_(engine, [this](TimePoint now) { fold(now); }),
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
       check_unanswered_(engine, [this](TimePoint now) { explain_unanswered(now); }),
       overdue_(engine, [this](TimePoint now) { close_overdue(now); }),
@@ -60,7 +61,7 @@ ClientWorker::~ClientWorker() = default;
 void ClientWorker::add_slot(std::size_t slot) {
   KCPTUN_CHECK(slot / shared_.parts.size() == slots_.size());
   Slot& added = slots_.emplace_back();
-  if (servers_) return;
+  if (servers_ || (!profile_.conn && slot > 0)) return;
   added.wanted = true;
   if (finder_.in_order().size() == 1) return handle_found();
   finder_.find();
@@ -201,9 +202,10 @@ void ClientWorker::listen(FileDescriptor listening) {
       profile_.name));
 }
 
-// Round robin over all sessions of all engines, as kcptun does.
+// Round robin over all sessions of all engines, as kcptun does, where their number is given.
 void ClientWorker::accept(FileDescriptor fd) {
-  const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % profile_.conn;
+  if (!profile_.conn) return take(std::move(fd), choose_auto_slot());
+  const std::size_t slot = shared_.next_slot.fetch_add(1, std::memory_order_relaxed) % *profile_.conn;
   ClientWorker* part = shared_.parts[slot % shared_.parts.size()];
   if (part == this) return take(std::move(fd), slot);
   auto moved = std::make_shared<FileDescriptor>(std::move(fd));
@@ -245,6 +247,7 @@ void ClientWorker::serve(LocalConnection connection, Slot& slot) {
     log().warning("session has no more stream ids", {{"conv", hex_id(session.link().conv())}});
     return;
   }
+  slot.session->idle_since.reset();
   session.attach(std::make_unique<Connection>(session, *sid, std::move(connection)));
   if (session.link().kcp().counters().in_segments == 0)
     check_unanswered_.schedule_at(engine_.now() + kNoAnswerThreshold);

@@ -1,6 +1,7 @@
 // The client's share of one engine: accepts connections and carries them over its sessions.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -13,6 +14,7 @@
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
 #include "daemon/client/server_finder.h"
+#include "daemon/client/slot_choice.h"
 #include "daemon/client/udp_entrance.h"
 #include "daemon/engine/alarm.h"
 #include "daemon/engine/engine.h"
@@ -38,7 +40,10 @@ struct ClientShared {
   HintLimiter hints;
 };
 
-/// Manages the session slots of its engine; a slot holds at most one session. The first session is dialled as
+/// Manages the session slots of its engine; a slot holds at most one session. Connections go round robin over
+/// the slots. With `conn auto` there are kMaxAutoSessions slots, all on one engine, and choose_slot()
+/// decides: a further session is dialled while all others are saturated, and closed once it was idle for
+/// Profile::fold_after. The first session is dialled as
 /// soon as the server's address is known and this host has a route to it (ServerFinder). If a session has
 /// ended, the next connection for its slot dials again, with a new lookup of the name. A session that
 /// Link::suspected_dead reports as probably dead is replaced in the same way: it keeps its streams, which
@@ -111,6 +116,13 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   void restart_streams(ClientSession& session);
   std::unique_ptr<ClientSession> release(ClientSession& session);
   void accept(FileDescriptor fd);
+  // conn auto (auto_sessions.cc)
+  using SlotLoads = std::array<SlotLoad, kMaxAutoSessions>;
+  std::size_t choose_auto_slot();
+  SlotLoad load_of(const Slot& slot) const;
+  bool dial_further(Slot& slot);
+  void fold(TimePoint now);
+  bool fold_if_idle(Slot& slot, TimePoint now);
   void admit(LocalConnection connection, Slot& slot);
   void serve(LocalConnection connection, Slot& slot);
   void wait(LocalConnection connection, Slot& slot);
@@ -166,6 +178,7 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   // kSuspectDeadAfter.
   std::vector<std::unique_ptr<ClientSession>> expired_;
   Alarm scavenge_;
+  Alarm fold_;           // while there are further sessions
   Alarm check_network_;  // scheduled after a sign that the route to the server may have changed
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;

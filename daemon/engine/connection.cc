@@ -110,7 +110,12 @@ void Connection::handle_hang_up() {
 
 void Connection::handle_connected(Dialer::Outcome outcome) {
   if (!outcome.fd.valid()) return fail("cannot reach the target", outcome.error);
+  if (!write_target_header(outcome.fd.get())) return fail("cannot reach the target", std::strerror(errno));
   dialer_.reset();
+  handle_established(std::move(outcome));
+}
+
+void Connection::handle_established(Dialer::Outcome outcome) {
   fd_ = std::move(outcome.fd);
   poll_ = std::move(outcome.poll);
   poll_->set_callback([this](int events) { handle_poll(events); });
@@ -168,7 +173,7 @@ void Connection::check_idleness(TimePoint) {
 
 void Connection::handle_writable() {
   replay_.bind();
-  if (watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) arm();
+  if (watch_error_ == 0 && !refused_ && std::exchange(give_up_at_, std::nullopt)) arm();
   send_blocked_ = false;
   if (reading_paused_) resume_reading();
   if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor reports these
@@ -191,6 +196,7 @@ void Connection::fail(const char* what, const std::string& error) {
 void Connection::reset() {
   failed_ = true;
   dialer_.reset();
+  request_.reset();
   if (!poll_) return;
   poll_.reset();
   Engine& engine = session_.engine();
@@ -200,6 +206,7 @@ void Connection::reset() {
 void Connection::handle_peer_reset() {
   replay_.bind();
   if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
+  if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   peer_reset_ = true;
   end_if_drained();
   if (failed_) return;
@@ -209,7 +216,7 @@ void Connection::handle_peer_reset() {
 
 void Connection::add_traffic(const Traffic& moved) {
   traffic_.add(moved);
-  session_.add_traffic(moved);
+  session_.add_traffic(moved, load_);
 }
 
 }  // namespace kcptun

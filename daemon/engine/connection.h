@@ -13,12 +13,14 @@
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 #include "core/link/link.h"
+#include "core/link/saturation_monitor.h"
 #include "core/smux/stream_scheduler.h"
 #include "daemon/engine/backlog.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/local_connection.h"
 #include "daemon/engine/replay_buffer.h"
+#include "daemon/engine/stream_request.h"
 #include "daemon/engine/target.h"
 #include "daemon/io/listener.h"
 #include "daemon/metrics/traffic.h"
@@ -45,10 +47,14 @@ class Connection : public StreamTurn, private Deadline {
   Connection(Session& session, std::uint32_t sid, LocalConnection local);
   /// A connection that a Dialer is establishing. If the dial fails, the stream is reset.
   Connection(Session& session, std::uint32_t sid, Target& target);
+  /// A connection to the target that the stream's first bytes request. A request that fails is answered with
+  /// its reason.
+  Connection(Session& session, std::uint32_t sid, RequestTargets& targets, RequestReader::Accepted accepted);
   ~Connection() override;
 
   std::uint32_t sid() const { return sid_; }
   const Traffic& traffic() const { return traffic_; }
+  const SaturationMonitor::StreamLoad& load() const { return load_; }
   TimePoint opened_at() const { return opened_at_; }
   /// Reads the address at the other end of the descriptor, for peer().
   void note_peer() { peer_ = peer_name(fd_.get()); }
@@ -93,6 +99,15 @@ class Connection : public StreamTurn, private Deadline {
   void handle_poll(int events);
   void handle_hang_up();
   void handle_connected(Dialer::Outcome outcome);
+  void handle_established(Dialer::Outcome outcome);
+  Bytes read_request(Bytes view);
+  void send_first(Bytes bytes);
+  void handle_requested(StreamRequest::Outcome outcome);
+  void refuse_request(Bytes reply);
+  Pull end_refused();
+  bool write_target_header(int fd) const;
+  /// True while there is no connection yet.
+  bool connecting() const { return dialer_ || request_; }
   Pull replay(std::span<const MutableBytes> room);
   void note_position();
   void bound_drain();
@@ -116,11 +131,13 @@ class Connection : public StreamTurn, private Deadline {
   std::unique_ptr<PollHandle> poll_;
   Backlog backlog_;
   Traffic traffic_;
+  SaturationMonitor::StreamLoad load_;
   const TimePoint opened_at_;
   std::string peer_;  // "" until note_peer() is called
   std::vector<iovec> queued_writes_;
-  std::unique_ptr<Dialer> dialer_;  // while the connection is being established
-  int watch_error_ = 0;             // errno of a refused watch on fd_
+  std::unique_ptr<Dialer> dialer_;          // while the connection is being established
+  std::unique_ptr<StreamRequest> request_;  // while it chooses the target and the connection is established
+  int watch_error_ = 0;                     // errno of a refused watch on fd_
   ReplayBuffer replay_;
   std::optional<std::uint32_t> first_position_;  // position in the link's stream of the first byte read
   std::uint8_t moves_ = 0;
@@ -136,6 +153,8 @@ class Connection : public StreamTurn, private Deadline {
   bool write_failed_ = false;  // the local peer accepts no more bytes; those it sent earlier are still read
   bool watches_hang_up_ = false;  // while no other event is watched
   bool hung_up_ = false;  // the local peer is gone, and the stream has no send window for its remaining bytes
+  std::size_t request_bytes_ = 0;  // of an incomplete request; not consumed yet
+  bool refused_ = false;           // the request failed: the stream ends behind the reply
   bool failed_ = false;
   std::optional<TimePoint> give_up_at_;  // connecting, or draining
   // If the connection has nothing to read or write by then, it is watched for a hang-up.

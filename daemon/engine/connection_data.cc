@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include "daemon/engine/connection.h"
@@ -24,6 +25,7 @@ constexpr std::size_t kWriteVectors = 512;
 
 Connection::Pull Connection::pull(std::size_t limit) {
   if (failed_ || read_ended_ || peer_reset_) return Pull::kStopped;
+  if (!fd_.valid() && !has_unsent()) return Pull::kEmpty;  // no connection yet
   Link& link = session_.link();
   const std::span<const MutableBytes> room = link.prepare_write(sid_, std::min(limit, read_size_));
   if (room.empty()) {
@@ -70,7 +72,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   return Pull::kStopped;
 }
 
-// Bytes read by an earlier session go first.
+// Bytes read by an earlier session go first, and replies to a request.
 Connection::Pull Connection::replay(std::span<const MutableBytes> room) {
   std::size_t done = 0;
   for (const MutableBytes& piece : room) {
@@ -82,7 +84,7 @@ Connection::Pull Connection::replay(std::span<const MutableBytes> room) {
   note_position();
   replay_.drop_unsent(done);
   session_.link().commit_write(sid_, done);
-  return Pull::kMore;
+  return refused_ && !has_unsent() ? end_refused() : Pull::kMore;
 }
 
 void Connection::note_position() {
@@ -120,7 +122,9 @@ void Connection::resume_reading() {
 void Connection::queue_write(Bytes view) {
   replay_.bind();
   if (!takes_data()) return;
-  if (dialer_ || !backlog_.empty() || write_ended_) {
+  if (request_) view = read_request(view);
+  if (view.empty()) return;
+  if (connecting() || !backlog_.empty() || write_ended_) {
     backlog_.append(view);
   } else {
     queued_writes_.push_back({const_cast<std::uint8_t*>(view.data()), view.size()});
@@ -187,6 +191,8 @@ void Connection::write_backlog() {
 void Connection::handle_peer_finished() {
   peer_finished_ = true;
   replay_.bind();
+  if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
+  if (refused_ && read_ended_) return session_.detach(*this);
   const Smux& smux = session_.link().smux();
   if (send_blocked_ || (smux.version() == 1 && !smux.peer_is_ours())) bound_drain();
   if (!smux.peer_is_ours()) bound_idleness();
@@ -194,7 +200,7 @@ void Connection::handle_peer_finished() {
 }
 
 void Connection::end_if_drained() {
-  if (!takes_data() || dialer_ || !backlog_.empty() || !queued_writes_.empty()) return;
+  if (!takes_data() || connecting() || !backlog_.empty() || !queued_writes_.empty()) return;
   if (peer_reset_) {
     reset();
     return session_.detach(*this);

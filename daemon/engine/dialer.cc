@@ -15,6 +15,7 @@ Dialer::Dialer(Engine& engine, Done done)
     : engine_(engine),
       done_(std::move(done)),
       give_up_at_(engine.now() + kDialTimeout),
+      error_number_(ETIMEDOUT),
       error_(std::strerror(ETIMEDOUT)) {
   set_deadline();
 }
@@ -34,6 +35,7 @@ void Dialer::begin(const UnixPath& path) {
 
 void Dialer::fail(std::string error) {
   error_ = std::move(error);
+  error_number_ = 0;
   failed_ = true;
   set_deadline();
 }
@@ -54,14 +56,15 @@ void Dialer::begin_next() {
 
 bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
   if (!fd.valid()) {
-    error_ = std::strerror(errno);
+    note_error(errno);
     return false;
   }
   const int number = fd.get();
   auto poll =
       std::make_unique<PollHandle>(engine_.uv(), number, [this, number](int) { handle_poll(number); });
   if (!poll->watch(UV_WRITABLE)) {
-    error_ = std::string("the system refuses to watch the connection: ") + std::strerror(errno);
+    note_error(errno);
+    error_ = std::string("the system refuses to watch the connection: ") + error_;
     return false;
   }
   attempts_.push_back({std::move(fd), std::move(poll), std::move(address)});
@@ -77,7 +80,17 @@ void Dialer::set_deadline() {
 void Dialer::handle_deadline(TimePoint now) {
   if (!failed_ && now < give_up_at_) return begin_next();
   attempts_.clear();
-  tell({FileDescriptor(), nullptr, error_});
+  tell({FileDescriptor(), nullptr, error_, error_number_});
+}
+
+// A machine without IPv6 has no route to the target's IPv6 addresses, and that is not why the target cannot
+// be reached.
+void Dialer::note_error(int number) {
+  const bool no_route = number == ENETUNREACH || number == EAFNOSUPPORT || number == EADDRNOTAVAIL;
+  if (no_route && has_error_) return;
+  has_error_ = true;
+  error_number_ = number;
+  error_ = std::strerror(number);
 }
 
 // The owner may destroy the dialer within the call.
@@ -93,7 +106,7 @@ void Dialer::handle_poll(int fd) {
   socklen_t size = sizeof error;
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error == 0) return take(attempt);
-  error_ = std::strerror(error);
+  note_error(error);
   attempt->poll.reset();
   attempts_.erase(attempt);
   if (next_ < addresses_.size()) return begin_next();
@@ -106,7 +119,7 @@ void Dialer::take(std::vector<Attempt>::iterator made) {
   attempts_.clear();
   engine_.deadlines().set(*this, std::nullopt);
   if (chosen.address && reached_) reached_(*chosen.address);
-  tell({std::move(chosen.fd), std::move(chosen.poll), {}});
+  tell({std::move(chosen.fd), std::move(chosen.poll), {}, 0});
 }
 
 }  // namespace kcptun

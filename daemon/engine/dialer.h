@@ -31,6 +31,7 @@ class Dialer final : private Deadline {
     FileDescriptor fd;                 // invalid: no connection
     std::unique_ptr<PollHandle> poll;  // for fd; its callback still belongs to the dialer
     std::string error;                 // the reason if there is no connection
+    int error_number = 0;              // its errno; 0 if it has none
   };
   using Done = std::function<void(Outcome)>;
   using Reached = std::function<void(const IpEndpoint&)>;
@@ -63,6 +64,7 @@ class Dialer final : private Deadline {
   void handle_poll(int fd);
   void take(std::vector<Attempt>::iterator made);
   void tell(Outcome outcome);
+  void note_error(int number);
   void set_deadline();
 
   Engine& engine_;
@@ -73,8 +75,10 @@ class Dialer final : private Deadline {
   std::vector<IpEndpoint> addresses_;
   std::size_t next_ = 0;  // index in addresses_
   std::vector<Attempt> attempts_;
-  std::string error_;    // of the last failed attempt
-  bool failed_ = false;  // no address is left to try
+  int error_number_;        // of the failed attempt that says most
+  std::string error_;       // what it means
+  bool has_error_ = false;  // an attempt has failed
+  bool failed_ = false;     // no address is left to try
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

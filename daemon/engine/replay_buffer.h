@@ -22,6 +22,8 @@ class ReplayBuffer {
 
   /// Bytes to send before anything is read.
   Bytes unsent() const { return Bytes(bytes_).subspan(replayed_); }
+  /// Adds bytes behind the unsent ones. REQUIRES: !movable().
+  void append(Bytes bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
   /// The first `count` unsent bytes were sent.
   void drop_unsent(std::size_t count) {
     replayed_ += count;

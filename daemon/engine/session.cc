@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "core/proxy/proxy_header.h"
 #include "daemon/engine/stall_hints.h"
 #include "daemon/net/address.h"
 
@@ -45,14 +46,29 @@ void Session::attach(std::unique_ptr<Connection> connection) {
   engine_.wake(*this);
 }
 
-// A client's line has the application's address, a server's that of its client.
+std::vector<std::uint8_t> Session::target_header() const {
+  if (profile_.target_header == TargetHeader::kNone) return {};
+  const auto version =
+      profile_.target_header == TargetHeader::kProxyV1 ? ProxyHeaderVersion::kV1 : ProxyHeaderVersion::kV2;
+  return proxy_header(version, path_.remote, path_.local);
+}
+
 void Session::log_stream(std::string_view event, const Connection& connection, LogFieldList more) const {
+  log().write(LogLevel::kInfo, event, stream_fields(connection, more));
+}
+
+void Session::log_request(std::string_view event, const Connection& connection, LogFieldList more) const {
+  log().write(LogLevel::kWarning, event, stream_fields(connection, more));
+}
+
+// A client's line has the application's address, a server's that of its client.
+std::vector<LogField> Session::stream_fields(const Connection& connection, LogFieldList more) const {
   const bool client = profile_.role == Role::kClient;
   std::vector<LogField> fields{{"conv", hex_id(link_.conv())},
                                {"sid", connection.sid()},
                                {"client", client ? connection.peer() : to_string(path_.remote)}};
   fields.insert(fields.end(), more.begin(), more.end());
-  log().write(LogLevel::kInfo, event, fields);
+  return fields;
 }
 
 void Session::detach(Connection& connection) {
@@ -67,6 +83,7 @@ void Session::detach(Connection& connection) {
                 {"ms", std::chrono::duration_cast<milliseconds>(open).count()}});
   }
   link_.set_tag(connection.sid(), 0);
+  saturation_.forget(connection.load());
   if (connection.active()) {
     ready_.deactivate(connection);
     std::erase(watching_, &connection);
@@ -137,6 +154,7 @@ void Session::pump(TimePoint now) {
     pull_ready();
     if (!transmit(now)) engine_.wake(*this);
   } while (!engine_.blocked() && link_.writable() && (ends_wait || !ready_.empty()));
+  saturation_.record_waiting(now, ready_.active());
   pause_unserved();
   announce_path_mtu();
   report_stalls(now);

@@ -13,6 +13,7 @@
 
 #include "config/profile.h"
 #include "core/link/link.h"
+#include "core/link/saturation_monitor.h"
 #include "core/smux/stream_scheduler.h"
 #include "daemon/engine/connection.h"
 #include "daemon/engine/deadlines.h"
@@ -79,8 +80,16 @@ class Session : public Deadline {
   EventLog log() const { return EventLog(profile_.name); }
   /// The target of connections in the profile, for messages.
   std::string target() const;
+  /// What each connection to the target begins with: the PROXY protocol's header, or nothing.
+  std::vector<std::uint8_t> target_header() const;
+  /// Logs a request that failed, with the client.
+  void log_request(std::string_view event, const Connection& connection, LogFieldList more) const;
   Link& link() { return link_; }
-  void add_traffic(const Traffic& moved) { traffic_.add(moved); }
+  /// A connection moved bytes; `load` is its own.
+  void add_traffic(const Traffic& moved, SaturationMonitor::StreamLoad& load) {
+    traffic_.add(moved);
+    saturation_.record(engine_.now(), load, moved.total());
+  }
 
   std::size_t connections() const { return connections_.size(); }
   /// Streams that lead elsewhere than to connections.
@@ -89,6 +98,8 @@ class Session : public Deadline {
     return connections_;
   }
   const Link& link() const { return link_; }
+  /// True if new streams would stand behind bulk data.
+  bool saturated() const { return saturation_.saturated(engine_.now()); }
   /// The traffic of all its connections, past and present.
   const Traffic& traffic() const { return traffic_; }
   /// True if there is at least one connection and all are movable.
@@ -102,6 +113,7 @@ class Session : public Deadline {
 
  private:
   void log_stream(std::string_view event, const Connection& connection, LogFieldList more) const;
+  std::vector<LogField> stream_fields(const Connection& connection, LogFieldList more) const;
   void drain_events(TimePoint now);
   void handle_event(const StreamEvent& event);
   // session_ends.cc
@@ -131,6 +143,7 @@ class Session : public Deadline {
   bool closed_ = false;
   std::string_view end_reason_;  // the owner's reason to end the session
   Traffic traffic_;
+  SaturationMonitor saturation_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Connection>> connections_;
   StreamScheduler ready_;                   // connections with input
   std::vector<Connection*> watching_;       // became ready in this round; paused if they are not served in it

@@ -11,6 +11,8 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   traffic.add(other.traffic);
   sessions += other.sessions;
   streams += other.streams;
+  requests += other.requests;
+  denied_requests += other.denied_requests;
   peer = merge_parts(std::move(peer), std::move(other.peer));
   if (other.servers.empty()) {
     // One server, or none.

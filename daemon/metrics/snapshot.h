@@ -33,6 +33,7 @@ struct SessionSnapshot {
   std::size_t loop = 0;  // number of its thread
   Traffic traffic;
   std::uint64_t streams = 0;
+  bool saturated = false;  // bulk data fills it
 
   std::optional<double> round_trip, round_trip_minimum, round_trip_variation,
       retransmission_timeout;               // seconds
@@ -73,7 +74,8 @@ struct TunnelSnapshot {
   Counters counters;  // kcptun's counters
   Traffic traffic;    // of all sessions, ended ones included
   std::uint64_t sessions = 0, streams = 0;
-  std::vector<SessionSnapshot> open_sessions;  // at most kMaxSessionRows
+  std::uint64_t requests = 0, denied_requests = 0;  // of a server's streams that name their target
+  std::vector<SessionSnapshot> open_sessions;       // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
 
   std::vector<ServerSnapshot> servers;  // empty with a single server, which is not checked

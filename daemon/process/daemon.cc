@@ -83,7 +83,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(RunTunnels start, Reread reread) {
 Result<bool> Daemon::open_all() {
   const Profile& first = running_.tunnels.front().profile;
   std::size_t count = first.threads ? first.threads : std::max(1u, std::thread::hardware_concurrency());
-  if (!running_.several && first.role == Role::kClient) count = std::min<std::size_t>(count, first.conn);
+  if (!running_.several && first.role == Role::kClient) count = std::min<std::size_t>(count, first.conn.value_or(1));
   Result<std::unique_ptr<WorkerThreads>> threads = WorkerThreads::open(count);
   if (!threads) return Error{threads.error()};
   threads_ = std::move(*threads);

@@ -73,7 +73,7 @@ std::vector<NameQuery> DaemonReload::queries(const std::function<void(std::vecto
   };
   const auto resolve_remote = [&ask](const Profile& profile, std::vector<IpEndpoint>& to) {
     const auto* remote = std::get_if<HostPort>(&profile.remote);
-    if (profile.servers.size() > 1) return;  // as in TunnelAddresses
+    if (profile.servers.size() > 1 || profile.target_is_request) return;  // as in TunnelAddresses
     ask(remote, remote ? dialled_host(*remote) : "", to);
   };
   for (Kept& one : kept)

@@ -54,9 +54,10 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
       engine_(engine),
       shared_(shared),
       demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
-      target_(engine, profile.remote, std::move(targets)) {
+      target_(engine, profile.remote, std::move(targets)),
+      request_targets_(engine, profile.dial_rules) {
   engine_.share_hints(shared.hints);
-  if (shared.parts.empty()) target_.look_up_early(log());
+  if (shared.parts.empty() && !profile.target_is_request) target_.look_up_early(log());
   shared.parts.push_back(this);
 }
 
@@ -243,7 +244,17 @@ void ServerWorker::handle_closed(Session& session, std::string_view reason) {
 }
 
 void ServerWorker::handle_stream(Session& session, std::uint32_t sid) {
-  session.attach(std::make_unique<Connection>(session, sid, target_));
+  session.attach(connect(session, sid));
+}
+
+// Streams name their target if their client has marked them as request streams, or if the server has no
+// target.
+std::unique_ptr<Connection> ServerWorker::connect(Session& session, std::uint32_t sid) {
+  using Accepted = RequestReader::Accepted;
+  const bool marked = session.link().smux().kind(sid) == StreamKind::kRequest;
+  if (!marked && !profile_.target_is_request) return std::make_unique<Connection>(session, sid, target_);
+  return std::make_unique<Connection>(session, sid, request_targets_,
+                                      marked ? Accepted::kSocks5 : Accepted::kSocks5AndHttp);
 }
 
 // --- whole worker ---
@@ -281,6 +292,8 @@ TunnelSnapshot ServerWorker::share() const {
     sessions.push_back({&accepted->session, peer_of(*accepted)});
   TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
+  share.requests = request_targets_.counters.requests;
+  share.denied_requests = request_targets_.counters.denied;
   return share;
 }
 

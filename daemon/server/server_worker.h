@@ -65,6 +65,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
 
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override;
   void handle_stream(Session& session, std::uint32_t sid) override;
+  std::unique_ptr<Connection> connect(Session& session, std::uint32_t sid);
   void handle_closed(Session& session, std::string_view reason) override;
   void finish_run();
   void follow(SessionEntry& conversation);
@@ -89,6 +90,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   std::vector<std::uint32_t> sockets_;
   std::atomic<std::size_t> forwarded_{0};  // forwarded packets that wait for this worker
   Target target_;
+  RequestTargets request_targets_;
   std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;

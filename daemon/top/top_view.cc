@@ -199,6 +199,9 @@ void TopView::add_head(Lines& lines) const {
       {fmt::format("sessions {:.0f}  streams {:.0f}  cpu {} of a core  memory {}", sum(status_, "sessions"),
                    sum(status_, "streams"), as_share(cpu ? Figure(*cpu / seconds_) : cpu),
                    as_bytes(figure(status_, "resident_bytes")))});
+  if (const double requests = sum(status_, "requests"); requests > 0)
+    lines.push_back(
+        {fmt::format("requests {:.0f}  denied {:.0f}", requests, sum(status_, "denied_requests"))});
 }
 
 // The state of each tunnel, with a hint if its peer does not answer.
@@ -248,7 +251,8 @@ std::vector<TableCell> TopView::session_row(const Session& one, std::size_t grap
   const auto bytes = [&one](const char* name) { return TableCell{as_bytes(figure(one.now, name))}; };
   const auto time = [&one](const char* name) { return TableCell{as_time(figure(one.now, name))}; };
   const bool failed = is_failed(one.now);
-  const std::string state = text_of(one.now, "state", 16);
+  const bool saturated = !failed && figure(one.now, "saturated") == 1;
+  const std::string state = saturated ? "saturated" : text_of(one.now, "state", 16);
   return {{one.tunnel},
           {shortened(text_of(one.now, "remote"), peer_columns), failed ? Tone::kAlarm : Tone::kPlain},
           {text_of(one.now, "conv")},

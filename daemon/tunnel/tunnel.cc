@@ -84,7 +84,7 @@ Tunnel::~Tunnel() {
 
 std::size_t Tunnel::engine_count() const {
   if (profile_.role == Role::kServer) return threads_.size();
-  return std::min<std::size_t>(threads_.size(), profile_.conn);
+  return std::min<std::size_t>(threads_.size(), profile_.conn.value_or(1));
 }
 
 Result<bool> Tunnel::open(const TunnelAddresses& addresses, std::size_t first_thread,
@@ -122,7 +122,7 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
   }
   Result<std::vector<std::vector<FileDescriptor>>> listening = open_listeners(addresses.local, inherited);
   if (!listening) return Error{listening.error()};
-  for (std::size_t slot = 0; slot < profile_.conn; ++slot)
+  for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
   for (ClientWorker* part : client_.parts) part->fill_reserve();
   for (std::size_t i = 0; i < listening->size(); ++i)

@@ -41,7 +41,7 @@ class Tunnel {
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
-  /// Number of engines: one per thread, for a client at most `conn`.
+  /// Number of engines: one per thread, for a client at most `conn`, and one where the program chooses it.
   std::size_t engine_count() const;
   /// Binds sockets and dials sessions, on the threads from number `first_thread` on, round robin. Uses the
   /// sockets in `inherited` instead of binding where there are any. The error names the resource.

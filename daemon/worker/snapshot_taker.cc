@@ -122,6 +122,7 @@ SessionSnapshot snapshot_session(const SessionView& view) {
   snapshot.conv = session.link().conv();
   snapshot.remote = to_string(session.path().remote);
   snapshot.traffic = session.traffic();
+  snapshot.saturated = session.saturated();
   take_path(session.link().kcp(), snapshot);
   take_congestion(session.link().kcp(), snapshot);
   take_segments(session.link().kcp(), snapshot);

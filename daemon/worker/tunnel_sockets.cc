@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/smux/capabilities.h"
 #include "daemon/log/log.h"
 #include "daemon/net/address.h"
 
@@ -34,6 +35,7 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
+  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams;
   return settings;
 }
 

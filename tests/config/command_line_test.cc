@@ -66,7 +66,7 @@ TEST_CASE("mtu takes a number or the word auto, from each source, and --check sh
   CHECK_FALSE(profile_of(run_flags({"--mtu", "1350"})).link.kcp.find_mtu);
   CHECK_FALSE(profile_of(run_flags({})).link.kcp.find_mtu);
   CHECK(refusal_line(run_flags({"--mtu", "Auto"})) == "kcptun-client: --mtu Auto: not a whole number");
-  CHECK(refusal_line(run_flags({"--conn", "auto"})) == "kcptun-client: --conn auto: not a whole number");
+  CHECK(refusal_line(run_flags({"--dscp", "auto"})) == "kcptun-client: --dscp auto: not a whole number");
   CHECK(refusal_line(run_json(R"({"mtu": "1400"})")) ==
         "kcptun-client: x.json: field \"mtu\": \"1400\" is a string, expected a whole number or \"auto\"");
 }

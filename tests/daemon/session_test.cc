@@ -63,7 +63,8 @@ struct ServerRig {
 
 /// Both workers, each in its engine, with kcptun's default settings.
 struct TunnelRig {
-  explicit TunnelRig(std::uint32_t conn = 1, Cipher cipher = Cipher::kAes, std::uint16_t target_port = 0) {
+  explicit TunnelRig(std::optional<std::uint32_t> conn = 1, Cipher cipher = Cipher::kAes,
+                     std::uint16_t target_port = 0) {
     if (target_port == 0) target_port = target.port();
     const std::uint16_t port = free_udp_port();
     for (Profile* profile : {&client_profile, &server_profile}) {
@@ -85,7 +86,7 @@ struct TunnelRig {
     client = std::make_unique<ClientWorker>(client_profile, *client_loop, shared,
                                             std::vector<IpEndpoint>{loopback(port)});
     shared.parts.push_back(client.get());
-    for (std::size_t slot = 0; slot < conn; ++slot) client->add_slot(slot);
+    for (std::size_t slot = 0; slot < conn.value_or(kMaxAutoSessions); ++slot) client->add_slot(slot);
     FileDescriptor listening = test::must_listen();
     entry = test::port_of(listening.get());
     client->listen(std::move(listening));
@@ -619,6 +620,75 @@ TEST_CASE("shut_down of either part ends all connections at both ends") {
       if (!app->ended) return false;
     return true;
   }));
+}
+
+// --- sessions of conn auto ---
+
+TEST_CASE(
+    "a stream alone stays in one session; beside bulk data a new stream gets another, which is folded") {
+  TunnelRig rig(std::nullopt);
+  rig.client_profile.fold_after = milliseconds(300);
+  const auto connect = [&rig] {
+    auto app = std::make_unique<App>(App::connect_to(rig.entry));
+    const std::size_t before = rig.target.apps.size();
+    app->send("x");
+    REQUIRE(rig.world.until([&] {
+      app->step();
+      return rig.target.apps.size() == before + 1 && !rig.target.apps.back()->received.empty();
+    }));
+    return app;
+  };
+  const auto first = connect();
+  const auto second = connect();
+  CHECK(rig.client->share().sessions == 1);
+
+  const auto pump_bulk = [&] {
+    if (!first->unsent()) first->send(std::string(1 << 20, 'b'));
+    first->step();
+    rig.target.apps.front()->received.clear();
+  };
+  const auto saturated = [&](std::size_t session) {
+    return rig.client->share().open_sessions.at(session).saturated;
+  };
+  REQUIRE(rig.world.until([&] {
+    pump_bulk();
+    return saturated(0);
+  }));
+  CHECK(rig.client->share().sessions == 1);
+  const auto third = connect();
+  const auto fourth = connect();
+  CHECK(rig.client->share().sessions == 2);
+  CHECK(rig.log.count("session added") == 1);
+
+  for (const std::size_t i : {2u, 3u}) rig.target.apps[i]->close();
+  third->close();
+  fourth->close();
+  REQUIRE(rig.world.until([&] { return rig.client->share().sessions == 1; }));
+  CHECK(rig.log.count("session folded") == 1);
+  CHECK(rig.client->streams() == 2);
+}
+
+TEST_CASE("at most four sessions are open, and then the streams share them") {
+  TunnelRig rig(std::nullopt);
+  std::vector<std::unique_ptr<App>> apps;
+  const auto pump_bulk = [&] {
+    for (const auto& app : apps) {
+      if (!app->unsent()) app->send(std::string(1 << 20, 'b'));
+      app->step();
+    }
+    for (const auto& app : rig.target.apps) app->received.clear();
+  };
+  const auto all_saturated = [&] {
+    pump_bulk();
+    const TunnelSnapshot share = rig.client->share();
+    return share.streams == apps.size() &&
+           std::ranges::all_of(share.open_sessions, [](const auto& session) { return session.saturated; });
+  };
+  for (std::size_t i = 0; i < 6; ++i) {
+    apps.push_back(std::make_unique<App>(App::connect_to(rig.entry)));
+    REQUIRE(rig.world.until(all_saturated));
+    CHECK(rig.client->share().sessions == std::min<std::size_t>(i + 1, kMaxAutoSessions));
+  }
 }
 
 // --- turns ---
