@@ -58,7 +58,7 @@ class UdpFlow final : public StreamEnd, private Deadline {
   void handle_round_end() override { socket_.flush(); }
   void handle_room() override { stream_.write_unsent(*this); }
   void handle_peer_ended() override { end(); }
-  void handle_gone() override {}
+  void handle_gone() override { leave(); }
 
   const Counters& counters() const { return counters_; }
   const FlowDestinations& destinations() const { return destinations_; }
@@ -73,6 +73,7 @@ class UdpFlow final : public StreamEnd, private Deadline {
   void hold(MutableBytes datagram);
   void touch();
   Duration idle_limit() const { return destinations_.only_dns() ? kIdleDns : kIdle; }
+  void leave();
   void end();
 
   FlowShare& share_;

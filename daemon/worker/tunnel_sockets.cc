@@ -35,7 +35,7 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams;
+  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams | kDatagramPackets;
   return settings;
 }
 
