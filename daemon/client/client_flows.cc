@@ -10,8 +10,8 @@ Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Soc
   UdpEntrance::Sessions& sessions = *this;
   auto entrance = std::make_unique<UdpEntrance>(engine_, std::move(*socket), target, sessions, profile_.name);
   if (!entrance->start()) return Error{"cannot watch the UDP socket of " + to_string(address)};
-  entrances_.push_back(std::move(entrance));
-  return entrances_.back()->local();
+  udp_entrances_.push_back(std::move(entrance));
+  return udp_entrances_.back()->local();
 }
 
 // Round robin over the slots that have a session which may be used; dials where none has.

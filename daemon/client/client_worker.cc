@@ -311,7 +311,7 @@ void ClientWorker::shut_down() {
   shut_down_ = true;
   listeners_.clear();
   stream_entrances_.clear();
-  for (const auto& entrance : entrances_) entrance->stop();
+  for (const auto& entrance : udp_entrances_) entrance->stop();
   finder_.shut_down();
   if (servers_) servers_->shut_down();
   for (Slot& slot : slots_) {

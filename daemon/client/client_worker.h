@@ -172,7 +172,7 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   Random random_;
   ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
-  std::vector<std::unique_ptr<UdpEntrance>> entrances_;  // outlive the sessions, which own their flows
+  std::vector<std::unique_ptr<UdpEntrance>> udp_entrances_;  // outlive the sessions, which own their flows
   std::vector<Slot> slots_;
   std::size_t next_flow_slot_ = 0;  // round robin
   std::vector<std::unique_ptr<Listener>> listeners_;

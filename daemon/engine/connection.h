@@ -105,6 +105,7 @@ class Connection : public StreamTurn, private Deadline {
   void handle_established(Dialer::Outcome outcome);
   Bytes read_request(Bytes view);
   void send_first(Bytes bytes);
+  void hand_over(Bytes reply);
   void handle_requested(StreamRequest::Outcome outcome);
   void refuse_request(Bytes reply);
   Pull end_refused();

@@ -54,6 +54,8 @@ void Connection::handle_requested(StreamRequest::Outcome outcome) {
     case StreamRequest::Result::kConnected:
       send_first(outcome.reply);
       return handle_established(std::move(outcome.connection));
+    case StreamRequest::Result::kDatagrams:
+      return hand_over(outcome.reply);
     case StreamRequest::Result::kDenied:
       session_.log_request("request denied", *this, {{"target", request->target()}});
       break;
@@ -67,6 +69,24 @@ void Connection::handle_requested(StreamRequest::Outcome outcome) {
   }
   if (outcome.reply.empty()) return fail("no request came", std::strerror(EPROTO));
   refuse_request(outcome.reply);
+}
+
+// The stream becomes a UDP flow, with what is still to be sent and what was read behind the request.
+void Connection::hand_over(Bytes reply) {
+  std::vector<std::uint8_t> unsent(replay_.unsent().begin(), replay_.unsent().end());
+  unsent.insert(unsent.end(), reply.begin(), reply.end());
+  std::vector<std::uint8_t> unread;
+  while (!backlog_.empty()) {
+    iovec piece;
+    backlog_.fill(&piece, 1);
+    const auto* bytes = static_cast<const std::uint8_t*>(piece.iov_base);
+    unread.insert(unread.end(), bytes, bytes + piece.iov_len);
+    backlog_.drop_front(piece.iov_len);
+  }
+  session_.link().consume(sid_, unread.size());
+  if (!peer_finished_ && !peer_reset_) return session_.hand_over(*this, unsent, unread);
+  session_.link().reset_stream(sid_);
+  session_.detach(*this);
 }
 
 // The stream ends behind the reply. Input is dropped until the peer has closed its direction too.

@@ -34,6 +34,16 @@ void Session::close_ends() {
   }
 }
 
+void Session::Owner::handle_flow(Session& session, std::uint32_t sid, Bytes, MutableBytes) {
+  session.link().reset_stream(sid);
+}
+
+void Session::hand_over(Connection& connection, Bytes unsent, MutableBytes unread) {
+  const std::uint32_t sid = connection.sid();
+  detach(connection);
+  owner_.handle_flow(*this, sid, unsent, unread);
+}
+
 // --- one round ---
 
 void Session::handle_end_event(StreamEnd& end, const StreamEvent& event) {

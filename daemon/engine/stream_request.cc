@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "config/address.h"
@@ -48,11 +49,19 @@ void StreamRequest::begin() {
   ++targets_.counters.requests;
   targets_.engine.deadlines().set(*this, std::nullopt);
   const ProxyRequest& request = reader_.request();
-  if (request.command != RequestCommand::kConnect)
-    return conclude(Result::kUnreadable, reply_to_request(request.protocol, ReplyCode::kCommandNotSupported));
+  if (request.command == RequestCommand::kUdpInTcp) return accept_datagrams();
   NamedTarget target(request.destination, DialProtocol::kTcp);
   if (!target.is_name()) return dial(target, {target.address});
   resolve(std::move(target));
+}
+
+// The rules decide about each destination. Input that follows is left to the caller.
+void StreamRequest::accept_datagrams() {
+  const std::vector<DialRule>& allow = targets_.rules.allow;
+  if (std::ranges::none_of(allow, [](const DialRule& rule) { return rule.udp; })) return deny();
+  outcome_.result = Result::kDatagrams;
+  outcome_.reply = reply_to_request(reader_.request().protocol, ReplyCode::kSucceeded);
+  targets_.engine.deadlines().set(*this, targets_.engine.now());
 }
 
 void StreamRequest::resolve(NamedTarget target) {

@@ -47,6 +47,7 @@ class StreamRequest final : private Deadline {
 
   enum class Result : std::uint8_t {
     kConnected,
+    kDatagrams,   // the stream becomes a UDP flow; what follows the request is its datagrams
     kUnreadable,  // the bytes are no request, or the request is late or not supported
     kDenied,      // by the rules
     kFailed,      // the name cannot be resolved, or no address can be reached
@@ -77,6 +78,7 @@ class StreamRequest final : private Deadline {
  private:
   void handle_deadline(TimePoint now) override;
   void begin();
+  void accept_datagrams();
   void resolve(NamedTarget target);
   void handle_resolved(const NamedTarget& target, NameLookup::Addresses addresses);
   void dial(const NamedTarget& target, std::vector<IpEndpoint> addresses);

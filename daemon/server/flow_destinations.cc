@@ -11,7 +11,7 @@ constexpr std::uint16_t kDnsPort = 53;
 
 FlowDestinations::Answer FlowDestinations::find(const Socks5Address& address) {
   if (address.is_name()) return find_name(address);
-  if (!contains(address.endpoint) && !admit(address.endpoint)) return refuse();
+  if (!contains(address.endpoint) && !admit(address, address.endpoint)) return refuse();
   return {State::kKnown, address.endpoint};
 }
 
@@ -20,8 +20,8 @@ FlowDestinations::Answer FlowDestinations::refuse() {
   return {};
 }
 
-bool FlowDestinations::admit(const IpEndpoint& endpoint) {
-  if (endpoint.port == 0 || endpoints_.size() >= kMaxDestinations || !policy_.allows_udp(endpoint))
+bool FlowDestinations::admit(const Socks5Address& target, const IpEndpoint& endpoint) {
+  if (endpoint.port == 0 || endpoints_.size() >= kMaxDestinations || !policy_.permits(target, endpoint))
     return false;
   only_dns_ = only_dns_ && endpoint.port == kDnsPort;
   endpoints_.insert(endpoint);
@@ -32,9 +32,10 @@ FlowDestinations::Answer FlowDestinations::find_name(const Socks5Address& addres
   const auto key = std::pair(address.name, address.port());
   auto known = names_.find(key);
   if (known == names_.end()) {
-    if (names_.size() >= kMaxDestinations) return refuse();
+    if (names_.size() >= kMaxDestinations || !policy_.may_resolve(address)) return refuse();
     known = names_.try_emplace(key).first;
     Name& name = known->second;
+    name.address = address;
     name.lookup = std::make_unique<NameLookup>(
         engine_.uv(), address.name, address.port(),
         [this, &name](NameLookup::Addresses addresses) { handle_resolved(name, std::move(addresses)); });
@@ -47,7 +48,7 @@ void FlowDestinations::handle_resolved(Name& name, NameLookup::Addresses address
   name.state = State::kRefused;
   if (addresses) {
     for (const IpEndpoint& endpoint : *addresses) {
-      if (!contains(endpoint) && !admit(endpoint)) continue;
+      if (!contains(endpoint) && !admit(name.address, endpoint)) continue;
       name.state = State::kKnown;
       name.endpoint = endpoint;
       break;

@@ -12,7 +12,7 @@
 #include "core/proxy/socks5_address.h"
 #include "daemon/engine/engine.h"
 #include "daemon/io/name_lookup.h"
-#include "daemon/server/dial_policy.h"
+#include "daemon/server/flow_policy.h"
 
 namespace kcptun {
 
@@ -31,7 +31,7 @@ class FlowDestinations {
   using Resolved = std::function<void()>;
 
   /// Both outlive the object. `resolved` is called when a name has an answer.
-  FlowDestinations(Engine& engine, const DialPolicy& policy, Resolved resolved)
+  FlowDestinations(Engine& engine, const FlowPolicy& policy, Resolved resolved)
       : engine_(engine), policy_(policy), resolved_(std::move(resolved)) {}
 
   Answer find(const Socks5Address& address);
@@ -45,16 +45,17 @@ class FlowDestinations {
   struct Name {
     State state = State::kResolving;
     IpEndpoint endpoint;
+    Socks5Address address;
     std::unique_ptr<NameLookup> lookup;
   };
 
-  bool admit(const IpEndpoint& endpoint);
+  bool admit(const Socks5Address& target, const IpEndpoint& endpoint);
   Answer refuse();
   Answer find_name(const Socks5Address& address);
   void handle_resolved(Name& name, NameLookup::Addresses addresses);
 
   Engine& engine_;
-  const DialPolicy& policy_;
+  const FlowPolicy& policy_;
   Resolved resolved_;
   std::set<IpEndpoint> endpoints_;
   std::map<std::pair<std::string, std::uint16_t>, Name> names_;

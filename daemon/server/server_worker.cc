@@ -55,7 +55,8 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
       shared_(shared),
       demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
       target_(engine, profile.remote, std::move(targets)),
-      request_targets_(engine, profile.dial_rules) {
+      request_targets_(engine, profile.dial_rules),
+      flow_policy_(profile.dial_rules) {
   engine_.share_hints(shared.hints);
   if (shared.parts.empty() && !profile.target_is_request) target_.look_up_early(log());
   shared.parts.push_back(this);
@@ -245,6 +246,14 @@ void ServerWorker::handle_closed(Session& session, std::string_view reason) {
 
 void ServerWorker::handle_stream(Session& session, std::uint32_t sid) {
   session.attach(connect(session, sid));
+}
+
+void ServerWorker::handle_flow(Session& session, std::uint32_t sid, Bytes unsent, MutableBytes unread) {
+  std::unique_ptr<UdpFlow> flow = UdpFlow::open(session, sid, flow_policy_, flow_share_, unsent);
+  if (!flow) return session.link().reset_stream(sid);
+  UdpFlow& opened = *flow;
+  session.attach(std::move(flow));
+  opened.handle_data(unread);
 }
 
 // Streams name their target if their client has marked them as request streams, or if the server has no

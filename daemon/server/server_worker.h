@@ -16,8 +16,10 @@
 #include "daemon/log/log.h"
 #include "daemon/net/faketcp/server.h"
 #include "daemon/server/forwarded_packets.h"
+#include "daemon/server/rule_flow_policy.h"
 #include "daemon/server/session_registry.h"
 #include "daemon/server/shared_replay_cache.h"
+#include "daemon/server/udp_flow.h"
 #include "daemon/worker/tunnel_worker.h"
 
 namespace kcptun {
@@ -65,6 +67,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
 
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override;
   void handle_stream(Session& session, std::uint32_t sid) override;
+  void handle_flow(Session& session, std::uint32_t sid, Bytes unsent, MutableBytes unread) override;
   std::unique_ptr<Connection> connect(Session& session, std::uint32_t sid);
   void handle_closed(Session& session, std::string_view reason) override;
   void finish_run();
@@ -91,6 +94,8 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   std::atomic<std::size_t> forwarded_{0};  // forwarded packets that wait for this worker
   Target target_;
   RequestTargets request_targets_;
+  RuleFlowPolicy flow_policy_;
+  FlowShare flow_share_;
   std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;

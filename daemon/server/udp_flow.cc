@@ -5,7 +5,7 @@
 
 namespace kcptun {
 
-std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, const DialPolicy& policy,
+std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, const FlowPolicy& policy,
                                        FlowShare& share, Bytes reply) {
   if (share.flows >= FlowShare::kMaxFlows) {
     ++share.refused;
@@ -25,7 +25,7 @@ std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, cons
   return flow;
 }
 
-UdpFlow::UdpFlow(Session& session, std::uint32_t sid, const DialPolicy& policy, FlowShare& share,
+UdpFlow::UdpFlow(Session& session, std::uint32_t sid, const FlowPolicy& policy, FlowShare& share,
                  FlowSocket socket)
     : StreamEnd(sid),
       share_(share),
@@ -40,7 +40,7 @@ UdpFlow::UdpFlow(Session& session, std::uint32_t sid, const DialPolicy& policy, 
 }
 
 UdpFlow::~UdpFlow() {
-  --share_.flows;
+  leave();
   stream_.engine().deadlines().set(*this, std::nullopt);
 }
 
@@ -55,6 +55,7 @@ void UdpFlow::handle_data(MutableBytes data) {
 }
 
 void UdpFlow::handle_datagram(MutableBytes datagram) {
+  if (ended_) return;
   const std::optional<AddressedDatagram> split = split_datagram(datagram);
   if (!split) {
     ++counters_.malformed;
@@ -115,8 +116,14 @@ void UdpFlow::handle_deadline(TimePoint now) {
   stream_.engine().deadlines().set(*this, active_at_ + idle_limit());
 }
 
+// Before its destruction, which the share may not live to see.
+void UdpFlow::leave() {
+  if (!std::exchange(ended_, true)) --share_.flows;
+}
+
 void UdpFlow::end() {
-  if (std::exchange(ended_, true)) return;
+  if (ended_) return;
+  leave();
   Session& session = stream_.session();
   session.link().reset_stream(sid());
   session.detach(*this);

@@ -49,7 +49,7 @@ class UdpFlow final : public StreamEnd, private Deadline {
 
   /// Null if the share is used up or there is no socket. All references outlive the flow. `reply`: what the
   /// client receives first.
-  static std::unique_ptr<UdpFlow> open(Session& session, std::uint32_t sid, const DialPolicy& policy,
+  static std::unique_ptr<UdpFlow> open(Session& session, std::uint32_t sid, const FlowPolicy& policy,
                                        FlowShare& share, Bytes reply);
   ~UdpFlow() override;
 
@@ -58,14 +58,14 @@ class UdpFlow final : public StreamEnd, private Deadline {
   void handle_round_end() override { socket_.flush(); }
   void handle_room() override { stream_.write_unsent(*this); }
   void handle_peer_ended() override { end(); }
-  void handle_gone() override {}
+  void handle_gone() override { leave(); }
 
   const Counters& counters() const { return counters_; }
   const FlowDestinations& destinations() const { return destinations_; }
   const FlowSocket& socket() const { return socket_; }
 
  private:
-  UdpFlow(Session& session, std::uint32_t sid, const DialPolicy& policy, FlowShare& share, FlowSocket socket);
+  UdpFlow(Session& session, std::uint32_t sid, const FlowPolicy& policy, FlowShare& share, FlowSocket socket);
 
   void handle_deadline(TimePoint now) override;
   void handle_readable();
@@ -73,6 +73,7 @@ class UdpFlow final : public StreamEnd, private Deadline {
   void hold(MutableBytes datagram);
   void touch();
   Duration idle_limit() const { return destinations_.only_dns() ? kIdleDns : kIdle; }
+  void leave();
   void end();
 
   FlowShare& share_;

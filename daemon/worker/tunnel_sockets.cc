@@ -42,8 +42,8 @@ Uplink uplink_of(const Profile& profile) {
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  if (profile.role == Role::kServer || !profile.forwards.empty())
-    settings.smux.capabilities |= kRequestStreams;
+  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams | kDatagramPackets;
+  if (!profile.forwards.empty()) settings.smux.capabilities |= kRequestStreams;
   return settings;
 }
 

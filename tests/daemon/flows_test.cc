@@ -7,6 +7,7 @@
 #include "daemon/client/client_worker.h"
 #include "daemon/client/udp_entrance.h"
 #include "daemon/net/flow_socket.h"
+#include "daemon/server/server_worker.h"
 #include "daemon/server/udp_flow.h"
 #include "tests/daemon/daemon_harness.h"
 
@@ -17,11 +18,13 @@ using test::loopback;
 
 constexpr std::uint32_t kBoth = kRequestStreams | kDatagramPackets;
 
-struct Rules final : DialPolicy {
-  bool allows_udp(const IpEndpoint& destination) const override {
+struct Rules final : FlowPolicy {
+  bool may_resolve(const Socks5Address&) const override { return resolves; }
+  bool permits(const Socks5Address&, const IpEndpoint& destination) const override {
     asked.push_back(destination);
     return allowed;
   }
+  bool resolves = true;
   bool allowed = true;
   mutable std::vector<IpEndpoint> asked;
 };
@@ -58,7 +61,7 @@ class UdpApp {
 /// Reads the request of a stream and replaces itself by a flow.
 class Request final : public StreamEnd {
  public:
-  Request(Session& session, std::uint32_t sid, const DialPolicy& policy, FlowShare& share)
+  Request(Session& session, std::uint32_t sid, const FlowPolicy& policy, FlowShare& share)
       : StreamEnd(sid), session_(session), policy_(policy), share_(share) {}
 
   void handle_data(MutableBytes data) override {
@@ -82,7 +85,7 @@ class Request final : public StreamEnd {
 
  private:
   Session& session_;
-  const DialPolicy& policy_;
+  const FlowPolicy& policy_;
   FlowShare& share_;
   RequestReader reader_{RequestReader::Accepted::kSocks5};
 };
@@ -262,7 +265,8 @@ TEST_CASE("nothing reaches a destination that the rules do not allow") {
   REQUIRE(rig.world.until([&] { return !rig.server.rules.asked.empty(); }));
   rig.world.for_a_while(std::chrono::milliseconds(100));
   CHECK(rig.echo.heard.empty());
-  CHECK(DenyAll().allows_udp(loopback(53)) == false);
+  CHECK_FALSE(DenyAll().permits(socks5_endpoint(loopback(53)), loopback(53)));
+  CHECK_FALSE(DenyAll().may_resolve(*socks5_name("localhost", 53)));
 }
 
 TEST_CASE("a destination to which the flow did not send cannot send to it") {
@@ -363,6 +367,45 @@ TEST_CASE("the client's worker gives each flow a session, and dials one at need"
   }));
   CHECK(app.heard[0] == "hello");
   CHECK(app.from == *entrance);
+  worker->shut_down();
+  engine->flush();
+  worker.reset();
+}
+
+TEST_CASE("the server's worker serves flows to the destinations that its rules allow") {
+  const std::string rules = GENERATE("udp/127.0.0.1", "tcp/127.0.0.1", "");
+  test::LogCapture log;
+  test::World world;
+  UdpApp echo(true);
+  UdpApp app;
+  Profile profile = profile_of(Role::kServer, kBoth);
+  profile.remote = HostPort{"127.0.0.1", 9, 9};
+  if (!rules.empty()) profile.dial_rules.allow = parse_dial_rules(rules).value();
+  test::OwnedEngine engine = test::make_engine(profile);
+  ServerShared shared;
+  auto worker = std::make_unique<ServerWorker>(profile, *engine, shared, std::vector{loopback(9)});
+  const std::uint16_t port = test::must_bind().local().port;
+  REQUIRE(worker->listen(loopback(port), false));
+  End client(Role::kClient, kBoth, loopback(port));
+  FlowSocket socket = std::move(FlowSocket::bind(loopback()).value());
+  UdpEntrance entrance(*client.engine, std::move(socket), socks5_endpoint(echo.address()), client, "tunnel");
+  REQUIRE(entrance.start());
+  world.add(*engine);
+  world.add(*client.engine);
+  world.add(echo);
+  world.add(app);
+  for (const std::size_t size : {100u, 5000u}) app.send(entrance.local(), test::random_bytes(size, size));
+  if (rules == "udp/127.0.0.1") {
+    REQUIRE(world.until([&] { return app.heard.size() == 2; }));
+    CHECK(app.heard[1] == test::random_bytes(5000, 5000));
+    CHECK(log.count("UDP cannot be forwarded") == 0);
+  } else {
+    REQUIRE(world.until([&] { return entrance.counters().refused > 0; }));
+    CHECK(echo.heard.empty());
+    CHECK(log.count("rules do not allow") == 1);
+  }
+  client.session->close_all();
+  client.engine->flush();
   worker->shut_down();
   engine->flush();
   worker.reset();
