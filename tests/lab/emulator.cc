@@ -87,6 +87,7 @@ class Direction {
             {"carried", c.carried},
             {"carried_bytes", c.carried_bytes},
             {"lost", c.lost},
+            {"policed", c.policed},
             {"queue_drops", c.queue_drops},
             {"too_big", c.too_big},
             {"black_holed", c.black_holed},

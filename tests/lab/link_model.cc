@@ -29,6 +29,10 @@ LinkModel::Verdict LinkModel::offer(LinkTime now, std::uint32_t size) {
     ++counters_.too_big;
     return {Fate::kTooBig};
   }
+  if (policed(now, size)) {
+    ++counters_.policed;
+    return {Fate::kPoliced};
+  }
   const std::optional<LinkTime> sent = through_bottleneck(now, size);
   if (!sent) {
     ++counters_.queue_drops;
@@ -52,6 +56,21 @@ std::uint64_t LinkModel::queued(LinkTime now) const {
   if (free_at_ <= now) return 0;
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>((free_at_ - now).count()) * free_rate_ /
                                     kSecond);
+}
+
+bool LinkModel::policed(LinkTime now, std::uint32_t size) {
+  if (settings_.police == 0) {
+    spent_ = 0;  // the bucket of the next policer is full
+    refilled_at_ = now;
+    return false;
+  }
+  const double refill =
+      static_cast<double>(settings_.police) * std::chrono::duration<double>(now - refilled_at_).count();
+  spent_ = std::max(0.0, spent_ - refill);
+  refilled_at_ = now;
+  if (spent_ + size > static_cast<double>(settings_.bucket)) return true;
+  spent_ += size;
+  return false;
 }
 
 std::optional<LinkTime> LinkModel::through_bottleneck(LinkTime now, std::uint32_t size) {

@@ -21,24 +21,26 @@ struct LinkClock {
 using LinkDuration = LinkClock::duration;
 using LinkTime = LinkClock::time_point;
 
-/// One direction. A packet passes, in this order: black hole, MTU, queue and rate (the bottleneck), loss,
-/// delay. So a lost packet has used the bottleneck, as on a path whose last hop is the bad one.
+/// One direction. A packet passes, in this order: black hole, MTU, policer, queue and rate (the bottleneck),
+/// loss, delay. So a lost packet has used the bottleneck, as on a path whose last hop is the bad one.
 struct LinkSettings {
-  LinkDuration delay{0};    // one way, without queue and serialisation
-  LinkDuration jitter{0};   // up to so much more, in waves: packets keep their order
-  std::uint64_t rate = 0;   // bytes per second of whole IP packets, 0: no limit
-  std::uint64_t queue = 0;  // bytes that may wait for the rate, the packet on the wire included; tail drop
-  double loss = 0;          // probability of each packet, independent
-  double burst_loss = 0;    // share of all packets lost in bursts, at most burst_length / (burst_length + 1)
-  double burst_length = 1;  // mean packets of a burst, 1 or more
-  double reorder = 0;       // probability that a packet is held back, so that later ones overtake it
+  LinkDuration delay{0};     // one way, without queue and serialisation
+  LinkDuration jitter{0};    // up to so much more, in waves: packets keep their order
+  std::uint64_t rate = 0;    // bytes per second of whole IP packets, 0: no limit
+  std::uint64_t queue = 0;   // bytes that may wait for the rate, the packet on the wire included; tail drop
+  std::uint64_t police = 0;  // bytes per second of a policer, which drops what exceeds them; 0: there is none
+  std::uint64_t bucket = 0;  // bytes that it lets through at once; full at first
+  double loss = 0;           // probability of each packet, independent
+  double burst_loss = 0;     // share of all packets lost in bursts, at most burst_length / (burst_length + 1)
+  double burst_length = 1;   // mean packets of a burst, 1 or more
+  double reorder = 0;        // probability that a packet is held back, so that later ones overtake it
   LinkDuration reorder_delay{0};  // held back so long
   std::uint32_t mtu = 0;          // larger packets are dropped, 0: none
   bool fragments = false;   // but the caller cuts those that allow it, and offers their parts (fragments.h)
   bool black_hole = false;  // nothing passes
 };
 
-enum class Fate { kPasses, kLost, kQueueFull, kTooBig, kBlackHole };
+enum class Fate { kPasses, kLost, kPoliced, kQueueFull, kTooBig, kBlackHole };
 
 /// One direction in virtual time. Knows sizes and times, no packets and no clock; one call per packet drives
 /// it. Its decisions depend on the seed, the settings and the order of packets; loss, bursts and reordering
@@ -50,6 +52,7 @@ class LinkModel {
     std::uint64_t offered = 0, offered_bytes = 0;  // all that came
     std::uint64_t carried = 0, carried_bytes = 0;  // of these, what comes out
     std::uint64_t lost = 0;                        // independent and in bursts
+    std::uint64_t policed = 0;
     std::uint64_t queue_drops = 0;
     std::uint64_t too_big = 0;
     std::uint64_t black_holed = 0;
@@ -79,6 +82,7 @@ class LinkModel {
 
  private:
   std::optional<LinkTime> through_bottleneck(LinkTime now, std::uint32_t size);
+  bool policed(LinkTime now, std::uint32_t size);
   bool lost();
   LinkDuration jitter_at(LinkTime when) const;
 
@@ -88,6 +92,8 @@ class LinkModel {
   bool in_burst_ = false;
   LinkTime free_at_{LinkTime::min()};  // when the bottleneck will have sent all that it took
   std::uint64_t free_rate_ = 0;        // at this rate
+  double spent_ = 0;                   // bytes that are missing in the bucket
+  LinkTime refilled_at_{};             // when spent_ was true
   Counters counters_;
 };
 

@@ -52,6 +52,23 @@ TEST_CASE("a packet comes out after the delay and its own time on the wire") {
   CHECK(verdict.out == at(seconds(1) + milliseconds(25) + microseconds(120)));
 }
 
+TEST_CASE("a policer lets a bucket through at once, and then its rate; it delays nothing") {
+  LinkModel model = model_of({.delay = milliseconds(3), .police = 1'500'000, .bucket = 15'000});
+  int passed = 0;
+  for (int i = 0; i < 100; ++i) passed += model.offer(at(seconds(1)), kPacket).fate == Fate::kPasses;
+  CHECK(passed == 10);
+  for (int i = 1; i <= 1000; ++i) {
+    const LinkTime now = at(seconds(1) + microseconds(500) * i);  // twice the rate
+    const LinkModel::Verdict verdict = model.offer(now, kPacket);
+    CHECK(verdict.fate == (i % 2 == 0 ? Fate::kPasses : Fate::kPoliced));
+    if (verdict.fate == Fate::kPasses) CHECK(verdict.out == now + milliseconds(3));
+  }
+  CHECK(model.counters().policed == 90 + 500);
+  CHECK(model.counters().lost == 0);
+  CHECK(model.offer(at(seconds(9)), 15'000).fate == Fate::kPasses);  // the bucket is full again
+  CHECK(model.offer(at(seconds(9)), 1).fate == Fate::kPoliced);
+}
+
 TEST_CASE("without a rate there is only the delay") {
   LinkModel model = model_of({.delay = milliseconds(3)});
   for (int i = 0; i < 100; ++i)

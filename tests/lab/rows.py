@@ -54,6 +54,12 @@ def at_least(mbit):
 
 USUAL = PROFILE + windows(2048)
 
+
+def policed(rtt_ms, mbit, bucket_kb, **losses):
+    """A policer on a link of 100 Mbit/s."""
+    return path_of(rtt_ms, 100, police=mbit * MBIT, bucket=bucket_kb * 1000, **losses)
+
+
 ROWS = [
     Row("rtt50", "RTT 50 ms, 100 Mbit/s, no loss", path_of(50, 100), USUAL, at_least(89)),
     Row("rtt50-2", "RTT 50 ms, 100 Mbit/s, 2 % loss", path_of(50, 100, loss=0.02), USUAL, at_least(84)),
@@ -67,4 +73,9 @@ ROWS = [
         path_of(100, 200, loss=0.005), (), at_least(150)),
     Row("defaults-down", "RTT 100 ms, 200 Mbit/s, 0.5 % loss, nothing set but the key, server sends",
         path_of(100, 200, loss=0.005), (), at_least(150), way="down"),
+    Row("policer-32", "a policer of 10 Mbit/s and 32 KB, RTT 40 ms", policed(40, 10, 32), USUAL, at_least(9), seconds=20),
+    Row("policer-1250", "a policer of 10 Mbit/s and 1,250 KB, RTT 40 ms", policed(40, 10, 1250), USUAL, at_least(9),
+        seconds=20),
+    Row("policer-lossy", "a policer of 10 Mbit/s and 32 KB, RTT 40 ms, 2 % loss", policed(40, 10, 32, loss=0.02), USUAL,
+        at_least(8.8), seconds=20),
 ]
