@@ -4,4 +4,5 @@ target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/handshake.cc
   ${CMAKE_CURRENT_LIST_DIR}/hash.cc
   ${CMAKE_CURRENT_LIST_DIR}/keys.cc
+  ${CMAKE_CURRENT_LIST_DIR}/packet.cc
   ${CMAKE_CURRENT_LIST_DIR}/symmetric_state.cc)

@@ -12,7 +12,7 @@ import pathlib
 import struct
 import sys
 
-from xchacha import chacha20_block, padded, poly1305
+from xchacha import initial, padded, poly1305, chacha20_block, rounds
 
 PRIME = 2**255 - 19
 PATTERNS = {
@@ -146,11 +146,61 @@ def derived(vector):
             "rekeyed": rekeyed(keys[0]).hex(), "sealed_after_rekey": seal(rekeyed(keys[0]), 7, b"head", b"text").hex()}
 
 
+def shared_keys(master, server):
+    return {name: mac(master, b"kcptun-uv noise " + name.encode() + server)[:32] for name in ("psk", "mask", "mac", "cookie")}
+
+
+def mask_stream(key, tag, size):
+    """ChaCha20 with a nonce and a block counter of 64 bits each, both from the tag."""
+    out, counter = b"", int.from_bytes(tag[8:], "little")
+    while len(out) < size:
+        start = initial(key, struct.pack("<Q", counter) + tag[:8])
+        state = list(start)
+        rounds(state)
+        out += struct.pack("<16I", *((x + y) & 0xffffffff for x, y in zip(state, start)))
+        counter = counter + 1 & 2**64 - 1
+    return out[:size]
+
+
+def packet(mask_key, key, head, part, body):
+    session, counter, epoch, kind = head
+    front = struct.pack("<QQ", session, counter | epoch << 48 | kind << 56) + part
+    sealed = seal(key, counter, front, body)
+    return bytes(a ^ b for a, b in zip(front, mask_stream(mask_key, sealed[-16:], len(front)))) + sealed
+
+
+def hello_part(mac_key, session, time, message, cookie):
+    covered = struct.pack("<QI", session, time) + message
+    mac1 = hashlib.blake2b(covered, key=mac_key, digest_size=16).digest()
+    mac2 = hashlib.blake2b(covered + mac1, key=cookie, digest_size=16).digest() if cookie else bytes(16)
+    return struct.pack("<I", time) + message + mac1 + mac2
+
+
+def session_packets(vector, cookie):
+    """A hello, an answer and a packet of data each way, in a session with the keys of a published vector."""
+    name, keys, session, time = vector["protocol_name"], keys_of(vector), 0x1122334455667788, 1700000000
+    server = x25519(keys["server"]["s"]) if "s" in keys["server"] else b""
+    master = bytes(range(32))
+    shared = shared_keys(master, server)
+    messages, after, (client, answer) = handshake(name, b"kcptun-uv noise 1" + struct.pack("<Q", session), shared["psk"],
+                                                  keys)
+    hello = hello_part(shared["mac"], session, time, messages[0], cookie)
+    body = bytes(range(40))
+    packets = {"hello": packet(shared["mask"], first_flight_key(after[0]), (session, 0, 0, 1), hello, body),
+               "answer": packet(shared["mask"], answer, (session, 0, 0, 2), messages[1], body),
+               "client data": packet(shared["mask"], client, (session, 1, 0, 0), b"", body),
+               "server data": packet(shared["mask"], rekeyed(answer), (session, 2**48 - 1, 1, 0), b"", body)}
+    return {"protocol_name": name, "master": master.hex(), "session": session, "time": time, "cookie": cookie.hex(),
+            "shared": {k: v.hex() for k, v in shared.items()}, "body": body.hex(),
+            "packets": {k: v.hex() for k, v in packets.items()}}
+
+
 def main():
     published = json.loads(HERE.with_name("noise-cacophony.json").read_text())["vectors"]
     for vector in published:
         check_published(vector)
-    out = {"source": "tests/vectors/noise.py", "handshakes": [derived(vector) for vector in published]}
+    out = {"source": "tests/vectors/noise.py", "handshakes": [derived(vector) for vector in published],
+           "sessions": [session_packets(vector, cookie) for vector in published for cookie in (b"", bytes(range(16)))]}
     HERE.with_name("noise.json").write_text(json.dumps(out, indent=1) + "\n")
 
 

@@ -1,0 +1,125 @@
+#include "core/noise/packet.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "core/base/check.h"
+#include "core/base/wipe.h"
+#include "core/crypt/libraries.h"
+#include "core/noise/hash.h"
+
+namespace kcptun::noise {
+namespace {
+
+constexpr std::size_t kTimeSize = 4;
+constexpr std::size_t kMessage2Size = kKeySize + kTagSize;
+constexpr std::size_t kCookieNonceSize = 24;  // of XChaCha20
+constexpr int kEpochShift = 48;
+constexpr int kKindShift = 56;
+
+SecretKey shared_key(const SecretKey& master, std::string_view label, const PublicKey* server) {
+  const Bytes text(reinterpret_cast<const std::uint8_t*>(label.data()), label.size());
+  Hash out = hmac(master.bytes(), {text, server ? Bytes(*server) : Bytes()});
+  const SecretKey key(std::span<const std::uint8_t, kHashSize>(out).first<kKeySize>());
+  wipe(out.data(), out.size());
+  return key;
+}
+
+std::size_t message1_size(Pattern pattern) {
+  return pattern == Pattern::kIKpsk2 ? kKeySize + kKeySize + 2 * kTagSize : kKeySize + kTagSize;
+}
+static_assert(kHeadSize + kTimeSize + 2 * kKeySize + 2 * kTagSize + 2 * kMacSize == kMaxMasked);
+
+Mac mac_of(Bytes key, std::uint64_t session, const Hello& hello, Bytes more) {
+  prepare_sodium();
+  std::array<std::uint8_t, sizeof session + kTimeSize> front;
+  store_u64(front.data(), session);
+  store_u32(front.data() + sizeof session, hello.time);
+  crypto_generichash_blake2b_state state;
+  Mac mac;
+  crypto_generichash_blake2b_init(&state, key.data(), key.size(), mac.size());
+  for (const Bytes part : {Bytes(front), Bytes(hello.message), more})
+    crypto_generichash_blake2b_update(&state, part.data(), part.size());
+  crypto_generichash_blake2b_final(&state, mac.data(), mac.size());
+  wipe(&state, sizeof state);
+  return mac;
+}
+
+bool equal(const Mac& a, const Mac& b) { return sodium_memcmp(a.data(), b.data(), a.size()) == 0; }
+
+}  // namespace
+
+SharedKeys::SharedKeys(const SecretKey& master, const PublicKey* server)
+    : psk(shared_key(master, "kcptun-uv noise psk", server)),
+      mask(shared_key(master, "kcptun-uv noise mask", server)),
+      mac(shared_key(master, "kcptun-uv noise mac", server)),
+      cookie(shared_key(master, "kcptun-uv noise cookie", server)) {}
+
+void write_head(std::uint8_t* to, const Head& head) {
+  KCPTUN_CHECK(head.counter <= kMaxCounter);
+  store_u64(to, head.session);
+  store_u64(to + 8, head.counter | std::uint64_t{head.epoch} << kEpochShift |
+                        static_cast<std::uint64_t>(head.kind) << kKindShift);
+}
+
+std::optional<Head> read_head(const std::uint8_t* from) {
+  const std::uint64_t number = load_u64(from + 8);
+  const std::uint64_t kind = number >> kKindShift;
+  if (kind > static_cast<std::uint64_t>(Kind::kCookie)) return std::nullopt;
+  return Head{load_u64(from), number & kMaxCounter, static_cast<std::uint8_t>(number >> kEpochShift),
+              static_cast<Kind>(kind)};
+}
+
+std::size_t handshake_part_size(Kind kind, Pattern pattern) {
+  switch (kind) {
+    case Kind::kHello:
+      return kTimeSize + message1_size(pattern) + 2 * kMacSize;
+    case Kind::kAnswer:
+      return kMessage2Size;
+    case Kind::kCookie:
+      return kCookieNonceSize;
+    case Kind::kData:
+      break;
+  }
+  return 0;
+}
+
+void mask(const SecretKey& key, MutableBytes packet, std::size_t begin, std::size_t end) {
+  KCPTUN_CHECK(begin <= end && end <= kMaxMasked && packet.size() >= end + kTagSize);
+  prepare_sodium();
+  const std::uint8_t* const tag = packet.data() + packet.size() - kTagSize;
+  std::array<std::uint8_t, kMaxMasked> stream{};
+  // The form with a counter of 64 bits: any tag is a valid nonce and counter, and the counter may wrap.
+  crypto_stream_chacha20_xor_ic(stream.data(), stream.data(), end, tag, load_u64(tag + 8), key.data());
+  for (std::size_t i = begin; i < end; ++i) packet[i] ^= stream[i];
+}
+
+void write_hello(MutableBytes to, std::uint64_t session, const Hello& hello, const SecretKey& mac_key,
+                 const Cookie* cookie) {
+  KCPTUN_CHECK(to.size() == kTimeSize + hello.message.size() + 2 * kMacSize);
+  store_u32(to.data(), hello.time);
+  std::ranges::copy(hello.message, to.begin() + kTimeSize);
+  const Mac mac1 = mac_of(mac_key.bytes(), session, hello, {});
+  const Mac mac2 = cookie ? mac_of(*cookie, session, hello, mac1) : Mac{};
+  std::ranges::copy(mac1, to.last(2 * kMacSize).begin());
+  std::ranges::copy(mac2, to.last(kMacSize).begin());
+}
+
+std::optional<Hello> read_hello(MutableBytes part, std::uint64_t session, const SecretKey& mac_key) {
+  KCPTUN_CHECK(part.size() > kTimeSize + 2 * kMacSize);
+  Hello hello;
+  hello.time = load_u32(part.data());
+  hello.message = part.subspan(kTimeSize, part.size() - kTimeSize - 2 * kMacSize);
+  std::ranges::copy(part.last(2 * kMacSize).first(kMacSize), hello.mac1.begin());
+  std::ranges::copy(part.last(kMacSize), hello.mac2.begin());
+  if (!equal(hello.mac1, mac_of(mac_key.bytes(), session, hello, {}))) return std::nullopt;
+  return hello;
+}
+
+bool has_cookie(const Hello& hello, std::uint64_t session, const Cookie& cookie) {
+  return equal(hello.mac2, mac_of(cookie, session, hello, hello.mac1));
+}
+
+}  // namespace kcptun::noise
