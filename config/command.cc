@@ -299,7 +299,10 @@ ParsedCommand parse_command(const CommandInput& input) {
     return content_error(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
                                          ": field \"tunnels\": a shadowsocks plugin is one tunnel");
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
-  if (file.paired && input.role == Role::kClient && settings.source(OptionId::kLocalAddr) == Source::kDefault)
+  const bool local_is_open = input.role == Role::kClient &&
+                             settings.source(OptionId::kLocalAddr) == Source::kDefault &&
+                             settings.text(OptionId::kForward).empty();
+  if (file.paired && local_is_open)
     settings.set(OptionId::kLocalAddr, std::string(kOwnMachineOnly), Source::kFile);
   return finish(input, settings, subcommand, file, std::move(warnings));
 }

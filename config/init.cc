@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/json_list.h"
 #include "config/normalise.h"
 #include "config/pairing.h"
 #include "config/profile_warnings.h"
@@ -51,7 +52,8 @@ void apply_start(Settings& settings) {
     if (!is_chosen(settings, id))
       settings.set(id, value_from_text(option_of(id), text).value(), Source::kFlag);
   }
-  if (settings.role() == Role::kClient && !is_chosen(settings, kLocalAddr)) {
+  if (settings.role() == Role::kClient && !is_chosen(settings, kLocalAddr) &&
+      !is_chosen(settings, kForward)) {
     settings.set(kLocalAddr, std::string(kOwnMachineOnly), Source::kFlag);
   }
 }
@@ -234,7 +236,7 @@ std::string render_profile(const Settings& settings, std::string_view path) {
   for (const auto& option : all_options()) {
     if (!belongs_in_profile(settings, option)) continue;
     if (!fields.empty()) fields += ",\n";
-    const auto value = std::visit([](const auto& v) { return nlohmann::json(v); }, settings.value(option.id));
+    const auto value = json_of_value(option, settings.value(option.id));
     fields += comment_of(option) + "  \"" + std::string(option.json) + "\": " + value.dump();
   }
   return out + fields + "\n}\n";

@@ -45,6 +45,9 @@ std::vector<std::string> normalise(Settings& settings) {
     if (auto warning = move_number(settings, option); !warning.empty())
       warnings.push_back(std::move(warning));
   }
+  if (settings.role() == Role::kClient && !settings.text(OptionId::kForward).empty() &&
+      settings.source(OptionId::kLocalAddr) == Source::kDefault)
+    settings.set(OptionId::kLocalAddr, std::string(), Source::kDefault);  // the forwards stand in its place
   if (settings.text(OptionId::kCrypt) == kAes256) {
     settings.set(OptionId::kCrypt, std::string("aes"), settings.source(OptionId::kCrypt));
     warnings.emplace_back("crypt aes-256 is called aes; using aes, as Go's kcptun does");

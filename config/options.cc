@@ -21,6 +21,7 @@ constexpr auto kB = OptionRole::kBoth;
 constexpr std::int64_t kMaxSeconds = 2147483647;
 constexpr std::int64_t kMaxRate = 4294967295;     // kcp-go counts bytes per second in 32 bits
 constexpr std::int64_t kMaxSockBuf = 1073741823;  // the kernel doubles it, in an int
+constexpr std::int64_t kMaxMark = 4294967295;     // SO_MARK has 32 bits
 constexpr std::int64_t kMinBuffer = 65536;        // a peer's largest smux frame must fit
 constexpr std::int64_t kMaxBuffer = 2147483647;
 
@@ -29,9 +30,13 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kLocalAddr, kAddresses, kC, kAddress, kRestart, "localaddr", "l", "localaddr", {}, ":12948", "",
      "accept connections here: host:port or a unix socket path"},
     {kLocalMode, kAddresses, kC, kText, kRestart, "localaddr-mode", "", "localaddr-mode", {}, "", "",
-     "who may connect to a unix socket in localaddr: its permissions in octal, like 0660; unless set, as the umask says"},
+     "who may connect to a unix socket in localaddr or a forward: its permissions in octal, like 0660; unless set, as the "
+     "umask says"},
     {kLocalGroup, kAddresses, kC, kText, kRestart, "localaddr-group", "", "localaddr-group", {}, "", "",
-     "the group that a unix socket in localaddr belongs to"},
+     "the group that a unix socket in localaddr or a forward belongs to"},
+    {kForward, kAddresses, kC, kList, kRestart, "forward", "", "forwards", {}, "", "",
+     "an entrance of its own: LISTEN=TARGET like tcp://127.0.0.1:5432=tcp://db:5432, or LISTEN alone where the "
+     "application names the target: socks5, http, redirect, tproxy; repeatable; localaddr is then closed unless set"},
     {kRemoteAddr, kAddresses, kC, kAddress, kNextSession, "remoteaddr", "r", "remoteaddr", {}, "vps:29900", "",
      "the kcptun server: host:port, or host:min-max for a port range; several, with commas between: the fastest that answers"},
     {kListen, kAddresses, kS, kAddress, kRestart, "listen", "l", "listen", {}, "", ":29900",
@@ -125,6 +130,12 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "bytes of each socket buffer"},
     {kTcp, kSockets, kB, kSwitch, kRestart, "tcp", "", "tcp", {}, "", "",
      "dress the packets up as a TCP connection (Linux, root)"},
+    {kBind, kSockets, kC, kText, kRestart, "bind", "", "bind", {}, "", "",
+     "send to the server from this address of this machine: an IPv4 or IPv6 address without a port"},
+    {kInterface, kSockets, kC, kText, kRestart, "interface", "", "interface", {}, "", "",
+     "send to the server through this network interface only, like eth0 (Linux)"},
+    {kFwmark, kSockets, kC, kNumber, kRestart, "fwmark", "", "fwmark", {0, kMaxMark}, "0", "",
+     "the mark of packets to the server, for ip rule and firewalls (Linux, needs CAP_NET_ADMIN), 0: none"},
 
     {kName, kLogging, kB, kText, kRestart, "name", "", "name", {}, "", "",
      "the tunnel's name in the log; of several tunnels in one file each needs its own"},

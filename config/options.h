@@ -15,14 +15,14 @@ namespace kcptun {
 
 // clang-format off
 enum class OptionId : std::uint8_t {
-  kLocalAddr, kLocalMode, kLocalGroup, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kProxyProtocol,
+  kLocalAddr, kLocalMode, kLocalGroup, kForward, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kProxyProtocol,
   kKey, kKeyFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kCongestion,
   kDataShard, kParityShard, kFecPolicy,
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
   kConn, kAutoExpire, kScavengeTtl, kCloseWait, kMaxSessions, kMaxStreams,
-  kDscp, kSockBuf, kTcp,
+  kDscp, kSockBuf, kTcp, kBind, kInterface, kFwmark,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kStatus, kStatusToken,
   kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPrint, kShare, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,

@@ -22,7 +22,7 @@ std::string given_text(const Settings& settings, const Option& option) {
   const std::string behind = is_flag ? "" : " from SS_PLUGIN_OPTIONS";
   if (option.kind == OptionKind::kSwitch) return name + (settings.on(option.id) ? "" : "=false") + behind;
   const auto* text = std::get_if<std::string>(&settings.value(option.id));
-  const bool bare = text && !is_secret(option.id);
+  const bool bare = text && !is_secret(option.id) && option.kind != OptionKind::kList;
   return name + ' ' + (bare ? printable(*text) : shown_value(option, settings.value(option.id))) + behind;
 }
 

@@ -8,6 +8,7 @@
 
 #include "config/address.h"
 #include "config/base64url.h"
+#include "config/json_list.h"
 #include "core/base/check.h"
 
 namespace kcptun {
@@ -93,6 +94,7 @@ Result<std::string> for_server(const std::string& text) {
   std::string ports = ':' + std::to_string(server.port_min);
   if (server.is_range()) ports += '-' + std::to_string(server.port_max);
   json.erase("remoteaddr");
+  json.erase("forwards");
   json["listen"] = ports;
   return json.dump();
 }
@@ -106,12 +108,13 @@ bool is_pairing(std::string_view text) {
 
 namespace {
 
-/// True for options of the tunnel; false for those of the machine that the client runs on.
+/// True for options of the tunnel, which forwards are; false for those of the machine that the client runs
+/// on.
 bool travels(const Option& option) {
   if (option.json.empty() || !option.applies_to(Role::kClient)) return false;
   switch (option.group) {
     case OptionGroup::kAddresses:
-      return option.id == kRemoteAddr;
+      return option.id == kRemoteAddr || option.id == kForward;
     case OptionGroup::kLogging:
     case OptionGroup::kWatching:
     case OptionGroup::kProcess:
@@ -134,7 +137,7 @@ std::string encode_pairing(const Settings& client) {
     const Setting chosen{client.value(option.id), client.source(option.id)};
     const bool is_default = chosen.source == Source::kDefault || chosen.value == defaults.value(option.id);
     if (is_default && option.id != kRemoteAddr && !must_agree(option.id)) continue;
-    std::visit([&](const auto& value) { fields[std::string(option.json)] = value; }, chosen.value);
+    fields[std::string(option.json)] = json_of_value(option, chosen.value);
   }
   const std::string json = fields.dump();
   KCPTUN_CHECK(json.size() <= UINT16_MAX);

@@ -32,6 +32,29 @@ struct UnixPath {
 
 using Address = std::variant<HostPort, UnixPath>;
 
+/// The entrances that a client can have beside localaddr.
+enum class ForwardKind : std::uint8_t {
+  kTcp,       // a port, to one target
+  kUnix,      // a unix socket, to one target
+  kUdp,       // a UDP port, to one target
+  kSocks5,    // a port or a unix socket: the application names the target by SOCKS5 (RFC 1928)
+  kHttp,      // a port or a unix socket: by HTTP CONNECT (RFC 9110 section 9.3.6)
+  kRedirect,  // a port that a firewall's REDIRECT leads to: the connection's original destination
+  kTproxy,    // a port that a firewall's TPROXY leads to: the local address of the connection
+};
+
+/// Where the client listens, and where the server is to connect to.
+struct Forward {
+  ForwardKind kind = ForwardKind::kTcp;
+  Address listen;  // kUnix: always a UnixPath; a HostPort of one port where no path may stand
+  std::optional<HostPort>
+      target;  // kTcp, kUnix, kUdp: one port; its host is a name or a literal, at most 255 bytes
+  bool operator==(const Forward&) const = default;
+};
+
+/// The most forwards of one tunnel. Each costs a listening socket per thread.
+inline constexpr std::size_t kMaxForwards = 64;
+
 /// The most servers that one client's remoteaddr may name.
 inline constexpr std::size_t kMaxServers = 16;
 
@@ -58,7 +81,10 @@ inline constexpr std::uint32_t kMaxAutoSessions = 4;
 struct Profile {
   std::string name;  // "", or 1..63 letters, digits, '.', '_' and '-'; of several tunnels each has its own
   Role role = Role::kClient;
-  Address local_address;           // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
+  Address local_address;  // client: localaddr, TCP or unix; server: listen, UDP, always a HostPort
+  // client: false if localaddr is empty, because only the forwards accept connections
+  bool listens_at_local_address = true;
+  std::vector<Forward> forwards;   // client: at most kMaxForwards, no two at one place
   Address remote;                  // client: remoteaddr, UDP, always a HostPort; server: target, TCP or unix
   bool target_is_request = false;  // server: each stream names its target; `remote` has no meaning then
   DialRules dial_rules;            // server: allow and deny
@@ -90,6 +116,11 @@ struct Profile {
   bool qpp = false;
   std::uint16_t qpp_count = 61;  // pads, 1..65535
   bool tcp = false;
+
+  // client: of the sockets to the server, see socket_options.h
+  std::string bind_address;  // a literal IPv4 or IPv6 address, "": by the route
+  std::string interface;     // 1..15 bytes, "": any
+  std::uint32_t fwmark = 0;  // SO_MARK, 0: none
 
   std::string snmplog;     // a file name in Go's time layout, "": none
   Duration snmpperiod{0};  // 0: none

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "config/forwards.h"
 #include "config/options.h"
 
 namespace kcptun {
@@ -34,6 +35,17 @@ void add_qpp_warnings(const Profile& profile, std::vector<std::string>& warnings
   if (profile.qpp_count % 2 == 0) warnings.push_back(count + " is even, it should be a prime number");
 }
 
+/// Of entrances where the application chooses the target: open to the network they are open proxies.
+void add_forward_warnings(const Profile& profile, std::vector<std::string>& warnings) {
+  for (const Forward& forward : profile.forwards) {
+    const auto* host = std::get_if<HostPort>(&forward.listen);
+    const bool proxy = forward.kind == ForwardKind::kSocks5 || forward.kind == ForwardKind::kHttp;
+    if (!proxy || !host || !(host->host.empty() || host->host == "0.0.0.0" || host->host == "::")) continue;
+    warnings.push_back("forward " + listen_text(forward) +
+                       " serves whoever reaches this machine: listen at 127.0.0.1 unless that is meant");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> profile_warnings(const Profile& profile) {
@@ -55,6 +67,7 @@ std::vector<std::string> profile_warnings(const Profile& profile) {
   } else if (profile.crypt == Cipher::kXor) {
     warnings.emplace_back("crypt xor keeps no secret: anyone on the path can read and change the traffic");
   }
+  add_forward_warnings(profile, warnings);
   if (profile.qpp) add_qpp_warnings(profile, warnings);
   if (profile.autoexpire > Duration::zero() &&
       (!profile.scavengettl || *profile.scavengettl > profile.autoexpire)) {

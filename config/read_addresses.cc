@@ -1,9 +1,12 @@
 #include "config/read_addresses.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "config/text.h"
 
 namespace kcptun {
@@ -15,6 +18,8 @@ using Check = std::optional<ValidationError>;
 // Length of a status-token in characters: the minimum resists guessing, the maximum fits in a request line.
 constexpr std::size_t kMinToken = 16;
 constexpr std::size_t kMaxToken = 256;
+
+constexpr std::string_view kNotWithTcp = "cannot be with tcp, whose sockets are raw ones";
 
 AddressUse use_of(OptionId id) {
   switch (id) {
@@ -63,15 +68,20 @@ Check read_servers(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
+bool is_socket_file(const Address& address) {
+  const auto* path = std::get_if<UnixPath>(&address);
+  return path && path->path.front() != '@';
+}
+
 // A socket file has permissions; an abstract name and a port have none.
 Check read_local_access(const Settings& settings, Profile& profile) {
   const std::string& mode = settings.text(kLocalMode);
   profile.local_group = settings.text(kLocalGroup);
-  const auto* path = std::get_if<UnixPath>(&profile.local_address);
-  const bool is_file = path && path->path.front() != '@';
+  const bool is_file = (profile.listens_at_local_address && is_socket_file(profile.local_address)) ||
+                       std::ranges::any_of(profile.forwards, is_socket_file, &Forward::listen);
   for (const OptionId id : {kLocalMode, kLocalGroup})
     if (!settings.text(id).empty() && !is_file)
-      return ValidationError{id, "needs a unix socket's path in localaddr"};
+      return ValidationError{id, "needs a unix socket's path in localaddr or a forward"};
   if (mode.empty()) return std::nullopt;
   constexpr std::size_t kMaxDigits = 4;
   if (mode.size() > kMaxDigits || mode.find_first_not_of("01234567") != mode.npos ||
@@ -97,6 +107,26 @@ Check read_target(const Settings& settings, Profile& profile) {
   if (!has_header) return std::nullopt;
   return ValidationError{kProxyProtocol,
                          "needs one target, not socks5: other targets would not expect a header"};
+}
+
+// The daemon finds out whether this machine has them.
+Check read_uplink(const Settings& settings, Profile& profile) {
+  profile.bind_address = without_blanks(settings.text(kBind));
+  profile.interface = without_blanks(settings.text(kInterface));
+  profile.fwmark = static_cast<std::uint32_t>(settings.number(kFwmark));
+  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ with its NUL is 16
+  in6_addr address{};
+  const bool literal = ::inet_pton(AF_INET, profile.bind_address.c_str(), &address) == 1 ||
+                       ::inet_pton(AF_INET6, profile.bind_address.c_str(), &address) == 1;
+  if (!profile.bind_address.empty() && !literal)
+    return ValidationError{kBind, "must be an IPv4 or IPv6 address like 192.0.2.7 or 2001:db8::7"};
+  if (profile.interface.size() > kMaxInterface || profile.interface.find('/') != std::string::npos)
+    return ValidationError{kInterface, "must be an interface's name of at most 15 bytes, like eth0"};
+  if (!settings.on(kTcp)) return std::nullopt;
+  if (!profile.bind_address.empty()) return ValidationError{kBind, std::string(kNotWithTcp)};
+  if (!profile.interface.empty()) return ValidationError{kInterface, std::string(kNotWithTcp)};
+  if (profile.fwmark != 0) return ValidationError{kFwmark, std::string(kNotWithTcp)};
+  return std::nullopt;
 }
 
 // Recognises literals, and "localhost". The daemon checks other names again after resolving them.
@@ -142,7 +172,14 @@ Check read_status(const Settings& settings, Profile& profile) {
 
 std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
-  if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
+  profile.listens_at_local_address =
+      !client || !settings.text(kLocalAddr).empty() || settings.text(kForward).empty();
+  if (profile.listens_at_local_address)
+    if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
+  if (client)
+    if (auto bad = read_forwards(settings, profile)) return bad;
+  if (client)
+    if (auto bad = read_uplink(settings, profile)) return bad;
   if (auto bad = client ? read_servers(settings, profile) : read_target(settings, profile)) return bad;
   if (client)
     if (auto bad = read_local_access(settings, profile)) return bad;

@@ -29,7 +29,9 @@ std::string_view placeholder(const Option& option) {
   if (is_secret(option.id)) return " SECRET";
   if (option.id == OptionId::kUser || option.id == OptionId::kName || option.id == OptionId::kLocalGroup)
     return " NAME";
+  if (option.id == OptionId::kInterface) return " NAME";
   if (option.id == OptionId::kLocalMode) return " MODE";
+  if (option.id == OptionId::kBind) return " ADDRESS";
   return " FILE";
 }
 

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "config/json_list.h"
 #include "config/render.h"
 #include "config/validate.h"
 
@@ -11,14 +12,14 @@ using enum OptionId;
 
 /// The value as JSON that -c accepts. A secret is only shown to be set.
 std::string value_text(const Settings& settings, const Option& option) {
-  using Json = nlohmann::json;
+  using Json = nlohmann::ordered_json;
   Json value;
   if (is_automatic(settings, option.id)) {
     value = option.word;
   } else if (option.kind == OptionKind::kNumber) {
     value = number_in_force(settings, option.id);
   } else {
-    std::visit([&value](const auto& v) { value = v; }, settings.value(option.id));
+    value = json_of_value(option, settings.value(option.id));
   }
   if (option.id == kKey || (is_secret(option.id) && value != "")) value = "(hidden)";
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -61,10 +61,20 @@ std::string shown_on_command_line(const Value& value) {
   return std::get<std::string>(value);
 }
 
-std::string shown_in_file(const Value& value) {
+/// Entries of a list are URLs of places, and so shown whole; but for what may be a password or a pairing
+/// string.
+std::string shown_text(const Option& option, std::string_view text) {
+  constexpr std::size_t kLongest = 400;
+  if (option.kind != OptionKind::kList || text.find("kcptun://") != text.npos) return printable(text);
+  for (auto at = text.find('@'); at != text.npos; at = text.find('@', at + 1))
+    if (!text.substr(0, at).ends_with(kBehindScheme)) return printable(text);
+  return escaped(text, kLongest);
+}
+
+std::string shown_in_file(const Option& option, const Value& value) {
   if (const bool* on = std::get_if<bool>(&value)) return *on ? "true" : "false";
   if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
-  return '"' + printable(std::get<std::string>(value)) + '"';
+  return '"' + shown_text(option, std::get<std::string>(value)) + '"';
 }
 
 std::string prefixed(Role role, std::string_view message) {
@@ -100,12 +110,12 @@ StartupError content_error(Role role, std::string_view message) {
 
 StartupError startup_error_of(const Settings& settings, const ValidationError& complaint) {
   const Option& option = option_of(complaint.option);
-  const Value& value = settings.value(complaint.option);
+  const Value value = complaint.entry.empty() ? settings.value(complaint.option) : Value{complaint.entry};
   const Source source = settings.source(complaint.option);
   if (source == Source::kFile || source == Source::kTunnel) {
     const auto& file = source == Source::kTunnel ? settings.place() : settings.text(OptionId::kConfigFile);
     return content_error(settings.role(),
-                         field_message(file, option, shown_in_file(value), complaint.predicate));
+                         field_message(file, option, shown_in_file(option, value), complaint.predicate));
   }
   const std::string shown = shown_on_command_line(value);
   if (settings.source(complaint.option) == Source::kPluginOption) {
@@ -119,7 +129,7 @@ std::string flag_message(const Option& option, std::string_view value, std::stri
   message += option.flag;
   if (is_secret(option.id)) value = kHiddenValue;
   const bool no_value = option.kind == OptionKind::kSwitch && value.empty();
-  if (!no_value) message += value.empty() ? " \"\"" : ' ' + printable(value);
+  if (!no_value) message += value.empty() ? " \"\"" : ' ' + shown_text(option, value);
   if (predicate.starts_with("is ")) predicate.remove_prefix(3);
   return message.append(": ").append(predicate);
 }
@@ -132,13 +142,17 @@ std::string field_message(std::string_view file, const Option& option, std::stri
 }
 
 std::string shown_value(const Option& option, const Value& value) {
-  return is_secret(option.id) ? std::string(kHiddenValue) : shown_in_file(value);
+  return is_secret(option.id) ? std::string(kHiddenValue) : shown_in_file(option, value);
 }
 
 std::string printable(std::string_view text, std::size_t longest) {
-  std::string shown;
   if (const auto url = text.find(kBehindScheme); url != text.npos)
     longest = std::min(longest, url + kBehindScheme.size());
+  return escaped(text, longest);
+}
+
+std::string escaped(std::string_view text, std::size_t longest) {
+  std::string shown;
   const auto is_c1 = [&](std::size_t at) {  // U+0080 to U+009F are control characters for terminals too
     return text.substr(at, 2) >= "\xc2\x80" && text.substr(at, 2) <= "\xc2\x9f";
   };

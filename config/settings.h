@@ -70,6 +70,7 @@ Result<Value> value_from_text(const Option& option, std::string_view text);
 struct ValidationError {
   OptionId option;
   std::string predicate;
+  std::string entry{};  // of a kList: the one entry that it is about; "": all
 };
 
 /// A failed start: one line for standard error, and the exit code.
@@ -101,6 +102,8 @@ std::string shown_value(const Option& option, const Value& value);
 /// Makes text fit one line of a terminal: writes control bytes as \xNN, and cuts after `longest` bytes and
 /// behind the scheme of a URL, which may be a pairing string.
 std::string printable(std::string_view text, std::size_t longest = 100);
+/// The same for text whose URLs hold no secret: they stay whole.
+std::string escaped(std::string_view text, std::size_t longest);
 /// Like printable(), without the limit on length, for the name of a file.
 std::string printable_path(std::string_view path);
 

@@ -46,8 +46,8 @@ Check check_alone(const Settings& settings, const Option& option) {
                                  (cipher ? "; Go's kcptun takes every other name as aes: write aes" : "")};
     }
   }
-  const bool is_path = option.kind == OptionKind::kText && !is_secret(option.id);
-  if (is_path && settings.text(option.id).find('\0') != std::string::npos) {
+  const bool has_paths = option.kind == OptionKind::kText || option.kind == OptionKind::kList;
+  if (has_paths && !is_secret(option.id) && settings.text(option.id).find('\0') != std::string::npos) {
     return ValidationError{option.id, "has a NUL byte"};
   }
   return std::nullopt;

@@ -22,7 +22,8 @@ void ReplayWindow::mark(std::uint64_t number) {
     for (std::uint64_t i = 0; i < words; ++i) seen_[static_cast<std::size_t>((number / 64 - i) % kWords)] = 0;
     end_ = number + 1;
   }
-  seen_[word_of(number)] |= std::uint64_t{1} << number % 64;
+  constexpr std::uint64_t kBit = 1;
+  seen_[word_of(number)] |= kBit << number % 64;
 }
 
 }  // namespace kcptun

@@ -11,7 +11,7 @@ namespace kcptun {
 class ReplayWindow {
  public:
   /// In numbers: half a second of reordering at 16,000 packets per second.
-  static constexpr std::uint64_t kSpan = 8192 - 64;
+  static constexpr std::uint64_t kSpan = 8128;
 
   /// It was never marked, and is not too old to tell.
   bool fresh(std::uint64_t number) const;
@@ -23,7 +23,8 @@ class ReplayWindow {
   std::uint64_t end() const { return end_; }
 
  private:
-  static constexpr std::size_t kWords = (kSpan + 64) / 64;
+  static constexpr std::size_t kWords = 128;  // one more than the span: it is being filled
+  static_assert(kSpan == 64 * (kWords - 1), "whole words");
   static std::size_t word_of(std::uint64_t number) { return static_cast<std::size_t>(number / 64 % kWords); }
 
   std::uint64_t end_ = 0;  // one beyond the largest that was marked

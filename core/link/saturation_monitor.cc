@@ -1,6 +1,13 @@
 #include "core/link/saturation_monitor.h"
 
 namespace kcptun {
+namespace {
+
+// Intervals between the first and the last of a run: the run then lasts longer than one interval. Less: a
+// transfer of some milliseconds that crosses the border of two intervals counts as bulk.
+constexpr std::int64_t kMinRun = 2;
+
+}  // namespace
 
 void SaturationMonitor::record(TimePoint now, StreamLoad& stream, std::uint64_t bytes) {
   const std::int64_t interval = now.time_since_epoch() / kInterval;
@@ -11,10 +18,11 @@ void SaturationMonitor::record(TimePoint now, StreamLoad& stream, std::uint64_t 
   stream.bytes += bytes;
   if (stream.bytes < kBulkBytes) return;
   if (stream.bulk_interval != interval) {
-    stream.earlier_bulk = stream.bulk_interval;
+    const bool goes_on = stream.bulk_interval && interval - *stream.bulk_interval <= kMaxGap;
+    if (!goes_on || !stream.earlier_bulk) stream.earlier_bulk = goes_on ? stream.bulk_interval : std::nullopt;
     stream.bulk_interval = interval;
   }
-  if (!stream.earlier_bulk || interval - *stream.earlier_bulk > kMaxGap) return;
+  if (!stream.earlier_bulk || interval - *stream.earlier_bulk < kMinRun) return;
   bulk_until_ = now + kHoldTime;
   bulk_stream_ = &stream;
 }

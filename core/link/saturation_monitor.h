@@ -11,8 +11,8 @@ namespace kcptun {
 
 /// Watches what the streams of one session move, in both directions. The session is saturated
 /// * once streams have had input that the full window did not admit for kWaitingTime without a break, or
-/// * for kHoldTime after an open stream has moved bulk data: kBulkBytes in one interval of kInterval, and as
-///   much in an earlier one, at most kMaxGap intervals before.
+/// * for kHoldTime after an open stream has moved bulk data: kBulkBytes in an interval of kInterval two
+///   intervals or more after the first such interval, with gaps of kMaxGap intervals at most.
 /// The first rule finds bulk that this end sends, on slow paths too. The second finds bulk that the peer
 /// sends: no peer reports its queue. Sans-I/O; the caller drives it with what it moves.
 class SaturationMonitor {
@@ -35,7 +35,7 @@ class SaturationMonitor {
     std::int64_t interval = 0;                    // the number of the interval that `bytes` belong to
     std::uint64_t bytes = 0;                      // moved in it
     std::optional<std::int64_t> bulk_interval{};  // the last interval with kBulkBytes
-    std::optional<std::int64_t> earlier_bulk{};   // the one before it
+    std::optional<std::int64_t> earlier_bulk{};   // the first of its run
   };
 
   /// A stream moved `bytes`, in either direction.

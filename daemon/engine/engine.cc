@@ -85,7 +85,10 @@ Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, c
     pump();
   });
   rewatch_ = std::make_unique<TimerHandle>(uv_, [this] { watch_sockets_again(); });
-  check_ = std::make_unique<CheckHandle>(uv_, [this] { pump(); });
+  check_ = std::make_unique<CheckHandle>(uv_, [this] {
+    receive_pending();
+    pump();
+  });
 }
 
 Engine::~Engine() {
@@ -170,8 +173,15 @@ void Engine::watch_sockets_again() {
 
 void Engine::handle_socket(std::uint32_t index, int events) {
   if (events & UV_WRITABLE) transmit_rest();
-  if (events & UV_READABLE) receive(index);
+  if (events & UV_READABLE) readable_.push_back(index);
   if (ports_[index]) watch_socket(index);  // an error event stops the watch
+}
+
+// After all events of this turn: receiving pumps the sessions, which then know of every connection that has
+// input. A small request is read before more bulk data is.
+void Engine::receive_pending() {
+  for (const std::uint32_t index : readable_) receive(index);
+  readable_.clear();
 }
 
 // Sends acknowledgements after each receive call, so that the peer gets them while there is more to read.

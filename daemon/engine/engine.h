@@ -126,6 +126,7 @@ class Engine {
   };
 
   void handle_socket(std::uint32_t index, int events);
+  void receive_pending();
   void receive(std::uint32_t index);
   void handle_received(Port& port, const ReceivedRun& run);
   void pump();
@@ -154,6 +155,7 @@ class Engine {
   std::vector<Packet> packets_;  // of one run; reused
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<DatagramSocket*> sockets_;  // the sockets of ports_, for send_batch()
+  std::vector<std::uint32_t> readable_;   // indexes, of this turn of the loop
   std::vector<std::uint32_t> free_ports_;
   // Indexes to free once the batch, which may still refer to them, is sent.
   std::vector<std::uint32_t> stale_ports_;

@@ -145,7 +145,7 @@ TEST_CASE("An open proxy, and a header that targets would not expect, are refuse
         "not a "
         "number in 1..65535");
   CHECK(refusal_line(run_json(R"({"allow": ["a,b"]})", Role::kServer))
-            .find("each rule is a string of its own") != std::string::npos);
+            .find("each entry is an element of its own") != std::string::npos);
   CHECK(refusal_line(run_json(R"({"allow": [1]})", Role::kServer)).find("is not an array of strings") !=
         std::string::npos);
   CHECK(server_profile(start_server({})).target_header == TargetHeader::kNone);

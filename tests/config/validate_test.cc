@@ -364,7 +364,7 @@ TEST_CASE("Access to a unix localaddr: permissions in octal, only where there is
   }
   for (const char* address : {":12948", "@abstract"})
     CHECK(refusal_line(run_flags({"-l", address, "--localaddr-group", "www"}, Role::kClient)) ==
-          "kcptun-client: --localaddr-group www: needs a unix socket's path in localaddr");
+          "kcptun-client: --localaddr-group www: needs a unix socket's path in localaddr or a forward");
 }
 
 }  // namespace

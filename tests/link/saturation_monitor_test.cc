@@ -27,17 +27,19 @@ TEST_CASE("input that waits for a window saturates the session after a while, un
   CHECK(monitor.saturated(at(460)));
 }
 
-TEST_CASE("a stream that moves bulk data in two intervals saturates the session, and for a second after") {
+TEST_CASE("a stream that moves bulk data for a while saturates the session, and for a second after") {
   SaturationMonitor monitor;
   StreamLoad stream;
   for (int ms = 0; ms < 100; ms += 10) monitor.record(at(ms), stream, kBulk);
   CHECK_FALSE(monitor.saturated(at(99)));  // one burst
-  monitor.record(at(110), stream, kBulk - 1);
-  CHECK_FALSE(monitor.saturated(at(110)));
-  monitor.record(at(120), stream, 1);
-  CHECK(monitor.saturated(at(120)));
-  CHECK(monitor.saturated(at(1119)));
-  CHECK_FALSE(monitor.saturated(at(1120)));
+  for (int ms = 100; ms < 200; ms += 10) monitor.record(at(ms), stream, kBulk);
+  CHECK_FALSE(monitor.saturated(at(199)));  // a burst across the border of two intervals
+  monitor.record(at(210), stream, kBulk - 1);
+  CHECK_FALSE(monitor.saturated(at(210)));
+  monitor.record(at(220), stream, 1);
+  CHECK(monitor.saturated(at(220)));
+  CHECK(monitor.saturated(at(1219)));
+  CHECK_FALSE(monitor.saturated(at(1220)));
 }
 
 TEST_CASE("bulk data may pause for some intervals, and not for more") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "core/kcp/bbr/drain.h"
@@ -84,7 +85,9 @@ void BbrController::update_model(const AckedEvent& acked) {
   if (model_.end_round(acked)) handle_round();
   model_.update_bandwidth(acked);
   model_.update_extra_acked(acked, window_);
-  measure_loss(acked);
+  const bbr::Batch batch{acked, std::exchange(batch_lost_, 0), std::exchange(batch_events_, 0)};
+  handle_losses(batch);
+  if (startup_.pipe_filled()) detect_slowdown(batch);
 }
 
 void BbrController::handle_round() {
@@ -94,13 +97,18 @@ void BbrController::handle_round() {
   inflight_hi_.handle_round(model_, losses_.share(), packet_size_);
 }
 
-void BbrController::measure_loss(const AckedEvent& acked) {
-  const std::uint32_t lost = std::exchange(batch_lost_, 0);
-  policer_.handle_batch(model_, losses_, {acked, lost, std::exchange(batch_events_, 0)},
-                        startup_.pipe_filled());
-  if (!probe_bw_.counts(model_, acked.now)) return;
-  probe_bw_.count(acked.packets + lost);
-  losses_.measure(acked.packets + lost, lost);
+void BbrController::handle_losses(const bbr::Batch& batch) {
+  policer_.handle_batch(model_, losses_, batch, startup_.pipe_filled());
+  if (!probe_bw_.counts(model_, batch.acked.now)) return;
+  probe_bw_.count(batch.acked.packets + batch.lost);
+  losses_.measure(batch.acked.packets + batch.lost, batch.lost);
+}
+
+void BbrController::detect_slowdown(const bbr::Batch& batch) {
+  const std::optional<std::uint64_t> rate = slowdown_.handle_batch(model_, batch);
+  if (!rate || state_ != State::kProbeBw) return;
+  model_.set_bandwidth(*rate, batch.acked.now);
+  state_ = State::kDrain;
 }
 
 // --- the state machine ---

@@ -10,6 +10,7 @@
 #include "core/kcp/bbr/policer.h"
 #include "core/kcp/bbr/probe_bw.h"
 #include "core/kcp/bbr/probe_rtt.h"
+#include "core/kcp/bbr/slowdown.h"
 #include "core/kcp/bbr/startup.h"
 #include "core/kcp/congestion.h"
 
@@ -38,7 +39,8 @@ class BbrController final : public CongestionController {
 
   void update_model(const AckedEvent& acked);
   void handle_round();
-  void measure_loss(const AckedEvent& acked);
+  void handle_losses(const bbr::Batch& batch);
+  void detect_slowdown(const bbr::Batch& batch);
   void advance(const AckedEvent& acked);
   void begin_probe_bw(TimePoint now);
   void begin_probe_rtt(TimePoint now);
@@ -59,6 +61,7 @@ class BbrController final : public CongestionController {
   bbr::Model model_;
   bbr::LossModel losses_;
   bbr::Policer policer_;
+  bbr::Slowdown slowdown_;
   bbr::InflightHi inflight_hi_;
   bbr::Startup startup_;
   bbr::ProbeBw probe_bw_;

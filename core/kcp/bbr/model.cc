@@ -12,9 +12,11 @@ constexpr std::uint64_t kFilterRounds = 10;
 // docs/evidence/benchmarks.md.
 constexpr Duration kFilterTime = milliseconds(500);
 
+WindowedMax<std::uint64_t> new_filter() { return {kFilterRounds, kFilterTime}; }
+
 }  // namespace
 
-Model::Model() : bandwidth_(kFilterRounds, kFilterTime), extra_acked_(kFilterRounds, kFilterTime) {}
+Model::Model() : bandwidth_(new_filter()), extra_acked_(new_filter()) {}
 
 void Model::count_lost(const LostEvent& lost) {
   current_.lost += lost.packets;
@@ -44,10 +46,18 @@ bool Model::end_round(const AckedEvent& acked) {
   return true;
 }
 
+void Model::set_bandwidth(std::uint64_t rate, TimePoint now) {
+  bandwidth_ = new_filter();
+  bandwidth_.update(rate, round_count_, now);
+  old_rounds_until_ = round_count_ + 2;  // the current round began before
+}
+
 void Model::update_bandwidth(const AckedEvent& acked) {
   if (!acked.rate) return;
   if (acked.rate->app_limited && acked.rate->rate < bandwidth_.value()) return;
-  bandwidth_.update(acked.rate->rate, round_count_, acked.now);
+  const bool old = round_count_ < old_rounds_until_;
+  bandwidth_.update(old ? std::min(acked.rate->rate, bandwidth_.value()) : acked.rate->rate, round_count_,
+                    acked.now);
 }
 
 void Model::update_extra_acked(const AckedEvent& acked, std::uint64_t window) {

@@ -81,6 +81,8 @@ class Model {
   /// `window`: bytes; an excess cannot be larger.
   void update_extra_acked(const AckedEvent& acked, std::uint64_t window);
 
+  /// The bandwidth is `rate`: forgets what was measured before, and what packets that left before will show.
+  void set_bandwidth(std::uint64_t rate, TimePoint now);
   /// The minimum round trip from now on.
   void set_min_rtt(Duration rtt) { min_rtt_ = rtt; }
   /// The minimum round trip is as good as one that was measured at `now`.
@@ -113,6 +115,7 @@ class Model {
 
  private:
   WindowedMax<std::uint64_t> bandwidth_;
+  std::uint64_t old_rounds_until_ = 0;  // round count; samples of earlier rounds show another bandwidth
   Duration min_rtt_{0};
   TimePoint min_rtt_at_{};
   std::uint64_t round_count_ = 0;

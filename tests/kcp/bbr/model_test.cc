@@ -82,4 +82,15 @@ TEST_CASE("acknowledgements that arrive in bunches show as an excess, up to the 
   CHECK(feeder.model.extra_acked() == 60'000);
 }
 
+TEST_CASE("a bandwidth that was set counts until packets that left afterwards show another one") {
+  RoundFeeder feeder;
+  feeder.play({.rate = 10'000'000});
+  feeder.model.set_bandwidth(1'000'000, feeder.now);
+  CHECK(feeder.model.bandwidth() == 1'000'000);
+  feeder.play({.rate = 9'000'000});
+  CHECK(feeder.model.bandwidth() == 1'000'000);
+  feeder.play({.rate = 2'000'000});
+  CHECK(feeder.model.bandwidth() == 2'000'000);
+}
+
 }  // namespace kcptun::bbr::test

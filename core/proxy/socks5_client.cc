@@ -1,0 +1,75 @@
+#include "core/proxy/socks5_client.h"
+
+#include <span>
+
+namespace kcptun {
+namespace {
+
+constexpr std::uint8_t kVersionByte = 5;
+constexpr std::uint8_t kNoAuthentication = 0;
+// Address types of RFC 1928 section 5, and their sizes in bytes.
+constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
+constexpr std::size_t kIpv4Size = 4, kIpv6Size = 16, kPortSize = 2;
+
+std::uint8_t command_byte(RequestCommand command) { return command == RequestCommand::kUdpInTcp ? 5 : 1; }
+
+}  // namespace
+
+std::vector<std::uint8_t> socks5_opening(RequestCommand command, const Socks5Address& destination) {
+  std::vector<std::uint8_t> bytes{kVersionByte, 1, kNoAuthentication, kVersionByte, command_byte(command), 0};
+  const std::size_t fixed = bytes.size();
+  bytes.resize(fixed + socks5_address_size(destination));
+  write_socks5_address(destination, std::span(bytes).subspan(fixed));
+  return bytes;
+}
+
+std::size_t Socks5ReplyReader::handle_input(Bytes input) {
+  std::size_t taken = 0;
+  while (taken < input.size() && state_ == State::kReading) handle_byte(input[taken++]);
+  return taken;
+}
+
+void Socks5ReplyReader::expect(bool right, Part next) {
+  part_ = next;
+  if (!right) state_ = State::kNotSocks5;
+}
+
+void Socks5ReplyReader::handle_byte(std::uint8_t byte) {
+  switch (part_) {
+    case Part::kMethodVersion:
+      return expect(byte == kVersionByte, Part::kMethod);
+    case Part::kMethod:
+      part_ = Part::kVersion;
+      if (byte != kNoAuthentication) state_ = State::kUnauthorised;
+      return;
+    case Part::kVersion:
+      return expect(byte == kVersionByte, Part::kCode);
+    case Part::kCode:
+      return handle_code(byte);
+    case Part::kReserved:
+      return expect(true, Part::kAddressType);
+    case Part::kAddressType:
+      return handle_address_type(byte);
+    case Part::kNameSize:
+      left_ = byte + kPortSize;
+      part_ = Part::kAddress;
+      return;
+    case Part::kAddress:
+      if (--left_ == 0) state_ = State::kComplete;
+      return;
+  }
+}
+
+void Socks5ReplyReader::handle_code(std::uint8_t byte) {
+  code_ = static_cast<ReplyCode>(byte);
+  part_ = Part::kReserved;
+  if (code_ != ReplyCode::kSucceeded) state_ = State::kComplete;
+}
+
+void Socks5ReplyReader::handle_address_type(std::uint8_t byte) {
+  if (byte == kName) return expect(true, Part::kNameSize);
+  left_ = (byte == kIpv4 ? kIpv4Size : kIpv6Size) + kPortSize;
+  expect(byte == kIpv4 || byte == kIpv6, Part::kAddress);
+}
+
+}  // namespace kcptun
