@@ -87,6 +87,8 @@ constexpr std::array<Option, kOptionCount> kOptions{{
 
     {kCongestion, kKcp, kB, kChoice, kNextSession, "cc", "", "cc", {}, "auto", "auto",
      "congestion control"},
+    {kThin, kKcp, kB, kChoice, kLive, "thin", "", "thin", {}, "auto", "auto",
+     "send what sessions below 512 kbit/s send up to three times, a few milliseconds apart: auto where the path may lose packets, on always"},
 
     {kDataShard, kFec, kB, kNumber, kNextSession, "datashard", "ds", "datashard", {0, 255}, "10", "10",
      "data packets in a group, 0: no forward error correction"},
@@ -263,6 +265,8 @@ std::vector<std::string_view> choices_of(OptionId id) {
     words = {"text", "json"};  // LogFormat's order
   } else if (id == kCongestion) {
     for (const auto& row : congestion_table()) words.push_back(row.name);
+  } else if (id == kThin) {
+    words = {"off", "auto", "on"};  // ThinMode's order
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
   } else if (id == kProxyProtocol) {

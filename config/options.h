@@ -18,7 +18,7 @@ enum class OptionId : std::uint8_t {
   kLocalAddr, kLocalMode, kLocalGroup, kForward, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kProxyProtocol,
   kKey, kKeyFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
-  kCongestion,
+  kCongestion, kThin,
   kDataShard, kParityShard, kFecPolicy,
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
   kConn, kAutoExpire, kScavengeTtl, kCloseWait, kMaxSessions, kMaxStreams,

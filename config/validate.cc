@@ -164,6 +164,13 @@ void read_windows(const Settings& settings, LinkSettings& link) {
   link.smux.buffers_follow_window = is_automatic(settings, kSmuxBuf);
 }
 
+/// The number of a choice in choices_of(), which stands in its enumeration's order.
+template <typename Enum>
+Enum choice_of(const Settings& settings, OptionId id) {
+  const auto words = choices_of(id);
+  return static_cast<Enum>(std::ranges::find(words, settings.text(id)) - words.begin());
+}
+
 void read_link(const Settings& settings, LinkSettings& link) {
   static_assert(kMaxHeaders < 128, "the range of mtu must leave room for payload");
   link.kcp.tuning = {settings.number(kNodelay) != 0, milliseconds(settings.number(kInterval)),
@@ -173,6 +180,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.kcp.tuning.congestion = {congestion_row(settings).name};
   link.kcp.tuning.rate = static_cast<std::uint64_t>(settings.number(kRateLimit));
   read_windows(settings, link);
+  link.kcp.thin = choice_of<ThinMode>(settings, kThin);
   link.kcp.ack_nodelay = settings.on(kAckNodelay);
   link.fec.data_shards = u32(settings, kDataShard);
   link.fec.parity_shards = u32(settings, kParityShard);
@@ -193,13 +201,6 @@ void read_client_only(const Settings& settings, Profile& profile) {
   profile.autoexpire = seconds(settings.number(kAutoExpire));
   const auto ttl = settings.number(kScavengeTtl);
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
-}
-
-/// The number of a choice in choices_of(), which stands in its enumeration's order.
-template <typename Enum>
-Enum choice_of(const Settings& settings, OptionId id) {
-  const auto words = choices_of(id);
-  return static_cast<Enum>(std::ranges::find(words, settings.text(id)) - words.begin());
 }
 
 void read_server_only(const Settings& settings, Profile& profile) {

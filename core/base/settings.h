@@ -94,6 +94,13 @@ inline constexpr std::array<ModePreset, 4> kModePresets{{
     {"fast3", {true, milliseconds(10), 2, true}},
 }};
 
+/// Whether sessions that send little send it up to three times (core/kcp/redundancy_policy.h).
+enum class ThinMode : std::uint8_t {
+  kOff,
+  kAuto,  // where the path is not known to lose nothing, and is long enough
+  kOn,    // on any path
+};
+
 struct KcpSettings {
   KcpTuning tuning;
   std::uint32_t mtu = 1350;            // UDP payload, including crypto and FEC headers
@@ -103,6 +110,7 @@ struct KcpSettings {
   // In segments. Limit up to which the windows follow the path; 0: fixed windows.
   std::uint32_t max_send_window = 0;
   std::uint32_t max_receive_window = 0;
+  ThinMode thin = ThinMode::kAuto;
   bool ack_nodelay = false;  // accepted for compatibility: acknowledgements always leave with the batch
 };
 

@@ -16,7 +16,7 @@ namespace kcptun {
 /// kMaxPending.
 class AckQueue {
  public:
-  /// Acknowledgements, 512 KiB. It is the largest window that KCP can advertise (16 bits), so that more are
+  /// Acknowledgements, 768 KiB. It is the largest window that KCP can advertise (16 bits), so that more are
   /// pending only while the socket accepts nothing; a smaller value would make the peer retransmit segments
   /// that arrived.
   static constexpr std::size_t kMaxPending = 65536;
@@ -25,15 +25,18 @@ class AckQueue {
   /// the acknowledgement traffic of bulk transfers.
   static constexpr std::size_t kMaxRepeated = 64;
 
+  /// kAlways: also if una covers the segment, because the peer wants to know which transmission arrived.
+  enum class Urgency : std::uint8_t { kUnlessCovered, kAlways };
+
   bool empty() const { return pending_.empty(); }
   std::size_t size() const { return pending_.size(); }
 
   /// Segment `sn` arrived in a transmission with the time stamp `ts`. If the queue is full, it replaces the
   /// latest one: the peer takes its RTT sample from the last one that it receives.
-  void add(std::uint32_t sn, std::uint32_t ts) {
+  void add(std::uint32_t sn, std::uint32_t ts, Urgency urgency = Urgency::kUnlessCovered) {
     if (pending_.size() >= kMaxPending) make_room();
     if (pending_.size() >= kMaxPending) pending_.pop_back();
-    pending_.push_back({sn, ts});
+    pending_.push_back({sn, ts, urgency});
   }
 
   /// Writes as many as fit; the next call continues with the others. `segment` is an acknowledgement without
@@ -53,7 +56,8 @@ class AckQueue {
       // RTT sample.
       const Ack& ack = pending_[written_];
       const bool covered = serial_less(ack.sn, segment.una);
-      if (covered && written_ + 1 < pending_.size()) continue;
+      const bool last = written_ + 1 == pending_.size();
+      if (covered && !last && ack.urgency == Urgency::kUnlessCovered) continue;
       if (!writer.fits(0)) return count;
       put(ack);
       if (!covered && uncovered_.size() <= kMaxRepeated) uncovered_.push_back(ack);
@@ -72,6 +76,7 @@ class AckQueue {
   struct Ack {
     std::uint32_t sn;
     std::uint32_t ts;
+    Urgency urgency;
   };
 
   // A lost acknowledgement makes the peer retransmit the segment, unless una covers it soon. While a gap

@@ -21,12 +21,14 @@ class AckScheduler {
 
   /// Segment `sn` arrived in a transmission with the time stamp `ts`.
   void add(std::uint32_t sn, std::uint32_t ts) { queue_.add(sn, ts); }
+  /// The same of a duplicate that its copy has overtaken.
+  void add_late(std::uint32_t sn, std::uint32_t ts) { queue_.add(sn, ts, AckQueue::Urgency::kAlways); }
   bool has_acks() const { return !queue_.empty(); }
   /// See AckQueue::write().
   std::size_t write(PacketWriter& writer, const Segment& blank) { return queue_.write(writer, blank); }
 
   /// True if the peer cannot have seen yet that `sn` is acknowledged: a duplicate that arrives now left
-  /// before that, as a redundant transmission, and needs no further acknowledgement.
+  /// before that, as a copy, and needs no further acknowledgement unless it was overtaken by the copy.
   bool ack_in_flight(TimePoint now, std::uint32_t sn, Duration min_rtt) const {
     return serial_less(sn, last_advertised_una_) && now - last_advertised_at_ < min_rtt;
   }

@@ -21,7 +21,7 @@ Kcp::Kcp(std::uint32_t conv, const KcpSettings& settings, std::size_t packet_siz
       receive_(pool, settings.receive_window),
       receive_tuner_(settings.max_receive_window),
       path_(settings.tuning, packet_size, conv),
-      redundancy_(redundancy_scope(settings.tuning)),
+      redundancy_(redundancy_scope(settings.tuning), settings.thin),
       acks_(settings.receive_window) {
   KCPTUN_CHECK(packet_size > kSegmentHeader && packet_size <= pool.buffer_size());
 }
@@ -82,8 +82,14 @@ bool Kcp::handle_push(TimePoint now, const Segment& segment, Origin origin) {
   }
   if (verdict == ReceiveWindow::Verdict::kDuplicate) {
     ++counters_.repeated;
-    // Empty segments are echo requests (write_echo_request()) and are always acknowledged.
-    if (!segment.data.empty() && acks_.ack_in_flight(now, segment.sn, path_.min_rtt())) return fresh;
+    // Empty segments are echo requests (write_echo_request()) and are always acknowledged. So are late
+    // transmissions that a copy has overtaken: the peer takes them for lost (OvertakenTransmissions).
+    if (!segment.data.empty() && acks_.ack_in_flight(now, segment.sn, path_.min_rtt())) {
+      const bool late = origin == Origin::kArrived && peer_clock_.newest() &&
+                        serial_less(segment.ts, *peer_clock_.newest());
+      if (late) acks_.add_late(segment.sn, segment.ts);
+      return fresh;
+    }
   }
   acks_.add(segment.sn, segment.ts);
   return fresh;
@@ -146,6 +152,7 @@ std::optional<ReceiveWindow::Piece> Kcp::read() {
 void Kcp::handle_timeout(TimePoint now) {
   path_.handle_time(now);
   if (paced_until_ && *paced_until_ <= now) paced_until_.reset();  // write_data() may set it again
+  if (copies_at_ && *copies_at_ <= now) copies_at_.reset();        // so may poll_packet()
   const Losses losses = send_.handle_timeout(now, path_.rtt());
   probe_due_ |= losses.probe_due;
   path_.handle_timeout(losses);
@@ -185,11 +192,20 @@ void Kcp::set_packet_size(std::size_t bytes) {
 }
 
 RedundancyPolicy::Path Kcp::redundancy_path() const {
-  return {path_.estimate().bandwidth, path_.loss(), path_has_room(), packet_size_};
+  const Duration min_rtt = path_.min_rtt();
+  const Duration queue = path_.rtt().smoothed().value_or(min_rtt) - min_rtt;
+  return {path_.estimate().bandwidth,
+          path_.loss(),
+          path_.assumed_loss(),
+          path_has_room(),
+          packet_size_,
+          min_rtt,
+          queue};
 }
 
 std::optional<TimePoint> Kcp::next_timeout() const {
-  return earliest(paced_until_, earliest(send_.next_timeout(path_.rtt()), prober_.next_timeout()));
+  return earliest(earliest(paced_until_, copies_at_),
+                  earliest(send_.next_timeout(path_.rtt()), prober_.next_timeout()));
 }
 
 // --- settings ---
@@ -199,6 +215,7 @@ void Kcp::update_settings(const KcpSettings& settings) {
   receive_tuner_.set_max(settings.max_receive_window);
   receive_.set_window(settings.receive_window);  // the window follows the path from this value again
   path_.update_settings(settings.tuning);
+  redundancy_.set_thin_mode(settings.thin);
   send_.update_settings(settings.tuning);
 }
 

@@ -119,8 +119,8 @@ class Kcp {
 
   /// Packets that are polled from now on are in groups of `data` with `parity` more packets.
   void set_group(std::uint32_t data, std::uint32_t parity) { send_.set_group(data, parity); }
-  /// So many parity packets will leave beside the data; they are charged to the idle capacity.
-  void charge_parity(std::uint32_t packets) { redundancy_.charge_parity(packets * packet_size_); }
+  /// So many parity packets leave beside the data; they are charged to the redundancy budget.
+  void charge_parity(std::uint32_t packets) { redundancy_.charge(packets * packet_size_); }
   /// Writes the next packet due at `now` into `out`, which has room for the largest packet size that was ever
   /// set; returns its length, 0 when none is that has `limit` bytes at most. REQUIRES: limit >= 2 *
   /// kSegmentHeader.
@@ -138,9 +138,10 @@ class Kcp {
   double loss() const { return path_.loss(); }
   /// True while the application, or a window, keeps the sender from filling the path.
   bool path_has_room() const { return send_.rate().app_limited() || window_limited(); }
-  /// Packets that may leave beside the data because the path would have carried them while the sender was
-  /// idle.
-  std::uint32_t idle_capacity_packets() const { return redundancy_.idle_packets(redundancy_path()); }
+  /// Packets of parity that the redundancy budget permits.
+  std::uint32_t parity_budget() const { return redundancy_.parity_packets(redundancy_path()); }
+  /// True while what the session sends leaves in several copies.
+  bool copies_in_use() const { return redundancy_.copies_in_use(); }
   /// True while a window does, and for some round trips afterwards.
   bool window_limited() const { return path_.window_limited(send_.rate().delivered()); }
   const ReceiveWindow& receive_window() const { return receive_; }
@@ -173,7 +174,6 @@ class Kcp {
   bool may_send_data(TimePoint now);
   void handle_idle_path(TimePoint now, std::uint32_t limit);
   RedundancyPolicy::Path redundancy_path() const;
-  std::size_t redundant_room() const;
 
   Segment blank_segment(KcpCommand command) const;
   void write(PacketWriter& writer, const Segment& segment);
@@ -185,8 +185,10 @@ class Kcp {
   void write_transmission(TimePoint now, PacketWriter& writer, const SendWindow::Transmission& transmission);
   std::optional<SendWindow::Transmission> next_transmission(TimePoint now, std::uint32_t limit,
                                                             std::size_t room);
+  void handle_transmission(TimePoint now, const SendWindow::Transmission& transmission);
   void write_data(TimePoint now, PacketWriter& writer);
-  void write_redundant(TimePoint now, PacketWriter& writer, std::uint64_t before);
+  void write_copies(TimePoint now, PacketWriter& writer, std::uint8_t copies);
+  void write_due_copies(TimePoint now, PacketWriter& writer, std::uint8_t copies);
 
   const std::uint32_t conv_;
   std::size_t packet_size_;
@@ -198,6 +200,7 @@ class Kcp {
   PathState path_;
   RedundancyPolicy redundancy_;
   std::optional<TimePoint> paced_until_;  // the pacer holds data back
+  std::optional<TimePoint> copies_at_;    // a packet is due for the copies of segments
   bool probe_due_ = false;                // one packet may leave whatever is in flight
 
   AckScheduler acks_;

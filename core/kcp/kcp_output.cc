@@ -139,6 +139,15 @@ std::optional<SendWindow::Transmission> Kcp::next_transmission(TimePoint now, st
   return send_.poll_duplicate_retransmission(now, Gap::kNow, room);
 }
 
+// Spends the budget on duplicates, and has copies follow the others.
+void Kcp::handle_transmission(TimePoint now, const SendWindow::Transmission& transmission) {
+  if (transmission.kind == SendWindow::Kind::kRedundant)
+    return redundancy_.charge(kSegmentHeader + transmission.data.size());
+  if (transmission.kind == SendWindow::Kind::kFirst)
+    redundancy_.handle_data_sent(now, transmission.data.size());
+  if (redundancy_.copies_in_use()) send_.add_copies(now, transmission);
+}
+
 void Kcp::write_data(TimePoint now, PacketWriter& writer) {
   paced_until_.reset();
   if (!may_send_data(now)) return;
@@ -150,6 +159,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
     if (!transmission) break;
     write_transmission(now, writer, *transmission);
     charged_bytes += send_.charged_bytes(transmission->data.size());
+    handle_transmission(now, *transmission);
   }
   if (writer.size() == before) return handle_idle_path(now, limit);
   probe_due_ = false;
@@ -157,39 +167,55 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
   path_.handle_sent(now, charged_bytes, send_.in_flight_bytes());
 }
 
-std::size_t Kcp::redundant_room() const {
-  return send_.is_thin() ? redundancy_.redundant_room(path_.loss(), path_.min_rtt(), segment_size()) : 0;
+// Copies in a packet that leaves anyhow cost no header. REQUIRES: the writer has something.
+void Kcp::write_copies(TimePoint now, PacketWriter& writer, std::uint8_t copies) {
+  while (writer.fits(1)) {
+    const std::size_t room = std::min(redundancy_.copy_room(0), writer.room());
+    const std::optional<SendWindow::Transmission> copy = send_.poll_copy(now, {copies, room});
+    if (!copy) return;
+    write_transmission(now, writer, *copy);
+    redundancy_.charge(kSegmentHeader + copy->data.size());
+  }
 }
 
-// Fills a packet that leaves anyhow. The loss of a keystroke then costs the gap to the next packet instead of
-// a retransmission time-out.
-void Kcp::write_redundant(TimePoint now, PacketWriter& writer, std::uint64_t before) {
-  redundancy_.earn_credit(writer.size(), packet_size_);
-  const std::uint8_t copies = RedundancyPolicy::copies(path_.loss());
-  while (writer.fits(1)) {
-    const std::size_t room = std::min(redundant_room(), writer.room());
-    if (room == 0) return;
-    const Duration overdue = *path_.rtt().smoothed() + RedundancyPolicy::kOverdueSlack;
-    const std::optional<SendWindow::Transmission> transmission =
-        send_.poll_redundant(now, {copies, overdue, room, before});
-    if (!transmission) return;
-    write_transmission(now, writer, *transmission);
-    redundancy_.charge_redundant(transmission->data.size());
+// A packet of copies. It waits for the pacer only: other limits last for longer than copies are of use.
+// REQUIRES: the writer is empty.
+void Kcp::write_due_copies(TimePoint now, PacketWriter& writer, std::uint8_t copies) {
+  const std::optional<TimePoint> due = send_.next_copy_at(copies);
+  if (!due || *due > now || !path_.pacer().allows(now)) return;
+  const std::uint64_t in_flight = send_.in_flight_bytes();
+  const bool permitted = send_.all_sent() && path_.has_window(in_flight) &&
+                         redundancy_.copy_room(RedundancyPolicy::kDatagramHeaders) > 0;
+  if (permitted) {
+    redundancy_.charge(RedundancyPolicy::kDatagramHeaders);
+    write_copies(now, writer, copies);
+    if (writer.size() > 0) path_.handle_sent(now, writer.size(), in_flight);
   }
+  send_.drop_due_copies(now);
 }
 
 std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit) {
   prober_.handle_send(now);
   PacketWriter writer(out, std::min(packet_size_, limit));
   write_control(now, writer);
-  const std::uint64_t first_transmit_number = send_.next_transmit_number();
+  const std::uint8_t copies = redundancy_.decide_copies(now, redundancy_path());
   write_data(now, writer);
   if (writer.size() == 0 && has_oversize()) {  // the next segment may be too large
     writer = PacketWriter(out, std::min(oversize_->packet_size, limit));
     write_data(now, writer);
   }
+  if (copies == 0) {
+    send_.drop_copies();
+  } else if (writer.size() == 0) {
+    write_due_copies(now, writer, copies);
+  } else {
+    redundancy_.earn(writer.size(), packet_size_);
+    write_copies(now, writer, copies);
+  }
+  copies_at_ = send_.next_copy_at(copies);
+  if (copies_at_ && !path_.pacer().allows(now))
+    copies_at_ = std::max(*copies_at_, path_.pacer().ready_at(now));
   if (writer.size() == 0) return 0;
-  write_redundant(now, writer, first_transmit_number);
   acks_.handle_sent(now, receive_);
   return writer.size();
 }

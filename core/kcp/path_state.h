@@ -75,6 +75,8 @@ class PathState {
   Duration min_rtt() const { return rtt_.minimum().value_or(Duration(0)); }
   /// The share of packets that the path loses.
   double loss() const { return loss_.share(); }
+  /// The same, with some more while little was measured (LossEstimator::assumed_share).
+  double assumed_loss() const { return loss_.assumed_share(); }
   PathEstimate estimate() const { return controller_->estimate(); }
   /// True while the windows leave the path idle, and for some round trips afterwards.
   bool window_limited(std::uint64_t delivered) const { return delivered < window_limited_until_; }

@@ -16,7 +16,7 @@ void RackDetector::handle_acked(TimePoint now, const Acknowledgement& facts, con
   if (facts.spurious_loss) widen_reordering(segment, sent.transmit_number());
   if (facts.last_arrived && segment.transmit_number > max_acked_) {
     max_acked_ = segment.transmit_number;
-    max_acked_rtt_ = now - segment.sent_at;
+    max_acked_rtt_ = facts.rtt.value_or(now - segment.sent_at);  // of a copy, if that is what arrived
   }
   progress_at_ = now;
   pto_count_ = 0;

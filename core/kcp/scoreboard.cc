@@ -106,6 +106,7 @@ void Scoreboard::retransmit(std::uint32_t sn, const Departure& departure) {
 
 void Scoreboard::add_redundant(TimePoint now, std::uint32_t sn, std::uint8_t copies) {
   ring_[sn].redundant_copies = copies;
+  ring_[sn].copied = true;
   ring_[sn].redundant_at = now;
 }
 
@@ -125,17 +126,22 @@ Acknowledgement Scoreboard::handle_ack(TimePoint now, std::uint32_t sn, std::uin
   const bool last = wire_ms(segment.sent_at) == ts;
   const bool first = wire_ms(segment.first_sent_at) == ts;
   const bool redundant = segment.redundant_copies > 0 && serial_less(wire_ms(segment.sent_at), ts);
+  // A copy of an earlier transmission: that one may well have been lost, as was found.
+  const bool earlier_copy = segment.copied && !last && !first && !redundant;
   facts.rtt = rtt_of(now, segment, ts);
   facts.last_arrived = last || !segment.retransmitted;
   facts.first =
       redundant || (segment.retransmitted && !first) ? report_lost(segment) : report_arrived(segment);
+  facts.copy_arrived = redundant;
   facts.spurious_retransmission = segment.retransmitted && !last && !redundant;
-  facts.spurious_loss = segment.was_lost && !redundant && (!last || segment.state == SegmentState::kLost);
+  facts.spurious_loss =
+      segment.was_lost && !redundant && !earlier_copy && (!last || segment.state == SegmentState::kLost);
   acknowledge(sn, facts);
   return facts;
 }
 
-// Una does not name a transmission: of a segment that was retransmitted, any may have arrived.
+// Una does not name a transmission: of a segment that was retransmitted, any may have arrived. Of one that
+// was only copied, the first one is most likely.
 Acknowledgement Scoreboard::pop_una() {
   Acknowledgement facts;
   SentSegment& segment = ring_[una_];

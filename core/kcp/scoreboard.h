@@ -47,6 +47,7 @@ struct SentSegment {
   bool was_lost = false;              // was found lost at some time, not only retransmitted by a probe
   bool outcome_open = false;          // the outcome of the first transmission was not reported yet
   bool unprotected = false;           // the first transmission was
+  bool copied = false;                // had a redundant transmission at some time
   std::uint8_t redundant_copies = 0;  // redundant transmissions since sent_at
   std::uint32_t charged_bytes = 0;    // of the transmission under way
   std::uint32_t previous = 0;  // neighbours in the segment's list, by sn; meaningless at the list's ends
@@ -74,6 +75,7 @@ struct Acknowledgement {
       false;  // the transmission of SentSegment::sent_at is the one that arrived, and this is known
   bool spurious_retransmission = false;  // an earlier transmission arrived
   bool spurious_loss = false;            // the same, and the retransmission was due to a loss that was none
+  bool copy_arrived = false;             // `first` is lost unless the copy has only overtaken it
   FirstOutcome first = FirstOutcome::kUnknown;
 };
 

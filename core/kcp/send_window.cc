@@ -45,12 +45,13 @@ std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint 
   return send_new(now);
 }
 
-std::optional<SendWindow::Transmission> SendWindow::poll_redundant(
+std::optional<SendWindow::Transmission> SendWindow::poll_copy(
     TimePoint now, const RedundantTransmissions::Request& request) {
-  const std::optional<std::uint32_t> sn = redundant_.choose(now, request, sent_);
+  const std::optional<std::uint32_t> sn = redundant_.take_copy(now, request, sent_);
   if (!sn) return std::nullopt;
   sent_.add_redundant(now, *sn, static_cast<std::uint8_t>(sent_[*sn].redundant_copies + 1));
   ++counters_.redundant;
+  ++counters_.copies;
   return Transmission{*sn, buffer_.data(*sn), Kind::kRedundant};
 }
 
@@ -65,12 +66,20 @@ std::optional<SendWindow::Transmission> SendWindow::poll_duplicate_retransmissio
 
 // --- acknowledgements ---
 
+void SendWindow::report_first(TimePoint now, std::uint32_t sn, const Acknowledgement& facts) {
+  if (facts.copy_arrived && facts.first != FirstOutcome::kUnknown) {
+    overtaken_.add(now, sn, wire_ms(facts.segment->first_sent_at), facts.first);
+  } else {
+    outcomes_.first.add(facts.first);
+  }
+}
+
 void SendWindow::handle_acknowledged(TimePoint now, std::uint32_t sn, const Acknowledgement& facts) {
   const SentSegment& segment = *facts.segment;
   detector_->handle_acked(now, facts, sent_);
   rate_.handle_acked(now, segment.charged_bytes, facts.last_arrived ? &segment.departure : nullptr,
                      segment.sent_at);
-  outcomes_.first.add(facts.first);
+  report_first(now, sn, facts);
   buffer_.release(sn);
 }
 
@@ -89,7 +98,10 @@ std::uint32_t SendWindow::handle_una(TimePoint now, std::uint32_t una) {
 
 SendWindow::AckResult SendWindow::handle_ack(TimePoint now, std::uint32_t sn, std::uint32_t ts) {
   const Acknowledgement facts = sent_.handle_ack(now, sn, ts);
-  if (!facts.segment) return {};
+  if (!facts.segment) {
+    outcomes_.first.add(overtaken_.handle_ack(sn, ts));
+    return {};
+  }
   counters_.spurious += facts.spurious_retransmission;
   handle_acknowledged(now, sn, facts);
   return {1, facts.rtt, facts.spurious_loss};
@@ -108,6 +120,7 @@ const Losses& SendWindow::count(const Losses& losses) {
 }
 
 Losses SendWindow::end_batch(TimePoint now, const RttEstimator& rtt) {
+  overtaken_.take_lost(now, outcomes_.first);
   return count(detector_->end_batch(now, rtt, sent_));
 }
 

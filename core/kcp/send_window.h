@@ -13,6 +13,7 @@
 #include "core/base/time.h"
 #include "core/kcp/delivery_rate.h"
 #include "core/kcp/loss_detector.h"
+#include "core/kcp/overtaken_transmissions.h"
 #include "core/kcp/redundant_transmissions.h"
 #include "core/kcp/rtt_estimator.h"
 #include "core/kcp/scoreboard.h"
@@ -33,7 +34,8 @@ class SendWindow {
     std::uint64_t lost_by_time = 0;
     std::uint64_t probes = 0;     // tail-loss probes
     std::uint64_t spurious = 0;   // retransmissions of segments of which an earlier transmission arrived
-    std::uint64_t redundant = 0;  // redundant transmissions and duplicate retransmissions
+    std::uint64_t redundant = 0;  // copies and duplicate retransmissions
+    std::uint64_t copies = 0;     // of a thin stream's segments
   };
   struct AckResult {
     std::uint32_t newly_acked = 0;
@@ -64,8 +66,17 @@ class SendWindow {
   /// The next segment that is lost, or else the next queued one below `limit` (an sn); records its
   /// transmission at `now`. Nothing if there is none, or if its data is longer than `room`.
   std::optional<Transmission> poll_transmission(TimePoint now, std::uint32_t limit, std::size_t room);
-  /// The next redundant transmission (RedundantTransmissions::choose).
-  std::optional<Transmission> poll_redundant(TimePoint now, const RedundantTransmissions::Request& request);
+  /// The segment that left last is to be followed by its copies.
+  void add_copies(TimePoint now, const Transmission& transmission) {
+    redundant_.add_copies(now, transmission.sn, sent_.transmit_number());
+  }
+  /// The next copy (RedundantTransmissions::take_copy).
+  std::optional<Transmission> poll_copy(TimePoint now, const RedundantTransmissions::Request& request);
+  std::optional<TimePoint> next_copy_at(std::uint8_t copies) {
+    return redundant_.next_copy_at(copies, sent_);
+  }
+  void drop_due_copies(TimePoint now) { redundant_.drop_due_copies(now); }
+  void drop_copies() { redundant_.drop_copies(); }
   /// The next duplicate retransmission (RedundantTransmissions::take_duplicate).
   std::optional<Transmission> poll_duplicate_retransmission(TimePoint now, RedundantTransmissions::Gap gap,
                                                             std::size_t room);
@@ -73,8 +84,6 @@ class SendWindow {
   enum class Retransmissions : std::uint8_t { kOnce, kTwice };
   /// How often lost segments leave from now on.
   void set_retransmissions(Retransmissions retransmissions) { retransmissions_ = retransmissions; }
-  /// The transmit number of the next transmission.
-  std::uint64_t next_transmit_number() const { return sent_.transmit_number() + 1; }
 
   /// Segments that leave from now on are in groups of `data` packets with `parity` more packets, which are
   /// charged to them.
@@ -128,10 +137,8 @@ class SendWindow {
   bool has_lost() const { return sent_.has_lost(); }
   /// Segments in flight that are not known to be lost.
   std::uint32_t in_flight() const { return sent_.in_flight(); }
-  /// True if all that was written is in flight, and it is little.
-  bool is_thin() const {
-    return in_flight() <= RedundantTransmissions::kThinSegments && !has_lost() && !buffer_.has_queued();
-  }
+  /// True if all that was written is in flight or acknowledged.
+  bool all_sent() const { return !has_lost() && !buffer_.has_queued(); }
   /// Their charged bytes.
   std::uint64_t in_flight_bytes() const { return sent_.in_flight_bytes(); }
   DeliveryRate& rate() { return rate_; }
@@ -146,6 +153,7 @@ class SendWindow {
   Transmission send_new(TimePoint now);
   Transmission retransmit(TimePoint now, std::uint32_t sn);
   void handle_acknowledged(TimePoint now, std::uint32_t sn, const Acknowledgement& facts);
+  void report_first(TimePoint now, std::uint32_t sn, const Acknowledgement& facts);
   const Losses& count(const Losses& losses);
 
   SendBuffer buffer_;
@@ -157,6 +165,7 @@ class SendWindow {
   std::uint32_t group_data_ = 1;
   std::uint32_t group_parity_ = 0;
   PathOutcomes outcomes_;  // since take_outcomes()
+  OvertakenTransmissions overtaken_;
   Counters counters_;
 };
 

@@ -93,20 +93,19 @@ void PacketSender::append(TimePoint now, TransmitBatch& batch, std::size_t body_
 
 // --- FEC ---
 
-// Repeated on each poll until the group's first packet leaves, which is when its parity is charged. The
-// context's settings may be newer than the session, which keeps its shard counts.
+// Repeated on each poll until the group's first packet leaves. The context's settings may be newer than the
+// session, which keeps its shard counts.
 void PacketSender::plan_group() {
   const FecSettings& fec = parity_policy_.settings();
   const std::uint32_t group = encoder_->next_seqid() / (fec.data_shards + fec.parity_shards);
   encoder_->plan_parity(context_.settings.adaptive_parity
-                            ? parity_policy_.next_group({group, kcp_.loss(), kcp_.idle_capacity_packets(),
-                                                         kcp_.send_window().in_flight()})
+                            ? parity_policy_.next_group(
+                                  {group, kcp_.loss(), kcp_.parity_budget(), kcp_.send_window().in_flight()})
                             : fec.parity_shards);
   kcp_.set_group(fec.data_shards, encoder_->planned_parity());
 }
 
 void PacketSender::protect(TimePoint now, TransmitBatch& batch, MutableBytes body) {
-  if (encoder_->begins_group()) kcp_.charge_parity(encoder_->planned_parity());
   if (encoder_->add(now, body)) append_parity(now, batch);
 }
 
@@ -120,6 +119,7 @@ void PacketSender::append_parity(TimePoint now, TransmitBatch& batch) {
   const std::size_t written = encoder_->finish_group({outs.data(), count});
   for (std::size_t i = 0; i < written; ++i) append(now, batch, size);
   parity_sent_ += written;
+  kcp_.charge_parity(static_cast<std::uint32_t>(written));
 }
 
 }  // namespace kcptun

@@ -28,7 +28,7 @@ class PacketSender {
   /// What it works for; all outlive the sender.
   struct Parts {
     LinkContext& context;
-    Kcp& kcp;  // knows the path: what parity is worth, and the idle capacity that it takes
+    Kcp& kcp;  // knows the path: what parity is worth, and the budget that it is charged to
     PathValidation& validation;
     AntiReplay* anti_replay;  // null: the suite has no session header
   };

@@ -1,5 +1,5 @@
 // The HandshakeState of the Noise framework (revision 34, section 5.3) for the two patterns of this protocol,
-// with X25519, ChaCha20-Poly1305 and BLAKE2b (docs/develop/protocol.md section 13).
+// with X25519, ChaCha20-Poly1305 and BLAKE2b (docs/develop/protocol.md section 15).
 #pragma once
 
 #include <cstddef>

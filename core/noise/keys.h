@@ -1,4 +1,4 @@
-// Keys of the Noise handshake (docs/develop/protocol.md section 13): fixed sizes, secrets wiped.
+// Keys of the Noise handshake (docs/develop/protocol.md section 15): fixed sizes, secrets wiped.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Packets of the suite noise around their sealed bodies: the head, the mask over it, and the hello's proofs
-// that its sender has the shared key (docs/develop/protocol.md section 13).
+// that its sender has the shared key (docs/develop/protocol.md section 15).
 #pragma once
 
 #include <array>

@@ -59,6 +59,8 @@ constexpr std::array kSessionFields{
     OfSession{"received", kSegments, kCounter, "KCP segments received.", member<&S::segments_received>},
     OfSession{"retransmitted", kSegments, kCounter, "Segments sent again.", member<&S::segments_retransmitted>},
     OfSession{"lost", kSegments, kCounter, "Segments that the sender found lost.", member<&S::segments_lost>},
+    OfSession{"thin", kNone, kGauge, "1 while what the session sends leaves in several copies (--thin), else 0.", [](const S& s) -> std::optional<double> { return s.thin; }},
+    OfSession{"copied", kSegments, kCounter, "Copies sent of segments that were not believed lost (--thin).", member<&S::segments_copied>},
     OfSession{"found_again", kSegments, kCounter, "Segments found lost that were not.", member<&S::segments_found_again>},
     OfSession{"repeated", kSegments, kCounter, "Segments received that had come before.", member<&S::segments_repeated>},
     OfSession{"send_window", kSegments, kGauge, "Segments that may be queued or under way together.", member<&S::send_window>},

@@ -44,6 +44,8 @@ struct SessionSnapshot {
 
   std::uint64_t segments_sent = 0, segments_received = 0, segments_retransmitted = 0, segments_lost = 0;
   std::uint64_t segments_found_again = 0, segments_repeated = 0;
+  std::uint64_t segments_copied = 0;
+  bool thin = false;  // what the session sends leaves in several copies
   std::uint64_t send_window = 0, receive_window = 0, peer_window = 0;  // segments
   std::uint64_t send_queue = 0, in_flight = 0, receive_queue = 0;      // segments
   std::uint64_t unread_bytes = 0, unread_streams = 0;

@@ -57,6 +57,8 @@ void take_segments(const Kcp& kcp, SessionSnapshot& to) {
   to.segments_retransmitted = kcp.counters().retransmitted;
   to.segments_lost = sending.counters().lost_by_packet_threshold + sending.counters().lost_by_time +
                      sending.counters().timed_out;
+  to.segments_copied = sending.counters().copies;
+  to.thin = kcp.copies_in_use();
   to.segments_found_again = sending.counters().spurious;
   to.segments_repeated = kcp.counters().repeated;
   to.peer_window = kcp.peer_window();

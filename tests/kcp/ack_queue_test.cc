@@ -63,4 +63,20 @@ TEST_CASE("a full queue of acknowledgements costs no more for each packet than a
   CHECK((std::clock() - begin) / CLOCKS_PER_SEC < 10);
 }
 
+TEST_CASE("an acknowledgement that names a late transmission is written although una covers it") {
+  using Urgency = AckQueue::Urgency;
+  AckQueue queue;
+  queue.add(1, 100);
+  queue.add(2, 90, Urgency::kAlways);
+  queue.add(3, 101);
+  std::vector<std::uint8_t> packet(500);
+  PacketWriter writer(packet.data(), packet.size());
+  Segment blank;
+  blank.una = 10;
+  CHECK(queue.write(writer, blank) == 2);
+  CHECK(load_u32(packet.data() + 12) == 2);
+  CHECK(load_u32(packet.data() + kSegmentHeader + 12) == 3);
+  CHECK(queue.empty());
+}
+
 }  // namespace kcptun

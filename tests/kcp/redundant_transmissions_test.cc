@@ -20,11 +20,13 @@ struct Fixture {
     sent.retransmit(sn, {now, kBytes, {}});
     redundant.add_duplicate(sn, sent.transmit_number());
   }
-  std::optional<std::uint32_t> choose(TimePoint now, RedundantTransmissions::Request request = {
-                                                         1, seconds(1000), kLength, ~std::uint64_t{0}}) {
-    const auto sn = redundant.choose(now, request, sent);
-    if (sn) sent.add_redundant(now, *sn, static_cast<std::uint8_t>(sent[*sn].redundant_copies + 1));
-    return sn;
+  /// A segment that is to be copied.
+  void send_thin(TimePoint now, std::size_t length = kLength) {
+    send_new(now, 1, length);
+    redundant.add_copies(now, sent.next() - 1, sent.transmit_number());
+  }
+  std::optional<std::uint32_t> take(TimePoint now, std::uint8_t copies, std::size_t room = kLength) {
+    return redundant.take_copy(now, {copies, room}, sent);
   }
 
   Scoreboard sent{0};
@@ -33,36 +35,69 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("no segment is chosen that is too long, is in the packet already, or is not in flight") {
+TEST_CASE("copies are due 5 and 12 ms behind a transmission, and further ones only ride along") {
   Fixture f;
-  CHECK_FALSE(f.choose(kStart));
-  f.send_new(kStart, 1, kLength + 1);
-  f.send_new(kStart, 2);
-  f.sent.mark_lost(1);
-  CHECK_FALSE(f.choose(kStart, {1, seconds(1000), kLength, 3}));  // the transmit number of segment 2
-  CHECK(f.choose(kStart) == 2u);
-  CHECK_FALSE(f.choose(kStart));
+  CHECK_FALSE(f.redundant.next_copy_at(4, f.sent));
+  f.send_thin(kStart);
+  CHECK(f.redundant.next_copy_at(4, f.sent) == kStart + milliseconds(5));
+  CHECK_FALSE(f.take(kStart, 4));  // it is in the packet already
+  CHECK(f.take(kStart + milliseconds(5), 4) == 0u);
+  CHECK(f.redundant.next_copy_at(4, f.sent) == kStart + milliseconds(12));
+  CHECK_FALSE(f.take(kStart + milliseconds(5), 4));
+  CHECK_FALSE(f.redundant.next_copy_at(1, f.sent));  // one copy is enough by now
+  CHECK_FALSE(f.take(kStart + milliseconds(12), 1));
+  CHECK(f.take(kStart + milliseconds(12), 2) == 0u);
+  CHECK_FALSE(f.redundant.next_copy_at(4, f.sent));
+  CHECK_FALSE(f.take(kStart + milliseconds(20), 2));
+  CHECK(f.take(kStart + milliseconds(20), 4) == 0u);
+  CHECK(f.take(kStart + milliseconds(40), 4) == 0u);
+  CHECK_FALSE(f.take(kStart + milliseconds(60), 4));
 }
 
-TEST_CASE("only the oldest segments in flight are looked at") {
+TEST_CASE("a packet that leaves a little early carries copies that are not due yet, in another one's place") {
   Fixture f;
-  f.send_new(kStart, RedundantTransmissions::kThinSegments, kLength + 1);
-  f.send_new(kStart, 1);
-  CHECK_FALSE(f.choose(kStart));
+  f.send_thin(kStart);
+  CHECK_FALSE(f.take(kStart + RedundantTransmissions::kMinCopyGap - Duration(1), 2));
+  CHECK(f.take(kStart + RedundantTransmissions::kMinCopyGap, 2) == 0u);
+  CHECK(f.redundant.next_copy_at(2, f.sent) == kStart + milliseconds(12));
+  CHECK(f.take(kStart + milliseconds(9), 2) == 0u);
+  CHECK_FALSE(f.redundant.next_copy_at(2, f.sent));
+}
+
+TEST_CASE("what is acknowledged, sent again or too long has no copy") {
+  Fixture f;
+  for (int i = 0; i < 3; ++i) f.send_thin(kStart);
   f.sent.handle_ack(kStart, 0, wire_ms(kStart));
-  CHECK(f.choose(kStart) == RedundantTransmissions::kThinSegments);
+  f.sent.mark_lost(1);
+  f.sent.retransmit(1, {kStart, kBytes, {}});
+  const TimePoint due = kStart + milliseconds(5);
+  CHECK_FALSE(f.take(due, 2, kLength - 1));
+  CHECK(f.take(due, 2) == 2u);
+  CHECK_FALSE(f.take(due, 2));
 }
 
-TEST_CASE("an overdue segment gets more redundant transmissions, up to a limit") {
+TEST_CASE("copies that could not leave in time are forgotten, and there is a limit to those that wait") {
+  constexpr auto kMax = static_cast<std::uint32_t>(RedundantTransmissions::kMaxPendingCopies);
   Fixture f;
-  f.send_new(kStart, 1);
-  TimePoint now = kStart;
-  for (int copies = 0; copies < RedundantTransmissions::kMaxCopies; ++copies) {
-    if (copies > 0) CHECK_FALSE(f.choose(now, {1, milliseconds(10), kLength, 9}));
-    now += milliseconds(11);
-    CHECK(f.choose(now, {1, milliseconds(10), kLength, 9}) == 0u);
+  for (std::uint32_t sn = 0; sn <= kMax; ++sn) f.send_thin(kStart);
+  const TimePoint due = kStart + milliseconds(5);
+  SECTION("each stage is bounded") {
+    std::uint32_t taken = 0;
+    while (const auto sn = f.take(due, 1)) CHECK(*sn == taken++);
+    CHECK(taken == kMax);
   }
-  CHECK_FALSE(f.choose(now + seconds(9), {1, milliseconds(10), kLength, 9}));
+  SECTION("those that are due") {
+    f.send_thin(kStart + milliseconds(1));
+    f.redundant.drop_due_copies(due);
+    CHECK_FALSE(f.take(due, 2));
+    f.send_thin(kStart + milliseconds(1));
+    f.redundant.drop_due_copies(due);
+    CHECK(f.take(due + milliseconds(1), 2) == kMax + 2);
+  }
+  SECTION("all") {
+    f.redundant.drop_copies();
+    CHECK_FALSE(f.redundant.next_copy_at(2, f.sent));
+  }
 }
 
 TEST_CASE(

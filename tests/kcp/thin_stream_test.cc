@@ -1,4 +1,6 @@
-// Small segments that leave again though nobody believes them lost, and what the receiver makes of them.
+// Segments of thin streams that leave again although they are not believed lost, and what the peer does with
+// them.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -10,7 +12,6 @@ namespace {
 constexpr std::size_t kMss = 10;
 constexpr std::size_t kPacketSize = 200;
 constexpr Duration kGap = milliseconds(20);
-constexpr Duration kNeverOverdue = seconds(1000);
 const TimePoint kStart{seconds(100)};
 
 struct Window {
@@ -18,11 +19,13 @@ struct Window {
     std::vector<MutableBytes> pieces;
     window.prepare(size, pieces);
     window.commit(size);
-    REQUIRE(window.poll_transmission(now, window.una() + 1000, kMss));
+    const auto first = window.poll_transmission(now, window.una() + 1000, kMss);
+    REQUIRE(first);
+    window.add_copies(now, *first);
   }
-  /// The number of the segment that is repeated, -1 if none is.
-  int repeat(TimePoint now, std::uint8_t times = 1, Duration overdue = kNeverOverdue) {
-    const auto copy = window.poll_redundant(now, {times, overdue, kMss, window.next_transmit_number()});
+  /// The number of the segment that is copied, -1 if none is.
+  int copy(TimePoint now, std::uint8_t copies = 2) {
+    const auto copy = window.poll_copy(now, {copies, kMss});
     if (!copy) return -1;
     CHECK(copy->kind == SendWindow::Kind::kRedundant);
     return static_cast<int>(copy->sn);
@@ -65,48 +68,31 @@ KcpSettings settings() {
 }  // namespace
 
 TEST_CASE(
-    "a small segment is repeated once, or twice in packets of different moments, the least repeated one "
-    "first") {
+    "the acknowledgement of any copy shows that the first transmission was lost, that of the first one that "
+    "it "
+    "was not") {
   Window w;
   w.send(kStart, 4);
-  w.send(kStart + kGap, 4);
-  const TimePoint later = kStart + 2 * kGap;
-  SECTION("once") {
-    CHECK(w.repeat(later) == 0);
-    CHECK(w.repeat(later) == 1);
-    CHECK(w.repeat(later) == -1);
-    CHECK(w.repeat(later + kGap) == -1);
-    CHECK(w.repeat(later + kGap, 1, milliseconds(1)) == 0);  // overdue
-  }
-  SECTION("twice") {
-    CHECK(w.repeat(later, 2) == 0);
-    w.send(later, 4);
-    CHECK(w.repeat(later, 2) == 1);
-    CHECK(w.repeat(later, 2) == 2);
-    CHECK(w.repeat(later, 2) == -1);
-    w.send(later + kGap, 4);
-    CHECK(w.repeat(later + kGap, 2) == 3);
-    CHECK(w.repeat(later + kGap, 2) == 0);
-  }
-  CHECK(w.window.counters().lost_by_time == 0);
-}
-
-TEST_CASE(
-    "the acknowledgement of any repeat tells that the first copy was lost, that of the first one that it was "
-    "not") {
-  Window w;
-  w.send(kStart, 4);
-  REQUIRE(w.repeat(kStart + kGap, 2) == 0);
-  REQUIRE(w.repeat(kStart + 2 * kGap, 2) == 0);
-  SECTION("the first repeat's, though there was a second one") {
+  REQUIRE(w.copy(kStart + kGap) == 0);
+  REQUIRE(w.copy(kStart + 2 * kGap) == 0);
+  SECTION("the first copy's, though there was a second one") {
     // Of copies in the middle only the time stamp is known, which is a millisecond late at most.
-    CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap)).rtt ==
-          2 * kGap + milliseconds(1));
+    const TimePoint now = kStart + 3 * kGap;
+    CHECK(w.window.handle_ack(now, 0, wire_ms(kStart + kGap)).rtt == 2 * kGap + milliseconds(1));
+    w.window.end_batch(now + OvertakenTransmissions::kPatience,
+                       RttEstimator(milliseconds(30), milliseconds(10)));
     const SendWindow::PathOutcomes outcomes = w.window.take_outcomes();
     CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 1);
     CHECK(outcomes.first[FirstOutcome::kUnprotectedArrived] == 0);
   }
-  SECTION("the first copy's") {
+  SECTION("the first copy's, which had only overtaken the first transmission") {
+    w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart + kGap));
+    w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart));
+    const SendWindow::PathOutcomes outcomes = w.window.take_outcomes();
+    CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 0);
+    CHECK(outcomes.first[FirstOutcome::kUnprotectedArrived] == 1);
+  }
+  SECTION("the first transmission's") {
     CHECK(w.window.handle_ack(kStart + 3 * kGap, 0, wire_ms(kStart)).rtt == 3 * kGap);
     const SendWindow::PathOutcomes outcomes = w.window.take_outcomes();
     CHECK(outcomes.first[FirstOutcome::kUnprotectedLost] == 0);
@@ -155,6 +141,83 @@ TEST_CASE("a question, which is an empty copy, is always answered") {
   const auto answer = b.packets(kStart + 3 * half + milliseconds(1));
   REQUIRE(answer.size() == 1);
   CHECK(a.kcp.matches_challenge(answer[0], 4711));
+}
+
+TEST_CASE("a copy that arrives after its segment was found lost makes that no spurious loss") {
+  Window w;
+  w.send(kStart, 4);
+  w.send(kStart + milliseconds(1), 4);
+  REQUIRE(w.copy(kStart + milliseconds(5)) == 0);
+  RttEstimator rtt(milliseconds(30), milliseconds(10));
+  rtt.add_sample(kStart, milliseconds(40));
+  w.window.handle_ack(kStart + milliseconds(41), 1, wire_ms(kStart + milliseconds(1)));
+  w.window.end_batch(kStart + milliseconds(41), rtt);
+  REQUIRE(w.window.handle_timeout(kStart + milliseconds(50), rtt).by_time == 1);
+  const TimePoint again = kStart + milliseconds(51);
+  REQUIRE(w.window.poll_transmission(again, w.window.una() + 1000, kMss)->kind ==
+          SendWindow::Kind::kRetransmission);
+  const bool first_arrived = GENERATE(false, true);
+  const TimePoint arrived = first_arrived ? kStart : kStart + milliseconds(5);
+  CHECK(w.window.handle_ack(kStart + milliseconds(55), 0, wire_ms(arrived)).spurious == first_arrived);
+}
+
+// --- a session, packet by packet ---
+
+TEST_CASE(
+    "the first message of a session leaves three times within 15 ms, each time in a packet of its own") {
+  Side a(settings());
+  a.write(50);
+  std::vector<int> left;
+  for (int ms = 0; ms <= 30; ++ms) {
+    const TimePoint now = kStart + milliseconds(ms);
+    if (const auto due = a.kcp.next_timeout(); ms > 0 && due && *due <= now) a.kcp.handle_timeout(now);
+    for (const auto& packet : a.packets(now)) {
+      CHECK(packet.size() == kSegmentHeader + 50);
+      left.push_back(ms);
+    }
+  }
+  CHECK(left == std::vector{0, 5, 12});
+  CHECK(a.kcp.copies_in_use());
+  CHECK(a.kcp.send_window().counters().copies == 2);
+  CHECK(a.kcp.counters().retransmitted == 0);
+}
+
+TEST_CASE("no copy leaves of what was acknowledged, of bulk, with thin off or with nc 0") {
+  KcpSettings s = settings();
+  std::size_t bytes = 50;
+  bool acknowledged = false;
+  SECTION("acknowledged") { acknowledged = true; }
+  SECTION("bulk") { bytes = 2 * ThinMeter::kBurst; }
+  SECTION("off") { s.thin = ThinMode::kOff; }
+  SECTION("nc 0") {
+    s.tuning.no_congestion_control = false;
+    s.tuning.interval = milliseconds(10);
+  }
+  Side a(s), b(s);
+  a.write(bytes);
+  const auto data = a.packets(kStart);
+  CHECK(data.size() == std::min<std::size_t>(
+                           (bytes + kPacketSize - kSegmentHeader - 1) / (kPacketSize - kSegmentHeader), 32));
+  if (acknowledged) {
+    b.give(kStart + milliseconds(2), data);
+    a.give(kStart + milliseconds(4), b.packets(kStart + milliseconds(2)));
+  }
+  for (int ms = 5; ms <= 15; ++ms) {
+    a.kcp.handle_timeout(kStart + milliseconds(ms));
+    CHECK(a.packets(kStart + milliseconds(ms)).empty());
+  }
+  CHECK(a.kcp.send_window().counters().copies == 0);
+}
+
+TEST_CASE("a sender that may send nothing forgets its copies and wakes up for none") {
+  Side a(settings());
+  a.write(50);
+  REQUIRE(a.packets(kStart).size() == 1);
+  const TimePoint due = kStart + milliseconds(5);
+  REQUIRE(a.kcp.next_timeout() == due);
+  a.kcp.handle_timeout(due);  // the rate limiter holds back: nobody polls
+  REQUIRE(a.kcp.next_timeout());
+  CHECK(*a.kcp.next_timeout() > due);
 }
 
 }  // namespace kcptun

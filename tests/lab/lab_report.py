@@ -12,6 +12,7 @@ METRICS = {
     "one_way_p99": ("one way p99, ms", 1),
     "echo_p50": ("echo p50, ms", 1),
     "echo_p99": ("echo p99, ms", 1),
+    "echo_p999": ("echo p99.9, ms", 1),
     "wire_bytes": ("bytes on the wire per message and its echo", 0),
     "above_p50": ("above the path's RTT, p50, ms", 1),
     "above_p99": ("above the path's RTT, p99, ms", 1),

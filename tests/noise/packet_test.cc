@@ -1,4 +1,4 @@
-// Whole packets of section 13 against those of an independent implementation (tests/vectors/noise.py).
+// Whole packets of section 15 against those of an independent implementation (tests/vectors/noise.py).
 #include "core/noise/packet.h"
 
 #include "tests/noise/fixtures.h"

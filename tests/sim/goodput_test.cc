@@ -1,6 +1,6 @@
-// What a sender achieves on a path, in virtual time: goodput, fairness, delay beside bulk traffic, thin
-// streams. The paths are those of tests/lab/rows.py. Each bound is slightly below what the simulation
-// reaches.
+// What a sender achieves on a path, in virtual time: goodput, fairness, delay beside bulk traffic
+// (thin_test.cc has thin streams). The paths are those of tests/lab/rows.py. Each bound is slightly below
+// what the simulation reaches.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
@@ -107,25 +107,6 @@ TEST_CASE("a small message beside a bulk stream waits for no queue") {
   REQUIRE(delays.size() > 900);
   CHECK(percentile(delays, 0.5) <= milliseconds(rtt) / 2 + milliseconds(8));
   CHECK(percentile(delays, 0.95) <= milliseconds(rtt) / 2 + milliseconds(40));
-}
-
-TEST_CASE("a thin stream loses no message for longer than a gap or two") {
-  struct Row {
-    double loss;
-    Duration p99;
-  };
-  const auto row =
-      GENERATE(Row{0, milliseconds(26)}, Row{0.02, milliseconds(75)}, Row{0.1, milliseconds(105)});
-  CAPTURE(row.loss);
-  constexpr std::size_t kCount = 1500;
-  SimPair pair(settings_on({50, 100, row.loss}, 2048), {messages(100, milliseconds(20), kCount)}, 1);
-  CHECK(pair.run(kBegin + seconds(60), [&] { return pair.server().flows.received() == 100 * kCount; }));
-  const std::vector<Duration>& delays = pair.server().flows.message_delays();
-  REQUIRE(delays.size() == kCount);
-  CHECK(percentile(delays, 0.99) <= row.p99);
-  // Twice the bytes at most. A message takes 100 + smux 8 + KCP 24 + FEC 8 + nonce and checksum 20, plus IP
-  // and UDP 28.
-  CHECK(pair.network().sent_to(Role::kServer).bytes <= kCount * 2 * 188);
 }
 
 TEST_CASE("windows that follow the path grow with it, and no further than it takes") {

@@ -36,6 +36,7 @@ struct FlowPlan {
   // as is accepted.
   std::size_t message_size = 0;
   Duration message_gap{0};
+  bool echoes = false;  // the server returns what arrives at once, instead of writing at message_gap
 
   TimePoint message_at(std::size_t offset) const {
     return opens_at + message_gap * static_cast<std::int64_t>(offset / message_size);
@@ -279,6 +280,7 @@ class SimFlows {
 
   bool write(TimePoint now, Link& link, Flow& flow) {
     if (flow.over || flow.finished || !flow.may_send) return false;
+    if (flow.plan->echoes && role_ == Role::kServer) return echo(link, flow);
     if (flow.plan->message_size > 0) flow.write_at = flow.plan->message_at(flow.sent);
     if (flow.write_at && *flow.write_at > now) return false;
     flow.write_at.reset();
@@ -299,6 +301,18 @@ class SimFlows {
     } else {
       link.finish(flow.sid);
     }
+    return flow.finished = true;
+  }
+
+  bool echo(Link& link, Flow& flow) {
+    bool progress = false;
+    while (flow.sent < flow.received) {
+      const std::size_t written = write_some(link, flow);
+      if (written == kNever) return progress;
+      progress = true;
+    }
+    if (flow.sent < flow.to_send) return progress;
+    link.finish(flow.sid);
     return flow.finished = true;
   }
 

@@ -52,4 +52,12 @@ inline FlowPlan messages(std::size_t size, Duration gap, std::size_t count) {
   return plan;
 }
 
+/// The same, each returned by the server at once.
+inline FlowPlan echoed_messages(std::size_t size, Duration gap, std::size_t count) {
+  FlowPlan plan = messages(size, gap, count);
+  plan.answer = plan.request;
+  plan.echoes = true;
+  return plan;
+}
+
 }  // namespace kcptun::test

@@ -1,4 +1,4 @@
-#include "core/kcp/idle_capacity.h"
+#include "core/kcp/redundancy_budget.h"
 
 #include <catch2/catch.hpp>
 
@@ -11,7 +11,7 @@ const TimePoint kStart{seconds(100)};
 }  // namespace
 
 TEST_CASE("idle time becomes room, from its begin to the next departure") {
-  IdleCapacity room;
+  RedundancyBudget room;
   room.end_idle(kStart, kPath);
   CHECK(room.bytes() == 0);
   room.begin_idle(kStart);
@@ -23,7 +23,7 @@ TEST_CASE("idle time becomes room, from its begin to the next departure") {
 }
 
 TEST_CASE("room is kept for a round trip's idle time at most, and spent as far as there is any") {
-  IdleCapacity room;
+  RedundancyBudget room;
   room.begin_idle(kStart);
   room.end_idle(kStart + milliseconds(50), kPath);
   CHECK(room.bytes() == 50'000);
@@ -37,7 +37,7 @@ TEST_CASE("room is kept for a round trip's idle time at most, and spent as far a
 }
 
 TEST_CASE("a path of which nothing is known has no room") {
-  IdleCapacity room;
+  RedundancyBudget room;
   room.begin_idle(kStart);
   room.end_idle(kStart + seconds(1), {});
   CHECK(room.bytes() == 0);

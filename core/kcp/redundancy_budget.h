@@ -1,4 +1,4 @@
-// The bytes that a path would have carried while its sender was idle.
+// The bytes that may leave beside the data.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,10 @@
 
 namespace kcptun {
 
-/// They may be spent on packets beside the data.
-class IdleCapacity {
+/// The one account of all redundancy: parity, copies of thin streams and duplicate retransmissions. It earns
+/// what the path would have carried while its sender was idle, or a multiple of what a thin stream sends, and
+/// each redundant packet is charged when it leaves.
+class RedundancyBudget {
  public:
   /// Round trips of idle time that count at most. The path's queue and the peer's window hold about one; with
   /// more, redundancy takes capacity that the data needs by now.
@@ -22,13 +24,19 @@ class IdleCapacity {
     if (!idle_since_) idle_since_ = now;
   }
   bool is_idle() const { return idle_since_.has_value(); }
-  /// Data leaves: adds what `path` would have carried since begin_idle(). Without begin_idle(), nothing
+  /// Data leaves: earns what `path` would have carried since begin_idle(). Without begin_idle(), nothing
   /// happens.
   void end_idle(TimePoint now, const PathEstimate& path) {
     if (!idle_since_) return;
     bytes_ =
         std::min(bytes_ + carried(now - *idle_since_, path), carried(kRoundTrips * path.round_trip, path));
     idle_since_.reset();
+  }
+  /// The idle time until now earns nothing.
+  void discard_idle() { idle_since_.reset(); }
+  /// Earns `bytes`, up to `limit` in all.
+  void earn(std::uint64_t bytes, std::uint64_t limit) {
+    bytes_ = std::max(bytes_, std::min(bytes_ + bytes, limit));
   }
   /// Takes `bytes` bytes, or all that there are.
   void spend(std::uint64_t bytes) { bytes_ -= std::min(bytes_, bytes); }
