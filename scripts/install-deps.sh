@@ -39,6 +39,7 @@ test     shadowsocks-libev     the real host program of the plugin test
 test     zbar-tools            reads the QR code of a pairing string
 test     nftables              lists the firewall rules of tcp mode in its test
 test     iptables              the rules of the real kcptun in tcp mode
+test     curl                  a SOCKS5 and HTTP CONNECT client
 test     iproute2              network namespaces of the lab
 test     iperf3                goodput through the tunnel and the lab
 lint     clang-format-14       formats

@@ -19,19 +19,18 @@
 namespace kcptun {
 namespace {
 
-// RFC 1928 has addresses for literals; a server need not resolve them.
-std::optional<Socks5Address> destination_of(const std::string& host, std::uint16_t port) {
-  if (host.empty()) return std::nullopt;
-  if (const auto literal = parse_ip(host, port)) return socks5_endpoint(*literal);
-  return socks5_name(host, port);
-}
-
 std::string shown(const Socks5Address& destination) {
   if (!destination.is_name()) return to_string(destination.endpoint);
   return printable(destination.name, Socks5Address::kMaxName) + ':' + std::to_string(destination.port());
 }
 
 }  // namespace
+
+std::optional<Socks5Address> destination_of(const std::string& host, std::uint16_t port) {
+  if (host.empty()) return std::nullopt;
+  if (const auto literal = parse_ip(host, port)) return socks5_endpoint(*literal);
+  return socks5_name(host, port);
+}
 
 /// One application that has not asked yet.
 class Entrance::Handshake final : private Deadline {

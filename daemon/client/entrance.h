@@ -17,6 +17,9 @@
 
 namespace kcptun {
 
+/// A literal as an address, which the server need not resolve, else a name. None: SOCKS5 cannot carry it.
+std::optional<Socks5Address> destination_of(const std::string& host, std::uint16_t port);
+
 /// Accepts from one listening socket. Where the forward or the firewall names the target, the connection is
 /// passed on at once. Otherwise the application is asked: the entrance reads its request (SOCKS5; at an http
 /// entrance also HTTP CONNECT) and passes the connection on with what follows it. The application then waits

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "config/forwards.h"
+#include "daemon/client/entrance.h"
 #include "daemon/io/listener.h"
 #include "daemon/net/port_probe.h"
 #include "daemon/tunnel/tunnel.h"
@@ -43,10 +44,11 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
   std::vector<SocketsByPart> forwarded;
   for (std::size_t i = 0; i < profile_.forwards.size(); ++i) {
     const Forward& forward = profile_.forwards[i];
-    if (forward.kind == ForwardKind::kUdp)
-      return Error{"forward " + listen_text(forward) + ": this version carries no UDP"};
     const bool tproxy = forward.kind == ForwardKind::kTproxy;
-    Result<SocketsByPart> opened = open_listeners({forward.listen, addresses.forwards[i], tproxy}, inherited);
+    Result<SocketsByPart> opened =
+        forward.kind == ForwardKind::kUdp
+            ? open_udp(forward, addresses.forwards[i])
+            : open_listeners({forward.listen, addresses.forwards[i], tproxy}, inherited);
     if (!opened) return Error{"forward " + listen_text(forward) + ": " + opened.error()};
     forwarded.push_back(std::move(*opened));
   }
@@ -60,6 +62,18 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
         client_.parts[i]->listen(std::move(fd), profile_.forwards[j]);
   }
   return true;
+}
+
+// The first worker has the entrance, and so its sessions have all flows. Returns no sockets: the entrance has
+// them.
+Result<Tunnel::SocketsByPart> Tunnel::open_udp(const Forward& forward,
+                                               const std::vector<IpEndpoint>& addresses) {
+  const std::optional<Socks5Address> target = destination_of(forward.target->host, forward.target->port_min);
+  if (!target) return Error{"SOCKS5 cannot carry the target's name"};
+  for (const IpEndpoint& address : addresses)
+    if (Result<IpEndpoint> bound = client_.parts.front()->listen_udp(address, *target); !bound)
+      return Error{bound.error()};
+  return SocketsByPart(client_.parts.size());
 }
 
 // One socket per worker on each TCP address, one for the first worker on a unix path.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -44,6 +45,8 @@ LinkSettings link_settings(const Profile& profile) {
   settings.rate_limit = profile.ratelimit;
   if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams | kDatagramPackets;
   if (!profile.forwards.empty()) settings.smux.capabilities |= kRequestStreams;
+  if (std::ranges::find(profile.forwards, ForwardKind::kUdp, &Forward::kind) != profile.forwards.end())
+    settings.smux.capabilities |= kDatagramPackets;
   return settings;
 }
 
