@@ -171,7 +171,7 @@ void Kcp::write_data(TimePoint now, PacketWriter& writer) {
 void Kcp::write_copies(TimePoint now, PacketWriter& writer, std::uint8_t copies) {
   while (writer.fits(1)) {
     const std::size_t room = std::min(redundancy_.copy_room(0), writer.room());
-    const std::optional<SendWindow::Transmission> copy = send_.poll_copy(now, {copies, room});
+    const std::optional<SendWindow::Transmission> copy = send_.poll_redundant(now, {copies, room});
     if (!copy) return;
     write_transmission(now, writer, *copy);
     redundancy_.charge(kSegmentHeader + copy->data.size());

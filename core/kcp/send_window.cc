@@ -45,7 +45,7 @@ std::optional<SendWindow::Transmission> SendWindow::poll_transmission(TimePoint 
   return send_new(now);
 }
 
-std::optional<SendWindow::Transmission> SendWindow::poll_copy(
+std::optional<SendWindow::Transmission> SendWindow::poll_redundant(
     TimePoint now, const RedundantTransmissions::Request& request) {
   const std::optional<std::uint32_t> sn = redundant_.take_copy(now, request, sent_);
   if (!sn) return std::nullopt;

@@ -71,7 +71,7 @@ class SendWindow {
     redundant_.add_copies(now, transmission.sn, sent_.transmit_number());
   }
   /// The next copy (RedundantTransmissions::take_copy).
-  std::optional<Transmission> poll_copy(TimePoint now, const RedundantTransmissions::Request& request);
+  std::optional<Transmission> poll_redundant(TimePoint now, const RedundantTransmissions::Request& request);
   std::optional<TimePoint> next_copy_at(std::uint8_t copies) {
     return redundant_.next_copy_at(copies, sent_);
   }

@@ -25,7 +25,7 @@ struct Window {
   }
   /// The number of the segment that is copied, -1 if none is.
   int copy(TimePoint now, std::uint8_t copies = 2) {
-    const auto copy = window.poll_copy(now, {copies, kMss});
+    const auto copy = window.poll_redundant(now, {copies, kMss});
     if (!copy) return -1;
     CHECK(copy->kind == SendWindow::Kind::kRedundant);
     return static_cast<int>(copy->sn);
