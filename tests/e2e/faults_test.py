@@ -208,7 +208,9 @@ class Clock(FaultCase):
                 file.write(struct.pack("=q", shift))
 
     def shifted_tunnel(self, common):
-        return self.tunnel([*FAST, *common], environment=self.environments[0], server_environment=self.environments[1])
+        # One session, so that those that are opened can be counted.
+        return self.tunnel([*FAST, *common], client_args=["--conn", 1], environment=self.environments[0],
+                           server_environment=self.environments[1])
 
     def check_transfers_go_on(self, tunnel, steps):
         async def across():
