@@ -88,7 +88,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kCongestion, kKcp, kB, kChoice, kNextSession, "cc", "", "cc", {}, "auto", "auto",
      "congestion control"},
     {kThin, kKcp, kB, kChoice, kLive, "thin", "", "thin", {}, "auto", "auto",
-     "send what sessions below 512 kbit/s send up to three times, a few milliseconds apart: auto where the path may lose packets, on always"},
+     "send what sessions below 512 kbit/s send several times, a few milliseconds apart, for at most 3.5 times the bytes: auto where the path may lose packets, on always"},
 
     {kDataShard, kFec, kB, kNumber, kNextSession, "datashard", "ds", "datashard", {0, 255}, "10", "10",
      "data packets in a group, 0: no forward error correction"},

@@ -64,7 +64,7 @@ bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
       std::make_unique<PollHandle>(engine_.uv(), number, [this, number](int) { handle_poll(number); });
   if (!poll->watch(UV_WRITABLE)) {
     note_error(errno);
-    error_ = std::string("the system refuses to watch the connection: ") + error_;
+    error_ = std::string("cannot watch the connection: ") + error_;
     return false;
   }
   attempts_.push_back({std::move(fd), std::move(poll), std::move(address)});

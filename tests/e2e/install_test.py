@@ -59,7 +59,7 @@ class Man(unittest.TestCase):
         fields = re.findall(r"^\| `-[^`]*` \| `([^`]*)` \|", run(program("client"), "--help-markdown").stdout, re.M)
         self.assertGreater(len(fields), 30)
         for field in fields:
-            self.assertRegex(text, rf"(?m)^ +{field} \((string|number|boolean)")
+            self.assertRegex(text, rf"(?m)^ +{field} \((string|number|boolean|array)")
 
 
 class Completion(unittest.TestCase):
