@@ -139,7 +139,8 @@ Settings other_side(const Settings& mine, const std::string& own_host) {
 
 bool belongs_in_profile(const Settings& settings, const Option& option) {
   if (option.json.empty() || !option.applies_to(settings.role())) return false;
-  return option.group == OptionGroup::kAddresses || must_agree(option.id) || is_chosen(settings, option.id);
+  const bool address = option.group == OptionGroup::kAddresses && option.kind == OptionKind::kAddress;
+  return address || must_agree(option.id) || is_chosen(settings, option.id);
 }
 
 /// `text` as comment lines that a terminal of kColumns shows whole.

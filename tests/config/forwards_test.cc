@@ -157,7 +157,7 @@ TEST_CASE("An array of forwards with something else in it is refused") {
         field + "[...] has an object with two \"listen\"");
   CHECK(line("[{\"listen\": \"a=b\"}]") ==
         field + "[...] has an object whose \"listen\" has an =, which separates it from the target");
-  CHECK(line("[\"a,b\"]") == field + "[...] has an entry with a comma, which separates entries");
+  CHECK(line("[\"a,b\"]") == field + "[...] has an entry with a comma; each entry is an element of its own");
   CHECK(line("1") == field + "1 is a number, expected an array");
   CHECK(line("{\"listen\": \"a\"}") == field + "{...} is an object, expected an array");
 }
