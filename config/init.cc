@@ -77,7 +77,7 @@ std::string bracketed(const std::string& host) {
 /// --public-address with the port of --listen if it has none. REQUIRES: prepare_init() took the settings.
 std::string public_address(const Settings& server, const std::string& own_host) {
   const HostPort listen = listen_of(server);
-  const std::string asked(without_blanks(server.text(kPublicAddress)));
+  std::string asked(without_blanks(server.text(kPublicAddress)));
   if (asked.empty()) {
     return bracketed(is_every_address(listen.host) ? own_host : listen.host) + ':' + ports_of(listen);
   }

@@ -110,7 +110,7 @@ TEST_CASE("a flood of datagrams leaves bulk its part of the path") {
 TEST_CASE("datagrams alone use the whole path") {
   const PathPlan path{.rtt_ms = 40, .mbit = 50};
   SimPair pair(datagram_settings(path, 0), {messages(100, seconds(60), 2)}, 1);  // the stream stays open
-  Sender sender(1200, microseconds(240), 40'000);  // 40 Mbit/s for 9.6 s
+  Sender sender(1200, microseconds(240), 40'000);                                // 40 Mbit/s for 9.6 s
   pair.accompany(sender);
   run_for(pair, seconds(15));
   CHECK(sender.arrived() == 40'000);

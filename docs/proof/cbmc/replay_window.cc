@@ -2,12 +2,14 @@
 // smaller: core/link/replay_window s/kWords = 128/kWords = 8/; s/kSpan = 8128/kSpan = 448/
 // CBMC: core/link/replay_window.cc takes each number once, and never refuses a new one within the span.
 //
-// The ring has 8 words in the proof (see "smaller"); with 128 the solver did not end in the 25 minutes tried. The number
-// of words enters the source only as the modulus, and as the span, which is 64 numbers less than the ring.
+// The ring has 8 words in the proof (see "smaller"); with 128 the solver did not end in the 25 minutes tried.
+// The number of words enters the source only as the modulus, and as the span, which is 64 numbers less than
+// the ring.
 //
-// By induction over any sequence of mark(). `witness` is any number, and `marked` is whether it was ever marked; the
-// window does not know them. The invariant relates them to the window's state. It holds at the start (step 1). If it holds
-// before mark() of any fresh number, it holds after it (step 2). It decides what fresh() answers (step 3).
+// By induction over any sequence of mark(). `witness` is any number, and `marked` is whether it was ever
+// marked; the window does not know them. The invariant relates them to the window's state. It holds at the
+// start (step 1). If it holds before mark() of any fresh number, it holds after it (step 2). It decides what
+// fresh() answers (step 3).
 #define private public  // the proof looks at the state
 #include "core/link/replay_window.cc"
 #undef private
@@ -35,7 +37,8 @@ bool is_newest_word(const ReplayWindow& window, std::uint64_t number) {
 
 bool invariant(const ReplayWindow& window, const Ghost& ghost) {
   if (window.end_ > kNumbers) return false;
-  if (ghost.witness >= window.end_)  // bits beyond the end of the newest word are clear, for mark() does not clear it
+  if (ghost.witness >=
+      window.end_)  // bits beyond the end of the newest word are clear, for mark() does not clear it
     return !ghost.marked && (!is_newest_word(window, ghost.witness) || !bit_of(window, ghost.witness));
   return window.end_ - ghost.witness > ReplayWindow::kSpan || bit_of(window, ghost.witness) == ghost.marked;
 }
@@ -63,8 +66,10 @@ void steps_2_and_3() {
   ghost.marked = nondet_bool();
   __CPROVER_assume(ghost.witness < kNumbers);
   __CPROVER_assume(invariant(window, ghost));
-  __CPROVER_assert(window.fresh(ghost.witness) == fresh_as_specified(window, ghost), "fresh() answers as specified");
-  __CPROVER_assert(window.newest(ghost.witness) == (ghost.witness >= window.end()), "newest() answers as specified");
+  __CPROVER_assert(window.fresh(ghost.witness) == fresh_as_specified(window, ghost),
+                   "fresh() answers as specified");
+  __CPROVER_assert(window.newest(ghost.witness) == (ghost.witness >= window.end()),
+                   "newest() answers as specified");
 
   const std::uint64_t number = nondet_number();
   __CPROVER_assume(number < kNumbers);
@@ -75,11 +80,13 @@ void steps_2_and_3() {
   __CPROVER_assert(invariant(window, ghost), "mark() keeps the invariant");
   __CPROVER_assert(!window.fresh(number), "no number is taken twice");
   __CPROVER_assert(window.end() == (number >= end ? number + 1 : end), "the window only moves forward");
-  __CPROVER_assert(window.fresh(ghost.witness) == fresh_as_specified(window, ghost), "fresh() answers so afterwards");
+  __CPROVER_assert(window.fresh(ghost.witness) == fresh_as_specified(window, ghost),
+                   "fresh() answers so afterwards");
 }
 
 int main() {
-  __CPROVER_assert(ReplayWindow::kSpan == 64 * (ReplayWindow::kWords - 1), "CBMC reads the constant as compilers do");
+  __CPROVER_assert(ReplayWindow::kSpan == 64 * (ReplayWindow::kWords - 1),
+                   "CBMC reads the constant as compilers do");
   step_1_start();
   steps_2_and_3();
   return 0;
