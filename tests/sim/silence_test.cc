@@ -73,7 +73,7 @@ TEST_CASE("outages of 5 s end no session, and are no restart") {
     s.to_server.reorder = s.to_client.reorder = 0.1;
     s.to_server.reorder_by = s.to_client.reorder_by = milliseconds(900);
     s.to_server.duplicate = s.to_client.duplicate = 0.1;
-    SimPair pair(s, {talker(3'000'000, milliseconds(200))}, seed);
+    SimPair pair(s, {talker(5'000'000, milliseconds(200))}, seed);
     ever_suspected_dead(pair, milliseconds(50));
     bool suspected_dead = false;
     for (int outage = 0; outage < 3; ++outage) {

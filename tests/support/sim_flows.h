@@ -122,6 +122,7 @@ class SimFlows {
     bool over = false;  // reset by either end
     std::optional<TimePoint> read_at;
     std::optional<TimePoint> write_at;
+    bool cut_short = false;  // the last write had less room than the application had bytes
   };
 
   static bool flow_done(const Flow& flow) {
@@ -290,7 +291,7 @@ class SimFlows {
       if (written == kNever) return progress;
       if (flow.plan->takes_turns) flow.turn -= std::min(flow.turn, written);
       progress |= written > 0;
-      if ((flow.write_at = maybe_pause(now, flow))) return progress;
+      if (!flow.cut_short && (flow.write_at = maybe_pause(now, flow))) return progress;
       if (flow.plan->message_size > 0 && (flow.write_at = flow.plan->message_at(flow.sent)) > now)
         return progress;
     }
@@ -329,6 +330,7 @@ class SimFlows {
     for (const MutableBytes piece : pieces)
       for (std::uint8_t& byte : piece) byte = pattern(salt, flow.sent + size++);
     if (size > wish) fail("more room than asked for");
+    flow.cut_short = size < wish;
     if (message == 0 && random_.chance(0.1)) size = random_.next() % (size + 1);
     link.commit_write(flow.sid, size);
     flow.sent += size;
