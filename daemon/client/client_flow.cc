@@ -1,22 +1,15 @@
 #include "daemon/client/client_flow.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 namespace kcptun {
 namespace {
 
-// RFC 1928: version 5, one method: none.
-constexpr std::array<std::uint8_t, 3> kGreeting{5, 1, 0};
-// Version 5, UDP in TCP, reserved. The address follows.
-constexpr std::array<std::uint8_t, 3> kRequest{5, 5, 0};
-
-const char* explain_reply(std::uint8_t code) {
+const char* explain_reply(ReplyCode code) {
   switch (code) {
-    case 2:
+    case ReplyCode::kNotAllowed:
       return "the server's rules do not allow it";
-    case 7:
+    case ReplyCode::kCommandNotSupported:
       return "the server has no UDP";
     default:
       return "the server failed";
@@ -31,10 +24,7 @@ ClientFlow::ClientFlow(UdpEntrance& entrance, Session& session, std::uint32_t si
       stream_(session, sid),
       source_(source),
       active_at_(entrance.engine().now()) {
-  std::vector<std::uint8_t> request(kGreeting.begin(), kGreeting.end());
-  request.insert(request.end(), kRequest.begin(), kRequest.end());
-  request.insert(request.end(), entrance.target().begin(), entrance.target().end());
-  stream_.write(request, *this);
+  stream_.write(socks5_opening(RequestCommand::kUdpInTcp, entrance.destination()), *this);
   entrance_.engine().deadlines().set(*this, active_at_ + entrance_.idle_limit());
 }
 
@@ -63,29 +53,23 @@ void ClientFlow::handle_data(MutableBytes data) {
 
 // Takes the two replies from the front of the stream. True once the flow is open.
 bool ClientFlow::read_reply(MutableBytes& data) {
-  constexpr std::size_t kMethod = 2;
-  constexpr std::size_t kHead = kMethod + 3;
-  while (!data.empty() && reply_.size() < kMaxReply) {
-    reply_.push_back(data.front());
-    data = data.subspan(1);
-    const std::size_t size = reply_.size();
-    const bool is_reply = reply_[0] == 5 && (size < 2 || reply_[1] == 0) && (size < 3 || reply_[2] == 5);
-    if (!is_reply) break;
-    if (size > kMethod + 1 && reply_[kMethod + 1] != 0) {
-      refuse(explain_reply(reply_[kMethod + 1]));
+  using State = Socks5ReplyReader::State;
+  data = data.subspan(reply_.handle_input(data));
+  switch (reply_.state()) {
+    case State::kReading:
       return false;
-    }
-    if (size <= kHead) continue;
-    const Socks5AddressInput address = read_socks5_address(Bytes(reply_).subspan(kHead));
-    if (address.status == Socks5AddressStatus::kIncomplete) continue;
-    if (address.status != Socks5AddressStatus::kComplete) break;
-    reply_ = {};
-    open_ = true;
-    return true;
+    case State::kNotSocks5:
+    case State::kUnauthorised:
+      refuse("what answers at the server is no SOCKS5 server");
+      return false;
+    case State::kComplete:
+      break;
   }
-  if (data.empty() && reply_.size() < kMaxReply && reply_.size() > 0 && reply_[0] == 5) return false;
-  refuse("what answers at the server is no SOCKS5 server");
-  return false;
+  if (reply_.code() != ReplyCode::kSucceeded) {
+    refuse(explain_reply(reply_.code()));
+    return false;
+  }
+  return open_ = true;
 }
 
 // --- its life ---

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/proxy/datagram_frame.h"
+#include "core/proxy/socks5_client.h"
 #include "daemon/client/udp_entrance.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/flow_stream.h"
@@ -35,9 +36,6 @@ class ClientFlow final : public StreamEnd, private Deadline {
   void handle_gone() override { leave(); }
 
  private:
-  /// The method reply and the reply, with the longest address.
-  static constexpr std::size_t kMaxReply = 2 + 3 + Socks5Address::kMaxSize;
-
   void handle_deadline(TimePoint now) override;
   bool read_reply(MutableBytes& data);
   void refuse(const std::string& reason);
@@ -49,9 +47,9 @@ class ClientFlow final : public StreamEnd, private Deadline {
   FlowStream stream_;
   const IpEndpoint source_;
   DatagramFrameReader reader_;
-  std::vector<std::uint8_t> reply_;  // while it arrives
-  bool open_ = false;                // the server has accepted the flow
-  bool left_ = false;                // the entrance has forgotten it
+  Socks5ReplyReader reply_;
+  bool open_ = false;  // the server has accepted the flow
+  bool left_ = false;  // the entrance has forgotten it
   TimePoint active_at_;
 };
 

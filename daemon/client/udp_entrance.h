@@ -63,6 +63,7 @@ class UdpEntrance {
   /// The server refuses flows, for this reason.
   void handle_refused(const std::string& reason);
 
+  const Socks5Address& destination() const { return destination_; }
   Bytes target() const { return target_; }
   Duration idle_limit() const;
   Engine& engine() { return engine_; }
