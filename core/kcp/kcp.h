@@ -147,6 +147,8 @@ class Kcp {
   const ReceiveWindow& receive_window() const { return receive_; }
   std::uint32_t peer_window() const { return prober_.window(); }
   const Counters& counters() const { return counters_; }
+  /// See RedundancyPolicy::set_streams().
+  void set_streams(std::size_t streams) { redundancy_.set_streams(streams); }
   /// True once the peer has proved that it has restarted, and so has forgotten the session.
   bool peer_restarted() const { return restart_.proved(); }
   /// Packets take another path from now on, of which nothing is known (RFC 9000 section 9.4).

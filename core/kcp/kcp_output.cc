@@ -198,7 +198,8 @@ std::size_t Kcp::poll_packet(TimePoint now, std::uint8_t* out, std::size_t limit
   prober_.handle_send(now);
   PacketWriter writer(out, std::min(packet_size_, limit));
   write_control(now, writer);
-  const std::uint8_t copies = redundancy_.decide_copies(now, redundancy_path());
+  const std::uint8_t copies =
+      redundancy_.may_have_copies(now) ? redundancy_.decide_copies(now, redundancy_path()) : std::uint8_t{0};
   write_data(now, writer);
   if (writer.size() == 0 && has_oversize()) {  // the next segment may be too large
     writer = PacketWriter(out, std::min(oversize_->packet_size, limit));

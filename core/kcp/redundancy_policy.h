@@ -78,6 +78,11 @@ class RedundancyPolicy {
 
   /// `bytes` stream bytes leave for the first time.
   void handle_data_sent(TimePoint now, std::size_t bytes) { meter_.handle_sent(now, bytes); }
+  /// Open streams of the session. Without any, only control frames leave, which no application waits for.
+  void set_streams(std::size_t streams) { streams_ = streams; }
+  /// False if decide_copies() would return 0 whatever the path is, and change nothing. It is called for each
+  /// packet, and the path's figures cost a bulk session more than this.
+  bool may_have_copies(TimePoint now) const { return copies_in_use_ || is_eligible(now); }
   /// Copies of each segment that leaves at `now`; 0: the session is not thin, or its path needs none.
   std::uint8_t decide_copies(TimePoint now, const Path& path) {
     if (copies_in_use_ && thin_ == ThinMode::kAuto && shows_queue(path)) {
@@ -139,8 +144,11 @@ class RedundancyPolicy {
   static constexpr std::size_t kDatagramHeaders = 56;
 
  private:
+  bool is_eligible(TimePoint now) const {
+    return scope_ == Scope::kAll && thin_ != ThinMode::kOff && streams_ > 0 && meter_.is_thin(now);
+  }
   std::uint8_t copies_of(TimePoint now, const Path& path) const {
-    if (scope_ != Scope::kAll || thin_ == ThinMode::kOff || !meter_.is_thin(now)) return 0;
+    if (!is_eligible(now)) return 0;
     if (thin_ == ThinMode::kOn) return copies_at(std::max(path.assumed_loss, kTwoCopiesLoss));
     if (path.min_rtt > Duration(0) && path.min_rtt < kThinRtt) return 0;
     return copies_at(path.assumed_loss);
@@ -157,6 +165,7 @@ class RedundancyPolicy {
   ThinMode thin_;
   RedundancyBudget budget_;
   ThinMeter meter_;
+  std::size_t streams_ = 1;
   bool copies_in_use_ = false;
   TimePoint hold_until_{};
   Duration hold_ = kFirstHold;

@@ -193,6 +193,7 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   smux_.handle_acknowledged(now, kcp_.send_window().una());  // again: an end may have begun to linger since
   flush_control();
   if (role_ == Role::kClient) ping_if_unanswered(now);
+  kcp_.set_streams(smux_.streams());
   batch.begin_run(path);
   if (!path_validated()) sender_.send(now, path_validator_, batch);
   const bool full = transmit_datagrams(now, batch);

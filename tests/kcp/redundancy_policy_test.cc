@@ -30,6 +30,22 @@ int copies(const RedundancyPolicy::Path& path, ThinMode mode = ThinMode::kAuto, 
 
 }  // namespace
 
+TEST_CASE("a session without streams has no copies: nobody waits for its keepalives") {
+  RedundancyPolicy policy(Scope::kAll, ThinMode::kOn);
+  policy.earn(kPacketSize, kPacketSize);
+  policy.set_streams(0);
+  CHECK_FALSE(policy.may_have_copies(kStart));
+  CHECK(policy.decide_copies(kStart, losing(0.1)) == 0);
+  policy.set_streams(1);
+  CHECK(policy.may_have_copies(kStart));
+  CHECK(policy.decide_copies(kStart, losing(0.1)) > 0);
+  policy.set_streams(0);
+  CHECK(policy.may_have_copies(kStart));  // once more, so that copies_in_use() ends
+  CHECK(policy.decide_copies(kStart, losing(0.1)) == 0);
+  CHECK_FALSE(policy.copies_in_use());
+  CHECK_FALSE(policy.may_have_copies(kStart));
+}
+
 TEST_CASE("parity is limited to the budget, and to all or nothing on a path without an estimate") {
   RedundancyPolicy policy(Scope::kParityOnly, ThinMode::kAuto);
   CHECK(policy.parity_packets(kBusy) == 0);
