@@ -38,23 +38,6 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def read_all(connection):
-    data = b""
-    while more := connection.recv(t.CHUNK):
-        data += more
-    return data
-
-
-def read_exactly(connection, size):
-    data = b""
-    while len(data) < size:
-        more = connection.recv(size - len(data))
-        if not more:
-            raise t.Failure(f"end of file after {data!r}")
-        data += more
-    return data
-
-
 class ForwardCase(TunnelCase):
     """Client, a server in front of a SOCKS5 server, and a target that a name and an address lead to."""
 
@@ -102,22 +85,22 @@ class ForwardCase(TunnelCase):
         data = t.payload(self.seed, size)
         sending = threading.Thread(target=connection.sendall, args=(b"echo\n" + data,))
         sending.start()
-        answer = read_exactly(connection, size)
+        answer = t.read_exactly(connection, size)
         sending.join()
         self.assertIsNone(t.first_difference(answer, data))
 
     def source(self, connection, size):
         """`size` bytes, and the target's end of file behind them."""
         connection.sendall(f"source {size} {self.seed}\n".encode())
-        self.assertIsNone(t.first_difference(read_all(connection), t.payload(self.seed, size)))
+        self.assertIsNone(t.first_difference(t.read_all(connection), t.payload(self.seed, size)))
 
     def ask_socks(self, host, port):
         """The connection behind the two replies, and the code of the second."""
         connection = self.connect("socks5")
         connection.sendall(b"\x05\x01\x00")
-        self.assertEqual(read_exactly(connection, 2), b"\x05\x00")
+        self.assertEqual(t.read_exactly(connection, 2), b"\x05\x00")
         connection.sendall(b"\x05\x01\x00\x03" + bytes([len(host)]) + host.encode() + struct.pack(">H", port))
-        reply = read_exactly(connection, 10)
+        reply = t.read_exactly(connection, 10)
         self.assertEqual(reply[0], 5)
         return connection, reply[1]
 
@@ -126,7 +109,7 @@ class ForwardCase(TunnelCase):
         connection.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
         head = b""
         while b"\r\n\r\n" not in head:
-            head += read_exactly(connection, 1)
+            head += t.read_exactly(connection, 1)
         return connection, head.split(b" ")[1]
 
     def curl(self, *arguments):
@@ -168,15 +151,15 @@ class Entrances:
         host = b"localhost"
         connection.sendall(b"\x05\x01\x00\x05\x01\x00\x03" + bytes([len(host)]) + host
                            + struct.pack(">H", self.far.port) + b"echo\nhello")
-        self.assertEqual(read_exactly(connection, 12), b"\x05\x00\x05\x00\x00\x01" + bytes(6))
-        self.assertEqual(read_exactly(connection, 5), b"hello")
+        self.assertEqual(t.read_exactly(connection, 12), b"\x05\x00\x05\x00\x00\x01" + bytes(6))
+        self.assertEqual(t.read_exactly(connection, 5), b"hello")
 
     def test_many_connections_share_the_session(self):
         connections = [self.connect(kind) for kind in ("tcp", "unix") * 30]
         for number, connection in enumerate(connections):
             connection.sendall(b"echo\n%04d" % number)
         for number, connection in enumerate(connections):
-            self.assertEqual(read_exactly(connection, 4), b"%04d" % number)
+            self.assertEqual(t.read_exactly(connection, 4), b"%04d" % number)
         self.assertEqual(self.client.log().count("session dialled"), 1)
 
     def test_a_refused_target_resets_the_connection(self):
@@ -191,19 +174,19 @@ class Entrances:
     def test_an_application_that_asks_sees_why(self):
         connection, code = self.ask_socks("127.0.0.1", self.dead)
         self.assertEqual(code, 5)
-        self.assertEqual(read_all(connection), b"")
+        self.assertEqual(t.read_all(connection), b"")
         connection, code = self.ask_socks("no-such-host.invalid", 80)
         self.assertEqual(code, 4)
         connection, status = self.ask_http(f"127.0.0.1:{self.dead}")
         self.assertEqual(status, b"502")
-        self.assertIn(b"refuses", read_all(connection))
+        self.assertIn(b"refuses", t.read_all(connection))
 
     def test_a_request_that_is_none_ends_its_connection_only(self):
         for kind in ("socks5", "http"):
             connection = self.connect(kind)
             connection.sendall(b"\x04\x01\x00\x50")
             with contextlib.suppress(ConnectionResetError):
-                read_all(connection)
+                t.read_all(connection)
         connection, code = self.ask_socks("localhost", self.far.port)
         self.assertEqual(code, 0)
 

@@ -37,24 +37,14 @@ def is_running(pid):
         return False
 
 
-def read_exactly(connection, size):
-    data = b""
-    while len(data) < size:
-        more = connection.recv(size - len(data))
-        if not more:
-            raise t.Failure(f"end of file after {len(data)} of {size} bytes")
-        data += more
-    return data
-
-
 def through_proxy(proxy_port, target_port):
     """A connection to the target on loopback, by way of the SOCKS5 proxy (RFC 1928)."""
     connection = socket.create_connection((t.HOST, proxy_port), timeout=20)
     connection.sendall(b"\x05\x01\x00")
-    if read_exactly(connection, 2) != b"\x05\x00":
+    if t.read_exactly(connection, 2) != b"\x05\x00":
         raise t.Failure("the proxy wants a method of authentication")
     connection.sendall(b"\x05\x01\x00\x01" + socket.inet_aton(t.HOST) + struct.pack(">H", target_port))
-    if read_exactly(connection, 10)[:2] != b"\x05\x00":
+    if t.read_exactly(connection, 10)[:2] != b"\x05\x00":
         raise t.Failure("the proxy refuses to connect")
     return connection
 
@@ -91,7 +81,7 @@ class Shadowsocks(TunnelCase):
                     # No half-close: shadowsocks-libev takes one for the end of both ways.
                     sender = threading.Thread(target=connection.sendall, args=(b"echo\n" + data,), daemon=True)
                     sender.start()
-                    echoed = read_exactly(connection, ECHO_SIZE)
+                    echoed = t.read_exactly(connection, ECHO_SIZE)
                     sender.join(10)
                     return echoed
             except (t.Failure, OSError):

@@ -40,13 +40,6 @@ def to_ip(ip, port):
     return b"\5\1\0" + kind + socket.inet_pton(family, ip) + struct.pack("!H", port)
 
 
-def read_all(connection):
-    received = b""
-    while piece := connection.recv(65536):
-        received += piece
-    return received
-
-
 class Answer(http.server.BaseHTTPRequestHandler):
     body = b""
 
@@ -93,7 +86,7 @@ class SocksCase(TunnelCase):
         """What comes back until the server ends the stream."""
         with self.connect(tunnel) as connection:
             connection.sendall(greeting + request)
-            return read_all(connection)
+            return t.read_all(connection)
 
     def code(self, tunnel, request):
         """The REP field of a failure, which is all that comes back."""
@@ -180,7 +173,7 @@ class Replies(SocksCase):
         with self.connect(tunnel) as connection:
             connection.sendall(GREETING + to_ip("127.0.0.1", target.port) + b"answer 0 0\n" + data)
             connection.shutdown(socket.SHUT_WR)
-            answer = read_all(connection)
+            answer = t.read_all(connection)
         self.assertEqual(answer[:12], GRANTED + b"\5\0\0\1" + bytes(6))
         self.assertEqual(answer[12:], struct.pack("<Q", len(data)) + t.sha(data))
         tunnel.wait_idle(30)
@@ -194,7 +187,7 @@ class Replies(SocksCase):
         with self.connect(tunnel) as slow, self.connect(tunnel) as stubborn:
             slow.sendall(GREETING + b"\5\1\0")
             stubborn.sendall(GREETING + to_ip("127.0.0.2", 80))
-            self.assertEqual(len(read_all(stubborn)), 12)
+            self.assertEqual(len(t.read_all(stubborn)), 12)
             self.assertEqual(self.rest_of(slow), GRANTED)  # after 10 s
             t.wait_until(lambda: self.is_reset(stubborn), 10, "a stream that stays open behind the reply is reset")
         tunnel.wait_idle(30)
@@ -338,7 +331,7 @@ class Names(reach_test.SpaceCase):
             connection.settimeout(PATIENCE)
             connection.connect(self.local)
             connection.sendall(GREETING + to_name(name, port))
-            answer = read_all(connection)
+            answer = t.read_all(connection)
         self.assertEqual(answer[:2], GRANTED)
         return answer[12:].decode() if answer[3] == 0 else answer[3]
 
@@ -388,7 +381,7 @@ class ProxyHeader(SocksCase):
     def tell(self, tunnel):
         with self.connect(tunnel) as connection:
             connection.sendall(b"hello")  # and no end of file, by which a client of 2021 ends both directions
-            return read_all(connection)
+            return t.read_all(connection)
 
     def run_with(self, version, client):
         reader = HeaderReader()

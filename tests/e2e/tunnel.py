@@ -630,6 +630,25 @@ async def receive(connection, size=CHUNK):
     return await asyncio.get_running_loop().sock_recv(connection, size)
 
 
+def read_all(connection):
+    """All bytes of a blocking socket, up to the end of file."""
+    data = b""
+    while more := connection.recv(CHUNK):
+        data += more
+    return data
+
+
+def read_exactly(connection, size):
+    """`size` bytes of a blocking socket."""
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise Failure(f"end of file after {len(data)} of {size} bytes: {data[:100]!r}")
+        data += more
+    return data
+
+
 async def receive_exactly(connection, size, digest=None):
     """`size` bytes, or Failure when the end comes first. Gives them only without a digest."""
     parts, left = [], size
