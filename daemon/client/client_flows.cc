@@ -22,8 +22,7 @@ Session* ClientWorker::session_for_flow() {
     Slot& slot = slots_[next_flow_slot_++ % slots_.size()];
     const Duration lifetime = profile_.autoexpire;
     if (slot.session && lifetime.count() > 0 && now - slot.session->dialled_at >= lifetime) expire(slot);
-    if (slot.session && slot.session->link.suspected_dead(now)) mark_suspect(slot);
-    if (slot.session && slot.session->link.out_of_time(now)) drain(slot);
+    set_unusable_aside(slot);
     if (slot.session) return &slot.session->session;
     if (!slot.wanted) redial(slot);
   }

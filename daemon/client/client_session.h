@@ -22,6 +22,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   ~ClientSession() override { engine.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
+    if (link.out_of_time(now)) part.handle_overdue(*this);
     const std::uint64_t segments = link.kcp().counters().in_segments;
     link.handle_packets(now, packets);
     if (link.kcp().counters().in_segments != segments) {

@@ -228,9 +228,7 @@ void ClientWorker::take(LocalConnection connection, std::size_t slot_number) {
 }
 
 void ClientWorker::admit(LocalConnection connection, Slot& slot) {
-  if (slot.session && slot.session->link.suspected_dead(engine_.now())) mark_suspect(slot);
-  // The process was suspended or stopped for too long: the session ends at its next turn.
-  if (slot.session && slot.session->link.out_of_time(engine_.now())) drain(slot);
+  set_unusable_aside(slot);
   if (slot.session) return serve(std::move(connection), slot);
   if (slot.waiting.size() >= kMaxWaiting) return;
   wait(std::move(connection), slot);

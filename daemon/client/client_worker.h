@@ -150,6 +150,8 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   void keep_socket(std::uint32_t index);
   void expire(Slot& slot);
   void mark_suspect(Slot& slot);
+  void set_unusable_aside(Slot& slot);
+  void handle_overdue(ClientSession& session);
   void drain(Slot& slot);
   void scavenge(TimePoint now);
   void handle_send_failure(TimePoint now);

@@ -78,6 +78,20 @@ void ClientWorker::mark_suspect(Slot& slot) {
   drain(slot);
 }
 
+// Leaves the slot without a session unless new streams may use it.
+void ClientWorker::set_unusable_aside(Slot& slot) {
+  if (slot.session && slot.session->link.suspected_dead(engine_.now())) mark_suspect(slot);
+  // The process was suspended or stopped for too long: the session ends at its next turn.
+  if (slot.session && slot.session->link.out_of_time(engine_.now())) drain(slot);
+}
+
+// The first packet after such a pause may have waited in the socket since before the pause, so it does not
+// show that the server still has the session. New streams get another session; the old ones find out.
+void ClientWorker::handle_overdue(ClientSession& session) {
+  const auto slot = std::ranges::find_if(slots_, [&](const Slot& one) { return one.session.get() == &session; });
+  if (slot != slots_.end()) drain(*slot);
+}
+
 void ClientWorker::drain(Slot& slot) {
   expired_.push_back(std::move(slot.session));
   scavenge_.schedule_at(engine_.now() + kScavengeInterval);
