@@ -1,5 +1,3 @@
-#include <sodium.h>
-
 #include "core/base/check.h"
 #include "core/crypt/libraries.h"
 
@@ -22,11 +20,6 @@ void must(gcry_error_t error) { KCPTUN_CHECK(error == 0); }
 
 void prepare_gcrypt() {
   static const bool started = start_gcrypt();
-  KCPTUN_CHECK(started);
-}
-
-void prepare_sodium() {
-  static const bool started = sodium_init() >= 0;
   KCPTUN_CHECK(started);
 }
 

@@ -1,4 +1,4 @@
-// Initialises libgcrypt and libsodium once, and owns libgcrypt cipher handles.
+// Initialises libgcrypt once, and owns libgcrypt cipher handles.
 #pragma once
 
 #include <gcrypt.h>
@@ -7,12 +7,12 @@
 #include <span>
 
 #include "core/base/bytes.h"
+#include "core/base/sodium.h"
 
 namespace kcptun {
 
-/// Thread-safe, and cheap after the first call. Abort if the library fails to start.
+/// Thread-safe, and cheap after the first call. Aborts if the library fails to start.
 void prepare_gcrypt();
-void prepare_sodium();
 
 /// A libgcrypt cipher with its key. The library wipes the key schedule on close. Failures abort: with a fixed
 /// table of algorithms and key sizes they mean a bug or a broken libgcrypt.

@@ -5,8 +5,8 @@
 #include <array>
 
 #include "core/base/check.h"
+#include "core/base/sodium.h"
 #include "core/base/wipe.h"
-#include "core/crypt/libraries.h"
 
 namespace kcptun::noise {
 namespace {

@@ -50,6 +50,9 @@ class Handshake {
   /// The client's pre-shared key, when its static key has told the server which. REQUIRES: kIKpsk2 at the
   /// server, before write().
   void set_psk(const SecretKey& psk) { keys_.psk = psk; }
+  /// For a server that makes its ephemeral key once message 1 is known to be authentic. REQUIRES: before
+  /// write().
+  void set_ephemeral(const KeyPair& ephemeral) { keys_.ephemeral = ephemeral; }
   /// The peer's static public key, once it is known.
   const std::optional<PublicKey>& remote_static() const { return keys_.remote_static; }
 

@@ -3,8 +3,8 @@
 #include <sodium.h>
 
 #include "core/base/check.h"
+#include "core/base/sodium.h"
 #include "core/base/wipe.h"
-#include "core/crypt/libraries.h"
 
 namespace kcptun::noise {
 namespace {

@@ -3,7 +3,7 @@
 #include <sodium.h>
 
 #include "core/base/check.h"
-#include "core/crypt/libraries.h"
+#include "core/base/sodium.h"
 
 namespace kcptun::noise {
 

@@ -6,15 +6,13 @@
 #include <string_view>
 
 #include "core/base/check.h"
+#include "core/base/sodium.h"
 #include "core/base/wipe.h"
-#include "core/crypt/libraries.h"
 #include "core/noise/hash.h"
 
 namespace kcptun::noise {
 namespace {
 
-constexpr std::size_t kTimeSize = 4;
-constexpr std::size_t kMessage2Size = kKeySize + kTagSize;
 constexpr std::size_t kCookieNonceSize = 24;  // of XChaCha20
 constexpr int kEpochShift = 48;
 constexpr int kKindShift = 56;
@@ -30,11 +28,11 @@ SecretKey shared_key(const SecretKey& master, std::string_view label, const Publ
 std::size_t message1_size(Pattern pattern) {
   return pattern == Pattern::kIKpsk2 ? kKeySize + kKeySize + 2 * kTagSize : kKeySize + kTagSize;
 }
-static_assert(kHeadSize + kTimeSize + 2 * kKeySize + 2 * kTagSize + 2 * kMacSize == kMaxMasked);
+static_assert(kHeadSize + kHelloTimeSize + 2 * kKeySize + 2 * kTagSize + 2 * kMacSize == kMaxMasked);
 
 Mac mac_of(Bytes key, std::uint64_t session, const Hello& hello, Bytes more) {
   prepare_sodium();
-  std::array<std::uint8_t, sizeof session + kTimeSize> front;
+  std::array<std::uint8_t, sizeof session + kHelloTimeSize> front;
   store_u64(front.data(), session);
   store_u32(front.data() + sizeof session, hello.time);
   crypto_generichash_blake2b_state state;
@@ -75,7 +73,7 @@ std::optional<Head> read_head(const std::uint8_t* from) {
 std::size_t handshake_part_size(Kind kind, Pattern pattern) {
   switch (kind) {
     case Kind::kHello:
-      return kTimeSize + message1_size(pattern) + 2 * kMacSize;
+      return kHelloTimeSize + message1_size(pattern) + 2 * kMacSize;
     case Kind::kAnswer:
       return kMessage2Size;
     case Kind::kCookie:
@@ -98,9 +96,9 @@ void mask(const SecretKey& key, MutableBytes packet, std::size_t begin, std::siz
 
 void write_hello(MutableBytes to, std::uint64_t session, const Hello& hello, const SecretKey& mac_key,
                  const Cookie* cookie) {
-  KCPTUN_CHECK(to.size() == kTimeSize + hello.message.size() + 2 * kMacSize);
+  KCPTUN_CHECK(to.size() == kHelloTimeSize + hello.message.size() + 2 * kMacSize);
   store_u32(to.data(), hello.time);
-  std::ranges::copy(hello.message, to.begin() + kTimeSize);
+  std::ranges::copy(hello.message, to.begin() + kHelloTimeSize);
   const Mac mac1 = mac_of(mac_key.bytes(), session, hello, {});
   const Mac mac2 = cookie ? mac_of(*cookie, session, hello, mac1) : Mac{};
   std::ranges::copy(mac1, to.last(2 * kMacSize).begin());
@@ -108,10 +106,10 @@ void write_hello(MutableBytes to, std::uint64_t session, const Hello& hello, con
 }
 
 std::optional<Hello> read_hello(MutableBytes part, std::uint64_t session, const SecretKey& mac_key) {
-  KCPTUN_CHECK(part.size() > kTimeSize + 2 * kMacSize);
+  KCPTUN_CHECK(part.size() > kHelloTimeSize + 2 * kMacSize);
   Hello hello;
   hello.time = load_u32(part.data());
-  hello.message = part.subspan(kTimeSize, part.size() - kTimeSize - 2 * kMacSize);
+  hello.message = part.subspan(kHelloTimeSize, part.size() - kHelloTimeSize - 2 * kMacSize);
   std::ranges::copy(part.last(2 * kMacSize).first(kMacSize), hello.mac1.begin());
   std::ranges::copy(part.last(kMacSize), hello.mac2.begin());
   if (!equal(hello.mac1, mac_of(mac_key.bytes(), session, hello, {}))) return std::nullopt;

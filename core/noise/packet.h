@@ -49,7 +49,11 @@ std::size_t handshake_part_size(Kind kind, Pattern pattern);
 void mask(const SecretKey& key, MutableBytes packet, std::size_t begin, std::size_t end);
 /// Head and handshake part of the largest kind.
 inline constexpr std::size_t kMaxMasked = 148;
+/// Message 1 of IKpsk2, the largest.
+inline constexpr std::size_t kMaxMessage1Size = 2 * kKeySize + 2 * kTagSize;
+inline constexpr std::size_t kMessage2Size = kKeySize + kTagSize;
 
+inline constexpr std::size_t kHelloTimeSize = 4;  // seconds since 1970, before the hello's message
 inline constexpr std::size_t kMacSize = 16;
 using Mac = std::array<std::uint8_t, kMacSize>;
 /// What a server under load asks for: it proves that a client receives at its address.

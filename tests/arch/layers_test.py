@@ -17,14 +17,14 @@ READS_A_CLOCK = re.compile(r"\b(steady_clock|system_clock|high_resolution_clock|
 # Each room of core and daemon with the rooms that it may use, in the order of the layers from the lowest to the highest.
 CORE_ROOMS = {
     "base": "",
-    "crypt": "base",
-    "noise": "base crypt",
+    "noise": "base",
+    "crypt": "base noise",
     "fec": "base",
     "kcp": "base",
     "stream": "base crypt",
     "smux": "base",
     "proxy": "base",
-    "link": "base crypt fec kcp stream smux",
+    "link": "base noise crypt fec kcp stream smux",
     "probe": "base fec kcp",
 }
 DAEMON_ROOMS = {
