@@ -14,6 +14,9 @@
 #include "core/base/settings.h"
 
 namespace kcptun {
+namespace noise {
+struct Credentials;
+}
 
 /// The derivation of a suite's 32 key bytes from the user's key (docs/develop/protocol.md sections 3 and 11).
 enum class KeyDerivation : std::uint8_t {
@@ -61,6 +64,10 @@ class Suite {
   /// Size of the session header (session_header.h) at the end of the packet header; 0 if the suite has no
   /// session ids. The sender writes it before seal(). open() leaves it before the body.
   virtual std::size_t session_header_size() const { return 0; }
+
+  /// The keys from which each session makes its own; null unless the sessions seal and open their packets
+  /// themselves, before seal() and after open() (noise_suite.h).
+  virtual const noise::Credentials* credentials() const { return nullptr; }
 
   /// Encrypts each packet in place. A packet consists of header_size() bytes to overwrite (except for a
   /// session header), the body, and trailer_size() bytes to overwrite; its size includes all three. Sizes of

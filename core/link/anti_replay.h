@@ -27,8 +27,10 @@ class AntiReplay {
 
   std::uint64_t session() const { return session_; }
 
-  /// Writes the next packet's header. REQUIRES: kSessionHeader bytes at `to`.
-  void stamp(TimePoint now, std::uint8_t* to);
+  /// Numbers the next packet.
+  SessionHeader next(TimePoint now);
+  /// Writes next(). REQUIRES: kSessionHeader bytes at `to`.
+  void stamp(TimePoint now, std::uint8_t* to) { write_session_header(to, next(now)); }
 
   /// A packet of the peer in this session that was never seen.
   bool fresh(const SessionHeader& header) const {
@@ -38,6 +40,10 @@ class AntiReplay {
   bool newest(const SessionHeader& header) const { return window_.newest(header.counter); }
   /// The body of an opened packet if it is fresh; then it counts as seen. Otherwise empty, and counted.
   MutableBytes take(MutableBytes packet);
+  /// The same in two steps, for a suite that opens a packet in between: fresh() that counts, then the
+  /// packet counts as seen. REQUIRES: of mark(), fresh(header).
+  bool admit(const SessionHeader& header);
+  void mark(const SessionHeader& header);
 
   /// Packets that the peer has sent, by the newest number of a packet taken.
   std::uint64_t packets_sent_by_peer() const { return window_.end(); }

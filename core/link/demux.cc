@@ -3,16 +3,9 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/link/first_segment.h"
 
 namespace kcptun {
-
-// The first segment of an opened packet; none in parity and garbage.
-std::optional<Segment> Demux::first_segment(Bytes body) {
-  const FecType type = fec_type(body);
-  if (type == FecType::kParity || type == FecType::kOutOfBand) return std::nullopt;
-  if (type == FecType::kData) body = body.subspan(kFecHeader);
-  return take_segment(body);
-}
 
 // The conv that an opened packet names in the clear; none in parity and garbage.
 std::optional<std::uint32_t> Demux::conv_of(Bytes body) {
@@ -32,7 +25,11 @@ std::size_t Demux::count_same_conv(std::span<const Packet> packets, std::uint32_
 }
 
 Demux::Demux(LinkContext& context, std::size_t max_sessions, const DemuxSettings& settings)
-    : context_(context), limiter_(max_sessions), settings_(settings), random_(settings.seed) {}
+    : context_(context), limiter_(max_sessions), settings_(settings), random_(settings.seed) {
+  if (!context.credentials) return;
+  KCPTUN_CHECK(context.secrets != nullptr);
+  hello_gate_.emplace(*context.credentials, *context.secrets);
+}
 
 Demux::~Demux() {
   if (!settings_.directory) return;
@@ -231,6 +228,7 @@ void Demux::handle_forwarded(TimePoint now, const Path& path, std::span<const Pa
 void Demux::handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source) {
   misrouted_.clear();
   challenges_.clear();
+  cookie_replies_.clear();
   if (context_.session_header > 0) return handle_session_run(now, path, packets, source);
   // Packets of one session go to it together: nearly always the whole run.
   while (!packets.empty()) {

@@ -7,11 +7,13 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/base/packet.h"
 #include "core/base/random.h"
 #include "core/base/time.h"
+#include "core/link/hello_gate.h"
 #include "core/link/link.h"
 #include "core/link/replay_cache.h"
 #include "core/link/session_directory.h"
@@ -30,8 +32,9 @@ struct PathChallenge {
 
 /// One session of a server.
 struct SessionEntry {
-  SessionEntry(SessionName id, LinkContext& context, TimePoint now, const Path& from)
-      : link(Role::kServer, id, context, now), path(from) {}
+  SessionEntry(SessionName id, LinkContext& context, TimePoint now, const Path& from,
+               std::unique_ptr<NoiseSession> noise = nullptr)
+      : link(Role::kServer, id, context, now, std::move(noise)), path(from) {}
   Link link;
   Path path;                     // the newest that proved to be the client's: answers go there
   std::uint64_t tag = 0;         // its owner's
@@ -90,6 +93,13 @@ class Demux {
     SessionEntry* session = nullptr;
     PathChallenge challenge;
   };
+  /// A complete packet, to be masked, for an address that has no session.
+  struct CookieReply {
+    Path path;
+    noise::CookiePacket packet;
+    /// REQUIRES: the batch has room.
+    void append_to(TransmitBatch& batch) const;
+  };
 
   /// A session migrates to a new address at most so often; in between, its packets are accepted from any
   /// address. It returns to the previous address at any time, so that a packet that an attacker forwards
@@ -120,6 +130,8 @@ class Demux {
   std::span<const Misrouted> misrouted() const { return misrouted_; }
   /// What the last handle_run() wants to be sent, with Link::append_challenge().
   std::span<const Challenged> challenges() const { return challenges_; }
+  /// What the last handle_run() wants to be sent to clients that must prove their address.
+  std::span<const CookieReply> cookie_replies() const { return cookie_replies_; }
   /// Removes a session and hands it to the caller. REQUIRES: it is in the table.
   std::unique_ptr<SessionEntry> end(TimePoint now, SessionEntry& session);
   /// The last session that was refused, if any was since the last call.
@@ -143,7 +155,6 @@ class Demux {
   };
   static Key key_of(const Path& path) { return {path.remote, path.socket}; }
 
-  static std::optional<Segment> first_segment(Bytes body);
   static std::optional<std::uint32_t> conv_of(Bytes body);
   static std::size_t count_same_conv(std::span<const Packet> packets, std::uint32_t conv);
   void handle(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
@@ -170,6 +181,11 @@ class Demux {
                               std::span<const Packet> packets);
   void open_with_first(TimePoint now, const Path& path, std::span<const Packet> packets);
   SessionEntry* open_session(TimePoint now, const Path& path, const Packet& packet);
+  SessionEntry* open_noise_session(TimePoint now, const Path& path, const Packet& packet);
+  bool belongs(const Packet& packet) const;
+  SessionEntry* refuse(SessionRefusal why, const Path& path, std::uint32_t timestamp);
+  SessionEntry* add_session(TimePoint now, const Path& path, SessionName name,
+                            std::unique_ptr<NoiseSession> noise);
   std::unique_ptr<SessionEntry> end_session(TimePoint now, SessionEntry& session);
 
   LinkContext& context_;
@@ -190,6 +206,8 @@ class Demux {
   std::vector<std::unique_ptr<SessionEntry>> evicted_;
   std::vector<Misrouted> misrouted_;
   std::vector<Challenged> challenges_;
+  std::optional<HelloGate> hello_gate_;  // none unless sessions have handshakes
+  std::vector<CookieReply> cookie_replies_;
   Counters counters_;
 };
 

@@ -1,27 +1,41 @@
 // Demux with a session header (docs/develop/protocol.md section 11): a session is found by its id, whatever
 // address its packets come from, and a packet that is not fresh changes nothing.
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/link/demux.h"
+#include "core/link/first_segment.h"
 
 namespace kcptun {
 namespace {
 
 std::uint64_t session_id_of(const Packet& packet) { return read_session_header(packet.data).session; }
 
-bool has_header(const Packet& packet) { return packet.size >= kSessionHeader; }
+}  // namespace
 
-// Packets at the front that belong to the first one's session.
-std::size_t same_session(std::span<const Packet> packets) {
-  std::size_t count = 1;
-  while (count < packets.size() && has_header(packets[count]) &&
-         session_id_of(packets[count]) == session_id_of(packets.front()))
-    ++count;
-  return count;
+// False for what no client sends: it is dropped before any look-up.
+bool Demux::belongs(const Packet& packet) const {
+  if (packet.size < kSessionHeader) return false;
+  if (!context_.credentials) return true;
+  const auto head = noise::read_head(packet.data);
+  return head && (head->kind == noise::Kind::kData || head->kind == noise::Kind::kHello);
 }
 
-}  // namespace
+SessionEntry* Demux::refuse(SessionRefusal why, const Path& path, std::uint32_t timestamp) {
+  ++counters_.sessions_refused;
+  last_refusal_ = {why, path.remote, UnixTime(seconds(timestamp)) - context_.wall};
+  return nullptr;
+}
+
+SessionEntry* Demux::add_session(TimePoint now, const Path& path, SessionName name,
+                                 std::unique_ptr<NoiseSession> noise) {
+  ++counters_.opened;
+  limiter_.add(name.session, path.remote);
+  auto session = std::make_unique<SessionEntry>(name, context_, now, path, std::move(noise));
+  return (by_id_[name.session] = std::move(session)).get();
+}
 
 SessionEntry* Demux::open_session(TimePoint now, const Path& path, const Packet& packet) {
   const SessionHeader header = read_session_header(packet.data);
@@ -34,47 +48,61 @@ SessionEntry* Demux::open_session(TimePoint now, const Path& path, const Packet&
   if (!may_admit(path, decision)) return nullptr;
   const SessionRefusal refusal =
       settings_.admission->open(now, context_.wall, {header.session, header.time, settings_.worker});
-  if (refusal != SessionRefusal::kNone) {
-    ++counters_.sessions_refused;
-    last_refusal_ = {refusal, path.remote, UnixTime(seconds(header.time)) - context_.wall};
+  if (refusal != SessionRefusal::kNone) return refuse(refusal, path, header.time);
+  evict_victim(now, decision);
+  return add_session(now, path, SessionName(segment->conv, header.session), nullptr);
+}
+
+// Steps 4.1 to 4.5 of docs/develop/protocol.md section 15, "Receiving". Only the last one keeps anything.
+SessionEntry* Demux::open_noise_session(TimePoint now, const Path& path, const Packet& packet) {
+  const auto first = hello_gate_->read(packet);
+  if (!first) {
+    ++counters_.unmatched;
     return nullptr;
   }
+  const SessionClaim claim{first->session, first->hello.time, settings_.worker};
+  SessionRefusal refusal = settings_.admission->check(now, context_.wall, claim);
+  if (refusal != SessionRefusal::kNone) return refuse(refusal, path, claim.timestamp);
+  SessionLimiter::Decision decision;
+  if (!may_admit(path, decision)) return nullptr;
+  if (const auto cookie = hello_gate_->demand_cookie(now, path.remote, *first)) {
+    cookie_replies_.push_back({path, *cookie});
+    return nullptr;
+  }
+  const auto authentic = hello_gate_->authenticate(now, *first);
+  if (!authentic) return nullptr;
+  refusal = settings_.admission->open(now, context_.wall, claim);
+  if (refusal != SessionRefusal::kNone) return refuse(refusal, path, claim.timestamp);
   evict_victim(now, decision);
-  ++counters_.opened;
-  limiter_.add(header.session, path.remote);
-  auto session =
-      std::make_unique<SessionEntry>(SessionName(segment->conv, header.session), context_, now, path);
-  return (by_id_[header.session] = std::move(session)).get();
+  return add_session(now, path, SessionName(authentic->conv, claim.session),
+                     hello_gate_->open(now, *authentic));
 }
 
 // The peer is where its newest packet came from. A reordered packet from elsewhere shows nothing.
 void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry& session,
                                    std::span<const Packet> packets) {
-  const AntiReplay& anti_replay = *session.link.anti_replay();
-  bool fresh = false;
-  bool newest = false;
-  for (const Packet& packet : packets) {
-    const SessionHeader header = read_session_header(packet.data);
-    fresh |= anti_replay.fresh(header);
-    newest |= anti_replay.fresh(header) && anti_replay.newest(header);
-  }
+  const Link::Fresh fresh = session.link.take_fresh(now, packets);
+  if (fresh.bodies.empty()) return;
   const bool elsewhere = key_of(session.path) != key_of(path);
-  if (newest && elsewhere && may_migrate(now, path, session)) set_path(now, path, session);
-  if (fresh) credit_path(path, session, packets);
-  session.link.handle_packets(now, packets);
-  if (fresh) record_activity(session);
-  if (fresh && !std::exchange(session.touched, true)) touched_.push_back(&session);
+  if (fresh.newest && elsewhere && may_migrate(now, path, session)) set_path(now, path, session);
+  credit_path(path, session, fresh.bodies);
+  session.link.handle_fresh(now, fresh);
+  record_activity(session);
+  if (!std::exchange(session.touched, true)) touched_.push_back(&session);
 }
 
 void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const Packet> packets,
                                Source source) {
   KCPTUN_CHECK(settings_.admission != nullptr);
   while (!packets.empty()) {
-    if (!has_header(packets.front())) {
+    if (!belongs(packets.front())) {
       packets = packets.subspan(1);
       continue;
     }
-    const std::size_t count = same_session(packets);
+    std::size_t count = 1;
+    while (count < packets.size() && belongs(packets[count]) &&
+           session_id_of(packets[count]) == session_id_of(packets.front()))
+      ++count;
     const std::span<const Packet> together = packets.first(count);
     packets = packets.subspan(count);
     const std::uint64_t id = session_id_of(together.front());
@@ -95,10 +123,16 @@ void Demux::handle_session_run(TimePoint now, const Path& path, std::span<const 
   }
 }
 
+void Demux::CookieReply::append_to(TransmitBatch& batch) const {
+  batch.begin_run(path);
+  std::ranges::copy(packet, batch.push(packet.size()).data);
+}
+
 // Any packet that names a conv may open the session; parity before that is lost.
 void Demux::open_with_first(TimePoint now, const Path& path, std::span<const Packet> packets) {
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    SessionEntry* const opened = open_session(now, path, packets[i]);
+    SessionEntry* const opened =
+        hello_gate_ ? open_noise_session(now, path, packets[i]) : open_session(now, path, packets[i]);
     if (!opened) continue;
     return handle_session_packets(now, path, *opened, packets.subspan(i));
   }

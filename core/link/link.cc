@@ -24,23 +24,38 @@ std::optional<AntiReplay> make_anti_replay(Role role, std::uint64_t session, con
   return AntiReplay(role, session, now, context.wall);
 }
 
+std::unique_ptr<NoiseSession> make_noise(Role role, std::uint64_t session, const LinkContext& context,
+                                         std::unique_ptr<NoiseSession> opened) {
+  if (!context.credentials) return nullptr;
+  KCPTUN_CHECK(context.secrets != nullptr && (role == Role::kClient || opened));
+  return opened ? std::move(opened)
+                : std::make_unique<NoiseSession>(*context.credentials, *context.secrets, session);
+}
+
 }  // namespace
 
-Link::Link(Role role, SessionName id, LinkContext& context, TimePoint now)
+Link::Link(Role role, SessionName id, LinkContext& context, TimePoint now,
+           std::unique_ptr<NoiseSession> noise)
     : role_(role),
       context_(context),
       anti_replay_(make_anti_replay(role, id.session, context, now)),
-      kcp_(id.conv, context.settings.kcp, kcp_packet_size(context), context.segments),
+      noise_(make_noise(role, id.session, context, std::move(noise))),
+      packet_size_(kcp_packet_size(context)),
+      kcp_(id.conv, context.settings.kcp, packet_size_ - (noise_ ? noise_->handshake_part() : 0),
+           context.segments),
       smux_(role, context.settings.smux, now, role == Role::kClient ? static_cast<std::uint16_t>(id.conv) : 0,
             context.memory),
       codec_(context, kcp_, smux_),
-      decoder_(context, kcp_, anti_replay_ ? &*anti_replay_ : nullptr),
+      decoder_({context, kcp_, anti_replay_ ? &*anti_replay_ : nullptr, noise_.get()}),
       path_validator_(kcp_, context.overhead()),
       mtu_prober_(kcp_, context.settings.kcp, context.overhead()),
       kcp_source_(kcp_, mtu_prober_),
-      sender_({context, kcp_, path_validator_.validation(), anti_replay_ ? &*anti_replay_ : nullptr}, now),
+      sender_({context, kcp_, path_validator_.validation(), anti_replay_ ? &*anti_replay_ : nullptr,
+               noise_.get()},
+              now),
       accepts_datagrams_((context.settings.smux.capabilities & kDatagramPackets) != 0),
-      liveness_(now) {}
+      liveness_(now),
+      shortened_(noise_ != nullptr) {}
 
 Link::~Link() = default;
 
@@ -61,11 +76,11 @@ Link::ArrivalCounters Link::count_arrivals() const {
           fresh_datagram_packets()};
 }
 
-void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
-  packets = decoder_.take_fresh(packets);
-  if (anti_replay_ && packets.empty()) return;
+void Link::handle_fresh(TimePoint now, const Fresh& fresh) {
+  if (anti_replay_ && fresh.bodies.empty()) return;
+  note_handshake();
   const ArrivalCounters before = count_arrivals();
-  decoder_.handle_packets(now, packets);
+  decoder_.handle_packets(now, fresh.bodies);
   handle_datagram_packets(now);
   // Any fresh segment counts, because one lost segment holds back the bytes behind it for long. Others do
   // not, or a recording would keep a dead peer alive.
@@ -77,6 +92,13 @@ void Link::handle_packets(TimePoint now, std::span<const Packet> packets) {
   note_peer_window(now);
   fit_stream_buffers();
   note_arrivals(now, before);
+}
+
+// From here on, packets leave without a handshake part.
+void Link::note_handshake() {
+  if (!shortened_ || !noise_->established()) return;
+  shortened_ = false;
+  kcp_.set_packet_size(packet_size_);
 }
 
 void Link::note_peer_window(TimePoint now) {
@@ -140,7 +162,7 @@ std::string_view Link::protocol_error() const {
 
 std::string_view Link::closed_reason() const {
   if (const std::string_view error = protocol_error(); !error.empty()) return error;
-  if (kcp_.peer_restarted()) return "the peer has restarted";
+  if (peer_restarted()) return "the peer has restarted";
   return smux_.dead() ? "nothing arrived from the peer for too long" : std::string_view{};
 }
 
@@ -185,10 +207,27 @@ void Link::flush_control() {
 
 void Link::ping_if_unanswered(TimePoint now) {
   const SendWindow& window = kcp_.send_window();
-  if (liveness_.poll_ping(now, window.end() != window.next())) kcp_.ping();
+  if (!liveness_.poll_ping(now, window.end() != window.next())) return;
+  kcp_.ping();
+  noise_probe_due_ = noise_ && noise_->established() && liveness_.unanswered_since();
+}
+
+// A server that has restarted cannot open the session's packets. It answers this one
+// (docs/develop/protocol.md section 15, "A server that has forgotten the session").
+void Link::send_noise_probe(TimePoint now, TransmitBatch& batch) {
+  if (batch.room() == 0) return;
+  noise_probe_due_ = false;
+  noise_->begin_probe();
+  Segment segment;
+  segment.conv = kcp_.conv();
+  segment.command = KcpCommand::kWindowProbe;
+  segment.ts = wire_ms(now);
+  write_segment_header(sender_.next_body(batch), segment, 0);
+  sender_.append(now, batch, kSegmentHeader);
 }
 
 bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) {
+  const std::size_t first = batch.size();
   if (kcp_.has_acks()) smux_.piggyback_keepalive(now);
   smux_.handle_acknowledged(now, kcp_.send_window().una());  // again: an end may have begun to linger since
   flush_control();
@@ -200,8 +239,10 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
   const bool more = sender_.send(now, kcp_source_, batch) || full || transmit_datagrams(now, batch);
   sender_.end_batch();
   if (role_ == Role::kClient) liveness_.handle_state(now, kcp_.awaits_peer());
-  if (path_mtu() && path_validated() && batch.room() >= MtuProber::kMaxPackets)
+  if (path_mtu() && path_validated() && !shortened_ && batch.room() >= MtuProber::kMaxPackets)
     sender_.send(now, mtu_prober_, batch);
+  if (noise_probe_due_) send_noise_probe(now, batch);
+  if (noise_) noise_->seal(now, batch.packets().subspan(first));
   return more;
 }
 
@@ -209,6 +250,7 @@ bool Link::poll_transmit(TimePoint now, const Path& path, TransmitBatch& batch) 
 void Link::append_challenge(TimePoint now, const Path& path, std::uint32_t token, TransmitBatch& batch) {
   batch.begin_run(path);
   sender_.append(now, batch, kcp_.write_echo_request(token, sender_.next_body(batch)));
+  if (noise_) noise_->seal(now, batch.packets().last(1));
 }
 
 void Link::handle_new_address(TimePoint now) {
@@ -225,6 +267,7 @@ void Link::update_settings(const LinkSettings& settings, TimePoint now) {
 // --- time ---
 
 void Link::handle_timeout(TimePoint now) {
+  if (noise_) noise_->handle_timeout(now);
   kcp_.handle_timeout(now);
   handle_datagram_timeout(now);
   if (idle_probe_at_ && *idle_probe_at_ <= now) {
@@ -242,11 +285,13 @@ void Link::handle_timeout(TimePoint now) {
 
 std::optional<TimePoint> Link::next_timeout() const {
   const std::optional<TimePoint> probes =
-      earliest(path_validator_.next_timeout(), mtu_prober_.next_timeout());
+      earliest(path_validator_.next_timeout(), shortened_ ? std::nullopt : mtu_prober_.next_timeout());
   const std::optional<TimePoint> data = earliest(sender_.next_timeout(), kcp_source_.next_timeout());
   const std::optional<TimePoint> streams = earliest(smux_.next_timeout(), smux_.next_sweep());
   const std::optional<TimePoint> peer = earliest(liveness_.next_timeout(), idle_probe_at_);
-  return earliest(earliest(earliest(probes, data), next_datagram_timeout()), earliest(streams, peer));
+  const std::optional<TimePoint> keys = noise_ ? noise_->next_timeout() : std::nullopt;
+  return earliest(earliest(earliest(probes, data), earliest(next_datagram_timeout(), keys)),
+                  earliest(streams, peer));
 }
 
 }  // namespace kcptun

@@ -19,6 +19,7 @@
 #include "core/link/link_context.h"
 #include "core/link/liveness_monitor.h"
 #include "core/link/mtu_prober.h"
+#include "core/link/noise_session.h"
 #include "core/link/packet_decoder.h"
 #include "core/link/packet_sender.h"
 #include "core/link/path_validator.h"
@@ -56,8 +57,12 @@ struct DatagramEvent {
 /// as ReceiveBudget says, smux max_streams.
 class Link {
  public:
-  /// `context` outlives the link.
-  Link(Role role, SessionName id, LinkContext& context, TimePoint now);
+  using Fresh = PacketDecoder::Fresh;
+
+  /// `context` outlives the link. `noise`: of a server's session that a hello has opened (HelloGate); a
+  /// client begins its own handshake.
+  Link(Role role, SessionName id, LinkContext& context, TimePoint now,
+       std::unique_ptr<NoiseSession> noise = nullptr);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -66,7 +71,14 @@ class Link {
 
   /// Opened packets of this session arrived. May write into them. Under a suite with a session header,
   /// packets that are not fresh change nothing but a counter.
-  void handle_packets(TimePoint now, std::span<const Packet> packets);
+  void handle_packets(TimePoint now, std::span<const Packet> packets) {
+    handle_fresh(now, take_fresh(now, packets));
+  }
+  /// The same in two steps. In between, the caller may follow the peer to another address.
+  Fresh take_fresh(TimePoint now, std::span<const Packet> packets) {
+    return decoder_.take_fresh(now, packets);
+  }
+  void handle_fresh(TimePoint now, const Fresh& fresh);
   /// Our own address has changed (client): sends the peer something fresh at once, from which it learns the
   /// new one.
   void handle_new_address(TimePoint now);
@@ -148,7 +160,7 @@ class Link {
   std::string_view closed_reason() const;
   /// True if that is because the peer is gone: it has restarted, or is silent. It has not broken the
   /// protocol.
-  bool peer_gone() const { return protocol_error().empty() && (kcp_.peer_restarted() || smux_.dead()); }
+  bool peer_gone() const { return protocol_error().empty() && (peer_restarted() || smux_.dead()); }
   /// About an opened packet that was not handled yet: see Kcp.
   bool is_fresh(Bytes body) const;
   bool matches_challenge(Bytes body, std::uint32_t token) const;
@@ -176,6 +188,8 @@ class Link {
   std::uint32_t conv() const { return kcp_.conv(); }
   /// None unless the suite has a session header.
   const std::optional<AntiReplay>& anti_replay() const { return anti_replay_; }
+  /// Null unless the session has a handshake.
+  const NoiseSession* noise() const { return noise_.get(); }
   const Kcp& kcp() const { return kcp_; }
   const Smux& smux() const { return smux_; }
   const FecDecoder& fec() const { return decoder_.fec(); }
@@ -211,6 +225,9 @@ class Link {
   void handle_datagram_timeout(TimePoint now);
   bool can_read() const { return smux_.can_receive() && closed_reason().empty(); }
   std::string_view protocol_error() const;
+  bool peer_restarted() const { return kcp_.peer_restarted() || (noise_ && noise_->forgotten()); }
+  void note_handshake();
+  void send_noise_probe(TimePoint now, TransmitBatch& batch);
   void flush_control();
   void ping_if_unanswered(TimePoint now);
 
@@ -222,6 +239,8 @@ class Link {
   const Role role_;
   LinkContext& context_;
   std::optional<AntiReplay> anti_replay_;
+  std::unique_ptr<NoiseSession> noise_;
+  const std::size_t packet_size_;  // of KCP packets beside the header of a data packet
   Kcp kcp_;
   Smux smux_;
   StreamCodec codec_;
@@ -237,6 +256,8 @@ class Link {
   LivenessMonitor liveness_;
   std::optional<TimePoint> peer_full_since_;
   std::optional<TimePoint> idle_probe_at_;  // the peer sent data, and it may be gone since
+  bool shortened_ = false;                  // KCP's packets leave room for a handshake part
+  bool noise_probe_due_ = false;
 };
 
 }  // namespace kcptun

@@ -15,6 +15,7 @@ void LinkContext::set_overhead(const Suite& suite) {
   crypto_header = suite.header_size();
   crypto_trailer = suite.trailer_size();
   session_header = suite.session_header_size();
+  credentials = suite.credentials();
 }
 
 PacketOverhead LinkContext::overhead() const {

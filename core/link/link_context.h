@@ -7,6 +7,7 @@
 
 #include "core/base/buffer_pool.h"
 #include "core/base/packet.h"
+#include "core/base/secret_source.h"
 #include "core/base/settings.h"
 #include "core/base/time.h"
 #include "core/crypt/suite.h"
@@ -46,6 +47,9 @@ struct LinkContext {
   std::size_t session_header =
       0;            // the last bytes of crypto_header, which the link writes; 0: the suite has none
   UnixTime wall{};  // with a session header: the time of day, kept by the owner
+  // Set if each session seals and opens its packets itself (Suite::credentials()). Both outlive the links.
+  const noise::Credentials* credentials = nullptr;
+  SecretSource* secrets = nullptr;
   const QppPads* qpp = nullptr;   // set when QPP is on; outlives the context
   MemoryQuota* memory = nullptr;  // the process's memory for unread bytes; outlives the links; null: no limit
   BufferPool segments{kMaxDatagram};

@@ -14,16 +14,25 @@ constexpr std::size_t kMinBody = 12;
 
 }  // namespace
 
-PacketDecoder::PacketDecoder(LinkContext& context, Kcp& kcp, AntiReplay* anti_replay)
-    : context_(context), kcp_(kcp), anti_replay_(anti_replay), fec_(context.settings.fec, context.codes) {}
+PacketDecoder::PacketDecoder(const Parts& parts)
+    : context_(parts.context),
+      kcp_(parts.kcp),
+      anti_replay_(parts.anti_replay),
+      noise_(parts.noise),
+      fec_(parts.context.settings.fec, parts.context.codes) {}
 
-std::span<const Packet> PacketDecoder::take_fresh(std::span<const Packet> packets) {
-  if (!anti_replay_) return packets;
+MutableBytes PacketDecoder::take(TimePoint now, const Packet& packet) {
+  return noise_ ? noise_->take(now, packet, *anti_replay_) : anti_replay_->take(packet.bytes());
+}
+
+PacketDecoder::Fresh PacketDecoder::take_fresh(TimePoint now, std::span<const Packet> packets) {
+  if (!anti_replay_) return {packets};
   context_.fresh.clear();
+  const std::uint64_t newest_before = anti_replay_->packets_sent_by_peer();
   for (const Packet& packet : packets)
-    if (const MutableBytes body = anti_replay_->take(packet.bytes()); !body.empty())
+    if (const MutableBytes body = take(now, packet); !body.empty())
       context_.fresh.push_back({body.data(), static_cast<std::uint32_t>(body.size())});
-  return context_.fresh;
+  return {context_.fresh, anti_replay_->packets_sent_by_peer() != newest_before};
 }
 
 void PacketDecoder::handle_packets(TimePoint now, std::span<const Packet> packets) {

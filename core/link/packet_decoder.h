@@ -12,6 +12,7 @@
 #include "core/kcp/kcp.h"
 #include "core/link/anti_replay.h"
 #include "core/link/link_context.h"
+#include "core/link/noise_session.h"
 
 namespace kcptun {
 
@@ -19,14 +20,23 @@ namespace kcptun {
 /// Kcp what arrived and what FEC has recovered. Sets the packets of the datagram channel aside.
 class PacketDecoder {
  public:
-  /// All outlive the decoder. `anti_replay`: null if the suite has no session header.
-  PacketDecoder(LinkContext& context, Kcp& kcp, AntiReplay* anti_replay);
+  /// What it works for; all outlive the decoder.
+  struct Parts {
+    LinkContext& context;
+    Kcp& kcp;
+    AntiReplay* anti_replay;  // null: the suite has no session header
+    NoiseSession* noise;      // null: the suite has opened the packets
+  };
+  explicit PacketDecoder(const Parts& parts);
   PacketDecoder(const PacketDecoder&) = delete;
   PacketDecoder& operator=(const PacketDecoder&) = delete;
 
-  /// The packets that may change the session's state, without their session headers. Valid until the next
-  /// call.
-  std::span<const Packet> take_fresh(std::span<const Packet> packets);
+  /// What may change the session's state.
+  struct Fresh {
+    std::span<const Packet> bodies;  // without session headers; valid until the next call
+    bool newest = false;             // one of them is newer than all before
+  };
+  Fresh take_fresh(TimePoint now, std::span<const Packet> packets);
   /// Passes the bodies of take_fresh() on to Kcp.
   void handle_packets(TimePoint now, std::span<const Packet> packets);
   /// The bodies of the last handle_packets() that are packets of the datagram channel.
@@ -43,6 +53,7 @@ class PacketDecoder {
   std::uint64_t out_of_band() const { return out_of_band_; }
 
  private:
+  MutableBytes take(TimePoint now, const Packet& packet);
   void handle_packet(TimePoint now, MutableBytes body);
   void handle_fec_data(TimePoint now, MutableBytes body);
   void handle_recovered(TimePoint now);
@@ -50,6 +61,7 @@ class PacketDecoder {
   LinkContext& context_;
   Kcp& kcp_;
   AntiReplay* const anti_replay_;
+  NoiseSession* const noise_;
   FecDecoder fec_;
   std::vector<PoolBuffer> recovered_;  // Kcp, and then events, point into them
   std::vector<MutableBytes> datagram_packets_;

@@ -17,6 +17,7 @@ PacketSender::PacketSender(const Parts& parts, TimePoint now)
       kcp_(parts.kcp),
       validation_(parts.validation),
       anti_replay_(parts.anti_replay),
+      noise_(parts.noise),
       overhead_(parts.context.overhead()),
       parity_policy_(parts.context.settings.fec) {
   const LinkSettings& settings = context_.settings;
@@ -70,22 +71,26 @@ bool PacketSender::send_probes(TimePoint now, PacketSource& source, TransmitBatc
 
 // Where the next packet's body goes behind `fec_header` bytes, as large as the packet may be.
 MutableBytes PacketSender::room(TransmitBatch& batch, std::size_t fec_header) const {
-  const std::size_t overhead = overhead_.crypto() + fec_header;
+  const std::size_t overhead = crypto() + fec_header;
   const std::size_t datagram = std::min<std::size_t>(validation_.allowance(), kMaxDatagram);
   return {next_body(batch) + fec_header, datagram > overhead ? datagram - overhead : 0};
 }
 
 bool PacketSender::may_send(TimePoint now) {
   limited_until_.reset();
-  if (validation_.allowance() < overhead_.total() + kMinAllowance) return false;
+  if (validation_.allowance() < crypto() + overhead_.fec_header + kMinAllowance) return false;
   if (!limiter_ || limiter_->allows(now)) return true;
   limited_until_ = limiter_->ready_at();
   return false;
 }
 
 void PacketSender::append(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
-  const Packet& packet = batch.push(overhead_.crypto() + body_size);
-  if (anti_replay_) anti_replay_->stamp(now, packet.data + overhead_.crypto_header - kSessionHeader);
+  const Packet& packet = batch.push(crypto() + body_size);
+  if (noise_) {
+    noise_->stamp(anti_replay_->next(now), now, packet);
+  } else if (anti_replay_) {
+    anti_replay_->stamp(now, packet.data + overhead_.crypto_header - kSessionHeader);
+  }
   ++packets_sent_;
   validation_.charge(packet.size);
   if (limiter_) limiter_->charge(packet.size);

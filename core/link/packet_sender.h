@@ -14,6 +14,7 @@
 #include "core/kcp/kcp.h"
 #include "core/link/anti_replay.h"
 #include "core/link/link_context.h"
+#include "core/link/noise_session.h"
 #include "core/link/packet_source.h"
 #include "core/link/path_validation.h"
 #include "core/link/rate_limiter.h"
@@ -30,7 +31,8 @@ class PacketSender {
     LinkContext& context;
     Kcp& kcp;  // knows the path: what parity is worth, and the budget that it is charged to
     PathValidation& validation;
-    AntiReplay* anti_replay;  // null: the suite has no session header
+    AntiReplay* anti_replay;        // null: the suite has no session header
+    NoiseSession* noise = nullptr;  // null: the suite seals the packets
   };
   PacketSender(const Parts& parts, TimePoint now);
   PacketSender(const PacketSender&) = delete;
@@ -45,7 +47,7 @@ class PacketSender {
   }
   /// The caller writes one packet itself: its body goes here, and append() completes it. For packets to
   /// another path.
-  std::uint8_t* next_body(TransmitBatch& batch) const { return batch.next_slot() + overhead_.crypto_header; }
+  std::uint8_t* next_body(TransmitBatch& batch) const { return batch.next_slot() + crypto_header(); }
   /// REQUIRES: the batch has room.
   void append(TimePoint now, TransmitBatch& batch, std::size_t body_size);
   /// The batch is about to be sealed.
@@ -66,6 +68,9 @@ class PacketSender {
   bool send_data(TimePoint now, PacketSource& source, TransmitBatch& batch);
   bool send_datagrams(TimePoint now, PacketSource& source, TransmitBatch& batch);
   bool send_probes(TimePoint now, PacketSource& source, TransmitBatch& batch);
+  // Of the next packet.
+  std::size_t crypto_header() const { return noise_ ? noise_->header_size() : overhead_.crypto_header; }
+  std::size_t crypto() const { return crypto_header() + overhead_.crypto_trailer; }
   MutableBytes room(TransmitBatch& batch, std::size_t fec_header) const;
   bool may_send(TimePoint now);
   void plan_group();
@@ -76,6 +81,7 @@ class PacketSender {
   Kcp& kcp_;
   PathValidation& validation_;
   AntiReplay* const anti_replay_;
+  NoiseSession* const noise_;
   const PacketOverhead overhead_;
   ErasureCodeCache::Use code_;  // of encoder_
   std::optional<FecEncoder> encoder_;

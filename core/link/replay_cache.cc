@@ -32,10 +32,14 @@ SessionRefusal ReplayCache::check_timestamp(TimePoint now, UnixTime wall, std::u
   return SessionRefusal::kNone;
 }
 
-SessionRefusal ReplayCache::open(TimePoint now, UnixTime wall, const SessionClaim& claim) {
+SessionRefusal ReplayCache::check(TimePoint now, UnixTime wall, const SessionClaim& claim) {
   expire(now);
   if (known_.contains(claim.session)) return SessionRefusal::kKnown;
-  const SessionRefusal refusal = check_timestamp(now, wall, claim.timestamp);
+  return check_timestamp(now, wall, claim.timestamp);
+}
+
+SessionRefusal ReplayCache::open(TimePoint now, UnixTime wall, const SessionClaim& claim) {
+  const SessionRefusal refusal = check(now, wall, claim);
   if (refusal != SessionRefusal::kNone) return refusal;
   if (known_.size() >= max_sessions_) {
     if (ended_.empty()) return SessionRefusal::kFull;

@@ -38,6 +38,9 @@ class SessionAdmission {
  public:
   virtual ~SessionAdmission() = default;
   virtual SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) = 0;
+  /// What open() would return, as far as the claim's time and session decide it. Keeps nothing of the claim,
+  /// which need not be authentic.
+  virtual SessionRefusal check(TimePoint now, UnixTime wall, const SessionClaim& claim) = 0;
   /// The worker that has the session open, if any.
   virtual std::optional<std::uint32_t> owner(std::uint64_t session) const = 0;
   /// The session is over; `newest` is the latest time stamp of its packets.
@@ -66,6 +69,7 @@ class ReplayCache final : public SessionAdmission {
       : started_(started), max_sessions_(max_sessions) {}
 
   SessionRefusal open(TimePoint now, UnixTime wall, const SessionClaim& claim) override;
+  SessionRefusal check(TimePoint now, UnixTime wall, const SessionClaim& claim) override;
   std::optional<std::uint32_t> owner(std::uint64_t session) const override;
   void end(TimePoint now, std::uint64_t session, std::uint32_t newest) override;
 

@@ -74,6 +74,7 @@ Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, c
                const QppPads* qpp)
     : uv_(shared), context_(settings), backlog_pool_(kBacklogBuffer), suite_(make_suite(cipher, key)) {
   context_.set_overhead(*suite_);
+  context_.secrets = &secrets_;
   context_.qpp = qpp;
   mailbox_ = std::make_unique<Mailbox>(uv_);
   timer_ = std::make_unique<TimerHandle>(uv_, [this] {
@@ -100,6 +101,8 @@ Engine::~Engine() {
   timer_.reset();
   mailbox_.reset();
 }
+
+void Engine::SystemSecrets::fill(MutableBytes bytes) { randombytes_buf(bytes.data(), bytes.size()); }
 
 void Engine::run() {
   pump();  // work from before the start

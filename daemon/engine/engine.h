@@ -141,8 +141,14 @@ class Engine {
   void empty_disposed();
 
   uv_loop_t& uv_;
+  class SystemSecrets final : public SecretSource {
+   public:
+    void fill(MutableBytes bytes) override;
+  };
+
   TimePoint now_{};
   bool now_is_fresh_ = false;
+  SystemSecrets secrets_;
   LinkContext context_;
   BufferPool backlog_pool_;
   std::unique_ptr<Suite> suite_;

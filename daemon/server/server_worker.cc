@@ -100,6 +100,7 @@ void ServerWorker::handle_run(TimePoint now, const Path& path, std::span<const P
 
 void ServerWorker::finish_run() {
   send_challenges();
+  send_cookies();
   log_rejections(engine_.now());
   for (std::unique_ptr<SessionEntry>& replaced : demux_.take_replaced())
     retire(std::move(replaced), "replaced by a newer one from its address");
@@ -137,6 +138,14 @@ void ServerWorker::send_challenges() {
     if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
     asked.session->link.append_challenge(engine_.now(), asked.challenge.path, asked.challenge.token,
                                          engine_.batch());
+  }
+}
+
+// One that finds no room is not sent: the client asks again.
+void ServerWorker::send_cookies() {
+  for (const Demux::CookieReply& reply : demux_.cookie_replies()) {
+    if (engine_.blocked() || (engine_.batch().room() == 0 && !engine_.send_batch())) return;
+    reply.append_to(engine_.batch());
   }
 }
 

@@ -73,6 +73,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   void finish_run();
   void follow(SessionEntry& conversation);
   void send_challenges();
+  void send_cookies();
   void forward(const Path& path);
   void post(ForwardedPackets run);
   void handle_forwarded(const ForwardedPackets& run);

@@ -18,6 +18,10 @@ class SharedReplayCache final : public SessionAdmission {
     const std::scoped_lock lock(mutex_);
     return gate_.open(now, wall, claim);
   }
+  SessionRefusal check(TimePoint now, UnixTime wall, const SessionClaim& claim) override {
+    const std::scoped_lock lock(mutex_);
+    return gate_.check(now, wall, claim);
+  }
   std::optional<std::uint32_t> owner(std::uint64_t session) const override {
     const std::scoped_lock lock(mutex_);
     return gate_.owner(session);

@@ -21,7 +21,7 @@ struct Fixture {
   explicit Fixture(FecSettings fec, std::optional<AntiReplay> own = std::nullopt)
       : context(settings_with(fec)),
         anti_replay(std::move(own)),
-        decoder(context, pair.server, anti_replay ? &*anti_replay : nullptr) {}
+        decoder({context, pair.server, anti_replay ? &*anti_replay : nullptr, nullptr}) {}
 
   /// Packets of the client that carry `count` segments, a packet each.
   std::vector<Buffer> packets(std::size_t count) {
@@ -36,7 +36,7 @@ struct Fixture {
   }
   void handle(Buffer& body) {
     const Packet packet{body.data(), static_cast<std::uint32_t>(body.size())};
-    decoder.handle_packets(pair.now, decoder.take_fresh({&packet, 1}));
+    decoder.handle_packets(pair.now, decoder.take_fresh(pair.now, {&packet, 1}).bodies);
   }
 
   KcpPair pair;

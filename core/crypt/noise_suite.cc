@@ -1,0 +1,42 @@
+#include "core/crypt/noise_suite.h"
+
+#include "core/base/check.h"
+
+namespace kcptun {
+
+using noise::Head;
+using noise::kHeadSize;
+using noise::kTagSize;
+
+void NoiseSuite::seal(std::span<const Packet> packets) {
+  for (const Packet& packet : packets) {
+    const auto head = noise::read_head(packet.data);
+    KCPTUN_CHECK(head.has_value());
+    noise::mask(credentials_.shared.mask, packet.bytes(), 0,
+                kHeadSize + noise::handshake_part_size(head->kind, credentials_.pattern));
+  }
+}
+
+bool NoiseSuite::unmask(const Packet& packet) const {
+  if (packet.size < kHeadSize + kTagSize) return false;
+  const noise::SecretKey& key = credentials_.shared.mask;
+  noise::mask(key, packet.bytes(), 0, kHeadSize);
+  const std::optional<Head> head = noise::read_head(packet.data);
+  if (!head) return false;
+  const std::size_t part = noise::handshake_part_size(head->kind, credentials_.pattern);
+  if (packet.size < kHeadSize + part + kTagSize) return false;
+  if (part > 0) noise::mask(key, packet.bytes(), kHeadSize, kHeadSize + part);
+  return true;
+}
+
+std::size_t NoiseSuite::open(std::span<Packet> packets) {
+  std::size_t rejected = 0;
+  for (Packet& packet : packets) {
+    if (unmask(packet)) continue;
+    packet.size = 0;
+    ++rejected;
+  }
+  return rejected;
+}
+
+}  // namespace kcptun
