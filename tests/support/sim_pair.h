@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/crypt/noise_suite.h"
 #include "core/link/demux.h"
+#include "tests/support/noise_ends.h"
 #include "tests/support/sim_flows.h"
 #include "tests/support/sim_network.h"
 #include "tests/support/suites.h"
@@ -20,6 +22,7 @@ struct SimSettings {
   LinkSettings client;
   LinkSettings server;
   Cipher cipher = Cipher::kAes128;
+  bool noise = false;  // the suite noise in its place
   bool qpp = false;
   SimPath to_server;
   SimPath to_client;
@@ -35,16 +38,22 @@ inline const QppPads& sim_pads() {
   return pads;
 }
 
+inline std::unique_ptr<Suite> make_noise_suite() {
+  return std::make_unique<NoiseSuite>(noise_credentials(noise::Pattern::kNNpsk0).client);
+}
+
 /// One machine: its engine's state and its applications.
 struct SimEnd {
   SimEnd(Role end_role, const SimSettings& sim, const LinkSettings& settings,
          const std::vector<FlowPlan>& plans, std::uint64_t seed)
       : role(end_role),
-        suite(make_suite(sim.cipher, sim_master_key(), seed)),
+        suite(sim.noise ? make_noise_suite() : make_suite(sim.cipher, sim_master_key(), seed)),
+        secrets(seed),
         context(settings),
         flows(end_role, plans, seed ^ 0x5555),
         arena(kReadPackets * kPacketStride) {
     context.set_overhead(*suite);
+    context.secrets = &secrets;
     context.wall = UnixTime(seconds(1700000000));
     if (sim.qpp) context.qpp = &sim_pads();
   }
@@ -52,6 +61,7 @@ struct SimEnd {
   static constexpr std::size_t kReadPackets = 64;
   Role role;
   std::unique_ptr<Suite> suite;
+  SeededSecrets secrets;
   LinkContext context;
   TransmitBatch batch;
   SimFlows flows;
