@@ -99,8 +99,7 @@ class Recipes(unittest.TestCase):
                 for file in recipe.parent.iterdir():
                     (srcdir / file.name).write_bytes(file.read_bytes())
                 tarball = f"kcptun-uv-{VERSION}-{name}-static"
-                with tarfile.open(self.tarball(tarball)) as archive:
-                    archive.extractall(srcdir, filter="data")
+                run("tar", "-xzf", self.tarball(tarball), "-C", srcdir)
                 (srcdir / f"{tarball}.tar.gz").write_bytes(self.tarball(tarball).read_bytes())
                 checked = run(*shell, "-euc", f'. "{recipe}"; cd "$srcdir"; printf %s "$sha512sums" | sed /^$/d | sha512sum -c',
                               env={"PATH": os.environ["PATH"], "CARCH": arch, "srcdir": str(srcdir)})
