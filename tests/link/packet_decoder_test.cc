@@ -1,5 +1,6 @@
 #include "core/link/packet_decoder.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <memory>
 
@@ -46,8 +47,8 @@ struct Fixture {
 };
 
 Buffer with_fec_header(const Buffer& packet) {
-  Buffer body(kFecHeader);
-  body.insert(body.end(), packet.begin(), packet.end());
+  Buffer body(kFecHeader + packet.size());
+  std::ranges::copy(packet, body.begin() + kFecHeader);
   return body;
 }
 
