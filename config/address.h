@@ -3,10 +3,12 @@
 // does.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "config/profile.h"
+#include "core/base/ip_network.h"
 #include "core/base/result.h"
 
 namespace kcptun {
@@ -30,6 +32,9 @@ enum class AddressUse : std::uint8_t {
 /// around it, around the host and around the port do not count. The error is a predicate: "has no port", to
 /// stand behind the text it is about.
 Result<Address> parse_address(std::string_view given, AddressUse use);
+
+/// "192.0.2.7" or "2001:db8::7", without brackets, zone and port.
+std::optional<IpAddress> parse_ip_literal(const std::string& text);
 
 /// An address as the user wrote it.
 std::string to_text(const Address& address);

@@ -14,6 +14,13 @@ namespace kcptun {
 /// "tcp" to "tproxy": what stands in front of "://".
 std::string_view scheme_of(ForwardKind kind);
 
+/// "tcp://127.0.0.1:80" in its two parts. Nothing without "://".
+struct SchemedAddress {
+  std::string_view scheme;
+  std::string_view address;
+};
+std::optional<SchemedAddress> split_scheme(std::string_view text);
+
 /// "LISTEN=TARGET", or "LISTEN" for a kind whose targets the application names. Each side is
 /// SCHEME://ADDRESS; addresses are those of parse_address(). The first '=' separates them. The error is a
 /// predicate: "has no target: ...".
@@ -24,7 +31,11 @@ std::string to_text(const Forward& forward);
 /// Its left side: "tcp://127.0.0.1:5432".
 std::string listen_text(const Forward& forward);
 
-/// Where a tunnel listens: localaddr or listen, and each forward with its target, with commas between.
+/// True if localaddr is closed unless set: there are forwards or reverse forwards.
+bool has_other_entrances(const Settings& settings);
+
+/// Where a tunnel listens: localaddr or listen, each forward with its target, and each reverse forward, with
+/// commas between.
 std::string local_text(const Profile& profile);
 
 /// The forwards of `settings` into `profile`, or the first complaint. REQUIRES: the profile has its

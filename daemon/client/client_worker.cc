@@ -310,6 +310,7 @@ void ClientWorker::shut_down() {
   listeners_.clear();
   stream_entrances_.clear();
   for (const auto& entrance : udp_entrances_) entrance->stop();
+  if (reverses_) reverses_->stop();
   finder_.shut_down();
   if (servers_) servers_->shut_down();
   for (Slot& slot : slots_) {

@@ -14,6 +14,7 @@
 #include "daemon/client/entrance.h"
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
+#include "daemon/client/reverse_keeper.h"
 #include "daemon/client/server_finder.h"
 #include "daemon/client/slot_choice.h"
 #include "daemon/client/udp_entrance.h"
@@ -64,7 +65,9 @@ struct ClientShared {
 /// (Reachability).
 ///
 /// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
-class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
+class ClientWorker final : public TunnelWorker,
+                           private UdpEntrance::Sessions,
+                           private ReverseKeeper::Sessions {
  public:
   /// `profile`, `engine` and `shared` outlive the worker. `remotes`: the server's known addresses; empty with
   /// several servers.
@@ -81,6 +84,9 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
   /// the address.
   Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target);
+  /// Keeps the profile's reverse forwards open. REQUIRES: it has the first slot, and the profile's
+  /// capabilities are kRequestStreams and kServerStreams.
+  void keep_reverses();
   /// Opens one spare socket per slot for later sessions, if the process would lack the privilege for such
   /// sockets later.
   void fill_reserve();
@@ -110,6 +116,10 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   };
 
   Session* session_for_flow() override;
+  // client_reverses.cc
+  std::optional<ReverseKeeper::Host> host_for_reverses() override;
+  void dial_for_reverses() override;
+  void accept_reverse(ClientSession& session, std::uint32_t sid);
   void handle_closed(ClientSession& session, std::string_view reason);
   std::string_view judge_unanswered(ClientSession& session, TimePoint now);
   bool is_port_unreachable(ClientSession& session, TimePoint now) const;
@@ -175,6 +185,7 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
   std::vector<std::unique_ptr<UdpEntrance>> udp_entrances_;  // outlive the sessions, which own their flows
+  std::unique_ptr<ReverseKeeper> reverses_;  // null: the worker has none; outlives the sessions likewise
   std::vector<Slot> slots_;
   std::size_t next_flow_slot_ = 0;  // round robin
   std::vector<std::unique_ptr<Listener>> listeners_;

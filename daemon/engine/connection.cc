@@ -206,7 +206,7 @@ void Connection::reset() {
 
 void Connection::handle_peer_reset() {
   replay_.bind();
-  if (end_forwarded("the server reset the stream before its reply")) return;
+  if (end_forwarded("the peer reset the stream before its reply")) return;
   if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
   if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   peer_reset_ = true;

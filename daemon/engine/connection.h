@@ -21,6 +21,7 @@
 #include "daemon/engine/engine.h"
 #include "daemon/engine/local_connection.h"
 #include "daemon/engine/replay_buffer.h"
+#include "daemon/engine/stream_end.h"
 #include "daemon/engine/stream_request.h"
 #include "daemon/engine/target.h"
 #include "daemon/io/listener.h"
@@ -105,7 +106,7 @@ class Connection : public StreamTurn, private Deadline {
   void handle_established(Dialer::Outcome outcome);
   Bytes read_request(Bytes view);
   void send_first(Bytes bytes);
-  void hand_over(Bytes reply);
+  void hand_over(HandedOver stream, Bytes reply);
   void handle_requested(StreamRequest::Outcome outcome);
   void refuse_request(Bytes reply);
   Pull end_refused();

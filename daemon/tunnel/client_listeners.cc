@@ -55,6 +55,7 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
   for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
   for (ClientWorker* part : client_.parts) part->fill_reserve();
+  if (!profile_.reverses.empty()) client_.parts.front()->keep_reverses();
   for (std::size_t i = 0; i < plain.size(); ++i) {
     for (FileDescriptor& fd : plain[i]) client_.parts[i]->listen(std::move(fd));
     for (std::size_t j = 0; j < forwarded.size(); ++j)

@@ -43,8 +43,10 @@ Uplink uplink_of(const Profile& profile) {
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams | kDatagramPackets;
+  if (profile.role == Role::kServer)
+    settings.smux.capabilities |= kRequestStreams | kDatagramPackets | kServerStreams;
   if (!profile.forwards.empty()) settings.smux.capabilities |= kRequestStreams;
+  if (!profile.reverses.empty()) settings.smux.capabilities |= kRequestStreams | kServerStreams;
   if (std::ranges::find(profile.forwards, ForwardKind::kUdp, &Forward::kind) != profile.forwards.end())
     settings.smux.capabilities |= kDatagramPackets;
   return settings;
