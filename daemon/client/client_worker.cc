@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "daemon/client/client_session.h"
 #include "daemon/net/address.h"
 #include "daemon/net/faketcp/client.h"
@@ -205,6 +206,7 @@ void ClientWorker::listen(FileDescriptor listening) {
 void ClientWorker::listen(FileDescriptor listening, const Forward& forward) {
   stream_entrances_.push_back(std::make_unique<Entrance>(
       engine_, forward, std::move(listening), [this](LocalConnection one) { accept(std::move(one)); },
+      [this, entrance = listen_text(forward)](FileDescriptor fd) { associate(std::move(fd), entrance); },
       profile_.name));
 }
 
@@ -310,6 +312,7 @@ void ClientWorker::shut_down() {
   listeners_.clear();
   stream_entrances_.clear();
   for (const auto& entrance : udp_entrances_) entrance->stop();
+  for (const auto& association : associations_) association->close();
   if (reverses_) reverses_->stop();
   finder_.shut_down();
   if (servers_) servers_->shut_down();

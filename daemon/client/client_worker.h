@@ -11,6 +11,7 @@
 
 #include "config/profile.h"
 #include "core/base/random.h"
+#include "daemon/client/association.h"
 #include "daemon/client/entrance.h"
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
@@ -66,7 +67,7 @@ struct ClientShared {
 ///
 /// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
 class ClientWorker final : public TunnelWorker,
-                           private UdpEntrance::Sessions,
+                           private FlowEntrance::Sessions,
                            private ReverseKeeper::Sessions {
  public:
   /// `profile`, `engine` and `shared` outlive the worker. `remotes`: the server's known addresses; empty with
@@ -84,6 +85,8 @@ class ClientWorker final : public TunnelWorker,
   /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
   /// the address.
   Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target);
+  /// The same for datagrams that a firewall's TPROXY leads here, each to its own destination.
+  Result<IpEndpoint> listen_udp_tproxy(const IpEndpoint& address);
   /// Keeps the profile's reverse forwards open. REQUIRES: it has the first slot, and the profile's
   /// capabilities are kRequestStreams and kServerStreams.
   void keep_reverses();
@@ -102,6 +105,8 @@ class ClientWorker final : public TunnelWorker,
 
   static constexpr std::size_t kMaxWaiting = 1024;
   static constexpr Duration kMaxWait = seconds(10);
+  /// UDP associations of applications. Each has three descriptors, one of them at the server.
+  static constexpr std::size_t kMaxAssociations = 1024;
 
  private:
   struct ClientSession;
@@ -116,6 +121,9 @@ class ClientWorker final : public TunnelWorker,
   };
 
   Session* session_for_flow() override;
+  Result<IpEndpoint> add_udp_entrance(Result<FlowSocket> socket, const std::optional<Socks5Address>& target);
+  void associate(FileDescriptor connection, const std::string& entrance);
+  void end(Association& association);
   // client_reverses.cc
   std::optional<ReverseKeeper::Host> host_for_reverses() override;
   void dial_for_reverses() override;
@@ -185,6 +193,8 @@ class ClientWorker final : public TunnelWorker,
   ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
   std::vector<std::unique_ptr<UdpEntrance>> udp_entrances_;  // outlive the sessions, which own their flows
+  FlowArena association_arena_;
+  std::vector<std::unique_ptr<Association>> associations_;  // outlive the sessions likewise
   std::unique_ptr<ReverseKeeper> reverses_;  // null: the worker has none; outlives the sessions likewise
   std::vector<Slot> slots_;
   std::size_t next_flow_slot_ = 0;  // round robin

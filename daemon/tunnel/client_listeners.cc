@@ -50,6 +50,10 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
             ? open_udp(forward, addresses.forwards[i])
             : open_listeners({forward.listen, addresses.forwards[i], tproxy}, inherited);
     if (!opened) return Error{"forward " + listen_text(forward) + ": " + opened.error()};
+    if (tproxy)
+      for (const IpEndpoint& address : addresses.forwards[i])
+        if (Result<IpEndpoint> bound = client_.parts.front()->listen_udp_tproxy(address); !bound)
+          return Error{"forward " + listen_text(forward) + ": " + bound.error()};
     forwarded.push_back(std::move(*opened));
   }
   for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
