@@ -239,6 +239,9 @@ class FirstHour(t.TunnelCase):
     def test_forwards(self):
         self.play("docs/forwarding-client.md", "forwards")
 
+    def test_reverse_forwards(self):
+        self.play("docs/forwarding-reverse.md", "reverse")
+
 
 if __name__ == "__main__":
     t.main()
