@@ -100,6 +100,7 @@ void Association::handle_datagram(const FlowDatagramView& datagram) {
     ++counters_.unserved;
     return;
   }
+  environment_.counters.add_traffic({.sent = split->payload.size()});
   const Bytes bytes = datagram.payload.subspan(kHeader);
   flow->send({bytes.first(bytes.size() - split->payload.size()), split->address.port()}, split->payload);
 }
@@ -112,6 +113,7 @@ ClientFlow* Association::flow() {
   if (!sid) return nullptr;
   auto opened = std::make_unique<ClientFlow>(*this, *session, *sid, *source_);
   flow_ = opened.get();
+  environment_.counters.add_flow();
   session->attach(std::move(opened));
   flow_->ask({});
   return flow_;
@@ -121,6 +123,7 @@ ClientFlow* Association::flow() {
 
 void Association::deliver(const IpEndpoint& source, const AddressedDatagram& datagram) {
   if (over_) return;
+  environment_.counters.add_traffic({.received = datagram.payload.size()});
   std::vector<std::uint8_t>& bytes = queued_.emplace_back(kHeader);
   bytes.resize(kHeader + socks5_address_size(datagram.address));
   write_socks5_address(datagram.address, std::span(bytes).subspan(kHeader));
@@ -138,6 +141,7 @@ void Association::flush() {
 void Association::forget(const IpEndpoint&) { flow_ = nullptr; }
 
 void Association::handle_refused(const std::string& reason) {
+  environment_.counters.add_refused_flow();
   EventLog(environment_.tunnel)
       .warning("UDP cannot be forwarded", {{"listen", environment_.entrance}, {"reason", reason}});
   end();

@@ -11,6 +11,7 @@
 
 #include "daemon/client/flow_entrance.h"
 #include "daemon/io/uv_handles.h"
+#include "daemon/metrics/forward_counters.h"
 #include "daemon/net/flow_socket.h"
 
 namespace kcptun {
@@ -31,8 +32,9 @@ class Association final : public FlowEntrance {
     Engine& engine;
     Sessions& sessions;
     FlowArena& arena;
-    std::string entrance;     // where the forward listens
-    std::string_view tunnel;  // its name
+    ForwardCounters& counters;  // of the forward
+    std::string entrance;       // where the forward listens
+    std::string_view tunnel;    // its name
   };
   using Ended = std::function<void(Association&)>;
 

@@ -7,33 +7,37 @@
 
 namespace kcptun {
 
-Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target) {
-  return add_udp_entrance(FlowSocket::bind(address), target);
+Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target,
+                                            ForwardCounters* counters) {
+  return add_udp_entrance(FlowSocket::bind(address), target, counters);
 }
 
-Result<IpEndpoint> ClientWorker::listen_udp_tproxy(const IpEndpoint& address) {
-  return add_udp_entrance(FlowSocket::bind_tproxy(address), std::nullopt);
+Result<IpEndpoint> ClientWorker::listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters) {
+  return add_udp_entrance(FlowSocket::bind_tproxy(address), std::nullopt, counters);
 }
 
 Result<IpEndpoint> ClientWorker::add_udp_entrance(Result<FlowSocket> socket,
-                                                  const std::optional<Socks5Address>& target) {
+                                                  const std::optional<Socks5Address>& target,
+                                                  ForwardCounters* counters) {
   if (!socket) return Error{socket.error()};
   const IpEndpoint address = socket->local();
   FlowEntrance::Sessions& sessions = *this;
   auto entrance = std::make_unique<UdpEntrance>(engine_, std::move(*socket), target, sessions, profile_.name);
+  if (counters) entrance->count_in(*counters);
   if (!entrance->start()) return Error{"cannot watch the UDP socket of " + to_string(address)};
   udp_entrances_.push_back(std::move(entrance));
   return address;
 }
 
-void ClientWorker::associate(FileDescriptor connection, const std::string& entrance) {
+void ClientWorker::associate(FileDescriptor connection, const std::string& entrance,
+                             ForwardCounters& counters) {
   if (associations_.size() >= kMaxAssociations) {
     log().warning("association refused: there are too many", {{"listen", entrance}});
     return;
   }
   FlowEntrance::Sessions& sessions = *this;
   auto association = std::make_unique<Association>(
-      Association::Environment{engine_, sessions, association_arena_, entrance, profile_.name},
+      Association::Environment{engine_, sessions, association_arena_, counters, entrance, profile_.name},
       std::move(connection), [this](Association& ended) { end(ended); });
   if (association->begin()) associations_.push_back(std::move(association));
 }

@@ -1,15 +1,40 @@
 // Reverse forwards of the client's worker: the session that has its server's listeners, and the streams that
 // the server opens.
 #include <algorithm>
+#include <span>
 
+#include "config/forwards.h"
+#include "config/reverses.h"
 #include "daemon/client/client_session.h"
 
 namespace kcptun {
 
 void ClientWorker::keep_reverses() {
   ReverseKeeper::Sessions& sessions = *this;
-  reverses_ = std::make_unique<ReverseKeeper>(profile_, engine_, sessions);
+  reverses_ = std::make_unique<ReverseKeeper>(profile_, engine_, sessions,
+                                              std::span(shared_.forwards).subspan(profile_.forwards.size()));
   reverses_->start();
+}
+
+// Of all workers; the first one reports them.
+std::vector<ForwardSnapshot> ClientWorker::forward_snapshots() const {
+  std::vector<ForwardSnapshot> rows;
+  if (shared_.parts.front() != this) return rows;
+  const std::size_t forwards = profile_.forwards.size();
+  for (std::size_t i = 0; i < shared_.forwards.size(); ++i) {
+    const bool reverse = i >= forwards;
+    const ForwardCounters& counters = shared_.forwards[i];
+    ForwardSnapshot& row = rows.emplace_back();
+    row.forward = reverse ? "reverse " + listen_text(profile_.reverses[i - forwards])
+                          : listen_text(profile_.forwards[i]);
+    row.connections = counters.connections();
+    row.refused = counters.refused();
+    row.flows = counters.flows();
+    row.refused_flows = counters.refused_flows();
+    row.traffic = counters.traffic();
+    if (reverse && reverses_) row.listening = reverses_->listens(i - forwards) ? 1 : 0;
+  }
+  return rows;
 }
 
 // The first slot's: it is there whatever `conn` is, and is never folded.

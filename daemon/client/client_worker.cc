@@ -204,9 +204,18 @@ void ClientWorker::listen(FileDescriptor listening) {
 }
 
 void ClientWorker::listen(FileDescriptor listening, const Forward& forward) {
+  const auto number = static_cast<std::size_t>(&forward - profile_.forwards.data());
+  ForwardCounters& counters = shared_.forwards.at(number);
   stream_entrances_.push_back(std::make_unique<Entrance>(
-      engine_, forward, std::move(listening), [this](LocalConnection one) { accept(std::move(one)); },
-      [this, entrance = listen_text(forward)](FileDescriptor fd) { associate(std::move(fd), entrance); },
+      engine_, forward, std::move(listening),
+      [this, &counters](LocalConnection one) {
+        counters.add_connection();
+        if (one.request) one.request->counters = &counters;
+        accept(std::move(one));
+      },
+      [this, entrance = listen_text(forward), &counters](FileDescriptor fd) {
+        associate(std::move(fd), entrance, counters);
+      },
       profile_.name));
 }
 
@@ -304,6 +313,7 @@ TunnelSnapshot ClientWorker::share() const {
   TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   if (servers_) share.servers = servers_->snapshot();
+  share.forwards = forward_snapshots();
   return share;
 }
 

@@ -39,7 +39,8 @@ class ClientWorker;
 struct ClientShared {
   std::vector<ClientWorker*> parts;  // constant once the loops run
   std::atomic<std::uint64_t> next_slot{0};
-  Firewall* firewall = nullptr;  // tcp mode; outlives the workers
+  Firewall* firewall = nullptr;           // tcp mode; outlives the workers
+  std::vector<ForwardCounters> forwards;  // of the profile's forwards, then of its reverse forwards
   HintLimiter hints;
 };
 
@@ -84,9 +85,10 @@ class ClientWorker final : public TunnelWorker,
   /// Also takes datagrams at `address`, for `target` behind the server. Flows use the sessions of this
   /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
   /// the address.
-  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target);
+  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target,
+                                ForwardCounters* counters = nullptr);
   /// The same for datagrams that a firewall's TPROXY leads here, each to its own destination.
-  Result<IpEndpoint> listen_udp_tproxy(const IpEndpoint& address);
+  Result<IpEndpoint> listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters);
   /// Keeps the profile's reverse forwards open. REQUIRES: it has the first slot, and the profile's
   /// capabilities are kRequestStreams and kServerStreams.
   void keep_reverses();
@@ -121,12 +123,14 @@ class ClientWorker final : public TunnelWorker,
   };
 
   Session* session_for_flow() override;
-  Result<IpEndpoint> add_udp_entrance(Result<FlowSocket> socket, const std::optional<Socks5Address>& target);
-  void associate(FileDescriptor connection, const std::string& entrance);
+  Result<IpEndpoint> add_udp_entrance(Result<FlowSocket> socket, const std::optional<Socks5Address>& target,
+                                      ForwardCounters* counters);
+  void associate(FileDescriptor connection, const std::string& entrance, ForwardCounters& counters);
   void end(Association& association);
   // client_reverses.cc
   std::optional<ReverseKeeper::Host> host_for_reverses() override;
   void dial_for_reverses() override;
+  std::vector<ForwardSnapshot> forward_snapshots() const;
   void accept_reverse(ClientSession& session, std::uint32_t sid);
   void handle_closed(ClientSession& session, std::string_view reason);
   std::string_view judge_unanswered(ClientSession& session, TimePoint now);

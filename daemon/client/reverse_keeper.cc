@@ -32,13 +32,15 @@ Socks5Address address_of(const Reverse& reverse) {
 
 }  // namespace
 
-ReverseKeeper::ReverseKeeper(const Profile& profile, Engine& engine, Sessions& sessions)
+ReverseKeeper::ReverseKeeper(const Profile& profile, Engine& engine, Sessions& sessions,
+                             std::span<ForwardCounters> counters)
     : profile_(profile),
       engine_(engine),
       sessions_(sessions),
       alarm_(engine, [this](TimePoint now) { check(now); }) {
   for (const Reverse& reverse : profile.reverses) {
     Entry& entry = entries_.emplace_back();
+    entry.counters = &counters[entries_.size() - 1];
     entry.listen = listen_text(reverse);
     entry.target_name = target_text(reverse);
     entry.target = std::make_unique<Target>(engine, reverse.target, known_addresses(reverse.target));
@@ -54,11 +56,8 @@ void ReverseKeeper::handle_session_changed() {
 }
 
 ReverseTargets::Found ReverseKeeper::target(std::size_t number) {
-  return {*entries_.at(number).target, entries_.at(number).target_name};
-}
-
-std::size_t ReverseKeeper::listening() const {
-  return static_cast<std::size_t>(std::ranges::count(entries_, true, &Entry::listening));
+  const Entry& entry = entries_.at(number);
+  return {*entry.target, entry.target_name, entry.counters};
 }
 
 // --- asking ---

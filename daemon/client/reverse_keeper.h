@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,8 +48,10 @@ class ReverseKeeper {
     virtual void dial_for_reverses() = 0;
   };
 
-  /// All references outlive the keeper, which outlives the sessions.
-  ReverseKeeper(const Profile& profile, Engine& engine, Sessions& sessions);
+  /// All references outlive the keeper, which outlives the sessions. `counters`: one for each reverse
+  /// forward.
+  ReverseKeeper(const Profile& profile, Engine& engine, Sessions& sessions,
+                std::span<ForwardCounters> counters);
   ~ReverseKeeper();
 
   void start();
@@ -63,14 +66,15 @@ class ReverseKeeper {
   void handle_refused(ReverseControl& control, ReplyCode code, const std::string& reason);
   void handle_gone(ReverseControl& control);
 
-  /// Listeners that the server has now.
-  std::size_t listening() const;
+  /// True while the server listens for reverse forward `number`.
+  bool listens(std::size_t number) const { return entries_.at(number).listening; }
 
  private:
   struct Entry {
     std::string listen;  // as in the profile
     std::string target_name;
     std::unique_ptr<Target> target;
+    ForwardCounters* counters = nullptr;
     ReverseControl* control = nullptr;  // its session owns it
     bool listening = false;
     TimePoint retry_at{};

@@ -52,6 +52,7 @@ void UdpEntrance::handle_datagram(const FlowDatagramView& datagram) {
   }
   ClientFlow* const flow = find_or_open(datagram.from);
   if (!flow) return;
+  forward_counters_->add_traffic({.sent = datagram.payload.size()});
   if (destination_) return flow->send({target_, destination_->port()}, datagram.payload);
   std::array<std::uint8_t, Socks5Address::kMaxSize> address;
   const std::size_t size = write_socks5_address(socks5_endpoint(datagram.to), address);
@@ -65,6 +66,7 @@ bool UdpEntrance::is_own(const IpEndpoint& address) const {
 
 // The datagram leaves at once: each may have a socket of its own.
 void UdpEntrance::deliver(const IpEndpoint& source, const AddressedDatagram& datagram) {
+  forward_counters_->add_traffic({.received = datagram.payload.size()});
   if (destination_) return socket_.queue(source, datagram.payload);
   if (!replies_.send(datagram.address.endpoint, source, datagram.payload))
     report_reply_failure(datagram.address.endpoint, errno);
@@ -98,6 +100,7 @@ ClientFlow* UdpEntrance::find_or_open(const IpEndpoint& source) {
   flows_[source] = opened;
   ++flows_of_ip_[source.ip];
   ++counters_.opened;
+  forward_counters_->add_flow();
   session->attach(std::move(flow));
   opened->ask(destination_.value_or(Socks5Address{}));
   return opened;
@@ -111,6 +114,7 @@ void UdpEntrance::forget(const IpEndpoint& source) {
 
 void UdpEntrance::handle_refused(const std::string& reason) {
   ++counters_.refused;
+  forward_counters_->add_refused_flow();
   const TimePoint now = engine_.now();
   paused_until_ = now + kRefusedPause;
   if (logged_at_ && now - *logged_at_ < kRefusalLogInterval) return;

@@ -16,6 +16,7 @@
 #include "daemon/engine/session.h"
 #include "daemon/io/uv_handles.h"
 #include "daemon/log/log.h"
+#include "daemon/metrics/forward_counters.h"
 #include "daemon/net/flow_socket.h"
 #include "daemon/net/transparent_replies.h"
 
@@ -52,6 +53,8 @@ class UdpEntrance final : public FlowEntrance {
   /// False, with errno: the system refuses to watch the socket.
   [[nodiscard]] bool start() { return poll_->watch(UV_READABLE); }
   void stop() { (void)poll_->watch(0); }
+  /// Counts in these, too. They outlive the entrance.
+  void count_in(ForwardCounters& counters) { forward_counters_ = &counters; }
 
   // --- called by flows ---
   void deliver(const IpEndpoint& source, const AddressedDatagram& datagram) override;
@@ -91,6 +94,8 @@ class UdpEntrance final : public FlowEntrance {
   std::optional<TimePoint> reply_logged_at_;  // when a failed reply was last logged
   std::unique_ptr<PollHandle> poll_;
   Counters counters_;
+  ForwardCounters own_forward_counters_;
+  ForwardCounters* forward_counters_ = &own_forward_counters_;
 };
 
 }  // namespace kcptun

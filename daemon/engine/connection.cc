@@ -31,6 +31,7 @@ Connection::Connection(Session& session, std::uint32_t sid, LocalConnection loca
       replay_(std::move(local.unsent)),
       forwarded_(std::move(local.request)),
       moves_(local.moves) {
+  if (forwarded_) counters_ = forwarded_->counters;
   poll_ = std::make_unique<PollHandle>(session_.engine().uv(), fd_.get(),
                                        [this](int events) { handle_poll(events); });
   if (!watch()) refuse(errno);
@@ -218,6 +219,7 @@ void Connection::handle_peer_reset() {
 
 void Connection::add_traffic(const Traffic& moved) {
   traffic_.add(moved);
+  if (counters_) counters_->add_traffic(moved);
   session_.add_traffic(moved, load_);
 }
 

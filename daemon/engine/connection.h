@@ -150,6 +150,7 @@ class Connection : public StreamTurn, private Deadline {
   int watch_error_ = 0;                     // errno of a refused watch on fd_
   ReplayBuffer replay_;
   std::unique_ptr<ForwardedRequest> forwarded_;  // of a forward's connection
+  ForwardCounters* counters_ = nullptr;          // of the forward or reverse forward; null: neither
   std::optional<std::uint32_t> first_position_;  // position in the link's stream of the first byte read
   std::uint8_t moves_ = 0;
   static constexpr std::size_t kMinRead = 4 * 1024;

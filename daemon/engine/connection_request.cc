@@ -50,6 +50,8 @@ void Connection::send_first(Bytes bytes) {
 
 void Connection::handle_requested(StreamRequest::Outcome outcome) {
   const std::unique_ptr<StreamRequest> request = std::move(request_);
+  counters_ = request->counters();
+  if (counters_) counters_->add_connection();
   switch (outcome.result) {
     case StreamRequest::Result::kConnected:
       send_first(outcome.reply);
@@ -68,6 +70,7 @@ void Connection::handle_requested(StreamRequest::Outcome outcome) {
       session_.log_request("a stream has no valid request", *this, {});
       break;
   }
+  if (counters_) counters_->add_refused();
   if (outcome.reply.empty()) return fail("no request came", std::strerror(EPROTO));
   refuse_request(outcome.reply);
 }

@@ -6,6 +6,7 @@
 
 #include "core/proxy/proxy_request.h"
 #include "core/proxy/socks5_client.h"
+#include "daemon/metrics/forward_counters.h"
 
 namespace kcptun {
 
@@ -19,7 +20,8 @@ struct ForwardedRequest {
   // answer.
   std::optional<RequestProtocol> asked_by;
   Socks5ReplyReader reply;
-  bool settled = false;  // the final reply was acted on
+  bool settled = false;                 // the final reply was acted on
+  ForwardCounters* counters = nullptr;  // of the forward; null: a server's
 };
 
 }  // namespace kcptun

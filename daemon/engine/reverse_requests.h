@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/proxy/proxy_request.h"
+#include "daemon/metrics/forward_counters.h"
 #include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
@@ -32,6 +33,7 @@ class ReverseTargets {
   struct Found {
     Target& target;
     std::string text;  // "tcp://127.0.0.1:80"
+    ForwardCounters* counters;
   };
 
   virtual ~ReverseTargets() = default;

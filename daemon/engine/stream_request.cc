@@ -82,6 +82,7 @@ void StreamRequest::dial_reverse() {
       targets_.reverse ? targets_.reverse->find_reverse(reader_.request().listener) : std::nullopt;
   if (!found) return deny();
   reverse_target_ = found->text;
+  counters_ = found->counters;
   dialer_ = std::make_unique<Dialer>(targets_.engine,
                                      [this](Dialer::Outcome made) { handle_dialled(std::move(made)); });
   found->target.dial(*dialer_);

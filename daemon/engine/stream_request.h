@@ -82,6 +82,8 @@ class StreamRequest final : private Deadline {
   std::string target() const;
   /// REQUIRES: likewise.
   const ProxyRequest& request() const { return reader_.request(); }
+  /// Of the reverse forward that the request belongs to; null: it belongs to none.
+  ForwardCounters* counters() const { return counters_; }
 
  private:
   void handle_deadline(TimePoint now) override;
@@ -105,6 +107,7 @@ class StreamRequest final : private Deadline {
   bool over_ = false;
   Outcome outcome_;  // once it is over
   std::string reverse_target_;
+  ForwardCounters* counters_ = nullptr;
   std::unique_ptr<NameLookup> lookup_;
   std::unique_ptr<Dialer> dialer_;
 };

@@ -315,6 +315,12 @@ TunnelSnapshot ServerWorker::share() const {
   share.peer = peer();
   share.requests = request_targets_.counters.requests;
   share.denied_requests = request_targets_.counters.denied;
+  share.flows = flow_share_.flows;
+  share.refused_flows = flow_share_.refused;
+  share.denied_datagrams = flow_share_.denied;
+  share.listeners = listeners_.size();
+  share.accepted_connections = listeners_.counters().accepted;
+  share.refused_connections = listeners_.counters().refused;
   return share;
 }
 
