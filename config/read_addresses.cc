@@ -90,7 +90,7 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-/// A target that names itself, and the rules about it.
+/// Reads the target and the rules for requested targets.
 Check read_target(const Settings& settings, Profile& profile) {
   for (const auto& [id, rules] :
        {std::pair{kAllow, &profile.dial_rules.allow}, std::pair{kDeny, &profile.dial_rules.deny}}) {
@@ -111,12 +111,12 @@ Check read_target(const Settings& settings, Profile& profile) {
                          "needs one target, not socks5: other targets would not expect a header"};
 }
 
-// The daemon finds out whether this machine has them.
+// The daemon checks whether this machine has the address and the interface.
 Check read_uplink(const Settings& settings, Profile& profile) {
   profile.bind_address = without_blanks(settings.text(kBind));
   profile.interface = without_blanks(settings.text(kInterface));
   profile.fwmark = static_cast<std::uint32_t>(settings.number(kFwmark));
-  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ with its NUL is 16
+  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ is 16 and includes the NUL
   if (!profile.bind_address.empty() && !parse_ip_literal(profile.bind_address))
     return ValidationError{kBind, "must be an IPv4 or IPv6 address like 192.0.2.7 or 2001:db8::7"};
   if (profile.interface.size() > kMaxInterface || profile.interface.find('/') != std::string::npos)
