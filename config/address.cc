@@ -178,6 +178,14 @@ Result<Address> parse_address(std::string_view given, AddressUse use) {
   return with_ports(*split, use);
 }
 
+std::optional<IpAddress> parse_ip_literal(const std::string& text) {
+  IpAddress address{};
+  if (::inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
+  std::ranges::copy(kIpv4MappedPrefix, address.begin());
+  if (::inet_pton(AF_INET, text.c_str(), &address[kIpv4MappedPrefix.size()]) == 1) return address;
+  return std::nullopt;
+}
+
 std::string to_text(const Address& address) {
   if (const auto* path = std::get_if<UnixPath>(&address)) return path->path;
   const HostPort& host = std::get<HostPort>(address);

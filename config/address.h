@@ -3,10 +3,12 @@
 // text; the daemon resolves them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "config/profile.h"
+#include "core/base/ip_network.h"
 #include "core/base/result.h"
 
 namespace kcptun {
@@ -30,6 +32,9 @@ enum class AddressUse : std::uint8_t {
 /// Blanks around the text, the host and the port are ignored. The error is a predicate, such as "has no
 /// port"; the caller puts the text in front of it.
 Result<Address> parse_address(std::string_view given, AddressUse use);
+
+/// "192.0.2.7" or "2001:db8::7", without brackets, zone and port.
+std::optional<IpAddress> parse_ip_literal(const std::string& text);
 
 /// The address in the syntax that parse_address() accepts.
 std::string to_text(const Address& address);

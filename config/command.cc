@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "config/command_line.h"
+#include "config/forwards.h"
 #include "config/json_file.h"
 #include "config/normalise.h"
 #include "config/override_warnings.h"
@@ -303,7 +304,7 @@ ParsedCommand parse_command(const CommandInput& input) {
   if (plugin) apply_plugin_addresses(*plugin, settings, warnings);
   const bool local_is_open = input.role == Role::kClient &&
                              settings.source(OptionId::kLocalAddr) == Source::kDefault &&
-                             settings.text(OptionId::kForward).empty();
+                             !has_other_entrances(settings);
   if (file.paired && local_is_open)
     settings.set(OptionId::kLocalAddr, std::string(kOwnMachineOnly), Source::kFile);
   return finish(input, settings, subcommand, file, std::move(warnings));

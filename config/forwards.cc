@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/reverses.h"
 #include "config/text.h"
 
 namespace kcptun {
@@ -40,17 +41,6 @@ std::string known_schemes() {
     text.append(row.scheme).append(kSchemeEnd);
   }
   return text;
-}
-
-struct Side {
-  std::string_view scheme;
-  std::string_view address;
-};
-
-std::optional<Side> split_scheme(std::string_view text) {
-  const auto end = text.find(kSchemeEnd);
-  if (end == text.npos) return std::nullopt;
-  return Side{text.substr(0, end), text.substr(end + kSchemeEnd.size())};
 }
 
 bool may_be_path(ForwardKind kind) {
@@ -123,6 +113,16 @@ std::optional<std::string> find_clash(const Forward& forward, const Profile& pro
 
 }  // namespace
 
+std::optional<SchemedAddress> split_scheme(std::string_view text) {
+  const auto end = text.find(kSchemeEnd);
+  if (end == text.npos) return std::nullopt;
+  return SchemedAddress{text.substr(0, end), text.substr(end + kSchemeEnd.size())};
+}
+
+bool has_other_entrances(const Settings& settings) {
+  return !settings.text(OptionId::kForward).empty() || !settings.text(OptionId::kReverse).empty();
+}
+
 std::string_view scheme_of(ForwardKind kind) { return row_of(kind).scheme; }
 
 Result<Forward> parse_forward(std::string_view given) {
@@ -166,6 +166,8 @@ std::string local_text(const Profile& profile) {
   std::string text = profile.listens_at_local_address ? to_text(profile.local_address) : "";
   for (const Forward& forward : profile.forwards)
     text.append(text.empty() ? "" : ", ").append(to_text(forward));
+  for (const Reverse& reverse : profile.reverses)
+    text.append(text.empty() ? "" : ", ").append("reverse ").append(to_text(reverse));
   return text;
 }
 

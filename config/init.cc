@@ -53,7 +53,7 @@ void apply_new_pair_values(Settings& settings) {
       settings.set(id, value_from_text(option_of(id), text).value(), Source::kFlag);
   }
   if (settings.role() == Role::kClient && !is_chosen(settings, kLocalAddr) &&
-      !is_chosen(settings, kForward)) {
+      !is_chosen(settings, kForward) && !is_chosen(settings, kReverse)) {
     settings.set(kLocalAddr, std::string(kOwnMachineOnly), Source::kFlag);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/forwards.h"
 #include "config/text.h"
 #include "config/validate.h"
 
@@ -45,7 +46,7 @@ std::vector<std::string> normalise(Settings& settings) {
     if (auto warning = clamp_number(settings, option); !warning.empty())
       warnings.push_back(std::move(warning));
   }
-  if (settings.role() == Role::kClient && !settings.text(OptionId::kForward).empty() &&
+  if (settings.role() == Role::kClient && has_other_entrances(settings) &&
       settings.source(OptionId::kLocalAddr) == Source::kDefault)
     settings.set(OptionId::kLocalAddr, std::string(), Source::kDefault);  // only the forwards listen
   if (settings.text(OptionId::kCrypt) == kAes256) {

@@ -37,6 +37,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kForward, kAddresses, kC, kList, kRestart, "forward", "", "forwards", {}, "", "",
      "an entrance of its own: LISTEN=TARGET like tcp://127.0.0.1:5432=tcp://db:5432, or LISTEN alone where the "
      "application names the target: socks5, http, redirect, tproxy; repeatable; localaddr is then closed unless set"},
+    {kReverse, kAddresses, kC, kList, kRestart, "reverse", "", "reverses", {}, "", "",
+     "let the server listen and connect from here: LISTEN=TARGET like tcp://:8080=tcp://127.0.0.1:80; the server needs "
+     "allow-listen; repeatable; localaddr is then closed unless set"},
     {kRemoteAddr, kAddresses, kC, kAddress, kNextSession, "remoteaddr", "r", "remoteaddr", {}, "vps:29900", "",
      "the kcptun server: host:port, or host:min-max for a port range; several, with commas between: the fastest that answers"},
     {kListen, kAddresses, kS, kAddress, kRestart, "listen", "l", "listen", {}, "", ":29900",
@@ -49,6 +52,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "address, a network like 10.0.0.0/8, public or *; public and * leave out private addresses; repeatable"},
     {kDeny, kAddresses, kS, kList, kLive, "deny", "", "deny", {}, "", "",
      "a target that clients may not name although allow has it; written like allow, but * is every address; repeatable"},
+    {kAllowListen, kAddresses, kS, kList, kLive, "allow-listen", "", "allow-listen", {}, "", "",
+     "where clients may let the server listen: ADDRESS[:PORT or :MIN-MAX] like 127.0.0.1:8080; ADDRESS is an address, a "
+     "network, or * for all; repeatable; without it they may nowhere"},
     {kProxyProtocol, kAddresses, kS, kChoice, kLive, "proxy-protocol", "", "proxy-protocol", {}, "", "off",
      "begin each connection to the target with a header of the PROXY protocol, which has the client's address"},
 

@@ -15,7 +15,8 @@ namespace kcptun {
 
 // clang-format off
 enum class OptionId : std::uint8_t {
-  kLocalAddr, kLocalMode, kLocalGroup, kForward, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kProxyProtocol,
+  kLocalAddr, kLocalMode, kLocalGroup, kForward, kReverse, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kAllowListen,
+  kProxyProtocol,
   kKey, kKeyFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kCongestion, kThin,

@@ -52,6 +52,16 @@ struct Forward {
   bool operator==(const Forward&) const = default;
 };
 
+/// Where the server is to listen, and where the client connects to.
+struct Reverse {
+  HostPort listen;  // one port, not 0; its host is an address or "", all addresses
+  Address target;   // TCP or unix
+  bool operator==(const Reverse&) const = default;
+};
+
+/// The most reverse forwards of one tunnel, and listeners of one session at a server.
+inline constexpr std::size_t kMaxReverses = 16;
+
 /// The most forwards of one tunnel. Each costs a listening socket per thread.
 inline constexpr std::size_t kMaxForwards = 64;
 
@@ -82,12 +92,15 @@ struct Profile {
   std::string name;  // "" or 1..63 letters, digits, '.', '_', '-'; unique if there are several tunnels
   Role role = Role::kClient;
   Address local_address;  // client: localaddr (TCP or unix); server: listen (UDP, a HostPort)
-  // client: false if localaddr is empty; only the forwards then accept connections
+  // client: false if localaddr is empty, because there are forwards or reverse forwards
   bool listens_at_local_address = true;
   std::vector<Forward> forwards;   // client: at most kMaxForwards, with different listening addresses
+  std::vector<Reverse> reverses;   // client: at most kMaxReverses, with different listening addresses
   Address remote;                  // client: remoteaddr (UDP, a HostPort); server: target (TCP or unix)
   bool target_is_request = false;  // server: each stream requests its target; `remote` is unused
   DialRules dial_rules;            // server: allow and deny
+  // server: where clients may listen: only addresses and networks, and kAny
+  std::vector<DialRule> listen_rules;
   TargetHeader target_header = TargetHeader::kNone;  // server: proxy-protocol
   // client: all servers of remoteaddr, 1..kMaxServers, all different; the first is `remote`
   std::vector<HostPort> servers;

@@ -55,11 +55,11 @@ void Smux::append_end(std::vector<std::uint8_t>& out, std::uint32_t sid, Stream&
 
 // --- closed by the peer ---
 
-// NOPs of other peers have sid 0. A client's streams have odd sids.
+// NOPs of other peers have sid 0. Capabilities and open streams have no sids in common.
 void Smux::handle_nop(std::uint32_t sid) {
   if (sid == kProgramMark) return handle_mark();
-  if (!peer_is_ours_) return;
-  if (sid % 2 == 0) return handle_capabilities(sid);
+  if (!peer_is_ours_ || sid == 0) return;
+  if (sid % 2 == 0) handle_capabilities(sid);
   Stream* stream = find(sid);
   if (stream && !stream->gone) handle_reset(sid, *stream);
 }

@@ -64,11 +64,14 @@ void Session::log_request(std::string_view event, const Connection& connection, 
 // A client's line has the application's address, a server's that of its client.
 std::vector<LogField> Session::stream_fields(const Connection& connection, LogFieldList more) const {
   const bool client = profile_.role == Role::kClient;
-  std::vector<LogField> fields{{"conv", hex_id(link_.conv())},
-                               {"sid", connection.sid()},
-                               {"client", client ? connection.peer() : to_string(path_.remote)}};
-  if (const ForwardedRequest* request = connection.forwarded())
+  std::vector<LogField> fields{{"conv", hex_id(link_.conv())}, {"sid", connection.sid()}};
+  if (!client) fields.push_back({"client", to_string(path_.remote)});
+  if (client && !connection.peer().empty()) fields.push_back({"client", connection.peer()});
+  const ForwardedRequest* request = connection.forwarded();
+  if (request && client)
     fields.insert(fields.end(), {{"forward", request->entrance}, {"target", request->target}});
+  if (request && !client)
+    fields.insert(fields.end(), {{"listen", request->entrance}, {"from", request->target}});
   fields.insert(fields.end(), more.begin(), more.end());
   return fields;
 }
