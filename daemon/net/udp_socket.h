@@ -30,10 +30,15 @@
 
 namespace kcptun {
 
-/// The system calls. Tests replace them to simulate kernels that return errors.
+/// The system calls, without flags, whose type differs between C libraries. Tests replace them to simulate
+/// kernels that return errors.
 struct UdpSyscalls {
-  int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) = ::sendmmsg;
-  int (*receive)(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) = ::recvmmsg;
+  int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) =
+      [](int fd, mmsghdr* messages, unsigned count, int) { return ::sendmmsg(fd, messages, count, 0); };
+  int (*receive)(int fd, mmsghdr* messages, unsigned count, int flags,
+                 timespec* timeout) = [](int fd, mmsghdr* messages, unsigned count, int, timespec* timeout) {
+    return ::recvmmsg(fd, messages, count, 0, timeout);
+  };
 };
 
 struct UdpOptions {
