@@ -65,6 +65,9 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 /// What the server writes in front of each connection to its target: the PROXY protocol's header, or nothing.
 enum class TargetHeader : std::uint8_t { kNone, kProxyV1, kProxyV2 };
 
+/// Whether the kernel may cut and join datagrams: UDP GSO and GRO.
+enum class UdpOffload : std::uint8_t { kOff, kAuto };
+
 /// Of the process, not of a tunnel.
 struct LogSettings {
   std::string file{};  // "": standard error
@@ -113,6 +116,7 @@ struct Profile {
   std::uint64_t ratelimit = 0;         // bytes of UDP payload per second and session, 0: unlimited
   std::uint8_t dscp = 0;               // 0..63
   std::uint32_t sockbuf = 4194304;     // bytes, each of send and receive
+  UdpOffload udp_offload = UdpOffload::kAuto;
   bool qpp = false;
   std::uint16_t qpp_count = 61;  // pads, 1..65535
   bool tcp = false;

@@ -1,11 +1,12 @@
 // UDP flows of the client's worker: where they enter, and the session that each gets.
 #include "daemon/client/client_session.h"
 #include "daemon/net/address.h"
+#include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
 
 Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target) {
-  Result<FlowSocket> socket = FlowSocket::bind(address);
+  Result<FlowSocket> socket = FlowSocket::bind(address, flow_options(profile_));
   if (!socket) return Error{socket.error()};
   UdpEntrance::Sessions& sessions = *this;
   auto entrance = std::make_unique<UdpEntrance>(engine_, std::move(*socket), target, sessions, profile_.name);

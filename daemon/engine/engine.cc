@@ -154,6 +154,17 @@ DatagramSocket::Counters Engine::udp_counters() const {
   return sum;
 }
 
+std::optional<OffloadUse> Engine::offload_use() const {
+  std::optional<OffloadUse> use;
+  for (const DatagramSocket* socket : sockets_) {
+    if (!socket) continue;
+    if (!use) use.emplace();
+    use->gso |= socket->uses_gso();
+    use->gro |= socket->uses_gro();
+  }
+  return use;
+}
+
 void Engine::watch_socket(std::uint32_t index) {
   const bool writing = blocked_ && blocked_socket_ == index && !waits_for_memory_;
   if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;

@@ -13,6 +13,11 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   streams += other.streams;
   requests += other.requests;
   denied_requests += other.denied_requests;
+  if (other.offload) {
+    if (!offload) offload.emplace();
+    offload->gso |= other.offload->gso;
+    offload->gro |= other.offload->gro;
+  }
   peer = merge_parts(std::move(peer), std::move(other.peer));
   if (other.servers.empty()) {
     // One server, or none.

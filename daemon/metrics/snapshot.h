@@ -68,6 +68,12 @@ struct ServerSnapshot {
   std::optional<double> round_trip;  // seconds
 };
 
+/// Whether any UDP socket lets the kernel cut and join datagrams.
+struct OffloadUse {
+  bool gso = false;
+  bool gro = false;
+};
+
 /// One engine's share of a tunnel, or the sum of all shares.
 struct TunnelSnapshot {
   std::string name;
@@ -77,6 +83,7 @@ struct TunnelSnapshot {
   Traffic traffic;    // of all sessions, ended ones included
   std::uint64_t sessions = 0, streams = 0;
   std::uint64_t requests = 0, denied_requests = 0;  // of a server's streams that name their target
+  std::optional<OffloadUse> offload;                // none without a socket
   std::vector<SessionSnapshot> open_sessions;       // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
 

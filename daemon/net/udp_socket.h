@@ -85,8 +85,8 @@ class UdpSocket final : public DatagramSocket {
   bool connected() const { return connected_; }
   bool dual_stack() const { return family_ == AF_INET6 && is_any_; }
   /// False while GSO is disabled for all peers.
-  bool uses_gso() const { return gso_ && counters_.datagrams_sent >= gso_paused_until_; }
-  bool uses_gro() const { return gro_; }
+  bool uses_gso() const override { return gso_ && counters_.datagrams_sent >= gso_paused_until_; }
+  bool uses_gro() const override { return gro_; }
   int receive_buffer_bytes() const override { return receive_buffer_; }
   int send_buffer_bytes() const override { return send_buffer_; }
   /// Datagrams that the kernel dropped because the receive buffer was full. Makes a system call.

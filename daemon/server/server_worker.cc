@@ -58,6 +58,7 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
       request_targets_(engine, profile.dial_rules),
       flow_policy_(profile.dial_rules) {
   engine_.share_hints(shared.hints);
+  flow_share_.sockets = flow_options(profile_);
   if (shared.parts.empty() && !profile.target_is_request) target_.look_up_early(log());
   shared.parts.push_back(this);
 }

@@ -31,6 +31,7 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   options.index = index;
   options.buffer_bytes = static_cast<int>(profile.sockbuf);
   options.uplink = uplink_of(profile);
+  options.gso = options.gro = profile.udp_offload == UdpOffload::kAuto;
   return options;
 }
 
@@ -48,6 +49,10 @@ LinkSettings link_settings(const Profile& profile) {
   if (std::ranges::find(profile.forwards, ForwardKind::kUdp, &Forward::kind) != profile.forwards.end())
     settings.smux.capabilities |= kDatagramPackets;
   return settings;
+}
+
+FlowSocket::Options flow_options(const Profile& profile) {
+  return {.offload = profile.udp_offload == UdpOffload::kAuto};
 }
 
 FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index) {
