@@ -1,12 +1,11 @@
 #include "config/dial_rules.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
 #include <utility>
 
+#include "config/address.h"
 #include "config/settings.h"
 #include "config/text.h"
 
@@ -25,15 +24,6 @@ std::optional<unsigned> parse_number(std::string_view text, unsigned max) {
   return number;
 }
 
-/// An address with the length of its family's prefix in IpNetwork.
-std::optional<IpNetwork> parse_address_alone(const std::string& text) {
-  IpNetwork network{{}, kIpv6Bits};
-  if (::inet_pton(AF_INET6, text.c_str(), network.address.data()) == 1) return network;
-  std::copy(kIpv4MappedPrefix.begin(), kIpv4MappedPrefix.end(), network.address.begin());
-  if (::inet_pton(AF_INET, text.c_str(), &network.address[kIpv4MappedPrefix.size()]) == 1) return network;
-  return std::nullopt;
-}
-
 bool has_bits_behind(const IpNetwork& network) {
   for (unsigned bit = network.bits; bit < kIpv6Bits; ++bit)
     if (network.address[bit / 8] >> (7 - bit % 8) & 1) return true;
@@ -42,15 +32,16 @@ bool has_bits_behind(const IpNetwork& network) {
 
 Result<IpNetwork> parse_network(std::string_view text) {
   const auto slash = text.find('/');
-  auto network = parse_address_alone(std::string(text.substr(0, slash)));
-  if (!network) return Error{"has no valid address before its /"};
-  if (slash == text.npos) return *network;
+  const auto address = parse_ip_literal(std::string(text.substr(0, slash)));
+  if (!address) return Error{"has no valid address before its /"};
+  IpNetwork network{*address, kIpv6Bits};
+  if (slash == text.npos) return network;
   const bool ipv4 = text.find(':') == text.npos;
   const auto bits = parse_number(text.substr(slash + 1), ipv4 ? kIpv4Bits : kIpv6Bits);
   if (!bits) return Error{ipv4 ? "has no prefix length in 0..32" : "has no prefix length in 0..128"};
-  network->bits = static_cast<std::uint8_t>(*bits + (ipv4 ? kIpv6Bits - kIpv4Bits : 0));
-  if (has_bits_behind(*network)) return Error{"has address bits behind its prefix"};
-  return *network;
+  network.bits = static_cast<std::uint8_t>(*bits + (ipv4 ? kIpv6Bits - kIpv4Bits : 0));
+  if (has_bits_behind(network)) return Error{"has address bits behind its prefix"};
+  return network;
 }
 
 bool in_pattern(unsigned char c) {
@@ -79,7 +70,7 @@ Result<DialRule> parse_host(std::string_view text, bool bracketed) {
     return rule;
   }
   const bool network = bracketed || text.find_first_of("/:") != text.npos;
-  if (!network && !parse_address_alone(std::string(text))) return parse_name(text);
+  if (!network && !parse_ip_literal(std::string(text))) return parse_name(text);
   const auto parsed = parse_network(text);
   if (!parsed) return Error{parsed.error()};
   rule.kind = DialRule::Kind::kNetwork;
@@ -133,7 +124,7 @@ std::string comparable_name(std::string_view name) {
 
 bool ends_in_number(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
-  const std::string_view label = name.substr(name.rfind('.') + 1);  // all of it without a dot
+  const std::string_view label = name.substr(name.rfind('.') + 1);  // the whole name if it has no dot
   if (label.starts_with("0x") || label.starts_with("0X"))
     return label.find_first_not_of("0123456789abcdefABCDEF", 2) == label.npos;
   return !label.empty() && label.find_first_not_of("0123456789") == label.npos;

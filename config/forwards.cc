@@ -5,19 +5,20 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/reverses.h"
 #include "config/text.h"
 
 namespace kcptun {
 namespace {
 
 constexpr std::string_view kSchemeEnd = "://";
-// RFC 1928 section 5: one byte counts a name's bytes.
+// Bytes. RFC 1928 section 5: the length of a name is one byte.
 constexpr std::size_t kMaxTargetHost = 255;
 
 struct KindRow {
   ForwardKind kind;
   std::string_view scheme;
-  std::string_view target_scheme;  // "": the application names the target
+  std::string_view target_scheme;  // "": the application requests the target
   std::string_view example;
 };
 constexpr std::array<KindRow, 7> kKinds{{
@@ -40,17 +41,6 @@ std::string known_schemes() {
     text.append(row.scheme).append(kSchemeEnd);
   }
   return text;
-}
-
-struct Side {
-  std::string_view scheme;
-  std::string_view address;
-};
-
-std::optional<Side> split_scheme(std::string_view text) {
-  const auto end = text.find(kSchemeEnd);
-  if (end == text.npos) return std::nullopt;
-  return Side{text.substr(0, end), text.substr(end + kSchemeEnd.size())};
 }
 
 bool may_be_path(ForwardKind kind) {
@@ -100,7 +90,7 @@ Result<HostPort> parse_target(const KindRow& row, std::string_view text) {
 }
 
 bool same_port(const HostPort& one, const HostPort& other) {
-  return one == other && one.port_min != 0;  // with port 0 the kernel finds one for each
+  return one == other && one.port_min != 0;  // for port 0 the kernel chooses different ports
 }
 
 bool is_udp(const Forward& forward) { return forward.kind == ForwardKind::kUdp; }
@@ -122,6 +112,16 @@ std::optional<std::string> find_clash(const Forward& forward, const Profile& pro
 }
 
 }  // namespace
+
+std::optional<SchemedAddress> split_scheme(std::string_view text) {
+  const auto end = text.find(kSchemeEnd);
+  if (end == text.npos) return std::nullopt;
+  return SchemedAddress{text.substr(0, end), text.substr(end + kSchemeEnd.size())};
+}
+
+bool has_other_entrances(const Settings& settings) {
+  return !settings.text(OptionId::kForward).empty() || !settings.text(OptionId::kReverse).empty();
+}
 
 std::string_view scheme_of(ForwardKind kind) { return row_of(kind).scheme; }
 
@@ -166,6 +166,8 @@ std::string local_text(const Profile& profile) {
   std::string text = profile.listens_at_local_address ? to_text(profile.local_address) : "";
   for (const Forward& forward : profile.forwards)
     text.append(text.empty() ? "" : ", ").append(to_text(forward));
+  for (const Reverse& reverse : profile.reverses)
+    text.append(text.empty() ? "" : ", ").append("reverse ").append(to_text(reverse));
   return text;
 }
 

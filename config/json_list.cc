@@ -11,9 +11,14 @@ namespace {
 constexpr std::string_view kListenMember = "listen";
 constexpr std::string_view kTargetMember = "target";
 
+// Each entry is an object with these two members.
+bool has_pairs(const Option& option) {
+  return option.id == OptionId::kForward || option.id == OptionId::kReverse;
+}
+
 std::string in_quotes(std::string_view name) { return '"' + printable(name) + '"'; }
 
-/// {"listen": ..., "target": ...} as the flag has it.
+/// Converts {"listen": ..., "target": ...} to the flag's text.
 Result<std::string> text_of_forward(const JsonItem& item) {
   std::optional<std::string> listen, target;
   for (const JsonItem::Member& member : item.members) {
@@ -34,7 +39,7 @@ Result<std::string> text_of_forward(const JsonItem& item) {
 
 Result<std::string> text_of_item(const Option& option, const JsonItem& item) {
   if (item.kind == JsonKind::kString) return item.text;
-  const bool objects = option.id == OptionId::kForward;
+  const bool objects = has_pairs(option);
   if (objects && item.kind == JsonKind::kObject) return text_of_forward(item);
   return Error{objects ? "is not an array of objects with \"listen\" and \"target\""
                : option.kind == OptionKind::kList ? "is not an array of strings"
@@ -42,7 +47,7 @@ Result<std::string> text_of_item(const Option& option, const JsonItem& item) {
 }
 
 nlohmann::ordered_json json_of_entry(const Option& option, const std::string& entry) {
-  if (option.id != OptionId::kForward) return entry;
+  if (!has_pairs(option)) return entry;
   nlohmann::ordered_json object;
   const auto equals = entry.find('=');
   object[std::string(kListenMember)] = entry.substr(0, equals);

@@ -19,10 +19,10 @@ constexpr auto kS = OptionRole::kServer;
 constexpr auto kB = OptionRole::kBoth;
 
 constexpr std::int64_t kMaxSeconds = 2147483647;
-constexpr std::int64_t kMaxRate = 4294967295;     // kcp-go counts bytes per second in 32 bits
-constexpr std::int64_t kMaxSockBuf = 1073741823;  // the kernel doubles it, in an int
+constexpr std::int64_t kMaxRate = 4294967295;     // bytes per second; kcp-go stores them in 32 bits
+constexpr std::int64_t kMaxSockBuf = 1073741823;  // bytes; the kernel stores twice the value in an int
 constexpr std::int64_t kMaxMark = 4294967295;     // SO_MARK has 32 bits
-constexpr std::int64_t kMinBuffer = 65536;        // a peer's largest smux frame must fit
+constexpr std::int64_t kMinBuffer = 65536;        // bytes; must hold a peer's largest smux frame
 constexpr std::int64_t kMaxBuffer = 2147483647;
 
 // clang-format off
@@ -37,6 +37,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kForward, kAddresses, kC, kList, kRestart, "forward", "", "forwards", {}, "", "",
      "an entrance of its own: LISTEN=TARGET like tcp://127.0.0.1:5432=tcp://db:5432, or LISTEN alone where the "
      "application names the target: socks5, http, redirect, tproxy; repeatable; localaddr is then closed unless set"},
+    {kReverse, kAddresses, kC, kList, kRestart, "reverse", "", "reverses", {}, "", "",
+     "let the server listen and connect from here: LISTEN=TARGET like tcp://:8080=tcp://127.0.0.1:80; the server needs "
+     "allow-listen; repeatable; localaddr is then closed unless set"},
     {kRemoteAddr, kAddresses, kC, kAddress, kNextSession, "remoteaddr", "r", "remoteaddr", {}, "vps:29900", "",
      "the kcptun server: host:port, or host:min-max for a port range; several, with commas between: the fastest that answers"},
     {kListen, kAddresses, kS, kAddress, kRestart, "listen", "l", "listen", {}, "", ":29900",
@@ -49,6 +52,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "address, a network like 10.0.0.0/8, public or *; public and * leave out private addresses; repeatable"},
     {kDeny, kAddresses, kS, kList, kLive, "deny", "", "deny", {}, "", "",
      "a target that clients may not name although allow has it; written like allow, but * is every address; repeatable"},
+    {kAllowListen, kAddresses, kS, kList, kLive, "allow-listen", "", "allow-listen", {}, "", "",
+     "where clients may let the server listen: ADDRESS[:PORT or :MIN-MAX] like 127.0.0.1:8080; ADDRESS is an address, a "
+     "network, or * for all; repeatable; without it they may nowhere"},
     {kProxyProtocol, kAddresses, kS, kChoice, kLive, "proxy-protocol", "", "proxy-protocol", {}, "", "off",
      "begin each connection to the target with a header of the PROXY protocol, which has the client's address"},
 
@@ -206,13 +212,13 @@ constexpr std::array<Option, kOptionCount> kOptions{{
 }};
 // clang-format on
 
-constexpr bool rows_stand_at_their_id() {
+constexpr bool row_index_is_id() {
   for (std::size_t i = 0; i < kOptions.size(); ++i) {
     if (static_cast<std::size_t>(kOptions[i].id) != i) return false;
   }
   return true;
 }
-static_assert(rows_stand_at_their_id());
+static_assert(row_index_is_id());
 
 bool same_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(
@@ -263,19 +269,19 @@ std::vector<std::string_view> choices_of(OptionId id) {
   } else if (id == kInit) {
     words = {"client", "server"};
   } else if (id == kLogLevel) {
-    words = {"debug", "info", "warning", "error"};  // LogLevel's order
+    words = {"debug", "info", "warning", "error"};  // in the order of LogLevel
   } else if (id == kLogFormat) {
-    words = {"text", "json"};  // LogFormat's order
+    words = {"text", "json"};  // in the order of LogFormat
   } else if (id == kCongestion) {
     for (const auto& row : congestion_table()) words.push_back(row.name);
   } else if (id == kThin) {
-    words = {"off", "auto", "on"};  // ThinMode's order
+    words = {"off", "auto", "on"};  // in the order of ThinMode
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
   } else if (id == kUdpOffload) {
     words = {"off", "auto"};  // UdpOffload's order
   } else if (id == kProxyProtocol) {
-    words = {"off", "v1", "v2"};  // TargetHeader's order
+    words = {"off", "v1", "v2"};  // in the order of TargetHeader
   }
   return words;
 }
@@ -287,11 +293,12 @@ bool is_process_wide(OptionId id) {
 }
 
 BeyondRange beyond_range_of(OptionId id) {
-  constexpr std::array kNegativeIsNone{kAutoExpire, kScavengeTtl, kCloseWait,   kRateLimit,
-                                       kSnmpPeriod, kDataShard,   kParityShard, kResend};
-  constexpr std::array kTruth{kNodelay, kNc};
-  if (std::ranges::find(kNegativeIsNone, id) != kNegativeIsNone.end()) return BeyondRange::kBelowIsMin;
-  return std::ranges::find(kTruth, id) == kTruth.end() ? BeyondRange::kRefused : BeyondRange::kAboveIsMax;
+  constexpr std::array kNegativeIsMin{kAutoExpire, kScavengeTtl, kCloseWait,   kRateLimit,
+                                      kSnmpPeriod, kDataShard,   kParityShard, kResend};
+  constexpr std::array kBoolean{kNodelay, kNc};
+  if (std::ranges::find(kNegativeIsMin, id) != kNegativeIsMin.end()) return BeyondRange::kBelowIsMin;
+  return std::ranges::find(kBoolean, id) == kBoolean.end() ? BeyondRange::kRejected
+                                                           : BeyondRange::kAboveIsMax;
 }
 
 std::string_view group_title(OptionGroup group) {

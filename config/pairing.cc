@@ -95,6 +95,7 @@ Result<std::string> for_server(const std::string& text) {
   if (server.is_range()) ports += '-' + std::to_string(server.port_max);
   json.erase("remoteaddr");
   json.erase("forwards");
+  json.erase("reverses");
   json["listen"] = ports;
   return json.dump();
 }
@@ -114,7 +115,7 @@ bool travels(const Option& option) {
   if (option.json.empty() || !option.applies_to(Role::kClient)) return false;
   switch (option.group) {
     case OptionGroup::kAddresses:
-      return option.id == kRemoteAddr || option.id == kForward;
+      return option.id == kRemoteAddr || option.id == kForward || option.id == kReverse;
     case OptionGroup::kLogging:
     case OptionGroup::kWatching:
     case OptionGroup::kProcess:

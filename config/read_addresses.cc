@@ -1,12 +1,11 @@
 #include "config/read_addresses.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "config/address.h"
 #include "config/forwards.h"
+#include "config/reverses.h"
 #include "config/text.h"
 
 namespace kcptun {
@@ -91,7 +90,7 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-/// A target that names itself, and the rules about it.
+/// Reads the target and the rules for requested targets.
 Check read_target(const Settings& settings, Profile& profile) {
   for (const auto& [id, rules] :
        {std::pair{kAllow, &profile.dial_rules.allow}, std::pair{kDeny, &profile.dial_rules.deny}}) {
@@ -99,6 +98,9 @@ Check read_target(const Settings& settings, Profile& profile) {
     if (!parsed) return ValidationError{id, parsed.error()};
     *rules = std::move(parsed.value());
   }
+  auto listens = parse_listen_rules(settings.text(kAllowListen));
+  if (!listens) return ValidationError{kAllowListen, listens.error()};
+  profile.listen_rules = std::move(listens.value());
   profile.target_is_request = without_blanks(settings.text(kTarget)) == kRequestTarget;
   const bool has_header = settings.text(kProxyProtocol) != choices_of(kProxyProtocol).front();
   if (!profile.target_is_request) return read_address(settings, kTarget, profile.remote);
@@ -109,16 +111,13 @@ Check read_target(const Settings& settings, Profile& profile) {
                          "needs one target, not socks5: other targets would not expect a header"};
 }
 
-// The daemon finds out whether this machine has them.
+// The daemon checks whether this machine has the address and the interface.
 Check read_uplink(const Settings& settings, Profile& profile) {
   profile.bind_address = without_blanks(settings.text(kBind));
   profile.interface = without_blanks(settings.text(kInterface));
   profile.fwmark = static_cast<std::uint32_t>(settings.number(kFwmark));
-  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ with its NUL is 16
-  in6_addr address{};
-  const bool literal = ::inet_pton(AF_INET, profile.bind_address.c_str(), &address) == 1 ||
-                       ::inet_pton(AF_INET6, profile.bind_address.c_str(), &address) == 1;
-  if (!profile.bind_address.empty() && !literal)
+  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ is 16 and includes the NUL
+  if (!profile.bind_address.empty() && !parse_ip_literal(profile.bind_address))
     return ValidationError{kBind, "must be an IPv4 or IPv6 address like 192.0.2.7 or 2001:db8::7"};
   if (profile.interface.size() > kMaxInterface || profile.interface.find('/') != std::string::npos)
     return ValidationError{kInterface, "must be an interface's name of at most 15 bytes, like eth0"};
@@ -173,11 +172,13 @@ Check read_status(const Settings& settings, Profile& profile) {
 std::optional<ValidationError> read_addresses(const Settings& settings, Profile& profile) {
   const bool client = settings.role() == Role::kClient;
   profile.listens_at_local_address =
-      !client || !settings.text(kLocalAddr).empty() || settings.text(kForward).empty();
+      !client || !settings.text(kLocalAddr).empty() || !has_other_entrances(settings);
   if (profile.listens_at_local_address)
     if (auto bad = read_address(settings, client ? kLocalAddr : kListen, profile.local_address)) return bad;
   if (client)
     if (auto bad = read_forwards(settings, profile)) return bad;
+  if (client)
+    if (auto bad = read_reverses(settings, profile)) return bad;
   if (client)
     if (auto bad = read_uplink(settings, profile)) return bad;
   if (auto bad = client ? read_servers(settings, profile) : read_target(settings, profile)) return bad;

@@ -22,6 +22,7 @@ std::string_view placeholder(const Option& option) {
     case OptionKind::kChoice:
       return " NAME";
     case OptionKind::kList:
+      if (option.id == OptionId::kReverse) return " LISTEN=TARGET";
       return option.id == OptionId::kForward ? " LISTEN[=TARGET]" : " RULE";
     case OptionKind::kText:
       break;

@@ -89,7 +89,7 @@ class Link {
 
   // --- the caller wants ---
 
-  /// Opens a stream (client). None: the session cannot take another.
+  /// Opens a stream; a server: see Smux::open_stream(). None: the session cannot take another.
   std::optional<std::uint32_t> open_stream(StreamKind kind = StreamKind::kPlain) {
     return smux_.open_stream(kind);
   }

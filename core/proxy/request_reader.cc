@@ -13,13 +13,39 @@ namespace {
 constexpr std::uint8_t kVersion = 5;
 constexpr std::uint8_t kNoAuthentication = 0;
 constexpr std::uint8_t kNoAcceptableMethod = 0xff;
+// Commands of RFC 1928 section 4, of "UDP in TCP", and of docs/develop/protocol.md section 16.
 constexpr std::uint8_t kConnect = 1;
+constexpr std::uint8_t kBind = 2;
+constexpr std::uint8_t kUdpAssociate = 3;
 constexpr std::uint8_t kUdpInTcp = 5;
+constexpr std::uint8_t kAccepted = 6;
+constexpr std::size_t kListenerSize = 4;
 
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
 
 // Methods of HTTP are upper-case letters by convention, and SOCKS versions are small numbers.
 bool begins_http(std::uint8_t byte) { return byte >= 'A' && byte <= 'Z'; }
+
+RequestCommand command_of(std::uint8_t byte) {
+  switch (byte) {
+    case kBind:
+      return RequestCommand::kListen;
+    case kUdpAssociate:
+      return RequestCommand::kAssociate;
+    case kUdpInTcp:
+      return RequestCommand::kUdpInTcp;
+    case kAccepted:
+      return RequestCommand::kAccepted;
+    default:
+      return RequestCommand::kConnect;
+  }
+}
+
+std::uint32_t network_u32(Bytes bytes) {
+  std::uint32_t value = 0;
+  for (const std::uint8_t byte : bytes) value = value << 8 | byte;
+  return value;
+}
 
 std::string_view text_of(const std::vector<std::uint8_t>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -45,6 +71,18 @@ std::size_t RequestReader::read_part(Bytes input) {
     return size > known ? size - known : 0;
   }
   return take;
+}
+
+bool RequestReader::accepts_http() const {
+  return accepted_ == Accepted::kSocks5AndHttp || accepted_ == Accepted::kHttpEntrance;
+}
+
+bool RequestReader::accepts(std::uint8_t command) const {
+  if (accepted_ == Accepted::kServerStream) return command == kAccepted;
+  if (command == kBind) return accepted_ == Accepted::kRequestStream;
+  if (command == kUdpAssociate)
+    return accepted_ == Accepted::kEntrance || accepted_ == Accepted::kHttpEntrance;
+  return command == kConnect || command == kUdpInTcp;
 }
 
 std::size_t RequestReader::limit() const {
@@ -80,7 +118,7 @@ std::size_t RequestReader::parse(std::size_t known) {
 std::size_t RequestReader::parse_first_byte() {
   if (stored_[0] == kVersion) {
     part_ = Part::kGreeting;
-  } else if (accepted_ == Accepted::kSocks5AndHttp && begins_http(stored_[0])) {
+  } else if (accepts_http() && begins_http(stored_[0])) {
     part_ = Part::kHttpHead;
   } else {
     state_ = State::kFailed;
@@ -108,7 +146,7 @@ std::size_t RequestReader::parse_socks5_request() {
   constexpr std::size_t kHeader = 3;  // version, command, reserved
   if (stored_[0] != kVersion) return refuse(ReplyCode::kGeneralFailure);
   if (stored_.size() < kHeader) return 0;
-  if (stored_[1] != kConnect && stored_[1] != kUdpInTcp) return refuse(ReplyCode::kCommandNotSupported);
+  if (!accepts(stored_[1])) return refuse(ReplyCode::kCommandNotSupported);
   Socks5AddressInput input = read_socks5_address(Bytes(stored_).subspan(kHeader));
   switch (input.status) {
     case Socks5AddressStatus::kIncomplete:
@@ -120,11 +158,12 @@ std::size_t RequestReader::parse_socks5_request() {
     case Socks5AddressStatus::kComplete:
       break;
   }
-  request_ = {RequestProtocol::kSocks5,
-              stored_[1] == kConnect ? RequestCommand::kConnect : RequestCommand::kUdpInTcp,
-              std::move(input.address)};
+  const std::size_t more = stored_[1] == kAccepted ? kListenerSize : 0;
+  if (stored_.size() < kHeader + input.size + more) return 0;
+  request_ = {RequestProtocol::kSocks5, command_of(stored_[1]), std::move(input.address),
+              network_u32(Bytes(stored_).subspan(kHeader + input.size, more))};
   state_ = State::kComplete;
-  return kHeader + input.size;
+  return kHeader + input.size + more;
 }
 
 // Searches only what is new, so that a head that comes byte by byte costs no more than one that comes at
@@ -141,7 +180,7 @@ std::size_t RequestReader::parse_http_head(std::size_t known) {
   if (auto* refusal = std::get_if<std::vector<std::uint8_t>>(&parsed)) {
     fail(*refusal);
   } else {
-    request_ = {RequestProtocol::kHttpConnect, RequestCommand::kConnect, std::get<Socks5Address>(parsed)};
+    request_ = {RequestProtocol::kHttpConnect, RequestCommand::kConnect, std::get<Socks5Address>(parsed), 0};
     state_ = State::kComplete;
   }
   return end + kHeadEnd.size();

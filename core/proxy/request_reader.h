@@ -19,11 +19,19 @@ class RequestReader {
  public:
   /// In bytes. RFC 1928: version, count, 255 methods; and version, command, reserved, address.
   static constexpr std::size_t kMaxGreeting = 2 + 255;
-  static constexpr std::size_t kMaxSocks5Request = 3 + Socks5Address::kMaxSize;
+  static constexpr std::size_t kMaxSocks5Request = 3 + Socks5Address::kMaxSize + 4;
   /// In bytes, with the empty line. Clients send a few hundred bytes; 8 KiB is the limit of common servers.
   static constexpr std::size_t kMaxHttpHead = 8 * 1024;
 
-  enum class Accepted : std::uint8_t { kSocks5, kSocks5AndHttp };
+  /// Each accepts kConnect and kUdpInTcp, if it is not said otherwise.
+  enum class Accepted : std::uint8_t {
+    kSocks5,
+    kSocks5AndHttp,
+    kRequestStream,  // SOCKS5, kListen too
+    kEntrance,       // SOCKS5, kAssociate too
+    kHttpEntrance,   // HTTP too
+    kServerStream,   // kAccepted only
+  };
   enum class State : std::uint8_t {
     kReading,
     kComplete,
@@ -47,6 +55,8 @@ class RequestReader {
 
   std::size_t read_part(Bytes input);
   std::size_t limit() const;
+  bool accepts_http() const;
+  bool accepts(std::uint8_t command) const;
   std::size_t parse(std::size_t known);
   std::size_t parse_first_byte();
   std::size_t parse_greeting();

@@ -11,7 +11,21 @@ constexpr std::uint8_t kNoAuthentication = 0;
 constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
 constexpr std::size_t kIpv4Size = 4, kIpv6Size = 16, kPortSize = 2;
 
-std::uint8_t command_byte(RequestCommand command) { return command == RequestCommand::kUdpInTcp ? 5 : 1; }
+std::uint8_t command_byte(RequestCommand command) {
+  switch (command) {
+    case RequestCommand::kConnect:
+      return 1;
+    case RequestCommand::kListen:
+      return 2;
+    case RequestCommand::kAssociate:
+      return 3;
+    case RequestCommand::kUdpInTcp:
+      return 5;
+    case RequestCommand::kAccepted:
+      return 6;
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -20,6 +34,12 @@ std::vector<std::uint8_t> socks5_opening(RequestCommand command, const Socks5Add
   const std::size_t fixed = bytes.size();
   bytes.resize(fixed + socks5_address_size(destination));
   write_socks5_address(destination, std::span(bytes).subspan(fixed));
+  return bytes;
+}
+
+std::vector<std::uint8_t> accepted_opening(const IpEndpoint& from, std::uint32_t listener) {
+  std::vector<std::uint8_t> bytes = socks5_opening(RequestCommand::kAccepted, socks5_endpoint(from));
+  for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(listener >> shift));
   return bytes;
 }
 

@@ -14,6 +14,9 @@ namespace kcptun {
 std::vector<std::uint8_t> socks5_opening(RequestCommand command, const Socks5Address& destination);
 inline constexpr std::size_t kMaxSocks5Opening = 3 + 3 + Socks5Address::kMaxSize;
 
+/// The same for a connection that a server's listener accepted from `from`; `listener`: see ProxyRequest.
+std::vector<std::uint8_t> accepted_opening(const IpEndpoint& from, std::uint32_t listener);
+
 /// Takes the two replies to socks5_opening() from the front of the answer, which arrives in pieces of any
 /// size: the choice of a method, and the reply to the request (RFC 1928 sections 3 and 6). Stores no bytes.
 /// Takes at most kMaxReplies bytes.

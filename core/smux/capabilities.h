@@ -11,6 +11,8 @@ enum Capability : std::uint32_t {
   kRequestStreams = 1u << 0,
   /// Accepts datagram packets.
   kDatagramPackets = 1u << 1,
+  /// A server accepts requests to listen. A client accepts streams that the server opens.
+  kServerStreams = 1u << 2,
 };
 
 /// Capabilities are announced by a NOP whose sid is this flag and the bits, shifted by one. Like the mark it
@@ -18,6 +20,9 @@ enum Capability : std::uint32_t {
 inline constexpr std::uint32_t kCapabilityFlag = 0x80000000;
 /// Capability bits that such a sid has room for.
 inline constexpr std::uint32_t kCapabilityMask = 0x3fffffff;
+
+/// The last sid of a stream that a server opens.
+inline constexpr std::uint32_t last_server_sid() { return kCapabilityFlag - 2; }
 
 inline constexpr std::uint32_t capability_sid(std::uint32_t bits) {
   return kCapabilityFlag | (bits & kCapabilityMask) << 1;

@@ -12,8 +12,6 @@ namespace {
 // Keepalives are due at multiples of this, so that one wake-up serves many sessions. Sessions are spread over
 // the grid, because thousands at once would overflow socket buffers.
 constexpr Duration kKeepaliveGrid = milliseconds(200);
-// The last client sid. After it the sid would wrap around to values that the peer may still use.
-constexpr std::uint32_t kLastSid = 0xffffffff - 2;
 // A window update is sent each time this fraction (1/8) of the window was consumed. Go peers use 1/2. A
 // sender can keep little more in flight than the window minus that fraction.
 constexpr std::uint32_t kUpdatesPerWindow = 8;
@@ -24,6 +22,7 @@ Smux::Smux(Role role, const SmuxSettings& settings, TimePoint now, std::uint16_t
       settings_(settings),
       budget_(settings.receive_buffer, settings.version == 1, memory),
       stream_buffer_(settings.stream_buffer),
+      next_sid_(role == Role::kClient ? 3 : 2),
       last_arrival_(now),
       next_nop_(now + settings.keepalive - settings.keepalive / 2 * spread / 65536) {
   KCPTUN_CHECK(settings.version == 1 || settings.version == 2);
@@ -110,7 +109,7 @@ void Smux::handle_header(const FrameHeader& header) {
     error_ = "smux frame of impossible length";
     return;
   }
-  if (unsettled_sid_ && settle_opened(header)) return;
+  if ((unsettled_sid_ || rejected_sid_) && settle_opened(header)) return;
   switch (command) {
     case SmuxCommand::kNop:
       return handle_nop(header.sid);
@@ -133,23 +132,14 @@ void Smux::handle_header(const FrameHeader& header) {
 }
 
 void Smux::handle_syn(std::uint32_t sid) {
-  if (role_ == Role::kClient) {
+  const bool expected = (settings_.capabilities & kServerStreams) != 0 && sid % 2 == 0;
+  if (role_ == Role::kClient && (!expected || sid == 0 || sid > last_server_sid())) {
     error_ = "the server opened a smux stream";
     return;
   }
   if (find(sid)) return;
-  if (streams_.size() >= 2 * std::size_t{settings_.max_streams}) {  // even rejections cannot be sent
-    ++counters_.rejected_streams;
-    return;
-  }
+  if (streams_.size() >= settings_.max_streams) return reject(sid);
   Stream& stream = streams_[sid];
-  if (streams_.size() > settings_.max_streams) {
-    ++counters_.rejected_streams;
-    stream.fin_due = stream.reset_due = true;
-    stream.gone = true;
-    queue_control(sid, stream);
-    return;
-  }
   begin_window(stream);
   if (stream.update_due) queue_control(sid, stream);
   report_opened(sid);
@@ -208,7 +198,7 @@ std::optional<StreamEvent> Smux::poll_event() {
     if (!stream || stream->gone) continue;
     if (event.type == StreamEvent::Type::kData && stream->discards) continue;
     event.tag = stream->tag;
-    if (event.type == StreamEvent::Type::kFinished || event.type == StreamEvent::Type::kBroken) {
+    if (event.type == StreamEvent::Type::kFinished || event.type == StreamEvent::Type::kReset) {
       stream->end_delivered = true;
       erase_if_over(event.sid, *stream);
     }
@@ -222,13 +212,14 @@ std::optional<StreamEvent> Smux::poll_event() {
 // --- streams ---
 
 std::optional<std::uint32_t> Smux::open_stream(StreamKind kind) {
-  KCPTUN_CHECK(role_ == Role::kClient);
+  KCPTUN_CHECK(role_ == Role::kClient || (peer_capabilities() & kServerStreams) != 0);
   KCPTUN_CHECK(kind == StreamKind::kPlain || (settings_.capabilities & kRequestStreams) != 0);
-  if (next_sid_ > kLastSid || streams_.size() >= settings_.max_streams) return std::nullopt;
+  skip_used_sids();
+  if (sids_used_up() || streams_.size() >= settings_.max_streams) return std::nullopt;
   const std::uint32_t sid = next_sid_;
   next_sid_ += 2;
   Stream& stream = streams_[sid];
-  announce_with_stream();
+  if (role_ == Role::kClient) announce_with_stream();
   stream.syn_due = true;
   stream.kind = kind;
   begin_window(stream);
@@ -236,7 +227,7 @@ std::optional<std::uint32_t> Smux::open_stream(StreamKind kind) {
   return sid;
 }
 
-bool Smux::sids_used_up() const { return next_sid_ > kLastSid; }
+bool Smux::sids_used_up() const { return next_sid_ > last_sid(); }
 
 void Smux::set_tag(std::uint32_t sid, std::uint64_t tag) {
   if (Stream* stream = find(sid)) stream->tag = tag;

@@ -29,12 +29,12 @@ enum class StreamKind : std::uint8_t {
 /// An event of a stream, in order. Link documents the lifetime of the view `data`.
 struct StreamEvent {
   enum class Type : std::uint8_t {
-    kOpened,    // the peer opened the stream (server only); its kind() is known
+    kOpened,    // the peer opened the stream; its kind() is known
     kData,      // bytes arrived; call consume() when they were delivered
     kFinished,  // the peer has closed its direction
     kWritable,  // the stream had no window, and the peer has since advertised one
     // The peer has reset the stream: nothing more arrives and nothing more is accepted. See consume().
-    kBroken,
+    kReset,
     kEvicted,  // this end has reset the stream and removed it: its owner must free what it holds now
   };
   Type type = Type::kData;
@@ -94,8 +94,9 @@ class Smux {
 
   // --- streams ---
 
-  /// Opens a stream (client only). None if the sids are used up or the session has too many streams.
-  /// REQUIRES: SmuxSettings::capabilities has kRequestStreams for a request stream.
+  /// Opens a stream. None if the sids are used up or the session has too many streams.
+  /// REQUIRES: SmuxSettings::capabilities has kRequestStreams for a request stream; a server's peer has
+  /// announced kServerStreams.
   std::optional<std::uint32_t> open_stream(StreamKind kind = StreamKind::kPlain);
   /// True if open_stream() can never succeed again: a new session is needed.
   bool sids_used_up() const;
@@ -219,7 +220,7 @@ class Smux {
     bool lingering = false;  // FIN and reset wait until the peer has read
     bool finished = false;   // finish() was called, or the peer accepts no more
     bool peer_finished = false;
-    bool broken = false;         // reset by the peer
+    bool reset_by_peer = false;
     bool discards = false;       // discard_input() was called
     bool is_blocked = false;     // stream_room() returned 0: kWritable is due
     bool end_delivered = false;  // the peer's FIN event was polled
@@ -238,7 +239,10 @@ class Smux {
   void announce_with_stream();
   void append_mark(std::vector<std::uint8_t>& out);
   void append_opening(std::vector<std::uint8_t>& out, std::uint32_t sid, const Stream& stream) const;
+  std::uint32_t last_sid() const;
+  void skip_used_sids();
   void report_opened(std::uint32_t sid);
+  void reject(std::uint32_t sid);
   bool settle_opened(const FrameHeader& next);
   void handle_payload(MutableBytes piece);
   void handle_update(const std::uint8_t* payload);
@@ -282,7 +286,7 @@ class Smux {
   mutable std::uint32_t cached_sid_ = 0;
   mutable Stream* cached_ = nullptr;
 
-  std::uint32_t next_sid_ = 3;
+  std::uint32_t next_sid_;             // of a stream that this end opens: odd at a client, even at a server
   std::deque<std::uint32_t> control_;  // streams with pending control frames, each once
   LingeringEnds lingering_;
   std::vector<StreamEvent> events_;
@@ -308,6 +312,8 @@ class Smux {
   std::optional<std::uint32_t> peer_capabilities_;
   // Server: a new stream that is not reported yet, because the frame behind its SYN shows its kind.
   std::optional<std::uint32_t> unsettled_sid_;
+  // Server: a new stream that was rejected. The frame behind its SYN shows its kind likewise.
+  std::optional<std::uint32_t> rejected_sid_;
   bool dead_ = false;
   Counters counters_;
 };

@@ -5,6 +5,8 @@
 namespace kcptun {
 namespace {
 
+constexpr std::uint16_t kDnsPort = 53;
+
 const char* explain_reply(ReplyCode code) {
   switch (code) {
     case ReplyCode::kNotAllowed:
@@ -18,28 +20,32 @@ const char* explain_reply(ReplyCode code) {
 
 }  // namespace
 
-ClientFlow::ClientFlow(UdpEntrance& entrance, Session& session, std::uint32_t sid, const IpEndpoint& source)
+ClientFlow::ClientFlow(FlowEntrance& entrance, Session& session, std::uint32_t sid, const IpEndpoint& source)
     : StreamEnd(sid),
       entrance_(entrance),
       stream_(session, sid),
       source_(source),
-      active_at_(entrance.engine().now()) {
-  stream_.write(socks5_opening(RequestCommand::kUdpInTcp, entrance.destination()), *this);
-  entrance_.engine().deadlines().set(*this, active_at_ + entrance_.idle_limit());
+      active_at_(session.engine().now()) {
+  stream_.engine().deadlines().set(*this, active_at_ + idle_limit());
 }
 
-ClientFlow::~ClientFlow() { entrance_.engine().deadlines().set(*this, std::nullopt); }
+ClientFlow::~ClientFlow() { stream_.engine().deadlines().set(*this, std::nullopt); }
 
-void ClientFlow::send(Bytes payload) {
+void ClientFlow::ask(const Socks5Address& destination) {
+  stream_.write(socks5_opening(RequestCommand::kUdpInTcp, destination), *this);
+}
+
+void ClientFlow::send(const Destination& to, Bytes payload) {
   touch();
-  stream_.send(open_ ? stream_.best_way() : FlowStream::Way::kStream, entrance_.target(), payload, *this);
+  only_dns_ = only_dns_ && to.port == kDnsPort;
+  stream_.send(open_ ? stream_.best_way() : FlowStream::Way::kStream, to.address, payload, *this);
 }
 
 void ClientFlow::handle_datagram(MutableBytes datagram) {
   const std::optional<AddressedDatagram> split = split_datagram(datagram);
   if (!split || left_) return;
   touch();
-  entrance_.send(source_, split->payload);
+  entrance_.deliver(source_, *split);
 }
 
 void ClientFlow::handle_data(MutableBytes data) {
@@ -85,13 +91,12 @@ void ClientFlow::refuse(const std::string& reason) {
   end();
 }
 
-void ClientFlow::touch() { active_at_ = entrance_.engine().now(); }
+void ClientFlow::touch() { active_at_ = stream_.engine().now(); }
 
 // Moves only when it passes: datagrams are many.
 void ClientFlow::handle_deadline(TimePoint now) {
-  const Duration limit = entrance_.idle_limit();
-  if (now - active_at_ >= limit) return end();
-  entrance_.engine().deadlines().set(*this, active_at_ + limit);
+  if (now - active_at_ >= idle_limit()) return end();
+  stream_.engine().deadlines().set(*this, active_at_ + idle_limit());
 }
 
 void ClientFlow::leave() {
@@ -101,6 +106,14 @@ void ClientFlow::leave() {
 void ClientFlow::end() {
   if (left_) return;
   leave();
+  reset();
+}
+
+void ClientFlow::close() {
+  if (!std::exchange(left_, true)) reset();
+}
+
+void ClientFlow::reset() {
   Session& session = stream_.session();
   session.link().reset_stream(sid());
   session.detach(*this);

@@ -6,7 +6,7 @@
 
 #include "core/proxy/datagram_frame.h"
 #include "core/proxy/socks5_client.h"
-#include "daemon/client/udp_entrance.h"
+#include "daemon/client/flow_entrance.h"
 #include "daemon/engine/deadlines.h"
 #include "daemon/engine/flow_stream.h"
 #include "daemon/engine/stream_end.h"
@@ -21,12 +21,22 @@ class ClientFlow final : public StreamEnd, private Deadline {
   static constexpr Duration kIdle = seconds(60);
   static constexpr Duration kIdleDns = seconds(10);
 
-  /// Both outlive the flow. Sends the request.
-  ClientFlow(UdpEntrance& entrance, Session& session, std::uint32_t sid, const IpEndpoint& source);
+  /// An encoded address (socks5_address.h), and its port.
+  struct Destination {
+    Bytes address;
+    std::uint16_t port = 0;
+  };
+
+  /// Both outlive the flow.
+  ClientFlow(FlowEntrance& entrance, Session& session, std::uint32_t sid, const IpEndpoint& source);
   ~ClientFlow() override;
 
-  /// The application sent a datagram.
-  void send(Bytes payload);
+  /// Sends the request, which names the only destination of the flow, or 0.0.0.0:0. REQUIRES: attached, once.
+  void ask(const Socks5Address& destination);
+  /// The application sent a datagram. REQUIRES: ask() was called.
+  void send(const Destination& to, Bytes payload);
+  /// Ends the flow without a word to its entrance.
+  void close();
 
   void handle_data(MutableBytes data) override;
   void handle_datagram(MutableBytes datagram) override;
@@ -42,14 +52,17 @@ class ClientFlow final : public StreamEnd, private Deadline {
   void touch();
   void leave();
   void end();
+  void reset();
+  Duration idle_limit() const { return only_dns_ ? kIdleDns : kIdle; }
 
-  UdpEntrance& entrance_;
+  FlowEntrance& entrance_;
   FlowStream stream_;
   const IpEndpoint source_;
   DatagramFrameReader reader_;
   Socks5ReplyReader reply_;
-  bool open_ = false;  // the server has accepted the flow
-  bool left_ = false;  // the entrance has forgotten it
+  bool open_ = false;     // the server has accepted the flow
+  bool left_ = false;     // the entrance has forgotten it
+  bool only_dns_ = true;  // no port but 53 was used
   TimePoint active_at_;
 };
 

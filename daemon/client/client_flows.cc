@@ -1,18 +1,55 @@
 // UDP flows of the client's worker: where they enter, and the session that each gets.
+#include <algorithm>
+#include <utility>
+
 #include "daemon/client/client_session.h"
 #include "daemon/net/address.h"
 #include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
 
-Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target) {
-  Result<FlowSocket> socket = FlowSocket::bind(address, flow_options(profile_));
+Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target,
+                                            ForwardCounters* counters) {
+  return add_udp_entrance(FlowSocket::bind(address, flow_options(profile_)), target, counters);
+}
+
+Result<IpEndpoint> ClientWorker::listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters) {
+  return add_udp_entrance(FlowSocket::bind_tproxy(address, flow_options(profile_)), std::nullopt, counters);
+}
+
+Result<IpEndpoint> ClientWorker::add_udp_entrance(Result<FlowSocket> socket,
+                                                  const std::optional<Socks5Address>& target,
+                                                  ForwardCounters* counters) {
   if (!socket) return Error{socket.error()};
-  UdpEntrance::Sessions& sessions = *this;
+  const IpEndpoint address = socket->local();
+  FlowEntrance::Sessions& sessions = *this;
   auto entrance = std::make_unique<UdpEntrance>(engine_, std::move(*socket), target, sessions, profile_.name);
+  if (counters) entrance->count_in(*counters);
   if (!entrance->start()) return Error{"cannot watch the UDP socket of " + to_string(address)};
   udp_entrances_.push_back(std::move(entrance));
-  return udp_entrances_.back()->local();
+  return address;
+}
+
+void ClientWorker::associate(FileDescriptor connection, const std::string& entrance,
+                             ForwardCounters& counters) {
+  if (associations_.size() >= kMaxAssociations) {
+    log().warning("association refused: there are too many", {{"listen", entrance}});
+    return;
+  }
+  FlowEntrance::Sessions& sessions = *this;
+  auto association =
+      std::make_unique<Association>(Association::Environment{engine_, sessions, association_arena_, counters,
+                                                             entrance, profile_.name, flow_options(profile_)},
+                                    std::move(connection), [this](Association& ended) { end(ended); });
+  if (association->begin()) associations_.push_back(std::move(association));
+}
+
+void ClientWorker::end(Association& association) {
+  const auto it = std::ranges::find_if(associations_,
+                                       [&association](const auto& one) { return one.get() == &association; });
+  if (it == associations_.end()) return;
+  engine_.dispose(std::move(*it));
+  associations_.erase(it);
 }
 
 // Round robin over the slots that have a session which may be used; dials where none has.

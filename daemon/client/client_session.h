@@ -8,7 +8,7 @@
 
 namespace kcptun {
 
-struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
+struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner, ReverseTargets {
   ClientSession(ClientWorker& owner, std::size_t of_slot, SessionName id, const HostPort& to,
                 const Path& path)
       : part(owner),
@@ -18,7 +18,10 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
         dialled_at(engine.now()),
         link(Role::kClient, id, engine.context(), dialled_at),
         session(engine, link, *this, path, owner.profile_),
-        socket(path.socket) {}
+        socket(path.socket),
+        reverse_requests(engine, owner.profile_.dial_rules) {
+    reverse_requests.reverse = this;
+  }
   ~ClientSession() override { engine.remove_socket(socket); }
 
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
@@ -32,7 +35,8 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
     if (full_size.handle_run(now, link.kcp())) part.explain_vanishing(*this, now);
     engine.wake(session);
   }
-  void handle_stream(Session&, std::uint32_t sid) override { link.reset_stream(sid); }
+  void handle_stream(Session&, std::uint32_t sid) override { part.accept_reverse(*this, sid); }
+  std::optional<ReverseTargets::Found> find_reverse(std::uint32_t listener) override;
   void handle_closed(Session&, std::string_view reason) override { part.handle_closed(*this, reason); }
   std::string_view judge_unanswered(Session&, TimePoint now) override {
     return part.judge_unanswered(*this, now);
@@ -70,6 +74,8 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner {
   Link link;
   Session session;
   std::uint32_t socket;
+  RequestTargets reverse_requests;  // of streams that the server opens
+  SessionListeners listeners;
   FullSizeWatch full_size;
   TimePoint heard_at{};                   // when the last packet arrived
   std::optional<TimePoint> idle_since{};  // a further session without streams, since fold() noticed it

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/forwards.h"
 #include "daemon/client/client_session.h"
 #include "daemon/net/address.h"
 #include "daemon/net/faketcp/client.h"
@@ -203,8 +204,18 @@ void ClientWorker::listen(FileDescriptor listening) {
 }
 
 void ClientWorker::listen(FileDescriptor listening, const Forward& forward) {
+  const auto number = static_cast<std::size_t>(&forward - profile_.forwards.data());
+  ForwardCounters& counters = shared_.forwards.at(number);
   stream_entrances_.push_back(std::make_unique<Entrance>(
-      engine_, forward, std::move(listening), [this](LocalConnection one) { accept(std::move(one)); },
+      engine_, forward, std::move(listening),
+      [this, &counters](LocalConnection one) {
+        counters.add_connection();
+        if (one.request) one.request->counters = &counters;
+        accept(std::move(one));
+      },
+      [this, entrance = listen_text(forward), &counters](FileDescriptor fd) {
+        associate(std::move(fd), entrance, counters);
+      },
       profile_.name));
 }
 
@@ -302,6 +313,7 @@ TunnelSnapshot ClientWorker::share() const {
   TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
   if (servers_) share.servers = servers_->snapshot();
+  share.forwards = forward_snapshots();
   return share;
 }
 
@@ -310,6 +322,8 @@ void ClientWorker::shut_down() {
   listeners_.clear();
   stream_entrances_.clear();
   for (const auto& entrance : udp_entrances_) entrance->stop();
+  for (const auto& association : associations_) association->close();
+  if (reverses_) reverses_->stop();
   finder_.shut_down();
   if (servers_) servers_->shut_down();
   for (Slot& slot : slots_) {

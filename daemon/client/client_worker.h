@@ -11,9 +11,11 @@
 
 #include "config/profile.h"
 #include "core/base/random.h"
+#include "daemon/client/association.h"
 #include "daemon/client/entrance.h"
 #include "daemon/client/health_checker.h"
 #include "daemon/client/reachability.h"
+#include "daemon/client/reverse_keeper.h"
 #include "daemon/client/server_finder.h"
 #include "daemon/client/slot_choice.h"
 #include "daemon/client/udp_entrance.h"
@@ -37,7 +39,8 @@ class ClientWorker;
 struct ClientShared {
   std::vector<ClientWorker*> parts;  // constant once the loops run
   std::atomic<std::uint64_t> next_slot{0};
-  Firewall* firewall = nullptr;  // tcp mode; outlives the workers
+  Firewall* firewall = nullptr;           // tcp mode; outlives the workers
+  std::vector<ForwardCounters> forwards;  // of the profile's forwards, then of its reverse forwards
   HintLimiter hints;
 };
 
@@ -64,7 +67,9 @@ struct ClientShared {
 /// (Reachability).
 ///
 /// Bounds: kMaxWaiting connections per slot wait for a dial, each for kMaxWait.
-class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
+class ClientWorker final : public TunnelWorker,
+                           private FlowEntrance::Sessions,
+                           private ReverseKeeper::Sessions {
  public:
   /// `profile`, `engine` and `shared` outlive the worker. `remotes`: the server's known addresses; empty with
   /// several servers.
@@ -80,7 +85,13 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   /// Also takes datagrams at `address`, for `target` behind the server. Flows use the sessions of this
   /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
   /// the address.
-  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target);
+  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target,
+                                ForwardCounters* counters = nullptr);
+  /// The same for datagrams that a firewall's TPROXY leads here, each to its own destination.
+  Result<IpEndpoint> listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters);
+  /// Keeps the profile's reverse forwards open. REQUIRES: it has the first slot, and the profile's
+  /// capabilities are kRequestStreams and kServerStreams.
+  void keep_reverses();
   /// Opens one spare socket per slot for later sessions, if the process would lack the privilege for such
   /// sockets later.
   void fill_reserve();
@@ -96,6 +107,8 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
 
   static constexpr std::size_t kMaxWaiting = 1024;
   static constexpr Duration kMaxWait = seconds(10);
+  /// UDP associations of applications. Each has three descriptors, one of them at the server.
+  static constexpr std::size_t kMaxAssociations = 1024;
 
  private:
   struct ClientSession;
@@ -110,6 +123,15 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   };
 
   Session* session_for_flow() override;
+  Result<IpEndpoint> add_udp_entrance(Result<FlowSocket> socket, const std::optional<Socks5Address>& target,
+                                      ForwardCounters* counters);
+  void associate(FileDescriptor connection, const std::string& entrance, ForwardCounters& counters);
+  void end(Association& association);
+  // client_reverses.cc
+  std::optional<ReverseKeeper::Host> host_for_reverses() override;
+  void dial_for_reverses() override;
+  std::vector<ForwardSnapshot> forward_snapshots() const;
+  void accept_reverse(ClientSession& session, std::uint32_t sid);
   void handle_closed(ClientSession& session, std::string_view reason);
   std::string_view judge_unanswered(ClientSession& session, TimePoint now);
   bool is_port_unreachable(ClientSession& session, TimePoint now) const;
@@ -175,6 +197,9 @@ class ClientWorker final : public TunnelWorker, private UdpEntrance::Sessions {
   ServerFinder finder_;  // for a single server; with several, HealthChecker resolves them
   SocketReserve reserve_;
   std::vector<std::unique_ptr<UdpEntrance>> udp_entrances_;  // outlive the sessions, which own their flows
+  FlowArena association_arena_;
+  std::vector<std::unique_ptr<Association>> associations_;  // outlive the sessions likewise
+  std::unique_ptr<ReverseKeeper> reverses_;  // null: the worker has none; outlives the sessions likewise
   std::vector<Slot> slots_;
   std::size_t next_flow_slot_ = 0;  // round robin
   std::vector<std::unique_ptr<Listener>> listeners_;

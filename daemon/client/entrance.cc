@@ -39,8 +39,8 @@ class Entrance::Handshake final : private Deadline {
       : owner_(owner),
         engine_(owner.engine_),
         fd_(std::move(fd)),
-        reader_(owner.forward_.kind == ForwardKind::kHttp ? RequestReader::Accepted::kSocks5AndHttp
-                                                          : RequestReader::Accepted::kSocks5) {
+        reader_(owner.forward_.kind == ForwardKind::kHttp ? RequestReader::Accepted::kHttpEntrance
+                                                          : RequestReader::Accepted::kEntrance) {
     poll_ = std::make_unique<PollHandle>(engine_.uv(), fd_.get(), [this](int) { read(); });
     engine_.deadlines().set(*this, engine_.now() + kHandshakeTimeout);
   }
@@ -81,6 +81,11 @@ void Entrance::Handshake::read() {
 
 void Entrance::Handshake::complete(Bytes early) {
   const ProxyRequest& request = reader_.request();
+  if (request.command == RequestCommand::kAssociate) {
+    poll_.reset();
+    owner_.on_association_(std::move(fd_));
+    return owner_.end(*this);
+  }
   const Socks5Address& asked = request.destination;
   const auto destination = asked.is_name() ? destination_of(asked.name, asked.port()) : asked;
   if (!destination) return owner_.end(*this);
@@ -90,11 +95,12 @@ void Entrance::Handshake::complete(Bytes early) {
 }
 
 Entrance::Entrance(Engine& engine, const Forward& forward, FileDescriptor listening,
-                   OnConnection on_connection, std::string_view tunnel)
+                   OnConnection on_connection, OnAssociation on_association, std::string_view tunnel)
     : engine_(engine),
       forward_(forward),
       name_(listen_text(forward)),
       on_connection_(std::move(on_connection)),
+      on_association_(std::move(on_association)),
       tunnel_(tunnel),
       listener_(
           engine.uv(), std::move(listening), [this](FileDescriptor fd) { accept(std::move(fd)); }, tunnel) {

@@ -33,9 +33,11 @@ class Entrance {
   static constexpr Duration kHandshakeTimeout = seconds(10);
 
   using OnConnection = std::function<void(LocalConnection)>;
+  /// The application has asked for a UDP association and waits for the reply.
+  using OnAssociation = std::function<void(FileDescriptor)>;
   /// `engine` and the tunnel's name outlive the entrance.
   Entrance(Engine& engine, const Forward& forward, FileDescriptor listening, OnConnection on_connection,
-           std::string_view tunnel);
+           OnAssociation on_association, std::string_view tunnel);
   ~Entrance();
 
  private:
@@ -58,6 +60,7 @@ class Entrance {
   const std::string name_;  // listen_text() of the forward
   std::optional<Socks5Address> target_;
   OnConnection on_connection_;
+  OnAssociation on_association_;
   std::string_view tunnel_;
   std::list<std::unique_ptr<Handshake>> handshakes_;
   Listener listener_;

@@ -88,12 +88,14 @@ void ClientWorker::set_unusable_aside(Slot& slot) {
 // The first packet after such a pause may have waited in the socket since before the pause, so it does not
 // show that the server still has the session. New streams get another session; the old ones find out.
 void ClientWorker::handle_overdue(ClientSession& session) {
-  const auto slot = std::ranges::find_if(slots_, [&](const Slot& one) { return one.session.get() == &session; });
+  const auto slot =
+      std::ranges::find_if(slots_, [&](const Slot& one) { return one.session.get() == &session; });
   if (slot != slots_.end()) drain(*slot);
 }
 
 void ClientWorker::drain(Slot& slot) {
   expired_.push_back(std::move(slot.session));
+  if (reverses_) reverses_->handle_session_changed();
   scavenge_.schedule_at(engine_.now() + kScavengeInterval);
 }
 

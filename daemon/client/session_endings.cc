@@ -94,11 +94,13 @@ bool ClientWorker::is_superseded(ClientSession& session, TimePoint now) {
   return false;
 }
 
-// True if a new session may help: streams that can restart wait in this session or in an earlier suspect one,
+// True if a new session may help: the server may have forgotten the one that has its listeners, streams that
+// can restart wait in this session or in an earlier suspect one,
 // or a new session may be answered where this one is not. With a suite that has session ids, a server does
 // not answer a session that it has dropped, or that was dialled before its start. A name may also have
 // another address. In other cases no answer means that the server is unreachable.
 bool ClientWorker::replacement_may_help(const ClientSession& session) const {
+  if (reverses_ && session.slot == 0 && session.link.heard()) return true;
   if (!session.link.anti_replay() && finder_.in_order().size() < 2) return false;
   return session.session.all_can_restart() || std::ranges::any_of(expired_, [&session](const auto& old) {
            return old->slot == session.slot && old->session.all_can_restart() && old->link.unanswered_since();

@@ -31,6 +31,7 @@ Connection::Connection(Session& session, std::uint32_t sid, LocalConnection loca
       replay_(std::move(local.unsent)),
       forwarded_(std::move(local.request)),
       moves_(local.moves) {
+  if (forwarded_) counters_ = forwarded_->counters;
   poll_ = std::make_unique<PollHandle>(session_.engine().uv(), fd_.get(),
                                        [this](int events) { handle_poll(events); });
   if (!watch()) refuse(errno);
@@ -206,7 +207,7 @@ void Connection::reset() {
 
 void Connection::handle_peer_reset() {
   replay_.bind();
-  if (end_forwarded("the server reset the stream before its reply")) return;
+  if (end_forwarded("the peer reset the stream before its reply")) return;
   if (write_failed_) return fail("both ends are gone", std::strerror(ECONNRESET));
   if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   peer_reset_ = true;
@@ -218,6 +219,7 @@ void Connection::handle_peer_reset() {
 
 void Connection::add_traffic(const Traffic& moved) {
   traffic_.add(moved);
+  if (counters_) counters_->add_traffic(moved);
   session_.add_traffic(moved, load_);
 }
 

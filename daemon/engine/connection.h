@@ -21,6 +21,7 @@
 #include "daemon/engine/engine.h"
 #include "daemon/engine/local_connection.h"
 #include "daemon/engine/replay_buffer.h"
+#include "daemon/engine/stream_end.h"
 #include "daemon/engine/stream_request.h"
 #include "daemon/engine/target.h"
 #include "daemon/io/listener.h"
@@ -105,7 +106,7 @@ class Connection : public StreamTurn, private Deadline {
   void handle_established(Dialer::Outcome outcome);
   Bytes read_request(Bytes view);
   void send_first(Bytes bytes);
-  void hand_over(Bytes reply);
+  void hand_over(HandedOver stream, Bytes reply);
   void handle_requested(StreamRequest::Outcome outcome);
   void refuse_request(Bytes reply);
   Pull end_refused();
@@ -149,6 +150,7 @@ class Connection : public StreamTurn, private Deadline {
   int watch_error_ = 0;                     // errno of a refused watch on fd_
   ReplayBuffer replay_;
   std::unique_ptr<ForwardedRequest> forwarded_;  // of a forward's connection
+  ForwardCounters* counters_ = nullptr;          // of the forward or reverse forward; null: neither
   std::optional<std::uint32_t> first_position_;  // position in the link's stream of the first byte read
   std::uint8_t moves_ = 0;
   static constexpr std::size_t kMinRead = 4 * 1024;

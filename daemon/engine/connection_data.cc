@@ -193,7 +193,7 @@ void Connection::write_backlog() {
 
 void Connection::handle_peer_finished() {
   replay_.bind();
-  if (end_forwarded("the server closed the stream before its reply")) return;
+  if (end_forwarded("the peer closed the stream before its reply")) return;
   peer_finished_ = true;
   if (request_ && request_->reading()) return fail("the request is incomplete", std::strerror(EPROTO));
   if (refused_ && read_ended_) return session_.detach(*this);

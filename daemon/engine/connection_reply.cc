@@ -101,6 +101,7 @@ bool Connection::send_reply(ReplyCode code) {
 // An application that asked sees why; to another one the connection breaks, as one to the target would.
 void Connection::refuse_forwarded(ReplyCode code, std::string_view reason) {
   forwarded_->settled = true;
+  if (counters_) counters_->add_refused();
   session_.log_unreached(*this, reason);
   session_.link().reset_stream(sid_);
   if (forwarded_->asked_by && send_reply(code)) {

@@ -50,12 +50,15 @@ void Connection::send_first(Bytes bytes) {
 
 void Connection::handle_requested(StreamRequest::Outcome outcome) {
   const std::unique_ptr<StreamRequest> request = std::move(request_);
+  counters_ = request->counters();
+  if (counters_) counters_->add_connection();
   switch (outcome.result) {
     case StreamRequest::Result::kConnected:
       send_first(outcome.reply);
       return handle_established(std::move(outcome.connection));
     case StreamRequest::Result::kDatagrams:
-      return hand_over(outcome.reply);
+    case StreamRequest::Result::kListening:
+      return hand_over({request->request(), std::move(outcome.listening), {}, {}}, outcome.reply);
     case StreamRequest::Result::kDenied:
       session_.log_request("request denied", *this, {{"target", request->target()}});
       break;
@@ -67,12 +70,13 @@ void Connection::handle_requested(StreamRequest::Outcome outcome) {
       session_.log_request("a stream has no valid request", *this, {});
       break;
   }
+  if (counters_) counters_->add_refused();
   if (outcome.reply.empty()) return fail("no request came", std::strerror(EPROTO));
   refuse_request(outcome.reply);
 }
 
-// The stream becomes a UDP flow, with what is still to be sent and what was read behind the request.
-void Connection::hand_over(Bytes reply) {
+// The stream leads elsewhere, with what is still to be sent and what was read behind the request.
+void Connection::hand_over(HandedOver stream, Bytes reply) {
   std::vector<std::uint8_t> unsent(replay_.unsent().begin(), replay_.unsent().end());
   unsent.insert(unsent.end(), reply.begin(), reply.end());
   std::vector<std::uint8_t> unread;
@@ -84,7 +88,9 @@ void Connection::hand_over(Bytes reply) {
     backlog_.drop_front(piece.iov_len);
   }
   session_.link().consume(sid_, unread.size());
-  if (!peer_finished_ && !peer_reset_) return session_.hand_over(*this, unsent, unread);
+  stream.unsent = unsent;
+  stream.unread = unread;
+  if (!peer_finished_ && !peer_reset_) return session_.hand_over(*this, std::move(stream));
   session_.link().reset_stream(sid_);
   session_.detach(*this);
 }

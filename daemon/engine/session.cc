@@ -64,11 +64,14 @@ void Session::log_request(std::string_view event, const Connection& connection, 
 // A client's line has the application's address, a server's that of its client.
 std::vector<LogField> Session::stream_fields(const Connection& connection, LogFieldList more) const {
   const bool client = profile_.role == Role::kClient;
-  std::vector<LogField> fields{{"conv", hex_id(link_.conv())},
-                               {"sid", connection.sid()},
-                               {"client", client ? connection.peer() : to_string(path_.remote)}};
-  if (const ForwardedRequest* request = connection.forwarded())
+  std::vector<LogField> fields{{"conv", hex_id(link_.conv())}, {"sid", connection.sid()}};
+  if (!client) fields.push_back({"client", to_string(path_.remote)});
+  if (client && !connection.peer().empty()) fields.push_back({"client", connection.peer()});
+  const ForwardedRequest* request = connection.forwarded();
+  if (request && client)
     fields.insert(fields.end(), {{"forward", request->entrance}, {"target", request->target}});
+  if (request && !client)
+    fields.insert(fields.end(), {{"listen", request->entrance}, {"from", request->target}});
   fields.insert(fields.end(), more.begin(), more.end());
   return fields;
 }
@@ -226,7 +229,7 @@ void Session::handle_event(const StreamEvent& event) {
       return connection->handle_peer_finished();
     case StreamEvent::Type::kWritable:
       return connection->handle_writable();
-    case StreamEvent::Type::kBroken:
+    case StreamEvent::Type::kReset:
       return connection->handle_peer_reset();
     case StreamEvent::Type::kEvicted:
       return handle_reset_locally(*connection);

@@ -33,9 +33,8 @@ class Session : public Deadline {
     virtual ~Owner() = default;
     /// The peer opened a stream: attach() a connection or reset the stream.
     virtual void handle_stream(Session& session, std::uint32_t sid) = 0;
-    /// A stream has become a UDP flow: attach() its end, or reset the stream. `unsent`: what the peer
-    /// receives first. `unread`: what it has sent so far.
-    virtual void handle_flow(Session& session, std::uint32_t sid, Bytes unsent, MutableBytes unread);
+    /// A stream's request does not lead to a connection: attach() the stream's end, or reset the stream.
+    virtual void handle_handed_over(Session& session, std::uint32_t sid, HandedOver stream);
     /// The session is over. The owner may take back the movable connections for another session. It then
     /// disposes of the session, which resets the remaining ones.
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
@@ -62,8 +61,8 @@ class Session : public Deadline {
   void mark_ready(Connection& connection);
   /// The connection is over. Destroys it.
   void detach(Connection& connection);
-  /// The connection's stream is a UDP flow: destroys the connection and passes the stream to the owner.
-  void hand_over(Connection& connection, Bytes unsent, MutableBytes unread);
+  /// The connection's stream leads elsewhere: destroys the connection and passes the stream to the owner.
+  void hand_over(Connection& connection, HandedOver stream);
   /// The connection's first bytes are at this position of the link's stream. The session calls
   /// handle_forwarded() when the peer may have forwarded them.
   void record_stream_start(const Connection& connection, std::uint32_t position) {

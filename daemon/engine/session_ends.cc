@@ -34,14 +34,14 @@ void Session::close_ends() {
   }
 }
 
-void Session::Owner::handle_flow(Session& session, std::uint32_t sid, Bytes, MutableBytes) {
+void Session::Owner::handle_handed_over(Session& session, std::uint32_t sid, HandedOver) {
   session.link().reset_stream(sid);
 }
 
-void Session::hand_over(Connection& connection, Bytes unsent, MutableBytes unread) {
+void Session::hand_over(Connection& connection, HandedOver stream) {
   const std::uint32_t sid = connection.sid();
   detach(connection);
-  owner_.handle_flow(*this, sid, unsent, unread);
+  owner_.handle_handed_over(*this, sid, std::move(stream));
 }
 
 // --- one round ---
@@ -53,7 +53,7 @@ void Session::handle_end_event(StreamEnd& end, const StreamEvent& event) {
       end.handle_data(event.data);
       return link_.consume(event.sid, event.data.size());
     case StreamEvent::Type::kFinished:
-    case StreamEvent::Type::kBroken:
+    case StreamEvent::Type::kReset:
       return end.handle_peer_ended();
     case StreamEvent::Type::kEvicted:
       end.handle_gone();

@@ -4,8 +4,18 @@
 #include <cstdint>
 
 #include "core/base/bytes.h"
+#include "core/proxy/proxy_request.h"
+#include "daemon/system/file_descriptor.h"
 
 namespace kcptun {
+
+/// A stream whose request does not lead to a connection. The views live during the call.
+struct HandedOver {
+  const ProxyRequest& request;  // kUdpInTcp or kListen
+  FileDescriptor listening;     // kListen
+  Bytes unsent;                 // what the peer receives first
+  MutableBytes unread;          // what it has sent behind the request
+};
 
 /// Called by the Session that owns it. May end itself with Session::detach().
 class StreamEnd {

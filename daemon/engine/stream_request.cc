@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "daemon/engine/target.h"
 #include "daemon/net/address.h"
 
 namespace kcptun {
@@ -21,6 +22,7 @@ StreamRequest::~StreamRequest() {
 }
 
 std::string StreamRequest::target() const {
+  if (!reverse_target_.empty()) return reverse_target_;
   const Socks5Address& destination = reader_.request().destination;
   if (!destination.is_name()) return to_string(destination.endpoint);
   return to_text(HostPort{destination.name, destination.port(), destination.port()});
@@ -48,11 +50,42 @@ std::size_t StreamRequest::handle_input(Bytes input) {
 void StreamRequest::begin() {
   ++targets_.counters.requests;
   targets_.engine.deadlines().set(*this, std::nullopt);
-  const ProxyRequest& request = reader_.request();
-  if (request.command == RequestCommand::kUdpInTcp) return accept_datagrams();
-  NamedTarget target(request.destination, DialProtocol::kTcp);
+  switch (reader_.request().command) {
+    case RequestCommand::kUdpInTcp:
+      return accept_datagrams();
+    case RequestCommand::kListen:
+      return listen();
+    case RequestCommand::kAccepted:
+      return dial_reverse();
+    case RequestCommand::kAssociate:  // not accepted here
+    case RequestCommand::kConnect:
+      break;
+  }
+  NamedTarget target(reader_.request().destination, DialProtocol::kTcp);
   if (!target.is_name()) return dial(target, {target.address});
   resolve(std::move(target));
+}
+
+void StreamRequest::listen() {
+  if (!targets_.listens) return deny();
+  ListenPolicy::Answer answer = targets_.listens->listen(reader_.request().destination);
+  if (answer.code == ReplyCode::kNotAllowed) return deny();
+  if (!answer.listening.valid()) return fail(answer.code, std::move(answer.error));
+  outcome_.listening = std::move(answer.listening);
+  outcome_.result = Result::kListening;
+  outcome_.reply = reply_to_request(reader_.request().protocol, ReplyCode::kSucceeded);
+  targets_.engine.deadlines().set(*this, targets_.engine.now());
+}
+
+void StreamRequest::dial_reverse() {
+  const auto found =
+      targets_.reverse ? targets_.reverse->find_reverse(reader_.request().listener) : std::nullopt;
+  if (!found) return deny();
+  reverse_target_ = found->text;
+  counters_ = found->counters;
+  dialer_ = std::make_unique<Dialer>(targets_.engine,
+                                     [this](Dialer::Outcome made) { handle_dialled(std::move(made)); });
+  found->target.dial(*dialer_);
 }
 
 // The rules decide about each destination. Input that follows is left to the caller.

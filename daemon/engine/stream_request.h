@@ -15,6 +15,7 @@
 #include "daemon/engine/dial_policy.h"
 #include "daemon/engine/dialer.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/reverse_requests.h"
 #include "daemon/io/name_lookup.h"
 
 namespace kcptun {
@@ -35,7 +36,9 @@ struct RequestTargets {
   Engine& engine;
   const DialRules& rules;
   Counters counters{};
-  std::size_t lookups = 0;  // in progress
+  std::size_t lookups = 0;            // in progress
+  ListenPolicy* listens = nullptr;    // null: requests to listen are denied; outlives the targets
+  ReverseTargets* reverse = nullptr;  // null: listeners have no targets; outlives the targets
 };
 
 /// Reads a request from the front of a stream, checks it against the rules, resolves its name once and dials
@@ -48,6 +51,7 @@ class StreamRequest final : private Deadline {
   enum class Result : std::uint8_t {
     kConnected,
     kDatagrams,   // the stream becomes a UDP flow; what follows the request is its datagrams
+    kListening,   // the stream keeps a listener open
     kUnreadable,  // the bytes are no request, or the request is late or not supported
     kDenied,      // by the rules
     kFailed,      // the name cannot be resolved, or no address can be reached
@@ -55,6 +59,7 @@ class StreamRequest final : private Deadline {
   struct Outcome {
     Result result = Result::kUnreadable;
     Dialer::Outcome connection;       // if connected; `error` has the reason for kFailed
+    FileDescriptor listening;         // if listening
     std::vector<std::uint8_t> reply;  // to be sent to the client; "": the client gets none
   };
   using Done = std::function<void(Outcome)>;
@@ -72,13 +77,20 @@ class StreamRequest final : private Deadline {
   bool reading() const { return reader_.state() == RequestReader::State::kReading && !over_; }
   /// Bytes to send to the client now, each once.
   std::vector<std::uint8_t> take_reply() { return reader_.take_reply(); }
-  /// "db.internal:5432". REQUIRES: the request was complete.
+  /// "db.internal:5432"; of a listener's connection the reverse forward's. REQUIRES: the request was
+  /// complete.
   std::string target() const;
+  /// REQUIRES: likewise.
+  const ProxyRequest& request() const { return reader_.request(); }
+  /// Of the reverse forward that the request belongs to; null: it belongs to none.
+  ForwardCounters* counters() const { return counters_; }
 
  private:
   void handle_deadline(TimePoint now) override;
   void begin();
   void accept_datagrams();
+  void listen();
+  void dial_reverse();
   void resolve(NamedTarget target);
   void handle_resolved(const NamedTarget& target, NameLookup::Addresses addresses);
   void dial(const NamedTarget& target, std::vector<IpEndpoint> addresses);
@@ -94,6 +106,8 @@ class StreamRequest final : private Deadline {
   Done done_;
   bool over_ = false;
   Outcome outcome_;  // once it is over
+  std::string reverse_target_;
+  ForwardCounters* counters_ = nullptr;
   std::unique_ptr<NameLookup> lookup_;
   std::unique_ptr<Dialer> dialer_;
 };

@@ -193,6 +193,14 @@ FileDescriptor begin_connect(const UnixPath& path) {
   return begin(unix_socket(), reinterpret_cast<const sockaddr*>(&name), size);
 }
 
+std::optional<IpEndpoint> peer_endpoint(int fd) {
+  SocketAddress address{};
+  address.size = sizeof address.storage;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0)
+    return std::nullopt;
+  return from_sockaddr(address.get(), address.size);
+}
+
 std::string peer_name(int fd) {
   SocketAddress address{};
   address.size = sizeof address.storage;

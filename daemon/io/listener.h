@@ -60,7 +60,9 @@ std::vector<IpEndpoint> own_addresses(std::vector<IpEndpoint> addresses);
 FileDescriptor begin_connect(const IpEndpoint& address);
 FileDescriptor begin_connect(const UnixPath& path);
 
-/// The address of the other end: "127.0.0.1:51000", "unix", or "" if the connection has ended.
+/// The address of the other end; none: of a unix socket, or the connection has ended.
+std::optional<IpEndpoint> peer_endpoint(int fd);
+/// The same as text: "127.0.0.1:51000", "unix", or "" if the connection has ended.
 std::string peer_name(int fd);
 
 /// Sets the options of every connection: TCP_NODELAY and TCP keepalive.

@@ -96,11 +96,20 @@ bool binds_low_ports(const Profile& profile) {
   return is_low(profile.local_address) || std::ranges::any_of(profile.forwards, is_low, &Forward::listen);
 }
 
-Result<bool> drop_privileges(bool low_ports, bool tcp_mode, const std::optional<Identity>& identity) {
+LaterNeeds needs_of(const RunTunnels& run) {
   LaterNeeds needs;
+  for (const ConfiguredTunnel& tunnel : run.tunnels) {
+    needs.binds_low_ports = needs.binds_low_ports || binds_low_ports(tunnel.profile);
+    needs.tcp_mode = needs.tcp_mode || tunnel.profile.tcp;
+    needs.answers_for_others =
+        needs.answers_for_others || std::ranges::find(tunnel.profile.forwards, ForwardKind::kTproxy,
+                                                      &Forward::kind) != tunnel.profile.forwards.end();
+  }
+  return needs;
+}
+
+Result<bool> drop_privileges(LaterNeeds needs, const std::optional<Identity>& identity) {
   needs.stays_root = identity ? identity->uid == 0 : geteuid() == 0;
-  needs.binds_low_ports = low_ports;
-  needs.tcp_mode = tcp_mode;
   return drop_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
@@ -116,10 +125,7 @@ int run_tunnels(Role role, RunTunnels run, Daemon::Reread reread) {
   if (!log) return give_up(role, log.error());
   use_log(*log);
   hold_log();  // until the log can name what was started
-  const bool low_ports = std::ranges::any_of(
-      run.tunnels, [](const ConfiguredTunnel& tunnel) { return binds_low_ports(tunnel.profile); });
-  const bool tcp_mode =
-      std::ranges::any_of(run.tunnels, [](const ConfiguredTunnel& tunnel) { return tunnel.profile.tcp; });
+  const LaterNeeds needs = needs_of(run);
   Result<ServiceNotifier> service = ServiceNotifier::open(ServiceEnvironment::of_process(), getpid());
   if (!service) return give_up(role, service.error());
   // Logged before anything is resolved or opened, because a warning may explain why that fails.
@@ -127,7 +133,7 @@ int run_tunnels(Role role, RunTunnels run, Daemon::Reread reread) {
   Result<std::unique_ptr<Daemon>> threads = Daemon::open(std::move(run), std::move(reread));
   if (!threads) return give_up(role, threads.error());
   // Everything is bound and no thread runs yet, so the whole process can drop its privileges.
-  const Result<bool> gone = drop_privileges(low_ports, tcp_mode, identity);
+  const Result<bool> gone = drop_privileges(needs, identity);
   if (!gone) return give_up(role, gone.error());
   if (!gone.value()) EventLog().info("capabilities stay: a filter of system calls forbids capset");
   if (const Result<bool> started = start_log(**log); !started) return give_up(role, started.error());

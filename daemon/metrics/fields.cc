@@ -11,6 +11,7 @@ using enum FieldKind;
 using OfSession = StatusField<SessionSnapshot>;
 using OfTunnel = StatusField<TunnelSnapshot>;
 using OfServer = StatusField<ServerSnapshot>;
+using OfForward = StatusField<ForwardSnapshot>;
 
 template <auto kMember>
 std::optional<double> member(const SessionSnapshot& session) {
@@ -92,6 +93,12 @@ constexpr std::array kTunnelFields{
     OfTunnel{"streams", kNone, kGauge, "Open streams.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.streams; }},
     OfTunnel{"requests", kNone, kCounter, "Streams that named their target (target socks5, or a forward of the client).", [](const TunnelSnapshot& t) -> std::optional<double> { return t.requests; }},
     OfTunnel{"denied_requests", kNone, kCounter, "Of these, those whose target allow and deny do not permit.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.denied_requests; }},
+    OfTunnel{"flows", kNone, kGauge, "Open UDP flows of a server's clients.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.flows; }},
+    OfTunnel{"refused_flows", kNone, kCounter, "UDP flows that a server refused for lack of a socket, or beyond its bound.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.refused_flows; }},
+    OfTunnel{"denied_datagrams", kNone, kCounter, "Datagrams of clients whose destination the rules do not permit, or whose name does not resolve.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.denied_datagrams; }},
+    OfTunnel{"listeners", kNone, kGauge, "Addresses at which a server listens for its clients.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.listeners; }},
+    OfTunnel{"accepted_connections", kNone, kCounter, "Connections that these listeners accepted.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.accepted_connections; }},
+    OfTunnel{"refused_connections", kNone, kCounter, "Connections that these listeners reset, because too many waited for the client.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.refused_connections; }},
     OfTunnel{"opened_sessions", kNone, kCounter, "Sessions opened.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.counters.active_opens + t.counters.passive_opens; }},
     OfTunnel{"udp_sent", kBytes, kCounter, "UDP payload sent.", counter<&C::out_bytes>},
     OfTunnel{"udp_received", kBytes, kCounter, "UDP payload received.", counter<&C::in_bytes>},
@@ -115,6 +122,16 @@ constexpr std::array kServerFields{
     OfServer{"healthy", kNone, kGauge, "1 while the server answers, else 0; only where a client has several servers.", [](const ServerSnapshot& s) -> std::optional<double> { return s.healthy; }},
     OfServer{"chosen", kNone, kGauge, "1 for the server that new sessions go to, else 0.", [](const ServerSnapshot& s) -> std::optional<double> { return s.chosen; }},
     OfServer{"round_trip", kSeconds, kGauge, "Shortest round-trip time of the last four checks; absent while the server does not answer.", [](const ServerSnapshot& s) -> std::optional<double> { return s.round_trip; }},
+};
+
+constexpr std::array kForwardFields{
+    OfForward{"connections", kNone, kCounter, "Connections that the forward accepted; of a reverse forward those that the server's listener accepted.", [](const ForwardSnapshot& f) -> std::optional<double> { return f.connections; }},
+    OfForward{"refused", kNone, kCounter, "Of these, those that the server, or of a reverse forward the client, could not or would not connect.", [](const ForwardSnapshot& f) -> std::optional<double> { return f.refused; }},
+    OfForward{"flows", kNone, kCounter, "UDP flows opened.", [](const ForwardSnapshot& f) -> std::optional<double> { return f.flows; }},
+    OfForward{"refused_flows", kNone, kCounter, "UDP flows that the server refused.", [](const ForwardSnapshot& f) -> std::optional<double> { return f.refused_flows; }},
+    OfForward{"sent", kBytes, kCounter, "Payload read from local connections and datagrams.", [](const ForwardSnapshot& f) -> std::optional<double> { return static_cast<double>(f.traffic.sent); }},
+    OfForward{"received", kBytes, kCounter, "Payload written to local connections and datagrams.", [](const ForwardSnapshot& f) -> std::optional<double> { return static_cast<double>(f.traffic.received); }},
+    OfForward{"listening", kNone, kGauge, "1 while the server listens for the reverse forward, else 0; absent for other forwards.", [](const ForwardSnapshot& f) -> std::optional<double> { return f.listening; }},
 };
 // clang-format on
 
@@ -143,6 +160,7 @@ std::string_view unit_suffix(FieldUnit unit) {
 std::span<const OfSession> session_fields() { return kSessionFields; }
 std::span<const OfTunnel> tunnel_fields() { return kTunnelFields; }
 std::span<const OfServer> server_fields() { return kServerFields; }
+std::span<const OfForward> forward_fields() { return kForwardFields; }
 
 std::string json_name(std::string_view name, FieldUnit unit) {
   return std::string(name).append(unit_suffix(unit));

@@ -31,6 +31,8 @@ std::span<const StatusField<SessionSnapshot>> session_fields();
 std::span<const StatusField<TunnelSnapshot>> tunnel_fields();
 /// A field of one server of a client with several.
 std::span<const StatusField<ServerSnapshot>> server_fields();
+/// A field of one forward of a client.
+std::span<const StatusField<ForwardSnapshot>> forward_fields();
 
 /// "round_trip_seconds", "streams".
 std::string json_name(std::string_view name, FieldUnit unit);

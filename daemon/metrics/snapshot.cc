@@ -13,6 +13,13 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   streams += other.streams;
   requests += other.requests;
   denied_requests += other.denied_requests;
+  flows += other.flows;
+  refused_flows += other.refused_flows;
+  denied_datagrams += other.denied_datagrams;
+  listeners += other.listeners;
+  accepted_connections += other.accepted_connections;
+  refused_connections += other.refused_connections;
+  if (forwards.empty()) forwards = std::move(other.forwards);
   if (other.offload) {
     if (!offload) offload.emplace();
     offload->gso |= other.offload->gso;

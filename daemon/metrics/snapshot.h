@@ -74,6 +74,14 @@ struct OffloadUse {
   bool gro = false;
 };
 
+/// One forward or reverse forward of a client. fields.h has the names of its fields.
+struct ForwardSnapshot {
+  std::string forward;  // where it listens, as configured: "tcp://127.0.0.1:5432", "reverse tcp://:8080"
+  std::uint64_t connections = 0, refused = 0, flows = 0, refused_flows = 0;
+  Traffic traffic;                  // of its connections and datagrams
+  std::optional<double> listening;  // a reverse forward: 1 while the server listens, else 0
+};
+
 /// One engine's share of a tunnel, or the sum of all shares.
 struct TunnelSnapshot {
   std::string name;
@@ -83,11 +91,14 @@ struct TunnelSnapshot {
   Traffic traffic;    // of all sessions, ended ones included
   std::uint64_t sessions = 0, streams = 0;
   std::uint64_t requests = 0, denied_requests = 0;  // of a server's streams that name their target
-  std::optional<OffloadUse> offload;                // none without a socket
-  std::vector<SessionSnapshot> open_sessions;       // at most kMaxSessionRows
+  std::uint64_t flows = 0, refused_flows = 0, denied_datagrams = 0;                // a server's UDP
+  std::uint64_t listeners = 0, accepted_connections = 0, refused_connections = 0;  // a server's, for clients
+  std::optional<OffloadUse> offload;                                               // none without a socket
+  std::vector<SessionSnapshot> open_sessions;                                      // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
 
-  std::vector<ServerSnapshot> servers;  // empty with a single server, which is not checked
+  std::vector<ServerSnapshot> servers;    // empty with a single server, which is not checked
+  std::vector<ForwardSnapshot> forwards;  // a client's; in the share of one engine only
 
   /// Adds the other's values and rows. Both belong to the same tunnel. Call bound_rows() afterwards.
   void add(TunnelSnapshot other);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "daemon/net/address.h"
+#include "daemon/net/original_destination.h"
 #include "daemon/net/socket_options.h"
 
 namespace kcptun {
@@ -28,6 +29,15 @@ constexpr int kBufferBytes = 1024 * 1024;
 FlowArena::FlowArena() : memory_(std::make_unique_for_overwrite<std::uint8_t[]>(kMessages * kStride)) {}
 
 Result<FlowSocket> FlowSocket::bind(const IpEndpoint& address, const Options& options) {
+  return open(address, Destinations::kOwn, options);
+}
+
+Result<FlowSocket> FlowSocket::bind_tproxy(const IpEndpoint& address, const Options& options) {
+  return open(address, Destinations::kForeignToo, options);
+}
+
+Result<FlowSocket> FlowSocket::open(const IpEndpoint& address, Destinations destinations,
+                                    const Options& options) {
   const IpEndpoint local = usable_wildcard(address);
   const int family = is_ipv4(local) ? AF_INET : AF_INET6;
   FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
@@ -36,6 +46,8 @@ Result<FlowSocket> FlowSocket::bind(const IpEndpoint& address, const Options& op
   if (options.offload) set_option(fd.get(), IPPROTO_UDP, UDP_GRO, 1);
   set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, kBufferBytes);
   set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, kBufferBytes);
+  if (destinations == Destinations::kForeignToo && !receive_foreign_datagrams(fd.get(), family))
+    return system_error("cannot listen for TPROXY (needs CAP_NET_ADMIN) on UDP " + to_string(local));
   const SocketAddress name = to_sockaddr(local, family);
   if (::bind(fd.get(), name.get(), name.size) != 0) return system_error("cannot bind to " + to_string(local));
   FlowSocket socket(std::move(fd), family, options);
@@ -56,7 +68,9 @@ std::span<const FlowDatagramView> FlowSocket::receive(FlowArena& arena) {
   std::array<iovec, FlowArena::kMessages> vectors;
   std::array<sockaddr_in6, FlowArena::kMessages> names;
   struct Control {
-    alignas(cmsghdr) std::uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    // Both families: an IPv6 socket reports IPv4 destinations as such.
+    alignas(cmsghdr) std::uint8_t
+        bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(sockaddr_in6)) + CMSG_SPACE(sizeof(sockaddr_in))];
   };
   std::array<Control, FlowArena::kMessages> controls;
   for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -90,13 +104,16 @@ void FlowSocket::split(const msghdr& header, MutableBytes message,
   const auto from = from_sockaddr(static_cast<const sockaddr*>(header.msg_name), header.msg_namelen);
   if (!from || (header.msg_flags & MSG_TRUNC)) return;
   std::size_t stride = message.size();
+  IpEndpoint to;
   auto* next = const_cast<msghdr*>(&header);  // CMSG_NXTHDR is not const-correct
   for (cmsghdr* control = CMSG_FIRSTHDR(next); control; control = CMSG_NXTHDR(next, control))
     if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO)
       stride = static_cast<std::size_t>(std::max(1, control_value<int>(control)));
+    else if (const auto original = original_destination(control))
+      to = *original;
   do {
     const std::size_t size = std::min(stride, message.size());
-    into.push_back({*from, message.first(size)});
+    into.push_back({*from, message.first(size), to});
     message = message.subspan(size);
   } while (!message.empty());
 }

@@ -23,6 +23,7 @@ namespace kcptun {
 struct FlowDatagramView {
   IpEndpoint from;
   MutableBytes payload;
+  IpEndpoint to{};  // of bind_tproxy(): where it was sent
 };
 
 /// The memory that flow sockets of one thread receive into: 8 messages of 64 KiB, which are one datagram or,
@@ -60,6 +61,8 @@ class FlowSocket {
   /// Bound to the address; an unspecified port is chosen. "::" covers both families where the host has IPv6.
   static Result<FlowSocket> bind(const IpEndpoint& local, const Options& options);
   static Result<FlowSocket> bind(const IpEndpoint& local) { return bind(local, Options{}); }
+  /// The same for datagrams to any address that a firewall's TPROXY leads here. Needs CAP_NET_ADMIN.
+  static Result<FlowSocket> bind_tproxy(const IpEndpoint& local, const Options& options);
 
   /// What has arrived, at most one system call's worth. Empty: nothing is left.
   std::span<const FlowDatagramView> receive(FlowArena& arena);
@@ -80,6 +83,9 @@ class FlowSocket {
 
   FlowSocket(FileDescriptor fd, int family, const Options& options)
       : fd_(std::move(fd)), family_(family), gso_(options.offload) {}
+  enum class Destinations : std::uint8_t { kOwn, kForeignToo };
+  static Result<FlowSocket> open(const IpEndpoint& address, Destinations destinations,
+                                 const Options& options);
   std::size_t run_length(std::size_t first) const;
   bool send(std::size_t first, std::size_t count);
   void split(const msghdr& header, MutableBytes message, std::vector<FlowDatagramView>& into) const;

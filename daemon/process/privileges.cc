@@ -116,6 +116,7 @@ Capabilities capabilities_for(LaterNeeds needs) {
   Capabilities kept = 0;
   if (needs.binds_low_ports) kept |= Capabilities{1} << CAP_NET_BIND_SERVICE;
   if (needs.tcp_mode) kept |= Capabilities{1} << CAP_NET_RAW | Capabilities{1} << CAP_NET_ADMIN;
+  if (needs.answers_for_others) kept |= Capabilities{1} << CAP_NET_RAW;  // IP_TRANSPARENT takes it, too
   // CAP_DAC_OVERRIDE lets root read and write others' files: unix sockets, and the folders of snmplog and the
   // log.
   if (needs.stays_root) kept |= Capabilities{1} << CAP_DAC_OVERRIDE;

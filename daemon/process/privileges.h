@@ -25,11 +25,13 @@ Result<bool> drop_privileges(const Identity* identity, Capabilities needed);
 
 /// The privileges that an open tunnel may still need. None if it runs as its own user; access to root's files
 /// if it stays root. `binds_low_ports`: a reload may bind a port below 1024. `tcp_mode`: raw sockets,
-/// firewall rules and TCP repair mode for each new connection.
+/// firewall rules and TCP repair mode for each new connection. `answers_for_others`: sockets with addresses
+/// of other machines, for the UDP of tproxy forwards.
 struct LaterNeeds {
   bool stays_root = false;
   bool binds_low_ports = false;
   bool tcp_mode = false;
+  bool answers_for_others = false;
 };
 Capabilities capabilities_for(LaterNeeds needs);
 

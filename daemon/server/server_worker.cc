@@ -56,7 +56,10 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
       demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
       target_(engine, profile.remote, std::move(targets)),
       request_targets_(engine, profile.dial_rules),
-      flow_policy_(profile.dial_rules) {
+      flow_policy_(profile.dial_rules),
+      listeners_(profile, shared.listeners, shared.parts.size(),
+                 [this](std::size_t holder, const IpEndpoint& at) { check_listener(holder, at); }) {
+  request_targets_.listens = &listeners_;
   engine_.share_hints(shared.hints);
   flow_share_.sockets = flow_options(profile_);
   if (shared.parts.empty() && !profile.target_is_request) target_.look_up_early(log());
@@ -249,12 +252,20 @@ void ServerWorker::handle_stream(Session& session, std::uint32_t sid) {
   session.attach(connect(session, sid));
 }
 
-void ServerWorker::handle_flow(Session& session, std::uint32_t sid, Bytes unsent, MutableBytes unread) {
-  std::unique_ptr<UdpFlow> flow = UdpFlow::open(session, sid, flow_policy_, flow_share_, unsent);
+void ServerWorker::handle_handed_over(Session& session, std::uint32_t sid, HandedOver stream) {
+  if (stream.request.command == RequestCommand::kListen)
+    return listeners_.open(session, sid, std::move(stream));
+  std::unique_ptr<UdpFlow> flow = UdpFlow::open(session, sid, flow_policy_, flow_share_, stream.unsent);
   if (!flow) return session.link().reset_stream(sid);
   UdpFlow& opened = *flow;
   session.attach(std::move(flow));
-  opened.handle_data(unread);
+  opened.handle_data(stream.unread);
+}
+
+// The listener may belong to another worker.
+void ServerWorker::check_listener(std::size_t worker, const IpEndpoint& address) {
+  ServerWorker* const holder = shared_.parts[worker];
+  holder->engine_.mailbox().post([holder, address] { holder->listeners_.check(address); });
 }
 
 // Streams name their target if their client has marked them as request streams, or if the server has no
@@ -264,7 +275,7 @@ std::unique_ptr<Connection> ServerWorker::connect(Session& session, std::uint32_
   const bool marked = session.link().smux().kind(sid) == StreamKind::kRequest;
   if (!marked && !profile_.target_is_request) return std::make_unique<Connection>(session, sid, target_);
   return std::make_unique<Connection>(session, sid, request_targets_,
-                                      marked ? Accepted::kSocks5 : Accepted::kSocks5AndHttp);
+                                      marked ? Accepted::kRequestStream : Accepted::kSocks5AndHttp);
 }
 
 // --- whole worker ---
@@ -289,6 +300,7 @@ std::size_t ServerWorker::streams() const {
 // target.
 void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) target_.replace(profile_.remote, *remote);
+  listeners_.apply_rules();
   engine_.for_each_socket([this](DatagramSocket& socket) { reconfigure_socket(socket, profile_); });
   for (ServerSession* accepted : accepted_) {
     accepted->conversation.link.update_settings(link_settings(profile_), engine_.now());
@@ -304,6 +316,12 @@ TunnelSnapshot ServerWorker::share() const {
   share.peer = peer();
   share.requests = request_targets_.counters.requests;
   share.denied_requests = request_targets_.counters.denied;
+  share.flows = flow_share_.flows;
+  share.refused_flows = flow_share_.refused;
+  share.denied_datagrams = flow_share_.denied;
+  share.listeners = listeners_.size();
+  share.accepted_connections = listeners_.counters().accepted;
+  share.refused_connections = listeners_.counters().refused;
   return share;
 }
 

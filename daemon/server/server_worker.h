@@ -16,6 +16,8 @@
 #include "daemon/log/log.h"
 #include "daemon/net/faketcp/server.h"
 #include "daemon/server/forwarded_packets.h"
+#include "daemon/server/listener_registry.h"
+#include "daemon/server/listener_table.h"
 #include "daemon/server/rule_flow_policy.h"
 #include "daemon/server/session_registry.h"
 #include "daemon/server/shared_replay_cache.h"
@@ -32,6 +34,7 @@ struct ServerShared {
   std::vector<ServerWorker*> parts;  // constant once the loops run
   SessionRegistry registry;
   SharedReplayCache replay_cache;  // used if the suite has session ids
+  ListenerRegistry listeners;      // that clients have asked for
   HintLimiter hints;
 };
 
@@ -67,7 +70,8 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
 
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override;
   void handle_stream(Session& session, std::uint32_t sid) override;
-  void handle_flow(Session& session, std::uint32_t sid, Bytes unsent, MutableBytes unread) override;
+  void handle_handed_over(Session& session, std::uint32_t sid, HandedOver stream) override;
+  void check_listener(std::size_t worker, const IpEndpoint& address);
   std::unique_ptr<Connection> connect(Session& session, std::uint32_t sid);
   void handle_closed(Session& session, std::string_view reason) override;
   void finish_run();
@@ -96,6 +100,7 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   RequestTargets request_targets_;
   RuleFlowPolicy flow_policy_;
   FlowShare flow_share_;
+  ListenerTable listeners_;
   std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;

@@ -63,6 +63,7 @@ void UdpFlow::handle_datagram(MutableBytes datagram) {
   }
   const FlowDestinations::Answer answer = destinations_.find(split->address);
   touch();
+  if (answer.state == FlowDestinations::State::kRefused) ++share_.denied;
   if (answer.state == FlowDestinations::State::kResolving) return hold(datagram);
   if (answer.state == FlowDestinations::State::kKnown && socket_.reaches(answer.endpoint))
     socket_.queue(answer.endpoint, split->payload);

@@ -27,6 +27,7 @@ struct FlowShare {
   FlowSocket::Options sockets;  // of the flows
   std::size_t flows = 0;
   std::uint64_t refused = 0;  // flows beyond the bound, or without a socket
+  std::uint64_t denied = 0;   // datagrams, by the rules, or to a name that does not resolve
 };
 
 /// Sends each datagram of the client to the destination that it names, if the policy allows that, and what

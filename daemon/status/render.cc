@@ -64,6 +64,14 @@ Json to_json(const TunnelSnapshot& tunnel) {
       servers.push_back(std::move(one));
     }
   }
+  if (!tunnel.forwards.empty()) {
+    Json& forwards = json["forwards"] = Json::array();
+    for (const ForwardSnapshot& forward : tunnel.forwards) {
+      Json one{{"forward", forward.forward}};
+      add_fields(one, forward_fields(), forward);
+      forwards.push_back(std::move(one));
+    }
+  }
   Json& sessions = json["open_sessions"] = Json::array();
   for (const SessionSnapshot& session : tunnel.open_sessions) sessions.push_back(to_json(session));
   return json;
@@ -139,6 +147,21 @@ void append_servers(std::string& out, const ProcessSnapshot& snapshot) {
   }
 }
 
+void append_forwards(std::string& out, const ProcessSnapshot& snapshot) {
+  const auto has_forwards = [](const TunnelSnapshot& tunnel) { return !tunnel.forwards.empty(); };
+  if (std::ranges::none_of(snapshot.tunnels, has_forwards)) return;
+  for (const auto& field : forward_fields()) {
+    const std::string name = metric_name("kcptun_forward_", field.name, field.unit, field.kind);
+    append_head(out, name, field.kind, field.help);
+    for (const TunnelSnapshot& tunnel : snapshot.tunnels)
+      for (const ForwardSnapshot& forward : tunnel.forwards)
+        if (const auto value = field.value(forward))
+          append_sample(out, name,
+                        fmt::format("{},forward=\"{}\"", tunnel_label(tunnel), escape_label(forward.forward)),
+                        *value);
+  }
+}
+
 void append_sessions(std::string& out, const ProcessSnapshot& snapshot) {
   std::vector<Labelled> sessions;
   std::set<std::string>
@@ -191,6 +214,7 @@ std::string render_metrics(const ProcessSnapshot& snapshot) {
   append_process(out, snapshot);
   append_tunnels(out, snapshot);
   append_servers(out, snapshot);
+  append_forwards(out, snapshot);
   append_sessions(out, snapshot);
   return out;
 }

@@ -36,7 +36,7 @@ Figure figure(const nlohmann::json& object, const char* name) {
 
 std::string text_of(const nlohmann::json& object, const char* name, std::size_t limit) {
   const auto it = object.find(name);
-  return it != object.end() && it->is_string() ? printable(it->get<std::string>(), limit) : "-";
+  return it != object.end() && it->is_string() ? escaped(it->get<std::string>(), limit) : "-";
 }
 
 std::string as_bytes(Figure value) { return scaled(value, " ", "B"); }

@@ -178,6 +178,7 @@ TopView::Lines TopView::lines(std::size_t columns) const {
   add_head(lines);
   add_peers(lines, columns);
   add_servers(lines, columns);
+  add_forwards(lines, columns);
   add_sessions(lines, columns);
   add_streams(lines, columns);
   return lines;
@@ -243,6 +244,34 @@ void TopView::add_servers(Lines& lines, std::size_t columns) const {
     heads.erase(heads.begin());
     for (auto& row : rows) row.erase(row.begin());
   }
+  if (!rows.empty()) add_table(lines, fit_table(heads, rows, columns));
+}
+
+// Of clients, the forwards that have been used and the reverse forwards. Others are in the line of their
+// tunnel.
+void TopView::add_forwards(Lines& lines, std::size_t columns) const {
+  std::vector<std::vector<TableCell>> rows;
+  for (const Json& tunnel : status_["tunnels"]) {
+    const auto forwards = tunnel.find("forwards");
+    if (forwards == tunnel.end() || !forwards->is_array()) continue;
+    for (const Json& forward : *forwards) {
+      if (!forward.is_object()) continue;
+      const Figure listening = figure(forward, "listening");
+      const double refused =
+          figure(forward, "refused").value_or(0) + figure(forward, "refused_flows").value_or(0);
+      const double used = figure(forward, "connections").value_or(0) + figure(forward, "flows").value_or(0);
+      if (!listening && used + refused == 0) continue;
+      const char* state = !listening ? "" : *listening == 1 ? "listens" : "does not listen";
+      rows.push_back({{text_of(forward, "forward")},
+                      {state, listening == 0 ? Tone::kAlarm : Tone::kPlain},
+                      {as_count(used)},
+                      {as_count(refused), refused > 0 ? Tone::kAlarm : Tone::kPlain},
+                      {as_bytes(figure(forward, "sent_bytes"))},
+                      {as_bytes(figure(forward, "received_bytes"))}});
+    }
+  }
+  const std::vector<TableColumn> heads{{"FORWARD", true, 0},  {"STATE", true, 1}, {"USED", false, 0},
+                                       {"REFUSED", false, 0}, {"SENT", false, 1}, {"RECEIVED", false, 1}};
   if (!rows.empty()) add_table(lines, fit_table(heads, rows, columns));
 }
 

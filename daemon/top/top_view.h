@@ -55,6 +55,7 @@ class TopView {
   void add_head(Lines& lines) const;
   void add_peers(Lines& lines, std::size_t columns) const;
   void add_servers(Lines& lines, std::size_t columns) const;
+  void add_forwards(Lines& lines, std::size_t columns) const;
   void add_sessions(Lines& lines, std::size_t columns) const;
   std::vector<TableCell> session_row(const Session& one, std::size_t graph_columns,
                                      std::size_t peer_columns) const;

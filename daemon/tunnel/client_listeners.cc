@@ -30,6 +30,7 @@ struct Tunnel::ListenPlace {
 
 // Opens the listening sockets first. A failed start then logs one line, before any session is dialled.
 Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSockets& inherited) {
+  client_.forwards = std::vector<ForwardCounters>(profile_.forwards.size() + profile_.reverses.size());
   for (Worker& worker : workers_) {
     auto part = std::make_unique<ClientWorker>(profile_, *worker.engine, client_, addresses.remote);
     client_.parts.push_back(part.get());
@@ -47,14 +48,21 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
     const bool tproxy = forward.kind == ForwardKind::kTproxy;
     Result<SocketsByPart> opened =
         forward.kind == ForwardKind::kUdp
-            ? open_udp(forward, addresses.forwards[i])
+            ? open_udp(forward, addresses.forwards[i], client_.forwards[i])
             : open_listeners({forward.listen, addresses.forwards[i], tproxy}, inherited);
     if (!opened) return Error{"forward " + listen_text(forward) + ": " + opened.error()};
+    if (tproxy)
+      for (const IpEndpoint& address : addresses.forwards[i])
+        if (Result<IpEndpoint> bound =
+                client_.parts.front()->listen_udp_tproxy(address, &client_.forwards[i]);
+            !bound)
+          return Error{"forward " + listen_text(forward) + ": " + bound.error()};
     forwarded.push_back(std::move(*opened));
   }
   for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
     client_.parts[slot % client_.parts.size()]->add_slot(slot);
   for (ClientWorker* part : client_.parts) part->fill_reserve();
+  if (!profile_.reverses.empty()) client_.parts.front()->keep_reverses();
   for (std::size_t i = 0; i < plain.size(); ++i) {
     for (FileDescriptor& fd : plain[i]) client_.parts[i]->listen(std::move(fd));
     for (std::size_t j = 0; j < forwarded.size(); ++j)
@@ -67,11 +75,12 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
 // The first worker has the entrance, and so its sessions have all flows. Returns no sockets: the entrance has
 // them.
 Result<Tunnel::SocketsByPart> Tunnel::open_udp(const Forward& forward,
-                                               const std::vector<IpEndpoint>& addresses) {
+                                               const std::vector<IpEndpoint>& addresses,
+                                               ForwardCounters& counters) {
   const std::optional<Socks5Address> target = destination_of(forward.target->host, forward.target->port_min);
   if (!target) return Error{"SOCKS5 cannot carry the target's name"};
   for (const IpEndpoint& address : addresses)
-    if (Result<IpEndpoint> bound = client_.parts.front()->listen_udp(address, *target); !bound)
+    if (Result<IpEndpoint> bound = client_.parts.front()->listen_udp(address, *target, &counters); !bound)
       return Error{bound.error()};
   return SocketsByPart(client_.parts.size());
 }

@@ -87,7 +87,8 @@ class Tunnel {
   using SocketsByPart = std::vector<std::vector<FileDescriptor>>;
   struct ListenPlace;
   Result<SocketsByPart> open_listeners(const ListenPlace& place, ListeningSockets& inherited);
-  Result<SocketsByPart> open_udp(const Forward& forward, const std::vector<IpEndpoint>& addresses);
+  Result<SocketsByPart> open_udp(const Forward& forward, const std::vector<IpEndpoint>& addresses,
+                                 ForwardCounters& counters);
   Result<FileDescriptor> open_unix_listener(const UnixPath& path, ListeningSockets& inherited);
   Result<bool> open_server(const TunnelAddresses& addresses, ListeningSockets& inherited);
   Result<bool> listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,

@@ -41,12 +41,33 @@ Uplink uplink_of(const Profile& profile) {
   return uplink;
 }
 
+namespace {
+
+bool may_have_flows(ForwardKind kind) {
+  switch (kind) {
+    case ForwardKind::kUdp:
+    case ForwardKind::kTproxy:
+    case ForwardKind::kSocks5:  // by UDP ASSOCIATE
+    case ForwardKind::kHttp:    // where SOCKS5 works, too
+      return true;
+    case ForwardKind::kTcp:
+    case ForwardKind::kUnix:
+    case ForwardKind::kRedirect:
+      break;
+  }
+  return false;
+}
+
+}  // namespace
+
 LinkSettings link_settings(const Profile& profile) {
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
-  if (profile.role == Role::kServer) settings.smux.capabilities |= kRequestStreams | kDatagramPackets;
+  if (profile.role == Role::kServer)
+    settings.smux.capabilities |= kRequestStreams | kDatagramPackets | kServerStreams;
   if (!profile.forwards.empty()) settings.smux.capabilities |= kRequestStreams;
-  if (std::ranges::find(profile.forwards, ForwardKind::kUdp, &Forward::kind) != profile.forwards.end())
+  if (!profile.reverses.empty()) settings.smux.capabilities |= kRequestStreams | kServerStreams;
+  if (std::ranges::any_of(profile.forwards, may_have_flows, &Forward::kind))
     settings.smux.capabilities |= kDatagramPackets;
   return settings;
 }

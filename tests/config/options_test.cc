@@ -148,14 +148,14 @@ TEST_CASE("kcptun's names and defaults are all there") {
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false,
     "status": "", "status-token": "", "threads": 0, "memory": 0,
     "key-file": "", "user": "", "max-streams": 65536,
-    "forwards": [], "bind": "", "interface": "", "fwmark": 0})json");
+    "forwards": [], "reverses": [], "bind": "", "interface": "", "fwmark": 0})json");
   CHECK(check == client);
   auto server = client;
   for (const auto* field : {"localaddr", "localaddr-mode", "localaddr-group", "remoteaddr", "conn",
-                            "autoexpire", "scavengettl", "forwards", "bind", "interface", "fwmark"})
+                            "autoexpire", "scavengettl", "forwards", "reverses", "bind", "interface", "fwmark"})
     server.erase(field);
   server.update(nlohmann::json::parse(
-      R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": [], "deny": [], "proxy-protocol": "off",
+      R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": [], "deny": [], "allow-listen": [], "proxy-protocol": "off",
           "closewait": 30, "public-address": "",
           "max-sessions": 32768})"));
   CHECK(fields_of(printed(run_flags({"--check"}, Role::kServer))) == server);

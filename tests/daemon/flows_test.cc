@@ -124,7 +124,7 @@ Profile profile_of(Role role, std::uint32_t capabilities) {
 }
 
 /// The session of one engine. The client's has a connected socket; the server's begins with the first packet.
-struct End final : PacketReceiver, Session::Owner, UdpEntrance::Sessions {
+struct End final : PacketReceiver, Session::Owner, FlowEntrance::Sessions {
   End(Role role, std::uint32_t capabilities, const IpEndpoint& server)
       : profile(profile_of(role, capabilities)), engine(test::make_engine(profile)) {
     UdpOptions options;
@@ -263,7 +263,7 @@ TEST_CASE("nothing reaches a destination that the rules do not allow") {
   rig.server.rules.allowed = false;
   rig.send("forbidden");
   REQUIRE(rig.world.until([&] { return !rig.server.rules.asked.empty(); }));
-  rig.world.for_a_while(std::chrono::milliseconds(100));
+  rig.world.run_for(std::chrono::milliseconds(100));
   CHECK(rig.echo.heard.empty());
   CHECK_FALSE(DenyAll().permits(socks5_endpoint(loopback(53)), loopback(53)));
   CHECK_FALSE(DenyAll().may_resolve(*socks5_name("localhost", 53)));
@@ -409,6 +409,26 @@ TEST_CASE("the server's worker serves flows to the destinations that its rules a
   worker->shut_down();
   engine->flush();
   worker.reset();
+}
+
+TEST_CASE("Sockets for answers are kept, and the one not used for longest makes room") {
+  UdpApp app;
+  TransparentReplies replies;
+  const auto address = [](std::size_t number) {
+    IpEndpoint from = loopback();
+    from.ip[14] = static_cast<std::uint8_t>(1 + number / 250);
+    from.ip[15] = static_cast<std::uint8_t>(1 + number % 250);
+    from.port = 7777;
+    return from;
+  };
+  const std::uint8_t byte = 'x';
+  if (!replies.send(address(0), app.address(), {&byte, 1}) && errno == EPERM) return;  // not as root
+  for (std::size_t i = 0; i <= TransparentReplies::kMaxSockets; ++i) {
+    CHECK(replies.send(address(i), app.address(), {&byte, 1}));
+    app.step();
+    CHECK(app.from == address(i));
+    CHECK(replies.sockets() == std::min(i + 1, TransparentReplies::kMaxSockets));
+  }
 }
 
 }  // namespace kcptun

@@ -2,8 +2,9 @@
 
     soak.py --client PROGRAM --server PROGRAM HOURS FOLDER
 
-Streams come and go over a path with loss, duplication and reordering, every byte checked. The logs are rotated and both
-programs told to read their configuration again (SIGHUP, if they take it). FOLDER gets soak.csv and soak.svg. Exits with
+Streams come and go over a path with loss, duplication and reordering, every byte checked: through localaddr, a TCP
+forward and a reverse forward. UDP flows come and go beside them. The logs are rotated and both programs told to read
+their configuration again (SIGHUP, if they take it). FOLDER gets soak.csv and soak.svg. Exits with
 1 if a transfer failed, a program ended, or memory or descriptors grew over the second half.
 """
 
@@ -13,6 +14,7 @@ import csv
 import os
 import random
 import signal
+import socket
 import sys
 import time
 
@@ -23,6 +25,8 @@ SAMPLES = 240
 STREAMS = 12        # at once
 ROTATIONS = 12      # in the whole run
 MAY_GROW = 0.15     # of the second quarter's memory, in the last
+FLOW_PAUSE = 0.05   # seconds between two datagrams of a flow
+FLOW_LENGTH = 100   # datagrams
 COLUMNS = ["seconds", "client_rss_kib", "server_rss_kib", "client_descriptors", "server_descriptors",
            "sessions", "streams", "transfers", "errors"]
 
@@ -33,9 +37,41 @@ def takes_sighup(program):
     return bool(int(caught.split()[1], 16) >> (signal.SIGHUP - 1) & 1)
 
 
+class Door:
+    """Another way into the tunnel than localaddr."""
+
+    def __init__(self, port):
+        self.port = port
+
+    async def connect(self):
+        connection = socket.socket()
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, (t.HOST, self.port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class EchoProtocol(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        self.transport.sendto(data, address)
+
+
+class Ports:
+    def __init__(self):
+        self.forward, self.reverse, self.udp, self.echo = (t.free_port() for _ in range(4))
+
+
 class Soak:
-    def __init__(self, tunnel, seconds, seed):
-        self.tunnel, self.seconds = tunnel, seconds
+    def __init__(self, tunnel, ports, seconds, seed):
+        self.tunnel, self.ports, self.seconds = tunnel, ports, seconds
+        self.doors = [tunnel, Door(ports.forward), Door(ports.reverse)]
+        self.datagrams = self.answers = 0
         self.rng = random.Random(seed)
         self.rows = []
         self.transfers = self.errors = self.active = 0
@@ -50,7 +86,7 @@ class Soak:
             size = int(self.rng.choice([100, 5000, 60000, 400000, 2 << 20]) * self.rng.uniform(0.5, 1.5))
             self.active += 1
             try:
-                await asyncio.wait_for(t.echo_once(self.tunnel, self.rng.randrange(1 << 30), size), 120)
+                await asyncio.wait_for(t.echo_once(self.rng.choice(self.doors), self.rng.randrange(1 << 30), size), 120)
                 self.transfers += 1
             except (t.Failure, OSError, asyncio.TimeoutError) as error:
                 self.errors += 1
@@ -59,6 +95,24 @@ class Soak:
             finally:
                 self.active -= 1
             await asyncio.sleep(self.rng.expovariate(4))
+
+    async def flows(self):
+        """One flow after another. Datagrams may be lost on the way."""
+        loop = asyncio.get_running_loop()
+        while self.elapsed() < self.seconds:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+                source.setblocking(False)
+                source.connect((t.HOST, self.ports.udp))
+                for number in range(FLOW_LENGTH):
+                    data = t.payload(number, self.rng.choice([1, 100, 1200, 8000]))
+                    await loop.sock_sendall(source, data)
+                    self.datagrams += 1
+                    try:
+                        answer = await asyncio.wait_for(loop.sock_recv(source, 65535), 1)
+                        self.answers += answer == data
+                    except (asyncio.TimeoutError, ConnectionRefusedError):
+                        pass
+                    await asyncio.sleep(FLOW_PAUSE)
 
     async def watch(self):
         while self.elapsed() < self.seconds:
@@ -81,13 +135,18 @@ class Soak:
                     program.signal(signal.SIGHUP)
 
     async def run(self):
-        await asyncio.gather(self.watch(), self.rotate(), *(self.churn() for _ in range(STREAMS)))
+        loop = asyncio.get_running_loop()
+        echo, _ = await loop.create_datagram_endpoint(EchoProtocol, local_addr=(t.HOST, self.ports.echo))
+        await asyncio.gather(self.watch(), self.rotate(), self.flows(), *(self.churn() for _ in range(STREAMS)))
+        echo.close()
 
     def faults(self):
         found = [f"{name} ended with {program.exit_code()}" for name, program in
                  zip(("client", "server"), self.tunnel.programs) if program.exit_code() is not None]
         if self.errors:
             found.append(f"{self.errors} transfers failed, the first with {self.first_error}")
+        if self.answers < self.datagrams / 2:
+            found.append(f"{self.answers} of {self.datagrams} datagrams were answered")
         quarter = len(self.rows) // 4
         for column in range(1, 3):
             early = max(row[column] for row in self.rows[quarter:2 * quarter] or self.rows)
@@ -140,10 +199,16 @@ def main():
     print(f"seed {seed} (KCPTUN_TEST_SEED)", flush=True)
     os.makedirs(options.folder, exist_ok=True)
     relay = lambda port: LossyRelay(port, t.free_port(), seed, loss=0.02, duplicate=0.01, reorder=0.02)  # noqa: E731
+    ports, target = Ports(), t.Target()
     with t.Tunnel(options.client, options.server, ["--mode", "fast3", "--quiet"], relay=relay,
-                  client_args=["--conn", 2, "--log", os.path.join(options.folder, "client.log")],
-                  server_args=["--log", os.path.join(options.folder, "server.log")]) as tunnel:
-        soak = Soak(tunnel, options.hours * 3600, seed)
+                  client_args=["--conn", 2, "--log", os.path.join(options.folder, "client.log"),
+                               "--forward", f"tcp://{t.HOST}:{ports.forward}=tcp://{target.name}",
+                               "--forward", f"udp://{t.HOST}:{ports.udp}=udp://{t.HOST}:{ports.echo}",
+                               "--reverse", f"tcp://{t.HOST}:{ports.reverse}=tcp://{target.name}"],
+                  server_args=["--log", os.path.join(options.folder, "server.log"), "--allow", "127.0.0.0/8",
+                               "--allow-listen", t.HOST], target=target) as tunnel:
+        t.wait_until(lambda: t.can_listen_tcp(ports.reverse), 30, "the reverse forward")
+        soak = Soak(tunnel, ports, options.hours * 3600, seed)
         if not all(takes_sighup(program) for program in tunnel.programs):
             print("the programs do not take SIGHUP: no rotation", flush=True)
         asyncio.run(soak.run())
@@ -153,7 +218,7 @@ def main():
     with open(os.path.join(options.folder, "soak.csv"), "w", newline="") as out:
         csv.writer(out).writerows([COLUMNS, *soak.rows])
     write_svg(soak.rows, os.path.join(options.folder, "soak.svg"))
-    print(f"{soak.elapsed():.0f} s, {soak.transfers} transfers, {soak.errors} errors; "
+    print(f"{soak.elapsed():.0f} s, {soak.transfers} transfers, {soak.errors} errors, {soak.answers} of {soak.datagrams} datagrams answered; "
           f"{options.folder}/soak.csv and soak.svg")
     sys.exit("\n".join(faults) if faults else 0)
 

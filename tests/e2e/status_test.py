@@ -27,6 +27,7 @@ import palette_png
 import tunnel as t
 from lossy_relay import LossyRelay
 from tunnel import HOST, OPTIONS, TunnelCase
+from udp_test import Echo
 
 SOL_UDP = 17  # socket.SOL_UDP is in newer Pythons only
 TOKEN = "token-of-the-status-test"
@@ -81,6 +82,11 @@ def differences(status, found):
             for field, value in server.items():
                 if field != "server" and metric(found, "kcptun_server_", field, its_labels) != value:
                     yield f"{server['server']} {field}"
+        for forward in tunnel.get("forwards", []):
+            its_labels = {**labels, "forward": forward["forward"]}
+            for field, value in forward.items():
+                if field != "forward" and metric(found, "kcptun_forward_", field, its_labels) != value:
+                    yield f"{forward['forward']} {field}"
         for session in tunnel["open_sessions"]:
             its_labels = {**labels, "conv": session["conv"], "remote": session["remote"]}
             for field, value in session.items():
@@ -230,7 +236,10 @@ class Agreement(Watched):
 
     def test_every_metric_stands_in_the_documentation(self):
         port = t.free_port()
-        self.watched("--remoteaddr", f"{HOST}:{port},{HOST}:{t.free_port()}", udp_port=port)  # several servers have more
+        # Several servers have more, and so have forwards.
+        self.watched("--remoteaddr", f"{HOST}:{port},{HOST}:{t.free_port()}", "--forward",
+                     f"tcp://{HOST}:{t.free_port()}=tcp://{HOST}:1", "--reverse", f"tcp://{HOST}:1=tcp://{HOST}:1",
+                     udp_port=port)
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "docs",
                                "observability.md")) as page:
             documented = set(re.findall(r"`((?:kcptun|process)_\w+)`", page.read()))
@@ -238,6 +247,54 @@ class Agreement(Watched):
         self.assertGreater(len(names), 50)
         self.assertEqual(names - documented, set())
         self.assertEqual({name for name in documented if name not in names and not name.endswith("left_out")}, set())
+
+
+class Forwards(Watched):
+    def test_each_forward_shows_what_it_has_done(self):
+        target, echo = self.target(), Echo(self)
+        tcp, dead, udp, denied, reverse, lost = (t.free_port() for _ in range(6))
+        forwards = {f"tcp://{HOST}:{tcp}": f"tcp://{target.name}", f"tcp://{HOST}:{dead}": f"tcp://{HOST}:{t.free_port()}",
+                    f"udp://{HOST}:{udp}": f"udp://{HOST}:{echo.port}"}
+        reverses = {f"tcp://{HOST}:{reverse}": f"tcp://{target.name}", f"tcp://{HOST}:{lost}": f"tcp://{target.name}"}
+        self.client_port, self.server_port = t.free_port(), t.free_port()
+        self.tunnel((), client_args=["--status", f":{self.client_port}",
+                                     *(word for pair in forwards.items() for word in ("--forward", "=".join(pair))),
+                                     *(word for pair in reverses.items() for word in ("--reverse", "=".join(pair)))],
+                    server_args=["--status", f"{HOST}:{self.server_port}", "--allow", f"tcp/{HOST}", "--allow",
+                                 f"udp/{HOST}:{echo.port}", "--allow-listen", f"{HOST}:{reverse}"])
+        t.wait_until(lambda: t.can_listen_tcp(reverse), 30, "the reverse forward")
+        for port in (tcp, tcp, reverse):
+            with socket.create_connection((HOST, port), 30) as connection:
+                connection.sendall(b"echo\nhello")
+                self.assertEqual(t.read_exactly(connection, 5), b"hello")
+        with socket.create_connection((HOST, dead), 30) as connection, self.assertRaises(ConnectionResetError):
+            connection.recv(1)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+            source.settimeout(30)
+            source.connect((HOST, udp))
+            source.send(b"datagram")
+            self.assertEqual(source.recv(100), b"datagram")
+        status, _ = self.settled(self.client_port)
+        rows = {row.pop("forward"): row for row in status["tunnels"][0]["forwards"]}
+        none = {"connections": 0, "refused": 0, "flows": 0, "refused_flows": 0, "sent_bytes": 0, "received_bytes": 0,
+                "listening": None}
+        self.assertEqual(rows, {
+            f"tcp://{HOST}:{tcp}": {**none, "connections": 2, "sent_bytes": 20, "received_bytes": 10},
+            f"tcp://{HOST}:{dead}": {**none, "connections": 1, "refused": 1},
+            f"udp://{HOST}:{udp}": {**none, "flows": 1, "sent_bytes": 8, "received_bytes": 8},
+            f"reverse tcp://{HOST}:{reverse}": {**none, "connections": 1, "sent_bytes": 5, "received_bytes": 10,
+                                                "listening": 1},
+            f"reverse tcp://{HOST}:{lost}": {**none, "listening": 0}})
+        status, _ = self.settled(self.server_port)
+        shown = {name: status["tunnels"][0][name] for name in ("flows", "refused_flows", "denied_datagrams", "listeners",
+                                                               "accepted_connections", "refused_connections")}
+        self.assertEqual(shown, {"flows": 1, "refused_flows": 0, "denied_datagrams": 0, "listeners": 1,
+                                 "accepted_connections": 1, "refused_connections": 0})
+        self.assertGreaterEqual(status["tunnels"][0]["denied_requests"], 1)
+        top = subprocess.run([OPTIONS.client, "top", "--once", f"{HOST}:{self.client_port}"], capture_output=True, text=True,
+                             timeout=60).stdout
+        for words in (f"tcp://{HOST}:{tcp}", f"reverse tcp://{HOST}:{lost}", "does not listen", "listens"):
+            self.assertIn(words, top)
 
 
 class States(Watched):
@@ -260,7 +317,7 @@ class States(Watched):
         self.assertEqual(fetch(self.client_port, "/healthz?peer=1"), "ok\n")
         t.run(t.echo_once(tunnel, self.seed, 100_000), 30)
         self.assertEqual(status_code(self.server_port, "/healthz?peer=1"), 200)
-        self.assertEqual(tunnel.client_program.log().count("server answers rtt_ms="), 1)
+        t.wait_logged(tunnel.client_program, "server answers rtt_ms=", times=1)
         tunnel.server_program.kill()
         failed = self.wait_state("refused", "no answer")
         self.assertAlmostEqual(failed["unanswered_since_seconds"], time.time(), delta=30)

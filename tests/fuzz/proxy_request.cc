@@ -51,8 +51,7 @@ Outcome read(Bytes input, RequestReader::Accepted accepted, std::size_t piece) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input(data, size);
-  const auto accepted =
-      input.u8() % 2 == 0 ? RequestReader::Accepted::kSocks5AndHttp : RequestReader::Accepted::kSocks5;
+  const auto accepted = static_cast<RequestReader::Accepted>(input.u8() % 6);
   const std::size_t piece = 1 + input.below(64);
   const std::vector<std::uint8_t> bytes = input.rest();
   const Outcome whole = read(bytes, accepted, std::max<std::size_t>(bytes.size(), 1));

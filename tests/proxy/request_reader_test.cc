@@ -126,6 +126,36 @@ TEST_CASE("a SOCKS5 request that cannot be served gets the reason") {
         RequestCommand::kUdpInTcp);
 }
 
+TEST_CASE("each reader accepts the commands of its place") {
+  struct Row {
+    Accepted accepted;
+    std::string commands;
+  };
+  for (const Row& row : {Row{Accepted::kSocks5, "\1\5"}, Row{Accepted::kSocks5AndHttp, "\1\5"},
+                         Row{Accepted::kRequestStream, "\1\2\5"}, Row{Accepted::kEntrance, "\1\3\5"},
+                         Row{Accepted::kHttpEntrance, "\1\3\5"}, Row{Accepted::kServerStream, "\6"}}) {
+    for (char command = 0; command < 8; ++command) {
+      const bool known = row.commands.find(command) != std::string::npos;
+      const Outcome outcome = read(kGreeting + socks5_request("a", command) + "1234", row.accepted);
+      CHECK(outcome.state == (known ? State::kComplete : State::kFailed));
+      CHECK(outcome.replies == kGranted + (known ? "" : failure(7)));
+    }
+  }
+}
+
+TEST_CASE("the request in front of a listener's connection names the listener") {
+  const std::string request = kGreeting + std::string("\5\6\0\1\300\0\2\1\1\xbb", 10);
+  const std::string listener("\0\1\2\3", 4);
+  const Outcome outcome = read_every_way(request + listener + "payload", Accepted::kServerStream);
+  REQUIRE(outcome.state == State::kComplete);
+  CHECK(outcome.rest == "payload");
+  CHECK(outcome.request.command == RequestCommand::kAccepted);
+  CHECK(outcome.request.listener == 0x10203);
+  CHECK(outcome.request.destination.port() == 443);
+  for (std::size_t size = 0; size < listener.size(); ++size)
+    CHECK(read(request + listener.substr(0, size), Accepted::kServerStream).state == State::kReading);
+}
+
 TEST_CASE("bytes of no known protocol fail without an answer") {
   for (int byte = 0; byte < 256; ++byte) {
     const std::string input(1, static_cast<char>(byte));

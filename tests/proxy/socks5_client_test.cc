@@ -43,6 +43,17 @@ TEST_CASE("The opening is the greeting and the request, as a server reads them")
   }
 }
 
+TEST_CASE("The opening of a listener's connection is what the client's reader reads") {
+  IpEndpoint from{.port = 51000};
+  from.ip[15] = 1;
+  const Octets bytes = accepted_opening(from, 0x01020304);
+  RequestReader reader(RequestReader::Accepted::kServerStream);
+  CHECK(reader.handle_input(bytes) == bytes.size());
+  REQUIRE(reader.state() == RequestReader::State::kComplete);
+  CHECK(reader.request().destination == socks5_endpoint(from));
+  CHECK(reader.request().listener == 0x01020304);
+}
+
 TEST_CASE("Replies are stripped at every split, and the answer behind them is left") {
   for (const Octets& reply : {kIpv4Reply, kIpv6Reply, kNameReply, kEmptyNameReply}) {
     const Octets replies = joined(kMethod, reply);
