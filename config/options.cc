@@ -136,6 +136,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "the DSCP field of each packet"},
     {kSockBuf, kSockets, kB, kNumber, kLive, "sockbuf", "", "sockbuf", {4096, kMaxSockBuf}, "4194304", "4194304",
      "bytes of each socket buffer"},
+    {kUdpOffload, kSockets, kB, kChoice, kRestart, "udp-offload", "", "udp-offload", {}, "auto", "auto",
+     "auto: let the kernel cut and join datagrams (UDP GSO and GRO) where it can; off: one by one, for drivers and "
+     "emulators that do it wrong"},
     {kTcp, kSockets, kB, kSwitch, kRestart, "tcp", "", "tcp", {}, "", "",
      "dress the packets up as a TCP connection (Linux, root)"},
     {kBind, kSockets, kC, kText, kRestart, "bind", "", "bind", {}, "", "",
@@ -275,6 +278,8 @@ std::vector<std::string_view> choices_of(OptionId id) {
     words = {"off", "auto", "on"};  // in the order of ThinMode
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
+  } else if (id == kUdpOffload) {
+    words = {"off", "auto"};  // UdpOffload's order
   } else if (id == kProxyProtocol) {
     words = {"off", "v1", "v2"};  // in the order of TargetHeader
   }

@@ -23,7 +23,7 @@ enum class OptionId : std::uint8_t {
   kDataShard, kParityShard, kFecPolicy,
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
   kConn, kAutoExpire, kScavengeTtl, kCloseWait, kMaxSessions, kMaxStreams,
-  kDscp, kSockBuf, kTcp, kBind, kInterface, kFwmark,
+  kDscp, kSockBuf, kUdpOffload, kTcp, kBind, kInterface, kFwmark,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kStatus, kStatusToken,
   kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPrint, kShare, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,

@@ -75,6 +75,9 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 /// The PROXY protocol header that the server sends first on each connection to its target.
 enum class TargetHeader : std::uint8_t { kNone, kProxyV1, kProxyV2 };
 
+/// Whether the kernel may cut and join datagrams: UDP GSO and GRO.
+enum class UdpOffload : std::uint8_t { kOff, kAuto };
+
 /// Log options, which apply to the whole process.
 struct LogSettings {
   std::string file{};  // path; "": standard error
@@ -126,6 +129,7 @@ struct Profile {
   std::uint64_t ratelimit = 0;         // bytes of UDP payload per second and session; 0: unlimited
   std::uint8_t dscp = 0;               // 0..63
   std::uint32_t sockbuf = 4194304;     // bytes, for each of send and receive
+  UdpOffload udp_offload = UdpOffload::kAuto;
   bool qpp = false;
   std::uint16_t qpp_count = 61;  // pads, 1..65535
   bool tcp = false;

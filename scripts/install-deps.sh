@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and measuring need; only those that are missing.
 #
-#   scripts/install-deps.sh [GROUP...]    groups: build demo test lint fuzz valgrind bench package machines watch
-#                                         (default: all but demo, machines and watch)
+#   scripts/install-deps.sh [GROUP...]    groups: build demo test lint fuzz valgrind bench package machines cross watch
+#                                         (default: all but demo, machines, cross and watch)
 #   scripts/install-deps.sh --list        prints the table
 set -eu
 
@@ -53,6 +53,12 @@ valgrind valgrind              looks for leaks in a running tunnel
 package  lintian               checks the Debian package
 package  debootstrap           a fresh Debian to test the package in
 machines debootstrap           a bare Debian to build and test in
+cross    g++-aarch64-linux-gnu    builds for arm64
+cross    g++-arm-linux-gnueabihf  builds for armhf
+cross    g++-mipsel-linux-gnu     builds for mipsel
+cross    g++-i686-linux-gnu       builds for i386
+cross    g++-s390x-linux-gnu      builds for s390x
+cross    qemu-user                runs what was built for them
 watch    prometheus            promtool, which checks the metrics
 watch    chromium-headless-shell  shows the status page
 bench    libbenchmark-dev      core_bench
@@ -76,7 +82,7 @@ missing=
 for group in $groups; do
   packages=$(printf '%s\n' "$table" | awk -v group="$group" '$1 == group { print $2 }')
   if [ -z "$packages" ]; then
-    echo "install-deps.sh: unknown group '$group' (build, demo, test, lint, fuzz, valgrind, bench, package, machines, watch)" >&2
+    echo "install-deps.sh: unknown group '$group' (build, demo, test, lint, fuzz, valgrind, bench, package, machines, cross, watch)" >&2
     exit 2
   fi
   for package in $packages; do

@@ -2,7 +2,13 @@
 # scripts/install.sh builds on it.
 include(GNUInstallDirs)
 
-install(TARGETS kcptun-client kcptun-server RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(KCPTUN_ONE_PROGRAM)
+  install(PROGRAMS $<TARGET_FILE:kcptun> DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME kcptun-client)
+  install(CODE "file(CREATE_LINK kcptun-client
+    \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/kcptun-server\" SYMBOLIC)")
+else()
+  install(TARGETS kcptun-client kcptun-server RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(FILES ${CMAKE_BINARY_DIR}/man/kcptun-client.1 ${CMAKE_BINARY_DIR}/man/kcptun-server.1
         DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${CMAKE_BINARY_DIR}/man/kcptun-uv.json.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -11,16 +12,26 @@ namespace kcptun {
 using Bytes = std::span<const std::uint8_t>;
 using MutableBytes = std::span<std::uint8_t>;
 
-static_assert(std::endian::native == std::endian::little, "wire integers are stored as they stand in memory");
+static_assert(std::endian::native == std::endian::little || std::endian::native == std::endian::big);
 
-template <typename T>
+template <std::unsigned_integral T>
+constexpr T swap_bytes(T value) {
+  static_assert(sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8);
+  if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
+  if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
+  if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
+}
+
+template <std::unsigned_integral T>
 inline T load_le(const std::uint8_t* p) {
   T value;
   std::memcpy(&value, p, sizeof value);
+  if constexpr (std::endian::native == std::endian::big) value = swap_bytes(value);
   return value;
 }
-template <typename T>
+template <std::unsigned_integral T>
 inline void store_le(std::uint8_t* p, T value) {
+  if constexpr (std::endian::native == std::endian::big) value = swap_bytes(value);
   std::memcpy(p, &value, sizeof value);
 }
 

@@ -56,6 +56,10 @@ inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between programs of this project only
 }};
 
+/// What a key begins with whose rest is 256 random bits in base64url, as --genkey prints them: a suite that
+/// would stretch a password takes it as it is (docs/develop/protocol.md section 11).
+inline constexpr std::string_view kRawKeyPrefix = "raw256:";
+
 /// A congestion controller by its name: that of a row of core/kcp/congestion_table.h. The name has static
 /// storage.
 struct Congestion {

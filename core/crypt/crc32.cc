@@ -1,6 +1,10 @@
 #include "core/crypt/crc32.h"
 
+#if defined(KCPTUN_ISAL)
 #include <isa-l/crc.h>
+#else
+#include "core/base/sliced_crc.h"
+#endif
 
 #include "core/crypt/cpu.h"
 
@@ -9,6 +13,8 @@
 #endif
 
 namespace kcptun {
+
+#if defined(KCPTUN_ISAL)
 namespace {
 
 #if defined(__x86_64__)
@@ -28,5 +34,8 @@ std::uint32_t crc32(Bytes bytes) {
 #endif
   return crc;
 }
+#else
+std::uint32_t crc32(Bytes bytes) { return sliced_crc<kCrc32Polynomial>(bytes); }
+#endif
 
 }  // namespace kcptun

@@ -13,6 +13,16 @@ constexpr std::string_view kArgonSalt = "kcptun-uv aead 1";
 static_assert(kArgonSalt.size() == crypto_pwhash_argon2id_SALTBYTES);
 constexpr unsigned long long kArgonPasses = 2;
 constexpr std::size_t kArgonMemory = 64 * 1024 * 1024;
+// The message whose BLAKE2b hash under a raw key is the suite's key. Part of the protocol.
+constexpr std::string_view kRawLabel = "kcptun-uv aead raw 1";
+
+bool decode_raw(std::string_view digits, std::span<std::uint8_t, 32> to) {
+  std::size_t size = 0;
+  const char* end = nullptr;
+  return sodium_base642bin(to.data(), to.size(), digits.data(), digits.size(), nullptr, &size, &end,
+                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 &&
+         size == to.size() && end == digits.data() + digits.size();
+}
 
 }  // namespace
 
@@ -30,12 +40,29 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
   if (suite_row(cipher).derivation == KeyDerivation::kPbkdf2) return MasterKey(key);
   prepare_sodium();
   MasterKey derived;
+  if (key.starts_with(kRawKeyPrefix)) {
+    std::array<std::uint8_t, 32> raw;
+    const bool good = decode_raw(key.substr(kRawKeyPrefix.size()), raw);
+    if (good)
+      crypto_generichash(derived.pass_.data(), derived.pass_.size(),
+                         reinterpret_cast<const unsigned char*>(kRawLabel.data()), kRawLabel.size(),
+                         raw.data(), raw.size());
+    sodium_memzero(raw.data(), raw.size());
+    if (!good) return Error{"a key that begins with raw256: needs 43 digits of base64url behind it"};
+    return derived;
+  }
   // Keys are shorter than Argon2's limit of 4 GiB, so lack of memory is the only possible failure.
   if (crypto_pwhash_argon2id(derived.pass_.data(), derived.pass_.size(), key.empty() ? "" : key.data(),
                              key.size(), reinterpret_cast<const unsigned char*>(kArgonSalt.data()),
                              kArgonPasses, kArgonMemory, crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
     return Error{"no memory to derive the key: Argon2id takes 64 MiB for a moment"};
   return derived;
+}
+
+std::size_t MasterKey::working_memory(std::string_view key, Cipher cipher) {
+  const bool stretched =
+      suite_row(cipher).derivation == KeyDerivation::kArgon2id && !key.starts_with(kRawKeyPrefix);
+  return stretched ? kArgonMemory : 0;
 }
 
 MasterKey::~MasterKey() { sodium_memzero(pass_.data(), pass_.size()); }

@@ -1,5 +1,4 @@
 # Sources of core/crypt; libraries that only it needs are linked here.
-pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET GLOBAL libisal)
 target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/aes_cfb.cc
   ${CMAKE_CURRENT_LIST_DIR}/aes_ni.cc
@@ -23,4 +22,9 @@ target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/suite_table.cc
   ${CMAKE_CURRENT_LIST_DIR}/tea.cc
   ${CMAKE_CURRENT_LIST_DIR}/xchacha_suite.cc)
-target_link_libraries(kcptun_core PUBLIC PkgConfig::LIBGCRYPT PkgConfig::LIBSODIUM PkgConfig::LIBISAL)
+target_link_libraries(kcptun_core PUBLIC PkgConfig::LIBGCRYPT PkgConfig::LIBSODIUM)
+if(KCPTUN_ISAL)  # CRC-32 here, CRC-32C in core/stream
+  pkg_check_modules(LIBISAL REQUIRED IMPORTED_TARGET GLOBAL libisal)
+  target_link_libraries(kcptun_core PUBLIC PkgConfig::LIBISAL)
+  target_compile_definitions(kcptun_core PRIVATE KCPTUN_ISAL)
+endif()

@@ -29,8 +29,12 @@ class MasterKey {
  public:
   /// Uses kcptun's derivation.
   explicit MasterKey(std::string_view key);
-  /// Uses the derivation of the cipher's suite. The error: not enough memory for Argon2id.
+  /// Uses the derivation of the cipher's suite. Where that is Argon2id, a key of the form kRawKeyPrefix and
+  /// 43 digits of base64url is not stretched: it has 256 random bits already. The error: not enough memory
+  /// for Argon2id, or the prefix with something else behind it.
   static Result<MasterKey> derive(std::string_view key, Cipher cipher);
+  /// Bytes that derive() takes and returns.
+  static std::size_t working_memory(std::string_view key, Cipher cipher);
   ~MasterKey();
   MasterKey(const MasterKey&) = default;
   MasterKey& operator=(const MasterKey&) = default;

@@ -17,7 +17,9 @@ struct GroupDivisor {
   // Kurz, "Faster remainder by direct computation", 2019): an observation computes one for each candidate.
   constexpr std::uint32_t position(std::uint32_t seqid, std::uint32_t period) const {
     const std::uint64_t fraction = reciprocal * seqid;
-    return static_cast<std::uint32_t>((static_cast<unsigned __int128>(fraction) * period) >> 64);
+    // The upper 64 bits of fraction * period, from two products that fit: CPUs of 32 bits have no wider type.
+    const std::uint64_t low = (fraction & 0xffffffffu) * period;
+    return static_cast<std::uint32_t>(((fraction >> 32) * period + (low >> 32)) >> 32);
   }
 };
 

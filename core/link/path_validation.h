@@ -36,7 +36,10 @@ class PathValidation {
   bool is_answer(std::uint32_t ts) const { return pending() && serial_less(wire_ms(*since_), ts); }
 
   /// Bytes that may leave now.
-  std::size_t allowance() const { return pending() ? allowance_ : std::numeric_limits<std::size_t>::max(); }
+  std::size_t allowance() const {
+    constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
+    return pending() ? static_cast<std::size_t>(std::min<std::uint64_t>(allowance_, kUnlimited)) : kUnlimited;
+  }
   void charge(std::size_t bytes) {
     if (pending()) allowance_ -= std::min<std::uint64_t>(allowance_, bytes);
   }

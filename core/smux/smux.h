@@ -187,7 +187,7 @@ class Smux {
   }
   std::size_t streams() const { return streams_.size(); }
   /// Bytes in events that have not been consumed.
-  std::size_t buffered() const { return budget_.held(); }
+  std::size_t buffered() const { return static_cast<std::size_t>(budget_.held()); }
   const ReceiveBudget& budget() const { return budget_; }
   /// True if the process is short of memory, so that windows are smaller than configured.
   bool is_short_of_memory() const { return budget_.is_short(stream_buffer_); }

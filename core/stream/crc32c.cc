@@ -1,12 +1,17 @@
 #include "core/stream/crc32c.h"
 
+#if defined(KCPTUN_ISAL)
 #include <isa-l/crc.h>
+#else
+#include "core/base/sliced_crc.h"
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 namespace kcptun {
 
+#if defined(KCPTUN_ISAL)
 namespace {
 
 #if defined(__x86_64__)
@@ -28,5 +33,8 @@ std::uint32_t crc32c(Bytes bytes) {
   if (kHasAvx) clean_upper_halves();
   return ~crc;
 }
+#else
+std::uint32_t crc32c(Bytes bytes) { return sliced_crc<kCrc32cPolynomial>(bytes); }
+#endif
 
 }  // namespace kcptun

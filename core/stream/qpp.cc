@@ -138,7 +138,7 @@ QppPads::QppPads(std::string_view key_text, std::size_t count)
     for (unsigned i = 0; i < 256; ++i) reverse_[p][forward_[p][i]] = static_cast<std::uint8_t>(i);
   }
   Block32 seed = derive(hmac_sha256(key, kSelector), kPrngSalt, kIterations);
-  std::memcpy(seed_.data(), seed.data(), sizeof seed_);
+  for (std::size_t i = 0; i < seed_.size(); ++i) seed_[i] = load_u64(seed.data() + 8 * i);
   wipe(seed.data(), seed.size());
 }
 

@@ -51,7 +51,7 @@ bool Association::begin() {
   host_ = *peer;
   IpEndpoint address = *local;
   address.port = 0;
-  Result<FlowSocket> socket = FlowSocket::bind(address);
+  Result<FlowSocket> socket = FlowSocket::bind(address, environment_.sockets);
   if (!socket) return refuse(ReplyCode::kGeneralFailure);
   socket_ = std::move(*socket);
   uv_loop_t& uv = environment_.engine.uv();

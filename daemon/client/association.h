@@ -35,6 +35,7 @@ class Association final : public FlowEntrance {
     ForwardCounters& counters;  // of the forward
     std::string entrance;       // where the forward listens
     std::string_view tunnel;    // its name
+    FlowSocket::Options sockets{};
   };
   using Ended = std::function<void(Association&)>;
 

@@ -4,16 +4,17 @@
 
 #include "daemon/client/client_session.h"
 #include "daemon/net/address.h"
+#include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
 
 Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target,
                                             ForwardCounters* counters) {
-  return add_udp_entrance(FlowSocket::bind(address), target, counters);
+  return add_udp_entrance(FlowSocket::bind(address, flow_options(profile_)), target, counters);
 }
 
 Result<IpEndpoint> ClientWorker::listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters) {
-  return add_udp_entrance(FlowSocket::bind_tproxy(address), std::nullopt, counters);
+  return add_udp_entrance(FlowSocket::bind_tproxy(address, flow_options(profile_)), std::nullopt, counters);
 }
 
 Result<IpEndpoint> ClientWorker::add_udp_entrance(Result<FlowSocket> socket,
@@ -36,9 +37,10 @@ void ClientWorker::associate(FileDescriptor connection, const std::string& entra
     return;
   }
   FlowEntrance::Sessions& sessions = *this;
-  auto association = std::make_unique<Association>(
-      Association::Environment{engine_, sessions, association_arena_, counters, entrance, profile_.name},
-      std::move(connection), [this](Association& ended) { end(ended); });
+  auto association =
+      std::make_unique<Association>(Association::Environment{engine_, sessions, association_arena_, counters,
+                                                             entrance, profile_.name, flow_options(profile_)},
+                                    std::move(connection), [this](Association& ended) { end(ended); });
   if (association->begin()) associations_.push_back(std::move(association));
 }
 

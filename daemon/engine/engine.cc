@@ -1,6 +1,5 @@
 #include "daemon/engine/engine.h"
 
-#include <malloc.h>
 #include <sodium.h>
 #include <time.h>
 
@@ -13,6 +12,7 @@
 #include "core/base/check.h"
 #include "daemon/engine/session.h"
 #include "daemon/log/log.h"
+#include "daemon/system/allocator.h"
 #include "daemon/system/clock.h"
 
 namespace kcptun {
@@ -155,6 +155,17 @@ DatagramSocket::Counters Engine::udp_counters() const {
   for (const DatagramSocket* socket : sockets_)
     if (socket) add_counters(sum, socket->counters());
   return sum;
+}
+
+std::optional<OffloadUse> Engine::offload_use() const {
+  std::optional<OffloadUse> use;
+  for (const DatagramSocket* socket : sockets_) {
+    if (!socket) continue;
+    if (!use) use.emplace();
+    use->gso |= socket->uses_gso();
+    use->gro |= socket->uses_gro();
+  }
+  return use;
 }
 
 void Engine::watch_socket(std::uint32_t index) {
@@ -301,7 +312,7 @@ void Engine::trim() {
   context_.trim();
   backlog_pool_.trim();
   if (context_.segments.in_use() == 0) arena_.release();
-  if (std::exchange(sessions_gone_, 0) >= kManySessions) malloc_trim(0);
+  if (std::exchange(sessions_gone_, 0) >= kManySessions) return_free_memory();
 }
 
 void Engine::arm_timer() {

@@ -20,6 +20,7 @@
 #include "daemon/engine/hints.h"
 #include "daemon/engine/lingering_resets.h"
 #include "daemon/io/uv_handles.h"
+#include "daemon/metrics/snapshot.h"
 #include "daemon/net/udp_socket.h"
 
 namespace kcptun {
@@ -112,6 +113,8 @@ class Engine {
   void share_hints(HintLimiter& hints) { hints_ = &hints; }
   const Counters& counters() const { return counters_; }
   DatagramSocket::Counters udp_counters() const;
+  /// What the open sockets use. None without a socket.
+  std::optional<OffloadUse> offload_use() const;
 
  private:
   struct Port {

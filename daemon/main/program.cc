@@ -1,7 +1,6 @@
 #include "daemon/main/program.h"
 
 #include <gcrypt.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <sys/resource.h>
@@ -32,6 +31,7 @@
 #include "daemon/process/privileges.h"
 #include "daemon/process/secrets.h"
 #include "daemon/process/stop_signals.h"
+#include "daemon/system/allocator.h"
 #include "daemon/top/top.h"
 
 namespace kcptun {
@@ -69,14 +69,6 @@ void raise_descriptor_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// Blocks from 64 KiB up are mapped and unmapped one by one, so that memory use falls with the load.
-void set_up_memory() {
-  constexpr int kMapFrom = 64 * 1024;
-  mallopt(M_MMAP_THRESHOLD, kMapFrom);
-  mallopt(M_TRIM_THRESHOLD, 2 * kMapFrom);
-  mallopt(M_ARENA_MAX, 2);
 }
 
 // The terminate handler. Running out of memory ends the process with a one-line error; any other exception
@@ -178,7 +170,7 @@ int run_program(Role role, int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   if (const Result<bool> hardened = harden_process(); !hardened) return give_up(role, hardened.error());
   if (sodium_init() < 0) return give_up(role, "libsodium cannot be initialised");
-  set_up_memory();
+  set_up_allocator();
   std::set_terminate(end_for_exception);
   const CommandInput input = input_of_process(role, argc, argv, library_versions());
   hide_secrets(role, argc, argv);

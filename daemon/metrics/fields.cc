@@ -104,6 +104,8 @@ constexpr std::array kTunnelFields{
     OfTunnel{"udp_received", kBytes, kCounter, "UDP payload received.", counter<&C::in_bytes>},
     OfTunnel{"udp_sent", kPackets, kCounter, "Datagrams sent.", counter<&C::out_pkts>},
     OfTunnel{"udp_received", kPackets, kCounter, "Datagrams received.", counter<&C::in_pkts>},
+    OfTunnel{"udp_gso", kNone, kGauge, "1 while the kernel cuts what is sent into datagrams (UDP GSO), else 0; absent without a socket.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.offload ? std::optional<double>(t.offload->gso) : std::nullopt; }},
+    OfTunnel{"udp_gro", kNone, kGauge, "1 while the kernel joins datagrams that arrive (UDP GRO), else 0; absent without a socket.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.offload ? std::optional<double>(t.offload->gro) : std::nullopt; }},
     OfTunnel{"udp_receive_errors", kNone, kCounter, "Datagrams that could not be received whole; in tcp mode also segments that are none of ours, or of no connection.", counter<&C::in_errs>},
     OfTunnel{"rejected", kPackets, kCounter, "Datagrams that failed their checksum or tag.", counter<&C::in_csum_errors>},
     OfTunnel{"malformed", kPackets, kCounter, "Packets that were no valid KCP.", counter<&C::kcp_in_errors>},

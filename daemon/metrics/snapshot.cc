@@ -20,6 +20,11 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   accepted_connections += other.accepted_connections;
   refused_connections += other.refused_connections;
   if (forwards.empty()) forwards = std::move(other.forwards);
+  if (other.offload) {
+    if (!offload) offload.emplace();
+    offload->gso |= other.offload->gso;
+    offload->gro |= other.offload->gro;
+  }
   peer = merge_parts(std::move(peer), std::move(other.peer));
   if (other.servers.empty()) {
     // One server, or none.

@@ -68,6 +68,12 @@ struct ServerSnapshot {
   std::optional<double> round_trip;  // seconds
 };
 
+/// Whether any UDP socket lets the kernel cut and join datagrams.
+struct OffloadUse {
+  bool gso = false;
+  bool gro = false;
+};
+
 /// One forward or reverse forward of a client. fields.h has the names of its fields.
 struct ForwardSnapshot {
   std::string forward;  // where it listens, as configured: "tcp://127.0.0.1:5432", "reverse tcp://:8080"
@@ -87,6 +93,7 @@ struct TunnelSnapshot {
   std::uint64_t requests = 0, denied_requests = 0;  // of a server's streams that name their target
   std::uint64_t flows = 0, refused_flows = 0, denied_datagrams = 0;                // a server's UDP
   std::uint64_t listeners = 0, accepted_connections = 0, refused_connections = 0;  // a server's, for clients
+  std::optional<OffloadUse> offload;                                               // none without a socket
   std::vector<SessionSnapshot> open_sessions;                                      // at most kMaxSessionRows
   std::uint64_t sessions_left_out() const { return sessions - open_sessions.size(); }
 

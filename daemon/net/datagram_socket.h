@@ -105,6 +105,9 @@ class DatagramSocket {
   virtual int receive_buffer_bytes() const = 0;
   virtual int send_buffer_bytes() const = 0;
   virtual const Counters& counters() const = 0;
+  /// True while the kernel cuts what is sent (UDP_SEGMENT), and joins what is received (UDP_GRO).
+  virtual bool uses_gso() const { return false; }
+  virtual bool uses_gro() const { return false; }
 };
 
 /// The result of send_batch(). `state` is kDone, kWouldBlock or kNoBuffers; for the last two, `socket` is the

@@ -28,26 +28,29 @@ constexpr int kBufferBytes = 1024 * 1024;
 
 FlowArena::FlowArena() : memory_(std::make_unique_for_overwrite<std::uint8_t[]>(kMessages * kStride)) {}
 
-Result<FlowSocket> FlowSocket::bind(const IpEndpoint& address) { return open(address, Destinations::kOwn); }
-
-Result<FlowSocket> FlowSocket::bind_tproxy(const IpEndpoint& address) {
-  return open(address, Destinations::kForeignToo);
+Result<FlowSocket> FlowSocket::bind(const IpEndpoint& address, const Options& options) {
+  return open(address, Destinations::kOwn, options);
 }
 
-Result<FlowSocket> FlowSocket::open(const IpEndpoint& address, Destinations destinations) {
+Result<FlowSocket> FlowSocket::bind_tproxy(const IpEndpoint& address, const Options& options) {
+  return open(address, Destinations::kForeignToo, options);
+}
+
+Result<FlowSocket> FlowSocket::open(const IpEndpoint& address, Destinations destinations,
+                                    const Options& options) {
   const IpEndpoint local = usable_wildcard(address);
   const int family = is_ipv4(local) ? AF_INET : AF_INET6;
   FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
   if (!fd.valid()) return system_error("cannot open a UDP socket");
   if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, is_wildcard(local) ? 0 : 1);
-  set_option(fd.get(), IPPROTO_UDP, UDP_GRO, 1);
+  if (options.offload) set_option(fd.get(), IPPROTO_UDP, UDP_GRO, 1);
   set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, kBufferBytes);
   set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, kBufferBytes);
   if (destinations == Destinations::kForeignToo && !receive_foreign_datagrams(fd.get(), family))
     return system_error("cannot listen for TPROXY (needs CAP_NET_ADMIN) on UDP " + to_string(local));
   const SocketAddress name = to_sockaddr(local, family);
   if (::bind(fd.get(), name.get(), name.size) != 0) return system_error("cannot bind to " + to_string(local));
-  FlowSocket socket(std::move(fd), family);
+  FlowSocket socket(std::move(fd), family, options);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)

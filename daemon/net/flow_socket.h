@@ -54,10 +54,15 @@ class FlowSocket {
   /// Datagrams that queue() holds before it flushes by itself.
   static constexpr std::size_t kMaxQueued = 128;
 
+  struct Options {
+    bool offload = true;  // UDP_SEGMENT and UDP_GRO where the kernel has them
+  };
+
   /// Bound to the address; an unspecified port is chosen. "::" covers both families where the host has IPv6.
-  static Result<FlowSocket> bind(const IpEndpoint& local);
+  static Result<FlowSocket> bind(const IpEndpoint& local, const Options& options);
+  static Result<FlowSocket> bind(const IpEndpoint& local) { return bind(local, Options{}); }
   /// The same for datagrams to any address that a firewall's TPROXY leads here. Needs CAP_NET_ADMIN.
-  static Result<FlowSocket> bind_tproxy(const IpEndpoint& local);
+  static Result<FlowSocket> bind_tproxy(const IpEndpoint& local, const Options& options);
 
   /// What has arrived, at most one system call's worth. Empty: nothing is left.
   std::span<const FlowDatagramView> receive(FlowArena& arena);
@@ -76,9 +81,11 @@ class FlowSocket {
     Bytes payload;
   };
 
-  FlowSocket(FileDescriptor fd, int family) : fd_(std::move(fd)), family_(family) {}
+  FlowSocket(FileDescriptor fd, int family, const Options& options)
+      : fd_(std::move(fd)), family_(family), gso_(options.offload) {}
   enum class Destinations : std::uint8_t { kOwn, kForeignToo };
-  static Result<FlowSocket> open(const IpEndpoint& address, Destinations destinations);
+  static Result<FlowSocket> open(const IpEndpoint& address, Destinations destinations,
+                                 const Options& options);
   std::size_t run_length(std::size_t first) const;
   bool send(std::size_t first, std::size_t count);
   void split(const msghdr& header, MutableBytes message, std::vector<FlowDatagramView>& into) const;
@@ -86,7 +93,7 @@ class FlowSocket {
   FileDescriptor fd_;
   int family_;
   IpEndpoint local_;
-  bool gso_ = true;
+  bool gso_;
   std::vector<Queued> queued_;
   Counters counters_;
 };

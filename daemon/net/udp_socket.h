@@ -30,10 +30,15 @@
 
 namespace kcptun {
 
-/// The system calls. Tests replace them to simulate kernels that return errors.
+/// The system calls, without flags, whose type differs between C libraries. Tests replace them to simulate
+/// kernels that return errors.
 struct UdpSyscalls {
-  int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) = ::sendmmsg;
-  int (*receive)(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) = ::recvmmsg;
+  int (*send)(int fd, mmsghdr* messages, unsigned count, int flags) =
+      [](int fd, mmsghdr* messages, unsigned count, int) { return ::sendmmsg(fd, messages, count, 0); };
+  int (*receive)(int fd, mmsghdr* messages, unsigned count, int flags,
+                 timespec* timeout) = [](int fd, mmsghdr* messages, unsigned count, int, timespec* timeout) {
+    return ::recvmmsg(fd, messages, count, 0, timeout);
+  };
 };
 
 struct UdpOptions {
@@ -80,8 +85,8 @@ class UdpSocket final : public DatagramSocket {
   bool connected() const { return connected_; }
   bool dual_stack() const { return family_ == AF_INET6 && is_any_; }
   /// False while GSO is disabled for all peers.
-  bool uses_gso() const { return gso_ && counters_.datagrams_sent >= gso_paused_until_; }
-  bool uses_gro() const { return gro_; }
+  bool uses_gso() const override { return gso_ && counters_.datagrams_sent >= gso_paused_until_; }
+  bool uses_gro() const override { return gro_; }
   int receive_buffer_bytes() const override { return receive_buffer_; }
   int send_buffer_bytes() const override { return send_buffer_; }
   /// Datagrams that the kernel dropped because the receive buffer was full. Makes a system call.

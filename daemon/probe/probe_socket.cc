@@ -71,7 +71,8 @@ bool ProbeSocket::send_body(std::size_t size) {
 
 bool ProbeSocket::wait(TimePoint until) const {
   const Duration left = std::max(Duration::zero(), until - read_probe_clock());
-  const timespec timeout{.tv_sec = left.count() / 1'000'000, .tv_nsec = left.count() % 1'000'000 * 1000};
+  const timespec timeout{.tv_sec = static_cast<time_t>(left.count() / 1'000'000),
+                         .tv_nsec = static_cast<long>(left.count() % 1'000'000 * 1000)};
   pollfd entry{.fd = socket_.fd(), .events = POLLIN, .revents = 0};
   return ppoll(&entry, 1, &timeout, nullptr) > 0;
 }

@@ -61,6 +61,7 @@ ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared&
                  [this](std::size_t holder, const IpEndpoint& at) { check_listener(holder, at); }) {
   request_targets_.listens = &listeners_;
   engine_.share_hints(shared.hints);
+  flow_share_.sockets = flow_options(profile_);
   if (shared.parts.empty() && !profile.target_is_request) target_.look_up_early(log());
   shared.parts.push_back(this);
 }

@@ -11,7 +11,7 @@ std::unique_ptr<UdpFlow> UdpFlow::open(Session& session, std::uint32_t sid, cons
     ++share.refused;
     return nullptr;
   }
-  Result<FlowSocket> socket = FlowSocket::bind(IpEndpoint{});
+  Result<FlowSocket> socket = FlowSocket::bind(IpEndpoint{}, share.sockets);
   if (!socket) {
     ++share.refused;
     return nullptr;

@@ -24,6 +24,7 @@ struct FlowShare {
   static constexpr std::size_t kMaxFlows = 16384;
 
   FlowArena arena;
+  FlowSocket::Options sockets;  // of the flows
   std::size_t flows = 0;
   std::uint64_t refused = 0;  // flows beyond the bound, or without a socket
   std::uint64_t denied = 0;   // datagrams, by the rules, or to a name that does not resolve

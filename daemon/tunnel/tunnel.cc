@@ -20,6 +20,7 @@
 #include "daemon/log/log.h"
 #include "daemon/net/address.h"
 #include "daemon/net/port_probe.h"
+#include "daemon/system/free_memory.h"
 #include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
@@ -62,6 +63,15 @@ void warn_of_taken_ports(const Profile& profile, const IpEndpoint& address,
                {{"listen", to_string(any)}, {"numbers", ports_text(taken)}, {"used", ports.size()}});
 }
 
+// Said before the attempt, which the kernel might end by killing the process.
+std::string no_memory_for_key(std::uint64_t needed, std::uint64_t free) {
+  constexpr std::uint64_t kMiB = 1024 * 1024;
+  return "no memory to derive the key: crypt xchacha20-poly1305 takes " + std::to_string(needed / kMiB) +
+         " MiB for a moment, and " + std::to_string(free / kMiB) +
+         " MiB are free; a key of 256 random bits takes none: put \"raw256:\" and what --genkey prints at "
+         "both ends";
+}
+
 }  // namespace
 
 Tunnel::Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory)
@@ -72,6 +82,10 @@ Tunnel::Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, Me
 
 Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThreads& threads,
                                              MemoryQuota& memory) {
+  if (const auto needed = MasterKey::working_memory(profile.key, profile.crypt); needed > 0) {
+    const auto free = free_memory();
+    if (free && *free < needed) return Error{no_memory_for_key(needed, *free)};
+  }
   Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
   if (!key) return Error{key.error()};
   return std::unique_ptr<Tunnel>(new Tunnel(profile, std::move(*key), threads, memory));
@@ -283,12 +297,14 @@ TunnelSnapshot Tunnel::described() const {
 void Tunnel::add_to(const std::shared_ptr<StatusCollector>& gathering, std::size_t number) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const std::size_t thread = (first_thread_ + i) % threads_.size();
-    workers_[i].engine->mailbox().post([gathering, number, thread, part = workers_[i].part.get()] {
-      TunnelSnapshot share = part->share();
-      share.counters = part->counters();
-      for (SessionSnapshot& session : share.open_sessions) session.loop = thread;
-      gathering->add_share(number, std::move(share));
-    });
+    workers_[i].engine->mailbox().post(
+        [gathering, number, thread, part = workers_[i].part.get(), engine = workers_[i].engine.get()] {
+          TunnelSnapshot share = part->share();
+          share.counters = part->counters();
+          share.offload = engine->offload_use();
+          for (SessionSnapshot& session : share.open_sessions) session.loop = thread;
+          gathering->add_share(number, std::move(share));
+        });
   }
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/worker/snapshot_taker.h"
 
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <uv.h>
 
 #include <algorithm>

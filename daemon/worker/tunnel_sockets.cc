@@ -31,6 +31,7 @@ UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index) {
   options.index = index;
   options.buffer_bytes = static_cast<int>(profile.sockbuf);
   options.uplink = uplink_of(profile);
+  options.gso = options.gro = profile.udp_offload == UdpOffload::kAuto;
   return options;
 }
 
@@ -69,6 +70,10 @@ LinkSettings link_settings(const Profile& profile) {
   if (std::ranges::any_of(profile.forwards, may_have_flows, &Forward::kind))
     settings.smux.capabilities |= kDatagramPackets;
   return settings;
+}
+
+FlowSocket::Options flow_options(const Profile& profile) {
+  return {.offload = profile.udp_offload == UdpOffload::kAuto};
 }
 
 FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index) {

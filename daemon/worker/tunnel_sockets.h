@@ -10,6 +10,7 @@
 #include "core/link/link.h"
 #include "daemon/net/faketcp/firewall.h"
 #include "daemon/net/faketcp/socket.h"
+#include "daemon/net/flow_socket.h"
 #include "daemon/net/udp_socket.h"
 
 namespace kcptun {
@@ -27,6 +28,7 @@ bool source_address_changed(const Path& path, const Profile& profile);
 UdpSocket::Options udp_options(const Profile& profile, std::uint32_t index);
 /// Through what the profile sends to its server.
 Uplink uplink_of(const Profile& profile);
+FlowSocket::Options flow_options(const Profile& profile);
 FakeTcpSocket::Options fake_tcp_options(const Profile& profile, std::uint32_t index);
 /// Sets DSCP on a new socket. Logs once if the kernel rejects it or grants smaller buffers than sockbuf.
 void configure_socket(DatagramSocket& socket, const Profile& profile);

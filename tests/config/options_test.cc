@@ -143,7 +143,7 @@ TEST_CASE("kcptun's names and defaults are all there") {
       R"json({"localaddr": ":12948", "localaddr-mode": "", "localaddr-group": "", "remoteaddr": "vps:29900", "key": "(hidden)",
     "crypt": "aes", "mode": "fast", "qpp": false, "qpp-count": 61, "conn": "auto", "autoexpire": 0, "scavengettl": 600,
     "mtu": 1350, "ratelimit": 0, "sndwnd": "auto", "rcvwnd": "auto", "datashard": 10, "parityshard": 3, "cc": "auto", "thin": "auto", "fec": "adaptive", "dscp": 0,
-    "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304,
+    "nocomp": false, "acknodelay": false, "nodelay": 0, "interval": 30, "resend": 2, "nc": 1, "sockbuf": 4194304, "udp-offload": "auto",
     "smuxver": 2, "smuxbuf": "auto", "framesize": 8192, "streambuf": "auto", "keepalive": 10, "closewait": 0,
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false,
     "status": "", "status-token": "", "threads": 0, "memory": 0,

@@ -96,6 +96,22 @@ TEST_CASE("A stream's buffer is at most the session's") {
         "kcptun-client: --streambuf 4194305: larger than smuxbuf 4194304");
 }
 
+TEST_CASE("A key of the form raw256: needs 256 bits where it is not stretched") {
+  const std::string digits(42, 'A');
+  const std::vector<std::string> ours{"--crypt", "xchacha20-poly1305"};
+  const auto refusal = [&](const std::string& key, std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--key", key});
+    return refusal_line(run_flags(flags));
+  };
+  CHECK(refusal("raw256:" + digits + 'A', ours) == "not refused");
+  for (const std::string& wrong : {digits, digits + "AA", digits + '+', digits + 'B', std::string()})
+    CHECK(refusal("raw256:" + wrong, ours) ==
+          "kcptun-client: --key (hidden): begins with raw256: and needs 43 letters, digits, hyphens and "
+          "underscores behind it, as "
+          "--genkey prints them");
+  CHECK(refusal("raw256:" + digits, {"--crypt", "aes"}) == "not refused");
+}
+
 TEST_CASE("Unknown words for crypt and mode are refused with the choices") {
   CHECK(refusal_line(run_flags({"--crypt", "foo"})) ==
         "kcptun-client: --crypt foo: must be one of aes, aes-128, aes-192, sm4, twofish, blowfish, cast5, "

@@ -43,6 +43,34 @@ TEST_CASE("the key is derived by Argon2id as the reference implementation derive
   }
 }
 
+TEST_CASE("a key of 256 random bits is hashed and not stretched") {
+  // Python: hashlib.blake2b(b"kcptun-uv aead raw 1", key=bytes(range(32)), digest_size=32)
+  const std::string text = "raw256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+  const Result<MasterKey> key = MasterKey::derive(text, Cipher::kXChaCha20Poly1305);
+  REQUIRE(key.ok());
+  CHECK(Buffer(key.value().bytes().begin(), key.value().bytes().end()) ==
+        from_hex("d81ae39e673a92369a2578e63f3682cf02c51a0aca9ddb13fbebb05af604f420"));
+  CHECK(MasterKey::working_memory(text, Cipher::kXChaCha20Poly1305) == 0);
+  CHECK(MasterKey::working_memory("a password", Cipher::kXChaCha20Poly1305) == 64 * 1024 * 1024);
+  CHECK(MasterKey::working_memory("a password", Cipher::kAes) == 0);
+}
+
+TEST_CASE("a key of 256 random bits that is too short, too long or no base64url is refused") {
+  const std::string digits = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+  for (const std::string& wrong : {std::string(), digits.substr(1), digits + "A", digits.substr(1) + "+",
+                                   digits.substr(1) + "9", digits + "="}) {
+    INFO(wrong);
+    CHECK_FALSE(MasterKey::derive("raw256:" + wrong, Cipher::kXChaCha20Poly1305).ok());
+  }
+}
+
+TEST_CASE("kcptun's suites take a key of 256 random bits for text like any other") {
+  const std::string text = "raw256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+  const Result<MasterKey> key = MasterKey::derive(text, Cipher::kAes);
+  REQUIRE(key.ok());
+  CHECK(std::ranges::equal(key.value().bytes(), MasterKey(text).bytes()));
+}
+
 TEST_CASE("every other suite keeps kcptun's derivation") {
   for (const CipherName& name : kCipherNames) {
     if (name.cipher == Cipher::kXChaCha20Poly1305) continue;

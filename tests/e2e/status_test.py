@@ -29,6 +29,7 @@ from lossy_relay import LossyRelay
 from tunnel import HOST, OPTIONS, TunnelCase
 from udp_test import Echo
 
+SOL_UDP = 17  # socket.SOL_UDP is in newer Pythons only
 TOKEN = "token-of-the-status-test"
 SAMPLE = re.compile(r'^([a-z_]+)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
@@ -111,6 +112,29 @@ class Watched(TunnelCase):
             status = json.loads(fetch(port, "/status.json"))
             return (status, samples(before)) if not list(differences(status, samples(before))) else None
         return t.wait_until(both, 60, "metrics and status.json agree", 0.1)
+
+
+def kernel_segments():
+    """Whether the kernel has UDP_SEGMENT and UDP_GRO (Linux 5.0)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.getsockopt(SOL_UDP, 103)
+            probe.setsockopt(SOL_UDP, 104, 1)
+        except OSError:
+            return False
+        return True
+
+
+class Offload(Watched):
+    def test_the_status_shows_whether_the_kernel_cuts_and_joins_datagrams(self):
+        for value, used in (("auto", int(kernel_segments())), ("off", 0)):
+            with self.subTest(value=value):
+                tunnel = self.watched(common=["--mode", "fast3", "--udp-offload", value])
+                t.run(t.echo_once(tunnel, self.seed, 3_000_000), 180)
+                for port in (self.client_port, self.server_port):
+                    [one] = json.loads(fetch(port, "/status.json"))["tunnels"]
+                    self.assertEqual((one["udp_gso"], one["udp_gro"]), (used, used))
+                tunnel.close()
 
 
 class Agreement(Watched):

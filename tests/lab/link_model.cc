@@ -6,11 +6,11 @@ namespace kcptun::lab {
 
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
-constexpr std::int64_t kMinWave = 10'000'000;  // ns between two random levels of jitter, at least
+constexpr std::uint64_t kSecond = 1'000'000'000;  // ns
+constexpr std::int64_t kMinWave = 10'000'000;     // ns between two random levels of jitter, at least
 
-std::int64_t time_of(std::uint64_t bytes, std::uint64_t rate) {
-  return static_cast<std::int64_t>(static_cast<unsigned __int128>(bytes) * kSecond / rate);
+std::int64_t time_of(std::uint32_t bytes, std::uint64_t rate) {
+  return static_cast<std::int64_t>(std::uint64_t{bytes} * kSecond / rate);
 }
 
 }  // namespace
@@ -54,8 +54,9 @@ LinkModel::Verdict LinkModel::offer(LinkTime now, std::uint32_t size) {
 
 std::uint64_t LinkModel::queued(LinkTime now) const {
   if (free_at_ <= now) return 0;
-  return static_cast<std::uint64_t>(static_cast<unsigned __int128>((free_at_ - now).count()) * free_rate_ /
-                                    kSecond);
+  // Seconds and the rest apart, because their product with the rate may not fit into 64 bits.
+  const auto left = static_cast<std::uint64_t>((free_at_ - now).count());
+  return left / kSecond * free_rate_ + left % kSecond * free_rate_ / kSecond;
 }
 
 bool LinkModel::policed(LinkTime now, std::uint32_t size) {

@@ -34,6 +34,11 @@ bool set_ttl(int fd, int hops) {
   return set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops) || ipv4;
 }
 
+// Linux's values of TCP_REPAIR_QUEUE, TCP_RECV_QUEUE and TCP_SEND_QUEUE there: not every C library names
+// them.
+constexpr int kReceiveQueue = 1;
+constexpr int kSendQueue = 2;
+
 std::optional<std::uint32_t> queue_sequence(int fd, int queue) {
   std::uint32_t sequence = 0;
   socklen_t size = sizeof sequence;
@@ -46,8 +51,8 @@ std::optional<std::uint32_t> queue_sequence(int fd, int queue) {
 // Reads the connection's sequence numbers in TCP repair mode, which needs CAP_NET_ADMIN.
 std::optional<TcpSequence> read_sequence(int fd) {
   if (!set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1)) return std::nullopt;
-  const auto sending = queue_sequence(fd, TCP_SEND_QUEUE);
-  const auto receiving = queue_sequence(fd, TCP_RECV_QUEUE);
+  const auto sending = queue_sequence(fd, kSendQueue);
+  const auto receiving = queue_sequence(fd, kReceiveQueue);
   if (!set_option(fd, IPPROTO_TCP, TCP_REPAIR, kRepairOffNoWindowProbe) || !sending || !receiving)
     return std::nullopt;
   // Repair mode clears SO_REUSEADDR. Without it, the remains of this connection would keep a restarted server

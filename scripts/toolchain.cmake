@@ -1,0 +1,23 @@
+# A toolchain for scripts/cross.sh: Debian's cross compiler and a sysroot of Debian's packages. Variables:
+#   KCPTUN_TRIPLET    the compiler's prefix, like aarch64-linux-gnu
+#   KCPTUN_MULTIARCH  Debian's folder name, like aarch64-linux-gnu or i386-linux-gnu
+#   KCPTUN_PROCESSOR  CMAKE_SYSTEM_PROCESSOR, like aarch64
+#   KCPTUN_EMULATOR   the program that runs the result, like qemu-aarch64; empty: the kernel itself
+#   CMAKE_SYSROOT     where the packages are
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES KCPTUN_TRIPLET KCPTUN_MULTIARCH KCPTUN_PROCESSOR KCPTUN_EMULATOR CMAKE_SYSROOT)
+
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR ${KCPTUN_PROCESSOR})
+set(CMAKE_C_COMPILER ${KCPTUN_TRIPLET}-gcc)
+set(CMAKE_CXX_COMPILER ${KCPTUN_TRIPLET}-g++)
+set(CMAKE_LIBRARY_ARCHITECTURE ${KCPTUN_MULTIARCH})
+
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${CMAKE_SYSROOT})
+set(ENV{PKG_CONFIG_LIBDIR} ${CMAKE_SYSROOT}/usr/lib/${KCPTUN_MULTIARCH}/pkgconfig:${CMAKE_SYSROOT}/usr/share/pkgconfig)
+if(KCPTUN_EMULATOR)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${KCPTUN_EMULATOR} -L ${CMAKE_SYSROOT})
+endif()
