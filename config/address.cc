@@ -34,24 +34,23 @@ bool is_ipv4(std::string_view text) {
 
 bool looks_like_path(std::string_view text) { return text.front() == '@' || text.find('/') != text.npos; }
 
-constexpr std::string_view kBehindScheme = "://";
+constexpr std::string_view kSchemeEnd = "://";
 
-/// "is a URL ...", as a predicate. Repeats the scheme only: a URL may hold a secret.
+/// The error for a URL, as a predicate. It quotes only the scheme, because the rest may contain a secret.
 std::string url_fault(std::string_view scheme, AddressUse use) {
   if (scheme == "kcptun") return "is a pairing string, which belongs to -c";
   if (scheme == "unix") return "begins with unix:; write the path alone";
   if (scheme == "udp" && use == AddressUse::kStreamDial)
     return "asks for UDP, and a tunnel carries TCP: write host:port of a TCP service";
-  return "is a URL: write host:port without " + printable(scheme).append(kBehindScheme);
+  return "is a URL: write host:port without " + printable(scheme).append(kSchemeEnd);
 }
 
-/// What users write where an address belongs and is none, as a predicate; "" if it may be one.
-std::string misplaced(std::string_view text, AddressUse use) {
+/// Recognises common mistakes and returns the error as a predicate. Returns "" for other text.
+std::string common_mistake(std::string_view text, AddressUse use) {
   if (text.front() == '@') return {};
   if (is_digits(text)) return "has no host and no colon: write :" + std::string(text);
   if (text.starts_with("unix:/")) return url_fault("unix", use);
-  if (const auto behind = text.find(kBehindScheme); behind != text.npos)
-    return url_fault(text.substr(0, behind), use);
+  if (const auto end = text.find(kSchemeEnd); end != text.npos) return url_fault(text.substr(0, end), use);
   if (is_ipv4(text)) return "has no port";
   const auto slash = text.find('/');
   const auto colon = text.find(':');
@@ -71,7 +70,7 @@ struct Service {
   std::string_view name;
   std::uint16_t port;
 };
-/// Those that Go knows without a file of services.
+/// The services that Go's resolver has built in, for machines without /etc/services.
 constexpr std::array<Service, 11> kServices{{{"domain", 53},
                                              {"ftp", 21},
                                              {"ftps", 990},
@@ -86,7 +85,7 @@ constexpr std::array<Service, 11> kServices{{{"domain", 53},
 
 bool is_stream(AddressUse use) { return use == AddressUse::kStreamListen || use == AddressUse::kStreamDial; }
 
-/// RFC 6335 section 5.1: at most 15 letters, digits and hyphens, one letter among them.
+/// RFC 6335 section 5.1: at most 15 letters, digits and hyphens, with at least one letter.
 bool may_be_service(std::string_view text) {
   const auto in_name = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; };
   return !text.empty() && text.size() <= 15 && std::ranges::all_of(text, in_name) &&
@@ -163,7 +162,7 @@ Result<Address> with_ports(const SplitAddress& split, AddressUse use) {
 Result<Address> parse_address(std::string_view given, AddressUse use) {
   const auto text = without_blanks(given);
   if (text.empty()) return Error{"is empty"};
-  if (auto reason = misplaced(text, use); !reason.empty()) return Error{std::move(reason)};
+  if (auto reason = common_mistake(text, use); !reason.empty()) return Error{std::move(reason)};
   if (text.find("\uff1a") != text.npos)
     return Error{"has a full-width colon (U+FF1A): write an ordinary one"};
   if (allows_path(use) && looks_like_path(text)) return parse_path(text);

@@ -1,6 +1,6 @@
-// Addresses as kcptun's users write them: ":12948", "vps:29900", "[fe80::1%eth0]:29900", "host:3000-3100", a
-// path. Names of hosts are resolved by the daemon; names of services (":http") are looked up here, as Go
-// does.
+// Parses and prints addresses in kcptun's syntax: ":12948", "vps:29900", "[fe80::1%eth0]:29900",
+// "host:3000-3100" or a path. Service names (":http") become port numbers here, as in Go. Host names stay
+// text; the daemon resolves them.
 #pragma once
 
 #include <string>
@@ -14,10 +14,10 @@ namespace kcptun {
 /// Longest path of a unix socket: sockaddr_un holds 108 bytes with its final NUL.
 inline constexpr std::size_t kMaxUnixPath = 107;
 
-/// The word that stands in place of a server's target where each stream names its own.
+/// The value of a server's target if each stream carries a request that names its target.
 inline constexpr std::string_view kRequestTarget = "socks5";
 
-/// What an address is for, and so which forms it may take.
+/// The purpose of an address, which decides the forms that are accepted.
 enum class AddressUse : std::uint8_t {
   kStreamListen,    // host:port (0: any) or a unix path     client's localaddr
   kDatagramListen,  // host:port (0: any) or a port range     server's listen
@@ -25,17 +25,17 @@ enum class AddressUse : std::uint8_t {
   kStreamDial,      // host:port or a unix path               server's target
 };
 
-/// Where a unix path is allowed, text with a leading '@' is one, and text with a '/' and without "://".
-/// (kcptun takes whatever does not split into host and port for a path, typing errors included.) Blanks
-/// around it, around the host and around the port do not count. The error is a predicate: "has no port", to
-/// stand behind the text it is about.
+/// If `use` allows a unix path, text with a leading '@' is a path, and so is text with a '/' but without
+/// "://". (kcptun treats all text that does not split into host and port as a path, typing errors included.)
+/// Blanks around the text, the host and the port are ignored. The error is a predicate, such as "has no
+/// port"; the caller puts the text in front of it.
 Result<Address> parse_address(std::string_view given, AddressUse use);
 
-/// An address as the user wrote it.
+/// The address in the syntax that parse_address() accepts.
 std::string to_text(const Address& address);
-/// The client's servers with commas between, or the server's target, which may be kRequestTarget.
+/// The client's servers, separated by commas, or the server's target, which may be kRequestTarget.
 std::string remote_text(const Profile& profile);
-/// The host to dial: an empty one means this machine.
+/// The host to dial; an empty host means this machine.
 std::string dialled_host(const HostPort& address);
 
 }  // namespace kcptun

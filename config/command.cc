@@ -27,17 +27,18 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kMaxFileSize =
-    1 << 20;  // no profile is as long; keeps -c /dev/zero from eating the machine
+// Bytes. Profiles are far smaller; the limit bounds the memory that `-c /dev/zero` can allocate.
+constexpr std::size_t kMaxFileSize = 1 << 20;
 
-/// The text of -c: a profile's JSON, and whether a pairing string brought it.
+/// The profile that -c names.
 struct ProfileText {
   std::string json;
-  bool paired = false;
+  bool paired = false;  // it was decoded from a pairing string
 };
 
-/// The JSON that -c means: of a file, of a pairing string, or of a file that holds a pairing string. From
-/// here on messages call a pairing string by a name, for it holds the key. The error is a sentence.
+/// Reads the profile from a file, a pairing string or a file that contains a pairing string. Replaces a
+/// pairing string in `settings` by kPairingName, because messages must not show the key. The error is a
+/// sentence.
 Result<ProfileText> json_of(const CommandInput& input, Settings& settings) {
   const std::string word = settings.text(OptionId::kConfigFile);
   std::string pairing = word;
@@ -63,7 +64,7 @@ bool sets_secret(const FileSettings::Assignments& assignments) {
   });
 }
 
-/// Of a file with a key or a token that every user of the machine can read; "" of another.
+/// Warns if the file contains a key or a token and all users can read it; else "".
 std::string readable_secret_warning(const CommandInput& input, const std::string& file,
                                     const FileSettings& settings) {
   const bool secret = sets_secret(settings.assignments) ||
@@ -74,7 +75,7 @@ std::string readable_secret_warning(const CommandInput& input, const std::string
          "group of its own";
 }
 
-/// The JSON file of -c; nothing of it without one.
+/// Reads and parses the file of -c. Returns empty settings without -c.
 std::variant<FileSettings, StartupError> read_file(const CommandInput& input, Settings& settings) {
   if (settings.text(OptionId::kConfigFile).empty()) return FileSettings{};
   const auto text = json_of(input, settings);
@@ -88,14 +89,14 @@ std::variant<FileSettings, StartupError> read_file(const CommandInput& input, Se
   return std::move(parsed.value());
 }
 
-/// Where a warning says that a setting came from.
+/// The name of a source in warnings.
 std::string_view source_name(Source source) {
   if (source == Source::kFile) return "the JSON file";
   return source == Source::kPluginOption ? "SS_PLUGIN_OPTIONS" : "the command line";
 }
 
-/// The host program's addresses rule over all else; a user who wrote another one is told. It has one port for
-/// the server, so a range that holds this port counts.
+/// The addresses of the shadowsocks host override all other sources, with a warning for each address that the
+/// user set. The host passes a single server port; a configured port range that contains it is kept.
 void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings,
                             std::vector<std::string>& warnings) {
   const auto [remote, local] = plugin_addresses(settings.role());
@@ -129,7 +130,7 @@ PluginEnvironment plugin_environment_of_process() {
           .options = variable("SS_PLUGIN_OPTIONS")};
 }
 
-/// What --help and its like print.
+/// The output of --help, --version and similar flags; none if no such flag is set.
 std::optional<PrintText> information(const CommandInput& input, const Settings& settings) {
   if (settings.on(OptionId::kHelp)) return PrintText{render_help(input.role), {}};
   if (settings.on(OptionId::kVersion)) return PrintText{render_version(input.library_versions), {}};
@@ -140,7 +141,7 @@ std::optional<PrintText> information(const CommandInput& input, const Settings& 
   return std::nullopt;
 }
 
-/// Who gives a flag that only a subcommand obeys is told.
+/// Warns of flags that have an effect only with a subcommand.
 void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>& warnings) {
   for (const auto id : {OptionId::kDuration, OptionId::kBandwidth}) {
     if (settings.source(id) == Source::kDefault) continue;
@@ -148,7 +149,7 @@ void warn_of_subcommand_flags(const Settings& settings, std::vector<std::string>
   }
 }
 
-/// A server's file given to the client leaves it with kcptun's example.
+/// Warns if remoteaddr is not set, for example because the client was given a server's file.
 std::string example_server_warning(const Settings& settings) {
   if (settings.role() != Role::kClient || settings.source(OptionId::kRemoteAddr) != Source::kDefault)
     return {};
@@ -156,7 +157,7 @@ std::string example_server_warning(const Settings& settings) {
          ": set --remoteaddr, or remoteaddr in the file";
 }
 
-/// Settings of one tunnel to its profile. Warnings that are of it begin with `prefix`.
+/// Validates one tunnel. Its warnings begin with `prefix`.
 std::variant<ConfiguredTunnel, StartupError> configure(const CommandInput& input, Settings settings,
                                                        const std::string& prefix,
                                                        std::vector<std::string>& warnings) {
@@ -172,7 +173,7 @@ std::variant<ConfiguredTunnel, StartupError> configure(const CommandInput& input
   return ConfiguredTunnel{std::move(settings), std::move(profile)};
 }
 
-/// What the file says outside of "tunnels" holds for each of them unless it says otherwise itself.
+/// The fields outside "tunnels" are defaults; each tunnel may override them.
 Settings settings_of(const FileSettings::Tunnel& tunnel, const Settings& base) {
   Settings settings = base;
   settings.set_place(tunnel.place);
@@ -180,7 +181,7 @@ Settings settings_of(const FileSettings::Tunnel& tunnel, const Settings& base) {
   return settings;
 }
 
-/// Two tunnels that would append rows to one file.
+/// Rejects two tunnels with the same snmplog, because both would append rows to one file.
 std::optional<StartupError> find_shared_file(const std::vector<ConfiguredTunnel>& tunnels) {
   std::map<std::string_view, std::size_t> seen;
   for (std::size_t i = 0; i < tunnels.size(); ++i) {
@@ -250,8 +251,8 @@ ParsedCommand finish(const CommandInput& input, const Settings& base, const Subc
   }
   if (subcommand) {
     ConfiguredTunnel& tunnel = run.tunnels.front();
-    tunnel.settings.set(OptionId::kKeyFile, std::string(),
-                        Source::kDefault);  // its profile has the key itself
+    // The key was read from this file and is in the profile.
+    tunnel.settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);
     return RunSubcommand{subcommand->id, std::move(tunnel.settings), std::move(tunnel.profile),
                          std::move(run.warnings)};
   }
@@ -274,7 +275,8 @@ ParsedCommand parse_command(const CommandInput& input) {
   if (!settings.text(OptionId::kInit).empty() && !subcommand) {
     if (const auto complaint = resolve_key(settings, input.read_key_file))
       return startup_error_of(settings, *complaint);
-    settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);  // the profile holds the key itself
+    // The written profiles contain the key itself.
+    settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);
     return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
                       prepare_init(std::move(settings)));
   }

@@ -1,4 +1,5 @@
-// The whole of a start's configuration: arguments, environment and JSON file in; run, print or refuse out.
+// Turns arguments, environment and JSON file into the command to execute: run tunnels, print text, write or
+// share profiles, run a subcommand, or report a startup error.
 #pragma once
 
 #include <array>
@@ -22,64 +23,64 @@ namespace kcptun {
 
 struct CommandInput {
   Role role = Role::kClient;
-  std::vector<std::string> arguments{};          // without the program's name
-  std::optional<std::string> environment_key{};  // KCPTUN_KEY; set but empty is an empty key, as in kcptun
-  PluginEnvironment plugin{};                    // SS_*: a start as a shadowsocks plugin, if any is set
-  std::string library_versions{};                // what --version says besides our own
-  /// The text of the file of -c, unless that is a pairing string; the error is what the system said of it.
+  std::vector<std::string> arguments{};          // without the program name
+  std::optional<std::string> environment_key{};  // KCPTUN_KEY; "" is an empty key, as in kcptun
+  PluginEnvironment plugin{};                    // SS_*; any of them selects plugin mode
+  std::string library_versions{};                // printed by --version
+  /// Returns the text of the file that -c names. The error is the system's message. Not called for a pairing
+  /// string.
   std::function<Result<std::string>(const std::string& path)> read_file{};
-  /// True for a file of -c that every user of the machine can read. None: nobody asks.
+  /// True if every user of the machine can read the file of -c. An empty function disables this check.
   std::function<bool(const std::string& path)> others_can_read{};
   KeyFileReader read_key_file{};
-  /// Fresh randomness for --genkey.
+  /// Random bytes for --genkey.
   std::function<std::array<std::uint8_t, 32>()> random_bytes{};
 };
 
-/// What one tunnel was told, and what that means.
+/// The settings of one tunnel and the profile that validation made from them.
 struct ConfiguredTunnel {
   Settings settings;
   Profile profile;
 };
 
-/// Start the tunnels. Each warning is one line to log before.
+/// Start the tunnels. Each warning is one line, to be logged first.
 struct RunTunnels {
-  std::vector<ConfiguredTunnel> tunnels;  // at least one; options of the process have the same value in each
-  bool several = false;                   // they stand in the file's "tunnels", each with a name of its own
+  std::vector<ConfiguredTunnel> tunnels;  // at least one; process-wide options are equal in all of them
+  bool several = false;                   // the file has "tunnels"; each tunnel has a unique name
   std::vector<std::string> warnings;
 };
 
-/// Print `text` to standard output and exit with 0; the warnings (of --check) go to standard error.
+/// Print `text` to standard output and the warnings (of --check) to standard error, then exit with 0.
 struct PrintText {
   std::string text;  // ends with a newline
   std::vector<std::string> warnings;
 };
 
-/// InitPair: write a new pair of profiles (--init).
-/// Do what a subcommand says, with `profile` for the tunnel. Each warning is one line for standard error.
+/// Run a subcommand on the tunnel `profile`. Each warning is one line for standard error.
 struct RunSubcommand {
   SubcommandId id;
-  Settings settings;  // that the profile was made from
+  Settings settings;  // the source of `profile`
   Profile profile;
   std::vector<std::string> warnings;
 };
-/// ShareRequest: print pairing strings (--share).
+/// InitPair: write a new pair of profiles (--init). ShareRequest: print pairing strings (--share).
 using ParsedCommand =
     std::variant<RunTunnels, PrintText, InitPair, ShareRequest, RunSubcommand, StartupError>;
 
-/// Pure but for input.read_file.
+/// Has no side effects other than calls to the functions in `input`.
 ParsedCommand parse_command(const CommandInput& input);
 
-/// The border to the world: main's arguments, the environment's KCPTUN_KEY and SS_*, files from disk. A copy:
-/// who reads the files again needs neither arguments nor environment, which may be overwritten meanwhile
-/// (daemon/process/secrets.h).
+/// Collects the input of a real process: the arguments of main(), KCPTUN_KEY, SS_* and functions that read
+/// files. The result is a copy, because daemon/process/secrets.h overwrites arguments and environment, and a
+/// reload parses the command again.
 CommandInput input_of_process(Role role, int argc, const char* const* argv,
                               std::string_view library_versions);
-/// The same, parsed.
+/// Parses input_of_process().
 ParsedCommand parse_command(Role role, int argc, const char* const* argv, std::string_view library_versions);
 
-/// True for a regular file whose mode lets everybody read it.
+/// True for a regular file that all users may read.
 bool others_can_read(const std::string& path);
-/// A whole file of at most 1 MiB. The error is the system's text, without the path.
+/// Reads a file of at most 1 MiB. The error is the system's message, without the path.
 Result<std::string> read_text_file(const std::string& path);
 
 }  // namespace kcptun

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kEnd = "--";
 
-/// One argument taken apart: "-flag=value", "--flag".
+/// The parts of one argument, such as "-flag=value" or "--flag".
 struct Token {
   std::string_view name;
   std::string_view value;
@@ -36,14 +36,14 @@ std::string dashed(const Option& option) { return std::string(dashes_of(option.f
 
 bool asks_for_help(std::string_view word) { return word == "help" || word == "h"; }
 
-/// "--key:SECRET" and "-keySECRET" without what may be the secret.
+/// Cuts "key:SECRET" and "keySECRET" before the part that may be a secret.
 std::string_view without_secret(std::string_view name) {
   for (const auto& option : all_options())
     if (is_secret(option.id) && name.starts_with(option.flag)) return name.substr(0, option.flag.size());
   return name.substr(0, std::min(name.find(':'), name.size()));
 }
 
-/// `argument`: as it was written.
+/// `argument` includes its dashes.
 std::string unknown_flag_error(std::string_view argument, Role role) {
   std::vector<std::string_view> known;
   for (const auto& option : all_options()) {
@@ -61,7 +61,7 @@ std::string unknown_flag_error(std::string_view argument, Role role) {
   return error;
 }
 
-/// Of a flag that went through a word processor: its dash is no hyphen. "" if `word` is none.
+/// The error for a word that begins with a typographic dash, as word processors insert; "" for other words.
 std::string typographic_dash_error(std::string_view word) {
   if (word.empty()) return {};
   const char32_t first = first_character(word).value;
@@ -69,25 +69,25 @@ std::string typographic_dash_error(std::string_view word) {
   return "an argument begins with a dash (" + code_point_name(first) + ") where a flag has a hyphen";
 }
 
-/// A word that is no flag.
-std::string stray_word_error(std::string_view word, bool behind_secret) {
+/// The error for a positional argument; the programs accept none.
+std::string positional_error(std::string_view word, bool last_flag_is_secret) {
   if (auto error = typographic_dash_error(word); !error.empty()) return error;
-  if (behind_secret)
+  if (last_flag_is_secret)
     return "unexpected argument behind a secret (hidden); a value with blanks stands in quotes";
   std::string error = '"' + printable(word) + "\": unexpected argument";
   const bool is_bool = value_from_text(option_of(OptionId::kQuiet), word).ok();
   return is_bool ? error + " (a switch takes its value after '=', as in -nocomp=true)" : error;
 }
 
-std::string stranger_error(const NormalArguments& normal, Role role) {
-  const std::string& word = *normal.stranger;
-  if (!is_flag(word)) return stray_word_error(word, normal.behind_secret);
+std::string unexpected_error(const NormalArguments& normal, Role role) {
+  const std::string& word = *normal.unexpected;
+  if (!is_flag(word)) return positional_error(word, normal.last_flag_is_secret);
   if (find_flag(role, split_flag(word).name))
     return printable(word.substr(0, word.find('='))) + ": unexpected argument after --";
   return unknown_flag_error(word, role);
 }
 
-/// CLI11's options, one of each row, writing their text into `texts` by id.
+/// Adds a CLI11 option for each row of the table. CLI11 writes the value of option `id` to texts[id].
 using Texts = std::array<std::string, kOptionCount>;
 std::vector<CLI::Option*> add_options(CLI::App& app, Texts& texts, Role role) {
   std::vector<CLI::Option*> added(kOptionCount, nullptr);
@@ -108,7 +108,7 @@ Result<std::vector<FlagAssignment>> typed_assignments(const std::vector<CLI::Opt
     const auto index = static_cast<std::size_t>(option.id);
     if (!options[index] || options[index]->count() == 0) continue;
     std::string text = texts[index];
-    // CLI11 joins by line feeds.
+    // MultiOptionPolicy::Join separates values by line feeds.
     if (option.kind == OptionKind::kList) std::ranges::replace(text, '\n', ',');
     auto value = value_from_text(option, text);
     if (!value) return Error{flag_message(option, text, value.error())};
@@ -117,7 +117,7 @@ Result<std::vector<FlagAssignment>> typed_assignments(const std::vector<CLI::Opt
   return assignments;
 }
 
-/// "--mode: needs a value" for a flag that ends the line; CLI11 would say it in its own words.
+/// The error for a last flag without a value. Checked before CLI11 runs, to have the wording of other errors.
 std::string missing_value_error(const std::vector<std::string>& words) {
   return words.size() % 2 == 1 ? words.back() + ": needs a value" : std::string();
 }
@@ -128,23 +128,23 @@ NormalArguments normalise_arguments(const std::vector<std::string>& arguments, R
   NormalArguments normal;
   for (auto argument = arguments.begin(); argument != arguments.end(); ++argument) {
     if (*argument == kEnd) {
-      if (argument + 1 != arguments.end()) normal.stranger = argument[1];
+      if (argument + 1 != arguments.end()) normal.unexpected = argument[1];
       return normal;
     }
     const Token token = is_flag(*argument) ? split_flag(*argument) : Token{};
     const Option* option = token.name.empty() ? nullptr : find_flag(role, token.name);
     if (!option) {
-      normal.stranger = *argument;
+      normal.unexpected = *argument;
       return normal;
     }
     normal.words.push_back(dashed(*option));
-    normal.behind_secret = is_secret(option->id);
+    normal.last_flag_is_secret = is_secret(option->id);
     if (token.has_value) {
       normal.words.emplace_back(token.value);
     } else if (option->kind == OptionKind::kSwitch) {
       normal.words.emplace_back("true");
     } else if (argument + 1 != arguments.end()) {
-      normal.words.push_back(*++argument);  // whatever it looks like: -1 and -secret are values here
+      normal.words.push_back(*++argument);  // also if it begins with a dash: -1, -secret
     }
   }
   return normal;
@@ -152,9 +152,9 @@ NormalArguments normalise_arguments(const std::vector<std::string>& arguments, R
 
 Result<std::vector<FlagAssignment>> parse_flags(const std::vector<std::string>& arguments, Role role) {
   NormalArguments normal = normalise_arguments(arguments, role);
-  if (normal.stranger) {
-    if (asks_for_help(*normal.stranger)) return std::vector<FlagAssignment>{{OptionId::kHelp, Value{true}}};
-    return Error{stranger_error(normal, role)};
+  if (normal.unexpected) {
+    if (asks_for_help(*normal.unexpected)) return std::vector<FlagAssignment>{{OptionId::kHelp, Value{true}}};
+    return Error{unexpected_error(normal, role)};
   }
   auto& words = normal.words;
   const auto missing = missing_value_error(words);
@@ -163,7 +163,7 @@ Result<std::vector<FlagAssignment>> parse_flags(const std::vector<std::string>& 
   app.set_help_flag();
   Texts texts;
   const auto options = add_options(app, texts, role);
-  std::ranges::reverse(words);  // as CLI11 wants it
+  std::ranges::reverse(words);  // the order that App::parse(vector) expects
   try {
     app.parse(std::move(words));
   } catch (const CLI::ParseError& fault) {

@@ -1,5 +1,6 @@
-// Arguments to assignments, in Go's manner (kcptun's): one dash or two, "-flag value" or "-flag=value", a
-// switch takes a value only after '='. CLI11 does the parsing, fed by the table of options.
+// Parses flags with the syntax of Go's flag package, as kcptun does: one dash or two, "-flag value" or
+// "-flag=value"; a switch takes a value only after '='. CLI11 parses the normalised arguments; its options
+// come from the table in options.h.
 #pragma once
 
 #include <optional>
@@ -17,16 +18,16 @@ struct FlagAssignment {
 };
 
 struct NormalArguments {
-  std::vector<std::string> words;       // "--flag" "value" "--flag" "value" ..., known flags only
-  std::optional<std::string> stranger;  // the first word that is no flag, or an unknown flag; the end
-  bool behind_secret = false;           // the last known flag was a secret's
+  std::vector<std::string> words;         // "--flag" "value" "--flag" "value" ..., known flags only
+  std::optional<std::string> unexpected;  // an unknown flag or a positional argument, which ended the parsing
+  bool last_flag_is_secret = false;       // the last known flag takes a secret
 };
 
-/// Go's ways of writing flags rewritten into one.
+/// Rewrites all of Go's forms of a flag as "--flag" "value".
 NormalArguments normalise_arguments(const std::vector<std::string>& arguments, Role role);
 
-/// `arguments` without the program's name. A repeated flag's last value rules, but a
-/// kList's values add up. The error is a sentence.
+/// `arguments` excludes the program name. The last value of a repeated flag applies; the values of a kList
+/// are joined. The error is a sentence.
 Result<std::vector<FlagAssignment>> parse_flags(const std::vector<std::string>& arguments, Role role);
 
 }  // namespace kcptun

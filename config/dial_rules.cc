@@ -133,7 +133,7 @@ std::string comparable_name(std::string_view name) {
 
 bool ends_in_number(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
-  const std::string_view label = name.substr(name.rfind('.') + 1);  // all of it without a dot
+  const std::string_view label = name.substr(name.rfind('.') + 1);  // the whole name if it has no dot
   if (label.starts_with("0x") || label.starts_with("0X"))
     return label.find_first_not_of("0123456789abcdefABCDEF", 2) == label.npos;
   return !label.empty() && label.find_first_not_of("0123456789") == label.npos;

@@ -1,4 +1,4 @@
-// Rules about the targets that clients of a server may name (--allow, --deny).
+// Parses the rules for targets that clients may request (--allow, --deny).
 #pragma once
 
 #include <cstdint>
@@ -43,19 +43,19 @@ struct DialRules {
   bool operator==(const DialRules&) const = default;
 };
 
-/// The most rules in each of the two lists. Each request compares them all; 256 take microseconds.
+/// Rules per list. Each request is compared with all rules, which takes microseconds for 256.
 inline constexpr std::size_t kMaxDialRules = 256;
 
-/// `[tcp/|udp/]HOST[:PORT[-PORT]]`. An IPv6 address or network with a port stands in brackets. The error is a
+/// `[tcp/|udp/]HOST[:PORT[-PORT]]`. An IPv6 address or network with a port needs brackets. The error is a
 /// predicate: "has a port that is not a number in 1..65535".
 Result<DialRule> parse_dial_rule(std::string_view text);
-/// Entries with commas between. The error names the entry. Empty text has no rules.
+/// Parses a list separated by commas. The error names the entry. Empty text has no rules.
 Result<std::vector<DialRule>> parse_dial_rules(std::string_view text);
 
-/// A host name as rules and requests are compared: lower case, without one final dot.
+/// Normalises a host name for comparison: lower case, without one final dot.
 std::string comparable_name(std::string_view name);
-/// True if the last label of the name begins as a number does. Such text is an IPv4 address or a mistake, for
-/// programs differ in what they take it for ("0x7f.1", "2130706433", "0177.0.0.1").
+/// True if the last label begins like a number ("0x7f.1", "2130706433", "0177.0.0.1"). Programs differ on
+/// which IPv4 address such text means, so it is not accepted as a name.
 bool ends_in_number(std::string_view name);
 
 }  // namespace kcptun

@@ -11,13 +11,13 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kSchemeEnd = "://";
-// RFC 1928 section 5: one byte counts a name's bytes.
+// Bytes. RFC 1928 section 5: the length of a name is one byte.
 constexpr std::size_t kMaxTargetHost = 255;
 
 struct KindRow {
   ForwardKind kind;
   std::string_view scheme;
-  std::string_view target_scheme;  // "": the application names the target
+  std::string_view target_scheme;  // "": the application requests the target
   std::string_view example;
 };
 constexpr std::array<KindRow, 7> kKinds{{
@@ -100,7 +100,7 @@ Result<HostPort> parse_target(const KindRow& row, std::string_view text) {
 }
 
 bool same_port(const HostPort& one, const HostPort& other) {
-  return one == other && one.port_min != 0;  // with port 0 the kernel finds one for each
+  return one == other && one.port_min != 0;  // for port 0 the kernel chooses different ports
 }
 
 bool is_udp(const Forward& forward) { return forward.kind == ForwardKind::kUdp; }

@@ -1,4 +1,4 @@
-// Forwards as users write them: "tcp://127.0.0.1:5432=tcp://db.internal:5432", "socks5://127.0.0.1:1080".
+// Parses and prints forwards: "tcp://127.0.0.1:5432=tcp://db.internal:5432", "socks5://127.0.0.1:1080".
 #pragma once
 
 #include <optional>
@@ -11,23 +11,23 @@
 
 namespace kcptun {
 
-/// "tcp" to "tproxy": what stands in front of "://".
+/// The scheme of a kind: "tcp", ..., "tproxy".
 std::string_view scheme_of(ForwardKind kind);
 
-/// "LISTEN=TARGET", or "LISTEN" for a kind whose targets the application names. Each side is
+/// Parses "LISTEN=TARGET", or "LISTEN" if the application requests the targets. Each side is
 /// SCHEME://ADDRESS; addresses are those of parse_address(). The first '=' separates them. The error is a
 /// predicate: "has no target: ...".
 Result<Forward> parse_forward(std::string_view text);
 
-/// As parse_forward() takes it again.
+/// The text that parse_forward() accepts.
 std::string to_text(const Forward& forward);
-/// Its left side: "tcp://127.0.0.1:5432".
+/// The listening side: "tcp://127.0.0.1:5432".
 std::string listen_text(const Forward& forward);
 
-/// Where a tunnel listens: localaddr or listen, and each forward with its target, with commas between.
+/// The listening addresses of a tunnel, separated by commas: localaddr or listen, then each forward.
 std::string local_text(const Profile& profile);
 
-/// The forwards of `settings` into `profile`, or the first complaint. REQUIRES: the profile has its
+/// Writes the forwards of `settings` into `profile`, or returns the first error. REQUIRES: `profile` has its
 /// local_address.
 std::optional<ValidationError> read_forwards(const Settings& settings, Profile& profile);
 

@@ -19,13 +19,13 @@ namespace {
 
 using enum OptionId;
 
-/// What a new pair gets unless the user says otherwise: both ends are of this decade, and the cipher
-/// authenticates. Windows and redundancy are left alone: the programs fit them to the path. As flag text.
-struct Start {
+/// An option, as flag text, that differs from kcptun's default in a new pair. Both ends of a new pair support
+/// the authenticated cipher. Windows and redundancy keep their defaults, because they adapt to the path.
+struct NewPairValue {
   OptionId id;
   std::string_view value;
 };
-constexpr std::array<Start, 3> kStart{{
+constexpr std::array<NewPairValue, 3> kNewPairValues{{
     {kCrypt, "aes-128-gcm"},
     {kMode, "fast3"},
     {kNoComp, "true"},
@@ -33,7 +33,7 @@ constexpr std::array<Start, 3> kStart{{
 
 bool is_chosen(const Settings& settings, OptionId id) { return settings.source(id) != Source::kDefault; }
 
-/// True for options that describe the tunnel, not the machine.
+/// True for options of the tunnel; false for options of the machine that an end runs on.
 bool is_shared(const Option& option) {
   switch (option.group) {
     case OptionGroup::kSecurity:
@@ -47,8 +47,8 @@ bool is_shared(const Option& option) {
   }
 }
 
-void apply_start(Settings& settings) {
-  for (const auto& [id, text] : kStart) {
+void apply_new_pair_values(Settings& settings) {
+  for (const auto& [id, text] : kNewPairValues) {
     if (!is_chosen(settings, id))
       settings.set(id, value_from_text(option_of(id), text).value(), Source::kFlag);
   }
@@ -74,7 +74,7 @@ std::string bracketed(const std::string& host) {
   return host.find(':') == host.npos ? host : '[' + host + ']';
 }
 
-/// --public-address with the port of --listen if it has none. REQUIRES: prepare_init() took the settings.
+/// --public-address, completed with the port of --listen. REQUIRES: prepare_init() accepted the settings.
 std::string public_address(const Settings& server, const std::string& own_host) {
   const HostPort listen = listen_of(server);
   std::string asked(without_blanks(server.text(kPublicAddress)));
@@ -94,7 +94,7 @@ std::optional<ValidationError> check_server(const Settings& settings) {
   return std::nullopt;
 }
 
-/// JSON holds text in UTF-8 only.
+/// Rejects text that is not UTF-8, because JSON cannot represent it.
 std::optional<ValidationError> check_text(const Settings& settings) {
   for (const auto& option : all_options()) {
     const auto* text = std::get_if<std::string>(&settings.value(option.id));
@@ -120,7 +120,7 @@ std::optional<ValidationError> check_client(const Settings& settings) {
   return check_client_address(settings);
 }
 
-/// The other side of `mine`.
+/// The settings of the side opposite to `mine`.
 Settings other_side(const Settings& mine, const std::string& own_host) {
   Settings other(mine.role() == Role::kClient ? Role::kServer : Role::kClient);
   for (const auto& option : all_options()) {
@@ -143,7 +143,7 @@ bool belongs_in_profile(const Settings& settings, const Option& option) {
   return address || must_agree(option.id) || is_chosen(settings, option.id);
 }
 
-/// `text` as comment lines that a terminal of kColumns shows whole.
+/// Wraps `text` into comment lines of at most kColumns characters.
 std::string as_comment(std::string_view text, std::string_view indent) {
   constexpr std::size_t kColumns = 80;
   const std::string mark = std::string(indent) + "//";
@@ -165,8 +165,8 @@ std::string as_comment(std::string_view text, std::string_view indent) {
 std::string comment_of(const Option& option) {
   std::string text = help_of(option);
   if (const auto hint = value_hint(option); !hint.empty()) text += ": " + hint;
-  const bool says_so = option.help.find("same on both sides") != option.help.npos;
-  if (must_agree(option.id) && !says_so) text += "; the same on both sides";
+  const bool in_help = option.help.find("same on both sides") != option.help.npos;
+  if (must_agree(option.id) && !in_help) text += "; the same on both sides";
   return as_comment(text, "  ");
 }
 
@@ -181,7 +181,7 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   if (is_pairing(init.path)) {
     return startup_error_of(settings, {kInit, "writes a file, and -c names a pairing string"});
   }
-  apply_start(settings);
+  apply_new_pair_values(settings);
   init.warnings = normalise(settings);
   auto validated = validate(settings);
   if (const auto* complaint = std::get_if<ValidationError>(&validated))
@@ -193,8 +193,8 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   init.wants_key = !is_chosen(settings, kKey);
   init.wants_address = wants_own_address(settings);
   auto& profile = std::get<Profile>(validated);
-  if (init.wants_key)
-    profile.key = std::string(43, 'k');  // as long as the one that will be made: no reason to warn
+  // A placeholder as long as the key that will be generated, so that no warning about the key appears.
+  if (init.wants_key) profile.key = std::string(43, 'k');
   for (auto& warning : profile_warnings(profile)) init.warnings.push_back(std::move(warning));
   init.settings = std::move(settings);
   return init;

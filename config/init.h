@@ -1,5 +1,6 @@
-// --init: from one side's flags, the matching profiles of both sides. --share: the pairing strings of a
-// profile that is there. Pure: the key, this machine's address and the file are the daemon's.
+// --init makes matching profiles for both sides from the flags of one side. --share makes pairing strings
+// from an existing profile. Nothing here touches the system: the daemon supplies the key and this machine's
+// address, and writes the file.
 #pragma once
 
 #include <optional>
@@ -11,24 +12,24 @@
 
 namespace kcptun {
 
-/// What --init asks for. Each warning is one line for standard error.
+/// The request of --init. Each warning is one line for standard error.
 struct InitPair {
-  Settings settings;             // of the program's own side, complete but for a key that nobody gave
-  Role written = Role::kServer;  // whose profile goes into the file; the other's is printed
-  std::string path;              // of -c, else server.json or client.json
-  bool wants_key = false;        // no key was given: one is to be generated
-  bool wants_address =
-      false;  // nothing says where clients find the server: this machine's own address is to be used
+  Settings settings;             // of this program's side; the key is missing if wants_key
+  Role written = Role::kServer;  // the side whose profile is written to the file; the other is printed
+  std::string path;              // the value of -c, else server.json or client.json
+  bool wants_key = false;        // no key was given; the caller generates one
+  bool wants_address = false;    // no public address was given; the caller supplies this machine's address
   std::vector<std::string> warnings{};
 };
 
-/// Lays what suits a new pair below what the user chose, and validates. REQUIRES: --init is set.
+/// Fills the options that the user left unset with values for a new pair, and validates the result. REQUIRES:
+/// --init is set.
 std::variant<InitPair, StartupError> prepare_init(Settings settings);
 
-/// What --share asks for: the tunnels of a profile. Each warning is one line for standard error.
+/// The request of --share. Each warning is one line for standard error.
 struct ShareRequest {
-  std::vector<Settings> tunnels;  // at least one, complete
-  bool wants_address = false;     // of a server that nothing says where clients find
+  std::vector<Settings> tunnels;  // of the profile; at least one, complete
+  bool wants_address = false;     // for a server without a public address, as in InitPair
   std::vector<std::string> warnings{};
 };
 
@@ -37,29 +38,30 @@ struct ProfilePair {
   Settings server;
 };
 
-/// What the world adds: empty where `init` wants none.
+/// The values that the daemon supplies. A field is empty if InitPair does not want it.
 struct InitFacts {
   std::string key;
   std::string own_host;  // an address literal without brackets
 };
 
-/// Both sides. Options of transport, redundancy and streams, and what must agree, are the same at both.
-/// The refusal names what of the flags fits this side but not the other.
+/// Makes the profiles of both sides. They have equal options for security, transport, redundancy and streams.
+/// The error names a flag that is valid at this side but not at the other.
 std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const InitFacts& facts);
 
-/// True for a server's settings that do not say where clients find it: this machine's own address is to be
-/// used.
+/// True for a server without --public-address that listens at all addresses. Clients then need this machine's
+/// address.
 bool wants_own_address(const Settings& settings);
 
-/// The pairing string of a tunnel, as --init printed it. `own_host` is empty unless some tunnel wants it.
+/// The pairing string of a tunnel, equal to the one that --init printed. `own_host` is used only if
+/// wants_own_address().
 /// REQUIRES: settings that passed validate().
 std::variant<std::string, StartupError> pairing_of(const Settings& settings, const std::string& own_host);
 
-/// A profile for -c: JSON, each field below a comment that says what it is.
-/// `path` is the file's name, for the comment that says how to use it.
+/// A profile for -c: JSON with a comment above each field.
+/// `path` is the file name in the usage comment at the top.
 std::string render_profile(const Settings& settings, std::string_view path);
 
-/// "server.json", "client.json".
+/// "server.json" or "client.json".
 std::string default_path(Role role);
 
 }  // namespace kcptun

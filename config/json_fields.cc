@@ -18,8 +18,8 @@ std::string_view reason_of(std::string_view what) {
   return reason.substr(0, reason.find("; last read: "));
 }
 
-/// Collects the members of the top-level object, and those of the objects in its array "tunnels"; remembers
-/// what else the top level was, and where the text broke.
+/// Collects the members of the top-level object and of the objects in its array "tunnels". Also stores the
+/// kind of the top-level value and the first syntax error.
 class FieldReader : public nlohmann::json::json_sax_t {
  public:
   explicit FieldReader(std::string_view text) : text_(text) {}
@@ -63,7 +63,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
   JsonText take() { return std::move(read_); }
 
  private:
-  // Of a field's array: where its elements stand.
+  // The nesting depth of the elements of a field's array.
   std::size_t item_depth() const { return in_tunnels_ ? 4 : 2; }
 
   bool add(JsonField field) {
@@ -76,14 +76,14 @@ class FieldReader : public nlohmann::json::json_sax_t {
     if (depth_ == 1 && read_.top == JsonKind::kObject) {
       read_.fields.push_back(std::move(field));
     } else if (depth_ == 2 && in_tunnels_) {
-      // One too many is enough to know.
+      // One element above the limit is enough for the error.
       if (read_.tunnels.size() <= kMaxTunnels) read_.tunnels.push_back({field.kind});
     } else if (depth_ == 3 && in_tunnels_ && read_.tunnels.back().kind == JsonKind::kObject) {
       read_.tunnels.back().fields.push_back(std::move(field));
     }
     return true;
   }
-  // Those of the object that is open now; null if none of them was read.
+  // The fields of the object that is being read; null if it has none yet.
   std::vector<JsonField>* open_fields() {
     std::vector<JsonField>& fields = in_tunnels_ ? read_.tunnels.back().fields : read_.fields;
     return fields.empty() ? nullptr : &fields;
@@ -104,7 +104,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
     add({.kind = kind});
     if (depth_ == 1 && read_.top == JsonKind::kObject && name_ == kTunnelsField) {
       in_tunnels_ = kind == JsonKind::kArray;
-      read_.tunnels.clear();  // of a repeated field the last one counts
+      read_.tunnels.clear();  // the last value of a repeated field applies
     }
     ++depth_;
     return true;
@@ -116,8 +116,8 @@ class FieldReader : public nlohmann::json::json_sax_t {
 
   std::string_view text_;
   std::size_t depth_ = 0;
-  std::string name_;         // of the field that is read
-  std::string member_name_;  // of the member of its array's object
+  std::string name_;         // the current field
+  std::string member_name_;  // the current member of an object in the field's array
   bool item_is_kept_ = false;
   std::string error_;
   bool in_tunnels_ = false;
@@ -149,7 +149,7 @@ std::string_view kind_name(JsonKind kind) {
 Result<JsonText> read_json_text(std::string_view text) {
   FieldReader reader(text);
   constexpr auto kFormat = nlohmann::json::input_format_t::json;
-  constexpr bool kStrict = true, kIgnoreComments = true;  // as --init writes them
+  constexpr bool kStrict = true, kIgnoreComments = true;  // --init writes comments
   if (!nlohmann::json::sax_parse(text, &reader, kFormat, kStrict, kIgnoreComments))
     return Error{reader.error()};
   return reader.take();

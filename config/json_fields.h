@@ -1,4 +1,4 @@
-// The members of a profile's JSON object, without their meaning (json_file.h has it).
+// Reads the members of a profile's JSON object. json_file.h interprets them.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,10 @@ namespace kcptun {
 
 enum class JsonKind : std::uint8_t { kNull, kBool, kWhole, kHuge, kFraction, kString, kArray, kObject };
 
-/// "a string", "an object".
+/// The kind in error messages: "a string", "an object".
 std::string_view kind_name(JsonKind kind);
 
-/// One element of a field's array. Objects come with their members that are no arrays and no objects inside.
+/// One element of a field's array. Nested arrays and objects inside an object are omitted.
 struct JsonItem {
   struct Member {
     std::string name;
@@ -30,32 +30,32 @@ struct JsonItem {
   static constexpr std::size_t kMaxMembers = 16;
 };
 
-/// One member of the top-level object, or of a tunnel. Objects come without what is in them.
+/// One member of the top-level object or of a tunnel. The members of a nested object are omitted.
 struct JsonField {
   std::string name{};
   JsonKind kind = JsonKind::kNull;
   bool on = false;
   std::int64_t whole = 0;
-  std::string text{};                             // a string's value, or a number as it would be shown
+  std::string text{};                             // a string's value, or the text of a number
   std::vector<JsonItem> items{};                  // an array's; at most kMaxItems
-  static constexpr std::size_t kMaxItems = 1024;  // more than any list takes, so that one too many is seen
+  static constexpr std::size_t kMaxItems = 1024;  // exceeds the limit of every list
 };
 
 /// One element of "tunnels".
 struct JsonTunnel {
   JsonKind kind = JsonKind::kNull;
-  std::vector<JsonField> fields{};  // of an object
+  std::vector<JsonField> fields{};  // empty unless it is an object
 };
 
 struct JsonText {
   JsonKind top = JsonKind::kNull;
   std::vector<JsonField> fields{};
-  std::vector<JsonTunnel> tunnels{};  // of "tunnels"; one more than kMaxTunnels at most
+  std::vector<JsonTunnel> tunnels{};  // elements of "tunnels", at most kMaxTunnels + 1
 };
 
 inline constexpr std::string_view kTunnelsField = "tunnels";
 
-/// Comments of C++ are passed over. Nesting costs no stack. The error begins with line and column.
+/// Skips C++ comments. The parser is not recursive. The error begins with line and column.
 Result<JsonText> read_json_text(std::string_view text);
 
 }  // namespace kcptun

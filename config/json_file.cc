@@ -21,7 +21,7 @@ std::string_view expected_kind(const Option& option) {
   return option.id == OptionId::kRemoteAddr ? "a string or an array of strings" : "a string";
 }
 
-/// How the value stands in an error, and what it is.
+/// The value as errors show it.
 std::string shown_value(const JsonField& field) {
   if (field.kind == JsonKind::kBool) return field.on ? "true" : "false";
   if (field.kind == JsonKind::kString) return '"' + printable(field.text) + '"';
@@ -30,7 +30,7 @@ std::string shown_value(const JsonField& field) {
   return field.text;
 }
 
-/// The error is a predicate.
+/// Converts the field to the option's type. The error is a predicate.
 Result<Value> typed_value(const Option& option, const JsonField& field) {
   if (option.kind == OptionKind::kSwitch && field.kind == JsonKind::kBool) return Value{field.on};
   if (option.kind == OptionKind::kNumber && field.kind == JsonKind::kWhole) return Value{field.whole};
@@ -66,7 +66,8 @@ std::string other_role_warning(const JsonField& field, std::string_view file, Ro
          std::string(program_name(other)) + " and is ignored";
 }
 
-/// The fields of one object: of the file, or of a tunnel whose place is `where`. Appends to `warnings`.
+/// Converts the fields of one object, the file's or a tunnel's. `where` names it in messages. Appends to
+/// `warnings`.
 Result<FileSettings::Assignments> assign_fields(const std::vector<JsonField>& fields, std::string_view where,
                                                 Role role, std::vector<std::string>& warnings) {
   FileSettings::Assignments assignments;
@@ -82,7 +83,7 @@ Result<FileSettings::Assignments> assign_fields(const std::vector<JsonField>& fi
     } else if (!option->applies_to(role)) {
       warnings.push_back(other_role_warning(field, where, role));
     } else if (field.kind != JsonKind::kNull) {
-      // KCPTUN-QUIRK: null leaves a field as it was, as Go's reader does.
+      // KCPTUN-QUIRK: a null leaves the option unchanged, as Go's decoder does.
       auto value = typed_value(*option, field);
       if (!value) return Error{field_message(where, *option, shown_value(field), value.error())};
       assignments.push_back({option->id, std::move(value.value())});
@@ -98,7 +99,7 @@ std::string name_of(const FileSettings::Assignments& assignments) {
   return name;
 }
 
-/// Of a JsonTunnel's fields, before anything else of it is looked at: for the messages about the rest.
+/// The tunnel's name before validation, for messages about its other fields.
 std::string raw_name_of(const JsonTunnel& tunnel) {
   std::string name;
   for (const JsonField& field : tunnel.fields)
@@ -106,7 +107,7 @@ std::string raw_name_of(const JsonTunnel& tunnel) {
   return name;
 }
 
-/// `place`: without the name. The error is about this tunnel alone.
+/// `place` excludes the tunnel's name. Does not compare the tunnel with others.
 Result<FileSettings::Tunnel> read_tunnel(const JsonTunnel& tunnel, const std::string& place, Role role,
                                          std::vector<std::string>& warnings) {
   if (tunnel.kind != JsonKind::kObject)
@@ -142,7 +143,7 @@ std::optional<Error> find_same_name(const std::vector<FileSettings::Tunnel>& tun
   return std::nullopt;
 }
 
-/// Reads "tunnels" of the file, if it is there, into `result`.
+/// Reads the field "tunnels", if present, into `result`.
 std::optional<Error> read_tunnels(const JsonText& read, std::string_view file, Role role,
                                   FileSettings& result) {
   const JsonField* field = nullptr;
@@ -165,7 +166,7 @@ std::optional<Error> read_tunnels(const JsonText& read, std::string_view file, R
   return find_same_name(result.tunnels);
 }
 
-// KCPTUN-QUIRK: as Go's reader, which stops behind the first value and reads what is not UTF-8 as U+FFFD.
+// KCPTUN-QUIRK: Go's decoder ignores text after the first value and decodes invalid UTF-8 as U+FFFD.
 std::string text_behind_warning(std::string_view text, std::size_t behind, std::string_view file) {
   return printable_path(file) + ':' + line_and_column(text, behind) + ": text behind the object is ignored";
 }

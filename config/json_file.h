@@ -1,6 +1,6 @@
-// The JSON file of -c: an object whose fields are the options of options.h, and may be "tunnels", an array of
-// objects with such fields. Text in, assignments out; reading the file is the caller's (command.cc). Comments
-// of C++ are passed over. Nesting costs no stack, so hostile depth is harmless.
+// Parses the JSON file of -c: an object whose fields are options of options.h, or "tunnels", an array of
+// objects with such fields. C++ comments are skipped. The parser is not recursive, so deep nesting cannot
+// exhaust the stack. command.cc reads the file.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace kcptun {
 
-/// Tunnels of one file.
+/// The most tunnels in one file. Each has its own sockets and state on every thread.
 inline constexpr std::size_t kMaxTunnels = 1024;
 
 struct FileSettings {
@@ -23,17 +23,17 @@ struct FileSettings {
   using Assignments = std::vector<Assignment>;
   struct Tunnel {
     std::string name;
-    std::string place;  // `x.json: tunnels[1] (office)`, for messages
+    std::string place;  // for messages, such as `x.json: tunnels[1] (office)`
     Assignments assignments;
   };
-  Assignments assignments;      // in the file's order: the last of a repeated field rules, as in kcptun
-  std::vector<Tunnel> tunnels;  // of "tunnels": 1..kMaxTunnels of different names; none without that field
-  std::vector<std::string> warnings;  // unknown fields, the other program's fields, repeated fields
-  bool paired = false;                // the text came out of a pairing string
+  Assignments assignments;      // in file order; the last value of a repeated field applies, as in kcptun
+  std::vector<Tunnel> tunnels;  // 1..kMaxTunnels with unique names; empty without "tunnels"
+  std::vector<std::string> warnings;  // about unknown, repeated and the other program's fields
+  bool paired = false;                // the text was decoded from a pairing string
 };
 
-/// `file` is the name for messages. The error names file, line and column, or file, field, value and what was
-/// expected; inside a tunnel its number and name, too.
+/// `file` is the name in messages. A syntax error names file, line and column; other errors name file, field,
+/// value and the accepted values, and inside "tunnels" also the tunnel's number and name.
 Result<FileSettings> parse_json_settings(std::string_view text, std::string_view file, Role role);
 
 }  // namespace kcptun

@@ -13,7 +13,7 @@ constexpr std::string_view kTargetMember = "target";
 
 std::string in_quotes(std::string_view name) { return '"' + printable(name) + '"'; }
 
-/// {"listen": ..., "target": ...} as the flag has it.
+/// Converts {"listen": ..., "target": ...} to the flag's text.
 Result<std::string> text_of_forward(const JsonItem& item) {
   std::optional<std::string> listen, target;
   for (const JsonItem::Member& member : item.members) {

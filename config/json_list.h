@@ -1,5 +1,5 @@
-// Lists in JSON: an array of strings, and for forwards also of objects, to the text that the flag has, and
-// back.
+// Converts lists between JSON and the flag's text. In JSON a list is an array of strings; an entry of
+// forwards may also be an object.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,11 +10,11 @@
 
 namespace kcptun {
 
-/// The array's entries with commas between. REQUIRES: an array, and an option that takes one. The error is a
-/// predicate.
+/// Returns the entries separated by commas. REQUIRES: an array, and an option that accepts one. The error is
+/// a predicate.
 Result<Value> text_of_array(const Option& option, const JsonField& array);
 
-/// The value as a JSON file has it. Of a kList an array.
+/// Returns the value in JSON; an array for a kList.
 nlohmann::ordered_json json_of_value(const Option& option, const Value& value);
 
 }  // namespace kcptun

@@ -8,8 +8,8 @@
 namespace kcptun {
 namespace {
 
-/// KCPTUN-QUIRK: Go's kcptun takes each name that it does not know as aes, which has 256 bits. This is the
-/// one that means it.
+/// KCPTUN-QUIRK: Go's kcptun uses aes, which has a 256-bit key, for every unknown cipher name. This alias is
+/// the only unknown name that is accepted here.
 constexpr std::string_view kAes256 = "aes-256";
 
 void trim_address(Settings& settings, const Option& option) {
@@ -18,8 +18,8 @@ void trim_address(Settings& settings, const Option& option) {
   if (trimmed.size() < text.size()) settings.set(option.id, std::string(trimmed), settings.source(option.id));
 }
 
-/// The warning, "" if the number stays.
-std::string move_number(Settings& settings, const Option& option) {
+/// Clamps the number if its option permits that. Returns the warning, "" if the number is unchanged.
+std::string clamp_number(Settings& settings, const Option& option) {
   if (settings.has_word(option.id)) return {};
   const auto asked = settings.number(option.id);
   const auto beyond = beyond_range_of(option.id);
@@ -42,12 +42,12 @@ std::vector<std::string> normalise(Settings& settings) {
     if (!option.applies_to(settings.role())) continue;
     if (option.kind == OptionKind::kAddress) trim_address(settings, option);
     if (option.kind != OptionKind::kNumber) continue;
-    if (auto warning = move_number(settings, option); !warning.empty())
+    if (auto warning = clamp_number(settings, option); !warning.empty())
       warnings.push_back(std::move(warning));
   }
   if (settings.role() == Role::kClient && !settings.text(OptionId::kForward).empty() &&
       settings.source(OptionId::kLocalAddr) == Source::kDefault)
-    settings.set(OptionId::kLocalAddr, std::string(), Source::kDefault);  // the forwards stand in its place
+    settings.set(OptionId::kLocalAddr, std::string(), Source::kDefault);  // only the forwards listen
   if (settings.text(OptionId::kCrypt) == kAes256) {
     settings.set(OptionId::kCrypt, std::string("aes"), settings.source(OptionId::kCrypt));
     warnings.emplace_back("crypt aes-256 is called aes; using aes, as Go's kcptun does");

@@ -1,4 +1,4 @@
-// What users and Go's kcptun write in more than one way, brought into one before it is validated.
+// Reduces values that users and Go's kcptun write in several ways to one form, before validation.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace kcptun {
 
-/// Takes blanks from around addresses, moves numbers to the end of their range that they mean
-/// (beyond_range_of), takes another name of a cipher for its own, and applies the mode. Returns a warning for
-/// each value that is not the one that was written.
+/// Removes blanks around addresses, clamps numbers as beyond_range_of() specifies, replaces aliases of
+/// ciphers, and applies the mode. Returns a warning for each value whose meaning differs from what was
+/// written.
 std::vector<std::string> normalise(Settings& settings);
 
 }  // namespace kcptun

@@ -19,10 +19,10 @@ constexpr auto kS = OptionRole::kServer;
 constexpr auto kB = OptionRole::kBoth;
 
 constexpr std::int64_t kMaxSeconds = 2147483647;
-constexpr std::int64_t kMaxRate = 4294967295;     // kcp-go counts bytes per second in 32 bits
-constexpr std::int64_t kMaxSockBuf = 1073741823;  // the kernel doubles it, in an int
+constexpr std::int64_t kMaxRate = 4294967295;     // bytes per second; kcp-go stores them in 32 bits
+constexpr std::int64_t kMaxSockBuf = 1073741823;  // bytes; the kernel stores twice the value in an int
 constexpr std::int64_t kMaxMark = 4294967295;     // SO_MARK has 32 bits
-constexpr std::int64_t kMinBuffer = 65536;        // a peer's largest smux frame must fit
+constexpr std::int64_t kMinBuffer = 65536;        // bytes; must hold a peer's largest smux frame
 constexpr std::int64_t kMaxBuffer = 2147483647;
 
 // clang-format off
@@ -203,13 +203,13 @@ constexpr std::array<Option, kOptionCount> kOptions{{
 }};
 // clang-format on
 
-constexpr bool rows_stand_at_their_id() {
+constexpr bool row_index_is_id() {
   for (std::size_t i = 0; i < kOptions.size(); ++i) {
     if (static_cast<std::size_t>(kOptions[i].id) != i) return false;
   }
   return true;
 }
-static_assert(rows_stand_at_their_id());
+static_assert(row_index_is_id());
 
 bool same_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(
@@ -260,17 +260,17 @@ std::vector<std::string_view> choices_of(OptionId id) {
   } else if (id == kInit) {
     words = {"client", "server"};
   } else if (id == kLogLevel) {
-    words = {"debug", "info", "warning", "error"};  // LogLevel's order
+    words = {"debug", "info", "warning", "error"};  // in the order of LogLevel
   } else if (id == kLogFormat) {
-    words = {"text", "json"};  // LogFormat's order
+    words = {"text", "json"};  // in the order of LogFormat
   } else if (id == kCongestion) {
     for (const auto& row : congestion_table()) words.push_back(row.name);
   } else if (id == kThin) {
-    words = {"off", "auto", "on"};  // ThinMode's order
+    words = {"off", "auto", "on"};  // in the order of ThinMode
   } else if (id == kFecPolicy) {
     words = {"adaptive", "fixed"};
   } else if (id == kProxyProtocol) {
-    words = {"off", "v1", "v2"};  // TargetHeader's order
+    words = {"off", "v1", "v2"};  // in the order of TargetHeader
   }
   return words;
 }
@@ -282,11 +282,12 @@ bool is_process_wide(OptionId id) {
 }
 
 BeyondRange beyond_range_of(OptionId id) {
-  constexpr std::array kNegativeIsNone{kAutoExpire, kScavengeTtl, kCloseWait,   kRateLimit,
-                                       kSnmpPeriod, kDataShard,   kParityShard, kResend};
-  constexpr std::array kTruth{kNodelay, kNc};
-  if (std::ranges::find(kNegativeIsNone, id) != kNegativeIsNone.end()) return BeyondRange::kBelowIsMin;
-  return std::ranges::find(kTruth, id) == kTruth.end() ? BeyondRange::kRefused : BeyondRange::kAboveIsMax;
+  constexpr std::array kNegativeIsMin{kAutoExpire, kScavengeTtl, kCloseWait,   kRateLimit,
+                                      kSnmpPeriod, kDataShard,   kParityShard, kResend};
+  constexpr std::array kBoolean{kNodelay, kNc};
+  if (std::ranges::find(kNegativeIsMin, id) != kNegativeIsMin.end()) return BeyondRange::kBelowIsMin;
+  return std::ranges::find(kBoolean, id) == kBoolean.end() ? BeyondRange::kRejected
+                                                           : BeyondRange::kAboveIsMax;
 }
 
 std::string_view group_title(OptionGroup group) {

@@ -1,6 +1,6 @@
-// The one table of options. The command line, the JSON file, --check, the help text and the table of
-// docs/reference/flags.md all derive from it: to add an option, add an id and a row, and say in validate.cc
-// where its value goes.
+// The table of options. The command line, the JSON file, --check, the help text, the manual pages and
+// docs/reference/flags.md are generated from it. To add an option, add an id and a row here, and store its
+// value in the profile in validate.cc.
 #pragma once
 
 #include <cstdint>
@@ -31,17 +31,17 @@ enum class OptionId : std::uint8_t {
 // clang-format on
 inline constexpr std::size_t kOptionCount = static_cast<std::size_t>(OptionId::kVersion) + 1;
 
-/// A kList's value is text with a comma between two entries. Its flag may be repeated, and its JSON field is
-/// an array of them.
+/// The value of a kList is text with commas between the entries. Its flag may be repeated; its JSON field is
+/// an array.
 enum class OptionKind : std::uint8_t { kSwitch, kNumber, kText, kChoice, kAddress, kList };
 enum class OptionRole : std::uint8_t { kClient, kServer, kBoth };
-/// What a changed option needs when a running program reads its configuration again.
+/// When a changed option takes effect after a running program has reloaded its configuration.
 enum class OptionReload : std::uint8_t {
-  kLive,         // takes effect at once, on sessions that are open too
-  kNextSession,  // sessions that are open keep what they have
-  kRestart,
+  kLive,         // immediately, also for open sessions
+  kNextSession,  // for new sessions only
+  kRestart,      // after a restart of the program
 };
-/// The help text's headings, in its order.
+/// The sections of the help text, in their order.
 enum class OptionGroup : std::uint8_t {
   kAddresses,
   kSecurity,
@@ -57,7 +57,7 @@ enum class OptionGroup : std::uint8_t {
   kHidden,
 };
 
-/// Of a kNumber, inclusive both ways.
+/// The range of a kNumber; both ends are inclusive.
 struct NumberRange {
   std::int64_t min = 0;
   std::int64_t max = 0;
@@ -70,14 +70,14 @@ struct Option {
   OptionRole role;
   OptionKind kind;
   OptionReload reload;
-  std::string_view flag;            // without dashes, as kcptun writes it
-  std::string_view alias;           // "" or a second name
-  std::string_view json;            // field of the JSON file, "": command line only
+  std::string_view flag;            // without dashes
+  std::string_view alias;           // a second name; "": none
+  std::string_view json;            // field of the JSON file; "": command line only
   NumberRange range;                // of a kNumber
-  std::string_view client_default;  // as text; "" is false, or empty
+  std::string_view client_default;  // as text; "": false or empty
   std::string_view server_default;
   std::string_view help;       // shown by help_of()
-  std::string_view word = "";  // of a kNumber: may stand in place of a number; its value is then that text
+  std::string_view word = "";  // of a kNumber: accepted instead of a number, and kept as text
 
   bool applies_to(Role r) const {
     return role == OptionRole::kBoth || (role == OptionRole::kClient) == (r == Role::kClient);
@@ -89,30 +89,31 @@ struct Option {
 std::span<const Option, kOptionCount> all_options();
 const Option& option_of(OptionId id);
 
-/// By flag or alias, case-sensitive and without dashes; nullptr if this role has none.
+/// Finds an option by flag or alias: case-sensitive, without dashes. nullptr if `role` has none.
 const Option* find_flag(Role role, std::string_view name);
-/// By JSON field, of either role; like Go's reader an exact match is preferred to one of another case.
+/// Finds an option of either role by JSON field. As in Go's decoder, case is ignored if no exact match
+/// exists.
 const Option* find_field(std::string_view name);
 
-/// What the option does, as a phrase. That of cc comes from the table of congestion controllers.
+/// A phrase for the help text. That of cc lists the rows of the table of congestion controllers.
 std::string help_of(const Option& option);
-/// The words a kChoice takes.
+/// The accepted values of a kChoice.
 std::vector<std::string_view> choices_of(OptionId id);
-/// An option of the process: of a file with several tunnels it may stand beside them only, not inside one.
+/// True for options of the process. A file with "tunnels" may set them outside of the tunnels only.
 bool is_process_wide(OptionId id);
 
-/// What becomes of a number beyond its range: most are refused; where Go's kcptun takes it for the end of the
-/// range, it is moved there, and the user is told.
-enum class BeyondRange : std::uint8_t { kRefused, kBelowIsMin, kAboveIsMax };
+/// The treatment of a number outside its range. Most are rejected. Where Go's kcptun treats such a number
+/// like the nearest end of the range, it is clamped with a warning.
+enum class BeyondRange : std::uint8_t { kRejected, kBelowIsMin, kAboveIsMax };
 BeyondRange beyond_range_of(OptionId id);
 
 std::string_view group_title(OptionGroup group);
 std::string_view program_name(Role role);
 
-/// True if its value must never be shown: not in messages, not by --check.
+/// True if no output may contain the value: no message, and not the output of --check.
 bool is_secret(OptionId id);
 
-/// What the value of one option is, for people: "N", "1..30", "aes, aes-128, ...".
+/// The accepted values in readable form: "1..30", "aes, aes-128, ..."; "" for free text.
 std::string value_hint(const Option& option);
 
 }  // namespace kcptun

@@ -91,7 +91,7 @@ Check read_local_access(const Settings& settings, Profile& profile) {
   return std::nullopt;
 }
 
-/// A target that names itself, and the rules about it.
+/// Reads the target and the rules for requested targets.
 Check read_target(const Settings& settings, Profile& profile) {
   for (const auto& [id, rules] :
        {std::pair{kAllow, &profile.dial_rules.allow}, std::pair{kDeny, &profile.dial_rules.deny}}) {
@@ -109,12 +109,12 @@ Check read_target(const Settings& settings, Profile& profile) {
                          "needs one target, not socks5: other targets would not expect a header"};
 }
 
-// The daemon finds out whether this machine has them.
+// The daemon checks whether this machine has the address and the interface.
 Check read_uplink(const Settings& settings, Profile& profile) {
   profile.bind_address = without_blanks(settings.text(kBind));
   profile.interface = without_blanks(settings.text(kInterface));
   profile.fwmark = static_cast<std::uint32_t>(settings.number(kFwmark));
-  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ with its NUL is 16
+  constexpr std::size_t kMaxInterface = 15;  // IFNAMSIZ is 16 and includes the NUL
   in6_addr address{};
   const bool literal = ::inet_pton(AF_INET, profile.bind_address.c_str(), &address) == 1 ||
                        ::inet_pton(AF_INET6, profile.bind_address.c_str(), &address) == 1;

@@ -61,8 +61,8 @@ std::string shown_on_command_line(const Value& value) {
   return std::get<std::string>(value);
 }
 
-/// Entries of a list are URLs of places, and so shown whole; but for what may be a password or a pairing
-/// string.
+/// Shows the URLs of a list whole, because they are addresses. Other text is cut behind a scheme, because it
+/// may contain a password or a pairing string.
 std::string shown_text(const Option& option, std::string_view text) {
   constexpr std::size_t kLongest = 400;
   if (option.kind != OptionKind::kList || text.find("kcptun://") != text.npos) return printable(text);

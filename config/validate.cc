@@ -15,7 +15,8 @@ using enum OptionId;
 using Check = std::optional<ValidationError>;
 
 constexpr std::string_view kManual = "manual";
-// The smallest mtu holds every header (docs/develop/protocol.md section 2) and leaves payload.
+// Bytes of all headers together (docs/develop/protocol.md section 2). The smallest mtu must be larger, so
+// that payload fits.
 constexpr std::int64_t kMaxHeaders = 44 + 8 + 16 + 24;
 
 std::optional<KcpTuning> preset_of(std::string_view mode) {
@@ -39,7 +40,7 @@ Check check_alone(const Settings& settings, const Option& option) {
   if (option.kind == OptionKind::kChoice && !unset) {
     const auto choices = choices_of(option.id);
     if (std::ranges::find(choices, settings.text(option.id)) == choices.end()) {
-      // KCPTUN-QUIRK: see normalise.cc.
+      // KCPTUN-QUIRK: Go's kcptun accepts unknown ciphers (normalise.cc); this program rejects them.
       const bool cipher = option.id == kCrypt;
       return ValidationError{option.id,
                              "must be one of " + value_hint(option) +
@@ -53,7 +54,7 @@ Check check_alone(const Settings& settings, const Option& option) {
   return std::nullopt;
 }
 
-/// "NAME" or "NAME:GROUP"; who they are is known to the system only.
+/// Checks the form, "NAME" or "NAME:GROUP". The daemon checks that they exist.
 Check check_user(const Settings& settings) {
   const std::string& user = settings.text(kUser);
   const std::size_t colon = user.find(':');
@@ -65,7 +66,7 @@ Check check_user(const Settings& settings) {
 
 constexpr std::size_t kMaxName = 63;
 
-// It stands in lines of key=value fields and in names of files.
+// The name is used in key=value log lines and in file names.
 Check check_name(const Settings& settings) {
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   const std::string& name = settings.text(kName);
@@ -82,15 +83,16 @@ Check check_each(const Settings& settings) {
   return std::nullopt;
 }
 
-/// Of two options that clash, the one to name: the one that was set last, else the first.
-OptionId culprit(const Settings& settings, OptionId a, OptionId b) {
+/// The one of two conflicting options that an error names: the one from the source of higher precedence, else
+/// `a`.
+OptionId conflicting_option(const Settings& settings, OptionId a, OptionId b) {
   return settings.source(b) > settings.source(a) ? b : a;
 }
 
 Check check_shards(const Settings& settings) {
   const auto total = settings.number(kDataShard) + settings.number(kParityShard);
   if (total <= kMaxShards) return std::nullopt;
-  const auto named = culprit(settings, kDataShard, kParityShard);
+  const auto named = conflicting_option(settings, kDataShard, kParityShard);
   const auto other = named == kDataShard ? kParityShard : kDataShard;
   return ValidationError{
       named, "with " + std::string(option_of(other).flag) + ' ' + std::to_string(settings.number(other)) +
@@ -101,18 +103,19 @@ Check check_buffers(const Settings& settings) {
   const auto whole = number_in_force(settings, kSmuxBuf);
   const auto stream = number_in_force(settings, kStreamBuf);
   if (stream <= whole) return std::nullopt;
-  if (culprit(settings, kStreamBuf, kSmuxBuf) == kSmuxBuf) {
+  if (conflicting_option(settings, kStreamBuf, kSmuxBuf) == kSmuxBuf) {
     return ValidationError{kSmuxBuf, "is smaller than streambuf " + std::to_string(stream)};
   }
   return ValidationError{kStreamBuf, "is larger than smuxbuf " + std::to_string(whole)};
 }
 
-// In a file the public address stands for the next --share; on the command line it would be forgotten.
+// A file keeps the public address for a later --share. On the command line without --init or --share it has
+// no effect, which is an error.
 Check check_init(const Settings& settings) {
   const bool init = !settings.text(kInit).empty();
   if (settings.on(kPrint) && !init) return ValidationError{kPrint, "has a meaning with --init only"};
-  const bool forgotten = settings.source(kPublicAddress) == Source::kFlag && !init && !settings.on(kShare);
-  if (!forgotten || settings.text(kPublicAddress).empty()) return std::nullopt;
+  const bool unused = settings.source(kPublicAddress) == Source::kFlag && !init && !settings.on(kShare);
+  if (!unused || settings.text(kPublicAddress).empty()) return std::nullopt;
   return ValidationError{kPublicAddress, "has a meaning with --init and --share only"};
 }
 
@@ -121,12 +124,12 @@ Check check_mtu(const Settings& settings) {
   static constexpr std::int64_t kMinNoiseMtu = 256;
   const bool noise = settings.text(kCrypt) == "noise" && !settings.has_word(kMtu);
   if (!noise || settings.number(kMtu) >= kMinNoiseMtu) return std::nullopt;
-  if (culprit(settings, kMtu, kCrypt) == kCrypt)
+  if (conflicting_option(settings, kMtu, kCrypt) == kCrypt)
     return ValidationError{kCrypt, "needs an mtu of " + std::to_string(kMinNoiseMtu) + " or more"};
   return ValidationError{kMtu, "must be at least " + std::to_string(kMinNoiseMtu) + " with crypt noise"};
 }
 
-// The kernel would choose one port for UDP and another for TCP.
+// Rejects port 0, for which the kernel would choose different UDP and TCP ports.
 Check check_tcp(const Settings& settings, const Profile& profile) {
   const auto* listened = std::get_if<HostPort>(&profile.local_address);
   if (settings.on(kTcp) && profile.servers.size() > 1)
@@ -145,11 +148,11 @@ const CongestionRow& congestion_row(const Settings& settings) {
   return *row;
 }
 
-/// A controller that measures nothing takes its rate from ratelimit.
+/// A controller without a bandwidth estimate needs ratelimit.
 Check check_congestion(const Settings& settings) {
   if (congestion_row(settings).rate_limit == RateLimitUse::kOptional || settings.number(kRateLimit) > 0)
     return std::nullopt;
-  if (culprit(settings, kCongestion, kRateLimit) == kRateLimit)
+  if (conflicting_option(settings, kCongestion, kRateLimit) == kRateLimit)
     return ValidationError{kRateLimit, "must not be 0 with cc " + settings.text(kCongestion)};
   return ValidationError{kCongestion, "needs a ratelimit other than 0"};
 }
@@ -158,12 +161,12 @@ std::uint32_t u32(const Settings& settings, OptionId id) {
   return static_cast<std::uint32_t>(number_in_force(settings, id));
 }
 
-/// Unset, or set to the word that means the same.
-bool is_left_alone(const Settings& settings, OptionId id) {
+/// True if the option is unset or set to its word, "auto".
+bool is_unset_or_auto(const Settings& settings, OptionId id) {
   return settings.source(id) == Source::kDefault || settings.has_word(id);
 }
 
-// Nobody should have to tune windows: what the user left alone follows the path.
+// Windows and buffers that the user did not set grow with the path's bandwidth-delay product.
 void read_windows(const Settings& settings, LinkSettings& link) {
   link.kcp.send_window = u32(settings, kSendWindow);
   link.kcp.receive_window = u32(settings, kReceiveWindow);
@@ -174,7 +177,7 @@ void read_windows(const Settings& settings, LinkSettings& link) {
   link.smux.buffers_follow_window = is_automatic(settings, kSmuxBuf);
 }
 
-/// The number of a choice in choices_of(), which stands in its enumeration's order.
+/// The enumerator of a choice. REQUIRES: choices_of(id) is in the order of Enum.
 template <typename Enum>
 Enum choice_of(const Settings& settings, OptionId id) {
   const auto words = choices_of(id);
@@ -185,7 +188,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
   static_assert(kMaxHeaders < 128, "the range of mtu must leave room for payload");
   link.kcp.tuning = {settings.number(kNodelay) != 0, milliseconds(settings.number(kInterval)),
                      u32(settings, kResend), settings.number(kNc) != 0};
-  link.kcp.find_mtu = settings.has_word(kMtu);  // from the default on
+  link.kcp.find_mtu = settings.has_word(kMtu);  // the search starts from the default
   if (!link.kcp.find_mtu) link.kcp.mtu = u32(settings, kMtu);
   link.kcp.tuning.congestion = {congestion_row(settings).name};
   link.kcp.tuning.rate = static_cast<std::uint64_t>(settings.number(kRateLimit));
@@ -196,8 +199,7 @@ void read_link(const Settings& settings, LinkSettings& link) {
   link.fec.parity_shards = u32(settings, kParityShard);
   link.smux.version = u32(settings, kSmuxVersion);
   link.smux.keepalive = seconds(settings.number(kKeepAlive));
-  // Three keepalives may be lost before a session is given up; kcptun's fixed 30 s is that at the default
-  // of 10.
+  // A session ends after three lost keepalives. At the default of 10 s this equals kcptun's fixed 30 s.
   link.smux.dead_after = std::max<Duration>(link.smux.dead_after, 3 * link.smux.keepalive);
   link.smux.max_streams = u32(settings, kMaxStreams);
   link.smux.frame_size = u32(settings, kFrameSize);
@@ -272,14 +274,15 @@ bool is_automatic(const Settings& settings, OptionId id) {
   switch (id) {
     case kMtu:
       return settings.has_word(id);
-    case kSendWindow:  // only a controller that models the path knows what to grow it to
-      return is_left_alone(settings, id) && congestion_row(settings).window_grows(settings.number(kNc) != 0);
+    case kSendWindow:  // needs a controller that estimates the bandwidth-delay product
+      return is_unset_or_auto(settings, id) &&
+             congestion_row(settings).window_grows(settings.number(kNc) != 0);
     case kReceiveWindow:
     case kConn:
-      return is_left_alone(settings, id);
+      return is_unset_or_auto(settings, id);
     case kSmuxBuf:
     case kStreamBuf:
-      return is_left_alone(settings, kSmuxBuf) && is_left_alone(settings, kStreamBuf);
+      return is_unset_or_auto(settings, kSmuxBuf) && is_unset_or_auto(settings, kStreamBuf);
     default:
       return false;
   }

@@ -1,4 +1,4 @@
-// Settings to a profile: ranges, choices, combinations, addresses.
+// Makes a profile from settings. Checks ranges, choices, combinations of options, and addresses.
 #pragma once
 
 #include <string>
@@ -9,18 +9,18 @@
 
 namespace kcptun {
 
-/// Writes what --mode means into nodelay, interval, resend and nc; with manual, moves interval into its
-/// range. Returns a warning for that, else "". REQUIRES: nothing.
+/// Sets nodelay, interval, resend and nc to the values of --mode. With mode manual, clamps interval to its
+/// range and returns a warning if that changed it; else returns "".
 std::string apply_mode(Settings& settings);
 
-/// The profile, or the first complaint. REQUIRES: apply_mode() was called.
+/// Returns the profile or the first error. REQUIRES: apply_mode() was called.
 std::variant<Profile, ValidationError> validate(const Settings& settings);
 
-/// True where the program itself chooses the value of an option that takes the word "auto": the window
-/// follows the path, the buffers follow the window, or the mtu is searched for.
+/// True if the program chooses the value of an option that accepts "auto": a window grows with the path,
+/// buffers grow with the window, the mtu is searched for, or sessions are added under load.
 bool is_automatic(const Settings& settings, OptionId id);
 
-/// The number of a kNumber: where it has its word, that of the default. REQUIRES: apply_mode() was called.
+/// The number of a kNumber; the default if the option is set to its word. REQUIRES: apply_mode() was called.
 std::int64_t number_in_force(const Settings& settings, OptionId id);
 
 }  // namespace kcptun

@@ -40,6 +40,7 @@ test     zbar-tools            reads the QR code of a pairing string
 test     nftables              lists the firewall rules of tcp mode in its test
 test     iptables              the rules of the real kcptun in tcp mode
 test     curl                  a SOCKS5 and HTTP CONNECT client
+test     busybox               the shell of OpenWrt and Alpine, for their scripts
 test     iproute2              network namespaces of the lab
 test     iperf3                goodput through the tunnel and the lab
 lint     clang-format-14       formats

@@ -2,21 +2,23 @@
 # Builds and runs the tests of a normal change. The last line is "N passed, N failed"; what this machine does not allow
 # is left out, each with a line that says why, and the last line goes on with ", N skipped".
 #
-#   scripts/test.sh                        unit tests with sanitizers (dev), then end-to-end and interop tests (release)
+#   scripts/test.sh                        unit tests with sanitizers (dev), then simulations that give figures, end-to-end
+#                                          and interop tests (release)
 #   scripts/test.sh --preset PRESET        everything under one preset
-#   scripts/test.sh [--preset P] LABEL...  only these ctest labels; e2e, interop, lab under release, others under dev
+#   scripts/test.sh [--preset P] LABEL...  only these ctest labels; figures, e2e, interop, lab under release, others under
+#                                          dev
 #
 # A label or preset that finds no test fails. JOBS sets the parallel jobs (default: all cores).
 set -eu
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
-programs='e2e|interop|lab|bench|browser' # labels that run the built programs: under release
-built_programs='kcptun-client kcptun-server man-pages link_emulator' # and all that these need
+programs='figures|e2e|interop|lab|bench|browser' # labels that run what is built for speed: under release
+built_programs='kcptun-client kcptun-server man-pages link_emulator figure_programs' # and all that these need
 # ccache knows what it compiled in another clone of the same text.
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 usage() {
-  sed -n '2,9s/^# \{0,1\}//p' "$0"
+  sed -n '2,11s/^# \{0,1\}//p' "$0"
 }
 
 preset="" labels=""
@@ -132,6 +134,7 @@ else
   build release $built_programs
   build dev test_programs
   run_tests dev "$jobs" --label-exclude "^($programs)\$"
+  run_tests release "$jobs" --label-regex '^figures$'
   run_tests release $((3 * jobs)) --label-regex '^(e2e|interop|lab)$' # see tests/e2e/CMakeLists.txt
 fi
 

@@ -11,7 +11,8 @@ struct BufferPool::Chunk {
   Chunk* previous = nullptr;
   Chunk* next = nullptr;
   std::uint8_t* free_list = nullptr;  // a singly linked list through the first bytes of each free buffer
-  std::uint32_t never_used = 0;  // buffers from this index on were never taken: their pages are untouched
+  std::uint32_t first_untouched =
+      0;  // index of the first buffer that was never used, whose pages are untouched
   std::uint32_t out = 0;
 };
 
@@ -70,24 +71,24 @@ void BufferPool::unlink(Chunk* chunk) {
 
 std::uint8_t* BufferPool::take() {
   Chunk* chunk = partial_ ? partial_ : new_chunk();
-  if (chunk->out == 0) fewest_empty_ = std::min(fewest_empty_, --empty_chunks_);
+  if (chunk->out == 0) min_empty_ = std::min(min_empty_, --empty_chunks_);
   std::uint8_t* buffer = chunk->free_list;
   if (buffer) {
     chunk->free_list = next_free(buffer);
   } else {
-    buffer =
-        reinterpret_cast<std::uint8_t*>(chunk) + round_up(sizeof(Chunk)) + chunk->never_used++ * buffer_size_;
+    buffer = reinterpret_cast<std::uint8_t*>(chunk) + round_up(sizeof(Chunk)) +
+             chunk->first_untouched++ * buffer_size_;
   }
   ++chunk->out;
   ++in_use_;
-  if (!chunk->free_list && chunk->never_used == per_chunk_) unlink(chunk);
+  if (!chunk->free_list && chunk->first_untouched == per_chunk_) unlink(chunk);
   return buffer;
 }
 
 void BufferPool::give(std::uint8_t* buffer) {
   Chunk* chunk = chunk_of(buffer);
   KCPTUN_CHECK(chunk->out > 0);
-  const bool was_full = !chunk->free_list && chunk->never_used == per_chunk_;
+  const bool was_full = !chunk->free_list && chunk->first_untouched == per_chunk_;
   next_free(buffer) = chunk->free_list;
   chunk->free_list = buffer;
   --chunk->out;
@@ -102,8 +103,8 @@ void BufferPool::give(std::uint8_t* buffer) {
 }
 
 void BufferPool::trim() {
-  for (; fewest_empty_ > 0; --fewest_empty_, --empty_chunks_) drop(last_);
-  fewest_empty_ = empty_chunks_;
+  for (; min_empty_ > 0; --min_empty_, --empty_chunks_) drop(last_);
+  min_empty_ = empty_chunks_;
 }
 
 }  // namespace kcptun

@@ -48,8 +48,8 @@ class BufferPool {
   std::size_t in_use_ = 0;
   std::size_t chunk_count_ = 0;
   std::size_t empty_chunks_ = 0;
-  std::size_t fewest_empty_ = 0;  // minimum number of empty chunks since the last trim()
-  Chunk* partial_ = nullptr;      // chunks with at least one free buffer; empty chunks are at the back
+  std::size_t min_empty_ = 0;  // minimum number of empty chunks since the last trim()
+  Chunk* partial_ = nullptr;   // chunks with at least one free buffer; empty chunks are at the back
   Chunk* last_ = nullptr;
 };
 

@@ -57,14 +57,14 @@ class KeystreamLanes {
   }
 
   /// The lanes to process now. Lanes after the first one that is not full have no work.
-  const View& view() const { return views_[turn_]; }
+  const View& view() const { return views_[current_]; }
 
   /// Assigns the next lanes. Separate from `advance`, so that a kernel can interleave it with the work on
   /// `view`: it costs almost nothing while the vector units are busy, and loads that follow partial stores do
   /// not stall.
-  [[gnu::always_inline]] void deal_ahead() { fill(views_[turn_ ^ 1]); }
-  /// REQUIRES: deal_ahead() was called.
-  void advance() { turn_ ^= 1; }
+  [[gnu::always_inline]] void assign_next() { fill(views_[current_ ^ 1]); }
+  /// REQUIRES: assign_next() was called.
+  void advance() { current_ ^= 1; }
 
  private:
   using Words = typename VectorOf<kLanes>::Words;
@@ -132,7 +132,7 @@ class KeystreamLanes {
   const Packet* next_;
   const Packet* end_;
   Rest rest_;
-  std::size_t turn_ = 0;
+  std::size_t current_ = 0;
   View views_[2];
   alignas(64) std::uint8_t idle_[kBlock];  // target of idle lanes
 };

@@ -74,7 +74,7 @@ KCPTUN_AVX2 [[gnu::noinline]] void apply_lanes(const Salsa20Key& key, Lanes& lan
   words[6] = load(view.nonce_low);
   words[7] = load(view.nonce_high);
   words[8] = load(view.counter);
-  lanes.deal_ahead();
+  lanes.assign_next();
   for (int i = 0; i < 10; ++i) salsa20_double_round<1>(words);
 #pragma GCC unroll 16
   for (std::size_t w = 0; w < 16; ++w) words[w] += key.input()[w];

@@ -100,7 +100,7 @@ KCPTUN_AVX512 [[gnu::noinline]] void apply_wide(const Salsa20Key& key, Lanes& la
   Wide words[16];
   load_words(key, view, words);
   for (int i = 0; i < 8; ++i) salsa20_double_round<4>(words);
-  lanes.deal_ahead();
+  lanes.assign_next();
   for (int i = 0; i < 2; ++i) salsa20_double_round<4>(words);
   add_words(key, view, words);
   __m512i x[16];

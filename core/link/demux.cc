@@ -28,6 +28,7 @@ Demux::Demux(LinkContext& context, std::size_t max_sessions, const DemuxSettings
     : context_(context), limiter_(max_sessions), settings_(settings), random_(settings.seed) {
   if (!context.credentials) return;
   KCPTUN_CHECK(context.secrets != nullptr);
+  KCPTUN_CHECK(context.credentials->pattern == noise::Pattern::kNNpsk0);  // there is no list of clients
   hello_gate_.emplace(*context.credentials, *context.secrets);
 }
 

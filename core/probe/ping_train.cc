@@ -37,7 +37,7 @@ std::size_t PingTrain::write_ping(TimePoint now, std::uint8_t* out) {
   return kPingBody;
 }
 
-std::size_t PingTrain::write_fill(std::uint8_t* out) {
+std::size_t PingTrain::write_gap_segment(std::uint8_t* out) {
   if (resolved()) return 0;
   lost_[una_] = true;  // the time for anything else to advance una is over
   return write_push(out, conv_, una_, kFillTs | una_);
@@ -58,7 +58,7 @@ void PingTrain::handle(TimePoint now, Bytes body) {
 }
 
 void PingTrain::handle_segment(const Segment& segment, std::uint32_t& newest) {
-  learn_una(segment.una);
+  handle_una(segment.una);
   window_ = std::max<std::uint32_t>(window_, segment.window);
   if (segment.command != KcpCommand::kAck || segment.ts >= sent_.size() || segment.ts != segment.sn) return;
   if (segment.ts == 0) return;
@@ -67,7 +67,7 @@ void PingTrain::handle_segment(const Segment& segment, std::uint32_t& newest) {
 }
 
 // Bounded by what was sent: the peer is not trusted.
-void PingTrain::learn_una(std::uint32_t una) {
+void PingTrain::handle_una(std::uint32_t una) {
   if (una <= sent_.size() && una <= pings_ + 1) una_ = std::max(una_, una);
 }
 

@@ -39,7 +39,7 @@ class PingTrain {
   /// Call it after the last ping has had time to return. Writes the segment at una and returns its size, or
   /// returns 0 if una has passed all pings. Repeat it until una advances.
   /// REQUIRES: kSegmentHeader bytes at `out`.
-  std::size_t write_fill(std::uint8_t* out);
+  std::size_t write_gap_segment(std::uint8_t* out);
   void handle(TimePoint now, Bytes body);
 
   bool heard() const { return replies_ > 0; }
@@ -65,7 +65,7 @@ class PingTrain {
     TimePoint at{};
   };
   void handle_segment(const Segment& segment, std::uint32_t& newest);
-  void learn_una(std::uint32_t una);
+  void handle_una(std::uint32_t una);
 
   const std::uint32_t conv_;
   const std::uint32_t pings_;

@@ -208,7 +208,7 @@ std::optional<StreamEvent> Smux::poll_event() {
     if (!stream || stream->gone) continue;
     if (event.type == StreamEvent::Type::kData && stream->discards) continue;
     event.tag = stream->tag;
-    if (event.type == StreamEvent::Type::kFinished || event.type == StreamEvent::Type::kBroken) {
+    if (event.type == StreamEvent::Type::kFinished || event.type == StreamEvent::Type::kReset) {
       stream->end_delivered = true;
       erase_if_over(event.sid, *stream);
     }

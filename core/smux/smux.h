@@ -34,7 +34,7 @@ struct StreamEvent {
     kFinished,  // the peer has closed its direction
     kWritable,  // the stream had no window, and the peer has since advertised one
     // The peer has reset the stream: nothing more arrives and nothing more is accepted. See consume().
-    kBroken,
+    kReset,
     kEvicted,  // this end has reset the stream and removed it: its owner must free what it holds now
   };
   Type type = Type::kData;
@@ -219,7 +219,7 @@ class Smux {
     bool lingering = false;  // FIN and reset wait until the peer has read
     bool finished = false;   // finish() was called, or the peer accepts no more
     bool peer_finished = false;
-    bool broken = false;         // reset by the peer
+    bool reset_by_peer = false;
     bool discards = false;       // discard_input() was called
     bool is_blocked = false;     // stream_room() returned 0: kWritable is due
     bool end_delivered = false;  // the peer's FIN event was polled

@@ -33,7 +33,7 @@ void Smux::finish(std::uint32_t sid, std::uint32_t position) {
 void Smux::reset_stream(std::uint32_t sid, std::uint32_t position) {
   Stream* stream = find(sid);
   if (!stream || stream->gone) return;
-  if (!stream->broken) {
+  if (!stream->reset_by_peer) {
     if (!stream->finished) stream->fin_due = true;
     // Also if the peer has closed: otherwise the data that it has so far would look like the complete answer.
     if (settings_.version == 2 || peer_is_ours_) stream->reset_due = true;
@@ -66,11 +66,11 @@ void Smux::handle_nop(std::uint32_t sid) {
 
 // In order after the data received before: the owner reads that first.
 void Smux::handle_reset(std::uint32_t sid, Stream& stream) {
-  if (stream.broken) return;
+  if (stream.reset_by_peer) return;
   ++counters_.broken_streams;
-  stream.broken = stream.finished = stream.peer_finished = true;
+  stream.reset_by_peer = stream.finished = stream.peer_finished = true;
   stream.lingering = false;
-  events_.push_back({StreamEvent::Type::kBroken, sid, stream.tag, {}});
+  events_.push_back({StreamEvent::Type::kReset, sid, stream.tag, {}});
 }
 
 // --- ends that wait ---

@@ -51,7 +51,7 @@ bool acknowledged_later(const SendWindow& window) {
 bool HintLimiter::take(Hint hint, TimePoint now) {
   const std::lock_guard lock(mutex_);
   auto& logged = logged_[static_cast<std::size_t>(hint)];
-  if (logged && now - *logged < kQuiet) return false;
+  if (logged && now - *logged < kInterval) return false;
   logged = now;
   return true;
 }
@@ -80,14 +80,16 @@ bool FullSizeWatch::handle_run(TimePoint now, const Kcp& kcp) {
   const SendWindow& window = kcp.send_window();
   const Kcp::Counters& counters = kcp.counters();
   if (window.una() == window.next()) {
-    begin_.reset();
+    baseline_.reset();
     return false;
   }
-  if (!begin_ || begin_->first != window.una()) begin_ = Begin{now, window.una(), counters};
-  const Kcp::Counters& then = begin_->counters;
-  if (now - begin_->at < kAnswerTimeout || counters.retransmitted - then.retransmitted < kCopies)
+  if (!baseline_ || baseline_->first != window.una()) baseline_ = Baseline{now, window.una(), counters};
+  const Kcp::Counters& then = baseline_->counters;
+  if (now - baseline_->at < kAnswerTimeout ||
+      counters.retransmitted - then.retransmitted < kMinRetransmissions)
     return false;
-  const bool heard = counters.in_segments - then.in_segments >= kHeard && counters.repeated == then.repeated;
+  const bool heard =
+      counters.in_segments - then.in_segments >= kMinNewSegments && counters.repeated == then.repeated;
   return heard || acknowledged_later(window);
 }
 

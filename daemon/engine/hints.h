@@ -28,12 +28,12 @@ enum class Hint : std::uint8_t {
 };
 inline constexpr std::size_t kHints = 9;
 
-/// Rate limiter of a tunnel's hints, shared by its threads. Bounds: one line of each kind per kQuiet.
+/// Rate limiter of a tunnel's hints, shared by its threads. Bounds: one line of each kind per kInterval.
 /// Thread-safe.
 class HintLimiter {
  public:
-  static constexpr Duration kQuiet = seconds(600);
-  /// True if the hint may be logged now. It then may not be for the next kQuiet.
+  static constexpr Duration kInterval = seconds(600);
+  /// True if the hint may be logged now. It then may not be for the next kInterval.
   bool take(Hint hint, TimePoint now);
 
  private:
@@ -69,21 +69,21 @@ class FullSizeWatch {
  public:
   // Ten tail-loss probes; a path that loses all of them at random is unusable anyway.
   static constexpr Duration kAnswerTimeout = seconds(5);
-  static constexpr std::uint64_t kCopies = 5;         // retransmissions in that time
-  static constexpr std::uint64_t kHeard = 2;          // new segments from the peer in that time
-  static constexpr std::uint32_t kMaxExamined = 256;  // segments after the first that are examined
+  static constexpr std::uint64_t kMinRetransmissions = 5;  // retransmissions in that time
+  static constexpr std::uint64_t kMinNewSegments = 2;      // new segments from the peer in that time
+  static constexpr std::uint32_t kMaxExamined = 256;       // segments after the first that are examined
 
   /// Call with each run of packets from the peer, after they are handled. True while full-size packets are
   /// dropped.
   bool handle_run(TimePoint now, const Kcp& kcp);
 
  private:
-  struct Begin {  // the state when the segment became the first
+  struct Baseline {  // the state when the segment became the first
     TimePoint at{};
     std::uint32_t first = 0;
     Kcp::Counters counters;
   };
-  std::optional<Begin> begin_;
+  std::optional<Baseline> baseline_;
 };
 
 /// The probable configuration error behind the end of a session; names the field. Empty if it cannot be

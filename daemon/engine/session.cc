@@ -226,7 +226,7 @@ void Session::handle_event(const StreamEvent& event) {
       return connection->handle_peer_finished();
     case StreamEvent::Type::kWritable:
       return connection->handle_writable();
-    case StreamEvent::Type::kBroken:
+    case StreamEvent::Type::kReset:
       return connection->handle_peer_reset();
     case StreamEvent::Type::kEvicted:
       return handle_reset_locally(*connection);

@@ -53,7 +53,7 @@ void Session::handle_end_event(StreamEnd& end, const StreamEvent& event) {
       end.handle_data(event.data);
       return link_.consume(event.sid, event.data.size());
     case StreamEvent::Type::kFinished:
-    case StreamEvent::Type::kBroken:
+    case StreamEvent::Type::kReset:
       return end.handle_peer_ended();
     case StreamEvent::Type::kEvicted:
       end.handle_gone();

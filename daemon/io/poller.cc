@@ -15,7 +15,7 @@ namespace {
 Error refused(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
 
 // The kernel always reports errors and hang-ups. With EPOLLONESHOT it does so only once.
-std::uint32_t quiet_unless(std::uint32_t events) {
+std::uint32_t oneshot_if_none(std::uint32_t events) {
   return events == 0 ? std::uint32_t{EPOLLONESHOT} : events;
 }
 
@@ -64,14 +64,14 @@ Poller& Poller::of(uv_loop_t& loop) {
 
 bool Poller::add(PollHandle& handle, int fd) {
   epoll_event event{};
-  event.events = quiet_unless(0);
+  event.events = oneshot_if_none(0);
   event.data.ptr = &handle;
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void Poller::change(PollHandle& handle, int fd, std::uint32_t events) {
   epoll_event event{};
-  event.events = quiet_unless(events);
+  event.events = oneshot_if_none(events);
   event.data.ptr = &handle;
   KCPTUN_CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0);
 }

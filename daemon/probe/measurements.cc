@@ -58,7 +58,7 @@ void resolve(ProbeSocket& socket, PingTrain& train) {
   receive_until(socket, read_probe_clock() + timeout, handle);
   while (!train.resolved() && read_probe_clock() < end) {
     const std::uint32_t before = train.una();
-    socket.send_body(train.write_fill(socket.body()));
+    socket.send_body(train.write_gap_segment(socket.body()));
     const TimePoint again = read_probe_clock() + timeout;
     while (train.una() == before && read_probe_clock() < again) {
       socket.wait(again);

@@ -12,7 +12,7 @@ namespace kcptun {
 namespace {
 
 // Reads a file that holds a single number. None for "max" or if it cannot be read.
-std::optional<std::uint64_t> number_in(const std::string& path) {
+std::optional<std::uint64_t> read_number(const std::string& path) {
   std::ifstream file(path);
   std::uint64_t number = 0;
   if (!(file >> number)) return std::nullopt;
@@ -29,7 +29,7 @@ std::optional<std::uint64_t> minimum_of_ancestors(const std::string& root, std::
                                                   std::string_view file) {
   std::optional<std::uint64_t> least;
   for (;;) {
-    least = lesser(least, number_in(root + group + '/' + std::string(file)));
+    least = lesser(least, read_number(root + group + '/' + std::string(file)));
     const std::size_t slash = group.rfind('/');
     if (group.empty() || slash == group.npos) return least;
     group.resize(slash);

@@ -17,7 +17,7 @@ namespace {
 constexpr char kBlank = 'x';
 
 // The length remains visible: the kernel fixes the size of this memory.
-void blank(char* text) { std::memset(text, kBlank, std::strlen(text)); }
+void overwrite(char* text) { std::memset(text, kBlank, std::strlen(text)); }
 
 // A key, a token, or a pairing string, which contains a key.
 bool holds_secret(const Option& option, std::string_view value) {
@@ -47,13 +47,13 @@ bool value_is_secret(Role role, std::string_view argument, std::string_view valu
 void hide_secrets(Role role, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (char* value = value_after_equals(role, argv[i])) {
-      blank(value);
+      overwrite(value);
     } else if (i + 1 < argc && value_is_secret(role, argv[i], argv[i + 1])) {
-      blank(argv[++i]);
+      overwrite(argv[++i]);
     }
   }
   for (const char* name : {"KCPTUN_KEY", "SS_PLUGIN_OPTIONS"})
-    if (char* value = std::getenv(name)) blank(value);
+    if (char* value = std::getenv(name)) overwrite(value);
 }
 
 void replace_key_by_digest(ConfiguredTunnel& tunnel) {

@@ -59,9 +59,9 @@ Result<ServiceNotifier> ServiceNotifier::open(const ServiceEnvironment& environm
   const auto period = positive_number(*environment.watchdog_usec);
   if (!period)
     return Error{"WATCHDOG_USEC: \"" + *environment.watchdog_usec + "\" is not a number of microseconds"};
-  const auto for_whom = environment.watchdog_pid ? positive_number(*environment.watchdog_pid) : pid;
-  if (!for_whom) return Error{"WATCHDOG_PID: \"" + *environment.watchdog_pid + "\" is not a process id"};
-  if (*for_whom == pid) notifier.watchdog_ = microseconds(*period);
+  const auto watchdog_pid = environment.watchdog_pid ? positive_number(*environment.watchdog_pid) : pid;
+  if (!watchdog_pid) return Error{"WATCHDOG_PID: \"" + *environment.watchdog_pid + "\" is not a process id"};
+  if (*watchdog_pid == pid) notifier.watchdog_ = microseconds(*period);
   return notifier;
 }
 

@@ -25,7 +25,7 @@ static_assert(std::atomic<uv_async_t*>::is_always_lock_free);
 
 // Signal handlers: async-signal-safe calls only (signal-safety(7)); libuv documents uv_async_send as safe.
 
-void handle_late(int) {
+void handle_timeout(int) {
   pollfd entry{STDERR_FILENO, POLLOUT, 0};
   if (poll(&entry, 1, 0) == 1 && write(STDERR_FILENO, kLate.data(), kLate.size()) < 0) _exit(1);
   _exit(1);
@@ -49,7 +49,7 @@ void set_handler(int number, void (*handler)(int)) {
 }  // namespace
 
 void start_stop_deadline() {
-  set_handler(SIGALRM, handle_late);
+  set_handler(SIGALRM, handle_timeout);
   alarm(kStopTimeoutSeconds);
 }
 
@@ -62,7 +62,7 @@ StopSignals::StopSignals(uv_loop_t& loop, std::function<void()> stop)
                }) == 0);
   async_->data = this;
   stop_async = async_;
-  set_handler(SIGALRM, handle_late);
+  set_handler(SIGALRM, handle_timeout);
   for (const int number : kStopSignals) set_handler(number, handle_stop);
 }
 

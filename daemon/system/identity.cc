@@ -25,7 +25,7 @@ std::optional<Id> number_in(const std::string& text) {
 
 // Calls a reentrant lookup with a buffer that grows until the entry fits. Null if there is no such entry.
 template <typename Entry, typename Query>
-Entry* look_up(Entry& entry, std::vector<char>& buffer, Query query) {
+Entry* lookup_entry(Entry& entry, std::vector<char>& buffer, Query query) {
   Entry* found = nullptr;
   int status = 0;
   do {
@@ -36,26 +36,26 @@ Entry* look_up(Entry& entry, std::vector<char>& buffer, Query query) {
 }
 
 const passwd* find_user(const std::string& name, passwd& entry, std::vector<char>& buffer) {
-  if (const passwd* user = look_up(entry, buffer, [&](auto* e, char* b, std::size_t n, auto** f) {
+  if (const passwd* user = lookup_entry(entry, buffer, [&](auto* e, char* b, std::size_t n, auto** f) {
         return getpwnam_r(name.c_str(), e, b, n, f);
       }))
     return user;
   const auto id = number_in<uid_t>(name);
   if (!id) return nullptr;
-  return look_up(entry, buffer,
-                 [&](auto* e, char* b, std::size_t n, auto** f) { return getpwuid_r(*id, e, b, n, f); });
+  return lookup_entry(entry, buffer,
+                      [&](auto* e, char* b, std::size_t n, auto** f) { return getpwuid_r(*id, e, b, n, f); });
 }
 
 std::optional<gid_t> find_group(const std::string& name) {
   group entry;
   std::vector<char> buffer;
-  if (const group* found = look_up(entry, buffer, [&](auto* e, char* b, std::size_t n, auto** f) {
+  if (const group* found = lookup_entry(entry, buffer, [&](auto* e, char* b, std::size_t n, auto** f) {
         return getgrnam_r(name.c_str(), e, b, n, f);
       }))
     return found->gr_gid;
   const auto id = number_in<gid_t>(name);
   if (!id) return std::nullopt;
-  const group* found = look_up(
+  const group* found = lookup_entry(
       entry, buffer, [&](auto* e, char* b, std::size_t n, auto** f) { return getgrgid_r(*id, e, b, n, f); });
   return found ? std::optional(found->gr_gid) : std::nullopt;
 }
@@ -73,7 +73,7 @@ std::vector<gid_t> groups_of(const passwd& user) {
 }
 
 // Fails early: the caller checks the identity before it binds or dials.
-Result<Identity> possible(Identity identity) {
+Result<Identity> check_possible(Identity identity) {
   if (geteuid() == 0 || (identity.uid == geteuid() && identity.gid == getegid())) return identity;
   return Error{"user " + identity.name + ": only root can switch to another user"};
 }
@@ -90,14 +90,14 @@ Result<Identity> find_identity(const std::string& text) {
   Identity identity{user->pw_uid, user->pw_gid, {}, text};
   if (colon == std::string::npos) {
     identity.groups = groups_of(*user);
-    return possible(std::move(identity));
+    return check_possible(std::move(identity));
   }
   const std::string group_name = text.substr(colon + 1);
   const std::optional<gid_t> group = find_group(group_name);
   if (!group) return Error{"user " + text + ": there is no group " + group_name};
   identity.gid = *group;
   identity.groups = {*group};
-  return possible(std::move(identity));
+  return check_possible(std::move(identity));
 }
 
 Result<gid_t> find_group_id(const std::string& text) {

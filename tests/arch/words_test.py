@@ -38,6 +38,9 @@ GONE = {
     "PassedRun kMaxPassedOn handle_passed_on": "ForwardedPackets",
     "set_aside give_up_on said_at_": "drain, mark_suspect, logged_at_",
     "Greeting Pulse": "Handshake, Watchdog",
+    "kBroken fewest_empty_ deal_ahead learn_una": "kReset, min_empty_, assign_next, handle_una",
+    "culprit behind_secret stranger_error is_left_alone": "conflicting_option, last_flag_is_secret, unexpected_error, is_unset_or_auto",
+    "for_a_while turns_of black_out dark_until_": "run_for, iterations_of, drop_until",
     "Conversation ConversationId ConversationRegistry ConversationDirectory conversations_": "session (docs/architecture.md)",
 }
 # A number that bounds is called kMax or kMin.

@@ -3,7 +3,7 @@
 //   pingpong serve PORT             the target; ends with its standard input
 //   pingpong ping PORT SECONDS      64-byte requests, one at a time
 //   pingpong load PORT SECONDS      the same, one a millisecond, beside a bulk stream that takes all it can
-//   get pingpong connect PORT SECONDS   new connections, each for one byte and its answer, by 16 threads
+//   pingpong connect PORT SECONDS   new connections, each for one byte and its answer, by 16 threads
 //
 // Results are one JSON object on standard output. The first byte of a connection tells the target what it is
 // to be.

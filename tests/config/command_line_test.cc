@@ -137,10 +137,10 @@ TEST_CASE("Normal form is a known flag and a value, pairwise, up to the first st
   const auto normal =
       normalise_arguments({"-ds=1", "-quiet", "--crypt", "-x", "what", "-mode", "fast"}, Role::kClient);
   CHECK(normal.words == Arguments{"--datashard", "1", "--quiet", "true", "--crypt", "-x"});
-  CHECK(normal.stranger == "what");
-  CHECK_FALSE(normal.behind_secret);
-  CHECK(normalise_arguments({"-key", "x", "y"}, Role::kClient).behind_secret);
-  CHECK(normalise_arguments({}, Role::kServer).stranger == std::nullopt);
+  CHECK(normal.unexpected == "what");
+  CHECK_FALSE(normal.last_flag_is_secret);
+  CHECK(normalise_arguments({"-key", "x", "y"}, Role::kClient).last_flag_is_secret);
+  CHECK(normalise_arguments({}, Role::kServer).unexpected == std::nullopt);
 }
 
 TEST_CASE("The nearest name is found within two letters, and none is invented") {

@@ -356,7 +356,7 @@ class Peer {
       while (const auto event = link.poll_event(clock_now())) {
         Stream& stream = conversation.streams[event->sid];
         if (event->type == StreamEvent::Type::kFinished) stream.finished = true;
-        if (event->type == StreamEvent::Type::kBroken) stream.broken = true;
+        if (event->type == StreamEvent::Type::kReset) stream.broken = true;
         if (event->type != StreamEvent::Type::kData) continue;
         stream.received.append(reinterpret_cast<const char*>(event->data.data()), event->data.size());
         stream.unread += event->data.size();
@@ -480,8 +480,8 @@ class World {
   void add_step(Step step) { steps_.push_back(std::move(step)); }
 
   template <typename Condition>
-  bool until(Condition condition, std::chrono::milliseconds patience = kAnswerTimeout) {
-    const auto end = SteadyClock::now() + patience;
+  bool until(Condition condition, std::chrono::milliseconds timeout = kAnswerTimeout) {
+    const auto end = SteadyClock::now() + timeout;
     while (!condition()) {
       if (SteadyClock::now() > end) return false;
       step();
@@ -489,7 +489,7 @@ class World {
     return true;
   }
   /// Runs everything for this long, to check that something does not happen.
-  void for_a_while(std::chrono::milliseconds time) {
+  void run_for(std::chrono::milliseconds time) {
     until([] { return false; }, time);
   }
   void step() {
@@ -508,14 +508,14 @@ class World {
 };
 
 /// Counts a loop's iterations while nothing else drives it: detects a busy loop.
-inline std::size_t turns_of(Engine& loop, std::chrono::milliseconds time) {
+inline std::size_t iterations_of(Engine& loop, std::chrono::milliseconds time) {
   bool over = false;
-  std::size_t turns = 0;
+  std::size_t count = 0;
   TimerHandle alarm(loop.uv(), [&over] { over = true; });
-  CheckHandle counter(loop.uv(), [&turns] { ++turns; });
+  CheckHandle counter(loop.uv(), [&count] { ++count; });
   alarm.start(static_cast<std::uint64_t>(time.count()));
   while (!over) uv_run(&loop.uv(), UV_RUN_ONCE);
-  return turns;
+  return count;
 }
 
 /// Lowers the limit on descriptors during its lifetime.

@@ -37,16 +37,16 @@ std::uint32_t add_bound(Engine& loop, PacketReceiver& receiver) {
 std::uint16_t port_of(const Engine& loop, std::uint32_t index) { return loop.socket(index)->local().port; }
 
 /// The results of sendmmsg: an errno for a number of calls or for a time, then the kernel's own results.
-struct Refusals {
+struct SendErrors {
   static inline int error = 0;
   static inline int left = 0;
-  static inline std::size_t refused = 0;
+  static inline std::size_t count = 0;
   static inline test::SteadyClock::time_point until{};
 
   static void arm(int with, int calls) {
     error = with;
     left = calls;
-    refused = 0;
+    count = 0;
     until = {};
   }
   static void arm(int with, std::chrono::milliseconds time) {
@@ -56,7 +56,7 @@ struct Refusals {
   static int send(int fd, mmsghdr* messages, unsigned count, int flags) {
     if (left > 0 || test::SteadyClock::now() < until) {
       --left;
-      ++refused;
+      ++count;
       errno = error;
       return -1;
     }
@@ -74,7 +74,7 @@ struct Rig final : PacketReceiver, Session::Owner {
         link(Role::kClient, 77, loop.context(), loop.now()) {
     UdpOptions options;
     options.index = loop.next_socket_index();
-    options.syscalls.send = &Refusals::send;
+    options.syscalls.send = &SendErrors::send;
     UdpSocket socket = test::must_connect(loopback(peer.port()), options);
     const Path path{socket.remote(), socket.local(), options.index};
     index = options.index;
@@ -85,7 +85,7 @@ struct Rig final : PacketReceiver, Session::Owner {
   }
   ~Rig() override {
     session.reset();
-    Refusals::arm(0, 0);
+    SendErrors::arm(0, 0);
   }
   void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
     link.handle_packets(now, packets);
@@ -137,7 +137,7 @@ TEST_CASE("an alarm rings at the earliest time asked for, once, and never after 
 
 TEST_CASE("an idle loop waits, and stop() from its mailbox ends run()") {
   const auto loop = test::make_engine(test::plain_profile(Role::kServer));
-  CHECK(test::turns_of(*loop, std::chrono::milliseconds(50)) < 10);
+  CHECK(test::iterations_of(*loop, std::chrono::milliseconds(50)) < 10);
   loop->mailbox().post([&loop] { loop->stop(); });
   loop->run();
 }
@@ -213,7 +213,7 @@ TEST_CASE("a receiver may remove its own socket, and other sockets, while it is 
   raw.send(port_of(*loop, second), "b");
   world.add(*loop);
   CHECK(world.until([&] { return !loop->socket(first); }));
-  world.for_a_while(std::chrono::milliseconds(5));
+  world.run_for(std::chrono::milliseconds(5));
   CHECK(one.bodies.size() + two.bodies.size() == 1);
 }
 
@@ -234,7 +234,7 @@ TEST_CASE("what dispose() is given lives until the wake-up is over, and no longe
 
 TEST_CASE("a batch that a full socket refuses waits for it, and nothing is lost") {
   Rig rig;
-  Refusals::arm(EAGAIN, 5);
+  SendErrors::arm(EAGAIN, 5);
   const auto app = rig.connect();
   rig.world.add(*app);
   const std::string bytes = test::random_bytes(300'000, 1);
@@ -242,13 +242,13 @@ TEST_CASE("a batch that a full socket refuses waits for it, and nothing is lost"
   CHECK(rig.world.until(
       [&] { return !rig.peer.conversations.empty() && rig.received().size() == bytes.size(); }));
   CHECK(rig.received() == bytes);
-  CHECK(Refusals::refused == 5);
+  CHECK(SendErrors::count == 5);
   CHECK(rig.link.kcp().counters().retransmitted <= 5);
   CHECK(rig.loop.udp_counters().datagrams_dropped == 0);
   CHECK_FALSE(rig.loop.blocked());
 }
 
-TEST_CASE("refusals again and again lose nothing, whichever they are") {
+TEST_CASE("repeated send errors of any kind lose nothing") {
   const int error = GENERATE(EAGAIN, ENOBUFS);
   INFO(strerror(error));
   Rig rig;
@@ -258,8 +258,8 @@ TEST_CASE("refusals again and again lose nothing, whichever they are") {
   app->send(bytes);
   int rounds = 0;
   CHECK(rig.world.until([&] {
-    if (Refusals::left <= 0 && rounds < 50) {
-      Refusals::arm(error, 1);
+    if (SendErrors::left <= 0 && rounds < 50) {
+      SendErrors::arm(error, 1);
       ++rounds;
     }
     return !rig.peer.conversations.empty() && rig.received().size() == bytes.size();
@@ -274,7 +274,7 @@ TEST_CASE("while a batch is blocked, what arrives is still passed on") {
   rig.world.add(*app);
   app->send("hello");
   REQUIRE(rig.world.until([&] { return !rig.peer.conversations.empty() && rig.received() == "hello"; }));
-  Refusals::arm(ENOBUFS, std::chrono::milliseconds(300));
+  SendErrors::arm(ENOBUFS, std::chrono::milliseconds(300));
   app->send("blocked");
   REQUIRE(rig.world.until([&] { return rig.loop.blocked(); }));
   rig.peer.only().streams[3].to_send = "answer";
@@ -289,20 +289,20 @@ TEST_CASE("ENOBUFS is tried again by a short timer, not by spinning") {
   rig.world.add(*app);
   app->send("hello");
   REQUIRE(rig.world.until([&] { return !rig.peer.conversations.empty() && rig.received() == "hello"; }));
-  Refusals::arm(ENOBUFS, std::chrono::milliseconds(100));
+  SendErrors::arm(ENOBUFS, std::chrono::milliseconds(100));
   app->send("blocked");
   app->step();
-  const std::size_t turns = test::turns_of(rig.loop, std::chrono::milliseconds(90));
-  INFO(Refusals::refused << " refused sends and " << turns << " turns of the loop in 90 ms");
-  CHECK(Refusals::refused < 300);  // kRetrySendMs is 1
-  CHECK(turns < 500);
+  const std::size_t iterations = test::iterations_of(rig.loop, std::chrono::milliseconds(90));
+  INFO(SendErrors::count << " failed sends and " << iterations << " iterations of the loop in 90 ms");
+  CHECK(SendErrors::count < 300);  // kRetrySendMs is 1
+  CHECK(iterations < 500);
 }
 
 TEST_CASE("a socket removed while its batch is blocked takes its packets along, and the loop goes on") {
   Rig rig;
   const auto app = rig.connect();
   rig.world.add(*app);
-  Refusals::arm(EAGAIN, std::chrono::seconds(30));
+  SendErrors::arm(EAGAIN, std::chrono::seconds(30));
   app->send("lost");
   // The simulated socket always reports writable, so it is retried repeatedly; a real kernel would not report
   // it.
@@ -316,7 +316,7 @@ TEST_CASE("packets of a removed socket never leave by the socket that comes next
   Rig rig;
   const auto app = rig.connect();
   rig.world.add(*app);
-  Refusals::arm(EAGAIN, std::chrono::seconds(30));
+  SendErrors::arm(EAGAIN, std::chrono::seconds(30));
   app->send("for the first peer");
   REQUIRE(rig.world.until([&] { return rig.loop.blocked(); }));
   rig.loop.remove_socket(rig.index);
@@ -329,7 +329,7 @@ TEST_CASE("packets of a removed socket never leave by the socket that comes next
   // The session still exists and would send through its path: it must not be pumped.
   rig.loop.forget(*rig.session);
   CHECK(rig.world.until([&] { return !rig.loop.blocked(); }));
-  rig.world.for_a_while(std::chrono::milliseconds(20));
+  rig.world.run_for(std::chrono::milliseconds(20));
   CHECK(other.heard.empty());
   if (options.index != rig.index) CHECK(rig.loop.next_socket_index() == rig.index);  // free again
 }
@@ -364,7 +364,7 @@ TEST_CASE("a port that nobody answers on does not stop the loop, and the tunnel 
   rig.world.add(app);
   app.send("anybody?");
   REQUIRE(rig.world.until([&] { return rig.loop.udp_counters().pending_errors > 0; }));
-  CHECK(test::turns_of(rig.loop, std::chrono::milliseconds(50)) < 100);
+  CHECK(test::iterations_of(rig.loop, std::chrono::milliseconds(50)) < 100);
   Peer late(Role::kServer, profile.link, test::must_bind(loopback(port)));
   rig.world.add(late);
   CHECK(rig.world.until(

@@ -263,7 +263,7 @@ TEST_CASE("nothing reaches a destination that the rules do not allow") {
   rig.server.rules.allowed = false;
   rig.send("forbidden");
   REQUIRE(rig.world.until([&] { return !rig.server.rules.asked.empty(); }));
-  rig.world.for_a_while(std::chrono::milliseconds(100));
+  rig.world.run_for(std::chrono::milliseconds(100));
   CHECK(rig.echo.heard.empty());
   CHECK_FALSE(DenyAll().permits(socks5_endpoint(loopback(53)), loopback(53)));
   CHECK_FALSE(DenyAll().may_resolve(*socks5_name("localhost", 53)));

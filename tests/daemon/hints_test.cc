@@ -14,9 +14,9 @@ TEST_CASE("A hint is said once in ten minutes, each kind for itself") {
   HintLimiter limiter;
   const TimePoint start{seconds(1000)};
   CHECK(limiter.take(Hint::kMismatch, start));
-  CHECK_FALSE(limiter.take(Hint::kMismatch, start + HintLimiter::kQuiet - microseconds(1)));
+  CHECK_FALSE(limiter.take(Hint::kMismatch, start + HintLimiter::kInterval - microseconds(1)));
   CHECK(limiter.take(Hint::kNoAnswer, start));
-  CHECK(limiter.take(Hint::kMismatch, start + HintLimiter::kQuiet));
+  CHECK(limiter.take(Hint::kMismatch, start + HintLimiter::kInterval));
 }
 
 TEST_CASE("An address is told of once, when its fifth packet does not open") {

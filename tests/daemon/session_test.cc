@@ -147,7 +147,7 @@ TEST_CASE("half-close, the peer first: the answer comes all the same, then all i
   REQUIRE(rig.world.until([&] { return rig.app().ended; }));
   CHECK(rig.app().received == "request");
   CHECK(rig.app().error == 0);
-  rig.world.for_a_while(kMoment);
+  rig.world.run_for(kMoment);
   CHECK_FALSE(rig.stream(sid).finished);
   CHECK(rig.log.count("stream closed") == 0);
   const std::string answer = test::random_bytes(300'000, 3);
@@ -166,9 +166,9 @@ TEST_CASE("half-close, the application first: it still gets what comes, then all
   rig.app().end_sending();
   REQUIRE(rig.world.until([&] { return rig.stream(sid).finished; }));
   CHECK(rig.stream(sid).received == "all I have");
-  rig.world.for_a_while(kMoment);
+  rig.world.run_for(kMoment);
   CHECK_FALSE(rig.app().ended);
-  CHECK(test::turns_of(*rig.owned, kMoment) < 30);  // an idle engine does nothing
+  CHECK(test::iterations_of(*rig.owned, kMoment) < 30);  // an idle engine does nothing
   const std::string more = test::random_bytes(300'000, 4);
   rig.stream(sid).to_send = more;
   rig.stream(sid).ends = true;
@@ -240,7 +240,7 @@ TEST_CASE("a target all of whose addresses are silent is given up after a time")
   const test::UnresponsiveAddress first, second;
   ServerRig rig(test::plain_profile(Role::kServer), {first.address(), second.address()});
   const std::uint32_t sid = rig.peer->open_stream();
-  rig.world.for_a_while(std::chrono::milliseconds(700));  // both attempts are in progress
+  rig.world.run_for(std::chrono::milliseconds(700));  // both attempts are in progress
   CHECK_FALSE(rig.stream(sid).broken);
   CHECK(rig.world.until([&] { return rig.stream(sid).broken; }));
   CHECK(rig.log.count("error=\"Connection timed out\"") == 1);
@@ -419,7 +419,7 @@ TEST_CASE("a half-closed stream on which nothing moves ends, unless the peer is 
   REQUIRE(rig.world.until([&] { return rig.target.apps.size() == 2 && rig.app(1).ended; }));
   CHECK(rig.log.count("stream closed") == 0);
   CHECK(rig.world.until([&] { return rig.log.count("stream closed") == 1; }));
-  rig.world.for_a_while(std::chrono::milliseconds(700));
+  rig.world.run_for(std::chrono::milliseconds(700));
   CHECK(rig.log.count("stream closed") == 1);
 }
 
@@ -437,14 +437,14 @@ TEST_CASE("a target that does not read holds its stream up, within streambuf, an
   REQUIRE(rig.world.until([&] {  // nothing is sent any more
     const std::size_t before = std::exchange(left, rig.stream(stuck).to_send.size());
     if (before != left || left == bytes.size()) return false;
-    rig.world.for_a_while(std::chrono::milliseconds(300));
+    rig.world.run_for(std::chrono::milliseconds(300));
     return rig.stream(stuck).to_send.size() == left;
   }));
   REQUIRE(left > 0);
   CHECK(rig.owned->backlog_pool().in_use() > 0);
   CHECK(rig.owned->backlog_pool().in_use() * rig.owned->backlog_pool().buffer_size() <=
         512 * 1024 + 32 * 1024);
-  CHECK(test::turns_of(*rig.owned, kMoment) < 30);
+  CHECK(test::iterations_of(*rig.owned, kMoment) < 30);
 
   rig.target.reads = true;
   const std::uint32_t other = rig.connected_stream();
@@ -466,10 +466,10 @@ TEST_CASE("a connection whose stream has no window parks, and wakes when it has 
   const std::string bytes = test::random_bytes(12 << 20, 8);
   rig.app().send(bytes);
   REQUIRE(rig.world.until([&] { return rig.stream(sid).received.size() == 262144; }));
-  rig.world.for_a_while(kMoment);
+  rig.world.run_for(kMoment);
   CHECK(rig.stream(sid).received.size() == 262144);  // the initial window
   CHECK(rig.app().unsent());
-  CHECK(test::turns_of(*rig.owned, kMoment) < 30);
+  CHECK(test::iterations_of(*rig.owned, kMoment) < 30);
   rig.peer->reads = true;
   CHECK(rig.world.until([&] { return rig.stream(sid).received.size() == bytes.size(); }));
   CHECK(rig.stream(sid).received == bytes);
@@ -490,9 +490,9 @@ TEST_CASE("connections park while the link has no room, and wake when the peer a
     uv_run(&rig.owned->uv(), UV_RUN_NOWAIT);
   }
   CHECK_FALSE(rig.peer->only().link.closed_reason().size());
-  const std::size_t turns = test::turns_of(*rig.owned, kMoment);
-  INFO(turns << " turns");
-  CHECK(turns < 60);  // only retransmission timers
+  const std::size_t iterations = test::iterations_of(*rig.owned, kMoment);
+  INFO(iterations << " iterations");
+  CHECK(iterations < 60);  // only retransmission timers
   CHECK(rig.world.until([&] {
     for (std::size_t i = 0; i < sids.size(); ++i)
       if (rig.stream(sids[i]).received.size() < bytes[i].size()) return false;
@@ -523,7 +523,7 @@ TEST_CASE("a session of smux version 1 has only the session's budget, and loses 
   REQUIRE(rig.world.until([&] {
     const std::size_t before = std::exchange(left, rig.stream(sid).to_send.size());
     if (before != left || left == bytes.size()) return false;
-    rig.world.for_a_while(std::chrono::milliseconds(300));
+    rig.world.run_for(std::chrono::milliseconds(300));
     return rig.stream(sid).to_send.size() == left;
   }));
   CHECK(left > 0);

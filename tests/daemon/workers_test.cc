@@ -109,7 +109,7 @@ struct ClientRig {
 };
 
 /// False if the tunnel has closed the accepted connection's descriptor.
-bool open_still(int fd) { return fcntl(fd, F_GETFD) != -1; }
+bool is_open(int fd) { return fcntl(fd, F_GETFD) != -1; }
 
 }  // namespace
 
@@ -188,7 +188,7 @@ TEST_CASE("a sid that was broken may be opened again in the same datagram") {
   rig.raw.send(rig.port, push_datagram(1001, 1, breaks + syn(3) + data(3, "two")));
   CHECK(rig.world.until([&] { return rig.app(0).ended; }));
   CHECK(rig.app(0).was_reset());
-  rig.world.for_a_while(kMoment);
+  rig.world.run_for(kMoment);
   // Smux decides whether the second stream is accepted. The first one must be closed for good.
   CHECK(rig.app(0).received == "one");
 }
@@ -204,7 +204,7 @@ TEST_CASE("after shut_down a server opens no more conversations") {
   ServerRig rig;
   rig.part->shut_down();
   rig.raw.send(rig.port, push_datagram(1001, 0, syn(3)));
-  rig.world.for_a_while(kMoment);
+  rig.world.run_for(kMoment);
   CHECK(rig.target.apps.empty());
   CHECK(rig.part->counters().passive_opens == 0);
 }
@@ -307,7 +307,7 @@ TEST_CASE("one slot's session ends alone: the others keep their connections") {
   REQUIRE(rig.world.until([&] { return rig.part->streams() == 2; }));
   rig.push(0, mismatch());
   CHECK(rig.world.until([&] { return one->ended; }));
-  rig.world.for_a_while(kMoment);
+  rig.world.run_for(kMoment);
   CHECK_FALSE(two->ended);
 }
 
@@ -347,7 +347,7 @@ TEST_CASE("connections that wait for a dial are bounded, and served when it is d
     rig.part->take(FileDescriptor(fds.back()), 0);
   }
   std::size_t kept = 0;
-  for (const int fd : fds) kept += open_still(fd);
+  for (const int fd : fds) kept += is_open(fd);
   CHECK(kept == ClientWorker::kMaxWaiting);
   CHECK(rig.log.count("session dialled") == 0);
   CHECK(rig.world.until([&] { return rig.log.count("stream opened") == ClientWorker::kMaxWaiting; }));
@@ -394,8 +394,8 @@ TEST_CASE("an address that cannot be dialled is named, and tried again while con
   part->take(std::move(pair.near), 0);
   World world;
   world.add(*loop);
-  world.for_a_while(std::chrono::milliseconds(1500));  // past the first retry
-  CHECK(open_still(fd));
+  world.run_for(std::chrono::milliseconds(1500));  // past the first retry
+  CHECK(is_open(fd));
   CHECK(log.count("the server cannot be dialled yet") == 1);
   profile.remote = HostPort{"127.0.0.1", 4000, 4000};
   const std::vector<IpEndpoint> known{loopback(4000)};
@@ -440,7 +440,7 @@ TEST_CASE("an expired session keeps its connections, and the next one gets a new
   rig.add_slots();
   const auto one = rig.connect();
   REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));
-  rig.world.for_a_while(std::chrono::milliseconds(250));
+  rig.world.run_for(std::chrono::milliseconds(250));
   const auto two = rig.connect();
   CHECK(rig.world.until([&] { return rig.sessions().size() == 2; }));
   CHECK_FALSE(one->ended);
@@ -460,7 +460,7 @@ TEST_CASE("an expired session that is past scavengettl has its connections reset
   rig.add_slots();
   const auto one = rig.connect();
   REQUIRE(rig.world.until([&] { return rig.sessions().size() == 1; }));
-  rig.world.for_a_while(std::chrono::milliseconds(5));
+  rig.world.run_for(std::chrono::milliseconds(5));
   const auto two = rig.connect();
   CHECK(rig.world.until([&] { return one->ended; }));
   CHECK(one->was_reset());
@@ -476,7 +476,7 @@ TEST_CASE("sessions that expire faster than they are looked at are looked at all
   std::vector<std::unique_ptr<App>> others;
   // One every 200 ms: 3 s in total, and scavenge() runs every second.
   for (int i = 0; i < 15 && !first->ended; ++i) {
-    rig.world.for_a_while(std::chrono::milliseconds(200));
+    rig.world.run_for(std::chrono::milliseconds(200));
     others.push_back(rig.connect());
   }
   CHECK(first->ended);
@@ -511,7 +511,7 @@ TEST_CASE("after shut_down a client takes no more connections") {
   test::TcpPair pair = test::tcp_pair();
   const int fd = pair.near.get();
   rig.part->take(std::move(pair.near), 0);
-  CHECK_FALSE(open_still(fd));
+  CHECK_FALSE(is_open(fd));
 }
 
 // Detects a use after free: run it under AddressSanitizer.

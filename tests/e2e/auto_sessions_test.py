@@ -78,7 +78,7 @@ class Auto(TunnelCase):
                     (await echo(tunnel)).close()
                 self.assertEqual(sessions(tunnel), 2)
         t.run(play(), 60)
-        self.assertEqual(tunnel.client_program.log().count("session added"), 1)
+        t.wait_logged(tunnel.client_program, "session added", times=1)
 
     def test_streams_without_bulk_data_share_one_session(self):
         tunnel = self.tunnel()

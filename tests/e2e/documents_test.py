@@ -23,7 +23,7 @@ import tunnel as t
 from tunnel import OPTIONS
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
-PAGES = ("README.md", "docs/quick-start.md", "docs/install.md", "docs/recipes.md", "docs/forwarding-client.md")
+PAGES = ("README.md", "docs/quick-start.md", "docs/install.md", "docs/recipes.md", "docs/forwarding-client.md", "docs/router.md")
 BLOCK = re.compile(r"(?:^<!-- (run|not run): ([^>]*) -->\n)?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROFILE = re.compile(r"^```json\n(\{.*?\n\})\n```$", re.MULTILINE | re.DOTALL)
 PAIRING = re.compile(r"kcptun://v1/[A-Za-z0-9_\s-]{20,}(?=')")  # as printed: broken into lines

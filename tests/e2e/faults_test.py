@@ -74,7 +74,7 @@ class Descriptors(FaultCase):
             resource.prlimit(client.pid, resource.RLIMIT_NOFILE, usual)
             await asyncio.gather(*crowd)  # none was turned away: they waited to be accepted
         t.run(crowd(), 60)
-        self.assertEqual(client.log().count("accepting pauses"), 1)
+        t.wait_logged(client, "accepting pauses", times=1)
         tunnel.wait_idle()
 
     def test_a_server_without_descriptors_ends_streams_and_not_sessions(self):
@@ -89,7 +89,7 @@ class Descriptors(FaultCase):
             self.assertEqual(t.run(refused(tunnel), 20), b"")
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, usual)
         self.echo(tunnel)
-        self.assertEqual(server.log().count("session opened"), 1)
+        t.wait_logged(server, "session opened", times=1)
         tunnel.wait_idle()
 
 

@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -162,6 +163,11 @@ def _find_nginx_with_stream():
             raise OSError(f"no {path}; scripts/install-deps.sh bench")
 
 
+def _find(program, package):
+    if not shutil.which(program):
+        raise OSError(f"no {program}; apt-get install {package}")
+
+
 NEEDS = {
     "namespaces": _enter_namespace,            # CAP_SYS_ADMIN, CAP_NET_ADMIN, iproute2
     "tun": _open_tun,                          # and /dev/net/tun
@@ -176,6 +182,11 @@ NEEDS = {
     "many-files": _open_many_files,            # ulimit -Hn
     "nginx-stream": _find_nginx_with_stream,   # the packages nginx-light and libnginx-mod-stream
     "debian-kcptun": _find_debians_kcptun,     # the package kcptun, which scripts/test.sh installs
+    "shellcheck": functools.partial(_find, "shellcheck", "shellcheck"),
+    "busybox": functools.partial(_find, "busybox", "busybox"),
+    "ruby": functools.partial(_find, "ruby", "ruby"),
+    "rpmspec": functools.partial(_find, "rpmspec", "rpm"),
+    "makepkg": functools.partial(_find, "makepkg", "makepkg"),
 }
 
 

@@ -137,7 +137,7 @@ class Mistakes(TunnelCase):
         with socket.create_connection((HOST, self.entry), 5) as connection:
             connection.sendall(b"echo\n" + t.payload(1, 5000))
             t.wait_until(lambda: VANISH in client.log(), 25, "the hint of the client")
-        self.assertIn("mtu auto", client.log())
+        t.wait_logged(client, "mtu auto")
         self.assertNotIn(VANISH, server.log())
 
     @machine.needs("tcp-mode")
@@ -170,10 +170,10 @@ class Mistakes(TunnelCase):
         closed = rf"stream closed conv=\w{{8}} sid=\d+ client={address} sent=10 received=5 ms=\d+\n"
         t.wait_until(lambda: re.search(closed, client.log()), 10, "the end of the stream in the client's log")
         t.wait_until(lambda: "stream closed" in server.log(), 10, "the end of the stream in the server's log")
-        self.assertRegex(server.log(), rf"stream closed conv=\w{{8}} sid=\d+ client={HOST}:\d+ sent=5 received=10 ms=\d+\n")
-        self.assertRegex(client.log(), rf"stream opened conv=\w{{8}} sid=\d+ client={address}\n")
+        t.wait_logged(server, re.compile(rf"stream closed conv=\w{{8}} sid=\d+ client={HOST}:\d+ sent=5 received=10 ms=\d+\n"))
+        t.wait_logged(client, re.compile(rf"stream opened conv=\w{{8}} sid=\d+ client={address}\n"))
         for program in (client, server):
-            self.assertRegex(program.log(), rf"\A{time} info tunnel started version=")
+            t.wait_logged(program, re.compile(rf"\A{time} info tunnel started version="))
 
     def test_what_was_wrong_at_a_failed_start_is_said_all_the_same(self):
         server = self.start("server", ["--key", "k"])

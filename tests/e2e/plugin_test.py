@@ -103,7 +103,7 @@ class Shadowsocks(TunnelCase):
     def test_a_refused_option_ends_the_host_program(self):
         _, _, _, client = self.start_pair("127.0.0.1", "mtu=127")
         client.wait_exit(10)
-        self.assertIn("SS_PLUGIN_OPTIONS: mtu: out of range 128..1500", client.log())
+        t.wait_logged(client, "SS_PLUGIN_OPTIONS: mtu: out of range 128..1500")
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ class Reload(ReloadCase):
         t.run(echo(port, self.seed), PATIENCE)
         self.assertEqual(client.count("session dialled"), 1)
         client.reload({**ours, **waiting})
-        self.assertIn("reloaded changes=0", client.log())
+        t.wait_logged(client, "reloaded changes=0")
 
     def test_a_broken_file_changes_nothing_and_is_one_line(self):
         target = self.target()
@@ -260,7 +260,7 @@ class Reload(ReloadCase):
         t.run(traffic.during(break_it), 90)
         t.run(echo(port, self.seed), PATIENCE)
         server.reload(theirs)
-        self.assertIn("reloaded changes=0", server.log())
+        t.wait_logged(server, "reloaded changes=0")
 
     def test_a_log_that_was_moved_away_is_opened_anew(self):
         target = self.target()
@@ -325,8 +325,8 @@ class Several(ReloadCase):
             t.wait_until(lambda n=name: len(self.targets[n].finished) == 1, PATIENCE, f"{name}'s target was used")
             self.assertEqual(client.count(f"tunnel started tunnel={name} "), 1)
             for program in (client, server):
-                self.assertRegex(program.log(), rf"session (dialled|opened) tunnel={name} conv=")
-                self.assertRegex(program.log(), rf"stream closed tunnel={name} conv=")
+                t.wait_logged(program, re.compile(rf"session (dialled|opened) tunnel={name} conv="))
+                t.wait_logged(program, re.compile(rf"stream closed tunnel={name} conv="))
         for program in (client, server):
             program.signal(signal.SIGUSR1)
             for name in names:
@@ -417,7 +417,7 @@ class Several(ReloadCase):
             for name, port in (("new", t.free_port()), ("bad", taken.getsockname()[1])):
                 fields["tunnels"].append({"name": name, "localaddr": f"{HOST}:{port}", "remoteaddr": f"{HOST}:9"})
             client.reload(fields, says="reload failed, configuration unchanged")
-        self.assertRegex(client.log(), r"tunnel bad: cannot listen on TCP")
+        t.wait_logged(client, re.compile(r"tunnel bad: cannot listen on TCP"))
         self.assertFalse(t.can_listen_tcp(int(fields["tunnels"][1]["localaddr"].split(":")[1])))
         before = client.count("stream opened tunnel=home")
         t.run(self.use(["home"]), PATIENCE)

@@ -311,7 +311,7 @@ class Privileges(TunnelCase):
     def test_a_unix_socket_that_the_user_cannot_remove_is_announced(self):
         tunnel = self.tunnel(["--mode", "fast3"], local=os.path.join(self.directory, "local.sock"),
                              client_args=["--user", ANOTHER])
-        self.assertIn("the socket file cannot be removed at exit", tunnel.client_program.log())
+        t.wait_logged(tunnel.client_program, "the socket file cannot be removed at exit")
 
     def test_user_with_a_group_has_that_group_alone(self):
         group = grp.getgrnam("daemon")

@@ -74,7 +74,7 @@ class StallCase(TunnelCase):
     def hint(self, program, text, seconds=20):
         """Waits for the hint, which must be there once."""
         t.wait_until(lambda: text in program.log(), seconds, f"the log says: {text}")
-        self.assertEqual(program.log().count(text), 1)
+        t.wait_logged(program, text, times=1)
 
 
 class Paused(StallCase):

@@ -236,7 +236,7 @@ class States(Watched):
         self.assertEqual(fetch(self.client_port, "/healthz?peer=1"), "ok\n")
         t.run(t.echo_once(tunnel, self.seed, 100_000), 30)
         self.assertEqual(status_code(self.server_port, "/healthz?peer=1"), 200)
-        self.assertEqual(tunnel.client_program.log().count("server answers rtt_ms="), 1)
+        t.wait_logged(tunnel.client_program, "server answers rtt_ms=", times=1)
         tunnel.server_program.kill()
         failed = self.wait_state("refused", "no answer")
         self.assertAlmostEqual(failed["unanswered_since_seconds"], time.time(), delta=30)

@@ -67,6 +67,16 @@ def wait_until(condition, seconds, what, step=0.01):
         time.sleep(step)
 
 
+def wait_logged(program, what, times=None, seconds=10):
+    """Until the program's log, which a thread of its own writes, has `what`, a text or a pattern; `times` is exact."""
+    def count():
+        log = program.log()
+        return log.count(what) if isinstance(what, str) else len(what.findall(log))
+    wait_until(lambda: count() >= (times or 1), seconds, f"{what!r} in the log")
+    if times is not None and count() > times:
+        raise Failure(f"{what!r} is {count()} times in the log, not {times}")
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Ports
 

@@ -147,7 +147,7 @@ class Debian(UdpCase):
         self.wait_for_line(lambda: connection.send(b"nobody reads this"), self.client, REFUSED)
         beside.sendall(b"echo\nstill here")
         self.assertEqual(beside.recv(10, socket.MSG_WAITALL), b"still here")
-        self.assertEqual(self.client.log().count(REFUSED), 1)
+        t.wait_logged(self.client, REFUSED, times=1)
 
 
 

@@ -224,7 +224,7 @@ class Pair {
         KCPTUN_CHECK((half.finished && half.read == half.written) || it->second.given_up);
         half.end_seen = true;
         return;
-      case StreamEvent::Type::kBroken:
+      case StreamEvent::Type::kReset:
         KCPTUN_CHECK(it->second.given_up);
         KCPTUN_CHECK(half.read == half.written);  // a reset comes behind the bytes
         if (unread_[end][event.sid] == 0) links_[end]->reset_stream(event.sid);

@@ -92,7 +92,7 @@ class Owner {
         forget(event->sid);
       }
       // What came before can still be read.
-      if (event->type == StreamEvent::Type::kBroken) KCPTUN_CHECK(smux_.stream_room(event->sid) == 0);
+      if (event->type == StreamEvent::Type::kReset) KCPTUN_CHECK(smux_.stream_room(event->sid) == 0);
       if (event->type != StreamEvent::Type::kData) continue;
       for (const std::uint8_t byte : event->data) sum_ += byte;
       const std::uint8_t answer = input.u8();

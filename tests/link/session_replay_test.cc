@@ -105,7 +105,7 @@ struct Output {
           break;
         case StreamEvent::Type::kWritable:
           break;
-        case StreamEvent::Type::kBroken:
+        case StreamEvent::Type::kReset:
         case StreamEvent::Type::kEvicted:
           FAIL("stream " << event->sid << " broke");
           break;

@@ -76,7 +76,7 @@ Truth run(PingTrain& train, double up_loss, double down_loss, int tick, std::uin
     if (is_ping) {
       size = train.write_ping(now, body.data());
     } else if (++quiet > 60 && quiet % 60 == 1) {
-      size = train.write_fill(body.data());
+      size = train.write_gap_segment(body.data());
     }
     body.resize(size);
     if (size > 0) {

@@ -44,7 +44,7 @@ BulkFacts wandering() {
 
 BulkFacts bunched_acks() {
   SimSettings s = settings_on({50, 100, 0}, 2048);
-  s.to_client.grain = milliseconds(20);
+  s.to_client.arrival_granularity = milliseconds(20);
   return on_path(s, seconds(15));
 }
 

@@ -108,7 +108,7 @@ TEST_CASE("where not even fragments pass any more, a session whose peer is heard
 TEST_CASE("an outage says nothing about sizes, and the search costs an idle session nothing for long") {
   SimPair pair(settings_with_mtu(1472), {transfer(5'000'000, 5'000'000)}, 1);
   CHECK(pair.run(TimePoint(seconds(30)), [&] { return pair.settled() && both_found(pair, 1472); }));
-  pair.network().black_out(pair.now() + seconds(10));
+  pair.network().drop_until(pair.now() + seconds(10));
   pair.run(pair.now() + seconds(10), [] { return false; });
   CHECK(both_found(pair, 1472));
   pair.run(pair.now() + seconds(20), [] { return false; });

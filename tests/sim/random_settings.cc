@@ -61,7 +61,7 @@ SimPath random_path(Random& random) {
     path.rate = log_uniform(random, 50000, 5000000);
     path.queue = 1500 * log_uniform(random, 10, 300);
   }
-  if (random.chance(0.6)) path.grain = milliseconds(1 + random.below(10));
+  if (random.chance(0.6)) path.arrival_granularity = milliseconds(1 + random.below(10));
   return path;
 }
 

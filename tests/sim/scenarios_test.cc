@@ -112,7 +112,7 @@ TEST_CASE("streams survive 10 s of darkness and go on soon after") {
   SimPair pair(s, {p}, 1);
   pair.run(TimePoint(seconds(2)), [] { return false; });
   const TimePoint light = pair.now() + seconds(10);
-  pair.network().black_out(light);
+  pair.network().drop_until(light);
   pair.run(light, [] { return false; });
   const std::uint64_t before = pair.server().flows.received();
   CHECK(pair.run(light + seconds(1), [&] { return pair.server().flows.received() > before; }));
@@ -156,7 +156,7 @@ TEST_CASE("a session whose network never comes back is over 30 s after its last 
     if (std::exchange(seen, packets_sent(pair)) != seen) last = pair.now();
   }
   CHECK(last > TimePoint(seconds(5)));  // a keepalive was sent, at the time set by its spread
-  pair.network().black_out(TimePoint(seconds(1000)));
+  pair.network().drop_until(TimePoint(seconds(1000)));
   CHECK_FALSE(pair.run(TimePoint(seconds(60)), [] { return false; }));
   CHECK(pair.failure() == "a link closed: nothing arrived from the peer for too long");
   CHECK(pair.now() > last + seconds(30) - milliseconds(200));
@@ -230,7 +230,7 @@ TEST_CASE("moving bytes allocates nothing per packet") {
   s.client.compress = s.server.compress = compress;
   if (!fec) s.client.fec = s.server.fec = {0, 0};
   s.to_server.delay = s.to_client.delay = milliseconds(5);
-  s.to_server.grain = s.to_client.grain = milliseconds(1);
+  s.to_server.arrival_granularity = s.to_client.arrival_granularity = milliseconds(1);
   SimPair pair(s, {plan(std::size_t{24} << 20, 0)}, 1);
   REQUIRE(pair.run(TimePoint(seconds(60)), [&] { return pair.server().flows.received() > 8u << 20; }));
   const std::uint64_t allocated = allocations();

@@ -208,7 +208,7 @@ class SimFlows {
         break;
       case StreamEvent::Type::kEvicted:
         return fail("a stream was given up");
-      case StreamEvent::Type::kBroken:
+      case StreamEvent::Type::kReset:
         if (!flow.plan->is_reset_locally()) fail("a stream broke");
         if (flow.received <
             (role_ == Role::kClient ? flow.plan->server_abandons : flow.plan->client_abandons))

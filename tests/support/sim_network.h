@@ -34,7 +34,8 @@ struct SimPath {
   bool fragments = true;     // false: drops all larger datagrams
   std::uint64_t queue = 0;   // in bytes: the bottleneck's queue; further datagrams are dropped
   std::uint64_t header = 0;  // bytes of headers per datagram on the wire
-  Duration grain{0};         // arrivals are rounded to multiples of this, so that the receiver reads batches
+  Duration arrival_granularity{
+      0};  // rounds arrivals up to multiples of this; the receiver then reads batches
 };
 
 class SimNetwork {
@@ -56,7 +57,7 @@ class SimNetwork {
     digest(static_cast<std::uint64_t>(now.time_since_epoch().count()) * 2 + (to == Role::kServer));
     digest(bytes);
     const bool too_large = d.path.mtu > 0 && bytes.size() > d.path.mtu && (whole || !d.path.fragments);
-    if (now < dark_until_ || lost(d) || too_large) {
+    if (now < drop_until_ || lost(d) || too_large) {
       ++d.counters.dropped;
       return;
     }
@@ -101,7 +102,7 @@ class SimNetwork {
     for (Direction& d : directions_) d.path.fragments = false;
   }
   /// Drops everything sent before `until`.
-  void black_out(TimePoint until) { dark_until_ = until; }
+  void drop_until(TimePoint until) { drop_until_ = until; }
 
   std::optional<TimePoint> next_arrival(Role at) const {
     const Direction& d = direction(at);
@@ -184,8 +185,9 @@ class SimNetwork {
   void deliver(Direction& d, TimePoint out, Bytes bytes) {
     TimePoint at = out + d.path.delay + up_to(d.random, d.path.jitter);
     if (d.path.reorder > 0 && d.random.chance(d.path.reorder)) at += up_to(d.random, d.path.reorder_by);
-    if (const std::int64_t grain = d.path.grain.count(); grain > 0)
-      at = TimePoint(Duration((at.time_since_epoch().count() + grain - 1) / grain * grain));
+    if (const std::int64_t arrival_granularity = d.path.arrival_granularity.count(); arrival_granularity > 0)
+      at = TimePoint(Duration((at.time_since_epoch().count() + arrival_granularity - 1) /
+                              arrival_granularity * arrival_granularity));
     Arrival arrival{at, ++transmit_number_, {bytes.begin(), bytes.end()}};
     if (d.path.flip > 0 && d.random.chance(d.path.flip)) {
       for (std::uint32_t flips = 1 + d.random.below(3); flips > 0; --flips) {
@@ -204,7 +206,7 @@ class SimNetwork {
   }
 
   std::array<Direction, 2> directions_;
-  TimePoint dark_until_{};
+  TimePoint drop_until_{};
   std::uint64_t transmit_number_ = 0;
   std::uint64_t digest_ = 0xcbf29ce484222325u;
 };

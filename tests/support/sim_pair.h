@@ -130,7 +130,7 @@ class SimPair {
   /// The server loses its state. Packets in flight still reach it.
   void restart_server() {
     session_entry_ = nullptr;
-    gate_.emplace(now_);
+    replay_cache_.emplace(now_);
     demux_ = std::make_unique<Demux>(server_.context, 16, place());
     std::destroy_at(&server_.flows);
     std::construct_at(&server_.flows, Role::kServer, plans_, 1);
@@ -139,7 +139,7 @@ class SimPair {
  private:
   DemuxSettings place() {
     DemuxSettings place;
-    place.admission = &*gate_;
+    place.admission = &*replay_cache_;
     return place;
   }
   static bool empty(const Link& link) {
@@ -254,7 +254,7 @@ class SimPair {
   SimEnd client_;
   SimEnd server_;
   std::unique_ptr<Link> link_;
-  std::optional<ReplayCache> gate_{now_ - seconds(600)};  // the server started long ago
+  std::optional<ReplayCache> replay_cache_{now_ - seconds(600)};  // the server started long ago
   std::unique_ptr<Demux> demux_;
   SessionEntry* session_entry_ = nullptr;
   SimCompanion* companion_ = nullptr;

@@ -34,7 +34,7 @@ Result<std::unique_ptr<FakeTcpClient>> FakeTcpClient::connect(const IpEndpoint& 
 
 // False, with errno: failed immediately.
 bool FakeTcpClient::begin() {
-  begun_ms_ = now_ms();
+  started_ms_ = now_ms();
   const SocketAddress name = to_sockaddr(remote_);
   FileDescriptor fd(::socket(family_of(remote_), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid() || !hide_data_from_kernel(fd.get())) return false;
@@ -72,7 +72,7 @@ void FakeTcpClient::finish(FileDescriptor established) {
 
 FakeTcpConnection* FakeTcpClient::connection_for(const Path&, std::span<const Packet> lost) {
   if (FakeTcpConnection* connection = newest()) return connection;
-  if (!connecting_.valid() && now_ms() - begun_ms_ >= kRetryMs) begin();
+  if (!connecting_.valid() && now_ms() - started_ms_ >= kRetryMs) begin();
   if (connecting_.valid()) hold(lost);
   return nullptr;
 }

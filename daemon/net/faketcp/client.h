@@ -39,7 +39,7 @@ class FakeTcpClient final : public FakeTcpSocket {
   Firewall& firewall_;
   IpEndpoint local_;
   FileDescriptor connecting_;
-  std::int64_t begun_ms_ = 0;
+  std::int64_t started_ms_ = 0;
   std::vector<std::vector<std::uint8_t>> held_;
 };
 

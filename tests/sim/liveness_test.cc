@@ -22,7 +22,7 @@ SimSettings settings_with_delay(Duration one_way) {
 }
 
 /// Writes a few messages with gaps of about `pause`: long idle times by choice.
-FlowPlan talker(std::size_t bytes, Duration pause) {
+FlowPlan sparse_writer(std::size_t bytes, Duration pause) {
   FlowPlan p;
   p.request = p.answer = bytes;
   p.pause = 0.5;
@@ -48,7 +48,8 @@ TEST_CASE("30 % loss makes no peer suspect") {
     CAPTURE(seed);
     SimSettings s = settings_with_delay(milliseconds(seed % 2 ? 25 : 100));
     s.to_server.loss = s.to_client.loss = 0.3;
-    SimPair pair(s, {talker(200'000, milliseconds(1500)), talker(2'000'000, milliseconds(50))}, seed);
+    SimPair pair(s, {sparse_writer(200'000, milliseconds(1500)), sparse_writer(2'000'000, milliseconds(50))},
+                 seed);
     CHECK_FALSE(ever_suspected_dead(pair, seconds(60)));
     CHECK(pair.failure() == "");
   }
@@ -60,7 +61,8 @@ TEST_CASE("a round trip of 2 s makes no peer suspect, with loss and jitter too")
     SimSettings s = settings_with_delay(milliseconds(1000));
     s.to_server.jitter = milliseconds(seed % 3 * 10);
     if (seed % 2) s.to_server.loss = s.to_client.loss = 0.05;
-    SimPair pair(s, {talker(200'000, milliseconds(1500)), talker(1'000'000, milliseconds(50))}, seed);
+    SimPair pair(s, {sparse_writer(200'000, milliseconds(1500)), sparse_writer(1'000'000, milliseconds(50))},
+                 seed);
     CHECK_FALSE(ever_suspected_dead(pair, seconds(90)));
     CHECK(pair.failure() == "");
   }
@@ -73,12 +75,12 @@ TEST_CASE("outages of 5 s end no session, and are no restart") {
     s.to_server.reorder = s.to_client.reorder = 0.1;
     s.to_server.reorder_by = s.to_client.reorder_by = milliseconds(900);
     s.to_server.duplicate = s.to_client.duplicate = 0.1;
-    SimPair pair(s, {talker(5'000'000, milliseconds(200))}, seed);
+    SimPair pair(s, {sparse_writer(5'000'000, milliseconds(200))}, seed);
     ever_suspected_dead(pair, milliseconds(50));
     bool suspected_dead = false;
     for (int outage = 0; outage < 3; ++outage) {
       ever_suspected_dead(pair, milliseconds(100 + 31 * (seed % 7)));
-      pair.network().black_out(pair.now() + seconds(5));
+      pair.network().drop_until(pair.now() + seconds(5));
       suspected_dead |= ever_suspected_dead(pair, seconds(5));
     }
     CHECK(suspected_dead);  // as expected
@@ -106,7 +108,7 @@ TEST_CASE("a server that forgot the session is found out soon, whoever was sendi
     late.opens_at = TimePoint(seconds(7));
     SimPair pair(s, {p, late}, seed);
     ever_suspected_dead(pair, seconds(4));
-    pair.network().black_out(pair.now() + seconds(1));
+    pair.network().drop_until(pair.now() + seconds(1));
     pair.restart_server();
     const TimePoint back = pair.now() + seconds(1);
     pair.run(back + seconds(20), [] { return false; });
@@ -120,9 +122,9 @@ TEST_CASE("a server that forgot the session is found out soon, whoever was sendi
 }
 
 TEST_CASE("an unreachable server is suspect 3 s after something was sent, not before") {
-  SimPair pair(settings_with_delay(milliseconds(20)), {talker(100'000'000, milliseconds(10))}, 1);
+  SimPair pair(settings_with_delay(milliseconds(20)), {sparse_writer(100'000'000, milliseconds(10))}, 1);
   CHECK_FALSE(ever_suspected_dead(pair, seconds(2)));
-  pair.network().black_out(TimePoint(seconds(1000)));
+  pair.network().drop_until(TimePoint(seconds(1000)));
   const TimePoint dark = pair.now();
   CHECK_FALSE(ever_suspected_dead(pair, milliseconds(3000)));
   CHECK(ever_suspected_dead(pair, milliseconds(500)));
