@@ -63,7 +63,7 @@ constexpr std::array<Option, kOptionCount> kOptions{{
     {kKeyFile, kSecurity, kB, kText, kRestart, "key-file", "", "key-file", {}, "", "",
      "read the key from this file, which others must not be able to read; $CREDENTIALS_DIRECTORY/NAME: from systemd"},
     {kCrypt, kSecurity, kB, kChoice, kRestart, "crypt", "", "crypt", {}, "aes", "aes",
-     "the cipher, the same on both sides; xchacha20-poly1305 between kcptun-uv's own programs only"},
+     "the cipher, the same on both sides; xchacha20-poly1305 and noise between kcptun-uv's own programs only"},
     {kQpp, kSecurity, kB, kSwitch, kRestart, "QPP", "", "qpp", {}, "", "",
      "add Quantum Permutation Pads to every stream"},
     {kQppCount, kSecurity, kB, kNumber, kRestart, "QPPCount", "", "qpp-count", {1, 65535}, "61", "61",

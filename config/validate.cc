@@ -134,6 +134,16 @@ Check check_init(const Settings& settings) {
   return ValidationError{kPublicAddress, "has a meaning with --init and --share only"};
 }
 
+// The first packets of a session hold its handshake too.
+Check check_mtu(const Settings& settings) {
+  static constexpr std::int64_t kMinNoiseMtu = 256;
+  const bool noise = settings.text(kCrypt) == "noise" && !settings.has_word(kMtu);
+  if (!noise || settings.number(kMtu) >= kMinNoiseMtu) return std::nullopt;
+  if (conflicting_option(settings, kMtu, kCrypt) == kCrypt)
+    return ValidationError{kCrypt, "needs an mtu of " + std::to_string(kMinNoiseMtu) + " or more"};
+  return ValidationError{kMtu, "must be at least " + std::to_string(kMinNoiseMtu) + " with crypt noise"};
+}
+
 // Rejects port 0, for which the kernel would choose different UDP and TCP ports.
 Check check_tcp(const Settings& settings, const Profile& profile) {
   const auto* listened = std::get_if<HostPort>(&profile.local_address);
@@ -311,6 +321,7 @@ std::variant<Profile, ValidationError> validate(const Settings& settings) {
   if (auto bad = check_shards(settings)) return *bad;
   if (auto bad = check_buffers(settings)) return *bad;
   if (auto bad = check_congestion(settings)) return *bad;
+  if (auto bad = check_mtu(settings)) return *bad;
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/base/time.h"
@@ -32,12 +33,13 @@ enum class Cipher : std::uint8_t {
   kAes128Gcm,
   kNull,
   kXChaCha20Poly1305,
+  kNoise,
 };
 struct CipherName {
   std::string_view name;
   Cipher cipher;
 };
-inline constexpr std::array<CipherName, 16> kCipherNames{{
+inline constexpr std::array<CipherName, 17> kCipherNames{{
     {"aes", Cipher::kAes},
     {"aes-128", Cipher::kAes128},
     {"aes-192", Cipher::kAes192},
@@ -54,7 +56,10 @@ inline constexpr std::array<CipherName, 16> kCipherNames{{
     {"aes-128-gcm", Cipher::kAes128Gcm},
     {"null", Cipher::kNull},
     {"xchacha20-poly1305", Cipher::kXChaCha20Poly1305},  // between programs of this project only
+    {"noise", Cipher::kNoise},                           // the same
 }};
+/// Those whose Suite seals and opens packets without a session: all but the last.
+inline constexpr auto kStandaloneCipherNames = std::span(kCipherNames).first<kCipherNames.size() - 1>();
 
 /// What a key begins with whose rest is 256 random bits in base64url, as --genkey prints them: a suite that
 /// would stretch a password takes it as it is (docs/develop/protocol.md section 11).

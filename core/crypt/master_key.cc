@@ -8,9 +8,7 @@
 namespace kcptun {
 namespace {
 
-// Argon2id's salt and cost are part of the protocol: both ends must use the same.
-constexpr std::string_view kArgonSalt = "kcptun-uv aead 1";
-static_assert(kArgonSalt.size() == crypto_pwhash_argon2id_SALTBYTES);
+// Argon2id's cost, like the salts in the suite table, is part of the protocol: both ends must use the same.
 constexpr unsigned long long kArgonPasses = 2;
 constexpr std::size_t kArgonMemory = 64 * 1024 * 1024;
 // The message whose BLAKE2b hash under a raw key is the suite's key. Part of the protocol.
@@ -38,6 +36,8 @@ MasterKey::MasterKey(std::string_view key) {
 
 Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
   if (suite_row(cipher).derivation == KeyDerivation::kPbkdf2) return MasterKey(key);
+  const std::string_view salt = suite_row(cipher).argon_salt;
+  KCPTUN_CHECK(salt.size() == crypto_pwhash_argon2id_SALTBYTES);
   prepare_sodium();
   MasterKey derived;
   if (key.starts_with(kRawKeyPrefix)) {
@@ -53,8 +53,8 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
   }
   // Keys are shorter than Argon2's limit of 4 GiB, so lack of memory is the only possible failure.
   if (crypto_pwhash_argon2id(derived.pass_.data(), derived.pass_.size(), key.empty() ? "" : key.data(),
-                             key.size(), reinterpret_cast<const unsigned char*>(kArgonSalt.data()),
-                             kArgonPasses, kArgonMemory, crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
+                             key.size(), reinterpret_cast<const unsigned char*>(salt.data()), kArgonPasses,
+                             kArgonMemory, crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
     return Error{"no memory to derive the key: Argon2id takes 64 MiB for a moment"};
   return derived;
 }

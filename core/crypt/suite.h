@@ -21,7 +21,7 @@ struct Credentials;
 /// The derivation of a suite's 32 key bytes from the user's key (docs/develop/protocol.md sections 3 and 11).
 enum class KeyDerivation : std::uint8_t {
   kPbkdf2,    // PBKDF2-HMAC-SHA1(key, "kcp-go", 4096 iterations): kcptun's derivation; takes milliseconds
-  kArgon2id,  // Argon2id 1.3 (key, "kcptun-uv aead 1", 2 passes over 64 MiB, 1 lane): takes 0.1 s
+  kArgon2id,  // Argon2id 1.3 (key, the suite's salt, 2 passes over 64 MiB, 1 lane): takes 0.1 s
 };
 
 /// Derive it once and share it. Wiped on destruction.
@@ -61,7 +61,7 @@ class Suite {
                                      Dispatch dispatch = Dispatch::kBest);
 
   /// Bytes before and after the body in an encrypted packet: 20/0, 12/16 (aes-128-gcm), 44/16
-  /// (xchacha20-poly1305) or 0/0 (null).
+  /// (xchacha20-poly1305), 16/16 (noise) or 0/0 (null).
   virtual std::size_t header_size() const = 0;
   virtual std::size_t trailer_size() const = 0;
 

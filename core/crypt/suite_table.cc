@@ -7,6 +7,7 @@
 #include "core/crypt/checksummed_suite.h"
 #include "core/crypt/gcm_suite.h"
 #include "core/crypt/gcrypt_cfb.h"
+#include "core/crypt/noise_suite.h"
 #include "core/crypt/salsa20.h"
 #include "core/crypt/stream_ciphers.h"
 #include "core/crypt/tea.h"
@@ -50,6 +51,10 @@ constexpr std::string_view kSession =
     "restart, if both "
     "ends have the right time; no forward secrecy";
 
+constexpr std::string_view kNoiseSessions =
+    "hides the content and refuses packets that were changed, sent back or played again, also after a "
+    "restart, if both ends have the right time; forward secrecy from the server's first answer on";
+
 /// null: no encryption layer.
 class NullSuite final : public Suite {
  public:
@@ -78,7 +83,9 @@ constexpr std::array<SuiteRow, kCipherNames.size()> kTable{{
     {Cipher::kAes128Gcm, PacketFormat::kGcm, 16, 16, GCRY_CIPHER_AES128, nullptr, kGcm},
     {Cipher::kNull, PacketFormat::kPlain, 0, 0, 0, nullptr, kNothing},
     {Cipher::kXChaCha20Poly1305, PacketFormat::kSession, 32, 0, 0, nullptr, kSession,
-     KeyDerivation::kArgon2id},
+     KeyDerivation::kArgon2id, "kcptun-uv aead 1"},
+    {Cipher::kNoise, PacketFormat::kNoise, 32, 0, 0, nullptr, kNoiseSessions, KeyDerivation::kArgon2id,
+     "kcptun-uv noise1"},
 }};
 constexpr bool rows_match_names() {
   for (std::size_t i = 0; i < kTable.size(); ++i)
@@ -117,6 +124,8 @@ std::unique_ptr<Suite> Suite::make(Cipher cipher, const MasterKey& key,
       return std::make_unique<NullSuite>();
     case PacketFormat::kSession:
       return std::make_unique<XChaChaSuite>(key.bytes(), nonce_seed);
+    case PacketFormat::kNoise:
+      return std::make_unique<NoiseSuite>(noise::Credentials::of_shared_key(noise::SecretKey(key.bytes())));
   }
   KCPTUN_CHECK(false);
   return nullptr;

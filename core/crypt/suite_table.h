@@ -12,7 +12,7 @@
 
 namespace kcptun {
 
-enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kPlain, kSession };
+enum class PacketFormat : std::uint8_t { kChecksummed, kGcm, kPlain, kSession, kNoise };
 
 struct SuiteRow {
   Cipher cipher;
@@ -25,6 +25,7 @@ struct SuiteRow {
   // What it protects and what it does not, for the log; docs/security.md has the details.
   std::string_view protects;
   KeyDerivation derivation = KeyDerivation::kPbkdf2;
+  std::string_view argon_salt{};  // 16 bytes; for kArgon2id. Part of the protocol.
 };
 
 /// One row for each Cipher, in the order of the enumeration.

@@ -131,9 +131,9 @@ int probe_each(const RunSubcommand& run, const MasterKey& key) {
 }  // namespace
 
 int run_probe(const RunSubcommand& run) {
-  if (run.profile.crypt == Cipher::kXChaCha20Poly1305) {
-    return give_up(
-        "a server with crypt xchacha20-poly1305 answers whole sessions only; bench measures through one");
+  if (run.profile.crypt == Cipher::kXChaCha20Poly1305 || run.profile.crypt == Cipher::kNoise) {
+    return give_up("a server with crypt " + cipher_name(run.profile.crypt) +
+                   " answers whole sessions only; bench measures through one");
   }
   const Result<MasterKey> derived = MasterKey::derive(run.profile.key, run.profile.crypt);
   if (!derived) return give_up(derived.error());

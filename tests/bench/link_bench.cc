@@ -169,7 +169,7 @@ const bool registered = [] {
     if (std::string_view(label) != "512K")
       add("BenchmarkSinkSpeed" + std::string(label), sink, Answer::kNothing, bytes);
   }
-  for (const CipherName& row : kCipherNames) {
+  for (const CipherName& row : kStandaloneCipherNames) {
     const std::string name(row.name);
     add("link_sink/" + name + "/fec/1M", {row.cipher, {}, false}, Answer::kNothing, 1 << 20);
     if (row.cipher == Cipher::kNone || row.cipher == Cipher::kAes128)

@@ -116,7 +116,8 @@ TEST_CASE("Unknown words for crypt and mode are refused with the choices") {
   CHECK(refusal_line(run_flags({"--crypt", "foo"})) ==
         "kcptun-client: --crypt foo: must be one of aes, aes-128, aes-192, sm4, twofish, blowfish, cast5, "
         "3des, tea, "
-        "xtea, salsa20, xor, none, aes-128-gcm, null, xchacha20-poly1305; Go's kcptun takes every other name "
+        "xtea, salsa20, xor, none, aes-128-gcm, null, xchacha20-poly1305, noise; Go's kcptun takes every "
+        "other name "
         "as aes: "
         "write aes");
   CHECK(refusal_line(run_flags({"--crypt", ""}))
@@ -126,6 +127,16 @@ TEST_CASE("Unknown words for crypt and mode are refused with the choices") {
   for (const auto& row : kCipherNames) {
     CHECK(profile_of(run_flags({"--crypt", std::string(row.name)})).crypt == row.cipher);
   }
+}
+
+TEST_CASE("crypt noise needs packets that have room for a handshake") {
+  CHECK(refusal_line(run_flags({"--crypt", "noise", "--mtu", "255"})) ==
+        "kcptun-client: --mtu 255: must be at least 256 with crypt noise");
+  CHECK(refusal_line(run_json(R"({"crypt": "noise", "mtu": 128})")) ==
+        "kcptun-client: x.json: field \"mtu\": 128 must be at least 256 with crypt noise");
+  CHECK(profile_of(run_flags({"--crypt", "noise", "--mtu", "256"})).link.kcp.mtu == 256);
+  CHECK(profile_of(run_flags({"--crypt", "noise", "--mtu", "auto"})).link.kcp.find_mtu);
+  CHECK(profile_of(run_flags({"--mtu", "128"})).link.kcp.mtu == 128);
 }
 
 TEST_CASE("A mode sets the four knobs, and only manual leaves them to the user") {

@@ -82,16 +82,18 @@ class Stranger:
 class Sessions(TunnelCase):
     """The suite xchacha20-poly1305 between our own programs."""
 
+    ours = OURS
+
     def recorded_tunnel(self, common=(), **options):
         relays = []
 
         def relay(server_port):
             relays.append(Recorder(server_port, t.free_port(), self.seed))
             return relays[0]
-        return self.tunnel([*OURS, *common], relay=relay, **options), relays
+        return self.tunnel([*self.ours, *common], relay=relay, **options), relays
 
     def test_it_carries_bytes_on_several_loops_and_sessions(self):
-        tunnel = self.tunnel([*OURS, "--threads", 2], client_args=["--conn", 4])
+        tunnel = self.tunnel([*self.ours, "--threads", 2], client_args=["--conn", 4])
         t.run(t.echo_many(tunnel, self.seed, 20, 256 << 10), START + 30)
         t.run(t.echo_once(tunnel, self.seed, 16 * MB), 60)
         tunnel.wait_idle(20)
@@ -109,16 +111,16 @@ class Sessions(TunnelCase):
     def test_it_carries_bytes_through_loss_duplication_and_reordering(self):
         for shards in (["--ds", 10, "--ps", 3], ["--ds", 0, "--ps", 0]):
             with self.subTest(shards=shards):
-                tunnel = self.tunnel([*OURS, *shards], relay=lambda port: LossyRelay(
+                tunnel = self.tunnel([*self.ours, *shards], relay=lambda port: LossyRelay(
                     port, t.free_port(), self.seed, 0.05, duplicate=0.05, reorder=0.05))
                 t.run(t.echo_once(tunnel, self.seed, 2 * MB), START + 60)
                 t.run(t.echo_many(tunnel, self.seed + 2, 10, 32 << 10), 60)
                 tunnel.wait_idle(20)
 
     def test_other_keys_and_other_suites_get_no_answer(self):
-        tunnel = self.tunnel(OURS)
+        tunnel = self.tunnel(self.ours)
         t.run(t.echo_once(tunnel, self.seed, 1000), START)
-        for arguments in (["--key", "another", *OURS], ["--key", "kcptun-uv test key", "--crypt", "aes-128-gcm"]):
+        for arguments in (["--key", "another", *self.ours], ["--key", "kcptun-uv test key", "--crypt", "aes-128-gcm"]):
             port = t.free_port()
             log = os.path.join(self.directory, "stranger.log")
             other = t.Program(OPTIONS.client, ["-l", f"{t.HOST}:{port}", "-r", f"{t.HOST}:{tunnel.udp_port}", *arguments],
@@ -195,7 +197,7 @@ class Sessions(TunnelCase):
         t.run(t.echo_once(tunnel, self.seed, MB), START)
 
     def test_a_live_client_is_served_by_a_restarted_server(self):
-        tunnel = self.tunnel([*OURS, "--keepalive", 1])
+        tunnel = self.tunnel([*self.ours, "--keepalive", 1])
         t.run(t.echo_once(tunnel, self.seed, 1000), START)
         tunnel.server_program.kill()
         tunnel.start_server()
@@ -207,6 +209,19 @@ class Sessions(TunnelCase):
             except (t.Failure, OSError):
                 self.assertLess(time.monotonic(), deadline, "the restarted server is not reached")
         tunnel.wait_idle(40)
+
+
+class NoiseSessions(Sessions):
+    """The suite noise does the same."""
+
+    ours = ["--crypt", "noise", "--mode", "fast3"]
+
+    def test_the_largest_datagrams_are_as_large_as_the_mtu(self):
+        tunnel, (relay,) = self.recorded_tunnel(["--mtu", 1000])
+        t.run(t.echo_once(tunnel, self.seed, MB), START)
+        tunnel.wait_idle()
+        self.assertEqual(max(map(len, relay.to_server)), 1000)
+        self.assertEqual(max(map(len, relay.to_client)), 1000)
 
 
 class Clocks(TunnelCase):
@@ -472,7 +487,8 @@ class Secrets(TunnelCase):
 
     def test_the_log_says_what_the_suite_does_and_does_not_protect(self):
         for crypt, words in (("aes", "can change packets"), ("null", "protects nothing"),
-                             ("xchacha20-poly1305", "refuses packets that were changed, sent back or played again")):
+                             ("xchacha20-poly1305", "refuses packets that were changed, sent back or played again"),
+                             ("noise", "forward secrecy from the server's first answer on")):
             program = self.start(["--key", self.KEY, "--crypt", crypt])
             t.wait_until(lambda: "tunnel started" in program.log(), 10, "the start is logged")
             log = program.log()

@@ -14,10 +14,10 @@ namespace {
 
 Suite& suite_of(std::size_t cipher, Dispatch dispatch) {
   static const MasterKey key("fuzz");
-  static std::array<std::array<std::unique_ptr<Suite>, 2>, kCipherNames.size()> suites;
+  static std::array<std::array<std::unique_ptr<Suite>, 2>, kStandaloneCipherNames.size()> suites;
   std::unique_ptr<Suite>& suite = suites[cipher][dispatch == Dispatch::kPortable];
   static const std::array<std::uint8_t, 32> seed{1};
-  if (!suite) suite = Suite::make(kCipherNames[cipher].cipher, key, seed, dispatch);
+  if (!suite) suite = Suite::make(kStandaloneCipherNames[cipher].cipher, key, seed, dispatch);
   return *suite;
 }
 
@@ -78,7 +78,7 @@ void open_own(Suite& suite, Input& input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input(data, size);
-  const std::size_t cipher = input.below(kCipherNames.size());
+  const std::size_t cipher = input.below(kStandaloneCipherNames.size());
   const std::uint8_t how = input.u8();
   Suite& suite = suite_of(cipher, how & 1 ? Dispatch::kPortable : Dispatch::kBest);
   how & 2 ? open_own(suite, input) : open_strangers(suite, input);

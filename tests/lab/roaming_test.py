@@ -14,7 +14,7 @@ from path import t
 from runs import STEP, longest_gap
 
 EMULATOR = os.environ.get("LINK_EMULATOR", "build/release/bin/link_emulator")
-FLAGS = ["--mode", "fast3", "--crypt", "aes-128", "--nocomp", "--sndwnd", 2048, "--rcvwnd", 2048]
+FLAGS = ["--mode", "fast3", "--nocomp", "--sndwnd", 2048, "--rcvwnd", 2048]
 LONGEST_GAP = 2.0
 MOVES = 6      # so that on four loops some come to one that does not have the conversation
 ADDRESSES = (p.OTHER_CLIENT, p.CLIENT)
@@ -27,11 +27,11 @@ class RoamingTest(t.TunnelCase):
         self.addCleanup(self.path.close)
         self.path.set(delay_ms=15, rate=5_000_000, queue=200_000)
 
-    def run_moving(self, flags, moves, udp_port=None, client_args=()):
+    def run_moving(self, flags, moves, udp_port=None, client_args=(), crypt="aes-128"):
         """iperf3's report, from the receiving end, of a run in which the client moves."""
         seconds = 2 + 2 * moves
         with runs.iperf_server(self.path.server, "-J", "-i", str(STEP)) as port, runs.Tunnel(
-                self.path, t.OPTIONS.client, t.OPTIONS.server, FLAGS, target_name=f"{t.HOST}:{port}",
+                self.path, t.OPTIONS.client, t.OPTIONS.server, [*FLAGS, "--crypt", crypt], target_name=f"{t.HOST}:{port}",
                 listen_host="0.0.0.0", remote_host=p.SERVER, directory=self.directory,
                 server_args=["--threads", 4], udp_port=udp_port, client_args=client_args) as tunnel:
             command = ["iperf3", "-c", t.HOST, "-p", str(tunnel.local_port), "-t", str(seconds), "-i", str(STEP), "-J",
@@ -68,6 +68,10 @@ class RoamingTest(t.TunnelCase):
         gap = longest_gap(report)
         print(f"    longest gap of a download with {MOVES} moves: {gap:.1f} s")
         self.assertLess(gap, LONGEST_GAP * p.machine.busy())
+
+    def test_sessions_with_a_handshake_go_on_from_each_new_address(self):
+        report = self.run_moving([], MOVES, crypt="noise")
+        self.assertLess(longest_gap(report["server_output_json"]), LONGEST_GAP * p.machine.busy())
 
     def test_one_of_several_servers_does_not_count_as_failed(self):
         port = t.free_port()

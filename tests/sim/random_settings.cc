@@ -116,7 +116,7 @@ std::string text_of(const SimPath& p) {
 
 RandomCase::RandomCase(std::uint64_t seed) {
   Random random(seed ^ 0x6b637074756e0000u);
-  settings.cipher = kCipherNames[random.below(kCipherNames.size())].cipher;
+  settings.cipher = kStandaloneCipherNames[random.below(kStandaloneCipherNames.size())].cipher;
   settings.client = random_own_settings(random);
   settings.server = random_own_settings(random);
   if (random.chance(0.5)) settings.server.fec = settings.client.fec;
@@ -140,7 +140,7 @@ RandomCase::RandomCase(std::uint64_t seed) {
 
 std::string RandomCase::text() const {
   std::string cipher;
-  for (const CipherName& row : kCipherNames)
+  for (const CipherName& row : kStandaloneCipherNames)
     if (row.cipher == settings.cipher) cipher = row.name;
   return cipher + " smux " + std::to_string(settings.client.smux.version) +
          (settings.client.compress ? " snappy" : "") + (settings.qpp ? " qpp" : "") + " " +
