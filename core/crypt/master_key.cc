@@ -11,8 +11,6 @@ namespace {
 // Argon2id's cost, like the salts in the suite table, is part of the protocol: both ends must use the same.
 constexpr unsigned long long kArgonPasses = 2;
 constexpr std::size_t kArgonMemory = 64 * 1024 * 1024;
-// The message whose BLAKE2b hash under a raw key is the suite's key. Part of the protocol.
-constexpr std::string_view kRawLabel = "kcptun-uv aead raw 1";
 
 bool decode_raw(std::string_view digits, std::span<std::uint8_t, 32> to) {
   std::size_t size = 0;
@@ -45,8 +43,7 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
     const bool good = decode_raw(key.substr(kRawKeyPrefix.size()), raw);
     if (good)
       crypto_generichash(derived.pass_.data(), derived.pass_.size(),
-                         reinterpret_cast<const unsigned char*>(kRawLabel.data()), kRawLabel.size(),
-                         raw.data(), raw.size());
+                         reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), raw.data(), raw.size());
     sodium_memzero(raw.data(), raw.size());
     if (!good) return Error{"a key that begins with raw256: needs 43 digits of base64url behind it"};
     return derived;
