@@ -78,10 +78,16 @@ Check check_name(const Settings& settings) {
 
 constexpr std::size_t kRawKeyBytes = 32;
 
+Cipher cipher_of(const Settings& settings) {
+  const auto row = std::ranges::find(kCipherNames, settings.text(kCrypt), &CipherName::name);
+  KCPTUN_CHECK(row != kCipherNames.end());
+  return row->cipher;
+}
+
 // With a suite that stretches passwords only: kcptun's suites take these keys for text like any other.
 Check check_raw_key(const Settings& settings) {
   const std::string& key = settings.text(kKey);
-  if (settings.text(kCrypt) != "xchacha20-poly1305" || !key.starts_with(kRawKeyPrefix)) return std::nullopt;
+  if (!is_own_suite(cipher_of(settings)) || !key.starts_with(kRawKeyPrefix)) return std::nullopt;
   const auto bytes = from_base64url(std::string_view(key).substr(kRawKeyPrefix.size()));
   if (bytes && bytes->size() == kRawKeyBytes) return std::nullopt;
   return ValidationError{
@@ -241,9 +247,7 @@ LogSettings read_log(const Settings& settings) {
 }
 
 void read_rest(const Settings& settings, Profile& profile) {
-  const auto row = std::ranges::find(kCipherNames, settings.text(kCrypt), &CipherName::name);
-  KCPTUN_CHECK(row != kCipherNames.end());
-  profile.crypt = row->cipher;
+  profile.crypt = cipher_of(settings);
   profile.key = settings.text(kKey);
   profile.mode = settings.text(kMode);
   profile.closewait = seconds(settings.number(kCloseWait));

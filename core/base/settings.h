@@ -61,6 +61,12 @@ inline constexpr std::array<CipherName, 17> kCipherNames{{
 /// Those whose Suite seals and opens packets without a session: all but the last.
 inline constexpr auto kStandaloneCipherNames = std::span(kCipherNames).first<kCipherNames.size() - 1>();
 
+/// The suites of this project, which need kcptun-uv at both ends. Their keys come from the password by
+/// Argon2id.
+constexpr bool is_own_suite(Cipher cipher) {
+  return cipher == Cipher::kXChaCha20Poly1305 || cipher == Cipher::kNoise;
+}
+
 /// What a key begins with whose rest is 256 random bits in base64url, as --genkey prints them: a suite that
 /// would stretch a password takes it as it is (docs/develop/protocol.md section 11).
 inline constexpr std::string_view kRawKeyPrefix = "raw256:";

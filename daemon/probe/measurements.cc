@@ -128,7 +128,7 @@ struct CipherTrial {
 
 /// True for ciphers other than the configured one under which a server answers single packets.
 bool is_worth_trying(Cipher cipher, const Profile& profile) {
-  return cipher != profile.crypt && cipher != Cipher::kXChaCha20Poly1305 && cipher != Cipher::kNoise;
+  return cipher != profile.crypt && !is_own_suite(cipher);
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ int probe_each(const RunSubcommand& run, const MasterKey& key) {
 }  // namespace
 
 int run_probe(const RunSubcommand& run) {
-  if (run.profile.crypt == Cipher::kXChaCha20Poly1305 || run.profile.crypt == Cipher::kNoise) {
+  if (is_own_suite(run.profile.crypt)) {
     return give_up("a server with crypt " + cipher_name(run.profile.crypt) +
                    " answers whole sessions only; bench measures through one");
   }

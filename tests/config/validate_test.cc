@@ -104,6 +104,7 @@ TEST_CASE("A key of the form raw256: needs 256 bits where it is not stretched") 
     return refusal_line(run_flags(flags));
   };
   CHECK(refusal("raw256:" + digits + 'A', ours) == "not refused");
+  CHECK(refusal("raw256:" + digits, {"--crypt", "noise"}) != "not refused");
   for (const std::string& wrong : {digits, digits + "AA", digits + '+', digits + 'B', std::string()})
     CHECK(refusal("raw256:" + wrong, ours) ==
           "kcptun-client: --key (hidden): begins with raw256: and needs 43 letters, digits, hyphens and "
