@@ -43,7 +43,8 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
     const bool good = decode_raw(key.substr(kRawKeyPrefix.size()), raw);
     if (good)
       crypto_generichash(derived.pass_.data(), derived.pass_.size(),
-                         reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), raw.data(), raw.size());
+                         reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), raw.data(),
+                         raw.size());
     sodium_memzero(raw.data(), raw.size());
     if (!good) return Error{"a key that begins with raw256: needs 43 digits of base64url behind it"};
     return derived;

@@ -151,8 +151,9 @@ TEST_CASE("kcptun's names and defaults are all there") {
     "forwards": [], "reverses": [], "bind": "", "interface": "", "fwmark": 0})json");
   CHECK(check == client);
   auto server = client;
-  for (const auto* field : {"localaddr", "localaddr-mode", "localaddr-group", "remoteaddr", "conn",
-                            "autoexpire", "scavengettl", "forwards", "reverses", "bind", "interface", "fwmark"})
+  for (const auto* field :
+       {"localaddr", "localaddr-mode", "localaddr-group", "remoteaddr", "conn", "autoexpire", "scavengettl",
+        "forwards", "reverses", "bind", "interface", "fwmark"})
     server.erase(field);
   server.update(nlohmann::json::parse(
       R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": [], "deny": [], "allow-listen": [], "proxy-protocol": "off",

@@ -267,7 +267,7 @@ class Forwards(Watched):
             with socket.create_connection((HOST, port), 30) as connection:
                 connection.sendall(b"echo\nhello")
                 self.assertEqual(t.read_exactly(connection, 5), b"hello")
-        with socket.create_connection((HOST, dead), 30) as connection, self.assertRaises(ConnectionResetError):
+        with self.assertRaises(ConnectionResetError), socket.create_connection((HOST, dead), 30) as connection:
             connection.recv(1)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
             source.settimeout(30)

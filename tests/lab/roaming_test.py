@@ -39,7 +39,10 @@ class RoamingTest(t.TunnelCase):
             with self.path.client.entered():
                 run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=t._die_with_parent)
             try:
+                # Under some suites a server that has just started takes its first session after some seconds.
+                t.wait_until(lambda: tunnel.server_program.log().count("stream opened") >= 2, 40, "control and data")
                 time.sleep(1.5)  # traffic flows; what is tested is its going on
+                opened = tunnel.server_program.log().count("session opened")
                 for number in range(moves):
                     self.path.move_client(ADDRESSES[number % 2])
                     time.sleep(2)
@@ -54,7 +57,7 @@ class RoamingTest(t.TunnelCase):
                 raise t.Failure(f"iperf3: {report['error']}")
             self.assertGreaterEqual(log.count("session moved"), moves, tunnel.logs())
             if not client_args:
-                self.assertEqual(log.count("session opened"), 1, tunnel.logs())
+                self.assertEqual(log.count("session opened"), opened, tunnel.logs())
             return report
 
     def test_an_upload_goes_on_from_each_new_address(self):
