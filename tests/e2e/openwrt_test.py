@@ -29,9 +29,10 @@ SHELLS = [["dash"]] + ([] if machine.lacks("busybox") else [["busybox", "ash"]])
 VALUES = {
     "localaddr": "/tmp/kcptun.sock", "localaddr-mode": "0660", "localaddr-group": "users", "remoteaddr": "127.0.0.1:2",
     "forwards": ["tcp://127.0.0.1:5432=tcp://db.internal:5432", "socks5://127.0.0.1:1080"],
+    "reverses": ["tcp://:8080=tcp://127.0.0.1:80"], "allow-listen": ["127.0.0.1:8080"],
     "listen": "127.0.0.1:3000-3001", "target": "127.0.0.1:80", "allow": ["public:443", "10.0.0.0/8"], "deny": ["*:25"],
     "proxy-protocol": "v1", "key": KEY, "key-file": None, "crypt": "salsa20", "mode": "manual", "mtu": "auto",
-    "interval": 10, "cc": "off", "thin": "on", "fec": "fixed", "smuxver": 2, "smuxbuf": 1048576, "streambuf": 1048576,
+    "interval": 10, "cc": "off", "thin": "on", "udp-offload": "off", "fec": "fixed", "smuxver": 2, "smuxbuf": 1048576, "streambuf": 1048576,
     "sndwnd": "auto", "rcvwnd": 256, "scavengettl": -1, "ratelimit": 4294967295, "sockbuf": 65536, "bind": "127.0.0.1", "interface": "lo",
     "fwmark": 4294967295, "name": "home", "log": "/tmp/kcptun.log", "log-level": "debug", "log-format": "json",
     "snmplog": "./snmp-20060102.log", "status": "127.0.0.1:9090", "status-token": "token-of-16-characters", "user": "nobody:nogroup",
