@@ -40,13 +40,13 @@ std::uint16_t port_of(const Engine& loop, std::uint32_t index) { return loop.soc
 struct SendErrors {
   static inline int error = 0;
   static inline int left = 0;
-  static inline std::size_t count = 0;
+  static inline std::size_t returned = 0;
   static inline test::SteadyClock::time_point until{};
 
   static void arm(int with, int calls) {
     error = with;
     left = calls;
-    count = 0;
+    returned = 0;
     until = {};
   }
   static void arm(int with, std::chrono::milliseconds time) {
@@ -56,7 +56,7 @@ struct SendErrors {
   static int send(int fd, mmsghdr* messages, unsigned count, int flags) {
     if (left > 0 || test::SteadyClock::now() < until) {
       --left;
-      ++count;
+      ++returned;
       errno = error;
       return -1;
     }
@@ -242,7 +242,7 @@ TEST_CASE("a batch that a full socket refuses waits for it, and nothing is lost"
   CHECK(rig.world.until(
       [&] { return !rig.peer.conversations.empty() && rig.received().size() == bytes.size(); }));
   CHECK(rig.received() == bytes);
-  CHECK(SendErrors::count == 5);
+  CHECK(SendErrors::returned == 5);
   CHECK(rig.link.kcp().counters().retransmitted <= 5);
   CHECK(rig.loop.udp_counters().datagrams_dropped == 0);
   CHECK_FALSE(rig.loop.blocked());
@@ -293,8 +293,8 @@ TEST_CASE("ENOBUFS is tried again by a short timer, not by spinning") {
   app->send("blocked");
   app->step();
   const std::size_t iterations = test::iterations_of(rig.loop, std::chrono::milliseconds(90));
-  INFO(SendErrors::count << " failed sends and " << iterations << " iterations of the loop in 90 ms");
-  CHECK(SendErrors::count < 300);  // kRetrySendMs is 1
+  INFO(SendErrors::returned << " failed sends and " << iterations << " iterations of the loop in 90 ms");
+  CHECK(SendErrors::returned < 300);  // kRetrySendMs is 1
   CHECK(iterations < 500);
 }
 
