@@ -9,6 +9,7 @@ import hashlib
 import os
 import random
 import resource
+import signal
 import socket
 import threading
 import time
@@ -214,7 +215,9 @@ class SessionFlood(HostileCase):
         def opened():
             return tunnel.server_program.counters()["PassiveOpens"]
         t.wait_until(lambda: opened() == 1, 20, "the client's session, which counts as one of this address")
-        tunnel.client_program.kill()
+        # Stopped and not killed: a peer that got its port would take its session's place.
+        tunnel.client_program.signal(signal.SIGSTOP)
+        self.addCleanup(tunnel.client_program.kill)
         peers = []
         for count in range(100, alone + 1, 100):  # no more at once than the server's socket holds
             for _ in range(count - 1 - len(peers)):
