@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/entry_list.h"
 #include "config/reverses.h"
 #include "config/text.h"
 
@@ -172,23 +173,16 @@ std::string local_text(const Profile& profile) {
 }
 
 std::optional<ValidationError> read_forwards(const Settings& settings, Profile& profile) {
-  constexpr OptionId kId = OptionId::kForward;
-  const std::string& text = settings.text(kId);
-  if (text.empty()) return std::nullopt;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string entry = text.substr(begin, end - begin);
-    begin = end + 1;
-    const std::string shown = entry.empty() ? text : entry;
-    if (profile.forwards.size() == kMaxForwards)
-      return ValidationError{kId, "is one more than " + std::to_string(kMaxForwards) + " forwards", shown};
-    auto forward = parse_forward(entry);
-    if (!forward)
-      return ValidationError{kId, entry.empty() ? "has an entry that is empty" : forward.error(), shown};
-    if (auto clash = find_clash(forward.value(), profile)) return ValidationError{kId, *clash, shown};
-    profile.forwards.push_back(std::move(forward.value()));
-  }
-  return std::nullopt;
+  return read_entries(settings, OptionId::kForward,
+                      [&profile](const std::string& entry) -> std::optional<std::string> {
+                        if (profile.forwards.size() == kMaxForwards)
+                          return "is one more than " + std::to_string(kMaxForwards) + " forwards";
+                        auto forward = parse_forward(entry);
+                        if (!forward) return forward.error();
+                        if (auto clash = find_clash(forward.value(), profile)) return clash;
+                        profile.forwards.push_back(std::move(forward.value()));
+                        return std::nullopt;
+                      });
 }
 
 }  // namespace kcptun

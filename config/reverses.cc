@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/address.h"
+#include "config/entry_list.h"
 #include "config/forwards.h"
 #include "config/text.h"
 
@@ -79,25 +80,17 @@ std::string target_text(const Reverse& reverse) {
 std::string to_text(const Reverse& reverse) { return listen_text(reverse) + '=' + target_text(reverse); }
 
 std::optional<ValidationError> read_reverses(const Settings& settings, Profile& profile) {
-  constexpr OptionId kId = OptionId::kReverse;
-  const std::string& text = settings.text(kId);
-  if (text.empty()) return std::nullopt;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string entry = text.substr(begin, end - begin);
-    begin = end + 1;
-    const std::string shown = entry.empty() ? text : entry;
-    if (profile.reverses.size() == kMaxReverses)
-      return ValidationError{kId, "is one more than " + std::to_string(kMaxReverses) + " reverse forwards",
-                             shown};
-    auto reverse = parse_reverse(entry);
-    if (!reverse)
-      return ValidationError{kId, entry.empty() ? "has an entry that is empty" : reverse.error(), shown};
-    if (std::ranges::find(profile.reverses, reverse->listen, &Reverse::listen) != profile.reverses.end())
-      return ValidationError{kId, "listens where another reverse forward does", shown};
-    profile.reverses.push_back(std::move(reverse.value()));
-  }
-  return std::nullopt;
+  return read_entries(
+      settings, OptionId::kReverse, [&profile](const std::string& entry) -> std::optional<std::string> {
+        if (profile.reverses.size() == kMaxReverses)
+          return "is one more than " + std::to_string(kMaxReverses) + " reverse forwards";
+        auto reverse = parse_reverse(entry);
+        if (!reverse) return reverse.error();
+        if (std::ranges::find(profile.reverses, reverse->listen, &Reverse::listen) != profile.reverses.end())
+          return "listens where another reverse forward does";
+        profile.reverses.push_back(std::move(reverse.value()));
+        return std::nullopt;
+      });
 }
 
 Result<std::vector<DialRule>> parse_listen_rules(std::string_view text) {

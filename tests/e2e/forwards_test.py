@@ -38,7 +38,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class ForwardCase(TunnelCase):
+class ForwardCase(t.BlockingStreams, TunnelCase):
     """Client, a server in front of a SOCKS5 server, and a target that a name and an address lead to."""
 
     def setUp(self):
@@ -79,20 +79,6 @@ class ForwardCase(TunnelCase):
         connection.settimeout(PATIENCE)
         self.addCleanup(connection.close)
         return connection
-
-    def echo(self, connection, size):
-        """`size` bytes there and back. Go's kcptun knows no half-closed streams, so the end is this side's close."""
-        data = t.payload(self.seed, size)
-        sending = threading.Thread(target=connection.sendall, args=(b"echo\n" + data,))
-        sending.start()
-        answer = t.read_exactly(connection, size)
-        sending.join()
-        self.assertIsNone(t.first_difference(answer, data))
-
-    def source(self, connection, size):
-        """`size` bytes, and the target's end of file behind them."""
-        connection.sendall(f"source {size} {self.seed}\n".encode())
-        self.assertIsNone(t.first_difference(t.read_all(connection), t.payload(self.seed, size)))
 
     def ask_socks(self, host, port):
         """The connection behind the two replies, and the code of the second."""

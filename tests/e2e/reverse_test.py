@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import unittest
 
 import machine
@@ -23,7 +22,7 @@ LISTENS = "the server listens for this client"
 REFUSED = "the server does not listen for this client"
 
 
-class ReverseCase(TunnelCase):
+class ReverseCase(t.BlockingStreams, TunnelCase):
     def setUp(self):
         super().setUp()
         self.near = self.target()  # what the client connects to
@@ -51,18 +50,6 @@ class ReverseCase(TunnelCase):
         connection.settimeout(PATIENCE)
         self.addCleanup(connection.close)
         return connection
-
-    def echo(self, connection, size):
-        data = t.payload(self.seed, size)
-        sending = threading.Thread(target=connection.sendall, args=(b"echo\n" + data,))
-        sending.start()
-        answer = t.read_exactly(connection, size)
-        sending.join()
-        self.assertIsNone(t.first_difference(answer, data))
-
-    def source(self, connection, size):
-        connection.sendall(f"source {size} {self.seed}\n".encode())
-        self.assertIsNone(t.first_difference(t.read_all(connection), t.payload(self.seed, size)))
 
 
 class Own(ReverseCase):

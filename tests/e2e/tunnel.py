@@ -743,6 +743,24 @@ def expected_answer(request, seed, answer_size):
 OPTIONS = argparse.Namespace()
 
 
+class BlockingStreams:
+    """For test cases whose connections block: what the target's roles give."""
+
+    def echo(self, connection, size):
+        """`size` bytes there and back. Go's kcptun knows no half-closed streams, so the end is this side's close."""
+        data = payload(self.seed, size)
+        sending = threading.Thread(target=connection.sendall, args=(b"echo\n" + data,))
+        sending.start()
+        answer = read_exactly(connection, size)
+        sending.join()
+        self.assertIsNone(first_difference(answer, data))
+
+    def source(self, connection, size):
+        """`size` bytes, and the target's end of file behind them."""
+        connection.sendall(f"source {size} {self.seed}\n".encode())
+        self.assertIsNone(first_difference(read_all(connection), payload(self.seed, size)))
+
+
 class TunnelCase(unittest.TestCase):
     """A test that may start tunnels; when it fails their logs are printed."""
 
