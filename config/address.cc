@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "config/settings.h"
 #include "config/text.h"
+#include "config/whole_number.h"
 
 namespace kcptun {
 namespace {
@@ -107,13 +107,6 @@ std::optional<std::uint16_t> service_port(std::string_view text, AddressUse use)
   return ntohs(static_cast<std::uint16_t>(found->s_port));
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
-
 struct SplitAddress {
   std::string_view host;
   std::string_view ports;
@@ -146,9 +139,10 @@ Result<Address> with_ports(const SplitAddress& split, AddressUse use) {
   if (may_be_service(split.ports))
     return Error{"has a port that is neither a number in 1..65535 nor a service of this machine"};
   const auto dash = split.ports.find('-');
-  const auto first = parse_port(without_blanks(split.ports.substr(0, dash)));
-  const auto last =
-      dash == split.ports.npos ? first : parse_port(without_blanks(split.ports.substr(dash + 1)));
+  const auto first = whole_number<std::uint16_t>(without_blanks(split.ports.substr(0, dash)));
+  const auto last = dash == split.ports.npos
+                        ? first
+                        : whole_number<std::uint16_t>(without_blanks(split.ports.substr(dash + 1)));
   if (!first || !last) return Error{"has a port that is not a number in 1..65535"};
   if (dash != split.ports.npos && !allows_range(use))
     return Error{"has a port range where only one port can be used"};

@@ -17,11 +17,15 @@
 #include "config/forwards.h"
 #include "config/json_file.h"
 #include "config/normalise.h"
+#include "config/open_file.h"
 #include "config/override_warnings.h"
 #include "config/pairing.h"
 #include "config/profile_warnings.h"
 #include "config/render.h"
+#include "config/static_key.h"
 #include "config/text.h"
+#include "config/tunnel_clashes.h"
+#include "config/users.h"
 #include "config/validate.h"
 #include "core/base/check.h"
 
@@ -162,7 +166,9 @@ std::string example_server_warning(const Settings& settings) {
 std::variant<ConfiguredTunnel, StartupError> configure(const CommandInput& input, Settings settings,
                                                        const std::string& prefix,
                                                        std::vector<std::string>& warnings) {
-  if (const auto complaint = resolve_key(settings, input.read_key_file))
+  if (const auto complaint = resolve_keys(settings, input.read_key_file))
+    return startup_error_of(settings, *complaint);
+  if (const auto complaint = resolve_users(settings, input.read_file))
     return startup_error_of(settings, *complaint);
   for (const auto& warning : normalise(settings)) warnings.push_back(prefix + warning);
   auto validated = validate(settings);
@@ -180,21 +186,6 @@ Settings settings_of(const FileSettings::Tunnel& tunnel, const Settings& base) {
   settings.set_place(tunnel.place);
   for (const auto& [option, value] : tunnel.assignments) settings.set(option, value, Source::kTunnel);
   return settings;
-}
-
-/// Rejects two tunnels with the same snmplog, because both would append rows to one file.
-std::optional<StartupError> find_shared_file(const std::vector<ConfiguredTunnel>& tunnels) {
-  std::map<std::string_view, std::size_t> seen;
-  for (std::size_t i = 0; i < tunnels.size(); ++i) {
-    const Profile& profile = tunnels[i].profile;
-    if (profile.snmplog.empty()) continue;
-    const auto [first, is_new] = seen.emplace(profile.snmplog, i);
-    if (is_new) continue;
-    return startup_error_of(tunnels[i].settings,
-                            {OptionId::kSnmpLog, "is written by tunnels[" + std::to_string(first->second) +
-                                                     "] (" + tunnels[first->second].profile.name + ") too"});
-  }
-  return std::nullopt;
 }
 
 std::variant<RunTunnels, StartupError> configure_all(const CommandInput& input, const Settings& base,
@@ -220,8 +211,26 @@ std::variant<RunTunnels, StartupError> configure_all(const CommandInput& input, 
     for (const auto& warning : override_warnings(base, settings)) run.warnings.push_back(prefix + warning);
     if (auto refusal = add(std::move(settings), prefix)) return *refusal;
   }
-  if (auto refusal = find_shared_file(run.tunnels)) return *refusal;
+  if (const auto clash = find_clash(run.tunnels))
+    return startup_error_of(run.tunnels[clash->tunnel].settings, clash->error);
   return run;
+}
+
+void forget_key_files(Settings& settings) {
+  for (const auto id : {OptionId::kKeyFile, OptionId::kPrivateKeyFile})
+    settings.set(id, std::string(), Source::kDefault);
+}
+
+/// The output of --pubkey.
+ParsedCommand print_public_key(const CommandInput& input, Settings settings) {
+  if (const auto complaint = resolve_keys(settings, input.read_key_file))
+    return startup_error_of(settings, *complaint);
+  if (settings.text(OptionId::kPrivateKey).empty())
+    return usage_error(input.role,
+                       "--pubkey needs private-key or private-key-file, or a file with one behind -c");
+  const auto key = parse_static_key(settings.text(OptionId::kPrivateKey));
+  if (!key) return startup_error_of(settings, {OptionId::kPrivateKey, std::string(kStaticKeyForm)});
+  return PrintText{to_text(public_key_of(*key)) + '\n', {}};
 }
 
 ShareRequest share_request(RunTunnels run) {
@@ -233,16 +242,28 @@ ShareRequest share_request(RunTunnels run) {
   return share;
 }
 
-ParsedCommand finish(const CommandInput& input, const Settings& base, const Subcommand* subcommand,
-                     const FileSettings& file, std::vector<std::string> warnings) {
+/// The first `user add` makes the users-file.
+void let_users_file_be_missing(CommandInput& input) {
+  input.read_file = [read = input.read_file](const std::string& path) {
+    auto text = read(path);
+    const bool missing = !text && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+    return missing ? Result<std::string>(std::string(kNoUsers)) : text;
+  };
+}
+
+ParsedCommand finish(const CommandInput& input, const Settings& base, Asked asked, const FileSettings& file,
+                     std::vector<std::string> warnings) {
+  const Subcommand* const subcommand = asked.subcommand;
   auto configured = configure_all(input, base, file, std::move(warnings));
   if (auto* refusal = std::get_if<StartupError>(&configured)) return std::move(*refusal);
   auto& run = std::get<RunTunnels>(configured);
   if (base.on(OptionId::kCheck)) {
     std::vector<const Settings*> checked;
     for (const ConfiguredTunnel& tunnel : run.tunnels) checked.push_back(&tunnel.settings);
-    return PrintText{run.several ? render_check_of_several(checked) : render_check(*checked.front()),
-                     std::move(run.warnings)};
+    PrintText text{run.several ? render_check_of_several(checked) : render_check(*checked.front()),
+                   std::move(run.warnings)};
+    for (ConfiguredTunnel& tunnel : run.tunnels) text.checked.push_back(std::move(tunnel.profile));
+    return text;
   }
   if (base.on(OptionId::kShare) && !subcommand) return share_request(std::move(run));
   if (subcommand && run.several) {
@@ -252,10 +273,9 @@ ParsedCommand finish(const CommandInput& input, const Settings& base, const Subc
   }
   if (subcommand) {
     ConfiguredTunnel& tunnel = run.tunnels.front();
-    // The key was read from this file and is in the profile.
-    tunnel.settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);
+    forget_key_files(tunnel.settings);  // the keys are in the profile
     return RunSubcommand{subcommand->id, std::move(tunnel.settings), std::move(tunnel.profile),
-                         std::move(run.warnings)};
+                         std::move(run.warnings), std::move(asked.words)};
   }
   warn_of_subcommand_flags(base, run.warnings);
   return std::move(run);
@@ -263,21 +283,20 @@ ParsedCommand finish(const CommandInput& input, const Settings& base, const Subc
 
 }  // namespace
 
-ParsedCommand parse_command(const CommandInput& input) {
+ParsedCommand parse_command(const CommandInput& given) {
+  CommandInput input = given;
   Settings settings(input.role);
   if (input.environment_key) settings.set(OptionId::kKey, *input.environment_key, Source::kEnvironment);
   std::vector<std::string> arguments = input.arguments;
-  const Subcommand* subcommand = arguments.empty() ? nullptr : find_subcommand(input.role, arguments.front());
-  if (subcommand) arguments.erase(arguments.begin());
+  Asked asked = take_subcommand(input.role, arguments);
   auto flags = parse_flags(arguments, input.role);
   if (!flags) return usage_error(input.role, flags.error());
   for (auto& [option, value] : flags.value()) settings.set(option, std::move(value), Source::kFlag);
   if (auto text = information(input, settings)) return *text;
-  if (!settings.text(OptionId::kInit).empty() && !subcommand) {
-    if (const auto complaint = resolve_key(settings, input.read_key_file))
+  if (!settings.text(OptionId::kInit).empty() && !asked.subcommand) {
+    if (const auto complaint = resolve_keys(settings, input.read_key_file))
       return startup_error_of(settings, *complaint);
-    // The written profiles contain the key itself.
-    settings.set(OptionId::kKeyFile, std::string(), Source::kDefault);
+    forget_key_files(settings);  // the written profiles contain the keys themselves
     return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
                       prepare_init(std::move(settings)));
   }
@@ -298,6 +317,7 @@ ParsedCommand parse_command(const CommandInput& input) {
   for (auto& [option, value] : file.assignments) settings.set(option, std::move(value), Source::kFile);
   std::vector<std::string> warnings = std::move(file.warnings);
   std::ranges::move(override_warnings(before, settings), std::back_inserter(warnings));
+  if (settings.on(OptionId::kPubKey)) return print_public_key(input, std::move(settings));
   if (plugin && !file.tunnels.empty())
     return content_error(input.role, printable_path(settings.text(OptionId::kConfigFile)) +
                                          ": field \"tunnels\": a shadowsocks plugin is one tunnel");
@@ -307,7 +327,8 @@ ParsedCommand parse_command(const CommandInput& input) {
                              !has_other_entrances(settings);
   if (file.paired && local_is_open)
     settings.set(OptionId::kLocalAddr, std::string(kOwnMachineOnly), Source::kFile);
-  return finish(input, settings, subcommand, file, std::move(warnings));
+  if (asked.subcommand && asked.subcommand->id == SubcommandId::kUser) let_users_file_be_missing(input);
+  return finish(input, settings, std::move(asked), file, std::move(warnings));
 }
 
 CommandInput input_of_process(Role role, int argc, const char* const* argv,
@@ -334,8 +355,9 @@ bool others_can_read(const std::string& path) {
 }
 
 Result<std::string> read_text_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) return Error{std::strerror(errno)};
+  const Result<OpenFile> opened = open_to_read(path);
+  if (!opened) return Error{opened.error()};
+  const OpenFile& file = opened.value();
   std::string text;
   std::array<char, 16384> chunk;
   while (const std::size_t got = std::fread(chunk.data(), 1, chunk.size(), file.get())) {

@@ -54,6 +54,7 @@ struct RunTunnels {
 struct PrintText {
   std::string text;  // ends with a newline
   std::vector<std::string> warnings;
+  std::vector<Profile> checked{};  // those of --check
 };
 
 /// Run a subcommand on the tunnel `profile`. Each warning is one line for standard error.
@@ -62,6 +63,7 @@ struct RunSubcommand {
   Settings settings;  // the source of `profile`
   Profile profile;
   std::vector<std::string> warnings;
+  std::vector<std::string> words{};  // behind the subcommand's name, before the flags
 };
 /// InitPair: write a new pair of profiles (--init). ShareRequest: print pairing strings (--share).
 using ParsedCommand =

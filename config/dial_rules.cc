@@ -8,6 +8,7 @@
 #include "config/address.h"
 #include "config/settings.h"
 #include "config/text.h"
+#include "config/whole_number.h"
 
 namespace kcptun {
 namespace {
@@ -17,11 +18,8 @@ constexpr std::uint8_t kIpv4Bits = 32;
 constexpr std::uint8_t kIpv6Bits = 128;
 
 std::optional<unsigned> parse_number(std::string_view text, unsigned max) {
-  unsigned number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || stop != end || number > max) return std::nullopt;
-  return number;
+  const auto number = whole_number<unsigned>(text);
+  return number && *number <= max ? number : std::nullopt;
 }
 
 bool has_bits_behind(const IpNetwork& network) {

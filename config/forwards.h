@@ -34,8 +34,8 @@ std::string listen_text(const Forward& forward);
 /// True if localaddr is closed unless set: there are forwards or reverse forwards.
 bool has_other_entrances(const Settings& settings);
 
-/// The listening addresses of a tunnel, separated by commas: localaddr or listen, then each forward, then each
-/// reverse forward.
+/// The listening addresses of a tunnel, separated by commas: localaddr or listen, then each forward, then
+/// each reverse forward.
 std::string local_text(const Profile& profile);
 
 /// Writes the forwards of `settings` into `profile`, or returns the first error. REQUIRES: `profile` has its

@@ -19,14 +19,15 @@ namespace {
 
 using enum OptionId;
 
-/// An option, as flag text, that differs from kcptun's default in a new pair. Both ends of a new pair support
-/// the authenticated cipher. Windows and redundancy keep their defaults, because they adapt to the path.
+/// An option, as flag text, that differs from kcptun's default in a new pair. Both ends of a new pair are
+/// kcptun-uv, so they have the suite with forward secrecy. Windows and redundancy keep their defaults,
+/// because they adapt to the path.
 struct NewPairValue {
   OptionId id;
   std::string_view value;
 };
 constexpr std::array<NewPairValue, 3> kNewPairValues{{
-    {kCrypt, "aes-128-gcm"},
+    {kCrypt, "noise"},
     {kMode, "fast3"},
     {kNoComp, "true"},
 }};
@@ -41,7 +42,8 @@ bool is_shared(const Option& option) {
     case OptionGroup::kManual:
     case OptionGroup::kFec:
     case OptionGroup::kMultiplexing:
-      return option.role == OptionRole::kBoth && !option.json.empty();
+      return option.role == OptionRole::kBoth && !option.json.empty() && option.id != kPrivateKey &&
+             option.id != kPrivateKeyFile;
     default:
       return false;
   }
@@ -66,6 +68,14 @@ std::string ports_of(const HostPort& address) {
   std::string ports = std::to_string(address.port_min);
   if (address.is_range()) ports += '-' + std::to_string(address.port_max);
   return ports;
+}
+
+/// Where the suite stretches keys, the prefix says that this one needs no stretching: no 64 MiB at each
+/// start.
+std::string key_for(const Settings& settings, const std::string& random) {
+  const auto row = std::ranges::find(kCipherNames, settings.text(kCrypt), &CipherName::name);
+  const bool stretches = row != kCipherNames.end() && is_own_suite(row->cipher);
+  return (stretches ? std::string(kRawKeyPrefix) : std::string()) + random;
 }
 
 bool is_every_address(std::string_view host) { return host.empty() || host == "0.0.0.0" || host == "::"; }
@@ -181,6 +191,11 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
   if (is_pairing(init.path)) {
     return startup_error_of(settings, {kInit, "writes a file, and -c names a pairing string"});
   }
+  if (!settings.text(kPrivateKey).empty())
+    return startup_error_of(settings,
+                            {kPrivateKey,
+                             "has no place in a new pair: --init makes a shared key; add private-key "
+                             "and users-file to the server's profile, then kcptun-server user add NAME"});
   apply_new_pair_values(settings);
   init.warnings = normalise(settings);
   auto validated = validate(settings);
@@ -202,7 +217,7 @@ std::variant<InitPair, StartupError> prepare_init(Settings settings) {
 
 std::variant<ProfilePair, StartupError> make_pair_of(const InitPair& init, const InitFacts& facts) {
   Settings mine = init.settings;
-  if (init.wants_key) mine.set(kKey, facts.key, Source::kFlag);
+  if (init.wants_key) mine.set(kKey, key_for(mine, facts.key), Source::kFlag);
   Settings other = other_side(mine, facts.own_host);
   apply_mode(other);
   const auto validated = validate(other);
@@ -218,14 +233,27 @@ bool wants_own_address(const Settings& settings) {
 }
 
 std::variant<std::string, StartupError> pairing_of(const Settings& settings, const std::string& own_host) {
-  if (const auto bad = check_text(settings)) return startup_error_of(settings, *bad);
   const bool client = settings.role() == Role::kClient;
-  if (const auto bad = client ? check_client_address(settings) : check_server(settings))
-    return startup_error_of(settings, *bad);
-  if (client) return encode_pairing(settings);
-  Settings other = other_side(settings, own_host);
-  apply_mode(other);
-  return encode_pairing(other);
+  if (!client && !settings.text(kPrivateKey).empty())
+    return startup_error_of(settings,
+                            {kShare,
+                             "prints nothing for a server with private-key, where each client has a key "
+                             "of its own: kcptun-server user add NAME makes one"});
+  if (!client) return pairing_of_user(settings, own_host, {});
+  if (const auto bad = check_text(settings)) return startup_error_of(settings, *bad);
+  if (const auto bad = check_client_address(settings)) return startup_error_of(settings, *bad);
+  return encode_pairing(settings);
+}
+
+std::variant<std::string, StartupError> pairing_of_user(const Settings& server, const std::string& own_host,
+                                                        const UserKeys& keys) {
+  if (const auto bad = check_text(server)) return startup_error_of(server, *bad);
+  if (const auto bad = check_server(server)) return startup_error_of(server, *bad);
+  Settings client = other_side(server, own_host);
+  if (!keys.own.empty()) client.set(kPrivateKey, keys.own, Source::kFlag);
+  if (!keys.server.empty()) client.set(kServerKey, keys.server, Source::kFlag);
+  apply_mode(client);
+  return encode_pairing(client);
 }
 
 std::string render_profile(const Settings& settings, std::string_view path) {

@@ -57,6 +57,15 @@ bool wants_own_address(const Settings& settings);
 /// REQUIRES: settings that passed validate().
 std::variant<std::string, StartupError> pairing_of(const Settings& settings, const std::string& own_host);
 
+/// The keys in the pairing string of one user of a server with private-key.
+struct UserKeys {
+  std::string own;     // private
+  std::string server;  // public
+};
+/// The pairing string of a server's client. REQUIRES: as for pairing_of().
+std::variant<std::string, StartupError> pairing_of_user(const Settings& server, const std::string& own_host,
+                                                        const UserKeys& keys);
+
 /// A profile for -c: JSON with a comment above each field.
 /// `path` is the file name in the usage comment at the top.
 std::string render_profile(const Settings& settings, std::string_view path);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "config/json_fault.h"
 #include "config/json_file.h"
+#include "config/text.h"
 
 namespace kcptun {
 namespace {
@@ -68,7 +70,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
 
   bool add(JsonField field) {
     if (depth_ == 0) read_.top = field.kind;
-    if (depth_ == item_depth() || depth_ == item_depth() + 1) {
+    if (depth_ >= item_depth() && depth_ <= item_depth() + 2) {
       if (std::vector<JsonField>* fields = open_fields()) add_inside(fields->back(), field);
       return true;
     }
@@ -97,8 +99,14 @@ class FieldReader : public nlohmann::json::json_sax_t {
     }
     if (!item_is_kept_ || array.items.empty() || array.items.back().kind != JsonKind::kObject) return;
     auto& members = array.items.back().members;
-    if (members.size() < JsonItem::kMaxMembers)
-      members.push_back({member_name_, value.kind, std::move(value.text)});
+    if (depth_ == item_depth() + 2) return add_element(members, value);
+    member_is_kept_ = members.size() < JsonItem::kMaxMembers;
+    if (member_is_kept_) members.push_back({member_name_, value.kind, std::move(value.text)});
+  }
+  void add_element(std::vector<JsonItem::Member>& members, JsonField& value) {
+    if (!member_is_kept_ || members.empty() || members.back().kind != JsonKind::kArray) return;
+    auto& elements = members.back().elements;
+    if (elements.size() < JsonItem::kMaxElements) elements.push_back({value.kind, std::move(value.text)});
   }
   bool open(JsonKind kind) {
     add({.kind = kind});
@@ -119,6 +127,7 @@ class FieldReader : public nlohmann::json::json_sax_t {
   std::string name_;         // the current field
   std::string member_name_;  // the current member of an object in the field's array
   bool item_is_kept_ = false;
+  bool member_is_kept_ = false;
   std::string error_;
   bool in_tunnels_ = false;
   JsonText read_;
@@ -153,6 +162,15 @@ Result<JsonText> read_json_text(std::string_view text) {
   if (!nlohmann::json::sax_parse(text, &reader, kFormat, kStrict, kIgnoreComments))
     return Error{reader.error()};
   return reader.take();
+}
+
+Result<JsonText> read_json_object(std::string text, std::string_view expected) {
+  const auto readable = text_of_file(std::move(text));
+  if (!readable) return Error{readable.error()};
+  auto read = read_json_text(readable.value());
+  if (!read) return Error{"has an error at " + read.error()};
+  if (read.value().top == JsonKind::kObject) return read;
+  return Error{"is " + std::string(kind_name(read.value().top)) + ", expected " + std::string(expected)};
 }
 
 }  // namespace kcptun

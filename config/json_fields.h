@@ -17,13 +17,19 @@ enum class JsonKind : std::uint8_t { kNull, kBool, kWhole, kHuge, kFraction, kSt
 /// The kind in error messages: "a string", "an object".
 std::string_view kind_name(JsonKind kind);
 
-/// One element of a field's array. Nested arrays and objects inside an object are omitted.
+/// One element of a field's array. Objects inside an object are omitted.
 struct JsonItem {
-  struct Member {
-    std::string name;
+  struct Element {
     JsonKind kind = JsonKind::kNull;
     std::string text{};  // a string's value
   };
+  struct Member {
+    std::string name;
+    JsonKind kind = JsonKind::kNull;
+    std::string text{};               // a string's value, or the text of a number
+    std::vector<Element> elements{};  // an array's; at most kMaxElements
+  };
+  static constexpr std::size_t kMaxElements = 1024;
   JsonKind kind = JsonKind::kNull;
   std::string text{};             // a string's value
   std::vector<Member> members{};  // an object's; at most kMaxMembers
@@ -38,7 +44,7 @@ struct JsonField {
   std::int64_t whole = 0;
   std::string text{};                             // a string's value, or the text of a number
   std::vector<JsonItem> items{};                  // an array's; at most kMaxItems
-  static constexpr std::size_t kMaxItems = 1024;  // exceeds the limit of every list
+  static constexpr std::size_t kMaxItems = 8192;  // exceeds the limit of every list
 };
 
 /// One element of "tunnels".
@@ -57,5 +63,8 @@ inline constexpr std::string_view kTunnelsField = "tunnels";
 
 /// Skips C++ comments. The parser is not recursive. The error begins with line and column.
 Result<JsonText> read_json_text(std::string_view text);
+/// Reads the text of a whole file, which must be an object. `expected` names it in errors: "an object". The
+/// error is a predicate of the file.
+Result<JsonText> read_json_object(std::string text, std::string_view expected);
 
 }  // namespace kcptun

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "config/users.h"
+
 namespace kcptun {
 namespace {
 
@@ -15,8 +17,6 @@ constexpr std::string_view kTargetMember = "target";
 bool has_pairs(const Option& option) {
   return option.id == OptionId::kForward || option.id == OptionId::kReverse;
 }
-
-std::string in_quotes(std::string_view name) { return '"' + printable(name) + '"'; }
 
 /// Converts {"listen": ..., "target": ...} to the flag's text.
 Result<std::string> text_of_forward(const JsonItem& item) {
@@ -40,13 +40,17 @@ Result<std::string> text_of_forward(const JsonItem& item) {
 Result<std::string> text_of_item(const Option& option, const JsonItem& item) {
   if (item.kind == JsonKind::kString) return item.text;
   const bool objects = has_pairs(option);
+  const bool users = option.id == OptionId::kUsers;
   if (objects && item.kind == JsonKind::kObject) return text_of_forward(item);
+  if (users && item.kind == JsonKind::kObject) return entry_of_user(item);
   return Error{objects ? "is not an array of objects with \"listen\" and \"target\""
+               : users ? "is not an array of objects with \"name\" and \"key\""
                : option.kind == OptionKind::kList ? "is not an array of strings"
                                                   : "is not an array of one or more strings"};
 }
 
 nlohmann::ordered_json json_of_entry(const Option& option, const std::string& entry) {
+  if (option.id == OptionId::kUsers) return json_of_user(entry);
   if (!has_pairs(option)) return entry;
   nlohmann::ordered_json object;
   const auto equals = entry.find('=');
@@ -56,6 +60,8 @@ nlohmann::ordered_json json_of_entry(const Option& option, const std::string& en
 }
 
 }  // namespace
+
+std::string in_quotes(std::string_view name) { return '"' + printable(name) + '"'; }
 
 Result<Value> text_of_array(const Option& option, const JsonField& array) {
   const bool list = option.kind == OptionKind::kList;

@@ -1,14 +1,18 @@
 // Converts lists between JSON and the flag's text. In JSON a list is an array of strings; an entry of
-// forwards may also be an object.
+// forwards, reverses and users may also be an object.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "config/json_fields.h"
 #include "config/settings.h"
 
 namespace kcptun {
+
+/// A name from a file in an error.
+std::string in_quotes(std::string_view name);
 
 /// Returns the entries separated by commas. REQUIRES: an array, and an option that accepts one. The error is
 /// a predicate.

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 
+#include "config/open_file.h"
 #include "config/text.h"
 
 namespace kcptun {
@@ -45,22 +46,35 @@ Result<bool> check_permissions(int fd) {
 
 }  // namespace
 
-std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileReader& read) {
-  const Source of_file = settings.source(kKeyFile);
-  const Source of_key = settings.source(kKey);
-  if (of_file == Source::kDefault || settings.text(kKeyFile).empty()) return std::nullopt;
-  if (of_file == of_key) return ValidationError{kKeyFile, "cannot stand beside key: give one of the two"};
-  if (of_key > of_file) {
-    settings.set(kKeyFile, std::string(), of_key);  // overridden
+std::optional<ValidationError> resolve_file(
+    Settings& settings, OptionId id,
+    const std::function<Result<std::string>(const std::string& path)>& value_in) {
+  const OptionId file = file_option_of(id).value();
+  const Source of_file = settings.source(file);
+  const Source of_value = settings.source(id);
+  const std::string& path = settings.text(file);
+  if (of_file == Source::kDefault || path.empty()) return std::nullopt;
+  if (of_file == of_value)
+    return ValidationError{
+        file, "cannot stand beside " + std::string(option_of(id).flag) + ": give one of the two"};
+  if (of_value > of_file) {
+    settings.set(file, std::string(), of_value);  // overridden
     return std::nullopt;
   }
-  if (settings.text(kKeyFile).find('\0') != std::string::npos)
-    return ValidationError{kKeyFile, "has a NUL byte"};
-  auto text = read(settings.text(kKeyFile));
-  auto key = text ? key_of_text(std::move(text.value())) : std::move(text);
-  if (!key) return ValidationError{kKeyFile, key.error()};
-  settings.set(kKey, std::move(key.value()), of_file);
+  if (path.find('\0') != std::string::npos) return ValidationError{file, "has a NUL byte"};
+  auto value = value_in(path);
+  if (!value) return ValidationError{file, value.error()};
+  settings.set(id, std::move(value.value()), of_file);
   return std::nullopt;
+}
+
+std::optional<ValidationError> resolve_keys(Settings& settings, const KeyFileReader& read) {
+  const auto key_in = [&read](const std::string& path) {
+    auto text = read(path);
+    return text ? key_of_text(std::move(text.value())) : text;
+  };
+  if (auto bad = resolve_file(settings, kKey, key_in)) return bad;
+  return resolve_file(settings, kPrivateKey, key_in);
 }
 
 Result<std::string> key_of_text(std::string given) {
@@ -79,9 +93,9 @@ Result<std::string> key_of_text(std::string given) {
 Result<std::string> read_key_file(const std::string& path) {
   const Result<std::string> name = expanded(path);
   if (!name) return Error{name.error()};
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(name.value().c_str(), "rbe"),
-                                                             &std::fclose);
-  if (!file) return system_error("cannot be read");
+  const Result<OpenFile> opened = open_to_read(name.value());
+  if (!opened) return Error{"cannot be read: " + opened.error()};
+  const OpenFile& file = opened.value();
   std::setvbuf(file.get(), nullptr, _IONBF, 0);  // unbuffered, so that no copy of the key stays in a buffer
   if (const Result<bool> good = check_permissions(::fileno(file.get())); !good) return Error{good.error()};
   std::string text(kMaxKeyFile + kAroundKey, '\0');

@@ -1,5 +1,5 @@
-// Reads the key from a file: resolves `key` against `key-file` and checks the file. The caller (command.cc)
-// reads the file.
+// Options whose value may stand in a file: resolves the one against the other, and checks the file of a key.
+// The caller (command.cc) reads the file.
 #pragma once
 
 #include <functional>
@@ -23,9 +23,16 @@ inline constexpr std::string_view kCredentials = "$CREDENTIALS_DIRECTORY/";
 /// Returns the text of a key file. The error is a predicate: "cannot be read: No such file or directory".
 using KeyFileReader = std::function<Result<std::string>(const std::string& path)>;
 
-/// Applies the later of `key` and `key-file`, and sets the key to the file's text. Both from one source are
-/// an error, and so is an unreadable file.
-std::optional<ValidationError> resolve_key(Settings& settings, const KeyFileReader& read);
+/// Applies the later of an option and its file_option_of(), and sets the option to the value in the file.
+/// Both from one source are an error. `value_in` returns the value in a file; its error is a predicate of the
+/// file.
+std::optional<ValidationError> resolve_file(
+    Settings& settings, OptionId id,
+    const std::function<Result<std::string>(const std::string& path)>& value_in);
+
+/// Applies the later of `key` and `key-file`, and sets the key to the file's text; the same for
+/// `private-key`. Both from one source are an error, and so is an unreadable file.
+std::optional<ValidationError> resolve_keys(Settings& settings, const KeyFileReader& read);
 
 /// Extracts the key from the text of a file: removes a byte order mark, and line ends before and behind the
 /// key. The error is a predicate.

@@ -21,6 +21,7 @@ constexpr auto kB = OptionRole::kBoth;
 constexpr std::int64_t kMaxSeconds = 2147483647;
 constexpr std::int64_t kMaxRate = 4294967295;     // bytes per second; kcp-go stores them in 32 bits
 constexpr std::int64_t kMaxSockBuf = 1073741823;  // bytes; the kernel stores twice the value in an int
+constexpr std::int64_t kMaxHop = 86400;           // a day
 constexpr std::int64_t kMaxMark = 4294967295;     // SO_MARK has 32 bits
 constexpr std::int64_t kMinBuffer = 65536;        // bytes; must hold a peer's largest smux frame
 constexpr std::int64_t kMaxBuffer = 2147483647;
@@ -62,6 +63,19 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "the secret that client and server share; also taken from the environment's KCPTUN_KEY"},
     {kKeyFile, kSecurity, kB, kText, kRestart, "key-file", "", "key-file", {}, "", "",
      "read the key from this file, which others must not be able to read; $CREDENTIALS_DIRECTORY/NAME: from systemd"},
+    {kPrivateKey, kSecurity, kB, kText, kRestart, "private-key", "", "private-key", {}, "", "",
+     "with crypt noise: this end's own key, which --genkey prints; a server with one admits only its users"},
+    {kPrivateKeyFile, kSecurity, kB, kText, kRestart, "private-key-file", "", "private-key-file", {}, "", "",
+     "read private-key from this file, as key-file does"},
+    {kServerKey, kSecurity, kC, kText, kRestart, "server-key", "", "server-key", {}, "", "",
+     "with private-key: the server's public key, which its --pubkey prints"},
+    {kUsers, kSecurity, kS, kList, kLive, "users", "", "users", {}, "", "",
+     "with private-key: a user who may connect, NAME=KEY with what --pubkey prints at the user; behind it, with semicolons, "
+     "allow=RULE+RULE, ratelimit=BYTES, quota=100GB/month and expires=YYYY-MM-DD; repeatable"},
+    {kUsersFile, kSecurity, kS, kText, kLive, "users-file", "", "users-file", {}, "", "",
+     "read users from this JSON file, which kcptun-server user writes"},
+    {kQuotaFile, kSecurity, kS, kText, kRestart, "quota-file", "", "quota-file", {}, "", "",
+     "keep in this JSON file what users with a quota have transferred"},
     {kCrypt, kSecurity, kB, kChoice, kRestart, "crypt", "", "crypt", {}, "aes", "aes",
      "the cipher, the same on both sides; xchacha20-poly1305 and noise between kcptun-uv's own programs only"},
     {kQpp, kSecurity, kB, kSwitch, kRestart, "QPP", "", "qpp", {}, "", "",
@@ -147,6 +161,9 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "send to the server through this network interface only, like eth0 (Linux)"},
     {kFwmark, kSockets, kC, kNumber, kRestart, "fwmark", "", "fwmark", {0, kMaxMark}, "0", "",
      "the mark of packets to the server, for ip rule and firewalls (Linux, needs CAP_NET_ADMIN), 0: none"},
+    {kHop, kSockets, kC, kNumber, kLive, "hop", "", "hop", {0, kMaxHop}, "0", "",
+     "seconds, more or less, after which a session goes on from another UDP port, and to another port of the range in "
+     "remoteaddr, 0: never"},
 
     {kName, kLogging, kB, kText, kRestart, "name", "", "name", {}, "", "",
      "the tunnel's name in the log; of several tunnels in one file each needs its own"},
@@ -199,6 +216,8 @@ constexpr std::array<Option, kOptionCount> kOptions{{
      "with probe: try the path's bandwidth, up to so many Mbit/s, 0: do not"},
     {kGenKey, kProcess, kB, kSwitch, kRestart, "genkey", "", "", {}, "", "",
      "print a new random key of 256 bits, and exit"},
+    {kPubKey, kProcess, kB, kSwitch, kRestart, "pubkey", "", "", {}, "", "",
+     "print the public key that belongs to private-key, and exit"},
     {kHelpMarkdown, kHidden, kB, kSwitch, kRestart, "help-markdown", "", "", {}, "", "",
      "print the table of flags as Markdown"},
     {kHelpMan, kHidden, kB, kSwitch, kRestart, "help-man", "", "", {}, "", "",
@@ -333,7 +352,14 @@ std::string_view group_title(OptionGroup group) {
 
 std::string_view program_name(Role role) { return role == Role::kClient ? "kcptun-client" : "kcptun-server"; }
 
-bool is_secret(OptionId id) { return id == kKey || id == kStatusToken; }
+bool is_secret(OptionId id) { return id == kKey || id == kPrivateKey || id == kStatusToken; }
+
+std::optional<OptionId> file_option_of(OptionId id) {
+  if (id == kKey) return kKeyFile;
+  if (id == kPrivateKey) return kPrivateKeyFile;
+  if (id == kUsers) return kUsersFile;
+  return std::nullopt;
+}
 
 std::string value_hint(const Option& option) {
   if (option.kind == kNumber) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,16 +18,16 @@ namespace kcptun {
 enum class OptionId : std::uint8_t {
   kLocalAddr, kLocalMode, kLocalGroup, kForward, kReverse, kRemoteAddr, kListen, kTarget, kAllow, kDeny, kAllowListen,
   kProxyProtocol,
-  kKey, kKeyFile, kCrypt, kQpp, kQppCount,
+  kKey, kKeyFile, kPrivateKey, kPrivateKeyFile, kServerKey, kUsers, kUsersFile, kQuotaFile, kCrypt, kQpp, kQppCount,
   kMode, kMtu, kRateLimit, kSendWindow, kReceiveWindow, kAckNodelay, kNodelay, kInterval, kResend, kNc,
   kCongestion, kThin,
   kDataShard, kParityShard, kFecPolicy,
   kNoComp, kSmuxVersion, kSmuxBuf, kFrameSize, kStreamBuf, kKeepAlive,
   kConn, kAutoExpire, kScavengeTtl, kCloseWait, kMaxSessions, kMaxStreams,
-  kDscp, kSockBuf, kUdpOffload, kTcp, kBind, kInterface, kFwmark,
+  kDscp, kSockBuf, kUdpOffload, kTcp, kBind, kInterface, kFwmark, kHop,
   kName, kLog, kLogLevel, kLogFormat, kLogUtc, kQuiet, kSnmpLog, kSnmpPeriod, kPprof,
   kStatus, kStatusToken,
-  kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPrint, kShare, kPublicAddress, kDuration, kBandwidth, kGenKey, kHelpMarkdown, kHelpMan,
+  kThreads, kMemory, kUser, kConfigFile, kCheck, kInit, kPrint, kShare, kPublicAddress, kDuration, kBandwidth, kGenKey, kPubKey, kHelpMarkdown, kHelpMan,
   kHelpManJson, kHelp, kVersion,
 };
 // clang-format on
@@ -113,6 +114,9 @@ std::string_view program_name(Role role);
 
 /// True if no output may contain the value: no message, and not the output of --check.
 bool is_secret(OptionId id);
+
+/// The option that names a file which holds the value of `id`; none for most.
+std::optional<OptionId> file_option_of(OptionId id);
 
 /// The accepted values in readable form: "1..30", "aes, aes-128, ..."; "" for free text.
 std::string value_hint(const Option& option);

@@ -29,8 +29,11 @@ std::string given_text(const Settings& settings, const Option& option) {
 /// The option of the file that overrides `id`, if there is one.
 std::optional<OptionId> winner_over(OptionId id, const Settings& after) {
   if (is_of_file(after.source(id))) return id;
-  if (id == kKeyFile && is_of_file(after.source(kKey))) return kKey;
-  if (id == kKey && is_of_file(after.source(kKeyFile)) && !after.text(kKeyFile).empty()) return kKeyFile;
+  for (const OptionId value : {kKey, kPrivateKey, kUsers}) {
+    const OptionId file = file_option_of(value).value();
+    if (id == file && is_of_file(after.source(value))) return value;
+    if (id == value && is_of_file(after.source(file)) && !after.text(file).empty()) return file;
+  }
   return std::nullopt;
 }
 

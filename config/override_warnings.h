@@ -9,7 +9,7 @@
 namespace kcptun {
 
 /// One line for each value in `before` that `after` takes from the file with another value. `key` and
-/// `key-file` count as one option, as in resolve_key().
+/// `key-file` count as one option, as in resolve_file().
 std::vector<std::string> override_warnings(const Settings& before, const Settings& after);
 
 }  // namespace kcptun

@@ -122,7 +122,8 @@ bool travels(const Option& option) {
     case OptionGroup::kHidden:
       return false;
     default:
-      return option.id != kKeyFile;  // the string contains the key itself
+      return option.id != kKeyFile &&
+             option.id != kPrivateKeyFile;  // the string contains the keys themselves
   }
 }
 

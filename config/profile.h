@@ -3,6 +3,8 @@
 // invariants.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -91,6 +93,33 @@ struct LogSettings {
 /// few sessions help; more of them only divide the path's bandwidth and the server's memory.
 inline constexpr std::uint32_t kMaxAutoSessions = 4;
 
+/// An X25519 key (RFC 7748), private or public.
+using StaticKey = std::array<std::uint8_t, 32>;
+
+/// The length of a quota's period: the whole life, or a day or a month in UTC.
+enum class QuotaPeriod : std::uint8_t { kEver, kDay, kMonth };
+/// The most payload that a user may transfer in each period, both directions together.
+struct Quota {
+  std::uint64_t bytes = 0;  // at least 1
+  QuotaPeriod period = QuotaPeriod::kEver;
+  bool operator==(const Quota&) const = default;
+};
+
+/// A user of a server with crypt noise.
+struct User {
+  std::string name;                            // 1..63 letters, digits, '.', '_', '-'; unique in the tunnel
+  StaticKey key{};                             // the user's public key; unique in the tunnel
+  std::optional<std::vector<DialRule>> allow;  // in place of the tunnel's; none: the tunnel's
+  std::string allow_text;                      // of `allow`, as it was written
+  std::uint64_t ratelimit = 0;                 // bytes per second for all its sessions; 0: the tunnel's
+  std::optional<Quota> quota;
+  std::optional<std::chrono::sys_days> last_day;  // in UTC; none: for ever
+  bool operator==(const User&) const = default;
+};
+
+/// The most users of one tunnel.
+inline constexpr std::size_t kMaxUsers = 4096;
+
 struct Profile {
   std::string name;  // "" or 1..63 letters, digits, '.', '_', '-'; unique if there are several tunnels
   Role role = Role::kClient;
@@ -109,6 +138,10 @@ struct Profile {
   std::vector<HostPort> servers;
 
   std::string key;
+  std::optional<StaticKey> private_key;  // crypt noise only; a server has users then, a client the server_key
+  std::optional<StaticKey> server_key;   // client: the server's public key
+  std::vector<User> users;               // server with a private_key: who may connect; at most kMaxUsers
+  std::string quota_file;                // "": none, and no user has a quota
   Cipher crypt = Cipher::kAes;
   std::string mode;  // a name in kModePresets or "manual"; link.kcp.tuning has its values
   std::optional<std::uint32_t> local_mode;  // client: permissions of unix sockets; none: set by the umask
@@ -138,6 +171,7 @@ struct Profile {
   std::string bind_address;  // a literal IPv4 or IPv6 address; "": chosen by the route
   std::string interface;     // 1..15 bytes; "": any
   std::uint32_t fwmark = 0;  // SO_MARK; 0: none
+  Duration hop{0};           // client: time after which sessions change their ports; 0: never
 
   std::string snmplog;     // a file name in Go's time layout; "": none
   Duration snmpperiod{0};  // 0: none

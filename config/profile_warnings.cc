@@ -6,6 +6,7 @@
 
 #include "config/forwards.h"
 #include "config/options.h"
+#include "config/text.h"
 
 namespace kcptun {
 namespace {
@@ -17,8 +18,14 @@ constexpr std::size_t kQppLeastKey = 211;
 constexpr std::uint16_t kQppLeastPads = 7;
 
 /// Placeholders for the key in this project's and in kcptun's documentation.
-constexpr std::array<std::string_view, 7> kPlaceholders{
-    "replace-this-by-a-long-random-secret", "SECRET", "secret", "KEY", "PASSWORD", "password", "changeme"};
+constexpr std::array<std::string_view, 8> kPlaceholders{"replace-this-by-a-long-random-secret",
+                                                        "SECRET",
+                                                        "secret",
+                                                        "KEY",
+                                                        "PASSWORD",
+                                                        "password",
+                                                        "changeme",
+                                                        kHiddenValue};
 /// Minimum key length in bytes. 12 random letters and digits have 71 bits, and each guess costs 4096 rounds
 /// of PBKDF2.
 constexpr std::size_t kMinKey = 12;
@@ -55,7 +62,8 @@ std::vector<std::string> profile_warnings(const Profile& profile) {
   } else if (profile.key.empty()) {
     warnings.emplace_back("the key is empty, so anyone can use this tunnel: set --key or KCPTUN_KEY");
   } else if (std::ranges::find(kPlaceholders, profile.key) != kPlaceholders.end()) {
-    warnings.emplace_back("the key is a placeholder that documents print: --genkey prints a good one");
+    warnings.emplace_back(
+        "the key is a placeholder that documents or --check print: --genkey prints a good one");
   } else if (profile.key.size() < kMinKey) {
     warnings.push_back("the key has " + std::to_string(profile.key.size()) +
                        " bytes, so it can be guessed from recorded packets: use at least " +

@@ -125,6 +125,7 @@ Check read_uplink(const Settings& settings, Profile& profile) {
   if (!profile.bind_address.empty()) return ValidationError{kBind, std::string(kNotWithTcp)};
   if (!profile.interface.empty()) return ValidationError{kInterface, std::string(kNotWithTcp)};
   if (profile.fwmark != 0) return ValidationError{kFwmark, std::string(kNotWithTcp)};
+  if (settings.number(kHop) != 0) return ValidationError{kHop, std::string(kNotWithTcp)};
   return std::nullopt;
 }
 

@@ -23,6 +23,7 @@ std::string_view placeholder(const Option& option) {
       return " NAME";
     case OptionKind::kList:
       if (option.id == OptionId::kReverse) return " LISTEN=TARGET";
+      if (option.id == OptionId::kUsers) return " NAME=KEY";
       return option.id == OptionId::kForward ? " LISTEN[=TARGET]" : " RULE";
     case OptionKind::kText:
       break;
@@ -33,6 +34,7 @@ std::string_view placeholder(const Option& option) {
   if (option.id == OptionId::kInterface) return " NAME";
   if (option.id == OptionId::kLocalMode) return " MODE";
   if (option.id == OptionId::kBind) return " ADDRESS";
+  if (option.id == OptionId::kServerKey) return " KEY";
   return " FILE";
 }
 

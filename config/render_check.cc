@@ -3,6 +3,7 @@
 
 #include "config/json_list.h"
 #include "config/render.h"
+#include "config/text.h"
 #include "config/validate.h"
 
 namespace kcptun {
@@ -21,7 +22,7 @@ std::string value_text(const Settings& settings, const Option& option) {
   } else {
     value = json_of_value(option, settings.value(option.id));
   }
-  if (option.id == kKey || (is_secret(option.id) && value != "")) value = "(hidden)";
+  if (option.id == kKey || (is_secret(option.id) && value != "")) value = kHiddenValue;
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -46,8 +47,9 @@ std::vector<FieldLine> field_lines(const Settings& settings, Wanted wanted) {
   std::vector<FieldLine> lines;
   for (const auto& option : all_options()) {
     if (option.json.empty() || !option.applies_to(settings.role()) || !wanted(option)) continue;
-    // The output names one source of the key, because -c accepts only one.
-    if (option.id == kKey && !settings.text(kKeyFile).empty()) continue;
+    // The output names one source of a value, because -c accepts only one.
+    const auto file = file_option_of(option.id);
+    if (file && !settings.text(*file).empty()) continue;
     lines.push_back(
         {'"' + std::string(option.json) + "\": " + value_text(settings, option), origin(settings, option)});
   }

@@ -7,12 +7,12 @@
 
 #include "config/exit_codes.h"
 #include "config/plugin.h"
+#include "config/text.h"
 #include "core/base/check.h"
 
 namespace kcptun {
 namespace {
 
-constexpr std::string_view kHiddenValue = "(hidden)";
 // A pairing string has the key behind its scheme, and other URLs may have a password there.
 constexpr std::string_view kBehindScheme = "://";
 

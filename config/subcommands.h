@@ -4,13 +4,15 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/options.h"
 
 namespace kcptun {
 
-enum class SubcommandId : std::uint8_t { kProbe, kBench, kTop };
+enum class SubcommandId : std::uint8_t { kProbe, kBench, kTop, kUser };
 
 struct Subcommand {
   SubcommandId id;
@@ -23,5 +25,14 @@ struct Subcommand {
 std::span<const Subcommand> all_subcommands();
 /// Returns nullptr if the role has no such subcommand.
 const Subcommand* find_subcommand(Role role, std::string_view name);
+
+/// A subcommand and the words between its name and the flags.
+struct Asked {
+  const Subcommand* subcommand = nullptr;
+  std::vector<std::string> words{};
+};
+
+/// Takes the subcommand and its words off the front of the arguments.
+Asked take_subcommand(Role role, std::vector<std::string>& arguments);
 
 }  // namespace kcptun

@@ -90,4 +90,9 @@ Result<std::string> text_of_file(std::string text) {
   return text;
 }
 
+bool is_name(std::string_view text) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return text.size() <= kMaxNameSize && text.find_first_not_of(kAllowed) == text.npos;
+}
+
 }  // namespace kcptun

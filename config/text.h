@@ -10,6 +10,9 @@
 
 namespace kcptun {
 
+/// What errors and --check show in place of a secret.
+inline constexpr std::string_view kHiddenValue = "(hidden)";
+
 /// One character of a text. `size` is its length in bytes. For a byte that does not begin valid UTF-8, `size`
 /// is 1 and `value` is kNoCharacter.
 struct Character {
@@ -27,6 +30,12 @@ std::string code_point_name(char32_t value);
 
 /// True for white space of ASCII and Unicode, and for byte order marks.
 bool is_blank(char32_t value);
+
+/// The largest name of a tunnel or a user, in bytes.
+inline constexpr std::size_t kMaxNameSize = 63;
+/// True for at most kMaxNameSize letters, digits, dots, underscores and hyphens: such a name can stand in a
+/// key=value log line, in a file name and in the label of a metric.
+bool is_name(std::string_view text);
 
 /// Removes the blanks at both ends.
 std::string_view without_blanks(std::string_view text);

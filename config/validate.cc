@@ -5,7 +5,10 @@
 
 #include "config/base64url.h"
 #include "config/read_addresses.h"
+#include "config/static_key.h"
+#include "config/text.h"
 #include "config/unsupported.h"
+#include "config/users.h"
 #include "core/base/check.h"
 #include "core/kcp/congestion_table.h"
 
@@ -65,14 +68,9 @@ Check check_user(const Settings& settings) {
   return ValidationError{kUser, "must be NAME or NAME:GROUP"};
 }
 
-constexpr std::size_t kMaxName = 63;
-
-// The name is used in key=value log lines and in file names.
 Check check_name(const Settings& settings) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  const std::string& name = settings.text(kName);
-  if (name.size() <= kMaxName && name.find_first_not_of(kAllowed) == std::string::npos) return std::nullopt;
-  return ValidationError{kName, "must be at most " + std::to_string(kMaxName) +
+  if (is_name(settings.text(kName))) return std::nullopt;
+  return ValidationError{kName, "must be at most " + std::to_string(kMaxNameSize) +
                                     " letters, digits, dots, underscores and hyphens"};
 }
 
@@ -234,6 +232,7 @@ void read_client_only(const Settings& settings, Profile& profile) {
   profile.autoexpire = seconds(settings.number(kAutoExpire));
   const auto ttl = settings.number(kScavengeTtl);
   if (ttl >= 0) profile.scavengettl = seconds(ttl);
+  profile.hop = seconds(settings.number(kHop));
 }
 
 void read_server_only(const Settings& settings, Profile& profile) {
@@ -329,6 +328,8 @@ std::variant<Profile, ValidationError> validate(const Settings& settings) {
   if (auto bad = check_init(settings)) return *bad;
   if (auto bad = check_user(settings)) return *bad;
   if (auto bad = read_addresses(settings, profile)) return *bad;
+  if (auto bad = read_static_keys(settings, profile)) return *bad;
+  if (auto bad = read_users(settings, profile)) return *bad;
   if (auto bad = find_unsupported(settings)) return *bad;
   if (auto bad = check_tcp(settings, profile)) return *bad;
   read_link(settings, profile.link);

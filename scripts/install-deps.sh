@@ -59,6 +59,8 @@ cross    g++-mipsel-linux-gnu     builds for mipsel
 cross    g++-i686-linux-gnu       builds for i386
 cross    g++-s390x-linux-gnu      builds for s390x
 cross    qemu-user                runs what was built for them
+cross    dpkg-dev                 unpacks source packages for the static programs
+cross    make                     builds libstdc++ and libgcrypt for them
 watch    prometheus            promtool, which checks the metrics
 watch    chromium-headless-shell  shows the status page
 bench    libbenchmark-dev      core_bench

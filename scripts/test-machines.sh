@@ -73,7 +73,11 @@ git clone --quiet --no-hardlinks . "$tree"
 chmod 0700 "$tree"
 inside=$tree
 [ "$machine" != chroot ] || inside=/root/kcptun-uv
-[ "$machine" != user ] || chown -R "$account:" "$place"
+if [ "$machine" = user ]; then
+  # Root's home is closed to the user, so a cache is a copy.
+  [ -z "${WITH_CCACHE:-}" ] || cp -a "$(ccache --get-config cache_dir)" "$place/.ccache"
+  chown -R "$account:" "$place"
+fi
 
 run() { # COMMAND [ARGUMENT...]   on the machine, in the clone; its seconds and last line go to the summary
   started=$(date +%s)

@@ -119,7 +119,7 @@ if [ -n "$labels" ]; then
     if printf '%s\n' "$label" | grep -Eqx "$programs"; then
       where=${preset:-release}
       targets=$built_programs
-      slots=$((3 * jobs))
+      slots=$((4 * jobs))
     fi
     # shellcheck disable=SC2086
     build "$where" $targets
@@ -135,7 +135,7 @@ else
   build dev test_programs
   run_tests dev "$jobs" --label-exclude "^($programs)\$"
   run_tests release "$jobs" --label-regex '^figures$'
-  run_tests release $((3 * jobs)) --label-regex '^(e2e|interop|lab)$' # see tests/e2e/CMakeLists.txt
+  run_tests release $((4 * jobs)) --label-regex '^(e2e|interop|lab)$' # see tests/e2e/CMakeLists.txt
 fi
 
 headline result

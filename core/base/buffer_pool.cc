@@ -13,7 +13,7 @@ struct BufferPool::Chunk {
   std::uint8_t* free_list = nullptr;  // a singly linked list through the first bytes of each free buffer
   std::uint32_t first_untouched =
       0;  // index of the first buffer that was never used, whose pages are untouched
-  std::uint32_t out = 0;
+  std::uint32_t in_use = 0;
 };
 
 namespace {
@@ -71,7 +71,7 @@ void BufferPool::unlink(Chunk* chunk) {
 
 std::uint8_t* BufferPool::take() {
   Chunk* chunk = partial_ ? partial_ : new_chunk();
-  if (chunk->out == 0) min_empty_ = std::min(min_empty_, --empty_chunks_);
+  if (chunk->in_use == 0) min_empty_ = std::min(min_empty_, --empty_chunks_);
   std::uint8_t* buffer = chunk->free_list;
   if (buffer) {
     chunk->free_list = next_free(buffer);
@@ -79,21 +79,21 @@ std::uint8_t* BufferPool::take() {
     buffer = reinterpret_cast<std::uint8_t*>(chunk) + round_up(sizeof(Chunk)) +
              chunk->first_untouched++ * buffer_size_;
   }
-  ++chunk->out;
+  ++chunk->in_use;
   ++in_use_;
   if (!chunk->free_list && chunk->first_untouched == per_chunk_) unlink(chunk);
   return buffer;
 }
 
-void BufferPool::give(std::uint8_t* buffer) {
+void BufferPool::put(std::uint8_t* buffer) {
   Chunk* chunk = chunk_of(buffer);
-  KCPTUN_CHECK(chunk->out > 0);
+  KCPTUN_CHECK(chunk->in_use > 0);
   const bool was_full = !chunk->free_list && chunk->first_untouched == per_chunk_;
   next_free(buffer) = chunk->free_list;
   chunk->free_list = buffer;
-  --chunk->out;
+  --chunk->in_use;
   --in_use_;
-  if (chunk->out == 0) {  // at the back, so that it is used last
+  if (chunk->in_use == 0) {  // at the back, so that it is used last
     ++empty_chunks_;
     if (!was_full) unlink(chunk);
     link_back(chunk);

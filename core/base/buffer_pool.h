@@ -22,7 +22,7 @@ class BufferPool {
   /// exhausted.
   std::uint8_t* take();
   /// REQUIRES: `buffer` came from take() of this pool and has not been returned.
-  void give(std::uint8_t* buffer);
+  void put(std::uint8_t* buffer);
 
   /// Frees the chunks that have been empty since the last trim(). Call it periodically, also when idle.
   void trim();
@@ -70,7 +70,7 @@ class PoolBuffer {
   ~PoolBuffer() { reset(); }
 
   void reset() {
-    if (data_) pool_->give(std::exchange(data_, nullptr));
+    if (data_) pool_->put(std::exchange(data_, nullptr));
   }
   std::uint8_t* data() const { return data_; }
   explicit operator bool() const { return data_ != nullptr; }

@@ -39,7 +39,7 @@ struct Packet {
 class TransmitBatch {
  public:
   /// Fragmentation policy. kAllowed: the host or router that finds a packet too large may fragment it (under
-  /// IPv6 only the sender, after an ICMP error). kWhole: the packet is dropped instead.
+  /// IPv6 only the sender, after an ICMP error). kDontFragment: the packet is dropped instead.
   enum class Fragments : std::uint8_t { kAllowed, kDontFragment };
   struct Run {
     Path path;

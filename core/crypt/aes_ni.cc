@@ -8,53 +8,54 @@
 #include "core/crypt/aes_cfb.h"
 #include "core/crypt/cfb_lanes.h"
 
-#define KCPTUN_TARGET [[gnu::target("aes,sse4.1")]]
+#define KCPTUN_AESNI [[gnu::target("aes,sse4.1")]]
 
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kLanes = 8;
-using Lanes = CfbLanes<16, kLanes>;
+constexpr std::size_t kAesNiLanes = 8;
+using AesNiLanes = CfbLanes<16, kAesNiLanes>;
 
-KCPTUN_TARGET inline __m128i load(const std::uint8_t* p) {
+KCPTUN_AESNI inline __m128i load_block(const std::uint8_t* p) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
 }
-KCPTUN_TARGET inline void store(std::uint8_t* p, __m128i v) {
+KCPTUN_AESNI inline void store_block(std::uint8_t* p, __m128i v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v);
 }
 
 template <int kRounds>
-KCPTUN_TARGET [[gnu::always_inline]] inline void encrypt_eight(const AesKeys& keys, __m128i (&s)[kLanes]) {
-  __m128i k = load(keys.round_key(0));
+KCPTUN_AESNI [[gnu::always_inline]] inline void encrypt_eight(const AesKeys& keys,
+                                                              __m128i (&s)[kAesNiLanes]) {
+  __m128i k = load_block(keys.round_key(0));
 #pragma GCC unroll 8
-  for (std::size_t l = 0; l < kLanes; ++l) s[l] = _mm_xor_si128(s[l], k);
+  for (std::size_t l = 0; l < kAesNiLanes; ++l) s[l] = _mm_xor_si128(s[l], k);
 #pragma GCC unroll 14
   for (int r = 1; r < kRounds; ++r) {
-    k = load(keys.round_key(r));
+    k = load_block(keys.round_key(r));
 #pragma GCC unroll 8
-    for (std::size_t l = 0; l < kLanes; ++l) s[l] = _mm_aesenc_si128(s[l], k);
+    for (std::size_t l = 0; l < kAesNiLanes; ++l) s[l] = _mm_aesenc_si128(s[l], k);
   }
-  k = load(keys.round_key(kRounds));
+  k = load_block(keys.round_key(kRounds));
 #pragma GCC unroll 8
-  for (std::size_t l = 0; l < kLanes; ++l) s[l] = _mm_aesenclast_si128(s[l], k);
+  for (std::size_t l = 0; l < kAesNiLanes; ++l) s[l] = _mm_aesenclast_si128(s[l], k);
 }
 
 template <int kRounds>
-KCPTUN_TARGET void encrypt_steps(const AesKeys& keys, Lanes::View& view, std::size_t steps) {
-  __m128i s[kLanes];
+KCPTUN_AESNI void encrypt_steps(const AesKeys& keys, AesNiLanes::View& view, std::size_t steps) {
+  __m128i s[kAesNiLanes];
 #pragma GCC unroll 8
-  for (std::size_t l = 0; l < kLanes; ++l) s[l] = load(view.feedback + 16 * l);
+  for (std::size_t l = 0; l < kAesNiLanes; ++l) s[l] = load_block(view.feedback + 16 * l);
   for (std::size_t at = 0; at < 16 * steps; at += 16) {
     encrypt_eight<kRounds>(keys, s);
 #pragma GCC unroll 8
-    for (std::size_t l = 0; l < kLanes; ++l) {
-      s[l] = _mm_xor_si128(s[l], load(view.data[l] + at));
-      store(view.data[l] + at, s[l]);
+    for (std::size_t l = 0; l < kAesNiLanes; ++l) {
+      s[l] = _mm_xor_si128(s[l], load_block(view.data[l] + at));
+      store_block(view.data[l] + at, s[l]);
     }
   }
 #pragma GCC unroll 8
-  for (std::size_t l = 0; l < kLanes; ++l) {
-    store(view.feedback + 16 * l, s[l]);
+  for (std::size_t l = 0; l < kAesNiLanes; ++l) {
+    store_block(view.feedback + 16 * l, s[l]);
     view.data[l] += 16 * steps;
   }
 }
@@ -62,22 +63,23 @@ KCPTUN_TARGET void encrypt_steps(const AesKeys& keys, Lanes::View& view, std::si
 /// Decrypts eight blocks at `p` in place. `previous` is the ciphertext block before them; it becomes their
 /// last one.
 template <int kRounds>
-KCPTUN_TARGET [[gnu::always_inline]] inline void decrypt_eight(const AesKeys& keys, std::uint8_t* p,
-                                                               __m128i& previous) {
-  __m128i s[kLanes];
+KCPTUN_AESNI [[gnu::always_inline]] inline void decrypt_eight(const AesKeys& keys, std::uint8_t* p,
+                                                              __m128i& previous) {
+  __m128i s[kAesNiLanes];
   s[0] = previous;
 #pragma GCC unroll 8
-  for (std::size_t l = 1; l < kLanes; ++l) s[l] = load(p + 16 * (l - 1));
-  previous = load(p + 16 * (kLanes - 1));
+  for (std::size_t l = 1; l < kAesNiLanes; ++l) s[l] = load_block(p + 16 * (l - 1));
+  previous = load_block(p + 16 * (kAesNiLanes - 1));
   encrypt_eight<kRounds>(keys, s);
 #pragma GCC unroll 8
-  for (std::size_t l = 0; l < kLanes; ++l) store(p + 16 * l, _mm_xor_si128(s[l], load(p + 16 * l)));
+  for (std::size_t l = 0; l < kAesNiLanes; ++l)
+    store_block(p + 16 * l, _mm_xor_si128(s[l], load_block(p + 16 * l)));
 }
 
 template <int kRounds>
-KCPTUN_TARGET void decrypt_packet(const AesKeys& keys, MutableBytes bytes) {
-  constexpr std::size_t kGroup = 16 * kLanes;
-  __m128i previous = load(kCfbIv);
+KCPTUN_AESNI void decrypt_packet(const AesKeys& keys, MutableBytes bytes) {
+  constexpr std::size_t kGroup = 16 * kAesNiLanes;
+  __m128i previous = load_block(kCfbIv);
   std::uint8_t* p = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= kGroup; p += kGroup, left -= kGroup) decrypt_eight<kRounds>(keys, p, previous);
@@ -93,7 +95,7 @@ class AesNiCfb final : public PacketCipher {
  public:
   explicit AesNiCfb(Bytes key) : keys_(key) {}
   void encrypt(std::span<const Packet> packets) override {
-    Lanes(packets, kCfbIv).run([this](Lanes::View& view, std::size_t steps) {
+    AesNiLanes(packets, kCfbIv).run([this](AesNiLanes::View& view, std::size_t steps) {
       encrypt_steps<kRounds>(keys_, view, steps);
     });
   }
@@ -106,7 +108,7 @@ class AesNiCfb final : public PacketCipher {
 };
 
 /// FIPS 197 section 5.2: SubWord of the word, with AESKEYGENASSIST.
-KCPTUN_TARGET std::uint32_t sub_word(std::uint32_t word) {
+KCPTUN_AESNI std::uint32_t sub_word(std::uint32_t word) {
   return static_cast<std::uint32_t>(
       _mm_cvtsi128_si32(_mm_aeskeygenassist_si128(_mm_set_epi32(0, 0, static_cast<int>(word), 0), 0)));
 }

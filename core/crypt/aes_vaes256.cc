@@ -17,7 +17,7 @@ namespace {
 
 // of two lanes each; the other half of the register file holds temporaries
 constexpr std::size_t kRegisters = 8;
-using Lanes = CfbLanes<16, 2 * kRegisters>;
+using Vaes256Lanes = CfbLanes<16, 2 * kRegisters>;
 
 /// Round keys, each repeated twice in a 256-bit register.
 struct alignas(32) PairedKeys {
@@ -63,7 +63,7 @@ KCPTUN_VAES256 [[gnu::always_inline]] inline void encrypt_blocks(const PairedKey
 
 /// Processes kCount registers of lanes; the others are untouched.
 template <int kRounds, std::size_t kCount>
-KCPTUN_VAES256 void encrypt_steps(const PairedKeys& keys, Lanes::View& view, std::size_t steps) {
+KCPTUN_VAES256 void encrypt_steps(const PairedKeys& keys, Vaes256Lanes::View& view, std::size_t steps) {
   __m256i s[kCount];
 #pragma GCC unroll 8
   for (std::size_t g = 0; g < kCount; ++g) s[g] = load32(view.feedback + 32 * g);
@@ -83,7 +83,7 @@ KCPTUN_VAES256 void encrypt_steps(const PairedKeys& keys, Lanes::View& view, std
 }
 
 template <int kRounds>
-void encrypt_lanes(const PairedKeys& keys, Lanes::View& view, std::size_t steps) {
+void encrypt_lanes(const PairedKeys& keys, Vaes256Lanes::View& view, std::size_t steps) {
   if (view.lanes <= 4) return encrypt_steps<kRounds, 2>(keys, view, steps);
   if (view.lanes <= 8) return encrypt_steps<kRounds, 4>(keys, view, steps);
   return encrypt_steps<kRounds, kRegisters>(keys, view, steps);
@@ -125,7 +125,7 @@ class Vaes256Cfb final : public PacketCipher {
  public:
   explicit Vaes256Cfb(Bytes key) : keys_(AesKeys(key)) {}
   void encrypt(std::span<const Packet> packets) override {
-    Lanes(packets, kCfbIv).run([this](Lanes::View& view, std::size_t steps) {
+    Vaes256Lanes(packets, kCfbIv).run([this](Vaes256Lanes::View& view, std::size_t steps) {
       encrypt_lanes<kRounds>(keys_, view, steps);
     });
   }

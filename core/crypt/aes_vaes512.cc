@@ -8,10 +8,10 @@ namespace kcptun {
 namespace {
 
 constexpr std::size_t kGroups = 4;  // registers of four lanes each
-using Lanes = CfbLanes<16, 4 * kGroups>;
+using Vaes512Lanes = CfbLanes<16, 4 * kGroups>;
 
 /// Transposes four registers as a 4x4 matrix of blocks.
-KCPTUN_VAES [[gnu::always_inline]] inline void transpose(__m512i (&m)[4]) {
+KCPTUN_VAES [[gnu::always_inline]] inline void transpose_blocks(__m512i (&m)[4]) {
   const __m512i a = _mm512_shuffle_i32x4(m[0], m[1], 0x44);  // 00 01 10 11
   const __m512i b = _mm512_shuffle_i32x4(m[0], m[1], 0xee);  // 02 03 12 13
   const __m512i c = _mm512_shuffle_i32x4(m[2], m[3], 0x44);
@@ -33,7 +33,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_four_steps(const WideKeys
   for (std::size_t g = 0; g < kCount; ++g) {
 #pragma GCC unroll 4
     for (std::size_t l = 0; l < 4; ++l) m[g][l] = _mm512_loadu_si512(data[4 * g + l] + at);
-    transpose(m[g]);
+    transpose_blocks(m[g]);
   }
 #pragma GCC unroll 4
   for (std::size_t step = 0; step < 4; ++step) {
@@ -43,7 +43,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_four_steps(const WideKeys
   }
 #pragma GCC unroll 8
   for (std::size_t g = 0; g < kCount; ++g) {
-    transpose(m[g]);
+    transpose_blocks(m[g]);
 #pragma GCC unroll 4
     for (std::size_t l = 0; l < 4; ++l) _mm512_storeu_si512(data[4 * g + l] + at, m[g][l]);
   }
@@ -71,7 +71,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_one_step(const WideKeys& 
 
 /// Processes kCount registers of lanes; the others are untouched.
 template <int kRounds, std::size_t kCount>
-KCPTUN_VAES void encrypt_steps(const WideKeys& keys, Lanes::View& view, std::size_t steps) {
+KCPTUN_VAES void encrypt_steps(const WideKeys& keys, Vaes512Lanes::View& view, std::size_t steps) {
   __m512i s[kCount];
 #pragma GCC unroll 8
   for (std::size_t g = 0; g < kCount; ++g) s[g] = _mm512_load_si512(view.feedback + 64 * g);
@@ -84,7 +84,7 @@ KCPTUN_VAES void encrypt_steps(const WideKeys& keys, Lanes::View& view, std::siz
 }
 
 template <int kRounds>
-void encrypt_lanes(const WideKeys& keys, Lanes::View& view, std::size_t steps) {
+void encrypt_lanes(const WideKeys& keys, Vaes512Lanes::View& view, std::size_t steps) {
   switch ((view.lanes + 3) / 4) {
     case 1:
       return encrypt_steps<kRounds, 1>(keys, view, steps);
@@ -133,7 +133,7 @@ class VaesCfb final : public PacketCipher {
  public:
   explicit VaesCfb(Bytes key) : keys_(AesKeys(key)) {}
   void encrypt(std::span<const Packet> packets) override {
-    Lanes(packets, kCfbIv).run([this](Lanes::View& view, std::size_t steps) {
+    Vaes512Lanes(packets, kCfbIv).run([this](Vaes512Lanes::View& view, std::size_t steps) {
       encrypt_lanes<kRounds>(keys_, view, steps);
     });
   }

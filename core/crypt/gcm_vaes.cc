@@ -1,4 +1,4 @@
-// AES-128-GCM with 512-bit VAES and VPCLMULQDQ (NIST SP 800-38D).
+// AES-GCM with 512-bit VAES and VPCLMULQDQ (NIST SP 800-38D).
 //
 // GHASH of blocks b0 .. b(n-1) is the sum of b(j) * H^(n-j). With a table of powers as long as a packet, all
 // products are independent, and a packet needs one reduction. Field elements are byte-reversed. Powers are
@@ -13,14 +13,13 @@
 namespace kcptun {
 namespace {
 
-constexpr int kRounds = 10;
 constexpr std::size_t kGroup = 256;           // bytes in flight: sixteen blocks
 constexpr std::size_t kSegment = 7 * kGroup;  // bytes between reductions; more than the largest datagram
 constexpr std::size_t kPowers = kSegment / 16 + 1;  // plus the block of lengths
 constexpr std::size_t kSpare = 16;                  // read after the last power, multiplied by zero
 
 struct alignas(64) GcmKeys {
-  explicit GcmKeys(Bytes key);
+  explicit GcmKeys(Bytes key) : aes(AesKeys(key)) {}  // make_powers() does the rest
   ~GcmKeys() { sodium_memzero(powers, sizeof powers); }
   GcmKeys(const GcmKeys&) = delete;
   GcmKeys& operator=(const GcmKeys&) = delete;
@@ -75,6 +74,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline __m128i reduce(const Sum& sum) {
   return _mm_xor_si128(fold_lanes(sum.high), fold_up(middle));
 }
 
+template <int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline __m128i encrypt_block(const WideKeys& keys, __m128i block) {
   block = _mm_xor_si128(block, load16(keys.bytes[0]));
 #pragma GCC unroll 14
@@ -91,8 +91,9 @@ KCPTUN_VAES __m128i times_x(__m128i h) {
                         static_cast<long long>(low << 1 ^ (out & 1)));
 }
 
+template <int kRounds>
 KCPTUN_VAES void make_powers(GcmKeys& keys) {
-  const __m128i first = times_x(reverse(encrypt_block(keys.aes, _mm_setzero_si128())));
+  const __m128i first = times_x(reverse(encrypt_block<kRounds>(keys.aes, _mm_setzero_si128())));
   __m128i power = first;
   store16(keys.powers[kPowers - 1], power);
   for (std::size_t i = 2; i <= kPowers; ++i) {
@@ -103,8 +104,6 @@ KCPTUN_VAES void make_powers(GcmKeys& keys) {
     store16(keys.powers[kPowers - i], power);
   }
 }
-
-GcmKeys::GcmKeys(Bytes key) : aes(AesKeys(key)) { make_powers(*this); }
 
 /// The state between groups. `counter` holds the next four counter blocks, reversed.
 struct Progress {
@@ -117,6 +116,7 @@ enum class Direction { kSeal, kOpen };
 
 /// Interleaves encryption of counter blocks with absorption of ciphertext. Each alone leaves half of the
 /// execution units idle, and out-of-order execution does not reach far enough to overlap them.
+template <int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline void encrypt_and_absorb(const WideKeys& keys, __m512i (&s)[4],
                                                                   const __m512i (&blocks)[4],
                                                                   const std::uint8_t* powers, Sum& sum) {
@@ -155,6 +155,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void seal_group(std::uint8_t* p, const
   }
 }
 
+template <int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline void seal_segment(const GcmKeys& keys, MutableBytes bytes,
                                                             const std::uint8_t* powers, Progress& progress) {
   std::uint8_t* p = bytes.data();
@@ -170,7 +171,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void seal_segment(const GcmKeys& keys,
     p += kGroup;
     left -= kGroup;
     next_counters(progress, s);
-    encrypt_and_absorb(keys.aes, s, pending, powers, progress.sum);
+    encrypt_and_absorb<kRounds>(keys.aes, s, pending, powers, progress.sum);
     powers += kGroup;
     if (left >= kGroup) {
       seal_group(p, kWholeGroup, s, pending);
@@ -182,6 +183,7 @@ KCPTUN_VAES [[gnu::always_inline]] inline void seal_segment(const GcmKeys& keys,
   for (int g = 0; g < 4; ++g) absorb(progress.sum, pending[g], powers + 64 * g);
 }
 
+template <int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline void open_group(const GcmKeys& keys, std::uint8_t* p,
                                                           const GroupMask& mask, const std::uint8_t* powers,
                                                           Progress& progress) {
@@ -196,81 +198,100 @@ KCPTUN_VAES [[gnu::always_inline]] inline void open_group(const GcmKeys& keys, s
   blocks[0] = _mm512_xor_si512(blocks[0], progress.carry);
   progress.carry = _mm512_setzero_si512();
   next_counters(progress, s);
-  encrypt_and_absorb(keys.aes, s, blocks, powers, progress.sum);
+  encrypt_and_absorb<kRounds>(keys.aes, s, blocks, powers, progress.sum);
 #pragma GCC unroll 4
   for (int g = 0; g < 4; ++g)
     _mm512_mask_storeu_epi8(p + 64 * g, mask.part[g], _mm512_xor_si512(in[g], s[g]));
 }
 
+template <int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline void open_segment(const GcmKeys& keys, MutableBytes bytes,
                                                             const std::uint8_t* powers, Progress& progress) {
   std::uint8_t* p = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= kGroup; p += kGroup, left -= kGroup, powers += kGroup)
-    open_group(keys, p, kWholeGroup, powers, progress);
-  if (left > 0) open_group(keys, p, first_of_group(left), powers, progress);
+    open_group<kRounds>(keys, p, kWholeGroup, powers, progress);
+  if (left > 0) open_group<kRounds>(keys, p, first_of_group(left), powers, progress);
 }
 
 /// Processes a segment whose first block is multiplied by H^power.
-template <Direction kDirection>
+template <Direction kDirection, int kRounds>
 KCPTUN_VAES [[gnu::always_inline]] inline void crypt_segment(const GcmKeys& keys, MutableBytes bytes,
                                                              std::size_t power, Progress& progress) {
   progress.sum = zero_sum();
   if constexpr (kDirection == Direction::kSeal) {
-    seal_segment(keys, bytes, keys.power(power), progress);
+    seal_segment<kRounds>(keys, bytes, keys.power(power), progress);
   } else {
-    open_segment(keys, bytes, keys.power(power), progress);
+    open_segment<kRounds>(keys, bytes, keys.power(power), progress);
   }
 }
 
-/// Encrypts or decrypts the body in place and returns the tag of its ciphertext.
-template <Direction kDirection>
-KCPTUN_VAES [[gnu::always_inline]] inline __m128i crypt(const GcmKeys& keys, const std::uint8_t* nonce,
-                                                        MutableBytes body) {
-  // Space for the tag follows the nonce even if the body is empty, so 16 bytes can be read.
-  static_assert(kGcmNonce + kGcmTag >= 16);
+/// The hash of the associated data, which the text's first block is added to.
+KCPTUN_VAES [[gnu::always_inline]] inline __m128i hash_associated(const GcmKeys& keys, Bytes associated) {
+  if (associated.empty()) return _mm_setzero_si128();
+  Sum sum = zero_sum();
+  const std::uint8_t* powers = keys.power((associated.size() + 15) / 16);
+  for (std::size_t at = 0; at < associated.size(); at += 64, powers += 64) {
+    const __m512i in = _mm512_maskz_loadu_epi8(leading_bytes(associated.size() - at), associated.data() + at);
+    absorb(sum, reverse(in), powers);
+  }
+  return reduce(sum);
+}
+
+/// Encrypts or decrypts the text in place and returns the tag of its ciphertext.
+template <Direction kDirection, int kRounds>
+KCPTUN_VAES [[gnu::always_inline]] inline __m128i crypt(const GcmKeys& keys, GcmCipher::Nonce nonce,
+                                                        Bytes associated, MutableBytes text) {
   const __m128i base = _mm_and_si128(reverse(load16(nonce)), _mm_set_epi32(-1, -1, -1, 0));
-  const __m128i tag_mask = encrypt_block(keys.aes, reverse(_mm_add_epi32(base, _mm_set_epi32(0, 0, 0, 1))));
+  const __m128i tag_mask =
+      encrypt_block<kRounds>(keys.aes, reverse(_mm_add_epi32(base, _mm_set_epi32(0, 0, 0, 1))));
   Progress progress;
   progress.counter = _mm512_add_epi32(_mm512_broadcast_i32x4(base),
                                       _mm512_set_epi32(0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2));
-  progress.carry = _mm512_setzero_si512();
+  const __m128i hashed = hash_associated(keys, associated);
+  progress.carry = _mm512_zextsi128_si512(hashed);
 
-  const auto bits = static_cast<long long>(body.size()) * 8;
-  for (; body.size() > kSegment; body = body.subspan(kSegment)) {
-    crypt_segment<kDirection>(keys, body.first(kSegment), kSegment / 16, progress);
+  __m128i lengths =
+      _mm_set_epi64x(static_cast<long long>(associated.size()) * 8, static_cast<long long>(text.size()) * 8);
+  if (text.empty()) lengths = _mm_xor_si128(lengths, hashed);  // no block of text takes it
+  for (; text.size() > kSegment; text = text.subspan(kSegment)) {
+    crypt_segment<kDirection, kRounds>(keys, text.first(kSegment), kSegment / 16, progress);
     progress.carry = _mm512_zextsi128_si512(reduce(progress.sum));
   }
-  crypt_segment<kDirection>(keys, body, (body.size() + 15) / 16 + 1, progress);
-  absorb(progress.sum, _mm512_zextsi128_si512(_mm_set_epi64x(0, bits)), keys.power(1));
+  crypt_segment<kDirection, kRounds>(keys, text, (text.size() + 15) / 16 + 1, progress);
+  absorb(progress.sum, _mm512_zextsi128_si512(lengths), keys.power(1));
   return _mm_xor_si128(reverse(reduce(progress.sum)), tag_mask);
 }
 
+template <int kRounds>
 class VaesGcm final : public GcmCipher {
  public:
-  explicit VaesGcm(Bytes key) : keys_(key) {}
+  explicit VaesGcm(Bytes key) : keys_(key) { make_powers<kRounds>(keys_); }
 
-  KCPTUN_VAES void seal(MutableBytes packet) override {
-    store16(packet.last(kGcmTag).data(), crypt<Direction::kSeal>(keys_, packet.data(), body_of(packet)));
+  KCPTUN_VAES void seal(Nonce nonce, Bytes associated, MutableBytes message) override {
+    store16(message.last(kGcmTag).data(),
+            crypt<Direction::kSeal, kRounds>(keys_, nonce, associated, text_of(message)));
   }
-  KCPTUN_VAES bool open(MutableBytes packet) override {
-    const __m128i tag = crypt<Direction::kOpen>(keys_, packet.data(), body_of(packet));
+  KCPTUN_VAES bool open(Nonce nonce, Bytes associated, MutableBytes message) override {
+    const __m128i tag = crypt<Direction::kOpen, kRounds>(keys_, nonce, associated, text_of(message));
     // Tests all bits at once, in constant time.
-    const __m128i difference = _mm_xor_si128(tag, load16(packet.last(kGcmTag).data()));
+    const __m128i difference = _mm_xor_si128(tag, load16(message.last(kGcmTag).data()));
     return _mm_test_all_zeros(difference, difference) != 0;
   }
 
  private:
-  static MutableBytes body_of(MutableBytes packet) {
-    return packet.subspan(kGcmNonce, packet.size() - kGcmNonce - kGcmTag);
-  }
+  static MutableBytes text_of(MutableBytes message) { return message.first(message.size() - kGcmTag); }
+  static_assert(kMaxAssociated / 16 <= kPowers);
 
   GcmKeys keys_;
 };
 
 }  // namespace
 
-std::unique_ptr<GcmCipher> make_vaes_gcm(Bytes key) { return std::make_unique<VaesGcm>(key); }
+std::unique_ptr<GcmCipher> make_vaes_gcm(Bytes key) {
+  if (key.size() == 16) return std::make_unique<VaesGcm<10>>(key);
+  return std::make_unique<VaesGcm<14>>(key);
+}
 
 }  // namespace kcptun
 

@@ -1,4 +1,4 @@
-// The 512-bit kernel of AES-128-GCM. Use it through gcm.h.
+// The 512-bit kernel of AES-GCM. Use it through gcm.h.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 namespace kcptun {
 
-/// REQUIRES: cpu_can(GcmPath::kVaes512), key.size() is 16.
+/// REQUIRES: cpu_can(GcmPath::kVaes512), key.size() is 16 or 32.
 std::unique_ptr<GcmCipher> make_vaes_gcm(Bytes key);
 
 }  // namespace kcptun

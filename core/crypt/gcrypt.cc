@@ -1,3 +1,5 @@
+#include <string_view>
+
 #include "core/base/check.h"
 #include "core/crypt/libraries.h"
 
@@ -23,6 +25,16 @@ void prepare_gcrypt() {
   KCPTUN_CHECK(started);
 }
 
+bool library_has_arm_aes() {
+  prepare_gcrypt();
+  char* const features = gcry_get_config(0, "hwflist");  // "hwflist:arm-neon:arm-aes:..."
+  if (!features) return false;
+  const std::string_view text(features);
+  const bool has = text.find(":arm-aes:") != text.npos && text.find(":arm-pmull:") != text.npos;
+  gcry_free(features);
+  return has;
+}
+
 GcryptCipher::GcryptCipher(int algorithm, int mode, Bytes key) {
   prepare_gcrypt();
   must(gcry_cipher_open(&handle_, algorithm, mode, 0));
@@ -39,6 +51,9 @@ void GcryptCipher::set_key(Bytes key) {
 
 void GcryptCipher::set_counter(Bytes counter) {
   must(gcry_cipher_setctr(handle_, counter.data(), counter.size()));
+}
+void GcryptCipher::authenticate(Bytes associated) {
+  must(gcry_cipher_authenticate(handle_, associated.data(), associated.size()));
 }
 void GcryptCipher::set_iv(Bytes iv) { must(gcry_cipher_setiv(handle_, iv.data(), iv.size())); }
 void GcryptCipher::encrypt(MutableBytes b) {

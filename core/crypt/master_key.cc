@@ -29,7 +29,7 @@ MasterKey::MasterKey(std::string_view key) {
   // libgcrypt rejects a null pointer even if the password is empty.
   const char* password = key.empty() ? "" : key.data();
   KCPTUN_CHECK(gcry_kdf_derive(password, key.size(), GCRY_KDF_PBKDF2, GCRY_MD_SHA1, kSalt.data(),
-                               kSalt.size(), kIterations, pass_.size(), pass_.data()) == 0);
+                               kSalt.size(), kIterations, key_.size(), key_.data()) == 0);
 }
 
 Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
@@ -42,7 +42,7 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
     std::array<std::uint8_t, 32> raw;
     const bool good = decode_raw(key.substr(kRawKeyPrefix.size()), raw);
     if (good)
-      crypto_generichash(derived.pass_.data(), derived.pass_.size(),
+      crypto_generichash(derived.key_.data(), derived.key_.size(),
                          reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), raw.data(),
                          raw.size());
     sodium_memzero(raw.data(), raw.size());
@@ -50,7 +50,7 @@ Result<MasterKey> MasterKey::derive(std::string_view key, Cipher cipher) {
     return derived;
   }
   // Keys are shorter than Argon2's limit of 4 GiB, so lack of memory is the only possible failure.
-  if (crypto_pwhash_argon2id(derived.pass_.data(), derived.pass_.size(), key.empty() ? "" : key.data(),
+  if (crypto_pwhash_argon2id(derived.key_.data(), derived.key_.size(), key.empty() ? "" : key.data(),
                              key.size(), reinterpret_cast<const unsigned char*>(salt.data()), kArgonPasses,
                              kArgonMemory, crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
     return Error{"no memory to derive the key: Argon2id takes 64 MiB for a moment"};
@@ -63,6 +63,6 @@ std::size_t MasterKey::working_memory(std::string_view key, Cipher cipher) {
   return stretched ? kArgonMemory : 0;
 }
 
-MasterKey::~MasterKey() { sodium_memzero(pass_.data(), pass_.size()); }
+MasterKey::~MasterKey() { sodium_memzero(key_.data(), key_.size()); }
 
 }  // namespace kcptun

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "core/crypt/header_mask.h"
 #include "core/crypt/suite.h"
 #include "core/noise/credentials.h"
 
@@ -13,7 +14,8 @@ namespace kcptun {
 /// with its own keys (core/link/noise_session.h): before seal(), and after open().
 class NoiseSuite final : public Suite {
  public:
-  explicit NoiseSuite(const noise::Credentials& credentials) : credentials_(credentials) {}
+  explicit NoiseSuite(const noise::Credentials& credentials)
+      : credentials_(credentials), mask_(credentials.shared.mask) {}
 
   /// Of a data packet. Other kinds have their handshake part too.
   std::size_t header_size() const override { return noise::kHeadSize; }
@@ -26,9 +28,10 @@ class NoiseSuite final : public Suite {
   std::size_t open(std::span<Packet> packets) override;
 
  private:
-  bool unmask(const Packet& packet) const;
+  bool unmask_handshake(const Packet& packet);
 
   const noise::Credentials credentials_;
+  HeaderMask mask_;
 };
 
 }  // namespace kcptun

@@ -11,19 +11,19 @@
 #include "core/crypt/salsa20.h"
 #include "core/crypt/salsa20_rounds.h"
 
-#define KCPTUN_AVX2 [[gnu::target("avx2")]]
+#define KCPTUN_SALSA20_AVX2 [[gnu::target("avx2")]]
 
 namespace kcptun {
 namespace {
 
-using Lanes = KeystreamLanes<8>;
-using Words = std::uint32_t __attribute__((vector_size(32)));
+using Avx2Lanes = KeystreamLanes<8>;
+using Avx2Words = std::uint32_t __attribute__((vector_size(32)));
 
 /// In bytes. More than the stack of apply_lanes.
 constexpr std::size_t kStack = 2048;
 
 /// Transposes: x[l] is then one half of the block of lane l.
-KCPTUN_AVX2 [[gnu::always_inline]] inline void transpose(__m256i* x) {
+KCPTUN_SALSA20_AVX2 [[gnu::always_inline]] inline void transpose(__m256i* x) {
   __m256i t[8];
 #pragma GCC unroll 2
   for (std::size_t i = 0; i < 8; i += 4) {
@@ -43,34 +43,35 @@ KCPTUN_AVX2 [[gnu::always_inline]] inline void transpose(__m256i* x) {
   }
 }
 
-KCPTUN_AVX2 [[gnu::always_inline]] inline void xor_block(std::uint8_t* p, __m256i low, __m256i high) {
+KCPTUN_SALSA20_AVX2 [[gnu::always_inline]] inline void xor_block(std::uint8_t* p, __m256i low, __m256i high) {
   auto* half = reinterpret_cast<__m256i*>(p);
   _mm256_storeu_si256(half, _mm256_xor_si256(_mm256_loadu_si256(half), low));
   _mm256_storeu_si256(half + 1, _mm256_xor_si256(_mm256_loadu_si256(half + 1), high));
 }
 
 /// The last block of a packet is copied through a local buffer.
-KCPTUN_AVX2 [[gnu::noinline]] void xor_tail(std::uint8_t* p, std::uint64_t mask, __m256i low, __m256i high) {
+KCPTUN_SALSA20_AVX2 [[gnu::noinline]] void xor_tail(std::uint8_t* p, std::uint64_t mask, __m256i low,
+                                                    __m256i high) {
   const auto size = static_cast<std::size_t>(std::popcount(mask));
-  alignas(32) std::uint8_t block[Lanes::kBlock];
+  alignas(32) std::uint8_t block[Avx2Lanes::kBlock];
   std::memcpy(block, p, size);
   xor_block(block, low, high);
   std::memcpy(p, block, size);
   sodium_memzero(block, sizeof block);
 }
 
-KCPTUN_AVX2 [[gnu::always_inline]] inline Words load(const std::uint32_t* from) {
-  Words words;
+KCPTUN_SALSA20_AVX2 [[gnu::always_inline]] inline Avx2Words load(const std::uint32_t* from) {
+  Avx2Words words;
   std::memcpy(&words, from, sizeof words);
   return words;
 }
 
 /// Not inlined, so that its stack, with spilled registers, can be wiped afterwards.
-KCPTUN_AVX2 [[gnu::noinline]] void apply_lanes(const Salsa20Key& key, Lanes& lanes) {
-  const Lanes::View& view = lanes.view();
-  Words words[16];
+KCPTUN_SALSA20_AVX2 [[gnu::noinline]] void apply_lanes(const Salsa20Key& key, Avx2Lanes& lanes) {
+  const Avx2Lanes::View& view = lanes.view();
+  Avx2Words words[16];
 #pragma GCC unroll 16
-  for (std::size_t w = 0; w < 16; ++w) words[w] = Words{} + key.input()[w];
+  for (std::size_t w = 0; w < 16; ++w) words[w] = Avx2Words{} + key.input()[w];
   words[6] = load(view.nonce_low);
   words[7] = load(view.nonce_high);
   words[8] = load(view.counter);
@@ -103,9 +104,9 @@ class Avx2Salsa20 final : public PacketCipher {
   void decrypt(std::span<const Packet> packets) override { apply(packets); }
 
  private:
-  KCPTUN_AVX2 void apply(std::span<const Packet> packets) {
+  KCPTUN_SALSA20_AVX2 void apply(std::span<const Packet> packets) {
     if (salsa20_is_one_block(packets)) return key_.apply_portable(packets[0]);
-    Lanes lanes(packets);
+    Avx2Lanes lanes(packets);
     for (; lanes.view().lanes > 0; lanes.advance()) apply_lanes(key_, lanes);
     sodium_stackzero(kStack);
   }

@@ -12,8 +12,10 @@ target_sources(kcptun_core PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/gcm_vaes.cc
   ${CMAKE_CURRENT_LIST_DIR}/gcrypt.cc
   ${CMAKE_CURRENT_LIST_DIR}/gcrypt_cfb.cc
+  ${CMAKE_CURRENT_LIST_DIR}/header_mask.cc
   ${CMAKE_CURRENT_LIST_DIR}/master_key.cc
   ${CMAKE_CURRENT_LIST_DIR}/nonce.cc
+  ${CMAKE_CURRENT_LIST_DIR}/noise_gcm.cc
   ${CMAKE_CURRENT_LIST_DIR}/noise_suite.cc
   ${CMAKE_CURRENT_LIST_DIR}/salsa20.cc
   ${CMAKE_CURRENT_LIST_DIR}/salsa20_avx2.cc

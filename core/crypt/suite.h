@@ -38,11 +38,11 @@ class MasterKey {
   ~MasterKey();
   MasterKey(const MasterKey&) = default;
   MasterKey& operator=(const MasterKey&) = default;
-  std::span<const std::uint8_t, 32> bytes() const { return pass_; }
+  std::span<const std::uint8_t, 32> bytes() const { return key_; }
 
  private:
   MasterKey() = default;
-  std::array<std::uint8_t, 32> pass_{};
+  std::array<std::uint8_t, 32> key_{};
 };
 
 /// Selects a suite's implementation: `kBest` by the CPU's features, `kPortable` without intrinsics (for
@@ -59,6 +59,9 @@ class Suite {
   static std::unique_ptr<Suite> make(Cipher cipher, const MasterKey& key,
                                      std::span<const std::uint8_t, 32> nonce_seed,
                                      Dispatch dispatch = Dispatch::kBest);
+  /// The suite noise with these keys, and AES-256-GCM if this CPU has instructions for it. make() gives it the
+  /// keys of the shared key alone.
+  static std::unique_ptr<Suite> make_noise(const noise::Credentials& credentials);
 
   /// Bytes before and after the body in an encrypted packet: 20/0, 12/16 (aes-128-gcm), 44/16
   /// (xchacha20-poly1305), 16/16 (noise) or 0/0 (null).

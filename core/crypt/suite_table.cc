@@ -7,6 +7,7 @@
 #include "core/crypt/checksummed_suite.h"
 #include "core/crypt/gcm_suite.h"
 #include "core/crypt/gcrypt_cfb.h"
+#include "core/crypt/noise_gcm.h"
 #include "core/crypt/noise_suite.h"
 #include "core/crypt/salsa20.h"
 #include "core/crypt/stream_ciphers.h"
@@ -125,10 +126,16 @@ std::unique_ptr<Suite> Suite::make(Cipher cipher, const MasterKey& key,
     case PacketFormat::kSession:
       return std::make_unique<XChaChaSuite>(key.bytes(), nonce_seed);
     case PacketFormat::kNoise:
-      return std::make_unique<NoiseSuite>(noise::Credentials::of_shared_key(noise::SecretKey(key.bytes())));
+      return make_noise(noise::Credentials::of_shared_key(noise::SecretKey(key.bytes())));
   }
   KCPTUN_CHECK(false);
   return nullptr;
+}
+
+std::unique_ptr<Suite> Suite::make_noise(const noise::Credentials& credentials) {
+  noise::Credentials with_cipher = credentials;
+  with_cipher.aes_gcm = fast_noise_gcm();
+  return std::make_unique<NoiseSuite>(with_cipher);
 }
 
 }  // namespace kcptun

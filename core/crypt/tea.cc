@@ -9,20 +9,20 @@
 #include "core/crypt/cpu.h"
 
 #if defined(__x86_64__)
-#define KCPTUN_AVX2 [[gnu::target("avx2")]]
-#define KCPTUN_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq")]]
+#define KCPTUN_TEA_AVX2 [[gnu::target("avx2")]]
+#define KCPTUN_TEA_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq")]]
 #endif
 
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kLanes = 16;
+constexpr std::size_t kTeaLanes = 16;
 constexpr std::size_t kBlock = 8;
 constexpr std::uint32_t kDelta = 0x9e3779b9;
-using Lanes = CfbLanes<kBlock, kLanes>;
+using TeaLanes = CfbLanes<kBlock, kTeaLanes>;
 
 /// One word from each of sixteen blocks. The compiler splits it into the registers that the target has.
-using Words = std::uint32_t __attribute__((vector_size(4 * kLanes)));
+using TeaWords = std::uint32_t __attribute__((vector_size(4 * kTeaLanes)));
 
 struct Key {
   explicit Key(Bytes key) {
@@ -36,7 +36,7 @@ struct Key {
 class Tea {
  public:
   explicit Tea(Bytes key) : key_(key) {}
-  [[gnu::always_inline]] void encrypt(Words& a, Words& b) const {
+  [[gnu::always_inline]] void encrypt(TeaWords& a, TeaWords& b) const {
     std::uint32_t sum = 0;
     for (int cycle = 0; cycle < 8; ++cycle) {
       sum += kDelta;
@@ -61,7 +61,7 @@ class Xtea {
     }
   }
   ~Xtea() { sodium_memzero(table_, sizeof table_); }
-  [[gnu::always_inline]] void encrypt(Words& a, Words& b) const {
+  [[gnu::always_inline]] void encrypt(TeaWords& a, TeaWords& b) const {
     for (std::size_t i = 0; i < kRounds; i += 2) {
       a += (((b << 4) ^ (b >> 5)) + b) ^ table_[i];
       b += (((a << 4) ^ (a >> 5)) + a) ^ table_[i + 1];
@@ -73,21 +73,23 @@ class Xtea {
   std::uint32_t table_[kRounds];
 };
 
-[[gnu::always_inline]] inline void load_block(const std::uint8_t* p, std::size_t l, Words& a, Words& b) {
+[[gnu::always_inline]] inline void load_tea_block(const std::uint8_t* p, std::size_t l, TeaWords& a,
+                                                  TeaWords& b) {
   a[l] = __builtin_bswap32(load_u32(p));
   b[l] = __builtin_bswap32(load_u32(p + 4));
 }
-[[gnu::always_inline]] inline std::uint64_t block_of(const Words& a, const Words& b, std::size_t l) {
+[[gnu::always_inline]] inline std::uint64_t block_of(const TeaWords& a, const TeaWords& b, std::size_t l) {
   return std::uint64_t{__builtin_bswap32(a[l])} | std::uint64_t{__builtin_bswap32(b[l])} << 32;
 }
 
 template <typename Cipher>
-[[gnu::always_inline]] inline void encrypt_steps(const Cipher& cipher, Lanes::View& view, std::size_t steps) {
+[[gnu::always_inline]] inline void encrypt_steps(const Cipher& cipher, TeaLanes::View& view,
+                                                 std::size_t steps) {
   for (; steps > 0; --steps) {
-    Words a, b;
-    for (std::size_t l = 0; l < kLanes; ++l) load_block(view.feedback + kBlock * l, l, a, b);
+    TeaWords a, b;
+    for (std::size_t l = 0; l < kTeaLanes; ++l) load_tea_block(view.feedback + kBlock * l, l, a, b);
     cipher.encrypt(a, b);
-    for (std::size_t l = 0; l < kLanes; ++l) {
+    for (std::size_t l = 0; l < kTeaLanes; ++l) {
       const std::uint64_t sealed = block_of(a, b, l) ^ load_u64(view.data[l]);
       store_le(view.feedback + kBlock * l, sealed);
       store_le(view.data[l], sealed);
@@ -100,25 +102,25 @@ template <typename Cipher>
 template <typename Cipher>
 [[gnu::always_inline]] inline void decrypt_group(const Cipher& cipher, std::uint8_t* p,
                                                  std::uint8_t* feedback) {
-  Words a, b;
-  load_block(feedback, 0, a, b);
-  for (std::size_t l = 1; l < kLanes; ++l) load_block(p + kBlock * (l - 1), l, a, b);
-  std::memcpy(feedback, p + kBlock * (kLanes - 1), kBlock);
+  TeaWords a, b;
+  load_tea_block(feedback, 0, a, b);
+  for (std::size_t l = 1; l < kTeaLanes; ++l) load_tea_block(p + kBlock * (l - 1), l, a, b);
+  std::memcpy(feedback, p + kBlock * (kTeaLanes - 1), kBlock);
   cipher.encrypt(a, b);
-  for (std::size_t l = 0; l < kLanes; ++l)
+  for (std::size_t l = 0; l < kTeaLanes; ++l)
     store_le(p + kBlock * l, block_of(a, b, l) ^ load_u64(p + kBlock * l));
 }
 
 template <typename Cipher>
 [[gnu::always_inline]] inline void decrypt_packet(const Cipher& cipher, MutableBytes bytes) {
-  constexpr std::size_t kGroup = kBlock * kLanes;
+  constexpr std::size_t kTeaGroup = kBlock * kTeaLanes;
   std::uint8_t feedback[kBlock];
   std::memcpy(feedback, kCfbIv, kBlock);
   std::uint8_t* p = bytes.data();
   std::size_t left = bytes.size();
-  for (; left >= kGroup; p += kGroup, left -= kGroup) decrypt_group(cipher, p, feedback);
+  for (; left >= kTeaGroup; p += kTeaGroup, left -= kTeaGroup) decrypt_group(cipher, p, feedback);
   if (left == 0) return;
-  std::uint8_t group[kGroup] = {};
+  std::uint8_t group[kTeaGroup] = {};
   std::memcpy(group, p, left);
   decrypt_group(cipher, group, feedback);
   std::memcpy(p, group, left);
@@ -127,7 +129,7 @@ template <typename Cipher>
 /// A separate set of functions per implementation, so that the compiler generates one per instruction set.
 template <typename Cipher>
 struct Portable {
-  static void encrypt(const Cipher& c, Lanes::View& view, std::size_t steps) {
+  static void encrypt(const Cipher& c, TeaLanes::View& view, std::size_t steps) {
     encrypt_steps(c, view, steps);
   }
   static void decrypt(const Cipher& c, MutableBytes bytes) { decrypt_packet(c, bytes); }
@@ -135,17 +137,17 @@ struct Portable {
 #if defined(__x86_64__)
 template <typename Cipher>
 struct Avx2 {
-  KCPTUN_AVX2 static void encrypt(const Cipher& c, Lanes::View& view, std::size_t steps) {
+  KCPTUN_TEA_AVX2 static void encrypt(const Cipher& c, TeaLanes::View& view, std::size_t steps) {
     encrypt_steps(c, view, steps);
   }
-  KCPTUN_AVX2 static void decrypt(const Cipher& c, MutableBytes bytes) { decrypt_packet(c, bytes); }
+  KCPTUN_TEA_AVX2 static void decrypt(const Cipher& c, MutableBytes bytes) { decrypt_packet(c, bytes); }
 };
 template <typename Cipher>
 struct Avx512 {
-  KCPTUN_AVX512 static void encrypt(const Cipher& c, Lanes::View& view, std::size_t steps) {
+  KCPTUN_TEA_AVX512 static void encrypt(const Cipher& c, TeaLanes::View& view, std::size_t steps) {
     encrypt_steps(c, view, steps);
   }
-  KCPTUN_AVX512 static void decrypt(const Cipher& c, MutableBytes bytes) { decrypt_packet(c, bytes); }
+  KCPTUN_TEA_AVX512 static void decrypt(const Cipher& c, MutableBytes bytes) { decrypt_packet(c, bytes); }
 };
 #endif
 
@@ -154,7 +156,7 @@ class LaneCfb final : public PacketCipher {
  public:
   explicit LaneCfb(Bytes key) : cipher_(key) {}
   void encrypt(std::span<const Packet> packets) override {
-    Lanes(packets, kCfbIv).run([this](Lanes::View& view, std::size_t steps) {
+    TeaLanes(packets, kCfbIv).run([this](TeaLanes::View& view, std::size_t steps) {
       Code<Cipher>::encrypt(cipher_, view, steps);
     });
   }

@@ -27,7 +27,7 @@ std::unique_ptr<CongestionController> make_auto(const ControllerContext& context
   return context.tuning.no_congestion_control ? make_bbr_controller(context) : make_kcp_controller(context);
 }
 
-constexpr std::array kTable{
+constexpr std::array kControllerRows{
     CongestionRow{"auto", "measures the path where nc is 1", make_auto, WindowGrowth::kWithNc1,
                   RateLimitUse::kOptional},
     CongestionRow{"kcp", "does as kcptun", make_kcp, WindowGrowth::kNever, RateLimitUse::kOptional},
@@ -38,11 +38,11 @@ constexpr std::array kTable{
 
 }  // namespace
 
-std::span<const CongestionRow> congestion_table() { return kTable; }
+std::span<const CongestionRow> congestion_table() { return kControllerRows; }
 
 const CongestionRow* find_congestion(std::string_view name) {
-  const auto row = std::ranges::find(kTable, name, &CongestionRow::name);
-  return row == kTable.end() ? nullptr : &*row;
+  const auto row = std::ranges::find(kControllerRows, name, &CongestionRow::name);
+  return row == kControllerRows.end() ? nullptr : &*row;
 }
 
 std::unique_ptr<CongestionController> make_congestion_controller(const KcpTuning& tuning,

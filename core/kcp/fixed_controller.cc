@@ -12,7 +12,7 @@ namespace {
 // Packets that may be in flight before a round trip is known: the window that KCP assumes of its peer
 // (docs/develop/protocol.md section 5). Lower: the first round trip carries less. Higher: the first burst
 // overflows shallow queues.
-constexpr std::uint64_t kFirstWindow = 32;
+constexpr std::uint64_t kStartWindow = 32;
 // Round trips' worth of the rate that may be in flight. One is what the rate needs; the second is for what
 // was lost and waits to be detected, and for late acknowledgements. Lower: the window limits the rate.
 // Higher: more is sent into a path that has gone dark. tests/kcp/fixed_controller_test.cc.
@@ -40,7 +40,7 @@ class FixedController final : public CongestionController {
   }
   std::uint64_t window() const override {
     const double needed = static_cast<double>(rate_) * static_cast<double>(rtt_.count()) * 1e-6 * kWindowGain;
-    return std::max(static_cast<std::uint64_t>(needed), kFirstWindow * packet_size_);
+    return std::max(static_cast<std::uint64_t>(needed), kStartWindow * packet_size_);
   }
   std::uint64_t pacing_rate() const override { return rate_; }
   PathEstimate estimate() const override { return {0, rtt_, window(), rate_}; }

@@ -14,7 +14,7 @@ SendBuffer::SendBuffer(BufferPool& pool, std::size_t segment_size, std::uint32_t
 
 SendBuffer::~SendBuffer() {
   for (std::uint32_t sn = begin_; sn != end_ + prepared_; ++sn)
-    if (std::uint8_t* data = ring_[sn].data) pool_.give(data);
+    if (std::uint8_t* data = ring_[sn].data) pool_.put(data);
 }
 
 void SendBuffer::set_segment_size(std::size_t bytes) {
@@ -58,11 +58,11 @@ void SendBuffer::commit(std::size_t bytes) {
     ring_[end_].length = static_cast<std::uint16_t>(take);
     bytes -= take;
   }
-  for (; prepared_ > 0; --prepared_) pool_.give(std::exchange(ring_[end_ + prepared_ - 1].data, nullptr));
+  for (; prepared_ > 0; --prepared_) pool_.put(std::exchange(ring_[end_ + prepared_ - 1].data, nullptr));
 }
 
 void SendBuffer::release(std::uint32_t sn) {
-  pool_.give(std::exchange(ring_[sn].data, nullptr));
+  pool_.put(std::exchange(ring_[sn].data, nullptr));
   while (begin_ != next_ && !ring_[begin_].data) ++begin_;
 }
 

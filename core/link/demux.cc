@@ -28,8 +28,8 @@ Demux::Demux(LinkContext& context, std::size_t max_sessions, const DemuxSettings
     : context_(context), limiter_(max_sessions), settings_(settings), random_(settings.seed) {
   if (!context.credentials) return;
   KCPTUN_CHECK(context.secrets != nullptr);
-  KCPTUN_CHECK(context.credentials->pattern == noise::Pattern::kNNpsk0);  // there is no list of clients
-  hello_gate_.emplace(*context.credentials, *context.secrets);
+  KCPTUN_CHECK(context.credentials->pattern == noise::Pattern::kNNpsk0 || settings.clients != nullptr);
+  hello_gate_.emplace(*context.credentials, *context.secrets, settings.clients);
 }
 
 Demux::~Demux() {
@@ -191,6 +191,8 @@ void Demux::set_path(TimePoint now, const Path& path, SessionEntry& session) {
     session.link.handle_peer_returned();
     session.previous.reset();
     if (was_validated) session.previous = left;
+    // A client that tries a new path sends from both. Its answer from there validates that path.
+    if (context_.session_header > 0) queue_challenge(now, left, session);
     return;
   }
   if (was_validated) session.previous = left;

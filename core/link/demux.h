@@ -36,21 +36,24 @@ struct SessionEntry {
                std::unique_ptr<NoiseSession> noise = nullptr)
       : link(Role::kServer, id, context, now, std::move(noise)), path(from) {}
   Link link;
-  Path path;                     // the newest that proved to be the client's: answers go there
-  std::uint64_t tag = 0;         // its owner's
-  bool touched = false;          // is in the list of take_touched()
-  bool established = false;      // has carried a stream
+  Path path;                               // the newest that proved to be the client's: answers go there
+  std::uint64_t tag = 0;                   // its owner's
+  bool touched = false;                    // is in the list of take_touched()
+  bool established = false;                // has carried a stream
+  std::optional<noise::PublicKey> client;  // its static key, under IKpsk2
   std::optional<Path> previous;  // the last validated path before `path`; the client may return there at once
   std::optional<TimePoint> migrated_at;    // when it last migrated to a path that was not validated
   std::optional<PathChallenge> challenge;  // the last one, until it is answered
 };
 
-/// The demux's place in a server of several workers. `directory` and `admission` outlive the demux.
+/// The demux's place in a server of several workers. `directory`, `admission` and `clients` outlive the
+/// demux.
 struct DemuxSettings {
   SessionDirectory* directory = nullptr;  // null: there is no other worker
   std::uint32_t worker = 0;               // the number of this demux's worker
   std::uint64_t seed = 0;                 // makes the tokens of challenges
   SessionAdmission* admission = nullptr;  // needed with a session header, in place of the directory
+  const ClientPolicy* clients = nullptr;  // needed with IKpsk2
 };
 
 /// Without a session header, sessions are keyed by conv, and by the remote address and the socket that it
@@ -176,6 +179,8 @@ class Demux {
   void record_misrouted(const Path& path, std::uint32_t worker);
   std::size_t forward(std::span<const Packet> packets);
   // demux_by_session.cc
+  static bool answers_challenge(const Path& path, const SessionEntry& session,
+                                std::span<const Packet> bodies);
   void handle_session_run(TimePoint now, const Path& path, std::span<const Packet> packets, Source source);
   void handle_session_packets(TimePoint now, const Path& path, SessionEntry& session,
                               std::span<const Packet> packets);

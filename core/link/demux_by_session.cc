@@ -74,17 +74,30 @@ SessionEntry* Demux::open_noise_session(TimePoint now, const Path& path, const P
   refusal = settings_.admission->open(now, context_.wall, claim);
   if (refusal != SessionRefusal::kNone) return refuse(refusal, path, claim.timestamp);
   evict_victim(now, decision);
-  return add_session(now, path, SessionName(authentic->conv, claim.session),
-                     hello_gate_->open(now, *authentic));
+  SessionEntry* const opened =
+      add_session(now, path, SessionName(authentic->conv, claim.session), hello_gate_->open(now, *authentic));
+  opened->client = authentic->response.client();
+  return opened;
 }
 
-// The peer is where its newest packet came from. A reordered packet from elsewhere shows nothing.
+bool Demux::answers_challenge(const Path& path, const SessionEntry& session, std::span<const Packet> bodies) {
+  const std::optional<PathChallenge>& challenge = session.challenge;
+  return challenge && key_of(challenge->path) == key_of(path) &&
+         std::ranges::any_of(bodies, [&](const Packet& body) {
+           return session.link.matches_challenge(body.bytes(), challenge->token);
+         });
+}
+
+// The peer is where its newest packet came from, or where it has answered a challenge. A reordered packet
+// from elsewhere shows nothing.
 void Demux::handle_session_packets(TimePoint now, const Path& path, SessionEntry& session,
                                    std::span<const Packet> packets) {
   const Link::Fresh fresh = session.link.take_fresh(now, packets);
   if (fresh.bodies.empty()) return;
   const bool elsewhere = key_of(session.path) != key_of(path);
-  if (fresh.newest && elsewhere && may_migrate(now, path, session)) set_path(now, path, session);
+  const bool proved = elsewhere && answers_challenge(path, session, fresh.bodies);
+  if (proved || (fresh.newest && elsewhere && may_migrate(now, path, session))) set_path(now, path, session);
+  if (proved) session.link.handle_path_validated();
   credit_path(path, session, fresh.bodies);
   session.link.handle_fresh(now, fresh);
   record_activity(session);
@@ -131,8 +144,11 @@ void Demux::CookieReply::append_to(TransmitBatch& batch) const {
 // Any packet that names a conv may open the session; parity before that is lost.
 void Demux::open_with_first(TimePoint now, const Path& path, std::span<const Packet> packets) {
   for (std::size_t i = 0; i < packets.size(); ++i) {
+    const std::size_t cookies = cookie_replies_.size();
     SessionEntry* const opened =
         hello_gate_ ? open_noise_session(now, path, packets[i]) : open_session(now, path, packets[i]);
+    if (cookie_replies_.size() > cookies)
+      return;  // the others are of the same session, and would get the same
     if (!opened) continue;
     return handle_session_packets(now, path, *opened, packets.subspan(i));
   }

@@ -62,6 +62,12 @@ std::optional<noise::CookiePacket> HelloGate::demand_cookie(TimePoint now, const
 
 // --- opening ---
 
+bool HelloGate::admits(const noise::Response& response) {
+  if (!clients_ || !response.client() || clients_->admits(*response.client())) return true;
+  ++counters_.not_admitted;
+  return false;
+}
+
 std::optional<HelloGate::Authentic> HelloGate::authenticate(TimePoint now, const FirstHello& first) {
   (void)under_load(now);  // a new interval may begin
   ++messages_;
@@ -78,10 +84,14 @@ std::optional<HelloGate::Authentic> HelloGate::authenticate(TimePoint now, const
     return std::nullopt;
   const auto segment = first_segment(sealed.first(sealed.size() - noise::kTagSize));
   if (!segment) return std::nullopt;
+  if (!admits(*response)) {
+    --counters_.forged;
+    return std::nullopt;
+  }
   const auto answer = response->answer(fresh_key());
   if (!answer) return std::nullopt;
   --counters_.forged;
-  return Authentic{segment->conv, *response, *answer};
+  return Authentic{segment->conv, *response, *answer, head.aes};
 }
 
 }  // namespace kcptun

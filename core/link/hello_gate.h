@@ -17,6 +17,13 @@
 
 namespace kcptun {
 
+/// The clients that a server admits under IKpsk2, by their static public keys.
+class ClientPolicy {
+ public:
+  virtual ~ClientPolicy() = default;
+  virtual bool admits(const noise::PublicKey& client) const = 0;
+};
+
 /// Keeps nothing of a hello. What it computes is bounded by kMaxMessages: beyond that, only clients that
 /// receive at their address get their messages read.
 class HelloGate {
@@ -27,8 +34,9 @@ class HelloGate {
   static constexpr Duration kInterval = seconds(1);
 
   struct Counters {
-    std::uint64_t forged = 0;   // hellos of holders of the shared key that fail behind mac1
-    std::uint64_t cookies = 0;  // sent
+    std::uint64_t forged = 0;        // hellos of holders of the shared key that fail behind mac1
+    std::uint64_t cookies = 0;       // sent
+    std::uint64_t not_admitted = 0;  // authentic hellos of clients that the policy refuses
   };
   /// An unmasked hello whose mac1 is right.
   struct FirstHello {
@@ -41,11 +49,12 @@ class HelloGate {
     std::uint32_t conv = 0;
     noise::Response response;
     noise::Response::Answer answer;
+    bool aes_offered = false;
   };
 
-  /// Both outlive the gate.
-  HelloGate(const noise::Credentials& credentials, SecretSource& secrets)
-      : credentials_(credentials), secrets_(secrets) {}
+  /// All outlive the gate. `clients` decides under IKpsk2; null admits everyone.
+  HelloGate(const noise::Credentials& credentials, SecretSource& secrets, const ClientPolicy* clients)
+      : credentials_(credentials), secrets_(secrets), clients_(clients) {}
 
   /// None if the packet is not a hello, or if its mac1 is wrong.
   std::optional<FirstHello> read(const Packet& packet) const;
@@ -55,7 +64,8 @@ class HelloGate {
   /// Reads message 1 and the conv in the body; leaves the packet as it is.
   std::optional<Authentic> authenticate(TimePoint now, const FirstHello& first);
   std::unique_ptr<NoiseSession> open(TimePoint now, const Authentic& authentic) const {
-    return std::make_unique<NoiseSession>(credentials_, authentic.response, authentic.answer, now);
+    return std::make_unique<NoiseSession>(
+        credentials_, NoiseSession::Opened{authentic.response, authentic.answer, authentic.aes_offered}, now);
   }
 
   const Counters& counters() const { return counters_; }
@@ -65,8 +75,11 @@ class HelloGate {
   void renew_secret(TimePoint now);
   noise::SecretKey fresh_key();
 
+  bool admits(const noise::Response& response);
+
   const noise::Credentials& credentials_;
   SecretSource& secrets_;
+  const ClientPolicy* const clients_;
   TimePoint interval_began_{};
   std::uint32_t messages_ = 0;  // read in this interval
   struct Secret {

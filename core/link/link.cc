@@ -264,6 +264,8 @@ void Link::update_settings(const LinkSettings& settings, TimePoint now) {
   sender_.set_rate_limit(settings.rate_limit, now);
 }
 
+void Link::share_rate(std::shared_ptr<SharedRate> rate) { sender_.share_rate(std::move(rate)); }
+
 // --- time ---
 
 void Link::handle_timeout(TimePoint now) {
@@ -279,6 +281,7 @@ void Link::handle_timeout(TimePoint now) {
     smux_.handle_timeout(now, !smux_.can_receive());
     kcp_.trim();
     smux_.trim();
+    if (noise_) noise_->trim();
     if (datagrams_) datagrams_->outgoing.trim();
   }
 }

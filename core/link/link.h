@@ -136,6 +136,9 @@ class Link {
   /// Takes over what may change while a session lives: the windows, nodelay, interval, resend and the rate
   /// limit. The rest of `settings`, above all the FEC shards, stays as it was at the beginning.
   void update_settings(const LinkSettings& settings, TimePoint now);
+  /// From now on the session also keeps to its part of `rate`, which other sessions share; null: to its own
+  /// rate limit only.
+  void share_rate(std::shared_ptr<SharedRate> rate);
 
   // --- the caller must do ---
 

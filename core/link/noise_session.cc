@@ -56,17 +56,17 @@ NoiseSession::NoiseSession(const noise::Credentials& credentials, SecretSource& 
   KCPTUN_CHECK(initiation_.has_value());  // the configuration refuses worthless public keys
 }
 
-NoiseSession::NoiseSession(const noise::Credentials& credentials, const noise::Response& response,
-                           const noise::Response::Answer& answer, TimePoint now)
+NoiseSession::NoiseSession(const noise::Credentials& credentials, const Opened& opened, TimePoint now)
     : role_(Role::kServer),
       credentials_(credentials),
       secrets_(nullptr),
-      session_(response.session()),
-      sending_(std::in_place, answer.keys.responder, now),
-      receiving_(answer.keys.initiator),
-      opened_by_(response.message1()),
-      flight_key_(response.flight_key()),
-      message2_(answer.message2) {}
+      session_(opened.response.session()),
+      aes_(opened.aes_offered && offers_aes()),
+      sending_(std::in_place, opened.answer.keys.responder, cipher(aes_), now),
+      receiving_(std::in_place, opened.answer.keys.initiator, cipher(aes_)),
+      opened_by_(opened.response.message1()),
+      flight_key_(opened.response.flight_key()),
+      message2_(opened.answer.message2) {}
 
 // --- sending ---
 
@@ -88,7 +88,8 @@ void NoiseSession::begin_probe() {
 // The epoch follows with seal(): the key may be renewed between two packets of a batch.
 void NoiseSession::stamp(const SessionHeader& header, TimePoint now, const Packet& packet) {
   const Kind kind = next_kind();
-  noise::write_head(packet.data, {session_, header.counter, 0, kind});
+  noise::write_head(packet.data,
+                    {session_, header.counter, 0, kind, kind == Kind::kHello ? offers_aes() : aes_});
   const MutableBytes part =
       packet.bytes().subspan(kHeadSize, handshake_part_size(kind, credentials_.pattern));
   if (kind == Kind::kHello) write_hello_part(part, header, now);
@@ -144,25 +145,25 @@ MutableBytes NoiseSession::take(TimePoint now, const Packet& packet, AntiReplay&
     if (forgotten_) return {};
   }
   if (!anti_replay.admit(header)) return {};
-  const Opened body = open(now, parts);
+  const Body body = open(now, parts);
   if (!body) return {};
   anti_replay.mark(header);
   return *body;
 }
 
-NoiseSession::Opened NoiseSession::open(TimePoint now, const Parts& parts) {
+NoiseSession::Body NoiseSession::open(TimePoint now, const Parts& parts) {
   const auto [head, associated, handshake, sealed] = parts;
   if (head.kind == Kind::kCookie || (head.kind == Kind::kData && !receiving_)) {
     ++counters_.unexpected;
     return std::nullopt;
   }
   if (head.kind == Kind::kHello) {
-    const Opened body = open_hello(parts);
+    const Body body = open_hello(parts);
     if (!body) ++counters_.unexpected;
     return body;
   }
   if (!receiving_) return open_first_answer(now, parts);
-  if (!receiving_->open(now, head.epoch, head.counter, associated, sealed)) {
+  if (head.aes != aes_ || !receiving_->open(now, head.epoch, head.counter, associated, sealed)) {
     ++counters_.forged;
     return std::nullopt;
   }
@@ -171,26 +172,35 @@ NoiseSession::Opened NoiseSession::open(TimePoint now, const Parts& parts) {
   return parts.body();
 }
 
+std::optional<noise::ReceivingKeys> NoiseSession::keys_that_open(TimePoint now, const Parts& answer,
+                                                                 const noise::SecretKey& key) const {
+  const Head& head = answer.head;
+  if (head.aes && !offers_aes()) return std::nullopt;
+  noise::ReceivingKeys keys(key, cipher(head.aes));
+  if (!keys.open(now, head.epoch, head.counter, answer.associated, answer.sealed)) return std::nullopt;
+  return keys;
+}
+
 // The keys count only if they open the body too.
-NoiseSession::Opened NoiseSession::open_first_answer(TimePoint now, const Parts& parts) {
+NoiseSession::Body NoiseSession::open_first_answer(TimePoint now, const Parts& parts) {
   const auto keys = initiation_->complete(parts.handshake);
   if (!keys) {
     ++counters_.forged;
     return std::nullopt;
   }
-  noise::ReceivingKeys receiving(keys->responder);
-  if (!receiving.open(now, parts.head.epoch, parts.head.counter, parts.associated, parts.sealed)) {
+  receiving_ = keys_that_open(now, parts, keys->responder);
+  if (!receiving_) {
     ++counters_.forged;
     return std::nullopt;
   }
-  receiving_ = receiving;
-  sending_.emplace(keys->initiator, now);
+  aes_ = parts.head.aes;
+  sending_.emplace(keys->initiator, cipher(aes_), now);
   initiation_.reset();
   return parts.body();
 }
 
 // A hello must repeat the message that opened the session.
-NoiseSession::Opened NoiseSession::open_hello(const Parts& parts) const {
+NoiseSession::Body NoiseSession::open_hello(const Parts& parts) const {
   if (!flight_key_ || parts.head.epoch != 0) return std::nullopt;
   if (!std::ranges::equal(hello_message(parts.handshake), opened_by_->bytes())) return std::nullopt;
   if (!flight_key_->open(parts.head.counter, parts.associated, parts.sealed)) return std::nullopt;
@@ -222,8 +232,7 @@ void NoiseSession::handle_cookie(TimePoint now, const Packet& packet) {
 void NoiseSession::handle_probe_answer(TimePoint now, const Parts& parts) {
   const auto keys = probe_->complete(parts.handshake);
   if (!keys) return;
-  noise::ReceivingKeys receiving(keys->responder);
-  forgotten_ = receiving.open(now, parts.head.epoch, parts.head.counter, parts.associated, parts.sealed);
+  forgotten_ = keys_that_open(now, parts, keys->responder).has_value();
 }
 
 // --- time ---
@@ -238,6 +247,11 @@ void NoiseSession::handle_timeout(TimePoint now) {
   forget_flight_key_at_.reset();
   flight_key_.reset();
   opened_by_.reset();
+}
+
+void NoiseSession::trim() {
+  if (sending_) sending_->trim();
+  if (receiving_) receiving_->trim();
 }
 
 }  // namespace kcptun

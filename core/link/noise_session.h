@@ -36,8 +36,12 @@ class NoiseSession {
   /// A client's. `credentials` and `secrets` outlive the session.
   NoiseSession(const noise::Credentials& credentials, SecretSource& secrets, std::uint64_t session);
   /// A server's, opened by an authentic message 1.
-  NoiseSession(const noise::Credentials& credentials, const noise::Response& response,
-               const noise::Response::Answer& answer, TimePoint now);
+  struct Opened {
+    const noise::Response& response;
+    const noise::Response::Answer& answer;
+    bool aes_offered;  // by the hello
+  };
+  NoiseSession(const noise::Credentials& credentials, const Opened& opened, TimePoint now);
 
   // --- sending ---
 
@@ -63,6 +67,8 @@ class NoiseSession {
   std::optional<TimePoint> next_timeout() const;
   /// Wipes what has served its time.
   void handle_timeout(TimePoint now);
+  /// Frees what the next packet can make again.
+  void trim();
 
   // --- getters ---
 
@@ -70,10 +76,12 @@ class NoiseSession {
   bool established() const { return role_ == Role::kClient ? !initiation_ : confirmed_; }
   /// The server has answered a probe, so it does not have this session.
   bool forgotten() const { return forgotten_; }
+  /// Data packets are sealed with AES-256-GCM. False until the ends have chosen.
+  bool uses_aes() const { return aes_; }
   const Counters& counters() const { return counters_; }
 
  private:
-  using Opened = std::optional<MutableBytes>;
+  using Body = std::optional<MutableBytes>;
   struct Parts;
 
   noise::Kind next_kind() const;
@@ -81,15 +89,21 @@ class NoiseSession {
   void write_hello_part(MutableBytes part, const SessionHeader& header, TimePoint now);
   void handle_cookie(TimePoint now, const Packet& packet);
   void handle_probe_answer(TimePoint now, const Parts& parts);
-  Opened open(TimePoint now, const Parts& parts);
-  Opened open_first_answer(TimePoint now, const Parts& parts);
-  Opened open_hello(const Parts& parts) const;
+  Body open(TimePoint now, const Parts& parts);
+  Body open_first_answer(TimePoint now, const Parts& parts);
+  Body open_hello(const Parts& parts) const;
+  /// The keys of what the server sends, if this answer opens with them.
+  std::optional<noise::ReceivingKeys> keys_that_open(TimePoint now, const Parts& answer,
+                                                     const noise::SecretKey& key) const;
+  bool offers_aes() const { return credentials_.aes_gcm != nullptr; }
+  noise::MakeDataCipher cipher(bool aes) const { return aes ? credentials_.aes_gcm : nullptr; }
   void confirm(TimePoint now);
 
   const Role role_;
   const noise::Credentials& credentials_;
   SecretSource* const secrets_;  // a client's
   const std::uint64_t session_;
+  bool aes_ = false;                               // chosen by the server
   std::optional<noise::SendingKey> sending_;       // none before the answer
   std::optional<noise::ReceivingKeys> receiving_;  // none before the answer
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace kcptun {
 namespace {
@@ -31,6 +32,11 @@ PacketSender::PacketSender(const Parts& parts, TimePoint now)
 void PacketSender::set_rate_limit(std::uint64_t rate, TimePoint now) {
   limiter_.reset();
   if (rate > 0) limiter_.emplace(rate, now);
+}
+
+void PacketSender::share_rate(std::shared_ptr<SharedRate> rate) {
+  turn_.reset();
+  if (rate) turn_.emplace(std::move(rate));
 }
 
 bool PacketSender::send_data(TimePoint now, PacketSource& source, TransmitBatch& batch) {
@@ -79,9 +85,12 @@ MutableBytes PacketSender::room(TransmitBatch& batch, std::size_t fec_header) co
 bool PacketSender::may_send(TimePoint now) {
   limited_until_.reset();
   if (validation_.allowance() < crypto() + overhead_.fec_header + kMinAllowance) return false;
-  if (!limiter_ || limiter_->allows(now)) return true;
-  limited_until_ = limiter_->ready_at();
-  return false;
+  if (limiter_ && !limiter_->allows(now)) {
+    limited_until_ = limiter_->ready_at();
+  } else if (turn_ && !turn_->allows(now)) {
+    limited_until_ = turn_->ready_at();
+  }
+  return !limited_until_;
 }
 
 void PacketSender::append(TimePoint now, TransmitBatch& batch, std::size_t body_size) {
@@ -94,6 +103,7 @@ void PacketSender::append(TimePoint now, TransmitBatch& batch, std::size_t body_
   ++packets_sent_;
   validation_.charge(packet.size);
   if (limiter_) limiter_->charge(packet.size);
+  if (turn_) turn_->charge(now, packet.size);
 }
 
 // --- FEC ---

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "core/base/packet.h"
@@ -18,6 +19,7 @@
 #include "core/link/packet_source.h"
 #include "core/link/path_validation.h"
 #include "core/link/rate_limiter.h"
+#include "core/link/shared_rate.h"
 
 namespace kcptun {
 
@@ -57,7 +59,9 @@ class PacketSender {
 
   /// In bytes of UDP payload per second; 0: none.
   void set_rate_limit(std::uint64_t rate, TimePoint now);
-  /// When the rate limiter lets data leave again; none: it holds nothing back.
+  /// From now on the session also keeps to its part of `rate`; null: to its own limit only.
+  void share_rate(std::shared_ptr<SharedRate> rate);
+  /// When these limits let data leave again; none: they hold nothing back.
   std::optional<TimePoint> next_timeout() const { return limited_until_; }
 
   /// Packets of any kind.
@@ -87,6 +91,7 @@ class PacketSender {
   std::optional<FecEncoder> encoder_;
   ParityPolicy parity_policy_;
   std::optional<RateLimiter> limiter_;
+  std::optional<RateTurn> turn_;
   std::optional<TimePoint> limited_until_;
   std::uint64_t packets_sent_ = 0;
   std::uint64_t parity_sent_ = 0;

@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/base/sodium.h"
 #include "core/base/wipe.h"
+#include "core/noise/hash.h"
 
 namespace kcptun::noise {
 namespace {
@@ -57,5 +58,7 @@ void CipherState::rekey() {
   key_ = SecretKey(std::span(zeros).first<kKeySize>());
   wipe(zeros.data(), zeros.size());
 }
+
+SecretKey CipherState::aes_key() const { return derive_key(key_.bytes(), "kcptun-uv noise aes-256-gcm"); }
 
 }  // namespace kcptun::noise

@@ -28,6 +28,9 @@ class CipherState {
   /// Replaces the key with one that it determines and that does not reveal it (section 11.3). Numbers go on.
   void rekey();
 
+  /// The key for AES-256-GCM that goes with this one.
+  SecretKey aes_key() const;
+
  private:
   SecretKey key_;
 };

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/settings.h"
+#include "core/noise/data_cipher.h"
 #include "core/noise/handshake.h"
 #include "core/noise/keys.h"
 #include "core/noise/packet.h"
@@ -28,6 +29,7 @@ struct Credentials {
   Pattern pattern = Pattern::kNNpsk0;
   std::optional<KeyPair> local_static;     // IKpsk2 only
   std::optional<PublicKey> remote_static;  // the server's; IKpsk2 at the client only
+  MakeDataCipher aes_gcm = nullptr;        // null: this end does not offer or choose AES-256-GCM
 };
 
 /// The handshake of a session, of which the name is in the prologue.

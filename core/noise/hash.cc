@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include <utility>
+
 #include "core/base/check.h"
 #include "core/base/sodium.h"
 #include "core/base/wipe.h"
@@ -66,6 +68,14 @@ Hash hmac(Bytes key, std::initializer_list<Bytes> parts) {
   wipe(block.data(), block.size());
   wipe(digest.data(), digest.size());
   return outer.finish();
+}
+
+SecretKey derive_key(Bytes key, std::string_view label, Bytes more) {
+  const Bytes text(reinterpret_cast<const std::uint8_t*>(label.data()), label.size());
+  Hash out = hmac(key, {text, more});
+  const SecretKey derived(std::span(std::as_const(out)).first<kKeySize>());
+  wipe(out.data(), out.size());
+  return derived;
 }
 
 template <std::size_t Count>

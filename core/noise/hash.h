@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <string_view>
 
 #include "core/base/bytes.h"
 #include "core/noise/keys.h"
@@ -16,6 +17,10 @@ Hash hash(std::initializer_list<Bytes> parts);
 
 /// HMAC with BLAKE2b, whose block has 128 bytes. REQUIRES: the key has at most 128 bytes.
 Hash hmac(Bytes key, std::initializer_list<Bytes> parts);
+
+/// A key for what `label` names: the first kKeySize bytes of hmac() of the label and `more`. REQUIRES: as for
+/// hmac().
+SecretKey derive_key(Bytes key, std::string_view label, Bytes more = {});
 
 /// The framework's HKDF: `Count` outputs, 2 or 3, from a chaining key and input key material. The caller
 /// wipes them.

@@ -8,21 +8,18 @@
 #include "core/base/check.h"
 #include "core/base/sodium.h"
 #include "core/base/wipe.h"
+#include "core/noise/cookie.h"
 #include "core/noise/hash.h"
 
 namespace kcptun::noise {
 namespace {
 
-constexpr std::size_t kCookieNonceSize = 24;  // of XChaCha20
 constexpr int kEpochShift = 48;
 constexpr int kKindShift = 56;
+constexpr int kAesShift = 63;
 
 SecretKey shared_key(const SecretKey& master, std::string_view label, const PublicKey* server) {
-  const Bytes text(reinterpret_cast<const std::uint8_t*>(label.data()), label.size());
-  Hash out = hmac(master.bytes(), {text, server ? Bytes(*server) : Bytes()});
-  const SecretKey key(std::span<const std::uint8_t, kHashSize>(out).first<kKeySize>());
-  wipe(out.data(), out.size());
-  return key;
+  return derive_key(master.bytes(), label, server ? Bytes(*server) : Bytes());
 }
 
 std::size_t message1_size(Pattern pattern) {
@@ -59,15 +56,18 @@ void write_head(std::uint8_t* to, const Head& head) {
   KCPTUN_CHECK(head.counter <= kMaxCounter);
   store_u64(to, head.session);
   store_u64(to + 8, head.counter | std::uint64_t{head.epoch} << kEpochShift |
-                        static_cast<std::uint64_t>(head.kind) << kKindShift);
+                        static_cast<std::uint64_t>(head.kind) << kKindShift |
+                        std::uint64_t{head.aes} << kAesShift);
 }
 
 std::optional<Head> read_head(const std::uint8_t* from) {
   const std::uint64_t number = load_u64(from + 8);
-  const std::uint64_t kind = number >> kKindShift;
-  if (kind > static_cast<std::uint64_t>(Kind::kCookie)) return std::nullopt;
+  const std::uint64_t kind = number >> kKindShift & 0x7f;
+  const bool aes = number >> kAesShift != 0;
+  constexpr auto kCookie = static_cast<std::uint64_t>(Kind::kCookie);
+  if (kind > kCookie || (aes && kind == kCookie)) return std::nullopt;
   return Head{load_u64(from), number & kMaxCounter, static_cast<std::uint8_t>(number >> kEpochShift),
-              static_cast<Kind>(kind)};
+              static_cast<Kind>(kind), aes};
 }
 
 std::size_t handshake_part_size(Kind kind, Pattern pattern) {
@@ -82,16 +82,6 @@ std::size_t handshake_part_size(Kind kind, Pattern pattern) {
       break;
   }
   return 0;
-}
-
-void mask(const SecretKey& key, MutableBytes packet, std::size_t begin, std::size_t end) {
-  KCPTUN_CHECK(begin <= end && end <= kMaxMasked && packet.size() >= end + kTagSize);
-  prepare_sodium();
-  const std::uint8_t* const tag = packet.data() + packet.size() - kTagSize;
-  std::array<std::uint8_t, kMaxMasked> stream{};
-  // The form with a counter of 64 bits: any tag is a valid nonce and counter, and the counter may wrap.
-  crypto_stream_chacha20_xor_ic(stream.data(), stream.data(), end, tag, load_u64(tag + 8), key.data());
-  for (std::size_t i = begin; i < end; ++i) packet[i] ^= stream[i];
 }
 
 void write_hello(MutableBytes to, std::uint64_t session, const Hello& hello, const SecretKey& mac_key,

@@ -1,5 +1,5 @@
-// Packets of the suite noise around their sealed bodies: the head, the mask over it, and the hello's proofs
-// that its sender has the shared key (docs/develop/protocol.md section 15).
+// Packets of the suite noise around their sealed bodies: the head, and the hello's proofs that its sender has
+// the shared key (docs/develop/protocol.md section 15).
 #pragma once
 
 #include <array>
@@ -34,19 +34,17 @@ struct Head {
   std::uint64_t counter = 0;  // at most kMaxCounter
   std::uint8_t epoch = 0;
   Kind kind = Kind::kData;
+  bool aes = false;  // AES-256-GCM seals this answer or data packet; a hello offers it; never of a cookie
 };
 
 /// REQUIRES: kHeadSize bytes at `to`.
 void write_head(std::uint8_t* to, const Head& head);
-/// None if the kind is unknown. REQUIRES: kHeadSize bytes at `from`.
+/// None if there is no such kind. REQUIRES: kHeadSize bytes at `from`.
 std::optional<Head> read_head(const std::uint8_t* from);
 
 /// Bytes between the head and the body.
 std::size_t handshake_part_size(Kind kind, Pattern pattern);
 
-/// XORs bytes from `begin` to `end` of the packet with the keystream of its tag, its last kTagSize bytes.
-/// Doing it twice restores them. REQUIRES: begin <= end <= kMaxMasked, and the tag lies behind `end`.
-void mask(const SecretKey& key, MutableBytes packet, std::size_t begin, std::size_t end);
 /// Head and handshake part of the largest kind.
 inline constexpr std::size_t kMaxMasked = 148;
 /// Message 1 of IKpsk2, the largest.

@@ -57,11 +57,7 @@ bool SymmetricState::open_and_hash(MutableBytes message) {
 }
 
 SecretKey SymmetricState::derive(std::string_view label) const {
-  const Bytes text(reinterpret_cast<const std::uint8_t*>(label.data()), label.size());
-  Hash out = hmac(chaining_key_, {text, hash_});
-  const SecretKey key = truncated(out);
-  wipe(out.data(), out.size());
-  return key;
+  return derive_key(chaining_key_, label, hash_);
 }
 
 SymmetricState::Split SymmetricState::split() const {

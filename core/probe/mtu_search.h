@@ -14,8 +14,8 @@ class MtuSearch {
   static constexpr std::uint32_t kCopies = 5;
   static constexpr std::uint32_t kSizes = 12;  // per round
 
-  /// Sizes of UDP payload, in bytes. `least` is known to pass.
-  MtuSearch(std::uint32_t least, std::uint32_t most);
+  /// Sizes of UDP payload, in bytes. `min` is known to pass.
+  MtuSearch(std::uint32_t min, std::uint32_t max);
 
   /// Sizes of this round, ascending, each to be sent kCopies times. Empty when the search has ended.
   const std::vector<std::uint32_t>& sizes() const { return sizes_; }
@@ -23,16 +23,16 @@ class MtuSearch {
   /// The time for answers of this round is over.
   void finish_round();
 
-  std::uint32_t largest() const { return passed_; }
-  /// True if `most`, the largest size allowed, passed.
-  bool unlimited() const { return passed_ == most_; }
+  std::uint32_t largest() const { return largest_passed_; }
+  /// True if `max`, the largest size allowed, passed.
+  bool unlimited() const { return largest_passed_ == max_; }
 
  private:
   void plan();
 
-  const std::uint32_t most_;
-  std::uint32_t passed_;
-  std::uint32_t failed_;  // smallest size that failed
+  const std::uint32_t max_;
+  std::uint32_t largest_passed_;
+  std::uint32_t smallest_failed_;
   std::vector<std::uint32_t> sizes_;
 };
 

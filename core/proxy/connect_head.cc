@@ -9,7 +9,7 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kMethod = "CONNECT ";
-constexpr std::string_view kVersion = " HTTP/1.";
+constexpr std::string_view kHttpVersion = " HTTP/1.";
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
@@ -41,8 +41,8 @@ std::variant<Socks5Address, std::vector<std::uint8_t>> parse_connect_head(std::s
   const std::string_view line = head.substr(0, head.find("\r\n"));
   if (!line.starts_with(kMethod))
     return http_failure("405 Method Not Allowed", "this proxy serves CONNECT only", "Allow: CONNECT\r\n");
-  const auto version = line.rfind(kVersion);
-  if (version == line.npos || version + kVersion.size() + 1 != line.size() || version < kMethod.size())
+  const auto version = line.rfind(kHttpVersion);
+  if (version == line.npos || version + kHttpVersion.size() + 1 != line.size() || version < kMethod.size())
     return http_failure("400 Bad Request", "the request line is not of HTTP/1.1");
   const auto target = parse_authority(line.substr(kMethod.size(), version - kMethod.size()));
   if (!target) return http_failure("400 Bad Request", "CONNECT needs host:port");

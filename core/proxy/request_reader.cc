@@ -5,13 +5,12 @@
 
 #include "core/proxy/connect_head.h"
 #include "core/proxy/http_reply.h"
+#include "core/proxy/socks5_wire.h"
 
 namespace kcptun {
 namespace {
 
-// RFC 1928 sections 3 and 4.
-constexpr std::uint8_t kVersion = 5;
-constexpr std::uint8_t kNoAuthentication = 0;
+// RFC 1928 section 3.
 constexpr std::uint8_t kNoAcceptableMethod = 0xff;
 // Commands of RFC 1928 section 4, of "UDP in TCP", and of docs/develop/protocol.md section 16.
 constexpr std::uint8_t kConnect = 1;
@@ -116,7 +115,7 @@ std::size_t RequestReader::parse(std::size_t known) {
 
 // The byte stays: it belongs to the part that it chooses.
 std::size_t RequestReader::parse_first_byte() {
-  if (stored_[0] == kVersion) {
+  if (stored_[0] == socks5::kVersion) {
     part_ = Part::kGreeting;
   } else if (accepts_http() && begins_http(stored_[0])) {
     part_ = Part::kHttpHead;
@@ -133,10 +132,10 @@ std::size_t RequestReader::parse_greeting() {
   if (stored_.size() < size) return 0;
   const auto methods = stored_.begin() + kHeader;
   const auto end = stored_.begin() + static_cast<std::ptrdiff_t>(size);
-  if (std::find(methods, end, kNoAuthentication) == end) {
-    fail({kVersion, kNoAcceptableMethod});
+  if (std::find(methods, end, socks5::kNoAuthentication) == end) {
+    fail({socks5::kVersion, kNoAcceptableMethod});
   } else {
-    reply_ = {kVersion, kNoAuthentication};
+    reply_ = {socks5::kVersion, socks5::kNoAuthentication};
     part_ = Part::kSocks5Request;
   }
   return size;
@@ -144,7 +143,7 @@ std::size_t RequestReader::parse_greeting() {
 
 std::size_t RequestReader::parse_socks5_request() {
   constexpr std::size_t kHeader = 3;  // version, command, reserved
-  if (stored_[0] != kVersion) return refuse(ReplyCode::kGeneralFailure);
+  if (stored_[0] != socks5::kVersion) return refuse(ReplyCode::kGeneralFailure);
   if (stored_.size() < kHeader) return 0;
   if (!accepts(stored_[1])) return refuse(ReplyCode::kCommandNotSupported);
   Socks5AddressInput input = read_socks5_address(Bytes(stored_).subspan(kHeader));

@@ -2,14 +2,10 @@
 
 #include <span>
 
+#include "core/proxy/socks5_wire.h"
+
 namespace kcptun {
 namespace {
-
-constexpr std::uint8_t kVersionByte = 5;
-constexpr std::uint8_t kNoAuthentication = 0;
-// Address types of RFC 1928 section 5, and their sizes in bytes.
-constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
-constexpr std::size_t kIpv4Size = 4, kIpv6Size = 16, kPortSize = 2;
 
 std::uint8_t command_byte(RequestCommand command) {
   switch (command) {
@@ -30,7 +26,8 @@ std::uint8_t command_byte(RequestCommand command) {
 }  // namespace
 
 std::vector<std::uint8_t> socks5_opening(RequestCommand command, const Socks5Address& destination) {
-  std::vector<std::uint8_t> bytes{kVersionByte, 1, kNoAuthentication, kVersionByte, command_byte(command), 0};
+  std::vector<std::uint8_t> bytes{socks5::kVersion,      1, socks5::kNoAuthentication, socks5::kVersion,
+                                  command_byte(command), 0};
   const std::size_t fixed = bytes.size();
   bytes.resize(fixed + socks5_address_size(destination));
   write_socks5_address(destination, std::span(bytes).subspan(fixed));
@@ -57,13 +54,13 @@ void Socks5ReplyReader::expect(bool right, Part next) {
 void Socks5ReplyReader::handle_byte(std::uint8_t byte) {
   switch (part_) {
     case Part::kMethodVersion:
-      return expect(byte == kVersionByte, Part::kMethod);
+      return expect(byte == socks5::kVersion, Part::kMethod);
     case Part::kMethod:
       part_ = Part::kVersion;
-      if (byte != kNoAuthentication) state_ = State::kUnauthorised;
+      if (byte != socks5::kNoAuthentication) state_ = State::kUnauthorised;
       return;
     case Part::kVersion:
-      return expect(byte == kVersionByte, Part::kCode);
+      return expect(byte == socks5::kVersion, Part::kCode);
     case Part::kCode:
       return handle_code(byte);
     case Part::kReserved:
@@ -71,7 +68,7 @@ void Socks5ReplyReader::handle_byte(std::uint8_t byte) {
     case Part::kAddressType:
       return handle_address_type(byte);
     case Part::kNameSize:
-      left_ = byte + kPortSize;
+      left_ = byte + socks5::kPortSize;
       part_ = Part::kAddress;
       return;
     case Part::kAddress:
@@ -87,9 +84,9 @@ void Socks5ReplyReader::handle_code(std::uint8_t byte) {
 }
 
 void Socks5ReplyReader::handle_address_type(std::uint8_t byte) {
-  if (byte == kName) return expect(true, Part::kNameSize);
-  left_ = (byte == kIpv4 ? kIpv4Size : kIpv6Size) + kPortSize;
-  expect(byte == kIpv4 || byte == kIpv6, Part::kAddress);
+  if (byte == socks5::kTypeName) return expect(true, Part::kNameSize);
+  left_ = (byte == socks5::kTypeIpv4 ? socks5::kIpv4Size : socks5::kIpv6Size) + socks5::kPortSize;
+  expect(byte == socks5::kTypeIpv4 || byte == socks5::kTypeIpv6, Part::kAddress);
 }
 
 }  // namespace kcptun

@@ -13,13 +13,13 @@
 namespace kcptun {
 
 /// Tracks how long each stream end has waited: first until the data before it is acknowledged, then in steps
-/// of kStep while its owner expects that the peer still reads. Entries may be stale; the owner recognises
-/// them.
+/// while its owner expects that the peer still reads. Entries may be stale; the owner recognises them.
 /// Bounds: those of the owner, which calls sweep().
 class LingeringEnds {
  public:
-  static constexpr Duration kStep = seconds(1);
+  explicit LingeringEnds(Duration step) : step_(step) {}
 
+  Duration step() const { return step_; }
   /// An end that has waited another step. `since`: when all data before it was acknowledged.
   struct End {
     std::uint32_t sid;
@@ -35,7 +35,7 @@ class LingeringEnds {
   void handle_acknowledged(TimePoint now, std::uint32_t position) {
     for (; !unacknowledged_.empty() && !serial_less(position, unacknowledged_.front().position);
          unacknowledged_.pop_front())
-      waiting_.push_back({{unacknowledged_.front().sid, now}, now + kStep});
+      waiting_.push_back({{unacknowledged_.front().sid, now}, now + step_});
   }
   std::optional<End> poll(TimePoint now) {
     if (waiting_.empty() || now < waiting_.front().due) return std::nullopt;
@@ -44,7 +44,7 @@ class LingeringEnds {
     return end;
   }
   /// An end that was polled waits another step.
-  void requeue(TimePoint now, const End& end) { waiting_.push_back({end, now + kStep}); }
+  void requeue(TimePoint now, const End& end) { waiting_.push_back({end, now + step_}); }
   std::optional<TimePoint> next_timeout() const {
     return waiting_.empty() ? std::nullopt : std::optional(waiting_.front().due);
   }
@@ -68,6 +68,7 @@ class LingeringEnds {
     End end;
     TimePoint due;
   };
+  const Duration step_;
   std::deque<Unacknowledged> unacknowledged_;  // in the order of position
   std::deque<Waiting> waiting_;                // in the order of due time
 };

@@ -74,7 +74,7 @@ class ReceiveBudget {
   void raise_limit(std::uint64_t limit) { limit_ = std::max(limit_, limit); }
 
   /// True while more bytes may be received.
-  bool admits() const { return !(hard_ && held_ >= limit_) && !out_of_memory(); }
+  bool can_receive() const { return !(hard_ && held_ >= limit_) && !out_of_memory(); }
   /// True if the quota prevents more bytes from being received.
   bool out_of_memory() const { return quota_ && held_ >= kReserve && room(quota_->left()) == 0; }
   /// True if a stream cannot have the window `wanted` because little of the quota is left.

@@ -100,7 +100,7 @@ void Smux::handle_bytes(TimePoint now, MutableBytes bytes) {
 
 void Smux::handle_header(const FrameHeader& header) {
   if (header.version != settings_.version) {
-    error_ = "the peer speaks another smux version";
+    error_ = "the peer uses another smux version";
     return;
   }
   const auto command = static_cast<SmuxCommand>(header.command);
@@ -262,9 +262,9 @@ void Smux::consume(std::uint32_t sid, std::size_t bytes) {
   if (erase_if_over(sid, *stream) || settings_.version == 1 || stream->peer_finished) return;
   // Compares with the window that was advertised: the peer may have used it up while less than the fraction
   // of a larger, current window was consumed.
-  const bool told = stream->last_advertised_window > 0;
-  if (!told || stream->consumed - stream->last_advertised_consumed >=
-                   stream->last_advertised_window / kUpdatesPerWindow) {
+  const bool advertised = stream->last_advertised_window > 0;
+  if (!advertised || stream->consumed - stream->last_advertised_consumed >=
+                         stream->last_advertised_window / kUpdatesPerWindow) {
     stream->update_due = true;
     queue_control(sid, *stream);
   }
@@ -362,7 +362,7 @@ void Smux::piggyback_keepalive(TimePoint now) {
 
 std::optional<TimePoint> Smux::next_timeout() const {
   const TimePoint at = std::min(next_nop_, last_arrival_ + settings_.dead_after);
-  return std::min(at, lingering_.next_timeout().value_or(at));
+  return std::min({at, first_fins_.next_timeout().value_or(at), lingering_.next_timeout().value_or(at)});
 }
 
 void Smux::fit_buffers(std::uint64_t bytes) {

@@ -85,7 +85,7 @@ class Smux {
   /// A stream's send window before the peer has advertised one.
   static constexpr std::uint32_t kInitialWindow = 262144;
   /// False while the receive budget is exhausted or too many events are queued. Feed no bytes then.
-  bool can_receive() const { return budget_.admits() && events_.size() - events_read_ < kMaxEvents; }
+  bool can_receive() const { return budget_.can_receive() && events_.size() - events_read_ < kMaxEvents; }
   /// Processes the next bytes. After a protocol error the session is over: see error().
   void handle_bytes(TimePoint now, MutableBytes bytes);
   /// The protocol error of the peer that ended the session; empty if there is none.
@@ -129,11 +129,12 @@ class Smux {
   void reset_stream(std::uint32_t sid, std::uint32_t position = 0);
   /// All bytes before `position` of the session's byte stream are acknowledged: waiting ends may proceed.
   void handle_acknowledged(TimePoint now, std::uint32_t position) {
+    if (!first_fins_.empty()) first_fins_.handle_acknowledged(now, position);
     if (!lingering_.empty()) lingering_.handle_acknowledged(now, position);
   }
   /// Releases all ends that wait until their peer has read.
   void release_lingering();
-  bool lingering() const { return !lingering_.empty(); }
+  bool lingering() const { return !lingering_.empty() || !first_fins_.empty(); }
   /// True once the peer has marked itself as a program of this project (docs/develop/protocol.md section 12).
   bool peer_is_ours() const { return peer_is_ours_; }
   /// Sends the mark and the capabilities now instead of with the first stream (client only). Once.
@@ -221,11 +222,11 @@ class Smux {
     bool finished = false;   // finish() was called, or the peer accepts no more
     bool peer_finished = false;
     bool reset_by_peer = false;
-    bool discards = false;       // discard_input() was called
-    bool is_blocked = false;     // stream_room() returned 0: kWritable is due
-    bool end_delivered = false;  // the peer's FIN event was polled
-    bool behind = false;     // at the last UPD, the bytes that trigger the peer's next UPD were already sent
-    TimePoint updated_at{};  // when the last UPD arrived; TimePoint{}: none did
+    bool discards = false;          // discard_input() was called
+    bool is_blocked = false;        // stream_room() returned 0: kWritable is due
+    bool end_delivered = false;     // the peer's FIN event was polled
+    bool update_triggered = false;  // at the last UPD, the bytes that trigger the next one were already sent
+    TimePoint updated_at{};         // when the last UPD arrived; TimePoint{}: none did
     // From the UPD before the last to the last, if the peer had all the bytes by then.
     Duration reading_time{0};
     bool gone = false;  // to be removed once its control frames were sent
@@ -251,8 +252,10 @@ class Smux {
   void handle_reset(std::uint32_t sid, Stream& stream);
   void note_update(Stream& stream, std::uint32_t consumed, std::uint32_t window);
   bool may_be_unread(const Stream& stream) const;
-  bool linger_over(TimePoint now, const Stream& stream, TimePoint since) const;
+  bool linger_over(TimePoint now, const Stream& stream, const LingeringEnds::End& end, Duration step) const;
   void linger(std::uint32_t sid, Stream& stream, std::uint32_t position);
+  void sweep_lingering(LingeringEnds& ends);
+  void poll_first_fins(TimePoint now);
   void end_lingering(std::uint32_t sid, Stream& stream);
   void poll_lingering(TimePoint now);
   void queue_control(std::uint32_t sid, Stream& stream);
@@ -288,7 +291,13 @@ class Smux {
 
   std::uint32_t next_sid_;             // of a stream that this end opens: odd at a client, even at a server
   std::deque<std::uint32_t> control_;  // streams with pending control frames, each once
-  LingeringEnds lingering_;
+  // How long a FIN waits that comes first. Another peer may close its direction at any time, and then loses
+  // what its application has not read; on loopback 0.2 s were enough for a busy one. The application sees the
+  // end of the stream so much later.
+  static constexpr Duration kFirstFinStep = milliseconds(200);
+  static constexpr Duration kEndStep = seconds(1);
+  LingeringEnds first_fins_{kFirstFinStep};
+  LingeringEnds lingering_{kEndStep};  // FINs behind the peer's, and resets
   std::vector<StreamEvent> events_;
   std::size_t events_read_ = 0;
   std::optional<TimePoint> sweep_at_;

@@ -26,7 +26,7 @@ void Smux::finish(std::uint32_t sid, std::uint32_t position) {
   if (!stream || stream->gone || stream->finished) return;
   stream->finished = true;
   stream->fin_due = true;
-  if (stream->peer_finished && may_be_unread(*stream)) return linger(sid, *stream, position);
+  if (may_be_unread(*stream)) return linger(sid, *stream, position);
   queue_control(sid, *stream);
 }
 
@@ -37,8 +37,7 @@ void Smux::reset_stream(std::uint32_t sid, std::uint32_t position) {
     if (!stream->finished) stream->fin_due = true;
     // Also if the peer has closed: otherwise the data that it has so far would look like the complete answer.
     if (settings_.version == 2 || peer_is_ours_) stream->reset_due = true;
-    const bool harmful = stream->reset_due || (stream->fin_due && stream->peer_finished);
-    if (harmful && may_be_unread(*stream)) linger(sid, *stream, position);
+    if ((stream->reset_due || stream->fin_due) && may_be_unread(*stream)) linger(sid, *stream, position);
   }
   retire(sid, *stream);
 }
@@ -78,9 +77,9 @@ void Smux::handle_reset(std::uint32_t sid, Stream& stream) {
 void Smux::note_update(Stream& stream, std::uint32_t consumed, std::uint32_t window) {
   stream.peer_consumed = consumed;
   stream.peer_window = window;
-  stream.reading_time = stream.behind ? last_arrival_ - stream.updated_at : Duration(0);
+  stream.reading_time = stream.update_triggered ? last_arrival_ - stream.updated_at : Duration(0);
   stream.updated_at = last_arrival_;
-  stream.behind = stream.sent - consumed >= window / kGoUpdatesPerWindow;
+  stream.update_triggered = stream.sent - consumed >= window / kGoUpdatesPerWindow;
 }
 
 // Applies only to a peer that may discard unread data.
@@ -90,12 +89,17 @@ bool Smux::may_be_unread(const Stream& stream) const {
 
 void Smux::linger(std::uint32_t sid, Stream& stream, std::uint32_t position) {
   if (std::exchange(stream.lingering, true)) return;
-  if (lingering_.size() > 2 * streams_.size())
-    lingering_.sweep([this](std::uint32_t entry) {
-      const Stream* of = find(entry);
-      return !of || !of->lingering;
-    });
-  lingering_.add(sid, position);
+  LingeringEnds& ends = stream.peer_finished || stream.reset_due ? lingering_ : first_fins_;
+  sweep_lingering(ends);
+  ends.add(sid, position);
+}
+
+void Smux::sweep_lingering(LingeringEnds& ends) {
+  if (ends.size() <= 2 * streams_.size()) return;
+  ends.sweep([this](std::uint32_t entry) {
+    const Stream* of = find(entry);
+    return !of || !of->lingering;
+  });
 }
 
 void Smux::end_lingering(std::uint32_t sid, Stream& stream) {
@@ -104,30 +108,48 @@ void Smux::end_lingering(std::uint32_t sid, Stream& stream) {
 }
 
 void Smux::release_lingering() {
-  if (lingering_.empty()) return;
+  if (!lingering()) return;
+  first_fins_.clear();
   lingering_.clear();
   for (auto& [sid, stream] : streams_)
     if (stream.lingering) end_lingering(sid, stream);
 }
 
-// All data was acknowledged at `since`, at least LingeringEnds::kStep ago. Version 1 gives no further
+// All data was acknowledged at `end.since`, at least `step` ago. Version 1 gives no further
 // information. In version 2 a peer that has read everything leaves less than one update's fraction of its
 // window unreported; more means that it is still reading.
-bool Smux::linger_over(TimePoint now, const Stream& stream, TimePoint since) const {
+bool Smux::linger_over(TimePoint now, const Stream& stream, const LingeringEnds::End& end,
+                       Duration step) const {
   if (settings_.version == 1) return true;
-  const Duration quiet = now - std::max(since, stream.updated_at);
+  const Duration quiet = now - std::max(end.since, stream.updated_at);
   if (quiet >= kMaxLinger) return true;
   const bool update_expected = stream.updated_at == TimePoint{} ||
                                stream.sent - stream.peer_consumed >= stream.peer_window / kGoUpdatesPerWindow;
-  return !update_expected &&
-         quiet >= std::max<Duration>(LingeringEnds::kStep, kReadingTimes * stream.reading_time);
+  return !update_expected && quiet >= std::max<Duration>(step, kReadingTimes * stream.reading_time);
+}
+
+// If the peer has closed its direction meanwhile, or the stream was reset, more is at stake.
+void Smux::poll_first_fins(TimePoint now) {
+  while (const std::optional<LingeringEnds::End> end = first_fins_.poll(now)) {
+    Stream* stream = find(end->sid);
+    if (!stream || !stream->lingering) continue;
+    if (stream->peer_finished || stream->reset_due) {
+      sweep_lingering(lingering_);
+      lingering_.requeue(now, *end);
+    } else if (linger_over(now, *stream, *end, first_fins_.step())) {
+      end_lingering(end->sid, *stream);
+    } else {
+      first_fins_.requeue(now, *end);
+    }
+  }
 }
 
 void Smux::poll_lingering(TimePoint now) {
+  poll_first_fins(now);
   while (const std::optional<LingeringEnds::End> end = lingering_.poll(now)) {
     Stream* stream = find(end->sid);
     if (!stream || !stream->lingering) continue;
-    if (linger_over(now, *stream, end->since)) {
+    if (linger_over(now, *stream, *end, lingering_.step())) {
       end_lingering(end->sid, *stream);
     } else {
       lingering_.requeue(now, *end);

@@ -45,7 +45,7 @@ void Smux::sweep(TimePoint now) {
     if (unread > largest) stalls_.max_sid = sid;
     largest = std::max(largest, unread);
   }
-  if (!budget_.admits()) stalls_.stalled_since = stalled_since.value_or(now);
+  if (!budget_.can_receive()) stalls_.stalled_since = stalled_since.value_or(now);
   if (budget_.out_of_memory() && settings_.version == 2) evict_largest();
   sweep_at_.reset();
   watch_budget(now);

@@ -21,7 +21,7 @@ constexpr std::uint8_t kPlain = 0x01;
 constexpr std::uint8_t kFirstSkippable = 0x80;
 constexpr std::uint8_t kIdentifier = 0xff;
 constexpr std::string_view kIdentifierBody = "sNaPpY"sv;
-constexpr std::size_t kHeader = 4;
+constexpr std::size_t kChunkHeader = 4;
 constexpr std::size_t kCrc = 4;
 constexpr std::size_t kMaxCompressed = 32 + kSnappyBlock + kSnappyBlock / 6;
 
@@ -42,14 +42,14 @@ std::size_t SnappyFramer::encode(Bytes& plain, MutableBytes out) {
   std::uint8_t* p = out.data();
   if (!identifier_seen_) {
     store_header(p, kIdentifier, kIdentifierBody.size());
-    std::memcpy(p + kHeader, kIdentifierBody.data(), kIdentifierBody.size());
-    p += kHeader + kIdentifierBody.size();
+    std::memcpy(p + kChunkHeader, kIdentifierBody.data(), kIdentifierBody.size());
+    p += kChunkHeader + kIdentifierBody.size();
     identifier_seen_ = true;
   }
   const Bytes block = plain.first(std::min(plain.size(), kSnappyBlock));
   plain = plain.subspan(block.size());
   if (block.empty()) return static_cast<std::size_t>(p - out.data());
-  std::uint8_t* body = p + kHeader + kCrc;
+  std::uint8_t* body = p + kChunkHeader + kCrc;
   std::size_t size = 0;
   snappy::RawCompress(chars(block.data()), block.size(), chars(body), &size);
   std::uint8_t type = kCompressed;
@@ -59,7 +59,7 @@ std::size_t SnappyFramer::encode(Bytes& plain, MutableBytes out) {
     std::memcpy(body, block.data(), size);
   }
   store_header(p, type, kCrc + size);
-  store_u32(p + kHeader, masked_crc(block));
+  store_u32(p + kChunkHeader, masked_crc(block));
   return static_cast<std::size_t>(body + size - out.data());
 }
 
@@ -79,7 +79,7 @@ SnappyDeframer::Step SnappyDeframer::feed(Bytes& input, MutableBytes out) {
     input = input.subspan(skipped);
     skip_ -= skipped;
     if (skip_ > 0) return {};
-    if (header_size_ < kHeader) {
+    if (header_size_ < kChunkHeader) {
       if (!read_header(input)) return {};
       if (!header_allowed()) return fail();
     }
@@ -100,11 +100,11 @@ SnappyDeframer::Step SnappyDeframer::feed(Bytes& input, MutableBytes out) {
 
 // True once the header is complete.
 bool SnappyDeframer::read_header(Bytes& input) {
-  const std::size_t n = std::min(kHeader - header_size_, input.size());
+  const std::size_t n = std::min(kChunkHeader - header_size_, input.size());
   std::copy_n(input.begin(), n, header_.begin() + header_size_);
   header_size_ = static_cast<std::uint8_t>(header_size_ + n);
   input = input.subspan(n);
-  return header_size_ == kHeader;
+  return header_size_ == kChunkHeader;
 }
 
 // True if the chunk with this header may be read to its end.

@@ -81,7 +81,7 @@ bool AddressRace::begin(const IpEndpoint& address) {
   remote.port = random_port(server_, random_);
   Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, engine_.next_socket_index());
   if (!socket) return false;
-  const SessionName id(random_.next32(), random_.next());
+  const SessionName id = new_session_name(random_);
   auto& attempt =
       attempts_.emplace_back(std::make_unique<Attempt>(*this, address, id, path_from(**socket, remote)));
   engine_.add_socket(std::move(*socket), *attempt);

@@ -25,18 +25,31 @@ SlotLoad ClientWorker::load_of(const Slot& slot) const {
   const bool saturated = link.heard() && slot.session->session.saturated();
   return {.state = saturated ? SlotLoad::State::kSaturated : SlotLoad::State::kFree,
           .queued = link.kcp().send_window().size() * link.kcp().segment_size(),
-          .streams = slot.session->session.connections()};
+          .streams = slot.session->session.connections() + slot.session->session.stream_ends()};
 }
 
-// The index of the slot for a new connection. All slots are on this engine.
-std::size_t ClientWorker::choose_auto_slot() {
+// All slots are on this engine.
+ClientWorker::SlotLoads ClientWorker::slot_loads() const {
   SlotLoads loads;
   KCPTUN_CHECK(slots_.size() == loads.size());
   std::ranges::transform(slots_, loads.begin(), [this](const Slot& slot) { return load_of(slot); });
+  return loads;
+}
+
+// The index of the slot for a new connection.
+std::size_t ClientWorker::choose_auto_slot() {
+  const SlotLoads loads = slot_loads();
   const std::size_t chosen = choose_slot(loads);
   const std::size_t open = choose_open_slot(loads);
   if (slots_[chosen].session || open == loads.size() || dial_further(slots_[chosen])) return chosen;
   return open;
+}
+
+// The slot for a new UDP flow. No further session is dialled for it: its datagrams leave before the stream
+// data of its session.
+ClientWorker::Slot& ClientWorker::choose_auto_flow_slot() {
+  const std::size_t open = choose_open_slot(slot_loads());
+  return slots_[open == slots_.size() ? 0 : open];
 }
 
 // Dials beside open sessions, at an address that is known: without a new lookup of the server's name.
@@ -59,7 +72,7 @@ void ClientWorker::fold(TimePoint now) {
 
 bool ClientWorker::fold_if_idle(Slot& slot, TimePoint now) {
   ClientSession& session = *slot.session;
-  if (session.session.connections() > 0) {
+  if (session.session.has_streams()) {
     session.idle_since.reset();
     return false;
   }

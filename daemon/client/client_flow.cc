@@ -5,9 +5,7 @@
 namespace kcptun {
 namespace {
 
-constexpr std::uint16_t kDnsPort = 53;
-
-const char* explain_reply(ReplyCode code) {
+const char* explain_refused_flow(ReplyCode code) {
   switch (code) {
     case ReplyCode::kNotAllowed:
       return "the server's rules do not allow it";
@@ -45,6 +43,7 @@ void ClientFlow::handle_datagram(MutableBytes datagram) {
   const std::optional<AddressedDatagram> split = split_datagram(datagram);
   if (!split || left_) return;
   touch();
+  stream_.record_received(split->payload.size());
   entrance_.deliver(source_, *split);
 }
 
@@ -72,7 +71,7 @@ bool ClientFlow::read_reply(MutableBytes& data) {
       break;
   }
   if (reply_.code() != ReplyCode::kSucceeded) {
-    refuse(explain_reply(reply_.code()));
+    refuse(explain_refused_flow(reply_.code()));
     return false;
   }
   return open_ = true;

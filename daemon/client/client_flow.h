@@ -46,6 +46,8 @@ class ClientFlow final : public StreamEnd, private Deadline {
   void handle_gone() override { leave(); }
 
  private:
+  static constexpr std::uint16_t kDnsPort = 53;
+
   void handle_deadline(TimePoint now) override;
   bool read_reply(MutableBytes& data);
   void refuse(const std::string& reason);

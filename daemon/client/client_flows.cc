@@ -8,22 +8,11 @@
 
 namespace kcptun {
 
-Result<IpEndpoint> ClientWorker::listen_udp(const IpEndpoint& address, const Socks5Address& target,
+Result<IpEndpoint> ClientWorker::listen_udp(FlowSocket socket, const std::optional<Socks5Address>& target,
                                             ForwardCounters* counters) {
-  return add_udp_entrance(FlowSocket::bind(address, flow_options(profile_)), target, counters);
-}
-
-Result<IpEndpoint> ClientWorker::listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters) {
-  return add_udp_entrance(FlowSocket::bind_tproxy(address, flow_options(profile_)), std::nullopt, counters);
-}
-
-Result<IpEndpoint> ClientWorker::add_udp_entrance(Result<FlowSocket> socket,
-                                                  const std::optional<Socks5Address>& target,
-                                                  ForwardCounters* counters) {
-  if (!socket) return Error{socket.error()};
-  const IpEndpoint address = socket->local();
+  const IpEndpoint address = socket.local();
   FlowEntrance::Sessions& sessions = *this;
-  auto entrance = std::make_unique<UdpEntrance>(engine_, std::move(*socket), target, sessions, profile_.name);
+  auto entrance = std::make_unique<UdpEntrance>(engine_, std::move(socket), target, sessions, profile_.name);
   if (counters) entrance->count_in(*counters);
   if (!entrance->start()) return Error{"cannot watch the UDP socket of " + to_string(address)};
   udp_entrances_.push_back(std::move(entrance));
@@ -55,15 +44,23 @@ void ClientWorker::end(Association& association) {
 // Round robin over the slots that have a session which may be used; dials where none has.
 Session* ClientWorker::session_for_flow() {
   if (shut_down_ || slots_.empty()) return nullptr;
-  const TimePoint now = engine_.now();
-  for (std::size_t tried = 0; tried < slots_.size(); ++tried) {
-    Slot& slot = slots_[next_flow_slot_++ % slots_.size()];
-    const Duration lifetime = profile_.autoexpire;
-    if (slot.session && lifetime.count() > 0 && now - slot.session->dialled_at >= lifetime) expire(slot);
-    set_unusable_aside(slot);
-    if (slot.session) return &slot.session->session;
-    if (!slot.wanted) redial(slot);
+  if (!profile_.conn) return session_for_flow(choose_auto_flow_slot());
+  for (std::size_t tried = 0; tried < slots_.size(); ++tried)
+    if (Session* const session = session_for_flow(slots_[next_flow_slot_++ % slots_.size()])) return session;
+  return nullptr;
+}
+
+// Null: the slot's session is being dialled.
+Session* ClientWorker::session_for_flow(Slot& slot) {
+  const Duration lifetime = profile_.autoexpire;
+  if (slot.session && lifetime.count() > 0 && engine_.now() - slot.session->dialled_at >= lifetime)
+    expire(slot);
+  set_unusable_aside(slot);
+  if (slot.session) {
+    slot.session->idle_since.reset();
+    return &slot.session->session;
   }
+  if (!slot.wanted) redial(slot);
   return nullptr;
 }
 

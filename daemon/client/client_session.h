@@ -19,18 +19,23 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner, Rever
         link(Role::kClient, id, engine.context(), dialled_at),
         session(engine, link, *this, path, owner.profile_),
         socket(path.socket),
-        reverse_requests(engine, owner.profile_.dial_rules) {
+        reverse_requests(engine, owner.profile_.dial_rules, reverse_totals) {
     reverse_requests.reverse = this;
   }
-  ~ClientSession() override { engine.remove_socket(socket); }
+  ~ClientSession() override {
+    engine.remove_socket(socket);
+    if (hop) engine.remove_socket(hop->other.socket);
+  }
 
-  void handle_run(TimePoint now, const Path&, std::span<const Packet> packets) override {
+  void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override {
     if (link.out_of_time(now)) part.handle_overdue(*this);
     const std::uint64_t segments = link.kcp().counters().in_segments;
     link.handle_packets(now, packets);
     if (link.kcp().counters().in_segments != segments) {
       heard_at = now;
       part.handle_answer(*this);
+      if (hop) part.handle_hop_packet(*this, path);
+      if (is_replacement) part.handle_replacement_answered(*this);
     }
     if (full_size.handle_run(now, link.kcp())) part.explain_vanishing(*this, now);
     engine.wake(session);
@@ -38,10 +43,18 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner, Rever
   void handle_stream(Session&, std::uint32_t sid) override { part.accept_reverse(*this, sid); }
   std::optional<ReverseTargets::Found> find_reverse(std::uint32_t listener) override;
   void handle_closed(Session&, std::string_view reason) override { part.handle_closed(*this, reason); }
-  std::string_view judge_unanswered(Session&, TimePoint now) override {
-    return part.judge_unanswered(*this, now);
+  std::string_view check_unanswered(Session&, TimePoint now) override {
+    return part.check_unanswered(*this, now);
   }
   void handle_send_failure(TimePoint now) override { part.handle_send_failure(now); }
+
+  /// A change of ports (hops.cc). Two sockets are open.
+  struct Hop {
+    Path other;          // the new path; once it is taken, the one that the session has left
+    TimePoint next;      // when the next echo request leaves, or the socket that was left closes
+    int probes = 0;      // echo requests so far
+    bool taken = false;  // the server has answered
+  };
 
   struct Unanswered {
     TimePoint since;                    // Link::unanswered_since()
@@ -53,7 +66,7 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner, Rever
   Unanswered& current_unanswered() {
     const TimePoint since = *link.unanswered_since();
     if (!silence || silence->since != since)
-      silence = Unanswered{since, engine.socket(socket)->counters().refusals};
+      silence = Unanswered{since, engine.socket(socket)->counters().connection_refused};
     return *silence;
   }
 
@@ -62,7 +75,8 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner, Rever
     const DatagramSocket* own = engine.socket(socket);
     if (!own) return false;
     if (!link.heard()) return own->counters().pending_errors > 0;
-    return silence && silence->since == since && own->counters().refusals > silence->refusals_before;
+    return silence && silence->since == since &&
+           own->counters().connection_refused > silence->refusals_before;
   }
 
   ClientWorker& part;
@@ -74,13 +88,17 @@ struct ClientWorker::ClientSession final : PacketReceiver, Session::Owner, Rever
   Link link;
   Session session;
   std::uint32_t socket;
+  RequestTotals reverse_totals;
   RequestTargets reverse_requests;  // of streams that the server opens
   SessionListeners listeners;
   FullSizeWatch full_size;
   TimePoint heard_at{};                   // when the last packet arrived
   std::optional<TimePoint> idle_since{};  // a further session without streams, since fold() noticed it
   bool answer_logged = false;
-  std::optional<Unanswered> silence;  // while an answer is outstanding
+  std::optional<Hop> hop;
+  TimePoint hop_at = TimePoint::max();  // when the ports change next; of a replacement: when it is given up
+  bool is_replacement = false;          // in expired_ until its server has answered
+  std::optional<Unanswered> silence;    // while an answer is outstanding
 };
 
 template <typename Visit>

@@ -42,6 +42,7 @@ ClientWorker::ClientWorker(const Profile& profile, Engine& engine, ClientShared&
       reserve_(static_cast<int>(profile.sockbuf), uplink_of(profile)),
       scavenge_(engine, [this](TimePoint now) { scavenge(now); }),
       fold_(engine, [this](TimePoint now) { fold(now); }),
+      hops_(engine, [this](TimePoint now) { hop_sessions(now); }),
       check_network_(engine, [this](TimePoint now) { follow_network(now); }),
       check_unanswered_(engine, [this](TimePoint now) { explain_unanswered(now); }),
       overdue_(engine, [this](TimePoint now) { close_overdue(now); }),
@@ -90,24 +91,35 @@ Result<bool> ClientWorker::dial_one(Slot& slot) {
 }
 
 Result<bool> ClientWorker::dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote) {
+  const auto index = static_cast<std::size_t>(&slot - slots_.data());
+  Result<std::unique_ptr<ClientSession>> made = make_session(index, server, remote);
+  if (!made) return Error{made.error()};
+  slot.session = std::move(*made);
+  most_ = std::max<std::uint64_t>(most_, live_sessions());
+  return true;
+}
+
+Result<std::unique_ptr<ClientWorker::ClientSession>> ClientWorker::make_session(std::size_t slot,
+                                                                                const HostPort& server,
+                                                                                const IpEndpoint& remote) {
   Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(remote);
   if (!socket) return Error{socket.error()};
   const Path path = path_from(**socket, remote);
-  const SessionName id(random_.next32(), random_.next());
-  const auto index = static_cast<std::size_t>(&slot - slots_.data());
-  slot.session = std::make_unique<ClientSession>(*this, index, id, server, path);
-  engine_.add_socket(std::move(*socket), *slot.session);
+  const SessionName id = new_session_name(random_);
+  auto session = std::make_unique<ClientSession>(*this, slot, id, server, path);
+  engine_.add_socket(std::move(*socket), *session);
   ++dialled_;
-  most_ = std::max<std::uint64_t>(most_, live_sessions());
-  log().info("session dialled", {{"conv", hex_id(slot.session->link.conv())}, {"remote", to_string(remote)}});
-  return true;
+  log().info("session dialled", {{"conv", hex_id(session->link.conv())}, {"remote", to_string(remote)}});
+  if (profile_.hop.count() > 0) session->link.announce();  // shows whether the server follows sessions
+  plan_hop(*session);
+  return session;
 }
 
 Result<std::unique_ptr<DatagramSocket>> ClientWorker::open_session_socket(const IpEndpoint& remote) {
   FileDescriptor reserved = reserve_.take(is_ipv4(remote) ? AF_INET : AF_INET6);
   const FileDescriptor copy(reserved.valid() ? ::fcntl(reserved.get(), F_DUPFD_CLOEXEC, 0) : -1);
   auto opened = open_socket(remote, engine_.next_socket_index(), std::move(reserved));
-  if (!opened && copy.valid()) reserve_.take_back(copy.get());  // a failed dial returns the spare socket
+  if (!opened && copy.valid()) reserve_.reclaim(copy.get());  // a failed dial returns the spare socket
   return opened;
 }
 
@@ -133,13 +145,14 @@ void ClientWorker::fill_reserve() {
     return known.empty() ||
            std::ranges::any_of(known, [ipv4](const IpEndpoint& one) { return is_ipv4(one) == ipv4; });
   };
-  if (any(true)) reserve_.fill(AF_INET, slots_.size());
-  if (any(false)) reserve_.fill(AF_INET6, slots_.size());
+  const std::size_t count = (profile_.hop.count() > 0 ? 2 : 1) * slots_.size();
+  if (any(true)) reserve_.fill(AF_INET, count);
+  if (any(false)) reserve_.fill(AF_INET6, count);
 }
 
 // Keeps the socket for a later session. Nothing is sent on it any more.
 void ClientWorker::keep_socket(std::uint32_t index) {
-  if (!shared_.firewall) reserve_.take_back(engine_.socket(index)->fd());
+  if (!shared_.firewall) reserve_.reclaim(engine_.socket(index)->fd());
 }
 
 std::size_t ClientWorker::live_sessions() const {
@@ -301,6 +314,7 @@ void ClientWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   engine_.for_each_socket([this](DatagramSocket& socket) { reconfigure_socket(socket, profile_); });
   for_each_session([this](ClientSession& one) {
     one.link.update_settings(link_settings(profile_), engine_.now());
+    if (!one.is_replacement) plan_hop(one);
     engine_.wake(one.session);
   });
 }

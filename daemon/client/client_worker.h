@@ -63,6 +63,9 @@ struct ClientShared {
 /// When a session ends because its server restarted or stopped answering, streams of which nothing can have
 /// been forwarded restart in another session, with the bytes that the first one read (ReplayBuffer).
 ///
+/// With Profile::hop, sessions change their ports at intervals, or are replaced where the server would not
+/// follow (hops.cc).
+///
 /// While no session is left because the server failed, the first slot is dialled again now and then
 /// (Reachability).
 ///
@@ -82,13 +85,11 @@ class ClientWorker final : public TunnelWorker,
   void listen(FileDescriptor listening);
   /// The same for a forward.
   void listen(FileDescriptor listening, const Forward& forward);
-  /// Also takes datagrams at `address`, for `target` behind the server. Flows use the sessions of this
-  /// worker. REQUIRES: the profile's capabilities are kRequestStreams and kDatagramPackets. The error names
-  /// the address.
-  Result<IpEndpoint> listen_udp(const IpEndpoint& address, const Socks5Address& target,
+  /// Also takes the socket's datagrams, for `target` behind the server; none: a firewall's TPROXY leads them
+  /// here, each to its own destination. Flows use the sessions of this worker. REQUIRES: the profile's
+  /// capabilities are kRequestStreams and kDatagramPackets. The error names the address.
+  Result<IpEndpoint> listen_udp(FlowSocket socket, const std::optional<Socks5Address>& target,
                                 ForwardCounters* counters = nullptr);
-  /// The same for datagrams that a firewall's TPROXY leads here, each to its own destination.
-  Result<IpEndpoint> listen_udp_tproxy(const IpEndpoint& address, ForwardCounters* counters);
   /// Keeps the profile's reverse forwards open. REQUIRES: it has the first slot, and the profile's
   /// capabilities are kRequestStreams and kServerStreams.
   void keep_reverses();
@@ -109,6 +110,9 @@ class ClientWorker final : public TunnelWorker,
   static constexpr Duration kMaxWait = seconds(10);
   /// UDP associations of applications. Each has three descriptors, one of them at the server.
   static constexpr std::size_t kMaxAssociations = 1024;
+  /// Sessions that have been replaced and still have streams. With as many, --hop replaces no further one:
+  /// each has a socket, and a session at the server.
+  static constexpr std::size_t kMaxLeftSessions = 64;
 
  private:
   struct ClientSession;
@@ -123,8 +127,7 @@ class ClientWorker final : public TunnelWorker,
   };
 
   Session* session_for_flow() override;
-  Result<IpEndpoint> add_udp_entrance(Result<FlowSocket> socket, const std::optional<Socks5Address>& target,
-                                      ForwardCounters* counters);
+  Session* session_for_flow(Slot& slot);
   void associate(FileDescriptor connection, const std::string& entrance, ForwardCounters& counters);
   void end(Association& association);
   // client_reverses.cc
@@ -133,17 +136,33 @@ class ClientWorker final : public TunnelWorker,
   std::vector<ForwardSnapshot> forward_snapshots() const;
   void accept_reverse(ClientSession& session, std::uint32_t sid);
   void handle_closed(ClientSession& session, std::string_view reason);
-  std::string_view judge_unanswered(ClientSession& session, TimePoint now);
+  std::string_view check_unanswered(ClientSession& session, TimePoint now);
   bool is_port_unreachable(ClientSession& session, TimePoint now) const;
   bool is_superseded(ClientSession& session, TimePoint now);
   bool replacement_may_help(const ClientSession& session) const;
   bool may_restart_streams(const ClientSession& session, bool gone) const;
   void restart_streams(ClientSession& session);
   std::unique_ptr<ClientSession> release(ClientSession& session);
+  // --hop (hops.cc)
+  static bool server_follows(const ClientSession& session);
+  void plan_hop(ClientSession& session);
+  IpEndpoint next_remote(const ClientSession& session);
+  void hop_sessions(TimePoint now);
+  void hop(ClientSession& session, TimePoint now);
+  void begin_hop(ClientSession& session, TimePoint now);
+  void continue_hop(ClientSession& session, TimePoint now);
+  void handle_hop_packet(ClientSession& session, const Path& path);
+  void end_hop(ClientSession& session);
+  void note_hop_failure(const IpEndpoint& remote, const std::string& reason);
+  void begin_replacement(ClientSession& session, TimePoint now);
+  void handle_replacement_answered(ClientSession& replacement);
+  void give_up_replacements(TimePoint now);
   void accept(LocalConnection connection);
   // conn auto (auto_sessions.cc)
   using SlotLoads = std::array<SlotLoad, kMaxAutoSessions>;
+  SlotLoads slot_loads() const;
   std::size_t choose_auto_slot();
+  Slot& choose_auto_flow_slot();
   SlotLoad load_of(const Slot& slot) const;
   bool dial_further(Slot& slot);
   void fold(TimePoint now);
@@ -161,6 +180,8 @@ class ClientWorker final : public TunnelWorker,
   Result<bool> dial(Slot& slot);
   Result<bool> dial_one(Slot& slot);
   Result<bool> dial_at(Slot& slot, const HostPort& server, const IpEndpoint& remote);
+  Result<std::unique_ptr<ClientSession>> make_session(std::size_t slot, const HostPort& server,
+                                                      const IpEndpoint& remote);
   void serve_waiting(Slot& slot);
   void watch_servers();
   void handle_servers_changed();
@@ -209,8 +230,10 @@ class ClientWorker final : public TunnelWorker,
   // kSuspectDeadAfter.
   std::vector<std::unique_ptr<ClientSession>> expired_;
   Alarm scavenge_;
-  Alarm fold_;           // while there are further sessions
-  Alarm check_network_;  // scheduled after a sign that the route to the server may have changed
+  Alarm fold_;  // while there are further sessions
+  Alarm hops_;
+  bool hop_failure_logged_ = false;  // since the last hop that succeeded
+  Alarm check_network_;              // scheduled after a sign that the route to the server may have changed
   std::unique_ptr<NetworkWatch> network_;
   Alarm check_unanswered_;
   Alarm overdue_;  // while connections wait

@@ -277,7 +277,7 @@ bool HealthChecker::dial(std::size_t index) {
     Result<std::unique_ptr<DatagramSocket>> socket = open_(remote, engine_.next_socket_index());
     if (!socket) continue;
     server.address = remote;
-    server.session = std::make_unique<Watched>(*this, engine_, SessionName(random_.next32(), random_.next()),
+    server.session = std::make_unique<Watched>(*this, engine_, new_session_name(random_),
                                                path_from(**socket, remote), profile_);
     engine_.add_socket(std::move(*socket), *server.session);
     server.session->ask(engine_.now());

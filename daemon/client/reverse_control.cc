@@ -7,7 +7,7 @@
 namespace kcptun {
 namespace {
 
-const char* explain_reply(ReplyCode code) {
+const char* explain_refused_listen(ReplyCode code) {
   switch (code) {
     case ReplyCode::kNotAllowed:
       return "the server's allow-listen does not permit it";
@@ -35,7 +35,8 @@ void ReverseControl::handle_data(MutableBytes data) {
   if (reply_.state() == State::kReading) return;
   if (reply_.state() != State::kComplete)
     return refuse(ReplyCode::kGeneralFailure, "the server sent what is no reply");
-  if (reply_.code() != ReplyCode::kSucceeded) return refuse(reply_.code(), explain_reply(reply_.code()));
+  if (reply_.code() != ReplyCode::kSucceeded)
+    return refuse(reply_.code(), explain_refused_listen(reply_.code()));
   listening_ = true;
   keeper_.handle_listening(*this);
 }

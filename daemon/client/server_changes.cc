@@ -105,7 +105,8 @@ void ClientWorker::scavenge(TimePoint now) {
   std::erase_if(expired_, [this, now](std::unique_ptr<ClientSession>& old) {
     const bool too_old = profile_.autoexpire.count() > 0 && profile_.scavengettl &&
                          now - old->dialled_at > profile_.autoexpire + *profile_.scavengettl;
-    if (old->session.connections() > 0) {
+    if (old->is_replacement) return false;
+    if (old->session.has_streams()) {
       if (too_old) old->session.shut_down();  // removed once the peer has acknowledged the ends
       return false;
     }
@@ -142,6 +143,7 @@ void ClientWorker::follow_network(ClientSession& session, TimePoint now) {
   Result<std::unique_ptr<DatagramSocket>> socket = open_session_socket(old.remote);
   if (!socket) return;
   const Path path = path_from(**socket, old.remote);
+  end_hop(session);
   log().info("session moved", {{"conv", hex_id(session.link.conv())},
                                {"from", to_string(old.local)},
                                {"local", to_string(path.local)}});

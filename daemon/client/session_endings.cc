@@ -73,7 +73,7 @@ bool ClientWorker::is_port_unreachable(ClientSession& session, TimePoint now) co
   const ClientSession::Unanswered& silence = session.current_unanswered();
   const DatagramSocket* socket = engine_.socket(session.socket);
   return socket && now - silence.since >= kRefusedDuration &&
-         socket->counters().refusals - silence.refusals_before >= kMinRefused;
+         socket->counters().connection_refused - silence.refusals_before >= kMinRefused;
 }
 
 // Streams restart only after the session has stopped sending and its packets in flight have had time to
@@ -109,8 +109,8 @@ bool ClientWorker::replacement_may_help(const ClientSession& session) const {
 
 // If a new session may help, dials it beside the suspect one immediately, without waiting for the next
 // connection.
-std::string_view ClientWorker::judge_unanswered(ClientSession& session, TimePoint now) {
-  if (shut_down_) return {};
+std::string_view ClientWorker::check_unanswered(ClientSession& session, TimePoint now) {
+  if (shut_down_ || session.is_replacement) return {};
   if (is_port_unreachable(session, now)) return kPortUnreachable;
   if (!session.link.suspected_dead(now)) return {};
   Slot& slot = slots_[session.slot];

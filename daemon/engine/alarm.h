@@ -14,8 +14,9 @@ namespace kcptun {
 /// destruction.
 class Alarm final : public Deadline {
  public:
-  /// `engine` outlives it. `ring` may schedule the next call.
-  Alarm(Engine& engine, std::function<void(TimePoint now)> ring) : engine_(engine), ring_(std::move(ring)) {}
+  /// `engine` outlives it. `callback` may schedule the next call.
+  Alarm(Engine& engine, std::function<void(TimePoint now)> callback)
+      : engine_(engine), callback_(std::move(callback)) {}
   ~Alarm() override { engine_.deadlines().set(*this, std::nullopt); }
   Alarm(const Alarm&) = delete;
   Alarm& operator=(const Alarm&) = delete;
@@ -31,11 +32,11 @@ class Alarm final : public Deadline {
 
   void handle_deadline(TimePoint now) override {
     at_ = kNever;
-    ring_(now);
+    callback_(now);
   }
 
   Engine& engine_;
-  std::function<void(TimePoint)> ring_;
+  std::function<void(TimePoint)> callback_;
   TimePoint at_ = kNever;
 };
 

@@ -34,7 +34,7 @@ Connection::Connection(Session& session, std::uint32_t sid, LocalConnection loca
   if (forwarded_) counters_ = forwarded_->counters;
   poll_ = std::make_unique<PollHandle>(session_.engine().uv(), fd_.get(),
                                        [this](int events) { handle_poll(events); });
-  if (!watch()) refuse(errno);
+  if (!watch()) fail_watch(errno);
 }
 
 Connection::Connection(Session& session, std::uint32_t sid, Target& target)
@@ -54,9 +54,9 @@ Connection::~Connection() {
 }
 
 // Called back from the loop, because this may be the constructor.
-void Connection::refuse(int error) {
+void Connection::fail_watch(int error) {
   watch_error_ = error;
-  give_up_at_ = session_.engine().now();
+  deadline_ = session_.engine().now();
   arm();
 }
 
@@ -129,17 +129,17 @@ void Connection::handle_established(Dialer::Outcome outcome) {
 }
 
 void Connection::arm() {
-  session_.engine().deadlines().set(*this, earliest(give_up_at_, earliest(hang_up_watch_at_, idle_at_)));
+  session_.engine().deadlines().set(*this, earliest(deadline_, earliest(hang_up_watch_at_, idle_check_at_)));
 }
 
 void Connection::handle_deadline(TimePoint now) {
   if (failed_) return;
-  if (give_up_at_ && *give_up_at_ <= now) {
+  if (deadline_ && *deadline_ <= now) {
     if (watch_error_ != 0)
       return fail("cannot watch the connection; it is reset", std::strerror(watch_error_));
     return fail("what is left is not taken", std::strerror(ETIMEDOUT));
   }
-  if (idle_at_ && *idle_at_ <= now) check_idleness(now);
+  if (idle_check_at_ && *idle_check_at_ <= now) check_idleness(now);
   if (failed_) return;
   if (hang_up_watch_at_ && *hang_up_watch_at_ <= now) {
     hang_up_watch_at_.reset();
@@ -154,20 +154,20 @@ void Connection::handle_deadline(TimePoint now) {
 // progress renews the limit. The same limit applies to bytes left to read from a local peer that is gone, and
 // to bytes left to write before a reset.
 void Connection::bound_drain() {
-  if (give_up_at_) return;
-  give_up_at_ = session_.engine().now() + session_.drain_limit();
+  if (deadline_) return;
+  deadline_ = session_.engine().now() + session_.drain_limit();
   arm();
 }
 
 // With nothing left to send, a peer that is gone looks like one that waits for a slow answer.
 void Connection::bound_idleness() {
-  idle_at_ = session_.engine().now() + session_.half_closed_idle();
+  idle_check_at_ = session_.engine().now() + session_.half_closed_idle();
   idle_traffic_ = traffic_.total();
   arm();
 }
 
 void Connection::check_idleness(TimePoint) {
-  idle_at_.reset();
+  idle_check_at_.reset();
   if (session_.link().smux().peer_is_ours()) return;  // such a peer sends a reset
   if (traffic_.total() != idle_traffic_) return bound_idleness();
   fail("half-closed and idle for too long", std::strerror(ETIMEDOUT));
@@ -175,7 +175,7 @@ void Connection::check_idleness(TimePoint) {
 
 void Connection::handle_writable() {
   replay_.bind();
-  if (watch_error_ == 0 && !refused_ && std::exchange(give_up_at_, std::nullopt)) arm();
+  if (watch_error_ == 0 && !refused_ && std::exchange(deadline_, std::nullopt)) arm();
   send_blocked_ = false;
   if (reading_paused_) resume_reading();
   if (has_unsent()) session_.mark_ready(*this);  // no event of the descriptor reports these

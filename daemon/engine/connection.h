@@ -45,7 +45,7 @@ class Connection : public StreamTurn, private Deadline {
     kStopped,  // end of file, or the connection failed
   };
 
-  /// An established connection. take_back() can reclaim it until the peer may have forwarded part of it.
+  /// An established connection. release() can return it until the peer may have forwarded part of it.
   Connection(Session& session, std::uint32_t sid, LocalConnection local);
   /// A connection that a Dialer is establishing. If the dial fails, the stream is reset.
   Connection(Session& session, std::uint32_t sid, Target& target);
@@ -64,7 +64,7 @@ class Connection : public StreamTurn, private Deadline {
   /// Of a forward's connection; null: the stream is plain.
   const ForwardedRequest* forwarded() const { return forwarded_.get(); }
   /// Bytes that the local peer has not accepted yet.
-  std::size_t waiting() const { return backlog_.size(); }
+  std::size_t backlog_bytes() const { return backlog_.size(); }
   /// True if bytes that an earlier session read are still to be sent.
   bool has_unsent() const { return !replay_.unsent().empty(); }
   /// True if the stream can restart in another session: the peer has sent nothing on it and cannot have read
@@ -88,7 +88,7 @@ class Connection : public StreamTurn, private Deadline {
   /// The stream has a send window again.
   void handle_writable();
   /// Returns the connection without its stream. This object does nothing afterwards. REQUIRES: movable().
-  LocalConnection take_back();
+  LocalConnection release();
   /// The peer may have forwarded the bytes sent so far.
   void handle_forwarded() { replay_.bind(); }
   /// The peer has reset the stream. Resets the connection after the bytes received before the reset.
@@ -124,7 +124,7 @@ class Connection : public StreamTurn, private Deadline {
   bool send_reply(ReplyCode code);
   void refuse_forwarded(ReplyCode code, std::string_view reason);
   bool end_forwarded(std::string_view reason);
-  void refuse(int error);
+  void fail_watch(int error);
   void fail(const char* what, const std::string& error);
   void stop_writing(int error);
   void write_backlog();
@@ -168,11 +168,11 @@ class Connection : public StreamTurn, private Deadline {
   std::size_t request_bytes_ = 0;  // of an incomplete request; not consumed yet
   bool refused_ = false;           // the request failed: the stream ends behind the reply
   bool failed_ = false;
-  std::optional<TimePoint> give_up_at_;  // connecting, or draining
+  std::optional<TimePoint> deadline_;  // connecting, or draining
   // If the connection has nothing to read or write by then, it is watched for a hang-up.
   std::optional<TimePoint> hang_up_watch_at_;
-  std::optional<TimePoint> idle_at_;  // half-closed: next check for progress
-  std::uint64_t idle_traffic_ = 0;    // bytes moved at the previous check
+  std::optional<TimePoint> idle_check_at_;  // half-closed: next check for progress
+  std::uint64_t idle_traffic_ = 0;          // bytes moved at the previous check
 };
 
 }  // namespace kcptun

@@ -53,7 +53,7 @@ Connection::Pull Connection::pull(std::size_t limit) {
   link.commit_write(sid_, n > 0 ? static_cast<std::size_t>(n) : 0);
   if (n > 0) {
     add_traffic({.sent = static_cast<std::size_t>(n)});
-    if (hung_up_ && watch_error_ == 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
+    if (hung_up_ && watch_error_ == 0 && std::exchange(deadline_, std::nullopt)) bound_drain();
     const bool filled = static_cast<std::size_t>(n) == total;
     // Reading lays out room in advance: no more than this connection has recently filled.
     read_size_ = filled ? std::min(2 * read_size_, kMaxRead) : std::max(read_size_ / 2, kMinRead);
@@ -98,7 +98,7 @@ bool Connection::movable() const {
          !(first_position_ && session_.link().passed_on(*first_position_));
 }
 
-LocalConnection Connection::take_back() {
+LocalConnection Connection::release() {
   poll_.reset();
   failed_ = true;
   LocalConnection local(std::move(fd_));
@@ -139,7 +139,7 @@ std::size_t Connection::write_some(const iovec* vectors, std::size_t count) {
   if (n >= 0) {
     session_.link().consume(sid_, static_cast<std::size_t>(n));
     add_traffic({.received = static_cast<std::size_t>(n)});
-    if (peer_reset_ && n > 0 && std::exchange(give_up_at_, std::nullopt)) bound_drain();
+    if (peer_reset_ && n > 0 && std::exchange(deadline_, std::nullopt)) bound_drain();
     return static_cast<std::size_t>(n);
   }
   if (errno != EAGAIN && errno != EINTR) stop_writing(errno);

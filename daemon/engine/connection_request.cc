@@ -102,7 +102,7 @@ void Connection::refuse_request(Bytes reply) {
   backlog_.drop_front(backlog_.size());
   session_.link().discard_input(sid_);
   send_first(reply);
-  give_up_at_ = session_.engine().now() + kReplyLinger;
+  deadline_ = session_.engine().now() + kReplyLinger;
   arm();
 }
 

@@ -4,9 +4,9 @@
 
 namespace kcptun {
 
-void DeadlineHeap::place(std::size_t index, Entry entry) {
+void DeadlineHeap::put(std::size_t index, Entry entry) {
   heap_[index] = entry;
-  entry.deadline->place_ = index;
+  entry.deadline->heap_index_ = index;
 }
 
 void DeadlineHeap::sift_up(std::size_t index) {
@@ -15,10 +15,10 @@ void DeadlineHeap::sift_up(std::size_t index) {
   while (index > 0) {
     const std::size_t parent = (index - 1) / 2;
     if (heap_[parent].at <= entry.at) break;
-    place(index, heap_[parent]);
+    put(index, heap_[parent]);
     index = parent;
   }
-  if (index != from) place(index, entry);
+  if (index != from) put(index, entry);
 }
 
 void DeadlineHeap::sift_down(std::size_t index) {
@@ -27,32 +27,32 @@ void DeadlineHeap::sift_down(std::size_t index) {
   for (std::size_t child = 2 * index + 1; child < heap_.size(); child = 2 * index + 1) {
     if (child + 1 < heap_.size() && heap_[child + 1].at < heap_[child].at) ++child;
     if (entry.at <= heap_[child].at) break;
-    place(index, heap_[child]);
+    put(index, heap_[child]);
     index = child;
   }
-  if (index != from) place(index, entry);
+  if (index != from) put(index, entry);
 }
 
 void DeadlineHeap::set(Deadline& deadline, std::optional<TimePoint> at) {
   if (!at) {
-    if (deadline.place_ == Deadline::kNotInHeap) return;
-    const std::size_t index = std::exchange(deadline.place_, Deadline::kNotInHeap);
+    if (deadline.heap_index_ == Deadline::kNotInHeap) return;
+    const std::size_t index = std::exchange(deadline.heap_index_, Deadline::kNotInHeap);
     const Entry last = heap_.back();
     heap_.pop_back();
     if (last.deadline == &deadline) return;
-    place(index, last);
+    put(index, last);
     sift_up(index);
-    sift_down(last.deadline->place_);
+    sift_down(last.deadline->heap_index_);
     return;
   }
-  if (deadline.place_ == Deadline::kNotInHeap) {
-    deadline.place_ = heap_.size();
+  if (deadline.heap_index_ == Deadline::kNotInHeap) {
+    deadline.heap_index_ = heap_.size();
     heap_.push_back({*at, &deadline});
   } else {
-    heap_[deadline.place_].at = *at;
+    heap_[deadline.heap_index_].at = *at;
   }
-  sift_up(deadline.place_);
-  sift_down(deadline.place_);
+  sift_up(deadline.heap_index_);
+  sift_down(deadline.heap_index_);
 }
 
 std::optional<TimePoint> DeadlineHeap::next() const {

@@ -19,7 +19,7 @@ class Deadline {
  private:
   friend class DeadlineHeap;
   static constexpr std::size_t kNotInHeap = static_cast<std::size_t>(-1);
-  std::size_t place_ = kNotInHeap;
+  std::size_t heap_index_ = kNotInHeap;
 };
 
 /// Single-threaded; one per engine. Owns no deadline and makes no system call.
@@ -38,7 +38,7 @@ class DeadlineHeap {
     TimePoint at;
     Deadline* deadline;
   };
-  void place(std::size_t index, Entry entry);
+  void put(std::size_t index, Entry entry);
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
   std::vector<Entry> heap_;

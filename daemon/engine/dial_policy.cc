@@ -59,6 +59,17 @@ bool denies_name(const DialRule& rule, const NamedTarget& target) {
   return rule.kind == DialRule::Kind::kAny || covers_name(rule, target.name);
 }
 
+bool is_in_host_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+/// Whether the name is in the form that rules are compared with. A resolver takes other spellings for the
+/// same name: it decodes "\100b.example", and "db.example.." ends like "db.example.".
+bool is_plain_name(std::string_view name) {
+  return std::ranges::all_of(name, is_in_host_name) && !name.starts_with('.') && !name.ends_with('.') &&
+         name.find("..") == name.npos;
+}
+
 }  // namespace
 
 NamedTarget::NamedTarget(const Socks5Address& destination, DialProtocol over)
@@ -74,7 +85,7 @@ NamedTarget::NamedTarget(const Socks5Address& destination, DialProtocol over)
 }
 
 bool DialPolicy::may_resolve(const NamedTarget& target) const {
-  if (ends_in_number(target.name)) return false;
+  if (ends_in_number(target.name) || !is_plain_name(target.name)) return false;
   return std::ranges::any_of(rules_.allow, [&](const DialRule& rule) { return may_allow(rule, target); }) &&
          std::ranges::none_of(rules_.deny, [&](const DialRule& rule) { return denies_name(rule, target); });
 }

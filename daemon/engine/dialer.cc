@@ -14,7 +14,7 @@ namespace kcptun {
 Dialer::Dialer(Engine& engine, Done done)
     : engine_(engine),
       done_(std::move(done)),
-      give_up_at_(engine.now() + kDialTimeout),
+      dial_deadline_(engine.now() + kDialTimeout),
       error_number_(ETIMEDOUT),
       error_(std::strerror(ETIMEDOUT)) {
   set_deadline();
@@ -22,13 +22,13 @@ Dialer::Dialer(Engine& engine, Done done)
 
 Dialer::~Dialer() { engine_.deadlines().set(*this, std::nullopt); }
 
-void Dialer::begin(std::vector<IpEndpoint> addresses, Reached reached) {
+void Dialer::start(std::vector<IpEndpoint> addresses, Reached reached) {
   addresses_ = std::move(addresses);
   reached_ = std::move(reached);
-  begin_next();
+  start_next_attempt();
 }
 
-void Dialer::begin(const UnixPath& path) {
+void Dialer::start(const UnixPath& path) {
   failed_ = !add_attempt(begin_connect(path), std::nullopt);
   set_deadline();
 }
@@ -42,7 +42,7 @@ void Dialer::fail(std::string error) {
 
 // Starts an attempt at the next address that accepts one. An immediate failure is reported from the loop,
 // because the caller may still be constructing the dialer's owner.
-void Dialer::begin_next() {
+void Dialer::start_next_attempt() {
   bool begun = false;
   while (!begun && next_ < addresses_.size()) {
     const IpEndpoint& address = addresses_[next_++];
@@ -72,15 +72,15 @@ bool Dialer::add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address) {
 }
 
 void Dialer::set_deadline() {
-  TimePoint at = std::min(give_up_at_, next_attempt_at_.value_or(give_up_at_));
+  TimePoint at = std::min(dial_deadline_, next_attempt_at_.value_or(dial_deadline_));
   if (failed_) at = engine_.now();
   engine_.deadlines().set(*this, at);
 }
 
 void Dialer::handle_deadline(TimePoint now) {
-  if (!failed_ && now < give_up_at_) return begin_next();
+  if (!failed_ && now < dial_deadline_) return start_next_attempt();
   attempts_.clear();
-  tell({FileDescriptor(), nullptr, error_, error_number_});
+  deliver({FileDescriptor(), nullptr, error_, error_number_});
 }
 
 // A machine without IPv6 has no route to the target's IPv6 addresses, and that is not why the target cannot
@@ -94,7 +94,7 @@ void Dialer::note_error(int number) {
 }
 
 // The owner may destroy the dialer within the call.
-void Dialer::tell(Outcome outcome) {
+void Dialer::deliver(Outcome outcome) {
   const Done done = std::move(done_);
   done(std::move(outcome));
 }
@@ -109,7 +109,7 @@ void Dialer::handle_poll(int fd) {
   note_error(error);
   attempt->poll.reset();
   attempts_.erase(attempt);
-  if (next_ < addresses_.size()) return begin_next();
+  if (next_ < addresses_.size()) return start_next_attempt();
   failed_ = attempts_.empty();
   set_deadline();
 }
@@ -119,7 +119,7 @@ void Dialer::take(std::vector<Attempt>::iterator made) {
   attempts_.clear();
   engine_.deadlines().set(*this, std::nullopt);
   if (chosen.address && reached_) reached_(*chosen.address);
-  tell({std::move(chosen.fd), std::move(chosen.poll), {}, 0});
+  deliver({std::move(chosen.fd), std::move(chosen.poll), {}, 0});
 }
 
 }  // namespace kcptun

@@ -44,8 +44,8 @@ class Dialer final : private Deadline {
 
   // Exactly one of these two is called, when the target's addresses are known or cannot be resolved.
   // `reached` receives the address that was connected to, before `done` is called.
-  void begin(std::vector<IpEndpoint> addresses, Reached reached);
-  void begin(const UnixPath& path);
+  void start(std::vector<IpEndpoint> addresses, Reached reached);
+  void start(const UnixPath& path);
   void fail(std::string error);
 
   /// Expires when the dialer is destroyed.
@@ -59,18 +59,18 @@ class Dialer final : private Deadline {
   };
 
   void handle_deadline(TimePoint now) override;
-  void begin_next();
+  void start_next_attempt();
   bool add_attempt(FileDescriptor fd, std::optional<IpEndpoint> address);
   void handle_poll(int fd);
   void take(std::vector<Attempt>::iterator made);
-  void tell(Outcome outcome);
+  void deliver(Outcome outcome);
   void note_error(int number);
   void set_deadline();
 
   Engine& engine_;
   Done done_;
   Reached reached_;
-  const TimePoint give_up_at_;
+  const TimePoint dial_deadline_;
   std::optional<TimePoint> next_attempt_at_;
   std::vector<IpEndpoint> addresses_;
   std::size_t next_ = 0;  // index in addresses_

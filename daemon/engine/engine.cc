@@ -25,7 +25,7 @@ constexpr std::size_t kBacklogBuffer = 16 * 1024;
 // Memory that stayed unused for this long is returned to the system.
 constexpr Duration kTrimEvery = seconds(2);
 // After this many ended sessions, returning the heap's holes to the system is worth its cost.
-constexpr std::size_t kManySessions = 100;
+constexpr std::size_t kHeapTrimSessions = 100;
 // Retry delay in ms after ENOBUFS, which no event ends.
 constexpr std::uint64_t kRetrySendMs = 1;
 // In ms. Retry interval for a socket that the system refuses to watch.
@@ -36,14 +36,6 @@ UnixTime read_wall_clock() {
   timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   return UnixTime(seconds(t.tv_sec));
-}
-
-std::unique_ptr<Suite> make_suite(Cipher cipher, const MasterKey& key) {
-  std::array<std::uint8_t, 32> seed;
-  randombytes_buf(seed.data(), seed.size());
-  auto suite = Suite::make(cipher, key, seed);
-  sodium_memzero(seed.data(), seed.size());
-  return suite;
 }
 
 void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters& one) {
@@ -60,19 +52,19 @@ void add_counters(DatagramSocket::Counters& sum, const DatagramSocket::Counters&
   sum.datagrams_dropped += one.datagrams_dropped;
   sum.too_big += one.too_big;
   sum.pending_errors += one.pending_errors;
-  sum.refusals += one.refusals;
+  sum.connection_refused += one.connection_refused;
   sum.receive_errors += one.receive_errors;
   sum.truncated += one.truncated;
   sum.malformed += one.malformed;
   sum.misrouted += one.misrouted;
-  sum.fell_back_gso += one.fell_back_gso;
+  sum.gso_fallbacks += one.gso_fallbacks;
 }
 
 }  // namespace
 
-Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key,
+Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, std::unique_ptr<Suite> suite,
                const QppPads* qpp)
-    : uv_(shared), context_(settings), backlog_pool_(kBacklogBuffer), suite_(make_suite(cipher, key)) {
+    : uv_(shared), context_(settings), backlog_pool_(kBacklogBuffer), suite_(std::move(suite)) {
   context_.set_overhead(*suite_);
   context_.secrets = &secrets_;
   context_.qpp = qpp;
@@ -94,7 +86,7 @@ Engine::Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, c
 
 Engine::~Engine() {
   empty_disposed();
-  ports_.clear();
+  bound_sockets_.clear();
   check_.reset();
   rewatch_.reset();
   retry_.reset();
@@ -120,31 +112,31 @@ TimePoint Engine::now() {
 // --- sockets ---
 
 std::uint32_t Engine::next_socket_index() {
-  return free_ports_.empty() ? static_cast<std::uint32_t>(ports_.size()) : free_ports_.back();
+  return free_indexes_.empty() ? static_cast<std::uint32_t>(bound_sockets_.size()) : free_indexes_.back();
 }
 
 void Engine::add_socket(std::unique_ptr<DatagramSocket> socket, PacketReceiver& receiver) {
   const std::uint32_t index = next_socket_index();
   KCPTUN_CHECK(socket->index() == index);
-  if (index == ports_.size()) {
-    ports_.emplace_back();
+  if (index == bound_sockets_.size()) {
+    bound_sockets_.emplace_back();
     sockets_.push_back(nullptr);
   } else {
-    free_ports_.pop_back();
+    free_indexes_.pop_back();
   }
-  ports_[index] = std::make_unique<Port>(Port{std::move(socket), receiver, nullptr, 0});
-  Port& port = *ports_[index];
-  sockets_[index] = port.socket.get();
-  port.poll = std::make_unique<PollHandle>(uv_, port.socket->fd(),
-                                           [this, index](int events) { handle_socket(index, events); });
+  bound_sockets_[index] = std::make_unique<BoundSocket>(BoundSocket{std::move(socket), receiver, nullptr, 0});
+  BoundSocket& bound = *bound_sockets_[index];
+  sockets_[index] = bound.socket.get();
+  bound.poll = std::make_unique<PollHandle>(uv_, bound.socket->fd(),
+                                            [this, index](int events) { handle_socket(index, events); });
   watch_socket(index);
 }
 
 void Engine::remove_socket(std::uint32_t index) {
-  add_counters(closed_udp_, ports_[index]->socket->counters());
+  add_counters(closed_udp_, bound_sockets_[index]->socket->counters());
   sockets_[index] = nullptr;
-  dispose(std::move(ports_[index]));
-  (blocked_ ? stale_ports_ : free_ports_).push_back(index);
+  dispose(std::move(bound_sockets_[index]));
+  (blocked_ ? closed_indexes_ : free_indexes_).push_back(index);
   if (blocked_ && blocked_socket_ == index) retry_->start(0);
 }
 
@@ -170,7 +162,7 @@ std::optional<OffloadUse> Engine::offload_use() const {
 
 void Engine::watch_socket(std::uint32_t index) {
   const bool writing = blocked_ && blocked_socket_ == index && !waits_for_memory_;
-  if (ports_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
+  if (bound_sockets_[index]->poll->watch(UV_READABLE | (writing ? UV_WRITABLE : 0))) return;
   const int error = errno;
   if (!rewatch_logged_at_ || now() - *rewatch_logged_at_ >= kLogAgainAfter) {
     EventLog().warning("cannot watch a socket, retrying", {{"error", std::strerror(error)}});
@@ -181,14 +173,14 @@ void Engine::watch_socket(std::uint32_t index) {
 
 // Sockets that are already watched are unaffected.
 void Engine::watch_sockets_again() {
-  for (std::uint32_t index = 0; index < ports_.size(); ++index)
-    if (ports_[index]) watch_socket(index);
+  for (std::uint32_t index = 0; index < bound_sockets_.size(); ++index)
+    if (bound_sockets_[index]) watch_socket(index);
 }
 
 void Engine::handle_socket(std::uint32_t index, int events) {
   if (events & UV_WRITABLE) transmit_rest();
   if (events & UV_READABLE) readable_.push_back(index);
-  if (ports_[index]) watch_socket(index);  // an error event stops the watch
+  if (bound_sockets_[index]) watch_socket(index);  // an error event stops the watch
 }
 
 // After all events of this turn: receiving pumps the sessions, which then know of every connection that has
@@ -200,17 +192,17 @@ void Engine::receive_pending() {
 
 // Sends acknowledgements after each receive call, so that the peer gets them while there is more to read.
 void Engine::receive(std::uint32_t index) {
-  for (int call = 0; call < kReceiveCalls && ports_[index]; ++call) {
-    Port& port = *ports_[index];
-    const DatagramSocket::Received received = port.socket->receive(arena_);
+  for (int call = 0; call < kReceiveCalls && bound_sockets_[index]; ++call) {
+    BoundSocket& bound = *bound_sockets_[index];
+    const DatagramSocket::Received received = bound.socket->receive(arena_);
     now_is_fresh_ = false;
-    for (const ReceivedRun& run : received.runs) handle_received(port, run);
+    for (const ReceivedRun& run : received.runs) handle_received(bound, run);
     pump();  // the arena is reused: no view into it may remain
     if (received.dry) return;
   }
 }
 
-void Engine::handle_received(Port& port, const ReceivedRun& run) {
+void Engine::handle_received(BoundSocket& bound, const ReceivedRun& run) {
   packets_.clear();
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
   if (run.stride >
@@ -219,7 +211,7 @@ void Engine::handle_received(Port& port, const ReceivedRun& run) {
     return;
   }
   counters_.rejected_packets += suite_->open(packets_);
-  port.receiver.handle_run(now(), run.path, packets_);
+  bound.receiver.handle_run(now(), run.path, packets_);
 }
 
 // --- sending ---
@@ -242,19 +234,19 @@ void Engine::transmit_rest() {
   if (result.dropped > 0) report_send_failures();
   if (result.state == DatagramSocket::SendState::kDone) {
     batch_.clear();
-    free_ports_.insert(free_ports_.end(), stale_ports_.begin(), stale_ports_.end());
-    stale_ports_.clear();
+    free_indexes_.insert(free_indexes_.end(), closed_indexes_.begin(), closed_indexes_.end());
+    closed_indexes_.clear();
   } else {
     wait_for_socket(result);
   }
-  if (was_blocked && ports_[was_blocked_on]) watch_socket(was_blocked_on);
+  if (was_blocked && bound_sockets_[was_blocked_on]) watch_socket(was_blocked_on);
 }
 
 void Engine::report_send_failures() {
-  for (const std::unique_ptr<Port>& port : ports_) {
-    if (!port) continue;
-    const std::uint64_t errors = port->socket->counters().send_errors;
-    if (std::exchange(port->send_errors, errors) != errors) port->receiver.handle_send_failure(now());
+  for (const std::unique_ptr<BoundSocket>& bound : bound_sockets_) {
+    if (!bound) continue;
+    const std::uint64_t errors = bound->socket->counters().send_errors;
+    if (std::exchange(bound->send_errors, errors) != errors) bound->receiver.handle_send_failure(now());
   }
 }
 
@@ -275,8 +267,8 @@ void Engine::wake(Session& session) {
   if (!session.set_awake(true)) awake_.push_back(&session);
 }
 
-void Engine::forget(Session& session) {
-  ++sessions_gone_;
+void Engine::remove(Session& session) {
+  ++sessions_ended_;
   note_activity();
   deadlines_.set(session, std::nullopt);
   std::erase(awake_, &session);
@@ -306,13 +298,13 @@ void Engine::pump() {
 void Engine::trim() {
   const bool holding =
       context_.segments.held_bytes() + context_.blocks.held_bytes() + backlog_pool_.held_bytes() > 0;
-  if (!trim_at_ && (holding || sessions_gone_ >= kManySessions)) trim_at_ = now_ + kTrimEvery;
+  if (!trim_at_ && (holding || sessions_ended_ >= kHeapTrimSessions)) trim_at_ = now_ + kTrimEvery;
   if (!trim_at_ || now_ < *trim_at_) return;
   trim_at_.reset();
   context_.trim();
   backlog_pool_.trim();
   if (context_.segments.in_use() == 0) arena_.release();
-  if (std::exchange(sessions_gone_, 0) >= kManySessions) return_free_memory();
+  if (std::exchange(sessions_ended_, 0) >= kHeapTrimSessions) return_free_memory();
 }
 
 void Engine::arm_timer() {
@@ -327,9 +319,9 @@ void Engine::arm_timer() {
 
 void Engine::empty_disposed() {
   while (!disposed_.empty()) {
-    std::vector<Disposed> now_gone;
-    now_gone.swap(disposed_);
-    for (const Disposed& gone : now_gone) gone.destroy(gone.object);
+    std::vector<Disposed> disposed;
+    disposed.swap(disposed_);
+    for (const Disposed& one : disposed) one.destroy(one.object);
   }
 }
 

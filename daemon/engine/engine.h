@@ -46,10 +46,9 @@ class Engine {
     std::uint64_t sealed_packets = 0;
   };
 
-  /// Runs on a libuv loop that other engines share; the loop outlives this engine by one iteration. `key` is
-  /// used during construction only; `qpp` (may be null) outlives the engine.
-  Engine(uv_loop_t& shared, const LinkSettings& settings, Cipher cipher, const MasterKey& key,
-         const QppPads* qpp);
+  /// Runs on a libuv loop that other engines share; the loop outlives this engine by one iteration. `qpp`
+  /// (may be null) outlives the engine.
+  Engine(uv_loop_t& shared, const LinkSettings& settings, std::unique_ptr<Suite> suite, const QppPads* qpp);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -91,7 +90,7 @@ class Engine {
 
   /// Marks the session as having work to do: it is pumped before the loop waits again.
   void wake(Session& session);
-  void forget(Session& session);
+  void remove(Session& session);
   /// Destroys `owned` when no callback of this wake-up can still use it.
   template <typename T>
   void dispose(std::unique_ptr<T> owned) {
@@ -117,7 +116,7 @@ class Engine {
   std::optional<OffloadUse> offload_use() const;
 
  private:
-  struct Port {
+  struct BoundSocket {
     std::unique_ptr<DatagramSocket> socket;
     PacketReceiver& receiver;
     std::unique_ptr<PollHandle> poll;
@@ -131,7 +130,7 @@ class Engine {
   void handle_socket(std::uint32_t index, int events);
   void receive_pending();
   void receive(std::uint32_t index);
-  void handle_received(Port& port, const ReceivedRun& run);
+  void handle_received(BoundSocket& bound, const ReceivedRun& run);
   void pump();
   void wait_for_socket(const BatchSendResult& result);
   void transmit_rest();
@@ -162,12 +161,12 @@ class Engine {
   bool waits_for_memory_ = false;  // blocked by ENOBUFS, while the socket is reported as writable
   ReceiveArena arena_;
   std::vector<Packet> packets_;  // of one run; reused
-  std::vector<std::unique_ptr<Port>> ports_;
-  std::vector<DatagramSocket*> sockets_;  // the sockets of ports_, for send_batch()
+  std::vector<std::unique_ptr<BoundSocket>> bound_sockets_;
+  std::vector<DatagramSocket*> sockets_;  // the sockets of bound_sockets_, for send_batch()
   std::vector<std::uint32_t> readable_;   // indexes, of this turn of the loop
-  std::vector<std::uint32_t> free_ports_;
+  std::vector<std::uint32_t> free_indexes_;
   // Indexes to free once the batch, which may still refer to them, is sent.
-  std::vector<std::uint32_t> stale_ports_;
+  std::vector<std::uint32_t> closed_indexes_;
   DatagramSocket::Counters closed_udp_;  // of closed sockets
   std::vector<Session*> awake_;
   std::vector<Session*> pumping_;
@@ -175,7 +174,7 @@ class Engine {
   LingeringResets lingering_resets_{deadlines_};
   std::optional<TimePoint> armed_;
   std::optional<TimePoint> trim_at_;
-  std::size_t sessions_gone_ = 0;  // since the last trim()
+  std::size_t sessions_ended_ = 0;  // since the last trim()
   std::atomic<std::uint64_t> activity_{0};
   std::vector<Disposed> disposed_;
   Counters counters_;

@@ -11,18 +11,25 @@ void FlowStream::write(Bytes bytes, StreamEnd& end) {
 }
 
 void FlowStream::send(Way way, Bytes address, Bytes payload, StreamEnd& end) {
-  if (way == Way::kStream) return send_framed(address, payload, end);
-  ++(session_.link().send_datagram(engine_.now(), sid_, address, payload) ? counters_.packets
-                                                                          : counters_.dropped);
-  engine_.wake(session_);
+  const bool sent = way == Way::kStream ? send_framed(address, payload, end) : send_packet(address, payload);
+  if (sent) {
+    session_.add_flow_traffic({.sent = payload.size()});
+  } else {
+    ++counters_.dropped;
+  }
 }
 
-void FlowStream::send_framed(Bytes address, Bytes payload, StreamEnd& end) {
+bool FlowStream::send_packet(Bytes address, Bytes payload) {
+  const bool sent = session_.link().send_datagram(engine_.now(), sid_, address, payload);
+  if (sent) ++counters_.packets;
+  engine_.wake(session_);
+  return sent;
+}
+
+bool FlowStream::send_framed(Bytes address, Bytes payload, StreamEnd& end) {
   const std::size_t size = kFrameHead + address.size() + payload.size();
-  if (address.size() > kMaxFrameAddress || payload.size() > 65535 || unsent_.size() + size > kMaxUnsent) {
-    ++counters_.dropped;
-    return;
-  }
+  if (address.size() > kMaxFrameAddress || payload.size() > 65535 || unsent_.size() + size > kMaxUnsent)
+    return false;
   std::uint8_t head[kFrameHead];
   write_frame_head(head, address.size(), payload.size());
   unsent_.insert(unsent_.end(), head, head + sizeof head);
@@ -30,6 +37,7 @@ void FlowStream::send_framed(Bytes address, Bytes payload, StreamEnd& end) {
   unsent_.insert(unsent_.end(), payload.begin(), payload.end());
   ++counters_.framed;
   write_unsent(end);
+  return true;
 }
 
 void FlowStream::write_unsent(StreamEnd& end) {

@@ -35,6 +35,8 @@ class FlowStream {
     return session_.link().can_send_datagrams() && unsent_.empty() ? Way::kPackets : Way::kStream;
   }
   void send(Way way, Bytes address, Bytes payload, StreamEnd& end);
+  /// A datagram of the peer goes on to its destination.
+  void record_received(std::size_t payload) { session_.add_flow_traffic({.received = payload}); }
   /// The stream may have room again.
   void write_unsent(StreamEnd& end);
 
@@ -43,7 +45,8 @@ class FlowStream {
   const Counters& counters() const { return counters_; }
 
  private:
-  void send_framed(Bytes address, Bytes payload, StreamEnd& end);
+  bool send_packet(Bytes address, Bytes payload);
+  bool send_framed(Bytes address, Bytes payload, StreamEnd& end);
 
   Engine& engine_;
   Session& session_;

@@ -27,7 +27,7 @@ Session::Session(Engine& engine, Link& link, Owner& owner, const Path& path, con
   engine_.wake(*this);
 }
 
-Session::~Session() { engine_.forget(*this); }
+Session::~Session() { engine_.remove(*this); }
 
 std::string Session::target() const { return to_text(profile_.remote); }
 
@@ -125,7 +125,7 @@ void Session::shut_down() {
 void Session::handle_deadline(TimePoint now) {
   link_.handle_timeout(now);
   if (!closed_ && end_reason_.empty() && link_.unanswered_since())
-    end_reason_ = owner_.judge_unanswered(*this, now);
+    end_reason_ = owner_.check_unanswered(*this, now);
   engine_.wake(*this);
 }
 
@@ -189,7 +189,7 @@ std::vector<LocalConnection> Session::release_connections() {
     if (connection->movable()) movable.push_back(connection.get());
   std::vector<LocalConnection> taken;
   for (Connection* connection : movable) {
-    taken.push_back(connection->take_back());
+    taken.push_back(connection->release());
     detach(*connection);
   }
   return taken;
@@ -242,7 +242,7 @@ void Session::handle_event(const StreamEvent& event) {
 void Session::handle_reset_locally(Connection& connection) {
   log().warning("stream reset", {{"conv", hex_id(link_.conv())},
                                  {"sid", connection.sid()},
-                                 {"unread_bytes", connection.waiting()},
+                                 {"unread_bytes", connection.backlog_bytes()},
                                  {"reason", "unread, and its memory was needed"},
                                  {"remedy", "a larger memory, or a smaller streambuf"}});
   connection.reset();

@@ -40,7 +40,7 @@ class Session : public Deadline {
     virtual void handle_closed(Session& session, std::string_view reason) = 0;
     /// The peer has not answered. Called each time the link has work due. Returns the reason to end the
     /// session, a string that outlives it, or an empty string to continue.
-    virtual std::string_view judge_unanswered(Session&, TimePoint) { return {}; }
+    virtual std::string_view check_unanswered(Session&, TimePoint) { return {}; }
   };
   /// All references outlive the session. The profile may change between calls.
   Session(Engine& engine, Link& link, Owner& owner, const Path& path, const Profile& profile);
@@ -97,16 +97,20 @@ class Session : public Deadline {
     saturation_.record(engine_.now(), load, moved.total());
   }
 
+  /// A UDP flow moved a datagram's payload.
+  void add_flow_traffic(const Traffic& moved) { traffic_.add(moved); }
+
   std::size_t connections() const { return connections_.size(); }
   /// Streams that lead elsewhere than to connections.
   std::size_t stream_ends() const { return ends_.size(); }
+  bool has_streams() const { return !connections_.empty() || !ends_.empty(); }
   const std::unordered_map<std::uint32_t, std::unique_ptr<Connection>>& open_connections() const {
     return connections_;
   }
   const Link& link() const { return link_; }
   /// True if new streams would stand behind bulk data.
   bool saturated() const { return saturation_.saturated(engine_.now()); }
-  /// The traffic of all its connections, past and present.
+  /// The traffic of all its connections and flows, past and present.
   const Traffic& traffic() const { return traffic_; }
   /// True if there is at least one connection and all are movable.
   bool all_can_restart() const;

@@ -38,7 +38,7 @@ std::size_t StreamRequest::handle_input(Bytes input) {
     case RequestReader::State::kReading:
       return taken;
     case RequestReader::State::kComplete:
-      begin();
+      start();
       return over_ ? input.size() : taken;
     case RequestReader::State::kFailed:
       conclude(Result::kUnreadable, reader_.take_reply());
@@ -47,8 +47,8 @@ std::size_t StreamRequest::handle_input(Bytes input) {
   return taken;
 }
 
-void StreamRequest::begin() {
-  ++targets_.counters.requests;
+void StreamRequest::start() {
+  ++targets_.totals.requests;
   targets_.engine.deadlines().set(*this, std::nullopt);
   switch (reader_.request().command) {
     case RequestCommand::kUdpInTcp:
@@ -99,9 +99,9 @@ void StreamRequest::accept_datagrams() {
 
 void StreamRequest::resolve(NamedTarget target) {
   if (!DialPolicy(targets_.rules).may_resolve(target)) return deny();
-  if (targets_.lookups == RequestTargets::kMaxLookups)
+  if (targets_.totals.lookups == RequestTotals::kMaxLookups)
     return fail(ReplyCode::kGeneralFailure, "too many names are being resolved");
-  ++targets_.lookups;
+  ++targets_.totals.lookups;
   const std::string name = target.name;
   const std::uint16_t port = target.port;
   lookup_ = std::make_unique<NameLookup>(targets_.engine.uv(), name, port,
@@ -114,7 +114,7 @@ void StreamRequest::resolve(NamedTarget target) {
 void StreamRequest::end_lookup() {
   if (!lookup_) return;
   lookup_.reset();
-  --targets_.lookups;
+  --targets_.totals.lookups;
 }
 
 void StreamRequest::handle_resolved(const NamedTarget& target, NameLookup::Addresses addresses) {
@@ -132,7 +132,7 @@ void StreamRequest::dial(const NamedTarget& target, std::vector<IpEndpoint> addr
   if (addresses.empty()) return deny();
   dialer_ = std::make_unique<Dialer>(targets_.engine,
                                      [this](Dialer::Outcome made) { handle_dialled(std::move(made)); });
-  dialer_->begin(std::move(addresses), {});
+  dialer_->start(std::move(addresses), {});
 }
 
 void StreamRequest::handle_dialled(Dialer::Outcome made) {
@@ -141,7 +141,7 @@ void StreamRequest::handle_dialled(Dialer::Outcome made) {
   outcome_.result = connected ? Result::kConnected : Result::kFailed;
   outcome_.reply = reply_to_request(reader_.request().protocol, code);
   outcome_.connection = std::move(made);
-  tell();
+  deliver();
 }
 
 ReplyCode reply_code_of(int error) {
@@ -169,7 +169,7 @@ ReplyCode reply_code_of(int error) {
 // --- the end ---
 
 void StreamRequest::deny() {
-  ++targets_.counters.denied;
+  ++targets_.totals.denied;
   conclude(Result::kDenied, reply_to_request(reader_.request().protocol, ReplyCode::kNotAllowed));
 }
 
@@ -188,11 +188,11 @@ void StreamRequest::conclude(Result result, std::vector<std::uint8_t> reply) {
 
 void StreamRequest::handle_deadline(TimePoint) {
   over_ = true;  // if it was not, the request is late, and outcome_ is that of an unreadable one
-  tell();
+  deliver();
 }
 
 // The owner may destroy the request within the call.
-void StreamRequest::tell() {
+void StreamRequest::deliver() {
   const Done done = std::move(done_);
   done(std::move(outcome_));
 }

@@ -20,23 +20,26 @@
 
 namespace kcptun {
 
-/// What the requests of one engine have in common: the rules, the counters, and the bound on lookups.
-struct RequestTargets {
-  struct Counters {
-    std::uint64_t requests = 0;  // complete ones
-    std::uint64_t denied = 0;    // by the rules
-  };
+/// What all requests of one engine have in common: the counters, and the bound on lookups.
+struct RequestTotals {
   /// Concurrent lookups. Each has its own sockets to the name servers, about four descriptors. A request
   /// beyond this fails.
   static constexpr std::size_t kMaxLookups = 128;
 
-  /// Both outlive the targets. The rules may change between calls.
-  RequestTargets(Engine& of, const DialRules& by) : engine(of), rules(by) {}
+  std::uint64_t requests = 0;  // complete ones
+  std::uint64_t denied = 0;    // by the rules
+  std::size_t lookups = 0;     // in progress
+};
+
+/// Which targets requests may name.
+struct RequestTargets {
+  /// All outlive the targets. The rules may change between calls.
+  RequestTargets(Engine& of, const DialRules& by, RequestTotals& sums)
+      : engine(of), rules(by), totals(sums) {}
 
   Engine& engine;
   const DialRules& rules;
-  Counters counters{};
-  std::size_t lookups = 0;            // in progress
+  RequestTotals& totals;
   ListenPolicy* listens = nullptr;    // null: requests to listen are denied; outlives the targets
   ReverseTargets* reverse = nullptr;  // null: listeners have no targets; outlives the targets
 };
@@ -87,7 +90,7 @@ class StreamRequest final : private Deadline {
 
  private:
   void handle_deadline(TimePoint now) override;
-  void begin();
+  void start();
   void accept_datagrams();
   void listen();
   void dial_reverse();
@@ -99,7 +102,7 @@ class StreamRequest final : private Deadline {
   void deny();
   void fail(ReplyCode code, std::string error);
   void conclude(Result result, std::vector<std::uint8_t> reply);
-  void tell();
+  void deliver();
 
   RequestTargets& targets_;
   RequestReader reader_;

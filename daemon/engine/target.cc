@@ -20,7 +20,7 @@ Target::Target(Engine& engine, Address address, std::vector<IpEndpoint> addresse
 void Target::replace(Address address, std::vector<IpEndpoint> addresses) {
   address_ = std::move(address);
   addresses_ = std::move(addresses);
-  reached_.reset();
+  last_reached_.reset();
   lookup_.reset();
   early_log_.reset();
   fresh_until_ = {};
@@ -30,9 +30,9 @@ void Target::replace(Address address, std::vector<IpEndpoint> addresses) {
 }
 
 void Target::dial(Dialer& dialer) {
-  if (const auto* path = std::get_if<UnixPath>(&address_)) return dialer.begin(*path);
+  if (const auto* path = std::get_if<UnixPath>(&address_)) return dialer.start(*path);
   look_up(engine_.now());
-  if (!addresses_.empty()) return begin(dialer);
+  if (!addresses_.empty()) return start(dialer);
   waiting_.push_back({&dialer, dialer.alive()});
 }
 
@@ -63,27 +63,28 @@ void Target::handle_resolved(NameLookup::Addresses addresses) {
   if (const auto log = std::exchange(early_log_, std::nullopt); log && addresses_.empty())
     log->warning("the target's name cannot be resolved yet; each connection tries again",
                  {{"error", addresses.error()}});
-  if (reached_ && std::ranges::find(addresses_, *reached_) == addresses_.end()) reached_.reset();
+  if (last_reached_ && std::ranges::find(addresses_, *last_reached_) == addresses_.end())
+    last_reached_.reset();
   for (const Waiting& one : std::exchange(waiting_, {})) {
     if (!one.alive.lock()) continue;
     if (addresses_.empty()) {
       one.dialer->fail(addresses.error());
     } else {
-      begin(*one.dialer);
+      start(*one.dialer);
     }
   }
 }
 
-void Target::begin(Dialer& dialer) {
-  dialer.begin(in_order(), [this, alive = std::weak_ptr<bool>(alive_)](const IpEndpoint& address) {
-    if (alive.lock()) reached_ = address;
+void Target::start(Dialer& dialer) {
+  dialer.start(in_order(), [this, alive = std::weak_ptr<bool>(alive_)](const IpEndpoint& address) {
+    if (alive.lock()) last_reached_ = address;
   });
 }
 
 std::vector<IpEndpoint> Target::in_order() const {
   std::vector<IpEndpoint> addresses = addresses_;
-  if (!reached_) return addresses;
-  const auto known = std::ranges::find(addresses, *reached_);
+  if (!last_reached_) return addresses;
+  const auto known = std::ranges::find(addresses, *last_reached_);
   if (known != addresses.end()) std::rotate(addresses.begin(), known, known + 1);
   return addresses;
 }

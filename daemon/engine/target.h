@@ -42,13 +42,13 @@ class Target {
   void look_up(TimePoint now);
   bool is_name() const;
   void handle_resolved(NameLookup::Addresses addresses);
-  void begin(Dialer& dialer);
+  void start(Dialer& dialer);
   std::vector<IpEndpoint> in_order() const;
 
   Engine& engine_;
   Address address_;
   std::vector<IpEndpoint> addresses_;
-  std::optional<IpEndpoint> reached_;  // the last one, while it is in addresses_
+  std::optional<IpEndpoint> last_reached_;  // while it is in addresses_
   std::vector<Waiting> waiting_;
   std::optional<EventLog> early_log_;   // of a lookup that no dialer waits for
   std::unique_ptr<NameLookup> lookup_;  // while a lookup is in progress

@@ -57,11 +57,11 @@ std::vector<IpEndpoint> in_dialling_order(std::vector<IpEndpoint> addresses) {
 
 // A c-ares channel per lookup. Destroying it cancels everything that the lookup waits for.
 struct NameLookup::Query {
-  Query(uv_loop_t& on_loop, std::string name, std::uint16_t of_port, Done tell)
+  Query(uv_loop_t& on_loop, std::string name, std::uint16_t of_port, Done deliver)
       : loop(on_loop),
         host(std::move(name)),
         port(of_port),
-        done(std::move(tell)),
+        done(std::move(deliver)),
         mailbox(on_loop),
         timer(on_loop, [this] { handle_timer(); }),
         give_up_at(uv_now(&on_loop) + to_ms(kTimeout)) {}
@@ -184,8 +184,8 @@ void NameLookup::Query::answer(Addresses addresses) {
   answered = true;
   timer.stop();
   mailbox.post([this, given = std::make_shared<Addresses>(std::move(addresses))] {
-    const Done tell = std::move(done);
-    tell(std::move(*given));  // the owner may destroy the lookup within the call
+    const Done deliver = std::move(done);
+    deliver(std::move(*given));  // the owner may destroy the lookup within the call
   });
 }
 

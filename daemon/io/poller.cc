@@ -12,7 +12,7 @@
 namespace kcptun {
 namespace {
 
-Error refused(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
+Error poller_error(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
 
 // The kernel always reports errors and hang-ups. With EPOLLONESHOT it does so only once.
 std::uint32_t oneshot_if_none(std::uint32_t events) {
@@ -23,7 +23,7 @@ std::uint32_t oneshot_if_none(std::uint32_t events) {
 
 Result<std::unique_ptr<Poller>> Poller::open(uv_loop_t& loop) {
   FileDescriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll.valid()) return refused(std::strerror(errno));
+  if (!epoll.valid()) return poller_error(std::strerror(errno));
   std::unique_ptr<Poller> poller(new Poller(std::move(epoll)));
   if (const Result<bool> started = poller->start(loop); !started) return Error{started.error()};
   return poller;
@@ -34,7 +34,7 @@ Result<std::unique_ptr<Poller>> Poller::open(uv_loop_t& loop) {
 Result<bool> Poller::start(uv_loop_t& loop) {
   auto handle = std::make_unique<uv_poll_t>();
   if (const int status = uv_poll_init(&loop, handle.get(), epoll_.get()); status != 0)
-    return refused(uv_strerror(status));
+    return poller_error(uv_strerror(status));
   handle_ = handle.release();
   handle_->data = this;
   uv_poll_start(handle_, UV_READABLE, [](uv_poll_t* poll, int, int) {
@@ -45,7 +45,7 @@ Result<bool> Poller::start(uv_loop_t& loop) {
   event.events = EPOLLIN;
   event.data.fd = epoll_.get();
   if (::epoll_ctl(uv_backend_fd(&loop), EPOLL_CTL_ADD, epoll_.get(), &event) != 0)
-    return refused(std::strerror(errno));
+    return poller_error(std::strerror(errno));
   return true;
 }
 

@@ -22,7 +22,7 @@ void close_handle(Handle* handle) {
            [](uv_handle_t* closed) { delete reinterpret_cast<Handle*>(closed); });
 }
 
-Error refused(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
+Error loop_error(const char* text) { return Error{std::string("cannot create an event loop: ") + text}; }
 
 template <typename Owner, typename Handle>
 Owner* owner_of(Handle* handle) {
@@ -58,13 +58,13 @@ Result<bool> UvLoop::start() {
     if (!poller) return Error{poller.error()};
     poller_ = std::move(*poller);
     uv_.data = poller_.get();
-    if (!can_watch_two_more(uv_)) return refused(std::strerror(errno));
+    if (!can_watch_two_more(uv_)) return loop_error(std::strerror(errno));
     uv_async_t probe;  // the first uv_async_t of a loop opens a descriptor
     status = uv_async_init(&uv_, &probe, nullptr);
     if (status == 0) uv_close(reinterpret_cast<uv_handle_t*>(&probe), nullptr);
     uv_run(&uv_, UV_RUN_NOWAIT);
   }
-  if (status != 0) return refused(uv_strerror(status));
+  if (status != 0) return loop_error(uv_strerror(status));
   return true;
 }
 
@@ -131,13 +131,13 @@ TimerHandle::~TimerHandle() {
   close_handle(handle_);
 }
 
-void TimerHandle::start(std::uint64_t milliseconds) {
+void TimerHandle::start(std::uint64_t timeout_ms) {
   uv_timer_start(
       handle_,
       [](uv_timer_t* handle) {
         if (auto* self = owner_of<TimerHandle>(handle)) self->callback_();
       },
-      milliseconds, 0);
+      timeout_ms, 0);
 }
 
 void TimerHandle::stop() { uv_timer_stop(handle_); }

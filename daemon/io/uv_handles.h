@@ -84,7 +84,7 @@ class TimerHandle {
   TimerHandle(const TimerHandle&) = delete;
   TimerHandle& operator=(const TimerHandle&) = delete;
 
-  void start(std::uint64_t milliseconds);
+  void start(std::uint64_t timeout_ms);
   void stop();
 
  private:

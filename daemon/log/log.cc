@@ -21,6 +21,7 @@
 #include "daemon/log/log_writer.h"
 #include "daemon/log/repeat_limiter.h"
 #include "daemon/system/file_descriptor.h"
+#include "daemon/system/missing_folder.h"
 
 namespace kcptun {
 namespace {
@@ -38,7 +39,7 @@ constexpr std::array<LevelNames, 4> kLevels{{{spdlog::level::debug, "debug", '7'
 
 const LevelNames& names_of(LogLevel level) { return kLevels[static_cast<std::size_t>(level)]; }
 
-TimePoint read_clock() {
+TimePoint monotonic_now() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return TimePoint(seconds(t.tv_sec) + microseconds(t.tv_nsec / 1000));
@@ -76,11 +77,11 @@ class EventLogger final : public spdlog::logger {
     std::string kind(event);
     if (!tunnel.empty()) kind.append(" tunnel=").append(tunnel);
     const std::lock_guard lock(mutex_);
-    return repeats_.admit(kind, read_clock());
+    return repeats_.admit(kind, monotonic_now());
   }
   std::vector<RepeatLimiter::Omitted> take_finished() {
     const std::lock_guard lock(mutex_);
-    return repeats_.take_finished(read_clock());
+    return repeats_.take_finished(monotonic_now());
   }
   std::vector<RepeatLimiter::Omitted> take_all() {
     const std::lock_guard lock(mutex_);
@@ -271,20 +272,6 @@ std::unique_ptr<spdlog::formatter> make_formatter(const LogSettings& settings, b
   return formatter;
 }
 
-bool is_folder(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-// The first missing folder in the file's path; "" if all exist.
-std::string missing_folder(const std::string& file) {
-  for (std::size_t slash = file.find('/', 1); slash != std::string::npos; slash = file.find('/', slash + 1)) {
-    const std::string folder = file.substr(0, slash);
-    if (!is_folder(folder)) return folder;
-  }
-  return {};
-}
-
 Result<FileDescriptor> open_file(const std::string& file) {
   // O_NONBLOCK: the file may be a pipe without a reader.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -341,7 +328,7 @@ void use_log(std::shared_ptr<spdlog::logger> log) {
   if (before) log_omitted(before->take_all());
   auto* next = dynamic_cast<EventLogger*>(log.get());
   if (before && next && next->writer() != before->writer())
-    next->writer()->follow(*before->writer(), kLogFlushTimeout);
+    next->writer()->start_after(*before->writer(), kLogFlushTimeout);
   if (next) next->adopt_writer();
   spdlog::set_default_logger(std::move(log));
 }

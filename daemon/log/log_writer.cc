@@ -54,20 +54,20 @@ struct LogWriter::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::string queue;
-  std::uint64_t lost = 0;     // dropped lines that no notice has reported yet
-  std::uint64_t told = 0;     // dropped lines that queued notices report
-  std::uint64_t notices = 0;  // in the queue
-  bool refused = false;       // the last write failed, so a notice would fail too
+  std::uint64_t lost = 0;      // dropped lines that no notice has reported yet
+  std::uint64_t reported = 0;  // dropped lines that the queued notices report
+  std::uint64_t queued_notices = 0;
+  bool last_write_failed = false;  // so a notice would fail too
   bool finishing = false;
   bool done = false;
   std::atomic<bool> cancelled{false};  // the successor's wait has ended
-  std::shared_ptr<State> before;
-  Duration before_timeout{};
+  std::shared_ptr<State> predecessor;
+  Duration predecessor_timeout{};
 
   // REQUIRES, for each function below: the lock is held.
   void add_notice() {
-    told += lost;
-    ++notices;
+    reported += lost;
+    ++queued_notices;
     queue += notice(std::exchange(lost, 0));
   }
   void append(std::string_view lines) {
@@ -100,20 +100,20 @@ void LogWriter::State::write_without_waiting() {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n < 0) {
-      count_failed(queue, told, notices, true);
+      count_failed(queue, reported, queued_notices, true);
       queue.clear();
     } else {
       queue.erase(0, static_cast<std::size_t>(n));
     }
-    if (queue.empty()) told = notices = 0;
+    if (queue.empty()) reported = queued_notices = 0;
   }
 }
 
 // Writes the current queue without holding the lock.
 void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
   const std::string batch = std::exchange(queue, {});
-  const std::uint64_t batch_reported = std::exchange(told, 0);
-  const std::uint64_t batch_notices = std::exchange(notices, 0);
+  const std::uint64_t batch_reported = std::exchange(reported, 0);
+  const std::uint64_t batch_notices = std::exchange(queued_notices, 0);
   if (batch.capacity() <= kKeptCapacity) queue.reserve(batch.capacity());
   lock.unlock();
   std::string_view rest = batch;
@@ -131,16 +131,16 @@ void LogWriter::State::write_batch(std::unique_lock<std::mutex>& lock) {
     }
   }
   lock.lock();
-  refused = failed;
+  last_write_failed = failed;
   if (failed) count_failed(rest, batch_reported, batch_notices, rest.size() == batch.size());
 }
 
 void LogWriter::State::wait_for_predecessor(std::unique_lock<std::mutex>& lock) {
-  const std::shared_ptr<State> first = std::exchange(before, nullptr);
+  const std::shared_ptr<State> first = std::exchange(predecessor, nullptr);
   lock.unlock();
   {
     std::unique_lock theirs(first->mutex);
-    if (!first->wait_done(theirs, before_timeout)) {
+    if (!first->wait_done(theirs, predecessor_timeout)) {
       first->cancelled = true;
       first->queue.clear();
     }
@@ -151,9 +151,9 @@ void LogWriter::State::wait_for_predecessor(std::unique_lock<std::mutex>& lock) 
 void LogWriter::State::run() {
   std::unique_lock lock(mutex);
   for (;;) {
-    changed.wait(lock, [this] { return !queue.empty() || finishing || (lost > 0 && !refused); });
-    if (before) wait_for_predecessor(lock);
-    if (queue.empty() && lost > 0 && !refused) add_notice();
+    changed.wait(lock, [this] { return !queue.empty() || finishing || (lost > 0 && !last_write_failed); });
+    if (predecessor) wait_for_predecessor(lock);
+    if (queue.empty() && lost > 0 && !last_write_failed) add_notice();
     if (queue.empty()) break;
     write_batch(lock);
   }
@@ -197,16 +197,16 @@ Result<bool> LogWriter::start() {
   return true;
 }
 
-void LogWriter::follow(LogWriter& before, Duration timeout) {
+void LogWriter::start_after(LogWriter& predecessor, Duration timeout) {
   {
-    const std::lock_guard lock(before.state_->mutex);
-    before.state_->finishing = true;
+    const std::lock_guard lock(predecessor.state_->mutex);
+    predecessor.state_->finishing = true;
   }
-  before.state_->changed.notify_all();
-  if (!before.thread_.joinable()) return;
+  predecessor.state_->changed.notify_all();
+  if (!predecessor.thread_.joinable()) return;
   const std::lock_guard lock(state_->mutex);
-  state_->before = before.state_;
-  state_->before_timeout = timeout;
+  state_->predecessor = predecessor.state_;
+  state_->predecessor_timeout = timeout;
 }
 
 bool LogWriter::finish(Duration timeout) {

@@ -40,10 +40,10 @@ class LogWriter {
   Result<bool> start();
   bool to_standard_error() const;
   void set_notice(Notice notice);
-  /// Starts writing after all lines of `before` are written; `before` accepts no more lines. Waits at most
-  /// `timeout`, then drops what `before` has not written.
+  /// Starts writing after all lines of `predecessor` are written; `predecessor` accepts no more lines.
+  /// Waits at most `timeout`, then drops what `predecessor` has not written.
   /// REQUIRES: nothing has been appended to this writer.
-  void follow(LogWriter& before, Duration timeout);
+  void start_after(LogWriter& predecessor, Duration timeout);
   /// Accepts no further lines. True: all lines were written, or their write failed. False: `timeout` ran
   /// out.
   bool finish(Duration timeout);

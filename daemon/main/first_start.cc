@@ -12,10 +12,10 @@
 #include "config/pairing.h"
 #include "config/render.h"
 #include "core/base/result.h"
+#include "daemon/main/own_host.h"
 #include "daemon/main/share_report.h"
-#include "daemon/net/address.h"
-#include "daemon/net/own_address.h"
 #include "daemon/system/file_descriptor.h"
+#include "daemon/system/replaced_file.h"
 
 namespace kcptun {
 namespace {
@@ -27,16 +27,6 @@ std::string generate_key() {
   sodium_memzero(bytes.data(), bytes.size());
   key.pop_back();  // the trailing newline
   return key;
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
 }
 
 Error file_error(const std::string& path, const std::string& what) {
@@ -119,13 +109,6 @@ std::string share_part(const Settings& settings, const std::string& pairing) {
   std::string text = name.empty() ? "" : "Tunnel " + name + ":\n\n";
   text += qr_part(pairing);
   return text + "On the client's machine:\n\n" + pairing_command(Role::kClient, pairing) + '\n';
-}
-
-/// This machine's address as clients on other machines reach it.
-Result<std::string> own_host() {
-  if (const auto address = own_address()) return ip_to_string(*address);
-  return Error{
-      "this machine has no address but its own loopback; --public-address says where clients find it"};
 }
 
 int refuse(const std::string& line, int exit_code) {

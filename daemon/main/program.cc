@@ -1,5 +1,6 @@
 #include "daemon/main/program.h"
 
+#include <fcntl.h>
 #include <gcrypt.h>
 #include <signal.h>
 #include <sodium.h>
@@ -8,11 +9,14 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -25,6 +29,8 @@
 #include "daemon/log/log.h"
 #include "daemon/log/log_writer.h"
 #include "daemon/main/first_start.h"
+#include "daemon/main/host_check.h"
+#include "daemon/main/user_command.h"
 #include "daemon/probe/bench_command.h"
 #include "daemon/probe/probe_command.h"
 #include "daemon/process/daemon.h"
@@ -49,6 +55,10 @@ void warn(const std::string& warning) {
 
 int print(const PrintText& text) {
   for (const std::string& warning : text.warnings) warn(warning);
+  std::set<std::string> missing;  // each once: tunnels share options of the process
+  for (const Profile& profile : text.checked)
+    for (std::string& line : missing_on_this_host(profile))
+      if (const auto [first, is_new] = missing.insert(std::move(line)); is_new) warn(*first);
   std::fputs(text.text.c_str(), stdout);
   return std::fflush(stdout) == 0 ? 0 : 1;
 }
@@ -63,12 +73,17 @@ int give_up(Role role, const std::string& error, int exit_code = kExitFailure) {
   return exit_code;
 }
 
-// Each connection takes a descriptor, so the soft limit is raised to the hard limit.
-void raise_descriptor_limit() {
+// The standard streams, and what libuv opens first. It aborts where it does not get these.
+constexpr rlim_t kMinDescriptors = 6;
+
+// Each connection takes a descriptor, so the soft limit is raised to the hard limit. False if that is too
+// low.
+bool raise_descriptor_limit() {
   rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_max >= kMinDescriptors;
 }
 
 // The terminate handler. Running out of memory ends the process with a one-line error; any other exception
@@ -113,7 +128,16 @@ Result<bool> drop_privileges(LaterNeeds needs, const std::optional<Identity>& id
   return drop_privileges(identity ? &*identity : nullptr, capabilities_for(needs));
 }
 
+// A descriptor of 0 to 2 that is closed at the start would otherwise become a socket or a pipe, which libuv
+// refuses to close, and which the log would write to.
+bool open_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) return false;
+  return true;
+}
+
 int run_tunnels(Role role, RunTunnels run, Daemon::Reread reread) {
+  stop_at_once();
   const Profile& process = run.tunnels.front().profile;
   std::optional<Identity> identity;
   if (!process.user.empty()) {
@@ -158,6 +182,8 @@ int run_subcommand(const RunSubcommand& run) {
         };
         return run_tunnels(Role::kClient, std::move(tunnels), reread);
       });
+    case SubcommandId::kUser:
+      return run_user(run);
     case SubcommandId::kTop:
       break;  // run_program handles it: it has flags of its own
   }
@@ -168,6 +194,9 @@ int run_subcommand(const RunSubcommand& run) {
 
 int run_program(Role role, int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  if (!open_standard_streams())
+    return give_up(role, std::string("cannot open /dev/null in place of a closed standard stream: ") +
+                             std::strerror(errno));
   if (const Result<bool> hardened = harden_process(); !hardened) return give_up(role, hardened.error());
   if (sodium_init() < 0) return give_up(role, "libsodium cannot be initialised");
   set_up_allocator();
@@ -185,7 +214,8 @@ int run_program(Role role, int argc, char** argv) {
   if (const auto* init = std::get_if<InitPair>(&command)) return run_init(*init);
   if (const auto* share = std::get_if<ShareRequest>(&command)) return run_share(*share);
   if (const auto* run = std::get_if<RunSubcommand>(&command)) return run_subcommand(*run);
-  raise_descriptor_limit();
+  if (!raise_descriptor_limit())
+    return give_up(role, "the limit of open files (ulimit -Hn) is below " + std::to_string(kMinDescriptors));
   const int code = run_tunnels(role, std::move(std::get<RunTunnels>(command)), read);
   cancel_stop_deadline();
   return code;

@@ -7,17 +7,17 @@
 namespace kcptun {
 namespace {
 
-constexpr int kQuiet = 4;  // light modules on each side (ISO/IEC 18004)
+constexpr int kQuietZone = 4;  // light modules on each side (ISO/IEC 18004)
 constexpr std::string_view kBlackOnWhite = "\x1b[30;107m";
 constexpr std::string_view kReset = "\x1b[0m";
 
 class Modules {
  public:
   explicit Modules(const QRcode& code) : code_(code) {}
-  int side() const { return code_.width + 2 * kQuiet; }
+  int side() const { return code_.width + 2 * kQuietZone; }
   bool dark(int row, int column) const {
-    row -= kQuiet;
-    column -= kQuiet;
+    row -= kQuietZone;
+    column -= kQuietZone;
     if (row < 0 || column < 0 || row >= code_.width || column >= code_.width) return false;
     return (code_.data[row * code_.width + column] & 1) != 0;
   }

@@ -12,6 +12,7 @@ using OfSession = StatusField<SessionSnapshot>;
 using OfTunnel = StatusField<TunnelSnapshot>;
 using OfServer = StatusField<ServerSnapshot>;
 using OfForward = StatusField<ForwardSnapshot>;
+using OfUser = StatusField<UserSnapshot>;
 
 template <auto kMember>
 std::optional<double> member(const SessionSnapshot& session) {
@@ -99,6 +100,7 @@ constexpr std::array kTunnelFields{
     OfTunnel{"listeners", kNone, kGauge, "Addresses at which a server listens for its clients.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.listeners; }},
     OfTunnel{"accepted_connections", kNone, kCounter, "Connections that these listeners accepted.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.accepted_connections; }},
     OfTunnel{"refused_connections", kNone, kCounter, "Connections that these listeners reset, because too many waited for the client.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.refused_connections; }},
+    OfTunnel{"refused_clients", kNone, kCounter, "Sessions that a server with users refused, because no user has the client's key, its last day is over, or its quota is used up.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.refused_clients; }},
     OfTunnel{"opened_sessions", kNone, kCounter, "Sessions opened.", [](const TunnelSnapshot& t) -> std::optional<double> { return t.counters.active_opens + t.counters.passive_opens; }},
     OfTunnel{"udp_sent", kBytes, kCounter, "UDP payload sent.", counter<&C::out_bytes>},
     OfTunnel{"udp_received", kBytes, kCounter, "UDP payload received.", counter<&C::in_bytes>},
@@ -133,6 +135,14 @@ constexpr std::array kForwardFields{
     OfForward{"received", kBytes, kCounter, "Payload written to local connections and datagrams.", [](const ForwardSnapshot& f) -> std::optional<double> { return static_cast<double>(f.traffic.received); }},
     OfForward{"listening", kNone, kGauge, "1 while the server listens for the reverse forward, else 0; absent for other forwards.", [](const ForwardSnapshot& f) -> std::optional<double> { return f.listening; }},
 };
+
+constexpr std::array kUserFields{
+    OfUser{"sessions", kNone, kGauge, "Open sessions of the user.", [](const UserSnapshot& u) -> std::optional<double> { return u.sessions; }},
+    OfUser{"sent", kBytes, kCounter, "Payload read from local connections for the user.", sent<UserSnapshot>},
+    OfUser{"received", kBytes, kCounter, "Payload of the user written to local connections.", received<UserSnapshot>},
+    OfUser{"quota", kBytes, kGauge, "Payload that the user may transfer in each period of its quota; absent without one.", [](const UserSnapshot& u) -> std::optional<double> { return u.quota; }},
+    OfUser{"quota_left", kBytes, kGauge, "Of these, what is left in the current period.", [](const UserSnapshot& u) -> std::optional<double> { return u.quota_left; }},
+};
 // clang-format on
 
 std::string_view unit_suffix(FieldUnit unit) {
@@ -161,6 +171,7 @@ std::span<const OfSession> session_fields() { return kSessionFields; }
 std::span<const OfTunnel> tunnel_fields() { return kTunnelFields; }
 std::span<const OfServer> server_fields() { return kServerFields; }
 std::span<const OfForward> forward_fields() { return kForwardFields; }
+std::span<const OfUser> user_fields() { return kUserFields; }
 
 std::string json_name(std::string_view name, FieldUnit unit) {
   return std::string(name).append(unit_suffix(unit));

@@ -34,6 +34,9 @@ std::span<const StatusField<ServerSnapshot>> server_fields();
 /// A field of one forward of a client.
 std::span<const StatusField<ForwardSnapshot>> forward_fields();
 
+/// A field of one user of a server.
+std::span<const StatusField<UserSnapshot>> user_fields();
+
 /// "round_trip_seconds", "streams".
 std::string json_name(std::string_view name, FieldUnit unit);
 /// "kcptun_session_round_trip_seconds", "kcptun_session_lost_segments_total"

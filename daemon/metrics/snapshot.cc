@@ -6,6 +6,23 @@
 
 namespace kcptun {
 
+namespace {
+
+// Each engine has the same users, in the same order.
+void add_users(std::vector<UserSnapshot>& to, std::vector<UserSnapshot> others) {
+  if (to.size() != others.size()) {
+    to = std::move(others);
+    return;
+  }
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    to[i].sessions += others[i].sessions;
+    to[i].traffic.add(others[i].traffic);
+    if (others[i].quota_left) to[i].quota_left = std::min(to[i].quota_left, others[i].quota_left);
+  }
+}
+
+}  // namespace
+
 void TunnelSnapshot::add(TunnelSnapshot other) {
   counters.add(other.counters);
   traffic.add(other.traffic);
@@ -20,6 +37,8 @@ void TunnelSnapshot::add(TunnelSnapshot other) {
   accepted_connections += other.accepted_connections;
   refused_connections += other.refused_connections;
   if (forwards.empty()) forwards = std::move(other.forwards);
+  refused_clients += other.refused_clients;
+  add_users(users, std::move(other.users));
   if (other.offload) {
     if (!offload) offload.emplace();
     offload->gso |= other.offload->gso;

@@ -29,6 +29,7 @@ struct StreamSnapshot {
 struct SessionSnapshot {
   std::uint32_t conv = 0;
   std::string remote;  // address of the peer
+  std::string user;    // of a server's; "": it has no users
   PeerSnapshot peer;
   std::size_t loop = 0;  // number of its thread
   Traffic traffic;
@@ -82,6 +83,14 @@ struct ForwardSnapshot {
   std::optional<double> listening;  // a reverse forward: 1 while the server listens, else 0
 };
 
+/// One user of a server. fields.h has the names of its fields.
+struct UserSnapshot {
+  std::string user;  // its name
+  std::uint64_t sessions = 0;
+  Traffic traffic;                          // of all its sessions, ended ones included
+  std::optional<double> quota{}, quota_left{};  // in bytes, of the current period; none: it has no quota
+};
+
 /// One engine's share of a tunnel, or the sum of all shares.
 struct TunnelSnapshot {
   std::string name;
@@ -99,6 +108,8 @@ struct TunnelSnapshot {
 
   std::vector<ServerSnapshot> servers;    // empty with a single server, which is not checked
   std::vector<ForwardSnapshot> forwards;  // a client's; in the share of one engine only
+  std::vector<UserSnapshot> users;        // a server's; the same ones in each share
+  std::uint64_t refused_clients = 0;      // hellos of clients that no user admits
 
   /// Adds the other's values and rows. Both belong to the same tunnel. Call bound_rows() afterwards.
   void add(TunnelSnapshot other);

@@ -24,7 +24,7 @@ BatchSendResult send_batch(std::span<DatagramSocket* const> sockets, const Trans
     }
     KCPTUN_CHECK(socket->index() == run.path.socket);
     const DatagramSocket::SendResult sent = socket->send(batch, result.position);
-    result.position += sent.taken;
+    result.position += sent.consumed;
     result.dropped += sent.dropped;
     if (sent.state == DatagramSocket::SendState::kDone || sent.state == DatagramSocket::SendState::kDropped)
       continue;

@@ -21,19 +21,19 @@ struct UdpCounters {
   std::uint64_t bytes_received = 0;
   std::uint64_t send_calls = 0;
   std::uint64_t receive_calls = 0;
-  std::uint64_t gso_messages = 0;       // sent with UDP_SEGMENT
-  std::uint64_t gro_messages = 0;       // received as more than one datagram
-  std::uint64_t would_block = 0;        // deferred sends: EAGAIN, ENOBUFS
-  std::uint64_t send_errors = 0;        // send errors that dropped packets, except too_big
-  std::uint64_t datagrams_dropped = 0;  // not sent because of send_errors or too_big
-  std::uint64_t too_big = 0;            // EMSGSIZE; included in datagrams_dropped
-  std::uint64_t pending_errors = 0;     // ICMP errors reported on a connected socket; they drop no packet
-  std::uint64_t refusals = 0;           // ECONNREFUSED; included in pending_errors
-  std::uint64_t receive_errors = 0;     // other errors of recvmmsg
-  std::uint64_t truncated = 0;          // dropped because the datagram exceeds a receive slot
-  std::uint64_t malformed = 0;          // TCP segments with a wrong length or checksum
-  std::uint64_t misrouted = 0;          // TCP segments of an unknown connection
-  std::uint64_t fell_back_gso = 0;  // GSO messages that the kernel rejected and that were resent without GSO
+  std::uint64_t gso_messages = 0;        // sent with UDP_SEGMENT
+  std::uint64_t gro_messages = 0;        // received as more than one datagram
+  std::uint64_t would_block = 0;         // deferred sends: EAGAIN, ENOBUFS
+  std::uint64_t send_errors = 0;         // send errors that dropped packets, except too_big
+  std::uint64_t datagrams_dropped = 0;   // not sent because of send_errors or too_big
+  std::uint64_t too_big = 0;             // EMSGSIZE; included in datagrams_dropped
+  std::uint64_t pending_errors = 0;      // ICMP errors reported on a connected socket; they drop no packet
+  std::uint64_t connection_refused = 0;  // ECONNREFUSED; included in pending_errors
+  std::uint64_t receive_errors = 0;      // other errors of recvmmsg
+  std::uint64_t truncated = 0;           // dropped because the datagram exceeds a receive slot
+  std::uint64_t malformed = 0;           // TCP segments with a wrong length or checksum
+  std::uint64_t misrouted = 0;           // TCP segments of an unknown connection
+  std::uint64_t gso_fallbacks = 0;  // GSO messages that the kernel rejected and that were resent without GSO
 };
 
 /// Consecutive datagrams from one peer, as GRO coalesced them: `stride` bytes each; the last may be shorter.
@@ -71,9 +71,9 @@ class DatagramSocket {
   };
   struct SendResult {
     SendState state = SendState::kDone;
-    int error = 0;            // errno of kDropped: EMSGSIZE means larger than the path's MTU
-    std::size_t taken = 0;    // packets consumed from the position on: sent or dropped. Continue after them.
-    std::size_t dropped = 0;  // the last `dropped` of `taken` were dropped
+    int error = 0;             // errno of kDropped: EMSGSIZE means larger than the path's MTU
+    std::size_t consumed = 0;  // packets consumed from the position on: sent or dropped. Continue after them.
+    std::size_t dropped = 0;   // the last `dropped` of `consumed` were dropped
   };
 
   DatagramSocket() = default;
@@ -85,7 +85,7 @@ class DatagramSocket {
   /// returns them.
   virtual Received receive(ReceiveArena& arena) = 0;
   /// Sends packets of the batch from `position` on, while the Path.socket of their run is this socket's
-  /// index. Packets beyond `taken` remain with the caller, which must not clear the batch before they are
+  /// index. Packets beyond `consumed` remain with the caller, which must not clear the batch before they are
   /// sent.
   virtual SendResult send(const TransmitBatch& batch, std::size_t position) = 0;
 

@@ -9,14 +9,11 @@
 #include "daemon/net/address.h"
 #include "daemon/net/original_destination.h"
 #include "daemon/net/socket_options.h"
+#include "daemon/net/udp_limits.h"
 
 namespace kcptun {
 namespace {
 
-// UDP_MAX_SEGMENTS of all kernels.
-constexpr std::size_t kMaxSegments = 64;
-// 65535 without the headers of IPv4 and UDP.
-constexpr std::size_t kMaxGsoBytes = 65507;
 // Larger datagrams need IP fragments on common links, which GSO refuses: 1500 without the headers of IPv6 and
 // UDP.
 constexpr std::size_t kMaxGsoSegment = 1452;
@@ -36,6 +33,11 @@ Result<FlowSocket> FlowSocket::bind_tproxy(const IpEndpoint& address, const Opti
   return open(address, Destinations::kForeignToo, options);
 }
 
+Result<FlowSocket> FlowSocket::adopt(FileDescriptor bound, const IpEndpoint& address,
+                                     const Options& options) {
+  return wrap(std::move(bound), usable_wildcard(address), options);
+}
+
 Result<FlowSocket> FlowSocket::open(const IpEndpoint& address, Destinations destinations,
                                     const Options& options) {
   const IpEndpoint local = usable_wildcard(address);
@@ -43,14 +45,18 @@ Result<FlowSocket> FlowSocket::open(const IpEndpoint& address, Destinations dest
   FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
   if (!fd.valid()) return system_error("cannot open a UDP socket");
   if (family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, is_wildcard(local) ? 0 : 1);
-  if (options.offload) set_option(fd.get(), IPPROTO_UDP, UDP_GRO, 1);
   set_buffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, kBufferBytes);
   set_buffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, kBufferBytes);
   if (destinations == Destinations::kForeignToo && !receive_foreign_datagrams(fd.get(), family))
     return system_error("cannot listen for TPROXY (needs CAP_NET_ADMIN) on UDP " + to_string(local));
   const SocketAddress name = to_sockaddr(local, family);
   if (::bind(fd.get(), name.get(), name.size) != 0) return system_error("cannot bind to " + to_string(local));
-  FlowSocket socket(std::move(fd), family, options);
+  return wrap(std::move(fd), local, options);
+}
+
+Result<FlowSocket> FlowSocket::wrap(FileDescriptor fd, const IpEndpoint& local, const Options& options) {
+  set_option(fd.get(), IPPROTO_UDP, UDP_GRO, options.offload ? 1 : 0);
+  FlowSocket socket(std::move(fd), is_ipv4(local) ? AF_INET : AF_INET6, options);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
@@ -129,7 +135,7 @@ void FlowSocket::queue(const IpEndpoint& to, Bytes payload) {
 std::size_t FlowSocket::run_length(std::size_t first) const {
   const std::size_t size = queued_[first].payload.size();
   if (!gso_ || size == 0 || size > kMaxGsoSegment) return 1;
-  const std::size_t limit = std::min({kMaxSegments, kMaxGsoBytes / size, queued_.size() - first});
+  const std::size_t limit = std::min({kUdpMaxSegments, kMaxUdpPayload / size, queued_.size() - first});
   std::size_t count = 1;
   while (count < limit && queued_[first + count].to == queued_[first].to) {
     const std::size_t next = queued_[first + count].payload.size();
@@ -141,7 +147,7 @@ std::size_t FlowSocket::run_length(std::size_t first) const {
 }
 
 bool FlowSocket::send(std::size_t first, std::size_t count) {
-  std::array<iovec, kMaxSegments> vectors;
+  std::array<iovec, kUdpMaxSegments> vectors;
   for (std::size_t i = 0; i < count; ++i)
     vectors[i] = {const_cast<std::uint8_t*>(queued_[first + i].payload.data()),
                   queued_[first + i].payload.size()};

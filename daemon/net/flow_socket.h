@@ -63,6 +63,8 @@ class FlowSocket {
   static Result<FlowSocket> bind(const IpEndpoint& local) { return bind(local, Options{}); }
   /// The same for datagrams to any address that a firewall's TPROXY leads here. Needs CAP_NET_ADMIN.
   static Result<FlowSocket> bind_tproxy(const IpEndpoint& local, const Options& options);
+  /// A socket that one of these has bound to the address, or a duplicate, with its queued datagrams.
+  static Result<FlowSocket> adopt(FileDescriptor bound, const IpEndpoint& local, const Options& options);
 
   /// What has arrived, at most one system call's worth. Empty: nothing is left.
   std::span<const FlowDatagramView> receive(FlowArena& arena);
@@ -86,6 +88,7 @@ class FlowSocket {
   enum class Destinations : std::uint8_t { kOwn, kForeignToo };
   static Result<FlowSocket> open(const IpEndpoint& address, Destinations destinations,
                                  const Options& options);
+  static Result<FlowSocket> wrap(FileDescriptor bound, const IpEndpoint& local, const Options& options);
   std::size_t run_length(std::size_t first) const;
   bool send(std::size_t first, std::size_t count);
   void split(const msghdr& header, MutableBytes message, std::vector<FlowDatagramView>& into) const;

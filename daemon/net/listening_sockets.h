@@ -22,22 +22,20 @@ class SocketFile;
 class ListeningSockets {
  public:
   /// The map key of a listening address, as the configuration gives it.
-  static std::string place(PortKind kind, const IpEndpoint& address) {
+  static std::string key(PortKind kind, const IpEndpoint& address) {
     return (kind == PortKind::kUdp ? "udp " : "tcp ") + to_string(address);
   }
-  static std::string place(const UnixPath& path) { return "unix " + path.path; }
+  static std::string key(const UnixPath& path) { return "unix " + path.path; }
 
   /// Adds a duplicate of the descriptor; the owner keeps the original. If duplication fails, the socket is
   /// omitted and the address then appears to be in use.
-  void add(const std::string& place, int fd);
-  void add_file(const std::string& place, std::shared_ptr<SocketFile> file) {
-    files_[place] = std::move(file);
-  }
-  bool has(const std::string& place) const { return sockets_.contains(place); }
-  /// All sockets of the place; empty if there are none.
-  std::vector<FileDescriptor> take(const std::string& place);
-  /// The file of the unix socket at this place, or null.
-  std::shared_ptr<SocketFile> file(const std::string& place) const;
+  void add(const std::string& key, int fd);
+  void add_file(const std::string& key, std::shared_ptr<SocketFile> file) { files_[key] = std::move(file); }
+  bool has(const std::string& key) const { return sockets_.contains(key); }
+  /// All sockets of the key; empty if there are none.
+  std::vector<FileDescriptor> take(const std::string& key);
+  /// The file of the unix socket of this key, or null.
+  std::shared_ptr<SocketFile> file(const std::string& key) const;
 
  private:
   std::map<std::string, std::vector<FileDescriptor>> sockets_;

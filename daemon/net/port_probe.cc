@@ -32,13 +32,13 @@ bool is_taken(const IpEndpoint& address, PortKind kind) {
 }  // namespace
 
 std::vector<std::uint16_t> free_ports(IpEndpoint address, std::uint16_t port_max, PortKind kind,
-                                      const std::function<bool(const IpEndpoint&)>& ours) {
+                                      const std::function<bool(const IpEndpoint&)>& counts_as_free) {
   const std::uint16_t port_min = address.port;
   std::vector<std::uint16_t> free;
   for (std::uint32_t port = port_min; port <= port_max; ++port) {
     address.port = static_cast<std::uint16_t>(port);
-    const bool is_ours = port_min == port_max || (ours && ours(address));
-    if (is_ours || !is_taken(address, kind)) free.push_back(address.port);
+    const bool assumed_free = port_min == port_max || (counts_as_free && counts_as_free(address));
+    if (assumed_free || !is_taken(address, kind)) free.push_back(address.port);
   }
   if (!free.empty()) return free;
   for (std::uint32_t port = port_min; port <= port_max; ++port)

@@ -16,7 +16,7 @@ constexpr int kMaxWaiting = 65536;  // datagrams to read and drop at most
 
 // Resets the socket for its next session: no peer, no port, no queued datagrams, and the default
 // fragmentation policy.
-bool make_new(int fd, int family) {
+bool reset_socket(int fd, int family) {
   sockaddr nobody{};
   nobody.sa_family = AF_UNSPEC;
   if (::connect(fd, &nobody, sizeof nobody) != 0) return false;
@@ -54,11 +54,11 @@ FileDescriptor SocketReserve::take(int family) {
   return fd;
 }
 
-void SocketReserve::take_back(int fd) {
+void SocketReserve::reclaim(int fd) {
   if (bytes_ == 0 || sockets_.size() >= kMaxSockets || !exceeds_unprivileged_limit(fd)) return;
   const int family = get_option(fd, SOL_SOCKET, SO_DOMAIN);
   FileDescriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (copy.valid() && make_new(copy.get(), family)) sockets_.emplace_back(family, std::move(copy));
+  if (copy.valid() && reset_socket(copy.get(), family)) sockets_.emplace_back(family, std::move(copy));
 }
 
 }  // namespace kcptun

@@ -30,7 +30,7 @@ class SocketReserve {
   FileDescriptor take(int family);
   /// Reclaims the socket of a closed session if its buffers exceed the unprivileged limit. Duplicates `fd`,
   /// unbinds the duplicate and keeps it; the caller closes `fd`.
-  void take_back(int fd);
+  void reclaim(int fd);
   std::size_t size() const { return sockets_.size(); }
 
  private:

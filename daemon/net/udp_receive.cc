@@ -46,7 +46,7 @@ UdpSocket::Received UdpSocket::receive(ReceiveArena& arena) {
     // A pending ICMP error for an earlier packet. This call consumed it, and datagrams may be queued behind
     // it.
     ++(connected_ ? counters_.pending_errors : counters_.receive_errors);
-    counters_.refusals += connected_ && errno == ECONNREFUSED;
+    counters_.connection_refused += connected_ && errno == ECONNREFUSED;
   }
   return {};
 }

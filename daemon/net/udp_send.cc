@@ -9,6 +9,7 @@
 
 #include "daemon/net/address.h"
 #include "daemon/net/socket_options.h"
+#include "daemon/net/udp_limits.h"
 
 namespace kcptun {
 
@@ -22,10 +23,6 @@ namespace kcptun {
 
 namespace {
 
-/// The kernel's UDP_MAX_SEGMENTS: 64 before Linux 6.9, 128 since. No header defines it.
-constexpr std::size_t kMaxSegments = 64;
-/// 65535 minus the IPv4 and UDP headers. IPv6 would allow 20 bytes more.
-constexpr std::size_t kMaxGsoBytes = 65507;
 /// Messages per sendmmsg. A batch of kBatchPackets without GSO takes two calls; the limit keeps the stack
 /// frame small.
 constexpr std::size_t kSendMessages = 64;
@@ -44,7 +41,7 @@ std::size_t segments_from(const TransmitBatch& batch, std::size_t first, std::si
   const auto packets = batch.packets();
   const std::size_t size = packets[first].size;
   if (size == 0) return 1;
-  const std::size_t limit = std::min({kMaxSegments, kMaxGsoBytes / size, end - first});
+  const std::size_t limit = std::min({kUdpMaxSegments, kMaxUdpPayload / size, end - first});
   std::size_t count = 1;
   while (count < limit && packets[first + count].size == size) ++count;
   if (count < limit && packets[first + count].size < size && packets[first + count].size > 0) ++count;
@@ -57,9 +54,6 @@ enum class ErrorScope { kMessage, kRun };
 ErrorScope scope_of(int error) {
   return error == EMSGSIZE || error == EPERM ? ErrorScope::kMessage : ErrorScope::kRun;
 }
-
-/// The packets are valid, but the kernel has no space for them now.
-bool is_transient(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
@@ -176,7 +170,7 @@ std::size_t UdpSocket::account_sent(const mmsghdr* messages, int count) {
 bool UdpSocket::is_gso_error(const Path& path, std::uint32_t size, int error) {
   const bool by_kernel = error == ENOPROTOOPT || error == EOPNOTSUPP;
   if (!by_kernel && error != EIO && error != EINVAL && error != EMSGSIZE) return false;
-  ++counters_.fell_back_gso;
+  ++counters_.gso_fallbacks;
   if (by_kernel) {
     gso_ = false;
     return true;
@@ -202,15 +196,15 @@ void UdpSocket::set_fragments(TransmitBatch::Fragments fragments) {
 UdpSocket::SendResult UdpSocket::send(const TransmitBatch& batch, std::size_t position) {
   Outgoing out;
   SendResult result;
-  while (position + result.taken < batch.size()) {
-    const std::size_t front = position + result.taken;
+  while (position + result.consumed < batch.size()) {
+    const std::size_t front = position + result.consumed;
     set_fragments(batch.runs()[run_at(batch, front)].fragments);
     plan(batch, front, out);
     if (out.count == 0) break;
     ++counters_.send_calls;
     const int sent = send_messages(out.messages.data(), static_cast<unsigned>(out.count));
     if (sent > 0) {
-      result.taken += account_sent(out.messages.data(), sent);
+      result.consumed += account_sent(out.messages.data(), sent);
       out.front_retried = false;
       continue;
     }
@@ -229,7 +223,7 @@ bool UdpSocket::should_retry(int error, const TransmitBatch& batch, std::size_t 
   if (connected_ &&
       !out.front_retried) {  // most likely an ICMP error of an earlier packet; the kernel did not try these
     ++counters_.pending_errors;
-    counters_.refusals += error == ECONNREFUSED;
+    counters_.connection_refused += error == ECONNREFUSED;
     return out.front_retried = true;
   }
   if (out.messages[0].msg_hdr.msg_iovlen == 1) return false;
@@ -249,7 +243,7 @@ void UdpSocket::stop(int error, const TransmitBatch& batch, std::size_t front, c
   result.dropped = scope_of(error) == ErrorScope::kMessage
                        ? out.messages[0].msg_hdr.msg_iovlen
                        : end_of(batch.runs()[run_at(batch, front)]) - front;
-  result.taken += result.dropped;
+  result.consumed += result.dropped;
   counters_.datagrams_dropped += result.dropped;
   ++(error == EMSGSIZE ? counters_.too_big : counters_.send_errors);
 }

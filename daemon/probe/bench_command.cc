@@ -25,7 +25,7 @@ namespace {
 
 constexpr Duration kStarting = seconds(10);  // for the tunnel's process to listen
 // The longest wait for the next byte; exceeds the time after which an unanswered session ends.
-constexpr Duration kAnswerTimeout = seconds(40);
+constexpr Duration kStallTimeout = seconds(40);
 constexpr int kPings = 50;
 constexpr std::size_t kPingBytes = 64;
 constexpr std::size_t kChunk = 64 * 1024;
@@ -141,7 +141,7 @@ class EchoStream {
   std::string error_;
 };
 
-int give_up(const std::string& error) {
+int report_bench_failure(const std::string& error) {
   std::fprintf(stderr, "kcptun-client: bench: %s\n", error.c_str());
   return kExitFailure;
 }
@@ -149,10 +149,10 @@ int give_up(const std::string& error) {
 /// Exchanges until `total` bytes have returned. The error names the fault.
 std::string complete(EchoStream& stream, std::uint64_t total) {
   std::uint64_t before = stream.returned();
-  TimePoint deadline = read_probe_clock() + kAnswerTimeout;
+  TimePoint deadline = read_probe_clock() + kStallTimeout;
   while (stream.returned() < total && stream.error().empty()) {
     stream.exchange(total, deadline);
-    if (stream.returned() != before) deadline = read_probe_clock() + kAnswerTimeout;
+    if (stream.returned() != before) deadline = read_probe_clock() + kStallTimeout;
     before = stream.returned();
     if (read_probe_clock() >= deadline)
       return "nothing comes back: try kcptun-client probe, which tells more";
@@ -178,10 +178,10 @@ int run_bench(const RunSubcommand& run, const std::function<int(Profile)>& run_t
   std::fflush(nullptr);
   TunnelProcess tunnel(run.profile, run_tunnel);
   FileDescriptor connection = tunnel.connect();
-  if (!connection.valid()) return give_up("the tunnel does not start");
+  if (!connection.valid()) return report_bench_failure("the tunnel does not start");
   EchoStream stream(std::move(connection));
   std::vector<Duration> trips;
-  if (const auto error = measure_latency(stream, trips); !error.empty()) return give_up(error);
+  if (const auto error = measure_latency(stream, trips); !error.empty()) return report_bench_failure(error);
   std::printf(
       "round trip   min %.1f ms, median %.1f ms, max %.1f ms (%zu times %zu bytes, through the tunnel)\n",
       ms(trips.front()), ms(trips[trips.size() / 2]), ms(trips.back()), trips.size(), kPingBytes);
@@ -191,7 +191,7 @@ int run_bench(const RunSubcommand& run, const std::function<int(Profile)>& run_t
   const TimePoint begin = read_probe_clock();
   const TimePoint end = begin + seconds(run.settings.number(OptionId::kDuration));
   while (read_probe_clock() < end && stream.error().empty()) stream.exchange(UINT64_MAX, end);
-  if (auto error = complete(stream, stream.sent()); !error.empty()) return give_up(error);
+  if (auto error = complete(stream, stream.sent()); !error.empty()) return report_bench_failure(error);
   const double took = static_cast<double>((read_probe_clock() - begin).count()) / 1e6;
   const auto moved = static_cast<double>(stream.returned() - before);
   std::printf(

@@ -13,8 +13,11 @@
 namespace kcptun {
 namespace {
 
-constexpr Duration kAnswerTimeout = seconds(4);    // for the first answer
+constexpr Duration kGreetingTimeout = seconds(4);  // for the first answer
+// The same where a server takes no session in its first seconds (docs/develop/protocol.md section 11).
+constexpr Duration kLateAnswerTimeout = seconds(10);
 constexpr Duration kKnocking = milliseconds(100);  // between the first packets
+constexpr Duration kSlowKnocking = milliseconds(300);
 // Wait after the first answer, because kcp-go advertises a small window until its session is set up.
 constexpr Duration kGreeting = milliseconds(500);
 // Interval of the pings. Pings and answers then use about 1 Mbit/s each way.
@@ -51,7 +54,7 @@ Duration settling_time(const PingTrain& train) {
   return longest + longest / 2 + kServerClock;
 }
 
-void resolve(ProbeSocket& socket, PingTrain& train) {
+void resolve_losses(ProbeSocket& socket, PingTrain& train) {
   const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
   const Duration timeout = settling_time(train);
   const TimePoint end = read_probe_clock() + kMaxResolving;
@@ -75,7 +78,7 @@ void run_train(ProbeSocket& socket, PingTrain& train) {
     next = std::max(next + kSpacing, read_probe_clock());
     receive_until(socket, next, handle);
   }
-  resolve(socket, train);
+  resolve_losses(socket, train);
 }
 
 Duration jitter_of(const std::vector<Duration>& trips) {
@@ -98,15 +101,16 @@ Segment echo_request(std::uint32_t conv, std::uint32_t ts) {
 std::uint32_t ip_overhead(const IpEndpoint& remote) { return is_ipv4(remote) ? 20 + 8 : 40 + 8; }
 
 Result<Handshake> greet(const ProbePeer& peer) {
-  auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+  auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.keys);
   if (!socket) return Error{socket.error()};
-  TimePoint end = read_probe_clock() + kAnswerTimeout;
+  const bool may_be_late = is_own_suite(peer.profile.crypt);
+  TimePoint end = read_probe_clock() + (may_be_late ? kLateAnswerTimeout : kGreetingTimeout);
   PingTrain train(random_conv(), PingTrain::kFirstWindow - 1);
   const auto handle = [&train](TimePoint now, Bytes body) { train.handle(now, body); };
   while (read_probe_clock() < end) {
     const bool first_answer = !train.heard();
     if (train.pings_left()) socket->send_body(train.write_ping(read_probe_clock(), socket->body()));
-    const TimePoint next = read_probe_clock() + kKnocking;
+    const TimePoint next = read_probe_clock() + (may_be_late ? kSlowKnocking : kKnocking);
     receive_until(*socket, next, handle);
     if (first_answer && train.heard()) end = read_probe_clock() + kGreeting;
   }
@@ -126,22 +130,19 @@ struct CipherTrial {
   PingTrain train{random_conv(), PingTrain::kFirstWindow - 1};
 };
 
-/// True for ciphers other than the configured one under which a server answers single packets.
-bool is_worth_trying(Cipher cipher, const Profile& profile) {
-  return cipher != profile.crypt && !is_own_suite(cipher);
-}
-
 }  // namespace
 
 Result<std::optional<Cipher>> find_cipher(const Profile& profile, const IpEndpoint& remote) {
   std::vector<CipherTrial> trials;
   for (const auto& row : kCipherNames) {
-    if (!is_worth_trying(row.cipher, profile)) continue;
+    if (row.cipher == profile.crypt) continue;
     Profile other = profile;
     other.crypt = row.cipher;
-    const Result<MasterKey> key = MasterKey::derive(profile.key, row.cipher);
-    if (!key) return Error{key.error()};
-    auto socket = ProbeSocket::open(remote, other, key.value());
+    other.private_key.reset();
+    const Result<TunnelKeys> keys = TunnelKeys::derive(other);
+    if (!keys && is_own_suite(row.cipher)) continue;  // there is no memory for Argon2id
+    if (!keys) return Error{keys.error()};
+    auto socket = ProbeSocket::open(remote, other, keys.value());
     if (!socket) return Error{socket.error()};
     trials.push_back({row.cipher, std::move(*socket)});
   }
@@ -169,7 +170,7 @@ Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window,
   std::vector<Duration> trips;
   auto left = static_cast<std::uint32_t>(duration / kSpacing);
   while (left > 0) {
-    auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+    auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.keys);
     if (!socket) return Error{socket.error()};
     const std::uint32_t most = window > 1 ? std::min(window - 1, kMaxPings) : 1;
     PingTrain train(random_conv(), std::min(left, most));
@@ -187,7 +188,7 @@ Result<PathQuality> measure_quality(const ProbePeer& peer, std::uint32_t window,
 }
 
 Result<std::uint32_t> measure_mtu(const ProbePeer& peer, Duration round_trip) {
-  auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+  auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.keys);
   if (!socket) return Error{socket.error()};
   socket->forbid_fragments();
   const std::uint32_t conv = random_conv();
@@ -261,7 +262,7 @@ Result<Bandwidth> measure_bandwidth(const ProbePeer& peer, std::uint32_t payload
   Bandwidth best;
   std::uint64_t rate = std::min(kFirstRate, most);
   for (int short_falls = 0;;) {
-    auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+    auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.keys);
     if (!socket) return Error{socket.error()};
     const RateStep step = try_rate(*socket, payload, rate, round_trip);
     const double bits = 8.0 * (payload + ip_overhead(peer.remote)) * step.arrived;
@@ -345,7 +346,7 @@ Result<std::optional<StreamSettings>> detect_streams(const ProbePeer& peer, Dura
   std::vector<StreamTrial> trials;
   for (const bool compress : {false, true}) {
     for (const std::uint32_t version : {1u, 2u}) {
-      auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.key);
+      auto socket = ProbeSocket::open(peer.remote, peer.profile, peer.keys);
       if (!socket) return Error{socket.error()};
       trials.emplace_back(std::move(*socket), StreamSettings{compress, version});
     }
@@ -362,7 +363,9 @@ Result<std::optional<StreamSettings>> detect_streams(const ProbePeer& peer, Dura
   }
   std::optional<StreamSettings> found;
   for (const StreamTrial& trial : trials) {
-    if (!trial.answered() || (trial.accepted() && found)) return std::optional<StreamSettings>{};
+    // Under a suite of our own, the session of a rejected keepalive does not open again: it stays silent.
+    const bool conclusive = trial.answered() || is_own_suite(peer.profile.crypt);
+    if (!conclusive || (trial.accepted() && found)) return std::optional<StreamSettings>{};
     if (trial.accepted()) found = trial.settings();
   }
   return found;

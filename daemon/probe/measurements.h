@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "config/profile.h"
-#include "core/crypt/suite.h"
 #include "core/probe/reply_count.h"
 #include "daemon/probe/probe_socket.h"
 
@@ -15,7 +14,7 @@ namespace kcptun {
 /// The parameters for reaching one server.
 struct ProbePeer {
   const Profile& profile;
-  const MasterKey& key;
+  const TunnelKeys& keys;
   IpEndpoint remote;
 };
 
@@ -46,7 +45,7 @@ struct Bandwidth {
   bool limited = false;        // false: the path carries at least this much
 };
 
-/// Waits for the first answers, for at most kAnswerTimeout.
+/// Waits for the first answers, for at most kGreetingTimeout.
 Result<Handshake> greet(const ProbePeer& peer);
 /// Tries the other ciphers with the same key. Returns the one that the server answers, or nothing. Takes
 /// about 2 s. Each cipher sends fewer packets than the server needs to log a client with a wrong key.

@@ -19,12 +19,12 @@ void say(const std::string& text) {
   std::fflush(stdout);
 }
 
-int give_up(const std::string& error) {
+int report_probe_failure(const std::string& error) {
   std::fprintf(stderr, "kcptun-client: probe: %s\n", error.c_str());
   return kExitFailure;
 }
 
-std::string cipher_name(Cipher cipher) {
+std::string crypt_value(Cipher cipher) {
   return std::string(kCipherNames[static_cast<std::size_t>(cipher)].name);
 }
 
@@ -34,12 +34,13 @@ struct Reached {
   Handshake greeting;
 };
 
-Result<Reached> reach(const Profile& profile, const MasterKey& key, const std::vector<IpEndpoint>& remotes) {
+Result<Reached> reach(const Profile& profile, const TunnelKeys& keys,
+                      const std::vector<IpEndpoint>& remotes) {
   std::optional<Reached> first;
   std::string error = "no address";
   for (const IpEndpoint& remote : remotes) {
-    say("asking " + to_string(remote) + " with crypt " + cipher_name(profile.crypt) + " ...\n");
-    const auto greeting = greet({profile, key, remote});
+    say("asking " + to_string(remote) + " with crypt " + crypt_value(profile.crypt) + " ...\n");
+    const auto greeting = greet({profile, keys, remote});
     if (!greeting) {
       error = greeting.error();
       continue;
@@ -91,7 +92,7 @@ int explain_silence(const Profile& profile, const PathReport& report, const Sett
   if (report.greeting.rejected == 0 && report.greeting.refusals == 0) {
     say("no answer; trying the other ciphers ...\n");
     auto found = find_cipher(profile, report.remote);
-    if (!found) return give_up(found.error());
+    if (!found) return report_probe_failure(found.error());
     cipher = found.value();
   }
   say(describe_silence(report, settings, cipher));
@@ -99,31 +100,32 @@ int explain_silence(const Profile& profile, const PathReport& report, const Sett
 }
 
 /// Probes one server and prints the results. Returns the exit code.
-int probe_server(const RunSubcommand& run, const HostPort& server, const MasterKey& key, Settings settings) {
+int probe_server(const RunSubcommand& run, const HostPort& server, const TunnelKeys& keys,
+                 Settings settings) {
   const auto remotes = resolve(dialled_host(server), server.port_min);
-  if (!remotes) return give_up(remotes.error());
-  const auto reached = reach(run.profile, key, remotes.value());
-  if (!reached) return give_up(reached.error());
+  if (!remotes) return report_probe_failure(remotes.error());
+  const auto reached = reach(run.profile, keys, remotes.value());
+  if (!reached) return report_probe_failure(reached.error());
   PathReport report;
   report.remote = reached.value().remote;
   report.greeting = reached.value().greeting;
   if (!report.greeting.answered) return explain_silence(run.profile, report, settings);
-  const auto measured = measure({run.profile, key, report.remote}, settings, report);
-  if (!measured) return give_up(measured.error());
+  const auto measured = measure({run.profile, keys, report.remote}, settings, report);
+  if (!measured) return report_probe_failure(measured.error());
   say("\nA profile that fits (it has the key in it):\n\n" +
       render_profile(fitting_settings(report, settings), default_path(Role::kClient)));
   return 0;
 }
 
 /// Probes each of several servers on its own. Fails if one of them fails.
-int probe_each(const RunSubcommand& run, const MasterKey& key) {
+int probe_each(const RunSubcommand& run, const TunnelKeys& keys) {
   int worst = 0;
   for (const HostPort& server : run.profile.servers) {
     const std::string name = to_text(server);
     say((server == run.profile.servers.front() ? "--- " : "\n--- ") + name + " ---\n");
     Settings only = run.settings;
     only.set(OptionId::kRemoteAddr, name, run.settings.source(OptionId::kRemoteAddr));
-    worst = std::max(worst, probe_server(run, server, key, std::move(only)));
+    worst = std::max(worst, probe_server(run, server, keys, std::move(only)));
   }
   return worst;
 }
@@ -131,12 +133,8 @@ int probe_each(const RunSubcommand& run, const MasterKey& key) {
 }  // namespace
 
 int run_probe(const RunSubcommand& run) {
-  if (is_own_suite(run.profile.crypt)) {
-    return give_up("a server with crypt " + cipher_name(run.profile.crypt) +
-                   " answers whole sessions only; bench measures through one");
-  }
-  const Result<MasterKey> derived = MasterKey::derive(run.profile.key, run.profile.crypt);
-  if (!derived) return give_up(derived.error());
+  const Result<TunnelKeys> derived = TunnelKeys::derive(run.profile);
+  if (!derived) return report_probe_failure(derived.error());
   if (run.profile.servers.size() > 1) return probe_each(run, derived.value());
   return probe_server(run, run.profile.servers.front(), derived.value(), run.settings);
 }

@@ -40,27 +40,42 @@ ProbeSocket::ProbeSocket(UdpSocket socket, std::unique_ptr<Suite> suite, const I
   path_.local = socket_.local();
   batch_->begin_run(path_);
   if (suite_->session_header_size() > 0) guard_ = new_session();
+  if (!suite_->credentials()) return;
+  secrets_ = std::make_unique<SystemSecrets>();
+  noise_ = std::make_unique<NoiseSession>(*suite_->credentials(), *secrets_, guard_->session());
 }
 
+void ProbeSocket::SystemSecrets::fill(MutableBytes bytes) { randombytes_buf(bytes.data(), bytes.size()); }
+
 Result<ProbeSocket> ProbeSocket::open(const IpEndpoint& remote, const Profile& profile,
-                                      const MasterKey& key) {
+                                      const TunnelKeys& keys) {
   UdpSocket::Options options;
   options.buffer_bytes = static_cast<int>(profile.sockbuf);
   options.gso = false;  // each packet is sent on its own, at its own time
   options.gro = false;
   Result<UdpSocket> socket = UdpSocket::connect(remote, options);
   if (!socket) return Error{socket.error()};
-  std::array<std::uint8_t, 32> seed;
-  randombytes_buf(seed.data(), seed.size());
-  auto suite = Suite::make(profile.crypt, key, seed);
-  sodium_memzero(seed.data(), seed.size());
   if (profile.dscp != 0) socket->set_dscp(profile.dscp);
-  return ProbeSocket(std::move(*socket), std::move(suite), remote);
+  return ProbeSocket(std::move(*socket), keys.make_suite(), remote);
+}
+
+void ProbeSocket::stamp(const Packet& packet) {
+  const TimePoint now = read_probe_clock();
+  if (noise_) {
+    noise_->stamp(guard_->next(now), now, packet);
+    noise_->seal(now, {&packet, 1});
+  } else if (guard_) {
+    guard_->stamp(now, packet.data + suite_->header_size() - kSessionHeader);
+  }
+}
+
+MutableBytes ProbeSocket::take(const Packet& packet) {
+  if (noise_) return noise_->take(read_probe_clock(), packet, *guard_);
+  return guard_ ? guard_->take(packet.bytes()) : packet.bytes();
 }
 
 bool ProbeSocket::send_body(std::size_t size) {
-  const Packet& packet = batch_->push(suite_->header_size() + size + suite_->trailer_size());
-  if (guard_) guard_->stamp(read_probe_clock(), packet.data + suite_->header_size() - kSessionHeader);
+  stamp(batch_->push(header_size() + size + suite_->trailer_size()));
   suite_->seal(batch_->packets());
   const UdpSocket::SendResult result = socket_.send(*batch_, 0);
   batch_->clear();
@@ -82,8 +97,7 @@ std::span<const Packet> ProbeSocket::open_run(const ReceivedRun& run) {
   for (std::size_t i = 0; i < run.count(); ++i) packets_.push_back(run.packet(i));
   rejected_ += suite_->open(packets_);
   for (Packet& packet : packets_) {
-    if (!guard_) break;
-    const MutableBytes body = guard_->take(packet.bytes());
+    const MutableBytes body = take(packet);
     packet = {body.data(), static_cast<std::uint32_t>(body.size())};
   }
   return packets_;

@@ -7,10 +7,13 @@
 
 #include "config/profile.h"
 #include "core/base/packet.h"
+#include "core/base/secret_source.h"
 #include "core/base/time.h"
 #include "core/crypt/suite.h"
 #include "core/link/anti_replay.h"
+#include "core/link/noise_session.h"
 #include "daemon/net/udp_socket.h"
+#include "daemon/worker/tunnel_keys.h"
 
 namespace kcptun {
 
@@ -20,14 +23,16 @@ std::uint32_t random_conv();
 /// Each socket has its own port, so each is a separate session to the server.
 class ProbeSocket {
  public:
-  /// The error names the server's address. `key` is used only during the call.
-  static Result<ProbeSocket> open(const IpEndpoint& remote, const Profile& profile, const MasterKey& key);
+  /// The error names the server's address. `keys` are used only during the call.
+  static Result<ProbeSocket> open(const IpEndpoint& remote, const Profile& profile, const TunnelKeys& keys);
 
   /// The space of most_body() bytes for the next packet's body. Call send_body() after writing it.
-  std::uint8_t* body() { return batch_->next_slot() + suite_->header_size(); }
+  std::uint8_t* body() { return batch_->next_slot() + header_size(); }
   std::size_t most_body() const { return kMaxDatagram - overhead(); }
-  std::size_t overhead() const { return suite_->header_size() + suite_->trailer_size(); }
-  /// Seals and sends the body. False: it is too large for this machine's interface.
+  /// Under noise it shrinks with the server's first answer.
+  std::size_t overhead() const { return header_size() + suite_->trailer_size(); }
+  /// Seals and sends the body. Receive nothing between body() and it. False: it is too large for this
+  /// machine's interface.
   bool send_body(std::size_t size);
 
   /// Waits until a packet arrives or `until` has passed. True: a packet arrived.
@@ -55,11 +60,20 @@ class ProbeSocket {
 
  private:
   ProbeSocket(UdpSocket socket, std::unique_ptr<Suite> suite, const IpEndpoint& remote);
+  std::size_t header_size() const { return noise_ ? noise_->header_size() : suite_->header_size(); }
+  void stamp(const Packet& packet);
+  MutableBytes take(const Packet& packet);
   std::span<const Packet> open_run(const ReceivedRun& run);
+
+  struct SystemSecrets final : SecretSource {
+    void fill(MutableBytes bytes) override;
+  };
 
   UdpSocket socket_;
   std::unique_ptr<Suite> suite_;
   std::unique_ptr<AntiReplay> guard_;  // null unless the suite has sessions
+  std::unique_ptr<SystemSecrets> secrets_;
+  std::unique_ptr<NoiseSession> noise_;  // null unless sessions seal their packets
   Path path_;
   std::unique_ptr<TransmitBatch> batch_;
   std::unique_ptr<ReceiveArena> arena_;

@@ -10,7 +10,6 @@
 #include "config/address.h"
 #include "config/forwards.h"
 #include "core/base/check.h"
-#include "core/base/wipe.h"
 #include "core/crypt/suite_table.h"
 #include "daemon/log/held_log.h"
 #include "daemon/log/log.h"
@@ -20,6 +19,7 @@
 #include "daemon/process/stop_signals.h"
 #include "daemon/status/gathering.h"
 #include "daemon/worker/snapshot_taker.h"
+#include "daemon/worker/tunnel_keys.h"
 
 namespace kcptun {
 
@@ -100,8 +100,8 @@ Result<bool> Daemon::open_all() {
     if (!found) return Error{prefix(tunnel) + found.error()};
     addresses.push_back(std::move(*found));
   }
-  // Signals keep their default action during the name lookups above, which may take long, and so end them.
-  // From here on they are handled: once clients can connect, a stop must clean up what was opened.
+  // Until here a signal ends the process at once (stop_at_once()), also during the name lookups above, which
+  // may take long. Once clients can connect, a stop must clean up what was opened.
   signals_ = std::make_unique<Signals>(threads_->uv(0), *this);
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     const ConfiguredTunnel& tunnel = running_.tunnels[i];
@@ -109,8 +109,8 @@ Result<bool> Daemon::open_all() {
       return Error{prefix(tunnel) + opened.error()};
   }
   for (ConfiguredTunnel& tunnel : running_.tunnels) {
-    replace_key_by_digest(tunnel);
-    wipe(tunnel.profile.key);
+    replace_keys_by_digests(tunnel);
+    wipe_keys(tunnel.profile);
   }
   return open_status();
 }
@@ -123,8 +123,16 @@ Result<bool> Daemon::open_one(const Profile& profile, const TunnelAddresses& add
   if (Result<bool> opened = loops->open(addresses, next_thread_, none); !opened) return opened;
   next_thread_ = (next_thread_ + loops->loops()) % threads_->size();
   auto writer = CounterWriter::make(threads_->uv(0), *loops);
-  tunnels_.push_back({std::move(loops), std::move(writer)});
+  auto quotas = make_quota_writer(*loops);
+  tunnels_.push_back({std::move(loops), std::move(writer), std::move(quotas)});
   return true;
+}
+
+// Only the first thread may log while a reload replaces the log.
+std::unique_ptr<QuotaWriter> Daemon::make_quota_writer(const Tunnel& tunnel) {
+  return QuotaWriter::make(
+      tunnel.profile(), tunnel.accounts(),
+      [threads = threads_.get()](Mailbox::Task task) { threads->post(0, std::move(task)); });
 }
 
 void Daemon::log_start(const Tunnel& tunnel) const {
@@ -164,6 +172,9 @@ Result<bool> Daemon::run(ServiceNotifier& service) {
 Result<bool> Daemon::start_threads() {
   if (status_)
     if (Result<bool> started = status_->start(); !started) return started;
+  for (const Running& tunnel : tunnels_)
+    if (tunnel.quotas)
+      if (Result<bool> started = tunnel.quotas->start(); !started) return started;
   return threads_->start();
 }
 
@@ -212,14 +223,14 @@ void Daemon::log_counters() {
 }
 
 void Daemon::collect_active(std::function<void(const TunnelTotals&)> then) {
-  auto gathering = std::make_shared<TotalsCollection>(
+  auto collection = std::make_shared<TotalsCollection>(
       TotalsCollection{std::move(then), {.peer = {.state = PeerState::kConnected}}, tunnels_.size()});
   for (const Running& tunnel : tunnels_)
-    tunnel.loops->collect_active([gathering](const TunnelTotals& totals) {
-      gathering->sum.counters.add(totals.counters);
-      gathering->sum.streams += totals.streams;
-      gathering->sum.peer = merge_tunnels(std::move(gathering->sum.peer), totals.peer);
-      if (--gathering->missing == 0) gathering->then(gathering->sum);
+    tunnel.loops->collect_active([collection](const TunnelTotals& totals) {
+      collection->sum.counters.add(totals.counters);
+      collection->sum.streams += totals.streams;
+      collection->sum.peer = merge_tunnels(std::move(collection->sum.peer), totals.peer);
+      if (--collection->missing == 0) collection->then(collection->sum);
     });
 }
 
@@ -245,10 +256,10 @@ void Daemon::collect_status(StatusServer::Answer answer) {
   begun.role = running_.tunnels.front().profile.role;
   begun.started = started_;
   for (const Running& tunnel : tunnels_) begun.tunnels.push_back(tunnel.loops->described());
-  auto gathering = std::make_shared<StatusCollector>(std::move(begun), std::move(answer));
-  for (std::size_t i = 0; i < tunnels_.size(); ++i) tunnels_[i].loops->add_to(gathering, i);
+  auto collector = std::make_shared<StatusCollector>(std::move(begun), std::move(answer));
+  for (std::size_t i = 0; i < tunnels_.size(); ++i) tunnels_[i].loops->add_to(collector, i);
   for (std::size_t i = 0; i < threads_->size(); ++i)
-    threads_->post(i, [gathering, i] { gathering->add_loop({i, thread_cpu_seconds()}); });
+    threads_->post(i, [collector, i] { collector->add_loop({i, thread_cpu_seconds()}); });
 }
 
 }  // namespace kcptun

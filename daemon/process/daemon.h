@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "daemon/process/service_notifier.h"
 #include "daemon/status/status_server.h"
 #include "daemon/tunnel/counter_writer.h"
+#include "daemon/tunnel/quota_writer.h"
 #include "daemon/tunnel/tunnel.h"
 
 namespace kcptun {
@@ -39,6 +41,7 @@ class Daemon {
   struct Running {
     std::unique_ptr<Tunnel> loops;
     std::unique_ptr<CounterWriter> writer;  // destroyed before the engines
+    std::unique_ptr<QuotaWriter> quotas{};  // likewise; null without quota-file
   };
   class Signals;
   class Watchdog;
@@ -52,6 +55,8 @@ class Daemon {
   void reload();
   void begin_reload();
   std::optional<std::string> apply(DaemonReload& reload);
+  std::map<std::string, QuotaUses> shut_down_removed(const DaemonReload& reload);
+  std::unique_ptr<QuotaWriter> make_quota_writer(const Tunnel& tunnel);
   void end_reload(const std::optional<std::string>& error);
   void check_watchdog();
   void log_counters();

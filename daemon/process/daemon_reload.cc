@@ -1,5 +1,4 @@
 #include "daemon/process/daemon_reload.h"
-#include "core/base/wipe.h"
 
 #include <array>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include "daemon/log/log.h"
 #include "daemon/process/daemon.h"
 #include "daemon/process/secrets.h"
+#include "daemon/worker/tunnel_keys.h"
 
 namespace kcptun {
 namespace {
@@ -44,14 +44,14 @@ DaemonReload::DaemonReload(ReloadPlan plan, const RunTunnels& running)
 }
 
 Result<std::unique_ptr<DaemonReload>> DaemonReload::plan(const RunTunnels& running, ParsedCommand wanted) {
-  if (const auto* refusal = std::get_if<StartupError>(&wanted)) return Error{refusal->line};
+  if (const auto* error = std::get_if<StartupError>(&wanted)) return Error{error->line};
   auto* run = std::get_if<RunTunnels>(&wanted);
   if (!run) return Error{"the command line asks for no tunnel"};
   std::vector<std::string> warnings = std::move(run->warnings);
   for (ConfiguredTunnel& tunnel : run->tunnels)
-    replace_key_by_digest(tunnel);  // as in the running configuration
+    replace_keys_by_digests(tunnel);  // as in the running configuration
   auto planned = plan_reload(running, std::move(*run));
-  if (const auto* refusal = std::get_if<StartupError>(&planned)) return Error{refusal->line};
+  if (const auto* error = std::get_if<StartupError>(&planned)) return Error{error->line};
   std::unique_ptr<DaemonReload> reload(new DaemonReload(std::move(std::get<ReloadPlan>(planned)), running));
   reload->warnings_ = std::move(warnings);
   const Profile& any = reload->kept.empty() ? reload->added.front().configured.profile
@@ -100,7 +100,7 @@ void DaemonReload::resolve(WorkerThreads& threads, MemoryQuota& memory,
   for (Added& one : added) {
     Result<std::unique_ptr<Tunnel>> made = Tunnel::make(one.configured.profile, threads, memory);
     if (!made) return done("tunnel " + one.configured.profile.name + ": " + made.error());
-    wipe(one.configured.profile.key);
+    wipe_keys(one.configured.profile);
     one.loops = std::move(*made);
   }
   if (all.empty()) return done(std::nullopt);
@@ -153,6 +153,20 @@ void Daemon::begin_reload() {
   });
 }
 
+// What the users of removed tunnels have transferred, by quota-file. It is complete, and written, once the
+// tunnel is shut down; the file that an added tunnel has read is older.
+std::map<std::string, QuotaUses> Daemon::shut_down_removed(const DaemonReload& reload) {
+  std::map<std::string, QuotaUses> uses;
+  for (const std::size_t index : reload.removed) {
+    Running& running = tunnels_[index];
+    running.loops->shut_down();
+    running.quotas.reset();
+    const std::string& file = running.loops->profile().quota_file;
+    if (!file.empty()) uses[file] = running.loops->accounts().uses();
+  }
+  return uses;
+}
+
 // Runs while all threads are stopped. After an error nothing has changed.
 std::optional<std::string> Daemon::apply(DaemonReload& reload) {
   std::size_t thread = next_thread_;
@@ -166,6 +180,7 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
     thread = (thread + one.loops->loops()) % threads_->size();
   }
   next_thread_ = thread;
+  std::map<std::string, QuotaUses> left = shut_down_removed(reload);
   RunTunnels next{{}, reload.several, {}};
   std::vector<Running> tunnels;
   for (DaemonReload::Kept& one : reload.kept) {
@@ -175,11 +190,15 @@ std::optional<std::string> Daemon::apply(DaemonReload& reload) {
     next.tunnels.push_back(one.plan.next);
   }
   for (DaemonReload::Added& one : reload.added) {
+    if (auto uses = left.extract(one.loops->profile().quota_file)) one.loops->load_accounts(uses.mapped());
     auto writer = CounterWriter::make(threads_->uv(0), *one.loops);
-    tunnels.push_back({std::move(one.loops), std::move(writer)});
+    auto quotas = make_quota_writer(*one.loops);
+    if (const auto started = quotas ? quotas->start() : true; !started)
+      EventLog(one.configured.profile.name)
+          .warning("quota-file is not written", {{"error", started.error()}});
+    tunnels.push_back({std::move(one.loops), std::move(writer), std::move(quotas)});
     next.tunnels.push_back(one.configured);
   }
-  for (const std::size_t index : reload.removed) tunnels_[index].loops->shut_down();
   tunnels_ = std::move(tunnels);  // destroys the tunnels that were not moved
   use_log(std::move(reload.log));
   reload.log_changes(running_);

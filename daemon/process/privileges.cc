@@ -65,7 +65,7 @@ Result<bool> verify(const Identity& identity) {
   if (!std::ranges::all_of(uids, is_user) || !std::ranges::all_of(gids, is_group))
     return Error{"the user and group did not change"};
   if (getgroups(0, nullptr) != static_cast<int>(identity.groups.size()))
-    return Error{"the kernel did not take the new groups"};
+    return Error{"the supplementary groups did not change"};
   if (identity.uid != 0 && setresuid(0, 0, 0) == 0) return Error{"the process can still become root"};
   return true;
 }
@@ -79,8 +79,7 @@ Result<bool> drop_capabilities_except(Capabilities needed) {
   set.assign(kept);
   if (!set.set()) return refused("capset");  // the caller reads errno
   if (!set.get()) return refused("capget");
-  if (set.permitted() != kept || set.effective() != kept)
-    return Error{"the kernel did not take the capabilities"};
+  if (set.permitted() != kept || set.effective() != kept) return Error{"the capabilities did not change"};
   return true;
 }
 
@@ -129,14 +128,14 @@ Result<bool> drop_privileges(const Identity* identity, Capabilities needed) {
   if (geteuid() != 0) return drop_ambient_capabilities(needed);
   if (identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return refused("prctl(PR_SET_KEEPCAPS)");
-    if (const Result<bool> became = switch_user(*identity); !became)
-      return Error{"cannot switch to user " + identity->name + ": " + became.error()};
+    if (const Result<bool> switched = switch_user(*identity); !switched)
+      return Error{"cannot switch to user " + identity->name + ": " + switched.error()};
   }
   if (const Result<bool> kept = drop_capabilities_except(needed); !kept)
     return Error{"cannot drop capabilities: " + kept.error()};
   if (identity)
-    if (const Result<bool> sure = verify(*identity); !sure)
-      return Error{"cannot switch to user " + identity->name + ": " + sure.error()};
+    if (const Result<bool> verified = verify(*identity); !verified)
+      return Error{"cannot switch to user " + identity->name + ": " + verified.error()};
   return forbid_dumps();  // a change of user resets the dumpable flag to a system-wide setting
 }
 

@@ -23,8 +23,8 @@ MachineMemory memory_of_machine() {
 }
 
 std::uint64_t default_quota(const MachineMemory& machine) {
-  const auto least = lesser(machine.physical, lesser(machine.control_group, machine.address_space));
-  return std::max(kMinQuota, least.value_or(0) / 4);
+  const auto smallest = lesser(machine.physical, lesser(machine.control_group, machine.address_space));
+  return std::max(kMinQuota, smallest.value_or(0) / 4);
 }
 
 }  // namespace kcptun

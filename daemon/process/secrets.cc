@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "config/base64url.h"
 #include "config/pairing.h"
 
 namespace kcptun {
@@ -56,19 +57,27 @@ void hide_secrets(Role role, int argc, char** argv) {
     if (char* value = std::getenv(name)) overwrite(value);
 }
 
-void replace_key_by_digest(ConfiguredTunnel& tunnel) {
+namespace {
+
+std::string digest_of(std::string key) {
   static const auto salt = [] {
     std::array<std::uint8_t, crypto_generichash_KEYBYTES> bytes;
     randombytes_buf(bytes.data(), bytes.size());
     return bytes;
   }();
-  std::string key = tunnel.settings.text(OptionId::kKey);
   std::array<std::uint8_t, crypto_generichash_BYTES> digest;
   crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const std::uint8_t*>(key.data()),
                      key.size(), salt.data(), salt.size());
   wipe(key);
-  tunnel.settings.set(OptionId::kKey, std::string(digest.begin(), digest.end()),
-                      tunnel.settings.source(OptionId::kKey));
+  return to_base64url(std::string(digest.begin(), digest.end()));  // which has the form of a private key
+}
+
+}  // namespace
+
+void replace_keys_by_digests(ConfiguredTunnel& tunnel) {
+  Settings& settings = tunnel.settings;
+  for (const OptionId id : {OptionId::kKey, OptionId::kPrivateKey})
+    if (!settings.text(id).empty()) settings.set(id, digest_of(settings.text(id)), settings.source(id));
 }
 
 }  // namespace kcptun

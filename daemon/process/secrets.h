@@ -13,8 +13,8 @@ namespace kcptun {
 /// them blank.
 void hide_secrets(Role role, int argc, char** argv);
 
-/// Replaces a configured tunnel's copy of the key by a digest, which is enough to detect a change. The
-/// profile keeps the key. Digests of different processes cannot be compared.
-void replace_key_by_digest(ConfiguredTunnel& tunnel);
+/// Replaces the keys in a configured tunnel's settings by digests, which are enough to detect a change. The
+/// profile keeps the keys. Digests of different processes cannot be compared.
+void replace_keys_by_digests(ConfiguredTunnel& tunnel);
 
 }  // namespace kcptun

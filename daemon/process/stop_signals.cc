@@ -55,6 +55,10 @@ void start_stop_deadline() {
 
 void cancel_stop_deadline() { alarm(0); }
 
+void stop_at_once() {
+  for (const int number : kStopSignals) set_handler(number, [](int) { _exit(0); });
+}
+
 StopSignals::StopSignals(uv_loop_t& loop, std::function<void()> stop)
     : async_(new uv_async_t), stop_(std::move(stop)) {
   KCPTUN_CHECK(uv_async_init(&loop, async_, [](uv_async_t* handle) {

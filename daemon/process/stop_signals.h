@@ -16,6 +16,9 @@ void start_stop_deadline();
 /// Cancels the deadline. Call it when nothing but main's return is left.
 void cancel_stop_deadline();
 
+/// Until StopSignals takes over, SIGINT and SIGTERM end the process with 0 at once: it serves nothing yet.
+void stop_at_once();
+
 /// SIGINT and SIGTERM. The first one starts the deadline in the signal handler, even if the loop is blocked,
 /// and calls `stop` on the loop. After this object is destroyed, a signal ends the process immediately. At
 /// most one object exists at a time.

@@ -32,10 +32,12 @@ FlowDestinations::Answer FlowDestinations::find_name(const Socks5Address& addres
   const auto key = std::pair(address.name, address.port());
   auto known = names_.find(key);
   if (known == names_.end()) {
-    if (names_.size() >= kMaxDestinations || !policy_.may_resolve(address)) return refuse();
+    if (names_.size() >= kMaxDestinations || lookups_ >= kMaxLookups || !policy_.may_resolve(address))
+      return refuse();
     known = names_.try_emplace(key).first;
     Name& name = known->second;
     name.address = address;
+    ++lookups_;
     name.lookup = std::make_unique<NameLookup>(
         engine_.uv(), address.name, address.port(),
         [this, &name](NameLookup::Addresses addresses) { handle_resolved(name, std::move(addresses)); });
@@ -44,7 +46,18 @@ FlowDestinations::Answer FlowDestinations::find_name(const Socks5Address& addres
   return {known->second.state, known->second.endpoint};
 }
 
+FlowDestinations::~FlowDestinations() {
+  for (auto& [key, name] : names_) end_lookup(name);
+}
+
+void FlowDestinations::end_lookup(Name& name) {
+  if (!name.lookup) return;
+  name.lookup.reset();
+  --lookups_;
+}
+
 void FlowDestinations::handle_resolved(Name& name, NameLookup::Addresses addresses) {
+  end_lookup(name);
   name.state = State::kRefused;
   if (addresses) {
     for (const IpEndpoint& endpoint : *addresses) {

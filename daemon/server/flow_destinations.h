@@ -17,11 +17,14 @@
 namespace kcptun {
 
 /// Turns the address of a datagram into an endpoint that the policy allows. A name is resolved once, and its
-/// first allowed address is used for the flow's life. Bounds: kMaxDestinations addresses and names.
+/// first allowed address is used for the flow's life. Bounds: kMaxDestinations addresses and names, and
+/// kMaxLookups lookups at a time of all flows of a worker; a datagram that would need one more is refused.
 class FlowDestinations {
  public:
   /// Of one flow. An application that talks to more peers, as file sharing does, reaches the first so many.
   static constexpr std::size_t kMaxDestinations = 256;
+  /// As of requests: RequestTotals::kMaxLookups.
+  static constexpr std::size_t kMaxLookups = 128;
 
   enum class State : std::uint8_t { kKnown, kResolving, kRefused };
   struct Answer {
@@ -30,9 +33,13 @@ class FlowDestinations {
   };
   using Resolved = std::function<void()>;
 
-  /// Both outlive the object. `resolved` is called when a name has an answer.
-  FlowDestinations(Engine& engine, const FlowPolicy& policy, Resolved resolved)
-      : engine_(engine), policy_(policy), resolved_(std::move(resolved)) {}
+  /// All references outlive the object. `lookups` counts those of the worker that are in progress. `resolved`
+  /// is called when a name has an answer.
+  FlowDestinations(Engine& engine, const FlowPolicy& policy, std::size_t& lookups, Resolved resolved)
+      : engine_(engine), policy_(policy), lookups_(lookups), resolved_(std::move(resolved)) {}
+  ~FlowDestinations();
+  FlowDestinations(const FlowDestinations&) = delete;
+  FlowDestinations& operator=(const FlowDestinations&) = delete;
 
   Answer find(const Socks5Address& address);
   /// True if the flow has sent to the endpoint: its answers are the flow's.
@@ -53,9 +60,11 @@ class FlowDestinations {
   Answer refuse();
   Answer find_name(const Socks5Address& address);
   void handle_resolved(Name& name, NameLookup::Addresses addresses);
+  void end_lookup(Name& name);
 
   Engine& engine_;
   const FlowPolicy& policy_;
+  std::size_t& lookups_;
   Resolved resolved_;
   std::set<IpEndpoint> endpoints_;
   std::map<std::pair<std::string, std::uint16_t>, Name> names_;

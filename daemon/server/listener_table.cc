@@ -30,7 +30,8 @@ ListenPolicy::Answer ListenerTable::listen(const Socks5Address& address) {
 
 void ListenerTable::open(Session& session, std::uint32_t sid, HandedOver stream) {
   const bool takes_streams = (session.link().smux().peer_capabilities() & kServerStreams) != 0;
-  if (!takes_streams || listeners_of(session) >= kMaxReverses) {
+  // Requests that arrive together are all answered before the first listener is there.
+  if (!takes_streams || listeners_.size() >= kMaxListeners || listeners_of(session) >= kMaxReverses) {
     ++counters_.failed;
     return session.link().reset_stream(sid);
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "daemon/net/address.h"
+#include "daemon/server/server_session.h"
 #include "daemon/worker/snapshot_taker.h"
 #include "daemon/worker/tunnel_sockets.h"
 
@@ -25,9 +26,9 @@ std::size_t sessions_of_a_loop(const Profile& profile, const ServerShared& share
   return (profile.max_sessions + shared.loops - 1) / shared.loops;
 }
 
-DemuxSettings place_of(ServerShared& shared) {
+DemuxSettings place_of(ServerShared& shared, const ClientPolicy& clients) {
   DemuxSettings place{&shared.registry, static_cast<std::uint32_t>(shared.parts.size()), 0,
-                      &shared.replay_cache};
+                      &shared.replay_cache, &clients};
   randombytes_buf(&place.seed, sizeof place.seed);
   return place;
 }
@@ -36,29 +37,21 @@ DemuxSettings place_of(ServerShared& shared) {
 
 // --- sessions ---
 
-// The server's state of one session. The demux owns the SessionEntry, this worker owns the ServerSession.
-struct ServerWorker::ServerSession {
-  ServerSession(ServerWorker& part, SessionEntry& of)
-      : conversation(of), session(part.engine_, of.link, part, of.path, part.profile_) {}
-  SessionEntry& conversation;
-  Session session;
-  FullSizeWatch full_size;
-  bool announced = false;
-  std::uint64_t segments = 0;  // that had come from the client at heard_at
-  TimePoint heard_at{};
-};
-
 ServerWorker::ServerWorker(const Profile& profile, Engine& engine, ServerShared& shared,
                            std::vector<IpEndpoint> targets)
     : profile_(profile),
       engine_(engine),
       shared_(shared),
-      demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared)),
       target_(engine, profile.remote, std::move(targets)),
-      request_targets_(engine, profile.dial_rules),
+      request_targets_(engine, profile.dial_rules, request_totals_),
       flow_policy_(profile.dial_rules),
       listeners_(profile, shared.listeners, shared.parts.size(),
-                 [this](std::size_t holder, const IpEndpoint& at) { check_listener(holder, at); }) {
+                 [this](std::size_t holder, const IpEndpoint& at) { check_listener(holder, at); }),
+      users_(engine, request_totals_, &listeners_, shared.accounts, shared.rates),
+      demux_(engine.context(), sessions_of_a_loop(profile, shared), place_of(shared, users_)),
+      user_check_(engine, [this](TimePoint) { end_sessions_of_refused_users(); }) {
+  users_.apply(profile);
+  end_sessions_of_refused_users();
   request_targets_.listens = &listeners_;
   engine_.share_hints(shared.hints);
   flow_share_.sockets = flow_options(profile_);
@@ -106,6 +99,7 @@ void ServerWorker::finish_run() {
   send_challenges();
   send_cookies();
   log_rejections(engine_.now());
+  log_refused_client(engine_.now());
   for (std::unique_ptr<SessionEntry>& replaced : demux_.take_replaced())
     retire(std::move(replaced), "replaced by a newer one from its address");
   for (std::unique_ptr<SessionEntry>& evicted : demux_.take_evicted())
@@ -127,6 +121,7 @@ void ServerWorker::follow(SessionEntry& conversation) {
                                  {"from", to_string(before)},
                                  {"remote", to_string(conversation.path.remote)}});
   accepted->session.set_path(conversation.path);
+  if (accepted->user && accepted->user->user.quota) check_quota(*accepted);
   if (const TimePoint now = engine_.now(); accepted->full_size.handle_run(now, conversation.link.kcp()) &&
                                            !profile_.link.kcp.find_mtu &&
                                            engine_.hints().take(Hint::kFullSize, now))
@@ -200,14 +195,17 @@ void ServerWorker::accept(SessionEntry& conversation) {
   accepted_.insert(accepted);
   conversation.tag = reinterpret_cast<std::uintptr_t>(accepted);
   most_ = std::max<std::uint64_t>(most_, demux_.size());
+  if (accepted->user) configure(*accepted);
 }
 
 // Logs only sessions that have carried a stream, so that a flood of other sessions cannot fill the disk.
 void ServerWorker::announce(ServerSession& accepted) const {
   const SessionEntry& conversation = accepted.conversation;
   if (!conversation.established || std::exchange(accepted.announced, true)) return;
-  log().info("session opened",
-             {{"conv", hex_id(conversation.link.conv())}, {"remote", to_string(conversation.path.remote)}});
+  std::vector<LogField> fields{{"conv", hex_id(conversation.link.conv())},
+                               {"remote", to_string(conversation.path.remote)}};
+  if (accepted.user) fields.emplace_back("user", accepted.user->user.name);
+  log().write(LogLevel::kInfo, "session opened", fields);
 }
 
 // To the client, a clock difference looks like an unreachable server; this log line names the cause. Packets
@@ -232,39 +230,41 @@ void ServerWorker::log_rejections(TimePoint now) {
 
 // Destroys the session before the link that it drives, and both after the callbacks in progress.
 void ServerWorker::retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason) {
-  if (conversation->established)
-    log().info("session closed", {{"conv", hex_id(conversation->link.conv())},
-                                  {"remote", to_string(conversation->path.remote)},
-                                  {"reason", reason}});
+  auto* const accepted = reinterpret_cast<ServerSession*>(conversation->tag);
+  if (conversation->established) {
+    std::vector<LogField> fields{{"conv", hex_id(conversation->link.conv())},
+                                 {"remote", to_string(conversation->path.remote)},
+                                 {"reason", reason}};
+    if (accepted && accepted->user) fields.emplace_back("user", accepted->user->user.name);
+    log().write(LogLevel::kInfo, "session closed", fields);
+  }
   if (const std::string why = explain_end(conversation->link, profile_);
       !why.empty() && engine_.hints().take(Hint::kMismatch, engine_.now()))
     log().warning("hint", {{"text", why}});
   past_.add_link(conversation->link, false);
-  if (auto* accepted = reinterpret_cast<ServerSession*>(conversation->tag)) {
+  if (accepted) {
     accepted->session.close_all();
+    charge(*accepted);
     past_traffic_.add(accepted->session.traffic());
-    engine_.forget(accepted->session);
+    if (accepted->user) accepted->user->past.add(accepted->session.traffic());
+    engine_.remove(accepted->session);
     accepted_.erase(accepted);
     engine_.dispose(std::unique_ptr<ServerSession>(accepted));
   }
   engine_.dispose(std::move(conversation));
 }
 
-void ServerWorker::handle_closed(Session& session, std::string_view reason) {
-  const auto it = std::find_if(accepted_.begin(), accepted_.end(), [&session](const ServerSession* accepted) {
-    return &accepted->session == &session;
-  });
-  if (it != accepted_.end()) retire(demux_.end(engine_.now(), (*it)->conversation), reason);
+void ServerWorker::handle_stream(ServerSession& accepted, std::uint32_t sid) {
+  if (accepted.refused_at) return accepted.session.link().reset_stream(sid);
+  accepted.session.attach(connect(accepted, sid));
 }
 
-void ServerWorker::handle_stream(Session& session, std::uint32_t sid) {
-  session.attach(connect(session, sid));
-}
-
-void ServerWorker::handle_handed_over(Session& session, std::uint32_t sid, HandedOver stream) {
+void ServerWorker::handle_handed_over(ServerSession& accepted, std::uint32_t sid, HandedOver stream) {
+  Session& session = accepted.session;
   if (stream.request.command == RequestCommand::kListen)
     return listeners_.open(session, sid, std::move(stream));
-  std::unique_ptr<UdpFlow> flow = UdpFlow::open(session, sid, flow_policy_, flow_share_, stream.unsent);
+  const FlowPolicy& policy = accepted.user ? accepted.user->flow_policy : flow_policy_;
+  std::unique_ptr<UdpFlow> flow = UdpFlow::open(session, sid, policy, flow_share_, stream.unsent);
   if (!flow) return session.link().reset_stream(sid);
   UdpFlow& opened = *flow;
   session.attach(std::move(flow));
@@ -279,11 +279,12 @@ void ServerWorker::check_listener(std::size_t worker, const IpEndpoint& address)
 
 // Streams name their target if their client has marked them as request streams, or if the server has no
 // target.
-std::unique_ptr<Connection> ServerWorker::connect(Session& session, std::uint32_t sid) {
+std::unique_ptr<Connection> ServerWorker::connect(ServerSession& accepted, std::uint32_t sid) {
+  Session& session = accepted.session;
   using Accepted = RequestReader::Accepted;
   const bool marked = session.link().smux().kind(sid) == StreamKind::kRequest;
   if (!marked && !profile_.target_is_request) return std::make_unique<Connection>(session, sid, target_);
-  return std::make_unique<Connection>(session, sid, request_targets_,
+  return std::make_unique<Connection>(session, sid, targets_of(accepted),
                                       marked ? Accepted::kRequestStream : Accepted::kSocks5AndHttp);
 }
 
@@ -310,9 +311,12 @@ std::size_t ServerWorker::streams() const {
 void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
   if (remote) target_.replace(profile_.remote, *remote);
   listeners_.apply_rules();
+  charge_all();  // what was moved under the quotas of before
+  users_.apply(profile_);
+  end_sessions_of_refused_users();
   engine_.for_each_socket([this](DatagramSocket& socket) { reconfigure_socket(socket, profile_); });
   for (ServerSession* accepted : accepted_) {
-    accepted->conversation.link.update_settings(link_settings(profile_), engine_.now());
+    configure(*accepted);
     engine_.wake(accepted->session);
   }
 }
@@ -320,11 +324,14 @@ void ServerWorker::apply_profile(const std::vector<IpEndpoint>* remote) {
 TunnelSnapshot ServerWorker::share() const {
   std::vector<SessionView> sessions;
   for (const ServerSession* accepted : accepted_)
-    sessions.push_back({&accepted->session, peer_of(*accepted)});
+    sessions.push_back(
+        {&accepted->session, peer_of(*accepted), accepted->user ? accepted->user->user.name : std::string()});
   TunnelSnapshot share = snapshot_share(std::move(sessions), past_traffic_);
   share.peer = peer();
-  share.requests = request_targets_.counters.requests;
-  share.denied_requests = request_targets_.counters.denied;
+  share.users = user_snapshots();
+  share.refused_clients = users_.refused();
+  share.requests = request_totals_.requests;
+  share.denied_requests = request_totals_.denied;
   share.flows = flow_share_.flows;
   share.refused_flows = flow_share_.refused;
   share.denied_datagrams = flow_share_.denied;
@@ -351,6 +358,7 @@ PeerSnapshot ServerWorker::peer() const {
 void ServerWorker::shut_down() {
   shut_down_ = true;
   for (ServerSession* accepted : accepted_) accepted->session.shut_down();
+  charge_all();
 }
 
 }  // namespace kcptun

@@ -9,6 +9,7 @@
 
 #include "config/profile.h"
 #include "core/link/demux.h"
+#include "daemon/engine/alarm.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/hints.h"
 #include "daemon/engine/session.h"
@@ -22,6 +23,7 @@
 #include "daemon/server/session_registry.h"
 #include "daemon/server/shared_replay_cache.h"
 #include "daemon/server/udp_flow.h"
+#include "daemon/server/user_table.h"
 #include "daemon/worker/tunnel_worker.h"
 
 namespace kcptun {
@@ -35,13 +37,15 @@ struct ServerShared {
   SessionRegistry registry;
   SharedReplayCache replay_cache;  // used if the suite has session ids
   ListenerRegistry listeners;      // that clients have asked for
+  UserAccounts accounts;           // of users with a quota
+  UserRates rates;
   HintLimiter hints;
 };
 
 /// After a client's address changes, the kernel may deliver its packets to another worker than the session's,
 /// which forwards them. All workers listen on the same addresses in the same order: in forwarded packets,
 /// Path::socket is the index in that order.
-class ServerWorker final : public TunnelWorker, private Session::Owner, private PacketReceiver {
+class ServerWorker final : public TunnelWorker, private PacketReceiver {
  public:
   /// `profile`, `engine` and `shared` outlive the worker, which adds itself to `shared`. The worker takes an
   /// equal share of the profile's session limit. `targets`: the target's known addresses.
@@ -69,11 +73,10 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   struct ServerSession;
 
   void handle_run(TimePoint now, const Path& path, std::span<const Packet> packets) override;
-  void handle_stream(Session& session, std::uint32_t sid) override;
-  void handle_handed_over(Session& session, std::uint32_t sid, HandedOver stream) override;
+  void handle_stream(ServerSession& accepted, std::uint32_t sid);
+  void handle_handed_over(ServerSession& accepted, std::uint32_t sid, HandedOver stream);
   void check_listener(std::size_t worker, const IpEndpoint& address);
-  std::unique_ptr<Connection> connect(Session& session, std::uint32_t sid);
-  void handle_closed(Session& session, std::string_view reason) override;
+  std::unique_ptr<Connection> connect(ServerSession& accepted, std::uint32_t sid);
   void finish_run();
   void follow(SessionEntry& conversation);
   void send_challenges();
@@ -87,13 +90,21 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   PeerSnapshot peer_of(const ServerSession& accepted) const;
   void retire(std::unique_ptr<SessionEntry> conversation, std::string_view reason);
   void log_rejections(TimePoint now);
+  void log_refused_client(TimePoint now);
+  RequestTargets& targets_of(const ServerSession& accepted);
+  void configure(ServerSession& accepted);
+  void charge(ServerSession& accepted);
+  void charge_all();
+  void check_quota(ServerSession& accepted);
+  void end_sessions_of_refused_users();
+  std::vector<UserSnapshot> user_snapshots() const;
 
   EventLog log() const { return EventLog(profile_.name); }
 
   const Profile& profile_;
   Engine& engine_;
   ServerShared& shared_;
-  Demux demux_;
+  RequestTotals request_totals_;
   // Socket indexes in the order of listen(), which is the same on all workers.
   std::vector<std::uint32_t> sockets_;
   std::atomic<std::size_t> forwarded_{0};  // forwarded packets that wait for this worker
@@ -102,13 +113,17 @@ class ServerWorker final : public TunnelWorker, private Session::Owner, private 
   RuleFlowPolicy flow_policy_;
   FlowShare flow_share_;
   ListenerTable listeners_;
+  UserTable users_;
+  Demux demux_;
   std::unordered_set<ServerSession*> accepted_;  // owned; the pointers are also the tags of their sessions
   Counters past_;
   RejectedPeers rejected_;
   Traffic past_traffic_;
   std::uint64_t most_ = 0;
-  TimePoint rejections_logged_at_{};     // when refused sessions were last logged
-  std::uint64_t rejections_logged_ = 0;  // number of refusals logged so far
+  Alarm user_check_;                      // of users who may connect no more, and of their sessions
+  TimePoint refused_client_logged_at_{};  // when a refused client was last logged
+  TimePoint rejections_logged_at_{};      // when refused sessions were last logged
+  std::uint64_t rejections_logged_ = 0;   // number of refusals logged so far
   bool shut_down_ = false;
 };
 

@@ -30,7 +30,7 @@ UdpFlow::UdpFlow(Session& session, std::uint32_t sid, const FlowPolicy& policy, 
     : StreamEnd(sid),
       share_(share),
       stream_(session, sid),
-      destinations_(session.engine(), policy, [this] { handle_resolved(); }),
+      destinations_(session.engine(), policy, share.lookups, [this] { handle_resolved(); }),
       socket_(std::move(socket)),
       poll_(std::make_unique<PollHandle>(session.engine().uv(), socket_.fd(),
                                          [this](int) { handle_readable(); })),
@@ -65,8 +65,9 @@ void UdpFlow::handle_datagram(MutableBytes datagram) {
   touch();
   if (answer.state == FlowDestinations::State::kRefused) ++share_.denied;
   if (answer.state == FlowDestinations::State::kResolving) return hold(datagram);
-  if (answer.state == FlowDestinations::State::kKnown && socket_.reaches(answer.endpoint))
-    socket_.queue(answer.endpoint, split->payload);
+  if (answer.state != FlowDestinations::State::kKnown || !socket_.reaches(answer.endpoint)) return;
+  stream_.record_received(split->payload.size());
+  socket_.queue(answer.endpoint, split->payload);
 }
 
 void UdpFlow::hold(MutableBytes datagram) {

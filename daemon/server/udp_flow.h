@@ -26,6 +26,7 @@ struct FlowShare {
   FlowArena arena;
   FlowSocket::Options sockets;  // of the flows
   std::size_t flows = 0;
+  std::size_t lookups = 0;    // of names, in progress
   std::uint64_t refused = 0;  // flows beyond the bound, or without a socket
   std::uint64_t denied = 0;   // datagrams, by the rules, or to a name that does not resolve
 };

@@ -40,6 +40,7 @@ void add_peer(Json& to, const PeerSnapshot& peer) {
 Json to_json(const SessionSnapshot& session) {
   Json json{
       {"conv", fmt::format("{:08x}", session.conv)}, {"remote", session.remote}, {"loop", session.loop}};
+  if (!session.user.empty()) json["user"] = session.user;
   add_peer(json, session.peer);
   add_fields(json, session_fields(), session);
   Json& streams = json["open_streams"] = Json::array();
@@ -52,26 +53,43 @@ Json to_json(const SessionSnapshot& session) {
   return json;
 }
 
+// Rows that only some tunnels have: servers, forwards, users.
+template <typename Row>
+struct RowKind {
+  std::string_view label;   // in JSON and metrics, whose names begin with it
+  std::string_view plural;  // the array in JSON
+  std::vector<Row> TunnelSnapshot::*rows;
+  std::string Row::*name;
+  std::span<const StatusField<Row>> fields;
+};
+RowKind<ServerSnapshot> server_rows() {
+  return {"server", "servers", &TunnelSnapshot::servers, &ServerSnapshot::server, server_fields()};
+}
+RowKind<ForwardSnapshot> forward_rows() {
+  return {"forward", "forwards", &TunnelSnapshot::forwards, &ForwardSnapshot::forward, forward_fields()};
+}
+RowKind<UserSnapshot> user_rows() {
+  return {"user", "users", &TunnelSnapshot::users, &UserSnapshot::user, user_fields()};
+}
+
+template <typename Row>
+void add_rows(Json& to, const TunnelSnapshot& tunnel, const RowKind<Row>& kind) {
+  if ((tunnel.*kind.rows).empty()) return;
+  Json& rows = to[std::string(kind.plural)] = Json::array();
+  for (const Row& row : tunnel.*kind.rows) {
+    Json one{{std::string(kind.label), row.*kind.name}};
+    add_fields(one, kind.fields, row);
+    rows.push_back(std::move(one));
+  }
+}
+
 Json to_json(const TunnelSnapshot& tunnel) {
   Json json{{"name", tunnel.name}, {"local", tunnel.local}, {"remote", tunnel.remote}};
   add_peer(json, tunnel.peer);
   add_fields(json, tunnel_fields(), tunnel);
-  if (!tunnel.servers.empty()) {
-    Json& servers = json["servers"] = Json::array();
-    for (const ServerSnapshot& server : tunnel.servers) {
-      Json one{{"server", server.server}};
-      add_fields(one, server_fields(), server);
-      servers.push_back(std::move(one));
-    }
-  }
-  if (!tunnel.forwards.empty()) {
-    Json& forwards = json["forwards"] = Json::array();
-    for (const ForwardSnapshot& forward : tunnel.forwards) {
-      Json one{{"forward", forward.forward}};
-      add_fields(one, forward_fields(), forward);
-      forwards.push_back(std::move(one));
-    }
-  }
+  add_rows(json, tunnel, server_rows());
+  add_rows(json, tunnel, forward_rows());
+  add_rows(json, tunnel, user_rows());
   Json& sessions = json["open_sessions"] = Json::array();
   for (const SessionSnapshot& session : tunnel.open_sessions) sessions.push_back(to_json(session));
   return json;
@@ -132,33 +150,21 @@ void append_tunnels(std::string& out, const ProcessSnapshot& snapshot) {
   }
 }
 
-void append_servers(std::string& out, const ProcessSnapshot& snapshot) {
-  const auto several = [](const TunnelSnapshot& tunnel) { return !tunnel.servers.empty(); };
-  if (std::ranges::none_of(snapshot.tunnels, several)) return;
-  for (const auto& field : server_fields()) {
-    const std::string name = metric_name("kcptun_server_", field.name, field.unit, field.kind);
+template <typename Row>
+void append_rows(std::string& out, const ProcessSnapshot& snapshot, const RowKind<Row>& kind) {
+  const auto has_rows = [&kind](const TunnelSnapshot& tunnel) { return !(tunnel.*kind.rows).empty(); };
+  if (std::ranges::none_of(snapshot.tunnels, has_rows)) return;
+  const std::string prefix = fmt::format("kcptun_{}_", kind.label);
+  for (const auto& field : kind.fields) {
+    const std::string name = metric_name(prefix, field.name, field.unit, field.kind);
     append_head(out, name, field.kind, field.help);
     for (const TunnelSnapshot& tunnel : snapshot.tunnels)
-      for (const ServerSnapshot& server : tunnel.servers)
-        if (const auto value = field.value(server))
-          append_sample(out, name,
-                        fmt::format("{},server=\"{}\"", tunnel_label(tunnel), escape_label(server.server)),
-                        *value);
-  }
-}
-
-void append_forwards(std::string& out, const ProcessSnapshot& snapshot) {
-  const auto has_forwards = [](const TunnelSnapshot& tunnel) { return !tunnel.forwards.empty(); };
-  if (std::ranges::none_of(snapshot.tunnels, has_forwards)) return;
-  for (const auto& field : forward_fields()) {
-    const std::string name = metric_name("kcptun_forward_", field.name, field.unit, field.kind);
-    append_head(out, name, field.kind, field.help);
-    for (const TunnelSnapshot& tunnel : snapshot.tunnels)
-      for (const ForwardSnapshot& forward : tunnel.forwards)
-        if (const auto value = field.value(forward))
-          append_sample(out, name,
-                        fmt::format("{},forward=\"{}\"", tunnel_label(tunnel), escape_label(forward.forward)),
-                        *value);
+      for (const Row& row : tunnel.*kind.rows)
+        if (const auto value = field.value(row))
+          append_sample(
+              out, name,
+              fmt::format("{},{}=\"{}\"", tunnel_label(tunnel), kind.label, escape_label(row.*kind.name)),
+              *value);
   }
 }
 
@@ -213,8 +219,9 @@ std::string render_metrics(const ProcessSnapshot& snapshot) {
   std::string out;
   append_process(out, snapshot);
   append_tunnels(out, snapshot);
-  append_servers(out, snapshot);
-  append_forwards(out, snapshot);
+  append_rows(out, snapshot, server_rows());
+  append_rows(out, snapshot, forward_rows());
+  append_rows(out, snapshot, user_rows());
   append_sessions(out, snapshot);
   return out;
 }

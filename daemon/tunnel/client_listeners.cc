@@ -11,6 +11,7 @@
 #include "daemon/net/port_probe.h"
 #include "daemon/tunnel/tunnel.h"
 #include "daemon/tunnel/unix_access.h"
+#include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
 
@@ -21,7 +22,7 @@ struct Tunnel::ListenPlace {
   bool tproxy = false;
 
   std::string key(const IpEndpoint& endpoint) const {
-    return (tproxy ? "tproxy " : "") + ListeningSockets::place(PortKind::kTcp, endpoint);
+    return (tproxy ? "tproxy " : "") + ListeningSockets::key(PortKind::kTcp, endpoint);
   }
   Result<FileDescriptor> listen(const IpEndpoint& endpoint, bool shared) const {
     return tproxy ? listen_tproxy(endpoint, shared) : listen_tcp(endpoint, shared);
@@ -44,19 +45,8 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
   }
   std::vector<SocketsByPart> forwarded;
   for (std::size_t i = 0; i < profile_.forwards.size(); ++i) {
-    const Forward& forward = profile_.forwards[i];
-    const bool tproxy = forward.kind == ForwardKind::kTproxy;
-    Result<SocketsByPart> opened =
-        forward.kind == ForwardKind::kUdp
-            ? open_udp(forward, addresses.forwards[i], client_.forwards[i])
-            : open_listeners({forward.listen, addresses.forwards[i], tproxy}, inherited);
-    if (!opened) return Error{"forward " + listen_text(forward) + ": " + opened.error()};
-    if (tproxy)
-      for (const IpEndpoint& address : addresses.forwards[i])
-        if (Result<IpEndpoint> bound =
-                client_.parts.front()->listen_udp_tproxy(address, &client_.forwards[i]);
-            !bound)
-          return Error{"forward " + listen_text(forward) + ": " + bound.error()};
+    Result<SocketsByPart> opened = open_forward(i, addresses.forwards[i], inherited);
+    if (!opened) return Error{"forward " + listen_text(profile_.forwards[i]) + ": " + opened.error()};
     forwarded.push_back(std::move(*opened));
   }
   for (std::size_t slot = 0; slot < profile_.conn.value_or(kMaxAutoSessions); ++slot)
@@ -72,17 +62,41 @@ Result<bool> Tunnel::open_client(const TunnelAddresses& addresses, ListeningSock
   return true;
 }
 
-// The first worker has the entrance, and so its sessions have all flows. Returns no sockets: the entrance has
-// them.
-Result<Tunnel::SocketsByPart> Tunnel::open_udp(const Forward& forward,
-                                               const std::vector<IpEndpoint>& addresses,
-                                               ForwardCounters& counters) {
-  const std::optional<Socks5Address> target = destination_of(forward.target->host, forward.target->port_min);
-  if (!target) return Error{"SOCKS5 cannot carry the target's name"};
-  for (const IpEndpoint& address : addresses)
-    if (Result<IpEndpoint> bound = client_.parts.front()->listen_udp(address, *target, &counters); !bound)
-      return Error{bound.error()};
-  return SocketsByPart(client_.parts.size());
+// Returns the sockets that accept streams. Those for datagrams are the first worker's.
+Result<Tunnel::SocketsByPart> Tunnel::open_forward(std::size_t number,
+                                                   const std::vector<IpEndpoint>& addresses,
+                                                   ListeningSockets& inherited) {
+  const Forward& forward = profile_.forwards[number];
+  const bool tproxy = forward.kind == ForwardKind::kTproxy;
+  if (forward.kind == ForwardKind::kUdp || tproxy)
+    if (Result<bool> opened = open_udp(number, addresses, inherited); !opened) return Error{opened.error()};
+  if (forward.kind == ForwardKind::kUdp) return SocketsByPart(client_.parts.size());
+  return open_listeners({forward.listen, addresses, tproxy}, inherited);
+}
+
+// The first worker has the entrance, and so its sessions have all flows.
+Result<bool> Tunnel::open_udp(std::size_t number, const std::vector<IpEndpoint>& addresses,
+                              ListeningSockets& inherited) {
+  const Forward& forward = profile_.forwards[number];
+  std::optional<Socks5Address> target;
+  if (forward.target) {
+    target = destination_of(forward.target->host, forward.target->port_min);
+    if (!target) return Error{"SOCKS5 cannot carry the target's name"};
+  }
+  for (const IpEndpoint& address : addresses) {
+    const std::string key = (target ? "" : "tproxy ") + ListeningSockets::key(PortKind::kUdp, address);
+    std::vector<FileDescriptor> had = inherited.take(key);
+    const FlowSocket::Options options = flow_options(profile_);
+    Result<FlowSocket> socket = !had.empty() ? FlowSocket::adopt(std::move(had.front()), address, options)
+                                : target     ? FlowSocket::bind(address, options)
+                                             : FlowSocket::bind_tproxy(address, options);
+    if (!socket) return Error{socket.error()};
+    listened_.push_back({key, socket->fd(), nullptr});
+    Result<IpEndpoint> bound =
+        client_.parts.front()->listen_udp(std::move(*socket), target, &client_.forwards[number]);
+    if (!bound) return Error{bound.error()};
+  }
+  return true;
 }
 
 // One socket per worker on each TCP address, one for the first worker on a unix path.
@@ -111,17 +125,17 @@ Result<Tunnel::SocketsByPart> Tunnel::open_listeners(const ListenPlace& place, L
 }
 
 Result<FileDescriptor> Tunnel::open_unix_listener(const UnixPath& path, ListeningSockets& inherited) {
-  const std::string place = ListeningSockets::place(path);
-  std::vector<FileDescriptor> had = inherited.take(place);
+  const std::string key = ListeningSockets::key(path);
+  std::vector<FileDescriptor> had = inherited.take(key);
   if (!had.empty()) {
-    listened_.push_back({place, had.front().get(), inherited.file(place)});
+    listened_.push_back({key, had.front().get(), inherited.file(key)});
     return std::move(had.front());
   }
   Result<UnixAccess> access = unix_access(profile_, path);
   if (!access) return Error{access.error()};
   Result<FileDescriptor> listening = listen_unix(path, *access);
   if (!listening) return listening;
-  listened_.push_back({place, listening->get(), std::make_shared<SocketFile>(path)});
+  listened_.push_back({key, listening->get(), std::make_shared<SocketFile>(path)});
   return listening;
 }
 

@@ -1,5 +1,4 @@
 #include "daemon/tunnel/tunnel.h"
-#include "core/base/wipe.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -21,6 +20,7 @@
 #include "daemon/net/address.h"
 #include "daemon/net/port_probe.h"
 #include "daemon/system/free_memory.h"
+#include "daemon/tunnel/quota_writer.h"
 #include "daemon/worker/tunnel_sockets.h"
 
 namespace kcptun {
@@ -74,10 +74,10 @@ std::string no_memory_for_key(std::uint64_t needed, std::uint64_t free) {
 
 }  // namespace
 
-Tunnel::Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory)
-    : profile_(profile), threads_(threads), memory_(memory), key_(std::move(key)) {
+Tunnel::Tunnel(const Profile& profile, TunnelKeys keys, WorkerThreads& threads, MemoryQuota& memory)
+    : profile_(profile), threads_(threads), memory_(memory), keys_(std::move(keys)) {
   if (profile.qpp) qpp_ = std::make_unique<QppPads>(profile.key, profile.qpp_count);
-  wipe(profile_.key);  // only values derived from it are used from here on
+  wipe_keys(profile_);  // only values derived from them are used from here on
 }
 
 Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThreads& threads,
@@ -86,9 +86,14 @@ Result<std::unique_ptr<Tunnel>> Tunnel::make(const Profile& profile, WorkerThrea
     const auto free = free_memory();
     if (free && *free < needed) return Error{no_memory_for_key(needed, *free)};
   }
-  Result<MasterKey> key = MasterKey::derive(profile.key, profile.crypt);
-  if (!key) return Error{key.error()};
-  return std::unique_ptr<Tunnel>(new Tunnel(profile, std::move(*key), threads, memory));
+  Result<TunnelKeys> keys = TunnelKeys::derive(profile);
+  if (!keys) return Error{keys.error()};
+  std::unique_ptr<Tunnel> tunnel(new Tunnel(profile, std::move(*keys), threads, memory));
+  if (profile.quota_file.empty()) return tunnel;
+  Result<QuotaUses> uses = read_quota_file(profile.quota_file);
+  if (!uses) return Error{uses.error()};
+  tunnel->server_.accounts.load(std::move(*uses));
+  return tunnel;
 }
 
 // Workers are destroyed before their engines, and all workers before any engine: they may post to each
@@ -123,15 +128,15 @@ void Tunnel::add_loops(std::size_t first_thread) {
   for (std::size_t i = 0; i < engine_count(); ++i) {
     uv_loop_t& uv = threads_.uv((first_thread + i) % threads_.size());
     workers_.emplace_back().engine =
-        std::make_unique<Engine>(uv, link_settings(profile_), profile_.crypt, key_, qpp_.get());
+        std::make_unique<Engine>(uv, link_settings(profile_), keys_.make_suite(), qpp_.get());
     workers_.back().engine->context().memory = &memory_;
   }
 }
 
 void Tunnel::export_sockets(ListeningSockets& sockets) const {
   for (const Listened& one : listened_) {
-    sockets.add(one.place, one.fd);
-    if (one.file) sockets.add_file(one.place, one.file);
+    sockets.add(one.key, one.fd);
+    if (one.file) sockets.add_file(one.key, one.file);
   }
 }
 
@@ -150,7 +155,7 @@ Result<bool> Tunnel::open_server(const TunnelAddresses& addresses, ListeningSock
   for (IpEndpoint address : addresses.local) {
     const std::vector<std::uint16_t> ports =
         free_ports(address, port_max, PortKind::kUdp, [&inherited](const IpEndpoint& at) {
-          return inherited.has(ListeningSockets::place(PortKind::kUdp, at));
+          return inherited.has(ListeningSockets::key(PortKind::kUdp, at));
         });
     warn_of_taken_ports(profile_, address, ports);
     for (const std::uint16_t port : ports) {
@@ -187,8 +192,8 @@ Result<bool> Tunnel::listen_fake_tcp(const std::vector<IpEndpoint>& addresses,
 // without.
 Result<bool> Tunnel::listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
                                ListeningSockets& inherited) {
-  const std::string place = ListeningSockets::place(PortKind::kUdp, address);
-  std::vector<FileDescriptor> had = inherited.take(place);
+  const std::string key = ListeningSockets::key(PortKind::kUdp, address);
+  std::vector<FileDescriptor> had = inherited.take(key);
   had.resize(parts.size());  // a server has an engine on every thread, so the number is the same as before
   const bool shared = parts.size() > 1;
   if (shared && !had.back().valid())
@@ -196,14 +201,14 @@ Result<bool> Tunnel::listen_on(const IpEndpoint& address, std::span<ServerWorker
   for (std::size_t i = 0; i < parts.size(); ++i) {
     Result<int> listening = parts[i]->listen(address, shared, std::move(had[i]));
     if (!listening) return Error{listening.error()};
-    listened_.push_back({place, *listening, nullptr});
+    listened_.push_back({key, *listening, nullptr});
   }
   return true;
 }
 
 void Tunnel::apply(const Profile& next, const std::vector<IpEndpoint>* remote) {
   profile_ = next;
-  wipe(profile_.key);
+  wipe_keys(profile_);
   for (Worker& worker : workers_) {
     worker.engine->set_link_settings(link_settings(profile_));
     worker.part->apply_profile(remote);

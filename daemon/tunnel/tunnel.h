@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "config/profile.h"
-#include "core/crypt/suite.h"
 #include "core/stream/qpp.h"
 #include "daemon/client/client_worker.h"
 #include "daemon/engine/engine.h"
@@ -17,6 +16,7 @@
 #include "daemon/net/listening_sockets.h"
 #include "daemon/server/server_worker.h"
 #include "daemon/status/gathering.h"
+#include "daemon/worker/tunnel_keys.h"
 #include "daemon/worker/tunnel_worker.h"
 
 namespace kcptun {
@@ -32,8 +32,8 @@ struct TunnelTotals {
 /// first thread. Calls that access engines while the threads run say so.
 class Tunnel {
  public:
-  /// Derives the key and does nothing else. `threads` and `memory` outlive the tunnel. The error gives the
-  /// reason for which the key cannot be derived.
+  /// Derives the key and reads the quota-file. `threads` and `memory` outlive the tunnel. The error gives the
+  /// reason for which the key cannot be derived, or names the file.
   static Result<std::unique_ptr<Tunnel>> make(const Profile& profile, WorkerThreads& threads,
                                               MemoryQuota& memory);
   /// REQUIRES: all threads are stopped or have ended.
@@ -69,6 +69,9 @@ class Tunnel {
   void add_to(const std::shared_ptr<StatusCollector>& gathering, std::size_t number);
 
   const Profile& profile() const { return profile_; }
+  const UserAccounts& accounts() const { return server_.accounts; }
+  /// In place of what the quota-file said. REQUIRES: no engine runs yet.
+  void load_accounts(QuotaUses uses) { server_.accounts.load(std::move(uses)); }
   std::size_t loops() const { return workers_.size(); }
 
  private:
@@ -80,15 +83,17 @@ class Tunnel {
   };
   struct TotalsCollection;
 
-  Tunnel(const Profile& profile, MasterKey key, WorkerThreads& threads, MemoryQuota& memory);
+  Tunnel(const Profile& profile, TunnelKeys keys, WorkerThreads& threads, MemoryQuota& memory);
   void add_loops(std::size_t first_thread);
   void ask(const std::shared_ptr<TotalsCollection>& gathering, std::size_t index);
   Result<bool> open_client(const TunnelAddresses& addresses, ListeningSockets& inherited);
   using SocketsByPart = std::vector<std::vector<FileDescriptor>>;
   struct ListenPlace;
   Result<SocketsByPart> open_listeners(const ListenPlace& place, ListeningSockets& inherited);
-  Result<SocketsByPart> open_udp(const Forward& forward, const std::vector<IpEndpoint>& addresses,
-                                 ForwardCounters& counters);
+  Result<SocketsByPart> open_forward(std::size_t number, const std::vector<IpEndpoint>& addresses,
+                                     ListeningSockets& inherited);
+  Result<bool> open_udp(std::size_t number, const std::vector<IpEndpoint>& addresses,
+                        ListeningSockets& inherited);
   Result<FileDescriptor> open_unix_listener(const UnixPath& path, ListeningSockets& inherited);
   Result<bool> open_server(const TunnelAddresses& addresses, ListeningSockets& inherited);
   Result<bool> listen_on(const IpEndpoint& address, std::span<ServerWorker* const> parts,
@@ -100,7 +105,7 @@ class Tunnel {
   Profile profile_;  // without the key; workers reference it; changes only while all threads are stopped
   WorkerThreads& threads_;
   MemoryQuota& memory_;
-  MasterKey key_;
+  TunnelKeys keys_;
   std::unique_ptr<QppPads> qpp_;
   std::unique_ptr<Firewall> firewall_;        // tcp mode
   std::vector<FirewallRule> firewall_rules_;  // of a server
@@ -109,7 +114,7 @@ class Tunnel {
   std::vector<Worker> workers_;
   std::size_t first_thread_ = 0;  // thread of the first worker
   struct Listened {
-    std::string place;                 // key of ListeningSockets::place()
+    std::string key;                   // of ListeningSockets
     int fd;                            // owned by a worker's socket, which lives as long
     std::shared_ptr<SocketFile> file;  // of a unix socket; shared with the tunnel that replaces this one
   };

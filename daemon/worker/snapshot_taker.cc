@@ -113,7 +113,7 @@ void take_streams(const Session& session, SessionSnapshot& to) {
     return std::pair(b->traffic().total(), a->sid()) < std::pair(a->traffic().total(), b->sid());
   });
   for (const Connection* connection : connections)
-    to.open_streams.push_back({connection->sid(), connection->traffic(), connection->waiting()});
+    to.open_streams.push_back({connection->sid(), connection->traffic(), connection->backlog_bytes()});
 }
 
 }  // namespace
@@ -122,6 +122,7 @@ SessionSnapshot snapshot_session(const SessionView& view) {
   const Session& session = *view.session;
   SessionSnapshot snapshot;
   snapshot.peer = view.peer;
+  snapshot.user = view.user;
   snapshot.conv = session.link().conv();
   snapshot.remote = to_string(session.path().remote);
   snapshot.traffic = session.traffic();

@@ -12,6 +12,7 @@ namespace kcptun {
 struct SessionView {
   const Session* session;
   PeerSnapshot peer;
+  std::string user{};  // of a server with users
 };
 
 /// One session. Call it on the session's thread.

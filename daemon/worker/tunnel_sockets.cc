@@ -1,6 +1,7 @@
 #include "daemon/worker/tunnel_sockets.h"
 
 #include <errno.h>
+#include <sodium.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +15,12 @@ namespace kcptun {
 
 std::uint16_t random_port(const HostPort& server, Random& random) {
   return static_cast<std::uint16_t>(server.port_min + random.below(server.port_max - server.port_min + 1u));
+}
+
+SessionName new_session_name(Random& random) {
+  std::uint64_t session = 0;
+  randombytes_buf(&session, sizeof session);
+  return {random.next32(), session};
 }
 
 Path path_from(const DatagramSocket& socket, const IpEndpoint& remote) {

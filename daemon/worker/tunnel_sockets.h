@@ -19,6 +19,9 @@ namespace kcptun {
 LinkSettings link_settings(const Profile& profile);
 /// One of the server's ports, chosen at random from its range for each session.
 std::uint16_t random_port(const HostPort& server, Random& random);
+/// The names of a new session. The session's id comes from the system's generator, so that who holds the
+/// shared key cannot predict it.
+SessionName new_session_name(Random& random);
 /// The path from a client's socket to `remote`.
 Path path_from(const DatagramSocket& socket, const IpEndpoint& remote);
 /// True if packets to the path's peer would now leave from another address. False without a route: the caller

@@ -40,6 +40,7 @@ GONE = {
     "Greeting Pulse": "Handshake, Watchdog",
     "kBroken fewest_empty_ deal_ahead learn_una": "kReset, min_empty_, assign_next, handle_una",
     "culprit behind_secret stranger_error is_left_alone": "conflicting_option, last_flag_is_secret, unexpected_error, is_unset_or_auto",
+    "fell_back_gso judge_unanswered stale_ports_ now_gone sessions_gone_": "gso_fallbacks, check_unanswered, closed indexes, ended",
     "for_a_while turns_of black_out dark_until_": "run_for, iterations_of, drop_until",
     "Conversation ConversationId ConversationRegistry ConversationDirectory conversations_": "session (docs/architecture.md)",
 }

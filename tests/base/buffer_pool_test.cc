@@ -25,7 +25,7 @@ TEST_CASE("buffers are aligned, of the size asked for, and do not overlap") {
         std::all_of(buffer, buffer + pool.buffer_size(), [i](std::uint8_t b) { return b == (i & 0xff); }));
   }
   CHECK(pool.in_use() == 500);
-  for (std::uint8_t* buffer : buffers) pool.give(buffer);
+  for (std::uint8_t* buffer : buffers) pool.put(buffer);
   CHECK(pool.in_use() == 0);
 }
 
@@ -38,7 +38,7 @@ TEST_CASE("a pool gives its memory back when told twice that it is idle") {
   Random random(1);
   for (std::size_t i = buffers.size(); i > 1; --i)
     std::swap(buffers[i - 1], buffers[random.below(static_cast<std::uint32_t>(i))]);
-  for (std::uint8_t* buffer : buffers) pool.give(buffer);
+  for (std::uint8_t* buffer : buffers) pool.put(buffer);
   pool.trim();  // they were needed since the last time
   CHECK(pool.held_bytes() >= 1000 * 1500);
   pool.trim();
@@ -57,12 +57,12 @@ TEST_CASE("taking and giving in any order never hands out a buffer twice") {
     } else if (!out.empty()) {
       auto it = out.lower_bound(*out.begin() + random.next() % 1000000);
       if (it == out.end()) it = out.begin();
-      pool.give(*it);
+      pool.put(*it);
       out.erase(it);
     }
     REQUIRE(pool.in_use() == out.size());
   }
-  for (std::uint8_t* buffer : out) pool.give(buffer);
+  for (std::uint8_t* buffer : out) pool.put(buffer);
 }
 
 TEST_CASE("trimming a pool that is in use frees what is not, and harms nothing that is") {

@@ -231,6 +231,7 @@ class Case:
     flags: tuple               # for both programs of either pair
     client_flags: tuple = ()
     subjects: tuple = PAIRS
+    own_flags: tuple = ()      # for our pair in place of `flags`: what Debian's does not have
 
     def target(self, setting):
         return pingpong_target(setting)
@@ -243,7 +244,8 @@ class Case:
             else:
                 client, server = (ALL_PARITY if "--ds" in self.flags and program in setting.ours else ()
                                   for program in programs)
-                way = t.Tunnel(*programs, [*self.flags, "--quiet"], client_args=(*self.client_flags, *client),
+                flags = self.own_flags if self.own_flags and set(programs) <= set(setting.ours) else self.flags
+                way = t.Tunnel(*programs, [*flags, "--quiet"], client_args=(*self.client_flags, *client),
                                server_args=server, target_name=f"{t.HOST}:{port}")
             with way:
                 try:
@@ -367,6 +369,9 @@ CASES = (
     Bulk("aes-128-down", "aes-128, FEC 10/3, 1 stream down", AES_128, iperf=("-R",)),
     Bulk("salsa20", "salsa20, FEC 10/3", ("--crypt", "salsa20", *TUNED, *FEC)),
     Bulk("aes", "aes (the default), FEC 10/3", ("--crypt", "aes", *TUNED, *FEC)),
+    Bulk("aes-128-gcm", "aes-128-gcm, FEC 10/3, beside Debian's with aes-128", AES_128,
+         own_flags=("--crypt", "aes-128-gcm", *TUNED, *FEC)),
+    Bulk("noise", "noise, FEC 10/3, beside Debian's with aes-128", AES_128, own_flags=("--crypt", "noise", *TUNED, *FEC)),
     Bulk("none-no-fec", "none, no FEC", ("--crypt", "none", *TUNED, *NO_FEC)),
     Bulk("parallel-8-conn-4", "8 parallel streams, conn 4, aes-128, FEC 10/3", AES_128, ("--conn", "4"),
          iperf=("-P", "8")),

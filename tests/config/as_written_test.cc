@@ -100,7 +100,7 @@ TEST_CASE("A client without a server's address is told so, and which fields were
   CHECK(
       started(
           run_json(
-              R"({"key": "0123456789abcdef", "tunnels": [{"name": "a"}, {"name": "b", "remoteaddr": "h:1"}]})"))
+              R"({"key": "0123456789abcdef", "tunnels": [{"name": "a", "localaddr": ":1"}, {"name": "b", "remoteaddr": "h:1"}]})"))
           .warnings == Lines{"tunnel a: " + example});
   CHECK(started(run_flags({"--key", "0123456789abcdef", "-r", "vps:29900"})).warnings.empty());
   CHECK(started(run_flags({"--key", "0123456789abcdef"}, Role::kServer)).warnings.empty());

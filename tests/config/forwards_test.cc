@@ -251,7 +251,13 @@ TEST_CASE("The uplink's options are plain values that are checked") {
   CHECK(refusal_line(run_flags({"--fwmark", "4294967295"})) == "not refused");
   CHECK(refusal_line(run_flags({"--fwmark", "4294967296"})) ==
         "kcptun-client: --fwmark 4294967296: out of range 0..4294967295");
-  for (const char* flag : {"--bind=::1", "--interface=lo", "--fwmark=1"})
+  CHECK(profile_of(run_flags({})).hop == Duration(0));
+  CHECK(profile_of(run_flags({"--hop", "86400"})).hop == std::chrono::hours(24));
+  for (const char* bad : {"-1", "86401"})
+    CHECK(refusal_line(run_flags({"--hop", bad})) ==
+          "kcptun-client: --hop " + std::string(bad) + ": out of range 0..86400");
+  CHECK(refusal_line(run_flags({"--hop=0", "--tcp"})) == "not refused");
+  for (const char* flag : {"--bind=::1", "--interface=lo", "--fwmark=1", "--hop=1"})
     CHECK(
         refusal_line(run_flags({flag, "--tcp"})).ends_with("cannot be with tcp, whose sockets are raw ones"));
 }

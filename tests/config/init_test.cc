@@ -9,6 +9,8 @@
 namespace kcptun::test {
 namespace {
 
+const std::string kRandom(43, 'A');  // as --genkey prints
+
 InitPair asked(std::vector<std::string> arguments, Role role = Role::kServer) {
   const auto command = run_flags(std::move(arguments), role);
   INFO(refusal_line(command));
@@ -17,7 +19,7 @@ InitPair asked(std::vector<std::string> arguments, Role role = Role::kServer) {
 }
 
 ProfilePair pair_of(const InitPair& init) {
-  const auto made = make_pair_of(init, {.key = "generated-key", .own_host = "2001:db8::7"});
+  const auto made = make_pair_of(init, {.key = kRandom, .own_host = "2001:db8::7"});
   REQUIRE(std::holds_alternative<ProfilePair>(made));
   return std::get<ProfilePair>(made);
 }
@@ -43,8 +45,8 @@ TEST_CASE("Both profiles of a pair start as they are, without a warning, and agr
   check_agreement(pair);
   const auto server = profile_in(pair.server);
   const auto client = profile_in(pair.client);
-  CHECK(server.key == "generated-key");
-  CHECK(server.crypt == Cipher::kAes128Gcm);
+  CHECK(server.key == "raw256:" + kRandom);
+  CHECK(server.crypt == Cipher::kNoise);
   CHECK(std::get<HostPort>(server.remote) == HostPort{"127.0.0.1", 80, 80});
   CHECK(std::get<HostPort>(client.remote) == HostPort{"2001:db8::7", 4000, 4000});
   CHECK(std::get<HostPort>(client.local_address) == HostPort{"127.0.0.1", 12948, 12948});

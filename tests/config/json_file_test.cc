@@ -43,7 +43,7 @@ const std::string kServerExample = R"({"listen": ":2000", "target": "127.0.0.1:9
   "pprof":false, "quiet":false, "tcp":false})";
 
 const std::vector<std::string> kPlaceholder{
-    "the key is a placeholder that documents print: --genkey prints a good one"};
+    "the key is a placeholder that documents or --check print: --genkey prints a good one"};
 
 TEST_CASE("kcptun's example for the client runs unchanged") {
   const auto command = run_json(kClientExample);
@@ -286,7 +286,7 @@ TEST_CASE(
     "Each tunnel of a file is a profile: its own fields over those beside them, over flags and defaults") {
   const auto command = run({.arguments = {"-c", "x.json", "--mtu", "1200", "--conn", "3"},
                             .files = {{"x.json", R"({"mtu": 1300, "key": "k", "tunnels": [
-                              {"name": "home"}, {"name": "office-2", "mtu": 1400, "key": "other"}]})"}}});
+                              {"name": "home", "localaddr": ":1"}, {"name": "office-2", "mtu": 1400, "key": "other"}]})"}}});
   const auto& tunnels = started(command).tunnels;
   REQUIRE(tunnels.size() == 2);
   CHECK(started(command).several);
@@ -337,16 +337,46 @@ TEST_CASE(
     CHECK(line.starts_with("kcptun-client: " + expected));
     CHECK(line.find('\n') == std::string::npos);
   }
+  CHECK(refusal_line(
+            run_json(R"({"quota-file": "q", "tunnels": [{"name": "a"}, {"name": "b"}]})", Role::kServer)) ==
+        R"(kcptun-server: x.json: field "quota-file": "q" is written by tunnels[0] (a) too)");
   CHECK(refusal_line(run({.arguments = {"-c", "f", "--name", "x"},
                           .files = {{"f", R"({"tunnels": [{"name": "a"}]})"}}}))
             .find("--name x: names one tunnel") != std::string::npos);
+}
+
+TEST_CASE("Two tunnels of a file that listen on one address are one clear error") {
+  const auto clash = [](const std::string& a, const std::string& b, Role role = Role::kClient) {
+    return refusal_line(run_json(
+        R"({"key": "k", "tunnels": [{"name": "a", )" + a + R"(}, {"name": "b", )" + b + "}]}", role));
+  };
+  const std::string one = R"("localaddr": "127.0.0.1:7000")", other = R"("localaddr": "127.0.0.1:7001")";
+  CHECK(
+      clash(one, one) ==
+      R"(kcptun-client: x.json: tunnels[1] (b): field "localaddr": "127.0.0.1:7000" is where tunnels[0] (a) listens)");
+  CHECK(
+      clash(R"("localaddr": "/run/k")", R"("localaddr": "/run/k")").find("is where tunnels[0] (a) listens") !=
+      std::string::npos);
+  CHECK(clash(R"("listen": ":7-9")", R"("listen": ":7-9")", Role::kServer)
+            .find(R"(field "listen": ":7-9" is)") != std::string::npos);
+  const std::string forward = R"("forwards": [{"listen": "tcp://127.0.0.1:7000", "target": "tcp://h:1"}])";
+  CHECK(clash(one, other + "," + forward).find("listens where tunnels[0] (a) does: tcp://127.0.0.1:7000") !=
+        std::string::npos);
+  // Each of these can be had, or only the kernel can tell.
+  const std::string udp = R"("forwards": [{"listen": "udp://127.0.0.1:7000", "target": "udp://h:1"}])";
+  CHECK(clash(one, other + "," + udp) == "not refused");
+  CHECK(clash(one, R"("localaddr": ":7000")") == "not refused");
+  CHECK(clash(R"("localaddr": "127.0.0.1:0")", R"("localaddr": "127.0.0.1:0")") == "not refused");
 }
 
 TEST_CASE("1024 tunnels are taken and 1025 are not") {
   const auto file = [](int count) {
     std::string text = R"({"key": "k", "tunnels": [)";
     for (int i = 0; i < count; ++i)
-      text.append(i ? "," : "").append(R"({"name": ")").append(std::to_string(i)).append("\"}");
+      text.append(i ? "," : "")
+          .append(R"({"name": ")")
+          .append(std::to_string(i))
+          .append("\", \"localaddr\": \":0\"}");
     return text.append("]}");
   };
   CHECK(started(run_json(file(1024))).tunnels.size() == 1024);
@@ -355,8 +385,8 @@ TEST_CASE("1024 tunnels are taken and 1025 are not") {
 }
 
 TEST_CASE("Warnings about a tunnel say which") {
-  const auto command =
-      run_json(R"({"tunnels": [{"name": "a", "mtuu": 5}, {"name": "b", "key": "k", "key": "k"}]})");
+  const auto command = run_json(
+      R"({"tunnels": [{"name": "a", "localaddr": ":1", "mtuu": 5}, {"name": "b", "key": "k", "key": "k"}]})");
   const auto warnings = warnings_of(command);
   REQUIRE(warnings.size() == 3);
   CHECK(warnings[0] == R"(x.json: tunnels[0] (a): unknown field "mtuu" is ignored (did you mean "mtu"?))");
@@ -366,7 +396,7 @@ TEST_CASE("Warnings about a tunnel say which") {
 
 TEST_CASE("--check prints all tunnels as a file that says the same, with the keys hidden") {
   const std::string text =
-      R"({"key": "secret", "threads": 2, "tunnels": [{"name": "a"}, {"name": "b", "mtu": 1400}]})";
+      R"({"key": "secret", "threads": 2, "tunnels": [{"name": "a", "localaddr": ":1"}, {"name": "b", "mtu": 1400}]})";
   const auto command = run({.arguments = {"--check", "-c", "f"}, .files = {{"f", text}}});
   const std::string shown = printed(command);
   CHECK(shown.find("secret") == std::string::npos);

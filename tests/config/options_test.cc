@@ -147,17 +147,17 @@ TEST_CASE("kcptun's names and defaults are all there") {
     "smuxver": 2, "smuxbuf": "auto", "framesize": 8192, "streambuf": "auto", "keepalive": 10, "closewait": 0,
     "name": "", "log": "", "log-level": "info", "log-format": "text", "log-utc": false, "snmplog": "", "snmpperiod": 60, "quiet": false, "tcp": false, "pprof": false,
     "status": "", "status-token": "", "threads": 0, "memory": 0,
-    "key-file": "", "user": "", "max-streams": 65536,
-    "forwards": [], "reverses": [], "bind": "", "interface": "", "fwmark": 0})json");
+    "key-file": "", "private-key": "", "private-key-file": "", "server-key": "", "user": "", "max-streams": 65536,
+    "forwards": [], "reverses": [], "bind": "", "interface": "", "fwmark": 0, "hop": 0})json");
   CHECK(check == client);
   auto server = client;
   for (const auto* field :
        {"localaddr", "localaddr-mode", "localaddr-group", "remoteaddr", "conn", "autoexpire", "scavengettl",
-        "forwards", "reverses", "bind", "interface", "fwmark"})
+        "forwards", "reverses", "server-key", "bind", "interface", "fwmark", "hop"})
     server.erase(field);
   server.update(nlohmann::json::parse(
       R"({"listen": ":29900", "target": "127.0.0.1:12948", "allow": [], "deny": [], "allow-listen": [], "proxy-protocol": "off",
-          "closewait": 30, "public-address": "",
+          "closewait": 30, "public-address": "", "users": [], "users-file": "", "quota-file": "",
           "max-sessions": 32768})"));
   CHECK(fields_of(printed(run_flags({"--check"}, Role::kServer))) == server);
 }

@@ -130,7 +130,7 @@ TEST_CASE("A tunnel whose port another one is to have begins anew elsewhere; els
 
 TEST_CASE("What is of the process is told once, not for each tunnel") {
   const auto file = [](const std::string& more) {
-    return R"({"key": "k", )" + more + R"("tunnels": [{"name": "a"}, {"name": "b"}]})";
+    return R"({"key": "k", )" + more + R"("tunnels": [{"name": "a", "listen": ":1"}, {"name": "b"}]})";
   };
   const auto plan = planned(file(""), file(R"("log-level": "error", "threads": 3, )"));
   REQUIRE(plan.process_changes.size() == 2);
@@ -143,8 +143,8 @@ TEST_CASE("What is of the process is told once, not for each tunnel") {
 }
 
 TEST_CASE("One tunnel becomes several, and the one of its name is kept") {
-  const auto plan =
-      planned(R"({"key": "k", "name": "a"})", R"({"key": "k", "tunnels": [{"name": "b"}, {"name": "a"}]})");
+  const auto plan = planned(R"({"key": "k", "name": "a"})",
+                            R"({"key": "k", "tunnels": [{"name": "b", "listen": ":1"}, {"name": "a"}]})");
   REQUIRE(plan.kept.size() == 1);
   CHECK(plan.kept[0].next.profile.name == "a");
   CHECK(plan.added.size() == 1);

@@ -1,4 +1,5 @@
 #include "tests/crypt/paths.h"
+#include "tests/support/vectors.h"
 
 using namespace kcptun;
 using namespace kcptun::test;
@@ -144,22 +145,57 @@ TEST_CASE("packets longer than any datagram still seal and open alike by every p
   }
 }
 
-TEST_CASE("GCM of every body size is the same by every path") {
+TEST_CASE("GCM of every size of text and associated data is the same by every path") {
   Random random(5);
-  const auto portable = make_gcm(test_key().bytes().first(16), GcmPath::kPortable);
+  const std::size_t key_size = GENERATE(std::size_t{16}, std::size_t{32});
+  const auto portable = make_gcm(test_key().bytes().first(key_size), GcmPath::kPortable);
   for (const auto& [path, name] : kGcmPaths) {
     if (!cpu_can(path)) continue;
-    const auto cipher = make_gcm(test_key().bytes().first(16), path);
-    for (std::size_t size = 28; size < 2200; size += size < 700 ? 1 : 13) {
-      INFO(name << ", " << size << " bytes");
+    const auto cipher = make_gcm(test_key().bytes().first(key_size), path);
+    for (std::size_t size = kGcmTag; size < 2200; size += size < 700 ? 1 : 13) {
       const Buffer plain = random_bytes(random, size);
+      const Buffer nonce = random_bytes(random, 16);
+      const std::size_t associated_size =
+          size == 20 ? GcmCipher::kMaxAssociated : size % 2 * random.below(200);
+      const Buffer associated = random_bytes(random, associated_size);
+      INFO(name << ", " << size << " bytes, " << associated.size() << " associated");
       Buffer expected = plain;
-      portable->seal(expected);
+      portable->seal(nonce.data(), associated, expected);
       Buffer sealed = plain;
-      cipher->seal(sealed);
+      cipher->seal(nonce.data(), associated, sealed);
       REQUIRE(sealed == expected);
-      REQUIRE(cipher->open(sealed));
-      REQUIRE(std::equal(plain.begin(), plain.end() - 16, sealed.begin()));
+      if (!associated.empty()) {
+        Buffer other = associated;
+        other[random.below(static_cast<std::uint32_t>(other.size()))] ^= 1;
+        Buffer forged = sealed;
+        REQUIRE_FALSE(cipher->open(nonce.data(), other, forged));
+      }
+      REQUIRE(cipher->open(nonce.data(), associated, sealed));
+      REQUIRE(std::equal(plain.begin(), plain.end() - kGcmTag, sealed.begin()));
     }
+  }
+}
+
+TEST_CASE("AES-256-GCM seals test case 16 of its specification's authors to its bytes") {
+  const Buffer key = from_hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
+  Buffer nonce = from_hex("cafebabefacedbaddecaf888");
+  nonce.resize(16);
+  const Buffer associated = from_hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+  Buffer message = from_hex(
+      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aed"
+      "f5aa0de657"
+      "ba637b39");
+  message.resize(message.size() + kGcmTag);
+  const Buffer sealed = from_hex(
+      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e"
+      "6393ba7a0a"
+      "bcc9f662"
+      "76fc6ece0f4e1768cddf8853bb2d551b");
+  for (const auto& [path, name] : kGcmPaths) {
+    if (!cpu_can(path)) continue;
+    INFO(name);
+    Buffer copy = message;
+    make_gcm(key, path)->seal(nonce.data(), associated, copy);
+    CHECK(copy == sealed);
   }
 }

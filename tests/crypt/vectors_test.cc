@@ -135,7 +135,7 @@ TEST_CASE("every path seals the recorded GCM packets to the recorded bytes when 
       for (std::size_t i = 0; i < buffers.size(); ++i) {
         std::copy(r.plain[i].begin(), r.plain[i].end(), buffers[i].begin() + 12);
         std::fill(buffers[i].end() - 16, buffers[i].end(), std::uint8_t{0});
-        cipher->seal(buffers[i]);
+        cipher->seal(buffers[i].data(), {}, MutableBytes(buffers[i]).subspan(kGcmNonce));
       }
       CHECK(buffers == r.sealed);
     }

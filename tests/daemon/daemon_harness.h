@@ -36,6 +36,7 @@
 #include "daemon/net/address.h"
 #include "daemon/net/udp_socket.h"
 #include "daemon/system/file_descriptor.h"
+#include "daemon/worker/tunnel_keys.h"
 
 namespace kcptun::test {
 
@@ -259,12 +260,11 @@ using OwnedEngine = std::unique_ptr<Engine, CloseEngine>;
 
 inline OwnedEngine make_engine(const Profile& profile) {
   static const Prepared prepared;
-  const MasterKey key(profile.key);
   LinkSettings settings = profile.link;
   settings.rate_limit = profile.ratelimit;
   Result<std::unique_ptr<UvLoop>> uv = UvLoop::open();
   if (!uv) FAIL(uv.error());
-  auto* engine = new Engine((*uv)->get(), settings, profile.crypt, key, nullptr);
+  auto* engine = new Engine((*uv)->get(), settings, TunnelKeys::derive(profile)->make_suite(), nullptr);
   return {engine, CloseEngine{std::move(*uv)}};
 }
 
@@ -302,9 +302,9 @@ class Peer {
     std::map<std::uint32_t, Stream> streams;
   };
 
-  Peer(Role role, const LinkSettings& settings, UdpSocket socket)
+  Peer(Role role, const LinkSettings& settings, UdpSocket socket, std::uint32_t conv = 0x11223344)
       : role_(role), context_(settings), socket_(std::move(socket)) {
-    if (role == Role::kClient) open(0x11223344, {socket_.remote(), socket_.local(), 0});
+    if (role == Role::kClient) open(conv, {socket_.remote(), socket_.local(), 0});
   }
 
   ~Peer() { conversations.clear(); }  // before the context that they use
@@ -314,8 +314,8 @@ class Peer {
     return *conversations.begin()->second;
   }
   /// Client only. Returns the sid of a new stream.
-  std::uint32_t open_stream() {
-    const std::uint32_t sid = only().link.open_stream().value();
+  std::uint32_t open_stream(StreamKind kind = StreamKind::kPlain) {
+    const std::uint32_t sid = only().link.open_stream(kind).value();
     only().streams[sid];
     return sid;
   }
@@ -390,7 +390,7 @@ class Peer {
       more = link.poll_transmit(clock_now(), conversation.path, batch_);
       for (std::size_t at = 0; at < batch_.size();) {
         const UdpSocket::SendResult result = socket_.send(batch_, at);
-        at += result.taken;
+        at += result.consumed;
       }
       batch_.clear();
     }

@@ -179,6 +179,16 @@ TEST_CASE("a name is resolved only if a rule could permit it") {
   CHECK_FALSE(may("*", "*", "a.test"));
 }
 
+TEST_CASE("a name in another spelling than rules have is not resolved, so that no rule is got past") {
+  const DialRules by = rules("*", "db.example");
+  CHECK(DialPolicy(by).may_resolve(named("_srv.other-1.example.")));
+  for (const char* name : {"db.example..", ".db.example", "db..example", "d\\b.example", "\\100b.example",
+                           "db.example%eth0", "db.example/", "db@example", "*.example"}) {
+    INFO(name);
+    CHECK_FALSE(DialPolicy(by).may_resolve(named(name)));
+  }
+}
+
 TEST_CASE("a '*' in a pattern stands for any characters, or none") {
   for (const char* name : {"a.example", ".example", "a.b.example"}) CHECK(matches_pattern("*.example", name));
   for (const char* name : {"example", "a.example.com", "aexample"})

@@ -10,11 +10,13 @@
 #include "daemon/server/server_worker.h"
 #include "daemon/server/udp_flow.h"
 #include "tests/daemon/daemon_harness.h"
+#include "tests/daemon/udp_app.h"
 
 namespace kcptun {
 namespace {
 
 using test::loopback;
+using test::UdpApp;
 
 constexpr std::uint32_t kBoth = kRequestStreams | kDatagramPackets;
 
@@ -27,35 +29,6 @@ struct Rules final : FlowPolicy {
   bool resolves = true;
   bool allowed = true;
   mutable std::vector<IpEndpoint> asked;
-};
-
-/// An application's socket.
-class UdpApp {
- public:
-  explicit UdpApp(bool echoes = false)
-      : socket_(std::move(FlowSocket::bind(loopback()).value())), echoes_(echoes) {}
-  IpEndpoint address() const { return socket_.local(); }
-  void send(const IpEndpoint& to, const std::string& bytes) {
-    socket_.queue(to, Bytes(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-    socket_.flush();
-  }
-  void step() {
-    for (auto arrived = socket_.receive(arena_); !arrived.empty(); arrived = socket_.receive(arena_)) {
-      for (const FlowDatagramView& datagram : arrived) {
-        heard.emplace_back(datagram.payload.begin(), datagram.payload.end());
-        from = datagram.from;
-        if (echoes_) socket_.queue(datagram.from, datagram.payload);
-      }
-      socket_.flush();
-    }
-  }
-  std::vector<std::string> heard;
-  IpEndpoint from;
-
- private:
-  FlowSocket socket_;
-  FlowArena arena_;
-  bool echoes_;
 };
 
 /// Reads the request of a stream and replaces itself by a flow.
@@ -215,6 +188,12 @@ TEST_CASE("datagrams of every size reach their destination and come back, in pac
     REQUIRE(rig.world.until([&] { return rig.app.heard.size() == sent.size(); }));
     CHECK(rig.app.heard.back() == sent.back());
   }
+  std::uint64_t total = 0;
+  for (const std::string& bytes : sent) total += bytes.size();
+  for (const End* end : {&rig.client, &rig.server}) {
+    CHECK(end->session->traffic().sent == total);
+    CHECK(end->session->traffic().received == total);
+  }
   CHECK(rig.app.from == rig.entrance->local());
   CHECK(rig.entrance->flows() == 1);
   CHECK(rig.server.share.flows == 1);
@@ -355,7 +334,8 @@ TEST_CASE("the client's worker gives each flow a session, and dials one at need"
       std::make_unique<ClientWorker>(profile, *engine, shared, std::vector{loopback(server.local.port)});
   shared.parts = {worker.get()};
   worker->add_slot(0);
-  Result<IpEndpoint> entrance = worker->listen_udp(loopback(), socks5_endpoint(echo.address()));
+  Result<IpEndpoint> entrance =
+      worker->listen_udp(std::move(FlowSocket::bind(loopback()).value()), socks5_endpoint(echo.address()));
   REQUIRE(entrance);
   world.add(*server.engine);
   world.add(*engine);

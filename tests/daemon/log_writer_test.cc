@@ -135,11 +135,14 @@ TEST_CASE("what the system refuses to take is counted, once, and nothing spins",
 TEST_CASE("a log that follows another writes after it, and waits no longer than it is told", "[log]") {
   Piped pipe;
   REQUIRE(pipe.writer->start().ok());
-  pipe.writer->append(line(0));
-  for (std::size_t i = 1; i < 200; ++i) pipe.writer->append(line(i));
+  std::string lines;
+  for (std::size_t i = 0; i < 200; ++i) lines += line(i);
+  pipe.writer->append(lines);
+  pollfd begun{pipe.read.get(), POLLIN, 0};
+  REQUIRE(poll(&begun, 1, 20'000) == 1);  // its thread is writing all of them
   LogWriter next(FileDescriptor(fcntl(pipe.read.get(), F_DUPFD_CLOEXEC, 0)), notice());  // not writable
   REQUIRE(next.start().ok());
-  next.follow(*pipe.writer, milliseconds(10));
+  next.start_after(*pipe.writer, milliseconds(10));
   next.append("refused\n");
   CHECK(next.finish(kAnswerTimeout));  // the other writer is blocked all the time
   CHECK(pipe.until(line(199)).ends_with(line(199)));

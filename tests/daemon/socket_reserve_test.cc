@@ -73,14 +73,14 @@ TEST_CASE("a session dialled after the privilege is gone has the buffers of the 
                           CHECK(socket->send_buffer_bytes() == wanted);
                           CHECK(socket->local().port != port);  // each session has its own port
                           port = socket->local().port;
-                          reserve.take_back(socket->fd());
+                          reserve.reclaim(socket->fd());
                           CHECK(reserve.size() == 2);
                         }
                         // A socket opened now has no larger buffers and is not kept.
                         Result<UdpSocket> plain = UdpSocket::connect(server->local(), options);
                         REQUIRE(plain);
                         CHECK(plain->receive_buffer_bytes() < wanted);
-                        reserve.take_back(plain->fd());
+                        reserve.reclaim(plain->fd());
                         CHECK(reserve.size() == 2);
                       });
 }

@@ -215,19 +215,20 @@ TEST_CASE("beyond 128 lookups at once a request with a name fails, and one with 
   const test::OwnedEngine engine = test::make_engine(profile);
   test::World world;
   world.add(*engine);
-  RequestTargets targets(*engine, profile.dial_rules);
+  RequestTotals totals;
+  RequestTargets targets(*engine, profile.dial_rules, totals);
   const auto reply_with = [&](std::size_t lookups, const std::string& request) {
-    targets.lookups = lookups;
+    totals.lookups = lookups;
     std::optional<StreamRequest::Outcome> outcome;
     StreamRequest asked(targets, RequestReader::Accepted::kSocks5,
                         [&](StreamRequest::Outcome made) { outcome = std::move(made); });
     const std::string bytes = kGreeting + request;
     asked.handle_input({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
     REQUIRE(world.until([&] { return outcome.has_value(); }));
-    CHECK(targets.lookups == lookups);
+    CHECK(totals.lookups == lookups);
     return outcome->reply.at(1);
   };
-  constexpr std::size_t kFull = RequestTargets::kMaxLookups;
+  constexpr std::size_t kFull = RequestTotals::kMaxLookups;
   CHECK(reply_with(kFull, to_name("nobody.invalid", 80)) == 1);
   CHECK(reply_with(kFull - 1, to_name("nobody.invalid", 80)) == 4);
   CHECK(reply_with(kFull, to_loopback(test::closed_port())) == 5);

@@ -147,7 +147,7 @@ TEST_CASE("sequence numbers follow what is sent and what arrives, over their wra
   TcpSequence sequence(0xffffff00, 0xfffffff0);
   CHECK(sequence.take(0x100) == 0xffffff00);
   CHECK(sequence.take(10) == 0);
-  sequence.give_back(10);
+  sequence.undo_take(10);
   CHECK(sequence.take(20) == 0);
   std::vector<std::uint8_t> payload(0x20);
   TcpSegment segment;

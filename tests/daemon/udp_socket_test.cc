@@ -94,7 +94,7 @@ std::size_t send_all(UdpSocket& socket, const TransmitBatch& batch) {
   std::size_t dropped = 0;
   for (std::size_t position = 0; position < batch.size();) {
     const auto result = socket.send(batch, position);
-    position += result.taken;
+    position += result.consumed;
     dropped += result.dropped;
     if (result.state == State::kWouldBlock && !wait_for(socket, POLLOUT)) FAIL("never writable again");
     if (result.state == State::kDone && position < batch.size()) FAIL("stopped early");
@@ -244,7 +244,7 @@ TEST_CASE("ten thousand datagrams of mixed sizes pass with GSO and GRO, both fam
     CHECK(client.uses_gso());
     CHECK(server.uses_gro());
     CHECK(client.counters().gso_messages > 0);
-    CHECK(client.counters().fell_back_gso == 0);
+    CHECK(client.counters().gso_fallbacks == 0);
     CHECK(server.counters().gro_messages > 0);
     CHECK(client.counters().send_calls < 200);
     auto [server2, client2] = make_pair(ip, {}, {});
@@ -281,7 +281,7 @@ TEST_CASE("a kernel that refuses GSO gets the same packets plain, and is not ask
     script.gso_error = error;
     check_round_trip(client, server, path_to(client.remote()), 1'000);
     CHECK_FALSE(client.uses_gso());
-    CHECK(client.counters().fell_back_gso == 1);
+    CHECK(client.counters().gso_fallbacks == 1);
     CHECK(client.counters().gso_messages == 0);
   }
 }
@@ -301,7 +301,7 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
   script.gso_error = EIO;
   send_ten(sender, behind_it.local());
   script.gso_error = 0;
-  CHECK(sender.counters().fell_back_gso == 1);
+  CHECK(sender.counters().gso_fallbacks == 1);
   CHECK(sender.uses_gso());
   send_ten(sender, behind_it.local());
   CHECK(sender.counters().gso_messages == 0);  // the rejection is remembered
@@ -314,7 +314,7 @@ TEST_CASE("a device that refuses GSO costs that peer's path alone, and only for 
   CHECK(sender.counters().gso_messages == before);
   send_ten(sender, behind_it.local());
   CHECK(sender.counters().gso_messages == before + 1);  // the route has changed
-  CHECK(sender.counters().fell_back_gso == 1);
+  CHECK(sender.counters().gso_fallbacks == 1);
 }
 
 TEST_CASE("a device that refuses GSO to peer after peer is left alone for a while") {
@@ -329,7 +329,7 @@ TEST_CASE("a device that refuses GSO to peer after peer is left alone for a whil
   }
   CHECK_FALSE(sender.uses_gso());
   send_ten(sender, peers.back().local());
-  CHECK(sender.counters().fell_back_gso == UdpSocket::kMaxGsoRejections);
+  CHECK(sender.counters().gso_fallbacks == UdpSocket::kMaxGsoRejections);
   script.gso_error = 0;
   while (!sender.uses_gso()) send_ten(sender, peers.back().local());
   CHECK(sender.counters().datagrams_sent <= 10 * UdpSocket::kMaxGsoRejections + UdpSocket::kRetryGsoAfter);
@@ -354,9 +354,9 @@ TEST_CASE("a path whose MTU is below the segment size loses GSO for that size; o
     };
     script.gso_error = error;
     exchange(narrow, 1400);
-    CHECK(sender.counters().fell_back_gso == 1);
+    CHECK(sender.counters().gso_fallbacks == 1);
     exchange(narrow, 1450);
-    CHECK(sender.counters().fell_back_gso == 1);  // the rejection is remembered
+    CHECK(sender.counters().gso_fallbacks == 1);  // the rejection is remembered
     script.gso_error = 0;
     exchange(narrow, 1400);
     CHECK(sender.counters().gso_messages == 0);
@@ -406,12 +406,12 @@ TEST_CASE("a send that stops midway is gone on with, at any place, and nothing i
       script.steps = {{0, allow}, {error, 0}, {EINTR, 0}};
       const auto first = client.send(batch, 0);
       CHECK(first.state == (error == EAGAIN ? State::kWouldBlock : State::kNoBuffers));
-      CHECK(first.taken == allow);
+      CHECK(first.consumed == allow);
       CHECK(first.dropped == 0);
       CHECK(client.counters().would_block == 1);
       const auto second = client.send(batch, allow);
       CHECK(second.state == State::kDone);
-      CHECK(second.taken == kBatchPackets - allow);
+      CHECK(second.consumed == kBatchPackets - allow);
       const auto arrivals = read_some(server, arena, kBatchPackets);
       REQUIRE(arrivals.size() == kBatchPackets);
       for (std::uint32_t i = 0; i < kBatchPackets; ++i) CHECK(arrivals[i].bytes == pattern(i, 100 + i));
@@ -442,14 +442,14 @@ TEST_CASE("an unreachable peer costs its run only, a refused packet itself only"
     const auto first = sender.send(batch, 0);
     CHECK(first.state == State::kDropped);
     CHECK(first.error == c.error);
-    CHECK(first.taken == c.dropped);
+    CHECK(first.consumed == c.dropped);
     CHECK(first.dropped == c.dropped);
     CHECK(sender.counters().datagrams_dropped == c.dropped);
     CHECK(sender.counters().too_big == c.too_big);
     CHECK(sender.counters().send_errors == 1 - c.too_big);
-    const auto second = sender.send(batch, first.taken);
+    const auto second = sender.send(batch, first.consumed);
     CHECK(second.state == State::kDone);
-    CHECK(second.taken == 10 - c.dropped);
+    CHECK(second.consumed == 10 - c.dropped);
     CHECK(read_some(there, arena, 5).size() == 5);
     CHECK(sender.counters().datagrams_sent + sender.counters().datagrams_dropped == 10);
   }
@@ -626,9 +626,9 @@ TEST_CASE("a refused connection that a send meets costs no packet and no GSO") {
   for (std::uint32_t i = 0; i < 40; ++i) push(batch, pattern(i, 1'000));
   const auto result = client.send(batch, 0);
   CHECK(result.state == State::kDone);
-  CHECK(result.taken == 40);
+  CHECK(result.consumed == 40);
   CHECK(client.counters().pending_errors == 1);
-  CHECK(client.counters().fell_back_gso == 0);
+  CHECK(client.counters().gso_fallbacks == 0);
   CHECK(client.counters().gso_messages == 1);
   CHECK(read_some(back, arena, 40).size() == 40);
 }

@@ -134,6 +134,26 @@ class FinBehindThePeers(t.TunnelCase):
             self.check(go, go.streams[3 + 2 * number], size)
         self.assertTrue(go.run_until(lambda: not peer.unacknowledged, 10))
 
+    def test_a_client_that_finishes_while_the_answer_is_unread_gets_the_whole_answer(self):
+        """The target has finished too: the two FINs cross."""
+        for version, qpp in self.configurations():
+            with self.subTest(version=version, qpp=qpp):
+                target = FinishingTarget()
+                self.addCleanup(target.close)
+                tunnel = self.tunnel(self.common(version, qpp), target=target)
+                peer = w.Peer(tunnel.udp_port)
+                self.addCleanup(peer.close)
+                go = GoPeer(peer, version)
+                sids = range(3, 11, 2)
+                for sid in sids:
+                    go.send(sid, b"?", syn=True)
+                for sid in sids:
+                    stream = go.streams[sid]
+                    self.assertTrue(go.run_until(lambda s=stream: s.unread or s.read))
+                    go.send(sid, fin=True)
+                for sid in sids:
+                    self.check(go, go.streams[sid], FinishingTarget.SIZE)
+
     def check(self, go, stream, size):
         self.assertTrue(go.run_until(lambda: stream.over or len(stream.read) == size), f"{len(stream.read)} of {size} bytes")
         self.assertTrue(go.run_until(lambda: stream.over, FIN_WITHIN), f"{size} bytes: no FIN within {FIN_WITHIN} s")
@@ -202,6 +222,20 @@ class AnsweringTarget(t.ThreadedTarget):
             while data := connection.recv(4096):
                 asked += len(data)
             connection.sendall(t.payload(1, SIZES[asked - 1]))
+
+
+class FinishingTarget(t.ThreadedTarget):
+    """Answers the first byte, finishes at once, and then reads to the end of file."""
+
+    SIZE = 100_000
+
+    def serve(self, connection):
+        with connection:
+            connection.recv(1)
+            connection.sendall(t.payload(1, self.SIZE))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
 
 
 def upload(connection, size, ended):

@@ -17,7 +17,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = ("client", "server")
-COMMANDS = {"client": ["probe", "bench", "top"], "server": ["top"]}
+COMMANDS = {"client": ["probe", "bench", "top"], "server": ["top", "user"]}
 BUILD = None
 
 

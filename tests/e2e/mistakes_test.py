@@ -147,7 +147,8 @@ class Mistakes(TunnelCase):
     def test_a_target_that_is_not_there_is_named(self):
         server = self.start("server", ["--key", "k"])
         self.start("client", ["--key", "k"])
-        self.expect(server, f"cannot reach the target address={HOST}:{self.tcp}", self.use())
+        self.use()()
+        t.wait_logged(server, f"cannot reach the target address={HOST}:{self.tcp}", seconds=60)
 
     def test_ends_that_fit_are_told_nothing(self):
         target = self.target()

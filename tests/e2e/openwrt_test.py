@@ -31,12 +31,13 @@ VALUES = {
     "forwards": ["tcp://127.0.0.1:5432=tcp://db.internal:5432", "socks5://127.0.0.1:1080"],
     "reverses": ["tcp://:8080=tcp://127.0.0.1:80"], "allow-listen": ["127.0.0.1:8080"],
     "listen": "127.0.0.1:3000-3001", "target": "127.0.0.1:80", "allow": ["public:443", "10.0.0.0/8"], "deny": ["*:25"],
-    "proxy-protocol": "v1", "key": KEY, "key-file": None, "crypt": "salsa20", "mode": "manual", "mtu": "auto",
+    "proxy-protocol": "v1", "key": KEY, "key-file": None, "crypt": "noise", "mode": "manual", "mtu": "auto",
     "interval": 10, "cc": "off", "thin": "on", "udp-offload": "off", "fec": "fixed", "smuxver": 2, "smuxbuf": 1048576, "streambuf": 1048576,
     "sndwnd": "auto", "rcvwnd": 256, "scavengettl": -1, "ratelimit": 4294967295, "sockbuf": 65536, "bind": "127.0.0.1", "interface": "lo",
     "fwmark": 4294967295, "name": "home", "log": "/tmp/kcptun.log", "log-level": "debug", "log-format": "json",
     "snmplog": "./snmp-20060102.log", "status": "127.0.0.1:9090", "status-token": "token-of-16-characters", "user": "nobody:nogroup",
-    "public-address": "vpn.example.net", "tcp": False, "pprof": None,
+    "public-address": "vpn.example.net", "private-key": "A" * 43, "private-key-file": None, "server-key": "B" * 42 + "A",
+    "users": ["anna=" + "B" * 42 + "A"], "users-file": None, "quota-file": None, "tcp": False, "pprof": None,
 }
 
 

@@ -376,6 +376,7 @@ class LostPeer(TunnelCase):
         tunnel.wait_idle()
         held = t.run(hold(), 10)
         t.wait_until(lambda: tunnel.target.active == 1, 10, "the target has it")  # and has not answered
+        t.wait_until(lambda: tunnel.client_program.counters()["RingBufferSndBuffer"] == 0, 10, "the client knows")
         tunnel.server_program.kill()
         tunnel.start_server()
         sizes = [0, 1, 1000, 30_000]
@@ -489,9 +490,12 @@ class Roaming(TunnelCase):
             moves = 0
             while not running.done():
                 await asyncio.wait([running], timeout=pause)  # some traffic between two moves
-                if not running.done():
-                    relays[0].forget_clients()
-                    moves += 1
+                if running.done():
+                    break
+                relays[0].forget_clients()
+                moves += 1
+                while not running.done() and tunnel.server_program.log().count("session moved") < moves:
+                    await asyncio.wait([running], timeout=0.1)
             await running
             return moves
         moves = t.run(moving(), 90)
@@ -714,7 +718,9 @@ class SnmpLog(TunnelCase):
             # A segment that FEC recovered counts in too, so that it may count twice.
             self.assertLessEqual(receiver["InSegs"], sender["OutSegs"] + receiver["FECRecovered"])
             self.assertGreater(receiver["InSegs"], sender["OutSegs"] * arrived)
-            self.assertLessEqual(receiver["RepeatSegs"], sender["RetransSegs"] + receiver["FECRecovered"])
+            # So does a ping, which a client sends where a busy machine lets it wait for an answer.
+            pings = 4 if machine.busy() > 1 else 0
+            self.assertLessEqual(receiver["RepeatSegs"], sender["RetransSegs"] + receiver["FECRecovered"] + pings)
             self.assertGreaterEqual(sender["RetransSegs"], sender["FastRetransSegs"])
             self.assertGreater(receiver["FECParityShards"], receiver["FECFullShards"])
             for name in ("InErrs", "InCsumErrors", "KCPInErrors", "FECErrs", "OOBPackets", "RingBufferSndQueue",
@@ -893,6 +899,18 @@ class StartErrors(TunnelCase):
         for program in (OPTIONS.client, OPTIONS.server):
             self.check(program, ["--log", os.path.join(folder, "such", "x.log")], [1], f"there is no folder {folder}")
         self.assertFalse(os.path.exists(folder))
+
+    def test_a_check_warns_of_what_the_machine_does_not_have(self):
+        missing = {"--user": "kcptun-nobody", "--log": os.path.join(self.directory, "no", "x.log"),
+                   "--snmplog": os.path.join(self.directory, "neither", "x.csv")}
+        expected = ["user kcptun-nobody: there is no user kcptun-nobody",
+                    f"log {missing['--log']}: there is no folder {os.path.dirname(missing['--log'])}",
+                    f"snmplog {missing['--snmplog']}: there is no folder {os.path.dirname(missing['--snmplog'])}"]
+        for program, more in ((OPTIONS.client, ["-r", "127.0.0.1:9"]), (OPTIONS.server, [])):
+            result = subprocess.run([program, *self.KEY, *more, *sum(missing.items(), ()), "--check"],
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual([line.partition("on this machine: ")[2] for line in result.stderr.splitlines()], expected)
 
     def test_a_port_range_without_descriptors_says_how_many_it_needs(self):
         port = 30000

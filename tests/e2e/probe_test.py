@@ -66,12 +66,14 @@ class Probe(TunnelCase):
         self.assertAlmostEqual(number(r"median ([\d.]+) ms", text), 40, delta=4 * machine.busy())
         up, down = number(r"to the server ([\d.]+) %", text), number(r"back (?:at least )?([\d.]+) %", text)
         self.assertEqual("back at least" in text, tells_twice)
-        # The emulator draws at random: what it did drop is the truth, and that is about 2 %.
-        self.assertAlmostEqual(up, self.dropped_share("up"), delta=0.2)
+        # The emulator draws at random: what it did drop is the truth, and that is about 2 %. On a busy machine full socket
+        # buffers drop some more.
+        near = 0.2 * machine.busy()
+        self.assertAlmostEqual(up, self.dropped_share("up"), delta=near)
         if tells_twice:  # our server's acknowledgements leave twice, and it leaves out parity: little of the loss shows
-            self.assertLess(down, self.dropped_share("down") + 0.2)
+            self.assertLess(down, self.dropped_share("down") + near)
         else:
-            self.assertAlmostEqual(down, self.dropped_share("down"), delta=0.2)
+            self.assertAlmostEqual(down, self.dropped_share("down"), delta=near)
         self.assertEqual(number(r"path MTU +([\d.]+) bytes", text), 1400)
 
     @machine.needs("debian-kcptun")
@@ -144,6 +146,18 @@ class Probe(TunnelCase):
                 done = self.probe()
                 self.assertEqual(done.returncode, 1)
                 self.assertIn(f"answers with crypt {crypt}, and not with aes", done.stdout)
+                server.end()
+
+    def test_suites_of_our_own_are_measured_like_others(self):
+        self.path.set("both", delay_ms=20)
+        for crypt in ("xchacha20-poly1305", "noise"):
+            with self.subTest(crypt=crypt):
+                server = self.serve(OPTIONS.server, "--crypt", crypt)
+                done = self.probe("--crypt", crypt, "--duration", 2)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertGreaterEqual(number(r"median ([\d.]+) ms", done.stdout), 40)
+                self.assertIn("smux version 2, kcptun-uv\n", done.stdout)
+                self.assertGreater(number(r"UDP payload (\d+)", done.stdout), 1400)
                 server.end()
 
     def test_after_init_a_probe_with_the_profile_or_the_string_fits(self):

@@ -231,6 +231,23 @@ class Names(SpaceCase):
             self.assertEqual(program.wait_exit(PATIENCE), 0)
             self.assertLess(time.monotonic() - before, 4)  # a resolver that is silent is given up after 6 s
 
+    def end_while_resolving(self, path, place):
+        """The program must know where to listen before it can start."""
+        resolver = self.silent_resolver()
+        program = t.Program(self.space.enter[0], [*self.space.enter[1:], path, "--key", "a key of the test",
+                                                  "-l", "here.test:29900", place, "192.0.2.2:1"],
+                            os.path.join(self.directory, "starting.log"))
+        self.addCleanup(program.end)
+        self.assertEqual(resolver.stdout.readline(), "asked\n")
+        program.signal(signal.SIGTERM)
+        self.assertEqual(program.wait_exit(PATIENCE), 0)
+
+    def test_a_signal_ends_a_client_that_still_resolves_its_own_name(self):
+        self.end_while_resolving(OPTIONS.client, "-r")
+
+    def test_a_signal_ends_a_server_that_still_resolves_its_own_name(self):
+        self.end_while_resolving(OPTIONS.server, "-t")
+
     def test_a_search_domain_counts(self):
         self.space.connect_network()
         with open(self.space.resolv, "w") as file:

@@ -123,7 +123,7 @@ class StuckReader(TunnelCase):
 @machine.needs("processes")
 class Held(TunnelCase):
     def test_an_end_that_is_held_up_is_over_in_time(self):
-        """Its first loop waits for the writer of a pipe in place of its profile, whatever else it is asked."""
+        """Its first loop waits for the rest of its profile, which a pipe does not give, whatever else it is asked."""
         profile = os.path.join(self.directory, "profile.json")
         with open(profile, "w") as file:
             json.dump({"key": "k", "listen": f"{t.HOST}:{t.free_port()}", "target": f"{t.HOST}:1"}, file)
@@ -132,12 +132,15 @@ class Held(TunnelCase):
         server.wait_ready(lambda: "tunnel started" in server.log())
         os.unlink(profile)
         os.mkfifo(profile)
+        writer = os.open(profile, os.O_RDWR)
+        self.addCleanup(os.close, writer)
+        os.write(writer, b"{")
         server.signal(signal.SIGHUP)
 
         def waits():
             with open(f"/proc/{server.pid}/syscall") as call:
-                return call.read().split()[0] in ("2", "257")  # open, openat
-        t.wait_until(waits, 20, "the loop waits for a writer")
+                return call.read().split()[0] == "0"  # read
+        t.wait_until(waits, 20, "the loop waits for the rest")
         started = time.monotonic()
         server.signal(signal.SIGTERM)
         self.assertEqual(server.wait_exit(20), 1)
@@ -222,6 +225,46 @@ class Refused(TunnelCase):
                 self.assertEqual(done.returncode, 1, done.stderr)
                 self.assertRegex(done.stderr.splitlines()[-1],
                                  r'cannot start the thread "(log|loop \d)": Resource temporarily unavailable')
+
+
+class Start(TunnelCase):
+    """What a shell or a supervisor may hand over."""
+
+    def test_closed_standard_streams_do_not_matter(self):
+        for path, place in ((OPTIONS.client, "-r"), (OPTIONS.server, "-t")):
+            for closed in ((0,), (1,), (2,), (0, 2), (0, 1, 2)):
+                with self.subTest(path=path, closed=closed):
+                    log, port = os.path.join(self.directory, "log"), t.free_port()
+                    listens = (lambda: t.can_listen_tcp(port)) if place == "-r" else (lambda: t.udp_bound(port))
+                    arguments = [path, "--key", "a key of the test", "-l", f"{t.HOST}:{port}", place, f"{t.HOST}:1", "--log", log]
+                    program = subprocess.Popen(arguments, preexec_fn=lambda: [os.close(fd) for fd in closed])
+                    self.addCleanup(program.kill)
+                    t.wait_until(listens, 20, "the program listens")
+                    for fd in (0, 1, 2):
+                        self.assertNotRegex(os.readlink(f"/proc/{program.pid}/fd/{fd}"), "^(socket|anon_inode)")
+                    program.terminate()
+                    self.assertEqual(program.wait(20), 0)
+
+    def test_too_few_descriptors_are_one_line(self):
+        for limit in range(3, 12):
+            program = [OPTIONS.server, "--key", "a key of the test", "-l", f"{t.HOST}:{t.free_port()}", "-t", f"{t.HOST}:1"]
+            done = subprocess.run(["prlimit", f"--nofile={limit}", *program], capture_output=True, text=True, timeout=30)
+            if "loading shared libraries" in done.stderr:  # the loader was refused, not the program
+                continue
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), (limit, done.stderr))
+
+    def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_an_error(self):
+        pipe = os.path.join(self.directory, "pipe")
+        os.mkfifo(pipe, 0o600)
+        for flag, code, words in (("--key-file", 2, "pipe that nobody writes to"), ("-c", 78, "pipe that nobody writes to")):
+            done = subprocess.run([OPTIONS.server, "--check", flag, pipe], capture_output=True, text=True, timeout=30)
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (code, 1), done.stderr)
+            self.assertIn(words, done.stderr)
+        reading = subprocess.Popen([OPTIONS.server, "--check", "--key-file", pipe], stdout=subprocess.PIPE, text=True)
+        with open(pipe, "w") as writing:
+            writing.write("a key from a pipe\n")
+        self.assertIn('"key-file"', reading.communicate(timeout=30)[0])
+        self.assertEqual(reading.returncode, 0)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import time
 import machine
 import tunnel as t
 from tunnel import HOST, OPTIONS, TunnelCase
+from udp_test import Echo
 from user_test import WatchingRelay
 
 MB = 1 << 20
@@ -406,6 +407,26 @@ class Several(ReloadCase):
         client.signal(signal.SIGTERM)
         self.assertEqual(client.wait_exit(10), 0)
         self.assertFalse(os.path.exists(path))
+
+    def test_a_renamed_tunnel_keeps_its_udp_entrance_and_what_waits_there(self):
+        echo, entrance = Echo(self), t.free_port()
+        self.targets, self.udp, self.tcp = {"home": self.target()}, {"home": t.free_port()}, {"home": t.free_port()}
+        fields = self.server_fields(["home"])
+        fields["tunnels"][0]["allow"] = [f"udp/{HOST}:{echo.port}"]
+        self.start_server(fields, self.udp["home"])
+        fields = self.client_fields(["home"])
+        fields["tunnels"][0]["forwards"] = [{"listen": f"udp://{HOST}:{entrance}", "target": f"udp://{HOST}:{echo.port}"}]
+        client = self.start("client", OPTIONS.client, fields, lambda: t.udp_bound(entrance))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as application:
+            application.settimeout(PATIENCE)
+            application.connect((HOST, entrance))
+            for name in ("lab", "home"):
+                application.send(name.encode())
+                self.assertEqual(application.recv(100), name.encode())
+                fields["tunnels"][0]["name"] = name
+                client.reload(fields)
+        self.assertEqual(client.count("tunnel started tunnel=lab"), 1)
+        self.assertEqual(client.count("reload failed"), 0)
 
     def test_a_tunnel_that_cannot_listen_changes_nothing(self):
         client, _ = self.several(["home"])

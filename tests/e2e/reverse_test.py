@@ -82,7 +82,7 @@ class Own(ReverseCase):
         self.wait_listening()
         self.assertFalse(t.can_listen_tcp(12948))
         t.wait_until(lambda: f"listen=tcp://127.0.0.1:{self.port}" in self.client.log(), PATIENCE, "the client's line")
-        self.assertIn("listening for a client", self.server.log())
+        t.wait_logged(self.server, "listening for a client")
 
     def test_the_target_may_be_a_unix_socket_and_localaddr_goes_on_beside_it(self):
         path = os.path.join(self.directory, "near")
@@ -130,9 +130,9 @@ class Rules(ReverseCase):
                 self.start_server(*rules)
                 self.start_client()
                 t.wait_until(lambda: REFUSED in self.client.log(), PATIENCE, "the client's line")
-                self.assertIn("allow-listen does not permit it", self.client.log())
+                t.wait_logged(self.client, "allow-listen does not permit it")
                 t.wait_until(lambda: "request denied" in self.server.log(), PATIENCE, "the server's line")
-                self.assertIn(f"127.0.0.1:{self.port}", self.server.log())
+                t.wait_logged(self.server, f"127.0.0.1:{self.port}")
                 self.assertFalse(t.can_listen_tcp(self.port))
                 self.client.end()
                 self.server.end()
@@ -199,7 +199,7 @@ class Restarts(ReverseCase):
         self.start_client(name="second")
         t.wait_until(lambda: LISTENS in self.client.log(), PATIENCE, "the new client's listener")
         self.echo(self.connect(), 1000)
-        self.assertIn("its client does not answer", self.server.log())
+        t.wait_logged(self.server, "its client does not answer")
 
     def test_a_client_that_ends_closes_the_listener_at_once(self):
         self.start_server("--allow-listen", "127.0.0.1")

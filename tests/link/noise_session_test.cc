@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/crypt/noise_gcm.h"
 #include "core/crypt/noise_suite.h"
 #include "core/kcp/segment.h"
 #include "core/link/hello_gate.h"
@@ -64,10 +65,27 @@ struct End {
 
 Kind kind_of(const Buffer& packet) { return noise::read_head(packet.data())->kind; }
 
+struct WithAes {
+  bool client = false;
+  bool server = false;
+};
+// Both ends or none; see "the ends choose AES-256-GCM" for the others.
+WithAes any_ciphers() {
+  const bool both = GENERATE(false, true);
+  return {both, both};
+}
+
+NoiseCredentials credentials_with(Pattern pattern, WithAes aes) {
+  NoiseCredentials out = noise_credentials(pattern);
+  if (aes.client) out.client.aes_gcm = make_noise_gcm;
+  if (aes.server) out.server.aes_gcm = make_noise_gcm;
+  return out;
+}
+
 struct Course {
-  explicit Course(Pattern pattern)
-      : credentials(noise_credentials(pattern)),
-        gate(credentials.server, secrets),
+  explicit Course(Pattern pattern, WithAes aes = any_ciphers())
+      : credentials(credentials_with(pattern, aes)),
+        gate(credentials.server, secrets, nullptr),
         client(Role::kClient, std::make_unique<NoiseSession>(credentials.client, secrets, kSession), now) {}
 
   std::unique_ptr<End> opened_by(Buffer hello) {
@@ -240,6 +258,9 @@ TEST_CASE("noise: packets of an open session that are changed in any byte change
       if (kind_of(changed) != kind_of(packet)) continue;
       CHECK(end.take(c.now, changed).empty());
     }
+    Buffer other_cipher = packet;
+    other_cipher[noise::kHeadSize - 1] ^= 0x80;
+    CHECK(end.take(c.now, other_cipher).empty());
   };
   all_refused(*c.server, hello);
   CHECK(c.server->takes(c.now, hello));
@@ -291,7 +312,7 @@ TEST_CASE("noise: another key, or another server's public key, opens nothing") {
   const Pattern pattern = any_pattern();
   Course c(pattern);
   const NoiseCredentials others = noise_credentials(pattern, 2);
-  HelloGate gate(others.server, c.secrets);
+  HelloGate gate(others.server, c.secrets, nullptr);
   Buffer hello = c.client.send(c.now);
   CHECK_FALSE(gate.read({hello.data(), static_cast<std::uint32_t>(hello.size())}));
 }
@@ -309,6 +330,40 @@ TEST_CASE("noise: a hello that another holder of the key stamps anew opens nothi
   REQUIRE(noise::read_hello(part, kSession, c.credentials.client.shared.mac));
   CHECK_FALSE(c.opened_by(hello));
   CHECK(c.gate.counters().forged == 1);
+}
+
+// --- ciphers ---
+
+TEST_CASE("noise: the ends choose AES-256-GCM if both have it, and agree in any case") {
+  const auto aes =
+      GENERATE(WithAes{false, false}, WithAes{true, false}, WithAes{false, true}, WithAes{true, true});
+  Course c(any_pattern(), aes);
+  const Buffer hello = c.client.send(c.now);
+  CHECK(noise::read_head(hello.data())->aes == aes.client);
+  c.open(hello);
+  const Buffer answer = c.server->send(c.now, 2);
+  CHECK(c.client.takes(c.now, answer, 2));
+  const Buffer data = c.client.send(c.now, 3);
+  CHECK(c.server->takes(c.now, data, 3));
+  const bool both = aes.client && aes.server;
+  for (const Buffer& packet : {answer, data, c.server->send(c.now)})
+    CHECK(noise::read_head(packet.data())->aes == both);
+  CHECK(c.client.session->uses_aes() == both);
+  CHECK(c.server->session->uses_aes() == both);
+  c.client.session->trim();
+  c.server->session->trim();
+  CHECK(c.server->takes(c.now, c.client.send(c.now, 4), 4));
+  CHECK(c.client.takes(c.now, c.server->send(c.now, 5), 5));
+}
+
+TEST_CASE("noise: an answer in a cipher that the client has not offered completes nothing") {
+  Course c(any_pattern(), {false, true});
+  const Buffer hello = c.client.send(c.now);
+  c.open(hello);
+  Buffer answer = c.server->send(c.now);
+  answer[noise::kHeadSize - 1] ^= 0x80;
+  CHECK(c.client.take(c.now, answer).empty());
+  CHECK_FALSE(c.client.session->established());
 }
 
 // --- keys ---
@@ -337,9 +392,10 @@ TEST_CASE("noise: who learns every configured key opens the first flight of a re
   CHECK(c.client.takes(c.now, answer));
   const Buffer data = c.client.send(c.now);
 
-  const auto open_with = [](const noise::CipherState& key, Buffer packet, std::size_t front) {
-    return key.open(noise::read_head(packet.data())->counter, Bytes(packet).first(front),
-                    MutableBytes(packet).subspan(front));
+  const auto open_with = [](const noise::CipherState& chain, Buffer packet, std::size_t front) {
+    const noise::Head head = *noise::read_head(packet.data());
+    noise::EpochKey key(chain, head.aes && head.kind != Kind::kHello ? make_noise_gcm : nullptr);
+    return key.open(head.counter, Bytes(packet).first(front), MutableBytes(packet).subspan(front));
   };
   const std::size_t hello_front = noise::kHeadSize + noise::handshake_part_size(Kind::kHello, pattern);
   const std::size_t answer_front = noise::kHeadSize + noise::handshake_part_size(Kind::kAnswer, pattern);

@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "core/crypt/noise_gcm.h"
+
 using namespace kcptun;
 using namespace kcptun::noise;
 
@@ -21,6 +23,11 @@ SecretKey key() {
   return out;
 }
 
+// Set by each test: null is ChaCha20-Poly1305.
+MakeDataCipher cipher = nullptr;
+
+void choose_cipher() { cipher = GENERATE(MakeDataCipher{nullptr}, MakeDataCipher{make_noise_gcm}); }
+
 struct Sealed {
   std::uint8_t epoch = 0;
   std::uint64_t counter = 0;
@@ -28,7 +35,8 @@ struct Sealed {
 };
 
 struct Sender {
-  explicit Sender(std::uint64_t renew_after = kRenewAfterPackets) : sending(key(), kStart, renew_after) {}
+  explicit Sender(std::uint64_t renew_after = kRenewAfterPackets)
+      : sending(key(), cipher, kStart, renew_after) {}
   Sealed next(TimePoint now) {
     Sealed out{sending.prepare(now), counter++, kBody};
     out.message.resize(kBody.size() + kTagSize);
@@ -55,6 +63,7 @@ std::vector<Sealed> epochs(Sender& sender, int count) {
 }  // namespace
 
 TEST_CASE("a key is renewed with the first packet after 120 s, and not before") {
+  choose_cipher();
   Sender sender;
   CHECK(sender.next(kStart).epoch == 0);
   CHECK(sender.next(kStart + kRenewAfter - microseconds(1)).epoch == 0);
@@ -64,13 +73,15 @@ TEST_CASE("a key is renewed with the first packet after 120 s, and not before") 
 }
 
 TEST_CASE("a key is renewed after as many packets as it may seal") {
+  choose_cipher();
   Sender sender(3);
   for (const int epoch : {0, 0, 0, 1, 1, 1, 2}) CHECK(sender.next(kStart).epoch == epoch);
 }
 
 TEST_CASE("the receiver follows the sender's epochs, also past the last one") {
+  choose_cipher();
   Sender sender;
-  ReceivingKeys keys(key());
+  ReceivingKeys keys(key(), cipher);
   for (int i = 0; i < 600; ++i) {
     const TimePoint now = kStart + i * kRenewAfter;
     const Sealed packet = sender.next(now);
@@ -80,9 +91,10 @@ TEST_CASE("the receiver follows the sender's epochs, also past the last one") {
 }
 
 TEST_CASE("the receiver follows over at most 8 lost epochs") {
+  choose_cipher();
   Sender sender;
   const auto packets = epochs(sender, 10);
-  ReceivingKeys keys(key());
+  ReceivingKeys keys(key(), cipher);
   CHECK_FALSE(opens(keys, kStart, packets[9]));
   CHECK(keys.epoch() == 0);
   CHECK(opens(keys, kStart, packets[8]));
@@ -91,9 +103,10 @@ TEST_CASE("the receiver follows over at most 8 lost epochs") {
 }
 
 TEST_CASE("the key before opens reordered packets for 10 s, an older one none") {
+  choose_cipher();
   Sender sender;
   const auto packets = epochs(sender, 4);
-  ReceivingKeys keys(key());
+  ReceivingKeys keys(key(), cipher);
   CHECK(opens(keys, kStart, packets[1]));
   CHECK(opens(keys, kStart, packets[2]));
   CHECK(keys.next_timeout() == kStart + kKeepPreviousKey);
@@ -106,9 +119,10 @@ TEST_CASE("the key before opens reordered packets for 10 s, an older one none") 
 }
 
 TEST_CASE("after lost epochs, the key just before the new one is kept") {
+  choose_cipher();
   Sender sender;
   const auto packets = epochs(sender, 6);
-  ReceivingKeys keys(key());
+  ReceivingKeys keys(key(), cipher);
   CHECK(opens(keys, kStart, packets[5]));
   CHECK(opens(keys, kStart, packets[4]));
   CHECK_FALSE(opens(keys, kStart, packets[3]));
@@ -116,9 +130,10 @@ TEST_CASE("after lost epochs, the key just before the new one is kept") {
 }
 
 TEST_CASE("a forged epoch changes nothing") {
+  choose_cipher();
   Sender sender;
   const auto packets = epochs(sender, 2);
-  ReceivingKeys keys(key());
+  ReceivingKeys keys(key(), cipher);
   for (int epoch = 1; epoch < 256; ++epoch) {
     Sealed forged = packets[0];
     forged.epoch = static_cast<std::uint8_t>(epoch);
@@ -131,9 +146,10 @@ TEST_CASE("a forged epoch changes nothing") {
 }
 
 TEST_CASE("a time-out wipes the key before") {
+  choose_cipher();
   Sender sender;
   const auto packets = epochs(sender, 2);
-  ReceivingKeys keys(key());
+  ReceivingKeys keys(key(), cipher);
   CHECK(opens(keys, kStart, packets[1]));
   keys.handle_timeout(kStart + kKeepPreviousKey - microseconds(1));
   CHECK(keys.next_timeout());

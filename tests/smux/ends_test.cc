@@ -136,18 +136,65 @@ TEST_CASE(
   CHECK(ours.control() == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
 }
 
-TEST_CASE("a FIN that comes first, or behind nothing, waits for nothing") {
+TEST_CASE("a FIN that comes first waits until all is acknowledged and 0.2 s more, unless the peer is ours") {
   const std::uint32_t version = GENERATE(1u, 2u);
-  End first = server_with_stream(settings(version));
-  first.smux.record_sent(3, 100);
-  first.smux.finish(3, 5);
-  CHECK(first.control() == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
+  End server = server_with_stream(settings(version));
+  server.smux.record_sent(3, 100);
+  server.smux.finish(3, 5);
+  CHECK(server.smux.lingering());
+  CHECK(control_within(server, seconds(5)).empty());
+  if (version == 2) server.give(update(3, 99, 262144));
+  server.smux.handle_acknowledged(server.now, 5);
+  CHECK(control_within(server, milliseconds(100)).empty());
+  CHECK(control_within(server, milliseconds(200)) == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
+  CHECK_FALSE(server.smux.lingering());
+  CHECK(server.smux.streams() == 1);  // the peer's direction is open
 
-  End nothing = server_with_stream(settings(version));
-  nothing.give(frame(SmuxCommand::kFin, 3, {}, version));
-  nothing.events();
-  nothing.smux.finish(3, 5);
-  CHECK(nothing.control() == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
+  End ours = server_of_ours(version);
+  ours.smux.record_sent(3, 100);
+  ours.smux.finish(3, 5);
+  CHECK(ours.control() == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
+}
+
+TEST_CASE("a FIN whose peer closes meanwhile waits a second") {
+  const std::uint32_t version = GENERATE(1u, 2u);
+  End server = server_with_stream(settings(version));
+  server.smux.record_sent(3, 100);
+  if (version == 2) server.give(update(3, 99, 262144));
+  server.smux.finish(3, 5);
+  server.smux.handle_acknowledged(server.now, 5);
+  CHECK(control_within(server, milliseconds(100)).empty());
+  server.give(frame(SmuxCommand::kFin, 3, {}, version));
+  server.events();
+  CHECK(control_within(server, milliseconds(900)).empty());
+  CHECK(control_within(server, milliseconds(400)) == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
+  CHECK(server.smux.streams() == 0);
+  CHECK_FALSE(server.smux.lingering());
+}
+
+TEST_CASE("a reset of a stream whose FIN waits leaves once, behind the longer wait") {
+  End server = server_with_stream();
+  server.smux.record_sent(3, 100);
+  server.give(update(3, 99, 262144));
+  server.smux.finish(3, 5);
+  server.smux.reset_stream(3, 5);
+  server.smux.handle_acknowledged(server.now, 5);
+  CHECK(control_within(server, milliseconds(1000)).empty());
+  const Frames told = control_within(server, milliseconds(400));
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].command == static_cast<std::uint8_t>(SmuxCommand::kUpdate));
+  CHECK(told[1] == frame(SmuxCommand::kFin, 3));
+  CHECK(server.smux.streams() == 0);
+}
+
+TEST_CASE("a FIN behind nothing waits for nothing") {
+  const std::uint32_t version = GENERATE(1u, 2u);
+  const bool second = GENERATE(false, true);
+  End server = server_with_stream(settings(version));
+  if (second) server.give(frame(SmuxCommand::kFin, 3, {}, version));
+  server.events();
+  server.smux.finish(3, 5);
+  CHECK(server.control() == Frames{frame(SmuxCommand::kFin, 3, {}, version)});
 }
 
 TEST_CASE("version 2's updates let a FIN go as soon as the peer has read all") {

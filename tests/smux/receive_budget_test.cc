@@ -25,16 +25,16 @@ TEST_CASE("without a quota a soft limit stops nothing, and a hard one does") {
   soft.add(999);
   hard.add(999);
   CHECK_FALSE(soft.over_budget(2 * kMiB));
-  CHECK(hard.admits());
+  CHECK(hard.can_receive());
   soft.add(1);
   hard.add(1);
   CHECK(soft.over_budget(2 * kMiB));
-  CHECK(soft.admits());
-  CHECK_FALSE(hard.admits());
+  CHECK(soft.can_receive());
+  CHECK_FALSE(hard.can_receive());
   CHECK_FALSE(hard.out_of_memory());
   CHECK(soft.window(2 * kMiB) == 2 * kMiB);
   hard.remove(1);
-  CHECK(hard.admits());
+  CHECK(hard.can_receive());
 }
 
 TEST_CASE("what a session holds is charged beyond its reserve, in steps, and given back") {
@@ -65,12 +65,12 @@ TEST_CASE("what a session holds is charged beyond its reserve, in steps, and giv
 TEST_CASE("one session alone has four fifths of the quota, and the last byte of that is the last") {
   TestQuota quota(100 * kMiB);
   ReceiveBudget budget(4 * kMiB, kSoft, &quota);
-  while (budget.admits()) budget.add(1000);
+  while (budget.can_receive()) budget.add(1000);
   CHECK(budget.out_of_memory());
   CHECK(budget.held() <= 80 * kMiB + ReceiveBudget::kReserve + 1000);
   CHECK(budget.held() >= 80 * kMiB - ReceiveBudget::kChargeUnit);
   budget.remove(2 * ReceiveBudget::kChargeUnit);
-  CHECK(budget.admits());
+  CHECK(budget.can_receive());
 }
 
 TEST_CASE("however many sessions hold all they can, the next has something, and its reserve in any case") {
@@ -78,7 +78,7 @@ TEST_CASE("however many sessions hold all they can, the next has something, and 
   std::vector<std::unique_ptr<ReceiveBudget>> sessions;
   for (int i = 0; i < 200; ++i) {
     auto& one = *sessions.emplace_back(std::make_unique<ReceiveBudget>(4 * kMiB, kSoft, &quota));
-    while (one.admits()) one.add(1000);
+    while (one.can_receive()) one.add(1000);
     CHECK(one.held() >= ReceiveBudget::kReserve);
   }
   // All together charge no more than the quota plus one charging unit each: each may be the last to see
@@ -86,7 +86,7 @@ TEST_CASE("however many sessions hold all they can, the next has something, and 
   CHECK(quota.charged() <= quota.limit() + 200 * ReceiveBudget::kChargeUnit);
   ReceiveBudget late(4 * kMiB, kSoft, &quota);
   late.add(ReceiveBudget::kReserve - 1);
-  CHECK(late.admits());
+  CHECK(late.can_receive());
 }
 
 TEST_CASE(
@@ -95,10 +95,10 @@ TEST_CASE(
     TestQuota quota(64 * kMiB);
     ReceiveBudget budget(4 * kMiB, kSoft, &quota);
     for (int i = 0; i < streams; ++i) {
-      CHECK(budget.admits());
+      CHECK(budget.can_receive());
       budget.add(budget.window(16 * kMiB));
     }
-    CHECK(budget.admits());
+    CHECK(budget.can_receive());
     CHECK(budget.window(16 * kMiB) >= ReceiveBudget::kMinWindow);
     CHECK(budget.window(1000) == 1000);
   }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes noise.json: keys and packets of docs/develop/protocol.md section 13.
+"""Writes noise.json: keys and packets of docs/develop/protocol.md section 15.
 
-An implementation of its own, from RFC 7748, RFC 8439, RFC 7693 and revision 34 of the Noise framework. Before it writes
-anything it reproduces the published vectors in noise-cacophony.json.
+An implementation of its own, from RFC 7748, RFC 8439, RFC 7693, FIPS 197, NIST SP 800-38D and revision 34 of the Noise
+framework. Before it writes anything it reproduces the published vectors in noise-cacophony.json.
 """
 
 import hashlib
@@ -12,7 +12,8 @@ import pathlib
 import struct
 import sys
 
-from xchacha import initial, padded, poly1305, chacha20_block, rounds
+import aes
+from xchacha import padded, poly1305, chacha20_block
 
 PRIME = 2**255 - 19
 PATTERNS = {
@@ -151,21 +152,20 @@ def shared_keys(master, server):
 
 
 def mask_stream(key, tag, size):
-    """ChaCha20 with a nonce and a block counter of 64 bits each, both from the tag."""
-    out, counter = b"", int.from_bytes(tag[8:], "little")
-    while len(out) < size:
-        start = initial(key, struct.pack("<Q", counter) + tag[:8])
-        state = list(start)
-        rounds(state)
-        out += struct.pack("<16I", *((x + y) & 0xffffffff for x, y in zip(state, start)))
-        counter = counter + 1 & 2**64 - 1
-    return out[:size]
+    """AES-256 of the tag, for each block with its number added to the last byte by XOR."""
+    return b"".join(aes.encrypt(key, tag[:15] + bytes([tag[15] ^ i])) for i in range((size + 15) // 16))[:size]
 
 
-def packet(mask_key, key, head, part, body):
+def aes_seal(key, number, associated, plain):
+    aes_key = mac(key, b"kcptun-uv noise aes-256-gcm")[:32]
+    return aes.gcm_seal(aes_key, bytes(4) + struct.pack(">Q", number), associated, plain)
+
+
+def packet(mask_key, key, head, part, body, with_aes):
+    """A hello offers AES-256-GCM `with_aes`; the other kinds are sealed with it."""
     session, counter, epoch, kind = head
-    front = struct.pack("<QQ", session, counter | epoch << 48 | kind << 56) + part
-    sealed = seal(key, counter, front, body)
+    front = struct.pack("<QQ", session, counter | epoch << 48 | kind << 56 | with_aes << 63) + part
+    sealed = (aes_seal if with_aes and kind != 1 else seal)(key, counter, front, body)
     return bytes(a ^ b for a, b in zip(front, mask_stream(mask_key, sealed[-16:], len(front)))) + sealed
 
 
@@ -176,7 +176,7 @@ def hello_part(mac_key, session, time, message, cookie):
     return struct.pack("<I", time) + message + mac1 + mac2
 
 
-def session_packets(vector, cookie):
+def session_packets(vector, cookie, with_aes):
     """A hello, an answer and a packet of data each way, in a session with the keys of a published vector."""
     name, keys, session, time = vector["protocol_name"], keys_of(vector), 0x1122334455667788, 1700000000
     server = x25519(keys["server"]["s"]) if "s" in keys["server"] else b""
@@ -186,11 +186,11 @@ def session_packets(vector, cookie):
                                                   keys)
     hello = hello_part(shared["mac"], session, time, messages[0], cookie)
     body = bytes(range(40))
-    packets = {"hello": packet(shared["mask"], first_flight_key(after[0]), (session, 0, 0, 1), hello, body),
-               "answer": packet(shared["mask"], answer, (session, 0, 0, 2), messages[1], body),
-               "client data": packet(shared["mask"], client, (session, 1, 0, 0), b"", body),
-               "server data": packet(shared["mask"], rekeyed(answer), (session, 2**48 - 1, 1, 0), b"", body)}
-    return {"protocol_name": name, "master": master.hex(), "session": session, "time": time, "cookie": cookie.hex(),
+    packets = {"hello": packet(shared["mask"], first_flight_key(after[0]), (session, 0, 0, 1), hello, body, with_aes),
+               "answer": packet(shared["mask"], answer, (session, 0, 0, 2), messages[1], body, with_aes),
+               "client data": packet(shared["mask"], client, (session, 1, 0, 0), b"", body, with_aes),
+               "server data": packet(shared["mask"], rekeyed(answer), (session, 2**48 - 1, 1, 0), b"", body, with_aes)}
+    return {"protocol_name": name, "master": master.hex(), "session": session, "time": time, "cookie": cookie.hex(), "aes": with_aes,
             "shared": {k: v.hex() for k, v in shared.items()}, "body": body.hex(),
             "packets": {k: v.hex() for k, v in packets.items()}}
 
@@ -199,8 +199,10 @@ def main():
     published = json.loads(HERE.with_name("noise-cacophony.json").read_text())["vectors"]
     for vector in published:
         check_published(vector)
+    aes.check_published()
     out = {"source": "tests/vectors/noise.py", "handshakes": [derived(vector) for vector in published],
-           "sessions": [session_packets(vector, cookie) for vector in published for cookie in (b"", bytes(range(16)))]}
+           "sessions": [session_packets(vector, cookie, with_aes) for vector in published
+                        for cookie in (b"", bytes(range(16))) for with_aes in (False, True)]}
     HERE.with_name("noise.json").write_text(json.dumps(out, indent=1) + "\n")
 
 

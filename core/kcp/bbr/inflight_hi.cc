@@ -16,7 +16,7 @@ constexpr double kCongestiveLoss = 0.01;
 constexpr double kBeta = 0.85;
 // Growth of the limit for each judgement without an overflow, a share of it and one packet at least. Lower:
 // bandwidth that others leave is taken later. Higher: the queue overflows more often. [lab] as kBeta.
-constexpr double kGrowth = 1.0 / 16;
+constexpr double kInflightGrowth = 1.0 / 16;
 
 }  // namespace
 
@@ -32,7 +32,7 @@ void InflightHi::handle_round(const Model& model, double path_loss, std::uint64_
     return;
   }
   if (value_ == CongestionController::kUnlimited) return;
-  value_ += std::max(static_cast<std::uint64_t>(static_cast<double>(value_) * kGrowth), packet_size);
+  value_ += std::max(static_cast<std::uint64_t>(static_cast<double>(value_) * kInflightGrowth), packet_size);
   if (value_ > model.bdp(2 * kStartupWindowGain)) value_ = CongestionController::kUnlimited;
 }
 

@@ -9,15 +9,16 @@ namespace {
 
 // Packets of an interval, which lasts a round trip at least. Lower: chance decides. Higher: the rate follows
 // the policer late. [sim] policer_test, "behind a policer".
-constexpr std::uint64_t kPackets = 64;
+constexpr std::uint64_t kIntervalPackets = 64;
 // Share of packets beyond the path's own that shows the policer. Lower: single losses do. Higher: more is
-// dropped. [sim] as kPackets.
+// dropped. [sim] as kIntervalPackets.
 constexpr double kDropped = 0.02;
 // Standard deviations of the path's own loss that an interval may have beyond it. Lower: chance lowers the
-// rate. Higher: on lossy paths more is dropped. [sim] as kPackets.
-constexpr double kDeviations = 1.5;
+// rate. Higher: on lossy paths more is dropped. [sim] as kIntervalPackets.
+constexpr double kDroppedDeviations = 1.5;
 // Growth after each calm interval. It keeps the bucket empty, or the rate would stay below the policer's.
-// Lower: a rate that was measured too low stays so for longer. Higher: more is dropped. [sim] as kPackets.
+// Lower: a rate that was measured too low stays so for longer. Higher: more is dropped. [sim] as
+// kIntervalPackets.
 constexpr double kStep = 1.0 / 128;
 // Calm intervals after which growth doubles each time, up to kMaxStep. Lower: the policer gets bursts.
 // Higher: a policer that has gone limits the rate for longer. [sim] policer_test, "a policer that comes and
@@ -33,7 +34,7 @@ constexpr double kGone = 2;
 constexpr double kNeverThere = 4;
 // Intervals in a row with losses: each lowers the rate to what arrived, so a policer shows in one or two.
 // Lower: sessions that share a policer begin anew all the time. Higher: a path that loses more than before is
-// underused for longer. [sim] as kPackets.
+// underused for longer. [sim] as kIntervalPackets.
 constexpr std::uint32_t kMisjudged = 4;
 
 }  // namespace
@@ -57,14 +58,14 @@ bool PolicedRate::misjudged() const { return dropping_ >= kMisjudged; }
 // is counted in packets.
 bool PolicedRate::follows() const {
   const std::uint64_t growth = std::max(previous_, proven_) - proven_;
-  return growth < 2 * proven_ / kPackets || arrived_ >= proven_ + growth / 2;
+  return growth < 2 * proven_ / kIntervalPackets || arrived_ >= proven_ + growth / 2;
 }
 
 bool PolicedRate::exceeds(const Tally& tally) const {
   const auto packets = static_cast<double>(tally.packets);
   const double expected = packets * path_loss_;
   return static_cast<double>(tally.lost) >
-         expected + kDeviations * std::sqrt(expected) + std::max(2.0, kDropped * packets);
+         expected + kDroppedDeviations * std::sqrt(expected) + std::max(2.0, kDropped * packets);
 }
 
 void PolicedRate::fall_back() {
@@ -82,7 +83,7 @@ void PolicedRate::grow() {
 void PolicedRate::handle_batch(const Model& model, const Batch& batch) {
   tally_.add(batch);
   app_limited_ |= model.current().app_limited;
-  if (tally_.packets < kPackets && !starting_) return;
+  if (tally_.packets < kIntervalPackets && !starting_) return;
   if (batch.acked.now - tally_.since < model.min_rtt()) return;
   if (std::exchange(starting_, false)) return tally_.restart(batch.acked);  // what was sent before
   arrived_ = tally_.rate(batch.acked);

@@ -19,7 +19,7 @@ constexpr double kOverwhelming = 0.3;
 constexpr double kTestShare = 0.9;
 // Packets that a measurement and a test take. Lower: chance decides. Higher: they last longer. [sim] as
 // kSuspicious.
-constexpr std::uint64_t kPackets = 64;
+constexpr std::uint64_t kSamplePackets = 64;
 // Packets of a test that has shown no policer. Lower: one that drops little is missed. Higher: a test costs
 // more.
 constexpr std::uint64_t kMaxPackets = 256;
@@ -35,7 +35,7 @@ constexpr double kTestAfter = 1.25;
 // chance makes a lossy path a policed one. Higher: a policer that drops little is not recognised. [sim] as
 // kSuspicious.
 constexpr double kFewer = 0.02;
-constexpr double kDeviations = 2;
+constexpr double kFewerDeviations = 2;
 // Time without another suspicion after a test that found no policer. Lower: a path whose loss varies is
 // tested all the time. Higher: a policer that a test missed drops for longer.
 constexpr Duration kPause = seconds(2);
@@ -55,7 +55,7 @@ bool loses_fewer(const Tally& test, const Tally& before) {
   const auto tested = static_cast<double>(test.packets), sent = static_cast<double>(before.packets);
   const double loss = static_cast<double>(test.lost + before.lost) / (tested + sent);
   const double deviation = std::sqrt(loss * (1 - loss) * (1 / tested + 1 / sent));
-  return before.loss() - test.loss() > kFewer + kDeviations * deviation;
+  return before.loss() - test.loss() > kFewer + kFewerDeviations * deviation;
 }
 
 }  // namespace
@@ -105,7 +105,7 @@ void Policer::begin_measuring(const AckedEvent& acked) {
 void Policer::measure(const Model& model, const Batch& batch) {
   const Duration elapsed = batch.acked.now - tally_.since;
   if (elapsed < model.min_rtt()) return;
-  if (tally_.packets < kPackets && elapsed < kMaxMeasuring * model.min_rtt()) return;
+  if (tally_.packets < kSamplePackets && elapsed < kMaxMeasuring * model.min_rtt()) return;
   before_ = tally_;
   arrived_ = tally_.rate(batch.acked);
   if (queued(model, tally_)) return watch_again(batch.acked, kPause);
@@ -124,7 +124,7 @@ void Policer::test(const Model& model, LossModel& losses, const Batch& batch) {
     return tally_.restart(batch.acked);
   }
   const bool decided =
-      tally_.packets >= kMaxPackets || (tally_.packets >= kPackets && loses_fewer(tally_, before_));
+      tally_.packets >= kMaxPackets || (tally_.packets >= kSamplePackets && loses_fewer(tally_, before_));
   if (!decided && elapsed < kMaxTest * model.min_rtt()) return;
   losses.measure(tally_.packets, tally_.lost);
   if (tally_.packets < kFewPackets || !loses_fewer(tally_, before_)) return watch_again(batch.acked, kPause);

@@ -8,9 +8,9 @@ namespace {
 // Factor by which the bandwidth grows in a round while the pipe is not full. [BBR] "Exiting Acceleration
 // Based on Bandwidth Plateau". Lower: noise passes for growth, and Startup floods the queue. Higher: it ends
 // too early.
-constexpr double kGrowth = 1.25;
-// Rounds without growth after which the pipe is full. [BBR] as kGrowth. Lower: one bad round ends Startup.
-// Higher: it floods the queue for longer.
+constexpr double kFullPipeGrowth = 1.25;
+// Rounds without growth after which the pipe is full. [BBR] as kFullPipeGrowth. Lower: one bad round ends
+// Startup. Higher: it floods the queue for longer.
 constexpr std::uint32_t kFullRounds = 3;
 // The same, where the application or a window limits the sender: it never sees the whole bandwidth between
 // its bursts, but must not burst at kStartupGain for ever ([BBR] ignores such rounds). [sim] goodput_test,
@@ -77,7 +77,7 @@ void Startup::handle_round(const Model& model) {
   }
   if (last.packets() >= kLossSamples) loss_ = std::min(loss_, last.loss());
   if (last.packets() < kLossSamples && last.app_limited) return;
-  if (static_cast<double>(model.bandwidth()) >= static_cast<double>(full_bandwidth_) * kGrowth) {
+  if (static_cast<double>(model.bandwidth()) >= static_cast<double>(full_bandwidth_) * kFullPipeGrowth) {
     full_bandwidth_ = model.bandwidth();
     rounds_without_growth_ = 0;
     return;

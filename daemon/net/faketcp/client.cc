@@ -28,12 +28,12 @@ Result<std::unique_ptr<FakeTcpClient>> FakeTcpClient::connect(const IpEndpoint& 
                                                               const Options& options, Firewall& firewall) {
   std::unique_ptr<FakeTcpClient> client(new FakeTcpClient(remote, options, firewall));
   if (Result<bool> opened = client->open_raw(family_of(remote)); !opened) return Error{opened.error()};
-  if (!client->begin()) return system_error("cannot connect to TCP " + to_string(remote));
+  if (!client->start_connect()) return system_error("cannot connect to TCP " + to_string(remote));
   return client;
 }
 
 // False, with errno: failed immediately.
-bool FakeTcpClient::begin() {
+bool FakeTcpClient::start_connect() {
   started_ms_ = now_ms();
   const SocketAddress name = to_sockaddr(remote_);
   FileDescriptor fd(::socket(family_of(remote_), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -54,7 +54,7 @@ void FakeTcpClient::handle_ready(int fd) {
   const int error = get_option(done.get(), SOL_SOCKET, SO_ERROR);
   if (error == 0) finish(std::move(done));
   if (newest()) return send_held();
-  counters_.refusals += error == ECONNREFUSED;
+  counters_.connection_refused += error == ECONNREFUSED;
   ++counters_.pending_errors;  // rejected or unreachable: the next datagram starts a new connection
   counters_.datagrams_dropped += std::exchange(held_, {}).size();
 }
@@ -72,12 +72,12 @@ void FakeTcpClient::finish(FileDescriptor established) {
 
 FakeTcpConnection* FakeTcpClient::connection_for(const Path&, std::span<const Packet> lost) {
   if (FakeTcpConnection* connection = newest()) return connection;
-  if (!connecting_.valid() && now_ms() - started_ms_ >= kRetryMs) begin();
-  if (connecting_.valid()) hold(lost);
+  if (!connecting_.valid() && now_ms() - started_ms_ >= kRetryMs) start_connect();
+  if (connecting_.valid()) queue_packets(lost);
   return nullptr;
 }
 
-void FakeTcpClient::hold(std::span<const Packet> packets) {
+void FakeTcpClient::queue_packets(std::span<const Packet> packets) {
   for (const Packet& packet : packets.first(std::min(packets.size(), kMaxHeld - held_.size())))
     held_.emplace_back(packet.data, packet.data + packet.size);
 }

@@ -30,9 +30,9 @@ class FakeTcpClient final : public FakeTcpSocket {
 
   void handle_ready(int fd) override;
   FakeTcpConnection* connection_for(const Path& path, std::span<const Packet> lost) override;
-  bool begin();
+  bool start_connect();
   void finish(FileDescriptor established);
-  void hold(std::span<const Packet> packets);
+  void queue_packets(std::span<const Packet> packets);
   void send_held();
 
   const IpEndpoint remote_;

@@ -12,6 +12,7 @@
 #include "core/base/check.h"
 #include "daemon/net/address.h"
 #include "daemon/net/socket_options.h"
+#include "daemon/net/udp_limits.h"
 #include "daemon/net/udp_socket.h"
 
 namespace kcptun {
@@ -68,9 +69,6 @@ std::optional<IpEndpoint> ask_address(int fd, Ask ask) {
   if (ask(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return std::nullopt;
   return from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
 }
-
-// The packets are valid, but the kernel has no space for them now.
-bool is_transient(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
@@ -279,8 +277,8 @@ struct FakeTcpSocket::Outgoing {
     connections[count++] = &connection;
   }
   // Returns the sequence numbers of segments that were not sent.
-  void give_back(std::size_t sent) {
-    for (std::size_t i = sent; i < count; ++i) connections[i]->sequence.give_back(departures[i].payload.size);
+  void return_unsent(std::size_t sent) {
+    for (std::size_t i = sent; i < count; ++i) connections[i]->sequence.undo_take(departures[i].payload.size);
   }
 };
 
@@ -322,12 +320,12 @@ bool FakeTcpSocket::add_run(const TransmitBatch& batch, const TransmitBatch::Run
 FakeTcpSocket::SendResult FakeTcpSocket::send(const TransmitBatch& batch, std::size_t position) {
   Outgoing out;
   SendResult result;
-  while (position + result.taken < batch.size() && result.state == SendState::kDone) {
-    plan(batch, position + result.taken, out);
+  while (position + result.consumed < batch.size() && result.state == SendState::kDone) {
+    plan(batch, position + result.consumed, out);
     if (out.count > 0) {
-      result.taken += send_planned(out, result);
+      result.consumed += send_planned(out, result);
     } else if (out.lost > 0) {
-      result.taken += out.lost;
+      result.consumed += out.lost;
       result.dropped = out.lost;
       result.state = SendState::kDropped;
     } else {
@@ -348,25 +346,25 @@ std::size_t FakeTcpSocket::send_planned(Outgoing& out, SendResult& result) {
     const auto done = static_cast<std::size_t>(sent);
     for (std::size_t i = 0; i < done; ++i) counters_.bytes_sent += out.departures[i].payload.size;
     counters_.datagrams_sent += done;
-    out.give_back(done);
+    out.return_unsent(done);
     return done;
   }
   const int error = errno;
   if (is_transient(error)) {
-    out.give_back(0);
+    out.return_unsent(0);
     ++counters_.would_block;
     result.state = SendState::kNoBuffers;
     return 0;
   }
   if (error == EINTR) {
-    out.give_back(0);
+    out.return_unsent(0);
     return 0;
   }
   // The kernel rejected the first packet: for its size, or because of its destination.
   std::size_t refused = 1;
   if (error != EMSGSIZE && error != EPERM)
     while (refused < out.count && out.connections[refused] == out.connections[0]) ++refused;
-  out.give_back(refused);
+  out.return_unsent(refused);
   ++(error == EMSGSIZE ? counters_.too_big : counters_.send_errors);
   result.state = SendState::kDropped;
   result.error = error;

@@ -27,7 +27,7 @@ class TcpSequence {
     return sequence;
   }
   /// Undoes take() for the last segment, which was not sent.
-  void give_back(std::uint32_t size) { next_ -= size; }
+  void undo_take(std::uint32_t size) { next_ -= size; }
 
   /// Acknowledges everything up to the highest end of a received segment.
   std::uint32_t acknowledgment() const { return expected_; }
