@@ -254,6 +254,13 @@ class Clock(FaultCase):
         self.set_clocks(0, 0)
         self.echo_within(tunnel, 60)
 
+    def wait_all_read(self, stopped, reader):
+        """A packet that is read after the time has passed would begin the reader's wait for its peer anew."""
+        def read():
+            return reader.counters()["InPkts"]
+        t.wait_until(stopped.is_stopped, 10, "the program stands still")
+        t.wait_until(lambda: read() == read(), 10, "the other one has read what it sent")
+
     def test_after_the_client_has_slept_its_first_connection_is_served_at_once(self):
         for crypt, waiting in itertools.product(("aes-128", "xchacha20-poly1305"), (False, True)):
             with self.subTest(crypt=crypt, waiting=waiting):
@@ -264,6 +271,7 @@ class Clock(FaultCase):
                 self.echo_within(tunnel, 40)
                 client, server = tunnel.programs
                 client.signal(signal.SIGSTOP)
+                self.wait_all_read(client, server)
                 if waiting:  # a keepalive of the server, in the client's socket
                     sent = server.counters()["OutPkts"]
                     self.let_time_pass(1, 15, asleep=False)

@@ -414,6 +414,14 @@ class Program:
     def signal(self, number):
         self._process.send_signal(number)
 
+    def is_stopped(self):
+        """By SIGSTOP, which a thread that runs on another core notices a little later: all of its threads."""
+        states = []
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/stat", encoding="utf-8") as file:
+                states.append(file.read().rpartition(")")[2].split()[0])
+        return set(states) == {"T"}
+
     def wait_exit(self, seconds):
         deadline = Deadline(seconds)
         while not deadline.is_over():
