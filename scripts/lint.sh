@@ -40,7 +40,7 @@ if git rev-parse --quiet --verify "$base^{commit}" >/dev/null; then
   if [ -n "$checked" ]; then
     printf 'clang-tidy\n%s\n' "$checked"
     [ -z "$skipped" ] || printf 'clang-tidy: not checked\n%s\n' "$skipped"
-    cmake --preset release -B build/lint -DCMAKE_UNITY_BUILD=OFF >/dev/null # a command for each file
+    cmake --preset release -B build/lint -DKCPTUN_UNITS=OFF >/dev/null # a command for each file
     printf '%s\n' "$checked" | xargs -P "$(nproc)" -n 1 clang-tidy-14 -p build/lint --quiet --warnings-as-errors='*' 2>/dev/null ||
       failed=1
   fi

@@ -8,7 +8,7 @@
 
 #include "core/base/random.h"
 
-namespace kcptun {
+namespace kcptun::buffer_pool_test {
 
 TEST_CASE("buffers are aligned, of the size asked for, and do not overlap") {
   BufferPool pool(1500);
@@ -99,4 +99,4 @@ TEST_CASE("one buffer taken and given back many times costs one chunk") {
   CHECK(pool.in_use() == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::buffer_pool_test

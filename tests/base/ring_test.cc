@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::ring_test {
 
 TEST_CASE("a ring finds each number's slot and keeps the used ones when it grows") {
   SequenceRing<int> ring;
@@ -26,4 +26,4 @@ TEST_CASE("a ring does not shrink by itself and gives everything back when told"
   CHECK(ring.capacity() == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::ring_test

@@ -4,7 +4,7 @@
 
 #include "core/base/time.h"
 
-namespace kcptun {
+namespace kcptun::serial_test {
 
 TEST_CASE("serial numbers compare across the wrap") {
   CHECK(serial_less(1, 2));
@@ -34,4 +34,4 @@ TEST_CASE("the earlier of two deadlines counts, and one alone counts for both") 
   CHECK_FALSE(earliest(std::nullopt, std::nullopt));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::serial_test

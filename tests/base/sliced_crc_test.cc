@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-using namespace kcptun;
+namespace kcptun::sliced_crc_test {
 
 namespace {
 
@@ -56,3 +56,5 @@ TEST_CASE("wire integers are little-endian on every processor") {
   store_u16(stored, 0x0a09);
   CHECK((stored[0] == 9 && stored[1] == 10 && stored[2] == 3));
 }
+
+}  // namespace kcptun::sliced_crc_test

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-namespace kcptun {
+namespace kcptun::transmit_batch_test {
 namespace {
 
 Path path_to(std::uint16_t port) {
@@ -42,4 +42,4 @@ TEST_CASE("packets of one path are one run, and a run that stayed empty vanishes
   CHECK(batch.runs().empty());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::transmit_batch_test

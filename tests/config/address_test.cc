@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::address_test {
 namespace {
 
 constexpr auto kAnyUse = {AddressUse::kStreamListen, AddressUse::kDatagramListen, AddressUse::kDatagramDial,
@@ -158,4 +158,4 @@ TEST_CASE("A malformed address is refused with its fault") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::address_test

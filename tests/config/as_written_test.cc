@@ -3,7 +3,7 @@
 #include "config/text.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::as_written_test {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -141,4 +141,4 @@ TEST_CASE("Characters are read as UTF-8 has them, and each other byte alone") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::as_written_test

@@ -3,7 +3,7 @@
 #include "config/suggest.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::command_line_test {
 namespace {
 
 using Arguments = std::vector<std::string>;
@@ -154,4 +154,4 @@ TEST_CASE("The nearest name is found within two letters, and none is invented") 
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::command_line_test

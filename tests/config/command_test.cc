@@ -5,7 +5,7 @@
 
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::command_test {
 namespace {
 
 TEST_CASE("Help is printed however it is asked for") {
@@ -228,4 +228,4 @@ TEST_CASE("The rest of the profile is what was asked for") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::command_test

@@ -3,7 +3,7 @@
 
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::dial_rules_test {
 namespace {
 
 using Kind = DialRule::Kind;
@@ -152,4 +152,4 @@ TEST_CASE("An open proxy, and a header that targets would not expect, are refuse
   CHECK(server_profile(start_server({"--proxy-protocol", "v2"})).target_header == TargetHeader::kProxyV2);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::dial_rules_test

@@ -4,7 +4,7 @@
 #include "config/reload.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::forwards_test {
 namespace {
 
 Forward forward_of(std::string_view text) {
@@ -263,4 +263,4 @@ TEST_CASE("The uplink's options are plain values that are checked") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::forwards_test

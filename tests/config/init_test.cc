@@ -6,7 +6,7 @@
 #include "config/pairing.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::init_test {
 namespace {
 
 const std::string kRandom(43, 'A');  // as --genkey prints
@@ -243,4 +243,4 @@ TEST_CASE("A JSON file may have comments, and an error behind them tells the rig
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::init_test

@@ -4,7 +4,7 @@
 
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::json_file_test {
 namespace {
 
 // The files that kcptun ships as examples.
@@ -418,4 +418,4 @@ TEST_CASE("A name is 1 to 63 letters, digits, dots, underscores and hyphens") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::json_file_test

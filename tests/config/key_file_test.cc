@@ -9,7 +9,7 @@
 
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::key_file_test {
 namespace {
 
 /// A file of its own, gone with it.
@@ -157,4 +157,4 @@ TEST_CASE("A user is a name, or a name and a group") {
           "kcptun-client: --user " + bad + ": must be NAME or NAME:GROUP");
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::key_file_test

@@ -7,7 +7,7 @@
 #include "config/render.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::options_test {
 namespace {
 
 constexpr auto kRoles = {Role::kClient, Role::kServer};
@@ -163,4 +163,4 @@ TEST_CASE("kcptun's names and defaults are all there") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::options_test

@@ -4,7 +4,7 @@
 
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::pairing_test {
 namespace {
 
 Settings client_with(std::vector<std::pair<OptionId, Value>> values) {
@@ -157,4 +157,4 @@ TEST_CASE("No message repeats a pairing string, for it holds the key") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::pairing_test

@@ -2,7 +2,7 @@
 
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::plugin_test {
 namespace {
 
 PluginEnvironment plugin_with(std::optional<std::string> options) {
@@ -211,4 +211,4 @@ TEST_CASE("Plugin options rule over flags, the JSON file over them, the host's a
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::plugin_test

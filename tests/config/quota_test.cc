@@ -4,7 +4,7 @@
 #include "config/day.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::quota_test {
 namespace {
 
 constexpr const char* kExpected =
@@ -72,4 +72,4 @@ TEST_CASE("Each fault of a quota-file has an error") {
             .starts_with("has no"));
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::quota_test

@@ -3,7 +3,7 @@
 #include "config/validate.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::reload_test {
 namespace {
 
 Settings settings_with(const std::vector<std::pair<OptionId, Value>>& values, Role role = Role::kClient) {
@@ -152,4 +152,4 @@ TEST_CASE("One tunnel becomes several, and the one of its name is kept") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::reload_test

@@ -4,7 +4,7 @@
 #include "config/pairing.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::reverses_test {
 namespace {
 
 IpEndpoint ipv4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port) {
@@ -107,4 +107,4 @@ TEST_CASE("Names, words and protocols are no listen rules") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::reverses_test

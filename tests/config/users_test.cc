@@ -6,7 +6,7 @@
 #include "config/static_key.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::users_test {
 namespace {
 
 const std::string kPrivate(43, 'A');
@@ -280,4 +280,4 @@ TEST_CASE("A tunnel may have 4096 users") {
       json_error(users + ",\"more=" + std::string(43, 'A') + "\"]").ends_with("is one more than 4096 users"));
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::users_test

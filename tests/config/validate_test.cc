@@ -5,7 +5,7 @@
 #include "core/kcp/congestion_table.h"
 #include "tests/config/support.h"
 
-namespace kcptun::test {
+namespace kcptun::test::validate_test {
 namespace {
 
 std::string dashes(std::string_view flag) { return "--" + std::string(flag); }
@@ -396,4 +396,4 @@ TEST_CASE("Access to a unix localaddr: permissions in octal, only where there is
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::validate_test

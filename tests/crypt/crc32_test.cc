@@ -2,8 +2,7 @@
 
 #include "tests/crypt/paths.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::crc32_test {
 
 namespace {
 
@@ -32,3 +31,5 @@ TEST_CASE("CRC-32 agrees with the bitwise definition at every size and alignment
     REQUIRE(crc32(view) == slow_crc32(view));
   }
 }
+
+}  // namespace kcptun::test::crc32_test

@@ -4,8 +4,7 @@
 
 #include "tests/crypt/paths.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::nonce_test {
 
 namespace {
 
@@ -56,3 +55,5 @@ TEST_CASE("every sealed packet carries another nonce") {
     }
   }
 }
+
+}  // namespace kcptun::test::nonce_test

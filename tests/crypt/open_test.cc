@@ -1,7 +1,6 @@
 #include "tests/crypt/paths.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::open_test {
 
 namespace {
 
@@ -127,3 +126,5 @@ TEST_CASE("packets sealed with one key do not open with another") {
     REQUIRE_FALSE(opens(*b, sealed(*a, random, 100)));
   }
 }
+
+}  // namespace kcptun::test::open_test

@@ -1,8 +1,7 @@
 #include "tests/crypt/paths.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::round_trip_test {
 
 namespace {
 
@@ -199,3 +198,5 @@ TEST_CASE("AES-256-GCM seals test case 16 of its specification's authors to its 
     CHECK(copy == sealed);
   }
 }
+
+}  // namespace kcptun::test::round_trip_test

@@ -2,8 +2,7 @@
 
 #include "tests/crypt/paths.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::salsa20_test {
 
 namespace {
 
@@ -93,3 +92,5 @@ TEST_CASE("Salsa20 passes over packets without a body, and batches of none") {
   for (Salsa20Path path : {Salsa20Path::kPortable, Salsa20Path::kAvx2, Salsa20Path::kAvx512})
     if (cpu_can(path)) make_salsa20(test_key().bytes(), path)->encrypt({});
 }
+
+}  // namespace kcptun::test::salsa20_test

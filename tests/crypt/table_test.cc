@@ -3,8 +3,7 @@
 #include "core/noise/credentials.h"
 #include "tests/crypt/paths.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::table_test {
 
 TEST_CASE("the suite table has a row for every cipher name, in order") {
   REQUIRE(kSuiteTable.size() == kCipherNames.size());
@@ -52,3 +51,5 @@ TEST_CASE("headers and trailers have the sizes of the protocol") {
     CHECK(suite->session_header_size() == (ours ? 20u : 0u));
   }
 }
+
+}  // namespace kcptun::test::table_test

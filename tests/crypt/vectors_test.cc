@@ -3,8 +3,7 @@
 #include "tests/crypt/paths.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::vectors_test {
 
 namespace {
 
@@ -141,3 +140,5 @@ TEST_CASE("every path seals the recorded GCM packets to the recorded bytes when 
     }
   }
 }
+
+}  // namespace kcptun::test::vectors_test

@@ -7,8 +7,7 @@
 #include "tests/crypt/paths.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::xchacha_test {
 
 namespace {
 
@@ -150,3 +149,5 @@ TEST_CASE("the same packet is sealed with another nonce each time, and nothing o
     CHECK(values.size() > 200);  // of 256, at each position; 251 are expected
   }
 }
+
+}  // namespace kcptun::test::xchacha_test

@@ -5,7 +5,7 @@
 #include "daemon/worker/tunnel_sockets.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::address_race_test {
 namespace {
 
 using test::loopback;
@@ -120,4 +120,4 @@ TEST_CASE("a race has at most so many attempts") {
   CHECK(rig.attempts == AddressRace::kMaxAttempts);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::address_race_test

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace kcptun {
+namespace kcptun::address_test {
 namespace {
 
 TEST_CASE("address literals survive the way to text and back") {
@@ -95,4 +95,4 @@ TEST_CASE("socket addresses too short for their family, or of another, are refus
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::address_test

@@ -6,7 +6,7 @@
 
 #include "core/base/random.h"
 
-namespace kcptun {
+namespace kcptun::backlog_test {
 namespace {
 
 constexpr std::size_t kBuffer = 256;
@@ -97,4 +97,4 @@ TEST_CASE("20,000 random operations on a backlog agree with a string, and its me
   CHECK(pool.in_use() == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::backlog_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::counter_log_test {
 namespace {
 
 // A temporary directory, and local time in a zone that needs no entry in the zone database.
@@ -88,4 +88,4 @@ TEST_CASE_METHOD(Fixture, "what cannot be written is an error that names the fil
         "cannot write /dev/full: No space left on device");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::counter_log_test

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <sstream>
 
-namespace kcptun {
+namespace kcptun::counters_test {
 
 // docs/develop/protocol.md section 9: names and order.
 TEST_CASE("the counters' text has every name of kcptun's, in its order") {
@@ -101,4 +101,4 @@ TEST_CASE("what a socket did is counted under the names of packets and bytes") {
   CHECK(counters.in_errs == 15);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::counters_test

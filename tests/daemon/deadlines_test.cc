@@ -8,7 +8,7 @@
 
 #include "core/base/random.h"
 
-namespace kcptun {
+namespace kcptun::deadlines_test {
 namespace {
 
 TimePoint at(int ms) { return TimePoint(milliseconds(ms)); }
@@ -139,4 +139,4 @@ TEST_CASE("100,000 random operations agree with a sorted map") {
   CHECK(woken.size() > 1000);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::deadlines_test

@@ -7,7 +7,7 @@
 
 #include "daemon/net/address.h"
 
-namespace kcptun {
+namespace kcptun::dial_policy_test {
 namespace {
 
 constexpr std::uint16_t kPort = 443;
@@ -204,4 +204,4 @@ TEST_CASE("a '*' in a pattern stands for any characters, or none") {
   CHECK_FALSE(matches_pattern("*a*a*a*a*a*a*a*a*b", long_name));  // no exponential search
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::dial_policy_test

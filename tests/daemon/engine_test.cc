@@ -7,7 +7,7 @@
 #include "daemon/engine/session.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::engine_test {
 namespace {
 
 using test::App;
@@ -375,4 +375,4 @@ TEST_CASE("a port that nobody answers on does not stop the loop, and the tunnel 
   session.reset();
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::engine_test

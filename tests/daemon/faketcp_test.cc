@@ -19,7 +19,7 @@
 #include "daemon/net/udp_socket.h"
 #include "tests/daemon/own_network.h"
 
-namespace kcptun {
+namespace kcptun::faketcp_test {
 namespace {
 
 using Datagram = std::vector<std::uint8_t>;
@@ -329,4 +329,4 @@ TEST_CASE("the kernel's own connection stays idle: no data, no answers") {
   });
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::faketcp_test

@@ -11,7 +11,7 @@
 #include "daemon/worker/tunnel_sockets.h"
 #include "tests/daemon/missing_family.h"
 
-namespace kcptun {
+namespace kcptun::families_test {
 namespace {
 
 using test::without_family;
@@ -122,4 +122,4 @@ TEST_CASE("tcp mode needs one family only") {
   });
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::families_test

@@ -14,7 +14,7 @@
 #include "daemon/net/address.h"
 #include "tests/daemon/own_network.h"
 
-namespace kcptun {
+namespace kcptun::firewall_test {
 namespace {
 
 // A context of the test's own, as `nft` has.
@@ -136,4 +136,4 @@ TEST_CASE("nobody else's table is taken for stale: other names, living processes
   });
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::firewall_test

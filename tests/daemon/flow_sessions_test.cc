@@ -6,7 +6,7 @@
 #include "tests/daemon/daemon_harness.h"
 #include "tests/daemon/udp_app.h"
 
-namespace kcptun {
+namespace kcptun::flow_sessions_test {
 namespace {
 
 using test::App;
@@ -153,4 +153,4 @@ TEST_CASE("a further session is not folded while it has a flow") {
   CHECK(tunnel.exchange(app) == port);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::flow_sessions_test

@@ -7,7 +7,7 @@
 
 #include "daemon/net/socket_options.h"
 
-using namespace kcptun;
+namespace kcptun::flow_socket_test {
 
 namespace {
 
@@ -51,3 +51,5 @@ TEST_CASE("flow sockets cut and join datagrams in the kernel only where both opt
   const bool kernel_joins = get_option(bound(kOn).fd(), SOL_UDP, UDP_GRO) > 0;
   CHECK(first_of_ten(kOn, kOn) == (kernel_joins ? std::size_t{10} : std::size_t{FlowArena::kMessages}));
 }
+
+}  // namespace kcptun::flow_socket_test

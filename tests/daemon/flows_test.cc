@@ -12,7 +12,7 @@
 #include "tests/daemon/daemon_harness.h"
 #include "tests/daemon/udp_app.h"
 
-namespace kcptun {
+namespace kcptun::flows_test {
 namespace {
 
 using test::loopback;
@@ -411,4 +411,4 @@ TEST_CASE("Sockets for answers are kept, and the one not used for longest makes 
   }
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::flows_test

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-using namespace kcptun;
+namespace kcptun::free_memory_test {
 
 namespace {
 
@@ -63,3 +63,5 @@ TEST_CASE("control groups of version 1 count, too") {
                "cache 0\ntotal_cache " + std::to_string(4 * kMiB) + "\n");
   CHECK(free_memory(system.root()) == 58 * kMiB);
 }
+
+}  // namespace kcptun::free_memory_test

@@ -5,7 +5,7 @@
 #include "daemon/net/address.h"
 #include "tests/support/sim_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::hints_test {
 namespace {
 
 IpEndpoint peer(std::uint16_t port) { return *parse_ip("192.0.2.1", port); }
@@ -105,4 +105,4 @@ TEST_CASE("what a path loses, delays or carries is not taken for packets of full
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::hints_test

@@ -7,7 +7,7 @@
 #include "tests/daemon/daemon_harness.h"
 #include "tests/daemon/udp_app.h"
 
-namespace kcptun {
+namespace kcptun::hops_test {
 namespace {
 
 using test::App;
@@ -292,4 +292,4 @@ TEST_CASE("sessions are not replaced without bound") {
   client.worker.reset();
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::hops_test

@@ -6,7 +6,7 @@
 #include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::listener_limits_test {
 namespace {
 
 using test::loopback;
@@ -115,4 +115,4 @@ TEST_CASE("an engine has 1024 listeners, and a client whose request is beyond th
   CHECK(rig.listeners() == ListenerTable::kMaxListeners);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::listener_limits_test

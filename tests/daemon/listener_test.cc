@@ -11,7 +11,7 @@
 
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::listener_test {
 namespace {
 
 using test::App;
@@ -255,4 +255,4 @@ TEST_CASE("begin_connect fails at once, with errno, where that is known at once"
   CHECK(errno == ECONNREFUSED);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::listener_test

@@ -15,7 +15,7 @@
 
 #include "daemon/log/repeat_limiter.h"
 
-namespace kcptun {
+namespace kcptun::log_test {
 namespace {
 
 struct TempDir {
@@ -224,4 +224,4 @@ TEST_CASE("the journal gets priorities and no times, and only when standard erro
   CHECK(lines[5].substr(25) == " info i");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::log_test

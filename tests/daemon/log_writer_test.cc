@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-namespace kcptun {
+namespace kcptun::log_writer_test {
 namespace {
 
 constexpr Duration kAnswerTimeout = seconds(20);
@@ -160,4 +160,4 @@ TEST_CASE("a last line has its time, whatever the descriptor does", "[log]") {
   CHECK(write_within(-1, text, milliseconds(20)) == false);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::log_writer_test

@@ -6,7 +6,7 @@
 #include "daemon/io/name_lookup.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::names_test {
 namespace {
 
 using test::loopback;
@@ -191,4 +191,4 @@ TEST_CASE("the blocking lookup gives literals as they are, and names with at lea
   CHECK(contains(none.error(), "cannot resolve xxx"));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::names_test

@@ -5,7 +5,7 @@
 #include "daemon/client/reachability.h"
 #include "daemon/metrics/peer_state.h"
 
-namespace kcptun {
+namespace kcptun::peer_state_test {
 namespace {
 
 using enum PeerState;
@@ -60,4 +60,4 @@ TEST_CASE("a failure lasts from its first sign until an answer, and dials get ra
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::peer_state_test

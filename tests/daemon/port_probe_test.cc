@@ -12,7 +12,7 @@
 #include "daemon/net/address.h"
 #include "daemon/system/file_descriptor.h"
 
-namespace kcptun {
+namespace kcptun::port_probe_test {
 namespace {
 
 using Ports = std::vector<std::uint16_t>;
@@ -74,4 +74,4 @@ TEST_CASE("ports are told as stretches, up to the last there is") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::port_probe_test

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace kcptun::test {
+namespace kcptun::test::process_memory_test {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
@@ -47,4 +47,4 @@ TEST_CASE("Any number of threads charge and uncharge one quota") {
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::process_memory_test

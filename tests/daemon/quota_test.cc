@@ -11,7 +11,7 @@
 #include "daemon/tunnel/quota_writer.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::quota_test {
 namespace {
 
 UnixTime day(std::string_view text, int hour = 12) {
@@ -127,4 +127,4 @@ TEST_CASE("A quota-file that cannot be read ends the start with its name") {
   CHECK(read_quota_file("/").error().starts_with("quota-file / cannot be read: "));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::quota_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::replay_buffer_test {
 namespace {
 
 /// Records the text in pieces of three bytes, as a read into segments does.
@@ -67,4 +67,4 @@ TEST_CASE("kLimit bytes can move, one more cannot") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::replay_buffer_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-using namespace kcptun;
+namespace kcptun::role_name_test {
 
 TEST_CASE("a program that is both takes its role from the last component of its name") {
   CHECK(role_of_name("kcptun-client") == Role::kClient);
@@ -18,3 +18,5 @@ TEST_CASE("a name with neither word or with both gives no role") {
   CHECK_FALSE(role_of_name("/opt/server/"));
   CHECK_FALSE(role_of_name("client-server"));
 }
+
+}  // namespace kcptun::role_name_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun::test {
+namespace kcptun::test::server_pool_test {
 namespace {
 
 constexpr TimePoint at(int ms) { return TimePoint(milliseconds(ms)); }
@@ -145,4 +145,4 @@ TEST_CASE(
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::server_pool_test

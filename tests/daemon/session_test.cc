@@ -6,7 +6,7 @@
 #include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::session_test {
 namespace {
 
 using test::App;
@@ -724,4 +724,4 @@ TEST_CASE("a small request does not wait for the turns of bulk streams") {
   CHECK(least < 150'000);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::session_test

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::slot_choice_test {
 namespace {
 
 using Slots = std::vector<SlotLoad>;
@@ -50,4 +50,4 @@ TEST_CASE("where no session can be dialled, an open one is chosen") {
   CHECK(choose_open_slot(Slots{kEmpty, kEmpty}) == 2);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::slot_choice_test

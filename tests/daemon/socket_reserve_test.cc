@@ -19,7 +19,7 @@
 #include "daemon/net/udp_socket.h"
 #include "tests/support/left_out.h"
 
-namespace kcptun {
+namespace kcptun::socket_reserve_test {
 namespace {
 
 /// More than the system grants to any process.
@@ -114,4 +114,4 @@ TEST_CASE("a reserve keeps no more than its bound, and nothing where nothing was
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::socket_reserve_test

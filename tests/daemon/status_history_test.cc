@@ -3,7 +3,7 @@
 
 #include "daemon/status/history.h"
 
-namespace kcptun {
+namespace kcptun::status_history_test {
 namespace {
 
 using nlohmann::json;
@@ -112,4 +112,4 @@ TEST_CASE("what is not known is null", "[status]") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::status_history_test

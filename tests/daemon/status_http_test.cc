@@ -4,7 +4,7 @@
 #include "daemon/status/access.h"
 #include "daemon/status/http.h"
 
-namespace kcptun {
+namespace kcptun::status_http_test {
 namespace {
 
 using State = HttpRequestReader::State;
@@ -141,4 +141,4 @@ TEST_CASE("what a server says instead of a status reaches a terminal as printabl
   CHECK(body.error() == "the answer is 401 Unauthorized: \\x1b]0;owned\\x07\\x1b[2J");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::status_http_test

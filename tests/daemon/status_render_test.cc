@@ -9,7 +9,7 @@
 #include "daemon/status/page.h"
 #include "daemon/status/render.h"
 
-namespace kcptun {
+namespace kcptun::status_render_test {
 namespace {
 
 using nlohmann::json;
@@ -219,4 +219,4 @@ TEST_CASE("the page takes nothing from outside and has one style and one script,
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::status_render_test

@@ -16,7 +16,7 @@
 
 #include "daemon/net/address.h"
 
-namespace kcptun {
+namespace kcptun::status_server_test {
 namespace {
 
 constexpr int kPatienceMs = 60000;
@@ -318,4 +318,4 @@ TEST_CASE("it serves on a unix socket, whose file goes with it", "[status]") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::status_server_test

@@ -7,7 +7,7 @@
 #include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::stream_request_test {
 namespace {
 
 using test::App;
@@ -244,4 +244,4 @@ TEST_CASE("reply codes name the reason of a failed connection") {
   CHECK(reply_code_of(0) == ReplyCode::kGeneralFailure);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::stream_request_test

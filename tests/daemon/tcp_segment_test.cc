@@ -9,7 +9,7 @@
 #include "daemon/net/address.h"
 #include "daemon/net/faketcp/tcp_sequence.h"
 
-namespace kcptun {
+namespace kcptun::tcp_segment_test {
 namespace {
 
 IpEndpoint at(std::string_view text) { return parse_endpoint(text).value(); }
@@ -202,4 +202,4 @@ TEST_CASE("only a reset with the very next number ends a connection") {
   CHECK_FALSE(sequence.is_ended_by(segment));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::tcp_segment_test

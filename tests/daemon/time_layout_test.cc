@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::time_layout_test {
 namespace {
 
 WallTime wall_time(int year, int month, int day, int hour, int minute, int second, long nanoseconds,
@@ -137,4 +137,4 @@ TEST_CASE("a layout that is cut at any length is taken as far as it goes") {
         "Saturday February  7 038  38 09:04:03.120345 +01:00:00 +01:00:00 CET 2026 AM");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::time_layout_test

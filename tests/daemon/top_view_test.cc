@@ -9,7 +9,7 @@
 
 #include "daemon/status/render.h"
 
-namespace kcptun {
+namespace kcptun::top_view_test {
 namespace {
 
 using Style = TopView::Style;
@@ -192,4 +192,4 @@ TEST_CASE("what is no status is an error, and what is odd in one does no harm", 
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::top_view_test

@@ -21,7 +21,7 @@
 #include "daemon/net/address.h"
 #include "tests/support/left_out.h"
 
-namespace kcptun {
+namespace kcptun::udp_socket_test {
 namespace {
 
 using Datagram = std::vector<std::uint8_t>;
@@ -798,4 +798,4 @@ TEST_CASE("one arena serves sockets of different kinds in turn") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::udp_socket_test

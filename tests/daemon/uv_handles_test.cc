@@ -10,7 +10,7 @@
 
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::uv_handles_test {
 namespace {
 
 using test::PlainLoop;
@@ -280,4 +280,4 @@ TEST_CASE("a task may post another, which runs later") {
   CHECK(order == "abc");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::uv_handles_test

@@ -9,7 +9,7 @@
 
 #include "daemon/process/service_status.h"
 
-namespace kcptun {
+namespace kcptun::worker_threads_test {
 
 TEST_CASE("while all threads stand still nobody else runs, and afterwards everybody goes on") {
   auto threads = std::move(WorkerThreads::open(4).value());
@@ -74,4 +74,4 @@ TEST_CASE("the status is sessions, streams and rates with two or three digits") 
   CHECK(status_text(0, 0, 9.96e6, 1.234e12) == "0 sessions, 0 streams, 10 MB/s up, 1234 GB/s down");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::worker_threads_test

@@ -4,7 +4,7 @@
 #include "daemon/server/server_worker.h"
 #include "tests/daemon/daemon_harness.h"
 
-namespace kcptun {
+namespace kcptun::workers_test {
 namespace {
 
 using test::App;
@@ -529,4 +529,4 @@ TEST_CASE("a client that goes away while a name is being resolved is not called 
   SUCCEED();
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::workers_test

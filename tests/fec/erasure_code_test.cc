@@ -9,8 +9,7 @@
 #include "core/fec/fec_encoder.h"
 #include "tests/fec/fec_fixture.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::erasure_code_test {
 
 namespace {
 
@@ -109,3 +108,5 @@ TEST_CASE("a code is made once for all users of its counts and dropped with the 
   first = codes.use({4, 1});
   REQUIRE(codes_made == 3);
 }
+
+}  // namespace kcptun::test::erasure_code_test

@@ -3,8 +3,7 @@
 #include "tests/fec/fec_fixture.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::fec_decoder_test {
 
 namespace {
 
@@ -239,3 +238,5 @@ TEST_CASE("truncated packets of a good session recover nothing that was not sent
     SUCCEED();
   }
 }
+
+}  // namespace kcptun::test::fec_decoder_test

@@ -3,8 +3,7 @@
 #include "tests/fec/fec_fixture.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::fec_encoder_test {
 
 namespace {
 
@@ -110,3 +109,5 @@ TEST_CASE("an idle session's unfinished group costs less than 1 KB, and steady s
   send_group(encoder, 3, some, 0xffffffffu, seconds(10));
   REQUIRE(encoder.held_bytes() < 1000);
 }
+
+}  // namespace kcptun::test::fec_encoder_test

@@ -4,8 +4,7 @@
 #include "core/fec/shard_evidence.h"
 #include "tests/fec/fec_fixture.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::fec_learning_test {
 
 namespace {
 
@@ -170,3 +169,5 @@ TEST_CASE("evidence never rules out the truth, and settles on nothing else") {
     if (loss == 0.0) REQUIRE(evidence.settled());
   }
 }
+
+}  // namespace kcptun::test::fec_learning_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::parity_policy_test {
 
 TEST_CASE("a group gets the parity that keeps its failures rare") {
   CHECK(parity_for(10, 3, 0, 0.02) == 0);
@@ -45,4 +45,4 @@ TEST_CASE(
   CHECK(measured == 3 * ParityPolicy::kMeasuredGroups);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::parity_policy_test

@@ -11,8 +11,7 @@ extern "C" {
 #include "core/base/random.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::reed_solomon_test {
 
 namespace {
 
@@ -189,3 +188,5 @@ TEST_CASE("parity summed up piece by piece is that of the whole group, at any al
     }
   }
 }
+
+}  // namespace kcptun::test::reed_solomon_test

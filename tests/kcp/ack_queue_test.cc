@@ -5,7 +5,7 @@
 #include <ctime>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::ack_queue_test {
 namespace {
 
 /// The time stamps of what one packet of `segments` segments takes.
@@ -79,4 +79,4 @@ TEST_CASE("an acknowledgement that names a late transmission is written although
   CHECK(queue.empty());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::ack_queue_test

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::ack_scheduler_test {
 namespace {
 
 constexpr Duration kMinRtt = milliseconds(50);
@@ -70,4 +70,4 @@ TEST_CASE("a requested window update is due once, whatever the packet has alread
   CHECK_FALSE(f.acks.window_update_due(0, f.receive));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::ack_scheduler_test

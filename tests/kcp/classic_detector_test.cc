@@ -6,7 +6,7 @@
 
 #include "tests/kcp/detector_fixture.h"
 
-namespace kcptun {
+namespace kcptun::classic_detector_test {
 namespace {
 
 using test::Numbers;
@@ -127,4 +127,4 @@ TEST_CASE("the tuning chooses the detector: nc 1 has probes and no time-outs, nc
   CHECK(sent.has_lost());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::classic_detector_test

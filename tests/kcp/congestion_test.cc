@@ -5,7 +5,7 @@
 
 #include "core/kcp/congestion_table.h"
 
-namespace kcptun {
+namespace kcptun::congestion_test {
 namespace {
 
 constexpr std::uint64_t kPacket = 1350;
@@ -151,4 +151,4 @@ TEST_CASE("each row of the table makes a controller, and has a name and a help o
   CHECK(find_congestion("cubic") == nullptr);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::congestion_test

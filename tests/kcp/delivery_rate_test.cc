@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::delivery_rate_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -38,4 +38,4 @@ TEST_CASE("a sample taken while the application was the limit says so") {
   CHECK_FALSE(rate.app_limited());  // what was under way then has been acknowledged
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::delivery_rate_test

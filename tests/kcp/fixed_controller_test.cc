@@ -10,7 +10,7 @@
 #include "core/kcp/congestion_table.h"
 #include "core/kcp/kcp.h"
 
-namespace kcptun {
+namespace kcptun::fixed_controller_test {
 namespace {
 
 constexpr std::uint64_t kPacket = 1350;
@@ -144,4 +144,4 @@ TEST_CASE("a sender with a fixed rate uses all of it on a path that loses a tent
   CHECK(pair.received - received >= 10 * kRate * 85 / 100);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::fixed_controller_test

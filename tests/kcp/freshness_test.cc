@@ -6,7 +6,7 @@
 
 #include "core/kcp/kcp.h"
 
-namespace kcptun {
+namespace kcptun::freshness_test {
 namespace {
 
 constexpr std::uint32_t kConv = 7;
@@ -154,4 +154,4 @@ TEST_CASE("a clock's time stamps are later than all before, and not in the futur
   CHECK(clock.advance(begin + seconds(20), 1001 + 22000));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::freshness_test

@@ -7,7 +7,7 @@
 
 #include "core/base/random.h"
 
-namespace kcptun {
+namespace kcptun::kcp_test {
 namespace {
 
 constexpr std::uint32_t kConv = 0x11223344;
@@ -532,4 +532,4 @@ TEST_CASE("old packets after an outage are no restart when newer ones come betwe
   CHECK_FALSE(a.kcp.peer_restarted());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::kcp_test

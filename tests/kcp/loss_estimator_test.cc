@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::loss_estimator_test {
 TEST_CASE("a loss estimate follows the path") {
   LossEstimator estimate;
   CHECK(estimate.share() == Approx(LossEstimator::kFirstGuess));
@@ -23,4 +23,4 @@ TEST_CASE("a loss that parity cannot bring back shows before the next copies wit
   CHECK(estimate.share() < 0.0001);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::loss_estimator_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::overtaken_transmissions_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -41,4 +41,4 @@ TEST_CASE("no more outcomes are held back than the limit") {
   CHECK(overtaken.handle_ack(3, 1000) == FirstOutcome::kUnprotectedArrived);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::overtaken_transmissions_test

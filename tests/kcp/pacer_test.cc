@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::pacer_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -30,4 +30,4 @@ TEST_CASE("a pacer spreads bytes over time and makes up for little") {
   CHECK(total == Approx(1'000'000).epsilon(0.01));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::pacer_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::path_state_test {
 namespace {
 
 constexpr std::size_t kMss = 100;
@@ -117,4 +117,4 @@ TEST_CASE("a modelled path paces, limits the queue and learns the loss, and a re
   CHECK(f.path.pacer().rate() == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::path_state_test

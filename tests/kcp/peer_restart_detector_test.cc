@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::peer_restart_detector_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -78,4 +78,4 @@ TEST_CASE("a challenge leaves once each time-out at most, and only after another
   CHECK(detector.poll_challenge(kStart + seconds(9) + kTimeout, kTimeout));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::peer_restart_detector_test

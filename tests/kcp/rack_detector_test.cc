@@ -6,7 +6,7 @@
 
 #include "tests/kcp/detector_fixture.h"
 
-namespace kcptun {
+namespace kcptun::rack_detector_test {
 namespace {
 
 using test::Numbers;
@@ -159,4 +159,4 @@ TEST_CASE("losses report their events and the outcome of first transmissions") {
   CHECK(losses.first[FirstOutcome::kUnprotectedLost] == 4);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::rack_detector_test

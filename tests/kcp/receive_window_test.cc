@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-namespace kcptun {
+namespace kcptun::receive_window_test {
 namespace {
 
 using Verdict = ReceiveWindow::Verdict;
@@ -180,4 +180,4 @@ TEST_CASE("an idle window holds no memory") {
   CHECK(f.read_all() == "xx");
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::receive_window_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::receive_window_tuner_test {
 namespace {
 
 constexpr Duration kRtt = milliseconds(50);
@@ -41,4 +41,4 @@ TEST_CASE(
   CHECK(tuner.end_batch(kStart + seconds(1) + milliseconds(100), 128, std::nullopt) == 400u);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::receive_window_tuner_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::redundancy_budget_test {
 namespace {
 
 constexpr PathEstimate kPath{.bandwidth = 1'000'000, .round_trip = milliseconds(50)};
@@ -43,4 +43,4 @@ TEST_CASE("a path of which nothing is known has no room") {
   CHECK(room.bytes() == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::redundancy_budget_test

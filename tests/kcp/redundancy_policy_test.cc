@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::redundancy_policy_test {
 namespace {
 
 using Scope = RedundancyPolicy::Scope;
@@ -161,4 +161,4 @@ TEST_CASE("a thin session earns 2.25 times what leaves, and spends it on copies 
   CHECK(policy.parity_packets(kBusy) == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::redundancy_policy_test

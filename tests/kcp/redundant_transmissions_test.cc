@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::redundant_transmissions_test {
 namespace {
 
 using Gap = RedundantTransmissions::Gap;
@@ -131,4 +131,4 @@ TEST_CASE("pending duplicates are bounded, and one whose segment was retransmitt
   CHECK(taken == kMax - 1);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::redundant_transmissions_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::rtt_estimator_test {
 
 TEST_CASE("before the first sample the time-out is 200 ms") {
   const RttEstimator rtt(milliseconds(100), milliseconds(30));
@@ -68,4 +68,4 @@ TEST_CASE("the smallest round trip of before a path became longer is forgotten a
   CHECK(rtt.minimum() == milliseconds(20));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::rtt_estimator_test

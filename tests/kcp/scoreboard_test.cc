@@ -7,7 +7,7 @@
 #include "core/base/check.h"
 #include "core/base/random.h"
 
-namespace kcptun {
+namespace kcptun::scoreboard_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -201,4 +201,4 @@ TEST_CASE("a scoreboard agrees with a model of it through random operations") {
   }
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::scoreboard_test

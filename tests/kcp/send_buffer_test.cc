@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::send_buffer_test {
 namespace {
 
 constexpr std::size_t kMss = 10;
@@ -133,4 +133,4 @@ TEST_CASE("a send buffer that is destroyed returns its buffers to the pool") {
   CHECK(pool.in_use() == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::send_buffer_test

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::send_window_test {
 namespace {
 
 constexpr std::size_t kMss = 10;
@@ -208,4 +208,4 @@ TEST_CASE("a send window counts what its parts report, and hands the outcomes ov
   CHECK(f.window.take_outcomes().loss_events == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::send_window_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::thin_meter_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -45,4 +45,4 @@ TEST_CASE("time that runs backwards or stands still drains nothing") {
   CHECK(meter.is_thin(kStart + seconds(1000)));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::thin_meter_test

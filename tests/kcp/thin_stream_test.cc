@@ -6,7 +6,7 @@
 
 #include "core/kcp/kcp.h"
 
-namespace kcptun {
+namespace kcptun::thin_stream_test {
 namespace {
 
 constexpr std::size_t kMss = 10;
@@ -220,4 +220,4 @@ TEST_CASE("a sender that may send nothing forgets its copies and wakes up for no
   CHECK(*a.kcp.next_timeout() > due);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::thin_stream_test

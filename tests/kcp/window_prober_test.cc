@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::window_prober_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -64,4 +64,4 @@ TEST_CASE("an older segment does not change the window, and a request is due at 
   CHECK_FALSE(prober.due());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::window_prober_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::windowed_max_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -40,4 +40,4 @@ TEST_CASE("a windowed maximum falls step by step as the values do") {
   CHECK(max.value() == 1);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::windowed_max_test

@@ -6,7 +6,7 @@
 
 #include "core/link/demux.h"
 
-namespace kcptun {
+namespace kcptun::datagram_link_test {
 namespace {
 
 constexpr std::uint32_t kConv = 7;
@@ -336,4 +336,4 @@ TEST_CASE("datagrams leave before stream data and take no more of a full path th
   CHECK(share.ready_at() <= now + milliseconds(1002));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::datagram_link_test

@@ -5,7 +5,7 @@
 
 #include "core/link/datagram_receiver.h"
 
-namespace kcptun {
+namespace kcptun::datagram_parts_test {
 namespace {
 
 using Buffer = std::vector<std::uint8_t>;
@@ -218,4 +218,4 @@ TEST_CASE("incomplete datagrams are dropped for age, number and bytes") {
   }
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::datagram_parts_test

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::demux_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -194,4 +194,4 @@ TEST_CASE("a session may end before take_touched() returns it") {
   CHECK(f.demux.take_touched().empty());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::demux_test

@@ -5,7 +5,7 @@
 #include "core/fec/fec_header.h"
 #include "core/link/path_mtu.h"
 
-namespace kcptun::test {
+namespace kcptun::test::link_context_test {
 namespace {
 
 LinkSettings settings_with(FecSettings fec, std::uint32_t mtu, bool find_mtu = false) {
@@ -41,4 +41,4 @@ TEST_CASE("a KCP packet is cut for the floor while the MTU is searched, and for 
   CHECK(kcp_packet_size(jumbo) == kMaxDatagram);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::link_context_test

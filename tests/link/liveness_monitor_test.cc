@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun::test {
+namespace kcptun::test::liveness_monitor_test {
 namespace {
 const TimePoint kStart{seconds(100)};
 constexpr Duration kShort = milliseconds(1);
@@ -50,4 +50,4 @@ TEST_CASE("after 3 s of silence a ping goes with the first packet, if the peer w
   CHECK(watch.poll_ping(kStart + seconds(3), true) == heard);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::liveness_monitor_test

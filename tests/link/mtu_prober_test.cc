@@ -4,7 +4,7 @@
 
 #include "tests/link/kcp_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::mtu_prober_test {
 namespace {
 
 constexpr PacketOverhead kOverhead{20, 16, 8};
@@ -125,4 +125,4 @@ TEST_CASE("a session ends when segments of the old size do not arrive for 15 s f
   CHECK_FALSE(f.prober.error().empty());
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::mtu_prober_test

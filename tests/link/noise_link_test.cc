@@ -8,7 +8,7 @@
 #include "core/link/demux.h"
 #include "tests/support/noise_ends.h"
 
-namespace kcptun::test {
+namespace kcptun::test::noise_link_test {
 namespace {
 
 using noise::Kind;
@@ -540,4 +540,4 @@ TEST_CASE("noise: a server that is only silent for a while keeps its session") {
   CHECK(pair.demux.size() == 1);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::noise_link_test

@@ -14,7 +14,7 @@
 #include "core/link/hello_gate.h"
 #include "tests/support/noise_ends.h"
 
-namespace kcptun::test {
+namespace kcptun::test::noise_session_test {
 namespace {
 
 using Buffer = std::vector<std::uint8_t>;
@@ -547,4 +547,4 @@ TEST_CASE("noise: the mask hides and shows each kind, and packets too short for 
   }
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::noise_session_test

@@ -9,7 +9,7 @@
 #include "core/fec/fec_header.h"
 #include "tests/link/kcp_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::packet_decoder_test {
 namespace {
 
 LinkSettings settings_with(FecSettings fec) {
@@ -126,4 +126,4 @@ TEST_CASE("with a session header a packet is taken once, and another session's n
   CHECK(f.decoder.packets_received() == 1);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::packet_decoder_test

@@ -8,7 +8,7 @@
 #include "core/fec/fec_header.h"
 #include "tests/link/kcp_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::packet_sender_test {
 namespace {
 
 constexpr std::size_t kHeader = 20;
@@ -196,4 +196,4 @@ TEST_CASE("with a session header every packet is numbered, parity and the caller
   CHECK(f.sender->packets_sent() == f.batch.size());
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::packet_sender_test

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::path_mtu_test {
 namespace {
 
 constexpr Duration kWait = milliseconds(150);
@@ -144,4 +144,4 @@ TEST_CASE("the next size waits until no second answer to the last one can come")
   CHECK(other.now == answered + kWait);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::path_mtu_test

@@ -4,7 +4,7 @@
 
 #include "tests/link/kcp_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::path_validator_test {
 namespace {
 
 constexpr PacketOverhead kOverhead{20, 16, 8};
@@ -78,4 +78,4 @@ TEST_CASE("a peer that returns keeps what KCP knows of the path") {
   CHECK(f.pair.server.rtt().smoothed());
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::path_validator_test

@@ -4,7 +4,7 @@
 
 #include "core/link/link.h"
 
-namespace kcptun::test {
+namespace kcptun::test::peer_activity_test {
 namespace {
 
 constexpr std::uint32_t kConv = 7;
@@ -167,4 +167,4 @@ TEST_CASE("a link is out of time when its silence ends it, and its peer is gone,
   CHECK_FALSE(wrong.link.peer_gone());
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::peer_activity_test

@@ -5,7 +5,7 @@
 
 #include "core/stream/snappy_frames.h"
 
-namespace kcptun::test {
+namespace kcptun::test::protocol_sniffer_test {
 namespace {
 
 const std::vector<std::uint8_t> kSnappy{0xff, 0x06, 0x00, 0x00, 0x73, 0x4e, 0x61, 0x50, 0x70, 0x59};
@@ -70,4 +70,4 @@ TEST_CASE("The first bytes may come one by one, and too few of them tell nothing
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::protocol_sniffer_test

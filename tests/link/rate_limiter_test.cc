@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::rate_limiter_test {
 namespace {
 
 const TimePoint kStart{seconds(100)};
@@ -44,4 +44,4 @@ TEST_CASE("a clock that stands still, or goes back, gives nothing") {
   CHECK(limiter.ready_at() == kStart + microseconds(1'001));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::rate_limiter_test

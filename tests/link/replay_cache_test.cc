@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun::test {
+namespace kcptun::test::replay_cache_test {
 namespace {
 
 constexpr UnixTime kWall{seconds(1700000000)};
@@ -62,4 +62,4 @@ TEST_CASE("the cache is bounded: a session that is evicted leaves its time stamp
   CHECK(replay_cache.size() <= 3);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::replay_cache_test

@@ -6,7 +6,7 @@
 
 #include "core/base/random.h"
 
-namespace kcptun::test {
+namespace kcptun::test::replay_window_test {
 
 TEST_CASE("the window takes each number once, in any order, and none that is too old to tell") {
   ReplayWindow window;
@@ -41,4 +41,4 @@ TEST_CASE("the window reaches back its span and no further, and a jump far ahead
   CHECK_FALSE(window.fresh(far - ReplayWindow::kSpan));
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::replay_window_test

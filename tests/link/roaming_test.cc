@@ -5,7 +5,7 @@
 
 #include "core/link/demux.h"
 
-namespace kcptun {
+namespace kcptun::roaming_test {
 namespace {
 
 constexpr std::uint32_t kConv = 7;
@@ -359,4 +359,4 @@ TEST_CASE("forwarded packets open nothing, but may migrate a session") {
   CHECK(directory.owners.empty());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::roaming_test

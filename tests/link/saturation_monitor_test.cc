@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::saturation_monitor_test {
 namespace {
 
 using StreamLoad = SaturationMonitor::StreamLoad;
@@ -73,4 +73,4 @@ TEST_CASE("many thin streams do not saturate a session") {
   CHECK_FALSE(monitor.saturated(at(2000)));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::saturation_monitor_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::session_limiter_test {
 namespace {
 
 using Answer = SessionLimiter::Answer;
@@ -141,4 +141,4 @@ TEST_CASE("a server for one session gives its slot to the newest one without a s
   CHECK(limiter.decide(v4(2)).answer == Answer::kRefuse);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::session_limiter_test

@@ -13,7 +13,7 @@
 #include "tests/support/suites.h"
 #include "tests/support/vectors.h"
 
-namespace kcptun::test {
+namespace kcptun::test::session_replay_test {
 namespace {
 
 struct Datagram {
@@ -303,4 +303,4 @@ TEST_CASE("with a recorded datagram lost, the recorded parity makes up for it") 
   replay_to_client(recording, step);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::session_replay_test

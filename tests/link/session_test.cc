@@ -9,7 +9,7 @@
 #include "core/link/demux.h"
 #include "tests/support/suites.h"
 
-namespace kcptun::test {
+namespace kcptun::test::session_test {
 namespace {
 
 constexpr UnixTime kWall{seconds(1700000000)};
@@ -421,4 +421,4 @@ TEST_CASE("a session that is refused for lack of a slot is not cached: it may tr
   CHECK(pair.replay_cache.size() == 0);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::session_test

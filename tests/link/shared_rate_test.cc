@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::shared_rate_test {
 namespace {
 
 constexpr std::uint64_t kRate = 1'000'000;
@@ -121,4 +121,4 @@ TEST_CASE("Threads that charge one rate at once lose nothing of it") {
   CHECK(rate->credit(kStart) == SharedRate::kMaxCredit - SharedRate::Credit(seconds(4)));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::shared_rate_test

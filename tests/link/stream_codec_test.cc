@@ -7,7 +7,7 @@
 #include "core/crypt/suite.h"
 #include "tests/link/kcp_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::stream_codec_test {
 namespace {
 
 const QppPads& pads() {
@@ -181,4 +181,4 @@ TEST_CASE("a stream that is not compressed where it should be is an error, and t
   CHECK(old_client.server.codec.mismatch() == Mismatch::kSmuxVersion);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::stream_codec_test

@@ -3,9 +3,8 @@
 #include "core/noise/hash.h"
 #include "tests/noise/fixtures.h"
 
-using namespace kcptun;
+namespace kcptun::test::cipher_state_test {
 using namespace kcptun::noise;
-using namespace kcptun::test;
 
 namespace {
 
@@ -80,3 +79,5 @@ TEST_CASE("a message that was changed or cut is refused, and its bytes are erase
     CHECK(std::ranges::all_of(Bytes(changed).first(100), [](std::uint8_t byte) { return byte == 0; }));
   }
 }
+
+}  // namespace kcptun::test::cipher_state_test

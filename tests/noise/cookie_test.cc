@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-using namespace kcptun;
+namespace kcptun::cookie_test {
 using namespace kcptun::noise;
 
 namespace {
@@ -57,3 +57,5 @@ TEST_CASE("a changed or cut cookie packet does not open") {
     CHECK_FALSE(open_cookie(key(3), kAsked, Bytes(packet).first(i)));
   }
 }
+
+}  // namespace kcptun::cookie_test

@@ -4,9 +4,8 @@
 
 #include "tests/noise/fixtures.h"
 
-using namespace kcptun;
+namespace kcptun::test::handshake_test {
 using namespace kcptun::noise;
-using namespace kcptun::test;
 
 namespace {
 
@@ -176,3 +175,5 @@ TEST_CASE("the keys of one session tell nothing about another's: each ephemeral 
     CHECK(bytes_of(once.client.split().initiator) != bytes_of(once.client.split().responder));
   }
 }
+
+}  // namespace kcptun::test::handshake_test

@@ -6,9 +6,8 @@
 #include "core/noise/session_keys.h"
 #include "tests/noise/fixtures.h"
 
-using namespace kcptun;
+namespace kcptun::test::packet_test {
 using namespace kcptun::noise;
-using namespace kcptun::test;
 
 namespace {
 
@@ -226,3 +225,5 @@ TEST_CASE("the heads of a batch are masked as each alone is, and packets without
     CHECK(buffers[i] == alone);
   }
 }
+
+}  // namespace kcptun::test::packet_test

@@ -6,7 +6,7 @@
 
 #include "core/crypt/noise_gcm.h"
 
-using namespace kcptun;
+namespace kcptun::session_keys_test {
 using namespace kcptun::noise;
 
 namespace {
@@ -157,3 +157,5 @@ TEST_CASE("a time-out wipes the key before") {
   CHECK_FALSE(keys.next_timeout());
   CHECK_FALSE(opens(keys, kStart, packets[0]));
 }
+
+}  // namespace kcptun::session_keys_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun::test {
+namespace kcptun::test::mtu_search_test {
 namespace {
 
 int rounds_to(MtuSearch& search, std::uint32_t limit) {
@@ -42,4 +42,4 @@ TEST_CASE("Nothing to search is an answer, and an answer that nobody asked for i
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::mtu_search_test

@@ -6,7 +6,7 @@
 
 #include "core/base/random.h"
 
-namespace kcptun::test {
+namespace kcptun::test::ping_train_test {
 namespace {
 
 constexpr std::uint32_t kConv = 0x1234;
@@ -167,4 +167,4 @@ TEST_CASE(
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::ping_train_test

@@ -5,7 +5,7 @@
 
 #include "core/fec/fec_header.h"
 
-namespace kcptun::test {
+namespace kcptun::test::reply_count_test {
 namespace {
 
 void see(ReplyCount& count, std::uint32_t seqid, FecType type) {
@@ -50,4 +50,4 @@ TEST_CASE("Packets without numbers tell nothing, and far numbers cost nothing") 
 }
 
 }  // namespace
-}  // namespace kcptun::test
+}  // namespace kcptun::test::reply_count_test

@@ -6,7 +6,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-namespace kcptun {
+namespace kcptun::address_class_test {
 namespace {
 
 IpAddress ip(const std::string& text) {
@@ -103,4 +103,4 @@ TEST_CASE("a network contains the addresses that begin with its bits") {
   CHECK_FALSE(IpNetwork{ip("::1"), 128}.contains(ip("::3")));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::address_class_test

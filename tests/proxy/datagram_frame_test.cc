@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::datagram_frame_test {
 namespace {
 
 using Buffer = std::vector<std::uint8_t>;
@@ -98,4 +98,4 @@ TEST_CASE("a datagram is its address and its payload") {
   CHECK_FALSE(split_datagram({}));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::datagram_frame_test

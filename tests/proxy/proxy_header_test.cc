@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-namespace kcptun {
+namespace kcptun::proxy_header_test {
 namespace {
 
 IpEndpoint ipv4(std::uint8_t last, std::uint16_t port) {
@@ -50,4 +50,4 @@ TEST_CASE("the longest line of version 1 has the 107 bytes that receivers expect
   CHECK(header(ProxyHeaderVersion::kV1, longest, longest).size() <= 107);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::proxy_header_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::request_reader_test {
 namespace {
 
 using Accepted = RequestReader::Accepted;
@@ -238,4 +238,4 @@ TEST_CASE("replies have the form of their protocol") {
   CHECK(reply.find("\r\nContent-Length: " + std::to_string(body.size()) + "\r\n") != std::string::npos);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::request_reader_test

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::socks5_address_test {
 namespace {
 
 using Status = Socks5AddressStatus;
@@ -86,4 +86,4 @@ TEST_CASE("SOCKS5 carries names of 1 to 255 printable characters") {
   CHECK_FALSE(socks5_name("\xc3\xa4.example", 1));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::socks5_address_test

@@ -6,7 +6,7 @@
 
 #include "core/proxy/request_reader.h"
 
-namespace kcptun {
+namespace kcptun::socks5_client_test {
 namespace {
 
 using Octets = std::vector<std::uint8_t>;
@@ -125,4 +125,4 @@ TEST_CASE("What is no SOCKS5 ends the reading at its first wrong byte") {
 }
 
 }  // namespace
-}  // namespace kcptun
+}  // namespace kcptun::socks5_client_test

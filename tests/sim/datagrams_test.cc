@@ -6,7 +6,7 @@
 
 #include "tests/support/sim_paths.h"
 
-namespace kcptun::test {
+namespace kcptun::test::datagrams_test {
 namespace {
 
 constexpr std::uint32_t kSid = 3;  // of the first stream
@@ -137,4 +137,4 @@ TEST_CASE("a path that loses, repeats, reorders and damages packets delivers eac
   CHECK(pair.server_link().datagrams()->incoming.counters().malformed == 0);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::datagrams_test

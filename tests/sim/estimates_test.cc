@@ -5,7 +5,7 @@
 
 #include "tests/support/sim_paths.h"
 
-namespace kcptun::test {
+namespace kcptun::test::estimates_test {
 namespace {
 
 /// Over 100 Mbit/s, with windows and buffers that do not change.
@@ -72,4 +72,4 @@ TEST_CASE(
   CHECK(pair.client_link().kcp().rtt().minimum().value_or(Duration(0)) / milliseconds(1) == 300);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::estimates_test

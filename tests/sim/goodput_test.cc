@@ -7,7 +7,7 @@
 
 #include "tests/support/sim_paths.h"
 
-namespace kcptun::test {
+namespace kcptun::test::goodput_test {
 namespace {
 
 FlowPlan bulk(std::uint64_t salt = 1, TimePoint at = kBegin) {
@@ -121,4 +121,4 @@ TEST_CASE("windows that follow the path grow with it, and no further than it tak
   CHECK(window <= kMaxFollowingWindow);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::goodput_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/sim_bulk.h"
 
-namespace kcptun::test {
+namespace kcptun::test::hard_path_test {
 namespace {
 
 SimSettings with_queue(SimSettings s, std::uint64_t bytes) {
@@ -136,4 +136,4 @@ TEST_CASE("print what hard paths give", "[.table]") {
   print("10 -> 100 Mbit/s: the next 5 s", dip.fast);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::hard_path_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/sim_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::liveness_test {
 namespace {
 
 constexpr const char* kRestarted = "a link closed: the peer has restarted";
@@ -132,4 +132,4 @@ TEST_CASE("an unreachable server is suspect 3 s after something was sent, not be
   CHECK(pair.failure() == "");  // a suspected peer does not end the session
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::liveness_test

@@ -5,7 +5,7 @@
 
 #include "tests/sim/random_settings.h"
 
-namespace kcptun::test {
+namespace kcptun::test::noise_test {
 namespace {
 
 constexpr std::uint64_t kSeeds = 300;
@@ -58,4 +58,4 @@ TEST_CASE("noise: the same seed gives the same datagrams at the same times") {
   CHECK(digests[0] == digests[1]);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::noise_test

@@ -3,7 +3,7 @@
 
 #include "tests/support/sim_bulk.h"
 
-namespace kcptun::test {
+namespace kcptun::test::path_change_test {
 
 TEST_CASE("a path that becomes five times as long is measured within a second or two, and filled again") {
   Bulk bulk(settings_on({20, 100}, 2048));
@@ -58,4 +58,4 @@ TEST_CASE("behind a policer the sender finds the rate at which little is dropped
   CHECK(dropped < 0.1);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::path_change_test

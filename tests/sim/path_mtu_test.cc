@@ -3,7 +3,7 @@
 
 #include "tests/support/sim_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::path_mtu_test {
 namespace {
 
 SimSettings settings_with_mtu(std::uint32_t mtu) {
@@ -121,4 +121,4 @@ TEST_CASE("an outage says nothing about sizes, and the search costs an idle sess
   CHECK(pair.failure() == "");
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::path_mtu_test

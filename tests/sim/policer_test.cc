@@ -4,7 +4,7 @@
 
 #include "tests/support/sim_bulk.h"
 
-namespace kcptun::test {
+namespace kcptun::test::policer_test {
 namespace {
 
 struct PolicerRow {
@@ -86,4 +86,4 @@ TEST_CASE("print what policed paths give", "[.table]") {
   print("policer of 10 Mbit/s: afterwards", passing.after, 100);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::policer_test

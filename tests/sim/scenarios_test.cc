@@ -5,7 +5,7 @@
 #include "tests/support/allocations.h"
 #include "tests/support/sim_pair.h"
 
-namespace kcptun::test {
+namespace kcptun::test::scenarios_test {
 namespace {
 
 /// fast3, windows of 1024, no compression.
@@ -246,4 +246,4 @@ TEST_CASE("moving bytes allocates nothing per packet") {
   CHECK(own / megabytes < (compress ? 250 : 20));
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::scenarios_test

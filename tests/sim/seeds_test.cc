@@ -9,7 +9,7 @@
 // A sanitizer's report ends the process before Catch can name the seed.
 extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*)());
 
-namespace kcptun::test {
+namespace kcptun::test::seeds_test {
 namespace {
 
 constexpr std::uint64_t kSeeds = 2000;
@@ -87,4 +87,4 @@ TEST_CASE("print the digest of each of a hundred seeds' datagrams", "[.digests]"
   }
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::seeds_test

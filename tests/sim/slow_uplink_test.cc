@@ -6,7 +6,7 @@
 
 #include "tests/support/sim_bulk.h"
 
-namespace kcptun::test {
+namespace kcptun::test::slow_uplink_test {
 namespace {
 
 struct UplinkRow {
@@ -77,4 +77,4 @@ TEST_CASE("print what an echo beside bulk takes on slow uplinks", "[.table]") {
   }
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::slow_uplink_test

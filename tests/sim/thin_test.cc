@@ -6,7 +6,7 @@
 
 #include "tests/support/sim_paths.h"
 
-namespace kcptun::test {
+namespace kcptun::test::thin_test {
 namespace {
 
 constexpr std::size_t kMessage = 100;
@@ -153,4 +153,4 @@ TEST_CASE("copies do not fill a path that has no room for them") {
   CHECK(pair.network().sent_to(Role::kServer).dropped < 1500 / 10);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::thin_test

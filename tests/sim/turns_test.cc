@@ -6,7 +6,7 @@
 
 #include "tests/support/sim_paths.h"
 
-namespace kcptun::test {
+namespace kcptun::test::turns_test {
 namespace {
 
 FlowPlan bulk(std::uint64_t salt) {
@@ -86,4 +86,4 @@ TEST_CASE("a small message in a session beside that of a bulk stream is delayed 
   CHECK(mbit_per_second(large.server().flows.received(), seconds(20)) >= 84);
 }
 
-}  // namespace kcptun::test
+}  // namespace kcptun::test::turns_test

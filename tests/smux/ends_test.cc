@@ -2,7 +2,7 @@
 // has read.
 #include "tests/smux/smux_end.h"
 
-namespace kcptun {
+namespace kcptun::ends_test {
 namespace {
 
 using namespace test;
@@ -307,4 +307,4 @@ TEST_CASE("streams that are over do not pile up where their ends waited") {
   CHECK_FALSE(server.smux.lingering());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::ends_test

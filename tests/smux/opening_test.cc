@@ -1,7 +1,7 @@
 // What precedes payload: capabilities behind the mark, and the marks of request streams.
 #include "tests/smux/smux_end.h"
 
-namespace kcptun {
+namespace kcptun::opening_test {
 namespace {
 
 using namespace test;
@@ -223,4 +223,4 @@ TEST_CASE("a whole exchange opens streams of both kinds") {
   CHECK(server.smux.kind(5) == StreamKind::kRequest);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::opening_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/test_quota.h"
 
-namespace kcptun {
+namespace kcptun::receive_budget_test {
 namespace {
 
 using test::TestQuota;
@@ -118,4 +118,4 @@ TEST_CASE("streams are short of memory where a window cannot be what it could") 
   CHECK(budget.over_budget(2 * kMiB));
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::receive_budget_test

@@ -2,7 +2,7 @@
 // look like anything else.
 #include "tests/smux/smux_end.h"
 
-namespace kcptun {
+namespace kcptun::server_streams_test {
 namespace {
 
 using namespace test;
@@ -120,4 +120,4 @@ TEST_CASE("a server's streams count against its bound") {
   CHECK_FALSE(pair.server.smux.open_stream().has_value());
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::server_streams_test

@@ -1,6 +1,6 @@
 #include "tests/smux/smux_end.h"
 
-namespace kcptun {
+namespace kcptun::smux_test {
 namespace {
 
 using namespace test;
@@ -450,4 +450,4 @@ TEST_CASE(
   CHECK_FALSE(stalled.smux.dead());  // the peer gets its time again after the stall
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::smux_test

@@ -9,7 +9,7 @@
 #include "core/smux/smux.h"
 #include "tests/support/test_quota.h"
 
-namespace kcptun {
+namespace kcptun::stalls_test {
 namespace {
 
 using Type = StreamEvent::Type;
@@ -340,4 +340,4 @@ TEST_CASE(
   CHECK_FALSE(pair.smux().stalls().stalled_since);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::stalls_test

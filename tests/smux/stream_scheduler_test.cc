@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace kcptun {
+namespace kcptun::stream_scheduler_test {
 namespace {
 
 constexpr auto kQuantum = static_cast<std::size_t>(StreamScheduler::kQuantum);
@@ -155,4 +155,4 @@ TEST_CASE("streams leave from any place") {
   for (const std::size_t stayed : std::array{1u, 2u, 4u}) CHECK(sender.streams[stayed].waiting == 0);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::stream_scheduler_test

@@ -5,8 +5,7 @@
 #include "core/base/random.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::qpp_test {
 
 using Buffer = std::vector<std::uint8_t>;
 
@@ -55,3 +54,5 @@ TEST_CASE("streams of any number of pads undo themselves") {
     REQUIRE(bytes == before);
   }
 }
+
+}  // namespace kcptun::test::qpp_test

@@ -6,8 +6,7 @@
 #include "core/stream/crc32c.h"
 #include "tests/support/vectors.h"
 
-using namespace kcptun;
-using namespace kcptun::test;
+namespace kcptun::test::snappy_frames_test {
 
 namespace {
 
@@ -199,3 +198,5 @@ TEST_CASE("random bytes behind a good beginning never do harm") {
     decode(stream, 1 + random.below(100));
   }
 }
+
+}  // namespace kcptun::test::snappy_frames_test

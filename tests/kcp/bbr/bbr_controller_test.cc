@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun {
+namespace kcptun::bbr_controller_test {
 namespace {
 
 constexpr std::uint32_t kSegment = 1350;
@@ -163,4 +163,4 @@ TEST_CASE("a round trip that could not be measured again stays as it was") {
   CHECK(bbr.window() < 12'500'000);
 }
 
-}  // namespace kcptun
+}  // namespace kcptun::bbr_controller_test

@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::drain_test {
 
 TEST_CASE(
     "Drain is over when no more than the bandwidth-delay product, or the smallest window, is in flight") {
@@ -20,4 +20,4 @@ TEST_CASE("Drain takes away in a round what a round of Startup queues") {
   CHECK(kDrainGain * kStartupGain == Approx(1));
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::drain_test

@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::inflight_hi_test {
 namespace {
 
 constexpr RoundFacts kOverflow{
@@ -63,4 +63,4 @@ TEST_CASE("without further losses the limit grows, and is lifted at four times t
   CHECK(path.limit.value() == CongestionController::kUnlimited);
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::inflight_hi_test

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace kcptun::bbr {
+namespace kcptun::bbr::loss_model_test {
 namespace {
 
 /// One cycle of rounds that lose `lost` of 100 packets, the last one `least`.
@@ -51,4 +51,4 @@ TEST_CASE("what was measured long ago weighs less") {
   CHECK(losses.bound() < 0.01);
 }
 
-}  // namespace kcptun::bbr
+}  // namespace kcptun::bbr::loss_model_test

@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::model_test {
 
 TEST_CASE("a round ends when a packet is acknowledged that left after the round began") {
   RoundFeeder feeder;
@@ -93,4 +93,4 @@ TEST_CASE("a bandwidth that was set counts until packets that left afterwards sh
   CHECK(feeder.model.bandwidth() == 2'000'000);
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::model_test

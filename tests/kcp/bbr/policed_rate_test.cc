@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/policed_path.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::policed_rate_test {
 namespace {
 
 constexpr std::uint64_t kRate = 1'250'000;  // bytes per second: 10 Mbit/s
@@ -74,4 +74,4 @@ TEST_CASE("losses that remain although the rate falls are not a policer's") {
   CHECK(limited.rate.value() > kRate / 3);
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::policed_rate_test

@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/policed_path.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::policer_test {
 namespace {
 
 constexpr double kRate = 1'250'000;  // bytes per second: 10 Mbit/s
@@ -114,4 +114,4 @@ TEST_CASE("bursts of losses are few events, and no suspicion") {
   }
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::policer_test

@@ -5,7 +5,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::probe_bw_test {
 namespace {
 
 struct Probing {
@@ -123,4 +123,4 @@ TEST_CASE(
   CHECK_FALSE(path.probe.measuring());
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::probe_bw_test

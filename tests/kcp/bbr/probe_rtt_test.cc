@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::probe_rtt_test {
 namespace {
 
 constexpr std::uint64_t kWindow = 60'000;  // 60 ms at 1 MB/s
@@ -96,4 +96,4 @@ TEST_CASE("a probe during which nothing tells the round trip keeps the old minim
   CHECK(path.feeder.model.min_rtt_at() == path.feeder.now);
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::probe_rtt_test

@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::slowdown_test {
 namespace {
 
 /// A batch of 4 packets each 5 ms on a path of 50 ms that has delivered 10 MB/s.
@@ -54,4 +54,4 @@ TEST_CASE("a path that became longer, that loses nothing of its rate, or that wa
   CHECK(brief.play(milliseconds(95), milliseconds(4)) == 0);
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::slowdown_test

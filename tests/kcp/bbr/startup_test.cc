@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::startup_test {
 namespace {
 
 struct Starting {
@@ -119,4 +119,4 @@ TEST_CASE("where a queue turns out to be a longer path within 5 s, Startup goes 
   }
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::startup_test

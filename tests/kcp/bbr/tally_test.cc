@@ -4,7 +4,7 @@
 
 #include "tests/kcp/bbr/support.h"
 
-namespace kcptun::bbr::test {
+namespace kcptun::bbr::test::tally_test {
 
 TEST_CASE("a tally counts what comes after its beginning, and its rate is an average") {
   AckedEvent acked;
@@ -37,4 +37,4 @@ TEST_CASE("losses are certain from ten events on, whatever each of them lost") {
   CHECK(Tally().certain_losses() == 0);
 }
 
-}  // namespace kcptun::bbr::test
+}  // namespace kcptun::bbr::test::tally_test
