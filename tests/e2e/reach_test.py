@@ -160,8 +160,8 @@ class NoNetwork(SpaceCase):
             waiting.settimeout(PATIENCE)
             waiting.connect(self.local)
             waiting.sendall(b"echo\nhello")
+            self.start_server()  # before: where nobody listens, the connection would end at once
             self.space.connect_network()
-            self.start_server()
             self.assertEqual(waiting.recv(5), b"hello")
         t.wait_logged(client, "cannot be dialled yet", times=1)
 

@@ -98,13 +98,14 @@ class Notify(TunnelCase):
     def test_the_status_tells_sessions_streams_and_goodput_and_not_too_often(self):
         name = os.path.join(self.directory, "status")
         manager = self.manager(name)
+        begun = time.monotonic()
         tunnel = self.tunnel(environment={"NOTIFY_SOCKET": name})
         texts = []
 
         def status():
             message = manager.recv(4096).decode()
             if message.startswith("STATUS="):
-                texts.append((time.monotonic(), message))
+                texts.append(message)
             return message
 
         async def talk():
@@ -116,11 +117,10 @@ class Notify(TunnelCase):
                     None, lambda: t.wait_until(lambda: "1 session, 1 stream, " in status(), 20, "one stream"))
         t.run(talk(), 60)
         t.wait_until(lambda: status().endswith("0 streams, 0 B/s up, 0 B/s down"), 20, "no stream, no traffic")
-        for _, text in texts:
+        for text in texts:
             self.assertRegex(text, r"^STATUS=(connecting|connected), \d sessions?, \d streams?, [\d.]+ [kMG]?B/s up, [\d.]+ [kMG]?B/s down$")
-        self.assertTrue(any(" MB/s" in text or " kB/s" in text for _, text in texts), texts)
-        for (before, _), (after, _) in zip(texts, texts[1:]):
-            self.assertGreater(after - before, 1)
+        self.assertTrue(any(" MB/s" in text or " kB/s" in text for text in texts), texts)
+        self.assertLess(len(texts), 2 + time.monotonic() - begun)  # one a second at most, however late they are read
 
     def test_an_idle_program_of_many_loops_sleeps(self):
         def switches(pid):
