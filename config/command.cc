@@ -113,7 +113,7 @@ void apply_plugin_addresses(const PluginSettings& plugin, Settings& settings,
     if (written && used.empty())
       warnings.push_back(std::string(option_of(id).flag) + " from " + std::string(source_name(source)) +
                          " is ignored: " + variables + " of the shadowsocks host rule");
-    settings.set(id, used.empty() ? *address : std::move(used), Source::kPluginAddress);
+    settings.set(id, used.empty() ? *address : used, Source::kPluginAddress);
   }
 }
 
@@ -297,7 +297,7 @@ ParsedCommand parse_command(const CommandInput& given) {
     if (const auto complaint = resolve_keys(settings, input.read_key_file))
       return startup_error_of(settings, *complaint);
     forget_key_files(settings);  // the written profiles contain the keys themselves
-    return std::visit([](auto&& result) -> ParsedCommand { return std::move(result); },
+    return std::visit([](auto&& result) -> ParsedCommand { return std::forward<decltype(result)>(result); },
                       prepare_init(std::move(settings)));
   }
   std::optional<PluginSettings> plugin;

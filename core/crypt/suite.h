@@ -59,8 +59,8 @@ class Suite {
   static std::unique_ptr<Suite> make(Cipher cipher, const MasterKey& key,
                                      std::span<const std::uint8_t, 32> nonce_seed,
                                      Dispatch dispatch = Dispatch::kBest);
-  /// The suite noise with these keys, and AES-256-GCM if this CPU has instructions for it. make() gives it the
-  /// keys of the shared key alone.
+  /// The suite noise with these keys, and AES-256-GCM if this CPU has instructions for it. make() gives it
+  /// the keys of the shared key alone.
   static std::unique_ptr<Suite> make_noise(const noise::Credentials& credentials);
 
   /// Bytes before and after the body in an encrypted packet: 20/0, 12/16 (aes-128-gcm), 44/16

@@ -87,7 +87,7 @@ struct ForwardSnapshot {
 struct UserSnapshot {
   std::string user;  // its name
   std::uint64_t sessions = 0;
-  Traffic traffic;                          // of all its sessions, ended ones included
+  Traffic traffic;                              // of all its sessions, ended ones included
   std::optional<double> quota{}, quota_left{};  // in bytes, of the current period; none: it has no quota
 };
 
