@@ -34,8 +34,6 @@ bool is_ipv4(std::string_view text) {
 
 bool looks_like_path(std::string_view text) { return text.front() == '@' || text.find('/') != text.npos; }
 
-constexpr std::string_view kSchemeEnd = "://";
-
 /// The error for a URL, as a predicate. It quotes only the scheme, because the rest may contain a secret.
 std::string url_fault(std::string_view scheme, AddressUse use) {
   if (scheme == "kcptun") return "is a pairing string, which belongs to -c";

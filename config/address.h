@@ -19,6 +19,9 @@ inline constexpr std::size_t kMaxUnixPath = 107;
 /// The value of a server's target if each stream carries a request that names its target.
 inline constexpr std::string_view kRequestTarget = "socks5";
 
+/// Between the scheme of a URL, or of one side of a forward, and the rest.
+inline constexpr std::string_view kSchemeEnd = "://";
+
 /// The purpose of an address, which decides the forms that are accepted.
 enum class AddressUse : std::uint8_t {
   kStreamListen,    // host:port (0: any) or a unix path     client's localaddr

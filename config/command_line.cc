@@ -13,13 +13,13 @@ namespace {
 constexpr std::string_view kEnd = "--";
 
 /// The parts of one argument, such as "-flag=value" or "--flag".
-struct Token {
+struct FlagToken {
   std::string_view name;
   std::string_view value;
   bool has_value = false;
 };
 
-Token split_flag(std::string_view argument) {
+FlagToken split_flag(std::string_view argument) {
   argument.remove_prefix(argument.starts_with("--") ? 2 : 1);
   const auto equals = argument.find('=');
   if (equals == argument.npos) return {argument, {}, false};
@@ -131,7 +131,7 @@ NormalArguments normalise_arguments(const std::vector<std::string>& arguments, R
       if (argument + 1 != arguments.end()) normal.unexpected = argument[1];
       return normal;
     }
-    const Token token = is_flag(*argument) ? split_flag(*argument) : Token{};
+    const FlagToken token = is_flag(*argument) ? split_flag(*argument) : FlagToken{};
     const Option* option = token.name.empty() ? nullptr : find_flag(role, token.name);
     if (!option) {
       normal.unexpected = *argument;

@@ -13,7 +13,7 @@
 namespace kcptun {
 namespace {
 
-constexpr std::size_t kMaxName = 253;  // of a host, without its final dot (RFC 1035 section 2.3.4)
+constexpr std::size_t kMaxHostName = 253;  // of a host, without its final dot (RFC 1035 section 2.3.4)
 constexpr std::uint8_t kIpv4Bits = 32;
 constexpr std::uint8_t kIpv6Bits = 128;
 
@@ -50,7 +50,7 @@ Result<DialRule> parse_name(std::string_view text) {
   DialRule rule;
   rule.name = comparable_name(text);
   const std::string& name = rule.name;
-  if (name.empty() || name.size() > kMaxName) return Error{"has a host that is not of 1..253 characters"};
+  if (name.empty() || name.size() > kMaxHostName) return Error{"has a host that is not of 1..253 characters"};
   if (!std::ranges::all_of(name, in_pattern))
     return Error{"has a host with a character that no host has; write names beyond ASCII in their xn-- form"};
   if (name.front() == '.' || name.find("..") != name.npos) return Error{"has a host with an empty label"};
@@ -134,7 +134,7 @@ Result<DialRule> parse_dial_rule(std::string_view given) {
   const bool only_udp = text.starts_with("udp/");
   if (only_tcp || only_udp) text.remove_prefix(4);
   if (text.empty()) return Error{"has no host"};
-  if (text.find("://") != text.npos) return Error{"is a URL; write tcp/host:port"};
+  if (text.find(kSchemeEnd) != text.npos) return Error{"is a URL; write tcp/host:port"};
   const auto split = split_rule(text);
   if (!split) return Error{split.error()};
   auto rule = parse_host(split.value().host, split.value().bracketed);

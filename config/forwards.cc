@@ -12,7 +12,6 @@
 namespace kcptun {
 namespace {
 
-constexpr std::string_view kSchemeEnd = "://";
 // Bytes. RFC 1928 section 5: the length of a name is one byte.
 constexpr std::size_t kMaxTargetHost = 255;
 
@@ -96,7 +95,7 @@ bool same_port(const HostPort& one, const HostPort& other) {
 
 bool is_udp(const Forward& forward) { return forward.kind == ForwardKind::kUdp; }
 
-bool same_place(const Address& one, const Address& other) {
+bool have_same_listener(const Address& one, const Address& other) {
   const auto* a = std::get_if<HostPort>(&one);
   const auto* b = std::get_if<HostPort>(&other);
   return a && b ? same_port(*a, *b) : one == other;
@@ -104,10 +103,10 @@ bool same_place(const Address& one, const Address& other) {
 
 std::optional<std::string> find_clash(const Forward& forward, const Profile& profile) {
   for (const Forward& other : profile.forwards)
-    if (is_udp(other) == is_udp(forward) && same_place(other.listen, forward.listen))
+    if (is_udp(other) == is_udp(forward) && have_same_listener(other.listen, forward.listen))
       return "listens where another forward does";
   if (profile.listens_at_local_address && !is_udp(forward) &&
-      same_place(profile.local_address, forward.listen))
+      have_same_listener(profile.local_address, forward.listen))
     return "listens at localaddr";
   return std::nullopt;
 }

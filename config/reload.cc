@@ -56,7 +56,7 @@ std::optional<std::size_t> find_running(const RunTunnels& running, const RunTunn
   return std::nullopt;
 }
 
-bool same_place(const Address& one, const Address& other) {
+bool addresses_overlap(const Address& one, const Address& other) {
   if (std::holds_alternative<UnixPath>(one) || std::holds_alternative<UnixPath>(other)) return one == other;
   const auto& a = std::get<HostPort>(one);
   const auto& b = std::get<HostPort>(other);
@@ -66,14 +66,14 @@ bool same_place(const Address& one, const Address& other) {
 // True if another of these tunnels listens on `place`.
 bool has_place(const RunTunnels& tunnels, const Address& place, std::string_view but_for) {
   return std::ranges::any_of(tunnels.tunnels, [&](const ConfiguredTunnel& other) {
-    return other.profile.name != but_for && same_place(place, other.profile.local_address);
+    return other.profile.name != but_for && addresses_overlap(place, other.profile.local_address);
   });
 }
 
 // True if the tunnel's new address is that of another running tunnel, or if another wanted tunnel takes its
 // old one.
 bool must_move(const Profile& was, const Profile& is, const RunTunnels& running, const RunTunnels& wanted) {
-  if (same_place(was.local_address, is.local_address)) return false;
+  if (addresses_overlap(was.local_address, is.local_address)) return false;
   return has_place(wanted, was.local_address, is.name) || has_place(running, is.local_address, is.name);
 }
 

@@ -12,14 +12,14 @@ namespace kcptun {
 namespace {
 
 constexpr std::string_view kExample = "tcp://:8080=tcp://127.0.0.1:80";
-constexpr std::string_view kTcp = "tcp";
-constexpr std::string_view kUnix = "unix";
+constexpr std::string_view kTcpScheme = "tcp";
+constexpr std::string_view kUnixScheme = "unix";
 
 std::string write_one_like() { return "; write one like " + std::string(kExample); }
 
 Result<HostPort> parse_listen(std::string_view text) {
   const auto side = split_scheme(text);
-  if (!side || side->scheme != kTcp) return Error{"does not begin with tcp://" + write_one_like()};
+  if (!side || side->scheme != kTcpScheme) return Error{"does not begin with tcp://" + write_one_like()};
   const auto address = parse_address(side->address, AddressUse::kStreamListen);
   if (!address) return Error{"listens at an address that " + address.error()};
   const auto* host = std::get_if<HostPort>(&address.value());
@@ -33,12 +33,12 @@ Result<HostPort> parse_listen(std::string_view text) {
 
 Result<Address> parse_target(std::string_view text) {
   const auto side = split_scheme(text);
-  if (!side || (side->scheme != kTcp && side->scheme != kUnix))
+  if (!side || (side->scheme != kTcpScheme && side->scheme != kUnixScheme))
     return Error{"has a target that begins neither with tcp:// nor with unix://" + write_one_like()};
   auto address = parse_address(side->address, AddressUse::kStreamDial);
   if (!address) return Error{"has a target that " + address.error()};
   const bool path = std::holds_alternative<UnixPath>(address.value());
-  if (path != (side->scheme == kUnix))
+  if (path != (side->scheme == kUnixScheme))
     return Error{path ? "has a target that is a path, which begins with unix://"
                       : "has no path behind unix://"};
   const auto* host = std::get_if<HostPort>(&address.value());
@@ -69,12 +69,12 @@ Result<Reverse> parse_reverse(std::string_view given) {
 }
 
 std::string listen_text(const Reverse& reverse) {
-  return std::string(kTcp).append("://").append(to_text(Address{reverse.listen}));
+  return std::string(kTcpScheme).append(kSchemeEnd).append(to_text(Address{reverse.listen}));
 }
 
 std::string target_text(const Reverse& reverse) {
   const bool path = std::holds_alternative<UnixPath>(reverse.target);
-  return std::string(path ? kUnix : kTcp).append("://").append(to_text(reverse.target));
+  return std::string(path ? kUnixScheme : kTcpScheme).append(kSchemeEnd).append(to_text(reverse.target));
 }
 
 std::string to_text(const Reverse& reverse) { return listen_text(reverse) + '=' + target_text(reverse); }

@@ -8,7 +8,7 @@ namespace kcptun {
 namespace {
 
 // A longer name is no typing error, and would take quadratic time.
-constexpr std::size_t kMaxName = 40;
+constexpr std::size_t kMaxCompared = 40;
 
 bool same_letter(char a, char b) {
   return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
@@ -32,7 +32,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string_view nearest_name(std::string_view name, const std::vector<std::string_view>& known) {
-  if (name.empty() || name.size() > kMaxName) return {};
+  if (name.empty() || name.size() > kMaxCompared) return {};
   std::string_view best;
   // A name with three or more wrong letters is taken for another word.
   std::size_t best_distance = std::min<std::size_t>(2, (name.size() - 1) / 2) + 1;

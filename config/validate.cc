@@ -18,7 +18,7 @@ namespace {
 using enum OptionId;
 using Check = std::optional<ValidationError>;
 
-constexpr std::string_view kManual = "manual";
+constexpr std::string_view kManualMode = "manual";
 // Bytes of all headers together (docs/develop/protocol.md section 2). The smallest mtu must be larger, so
 // that payload fits.
 constexpr std::int64_t kMaxHeaders = 44 + 8 + 16 + 24;
@@ -283,7 +283,7 @@ std::string apply_mode(Settings& settings) {
   const auto [min, max] = option_of(kInterval).range;
   const auto asked = settings.number(kInterval);
   const auto used = std::clamp(asked, min, max);
-  if (mode != kManual || used == asked) return {};
+  if (mode != kManualMode || used == asked) return {};
   settings.set(kInterval, used, settings.source(kInterval));
   return "interval " + std::to_string(asked) + " is outside " + value_hint(option_of(kInterval)) +
          "; using " + std::to_string(used);
